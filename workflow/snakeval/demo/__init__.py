@@ -1,0 +1,1 @@
+"""A demonstration with known scores: generated benchmarks and a rule-based model server."""

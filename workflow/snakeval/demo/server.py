@@ -1,0 +1,279 @@
+"""A small OpenAI-compatible server for demonstrations and tests; no language model inside.
+
+It serves the two rule-based models of `snakeval.demo.items`: `careful` answers every generated
+item right, `sloppy` gets a known part of them wrong. To anything else both say "I do not know.".
+
+    python -m snakeval.demo.server --port 8000
+
+It can be slow, fail and die on command, and it counts what it is asked (`GET /stats`), so that
+a test can see whether an evaluation was repeated, retried or resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hmac
+import json
+import os
+import signal
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from snakeval.demo.api import ROUTES, Json, Refusal, Route, model_list, not_found, parse
+from snakeval.demo.items import SLIP_PERCENT
+from snakeval.demo.ledger import Ledger
+
+MODELS = tuple(SLIP_PERCENT)
+EXIT_USAGE = 2
+EXIT_DIED = 70
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What the server serves, and how it misbehaves.
+
+    Model requests are numbered from 1 in order of arrival. The first `fail_first` of them get
+    `fail_status`, and so does each `fail_every`-th one. The server dies when the one after
+    `die_after` arrives.
+    """
+
+    models: tuple[str, ...] = MODELS
+    delay: float = 0.0
+    api_key: str | None = field(default=None, repr=False)
+    fail_status: int = 500
+    fail_first: int = 0
+    fail_every: int = 0
+    die_after: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse models that nobody has written rules for."""
+        unknown = [model for model in self.models if model not in MODELS]
+        if unknown or not self.models:
+            raise ValueError(
+                f"models must be among {', '.join(MODELS)}, not {', '.join(unknown) or 'empty'}"
+            )
+
+    def fails(self, number: int) -> bool:
+        """Say whether the model request with this number is to fail."""
+        periodic = self.fail_every > 0 and number % self.fail_every == 0
+        return periodic or number <= self.fail_first
+
+    def dies(self, number: int) -> bool:
+        """Say whether the model request with this number kills the server."""
+        return self.die_after is not None and number > self.die_after
+
+
+class DemoServer(ThreadingHTTPServer):
+    """The listening socket, the behaviour asked for, and the counts."""
+
+    daemon_threads = True
+    request_queue_size = 128  # a harness opens all of its connections at once
+
+    def __init__(self, host: str, port: int, behaviour: Behaviour) -> None:
+        """Bind; port 0 takes a free one."""
+        self.behaviour = behaviour
+        self.ledger = Ledger()
+        self.stopped = False
+        self.on_death: Callable[[], None] = lambda: None
+        super().__init__((host, port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without `HTTPServer`'s look-up of the host's name, slow where DNS is absent."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    @property
+    def url(self) -> str:
+        """The address of the server, without `/v1`."""
+        return f"http://{self.server_name}:{self.server_port}"
+
+    def stats(self) -> Json:
+        """Return what `GET /stats` returns."""
+        return self.ledger.snapshot()
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Serve nobody any more, open connections included; the port is free afterwards."""
+        self.stopped = True
+        self.shutdown()
+        self.server_close()
+
+    def die(self) -> None:
+        """Break off without a word to any client, as a crash does."""
+        self.stopped = True
+        self.on_death()
+        threading.Thread(target=self.stop, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about clients that hang up: a killed harness does, all the time."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Takes requests from one connection and sends the answers."""
+
+    server: DemoServer
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet a response: a body sent after its header waits 40 ms for an ACK
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent: a line a request would bury everything else."""
+
+    def do_GET(self) -> None:
+        """Answer questions about the server itself."""
+        path = self.path.partition("?")[0]
+        try:
+            if path == "/health":
+                self._send(200, {"status": "ok"})
+            elif path == "/stats":
+                self._send(200, self.server.stats())
+            elif path == "/v1/models":
+                self._authorise()
+                self._send(200, model_list(self.server.behaviour.models))
+            else:
+                raise not_found(path)
+        except Refusal as refusal:
+            self._send(refusal.status, refusal.body())
+
+    def do_POST(self) -> None:
+        """Answer requests to a model."""
+        path = self.path.partition("?")[0]
+        body = self._read()
+        if path == "/stats/reset":
+            self.server.ledger.reset()
+            self._send(200, self.server.stats())
+        elif path in ROUTES:
+            self._serve_model(ROUTES[path], body)
+        else:
+            refusal = not_found(path)
+            self._send(refusal.status, refusal.body())
+
+    def _serve_model(self, route: Route, body: bytes) -> None:
+        behaviour, ledger = self.server.behaviour, self.server.ledger
+        number = ledger.arrive()
+        if behaviour.dies(number):
+            self.server.die()
+        time.sleep(behaviour.delay)
+        failing = behaviour.fails(number)
+        try:
+            if failing:
+                raise Refusal(behaviour.fail_status, "Failing on purpose.", "demo_failure")
+            self._authorise()
+            request = parse(body, behaviour.models)
+            prompts = route.prompts(request)
+            answer = route.answer(request, prompts)
+        except Refusal as refusal:
+            ledger.refuse(on_purpose=failing)
+            self._send(refusal.status, refusal.body())
+        else:
+            # Counted before it is sent, so that who has the answer finds it in the counts.
+            if not self.server.stopped:
+                ledger.answer(request["model"], prompts)
+            self._send(200, answer)
+
+    def _authorise(self) -> None:
+        key = self.server.behaviour.api_key
+        given = self.headers.get("Authorization", "")
+        if key is not None and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+            raise Refusal(401, "Incorrect API key provided.", "invalid_api_key")
+
+    def _read(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if length.isdecimal():
+            return self.rfile.read(int(length))
+        # A body of unknown length would be taken for the connection's next request.
+        self.close_connection = True
+        return b""
+
+    def _send(self, status: int, body: Json) -> None:
+        if self.server.stopped:
+            self.close_connection = True
+            return
+        payload = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+
+@contextlib.contextmanager
+def serve(
+    models: Sequence[str] = MODELS, host: str = "127.0.0.1", port: int = 0, **behaviour: Any
+) -> Iterator[DemoServer]:
+    """Serve in a thread while the block runs; `behaviour` is any field of `Behaviour`."""
+    server = DemoServer(host, port, Behaviour(models=tuple(models), **behaviour))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the return value is the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    key = os.environ.get(options.api_key_name) if options.api_key_name else None
+    if options.api_key_name and not key:
+        parser.error(f"the environment variable {options.api_key_name} is not set")
+    try:
+        behaviour = Behaviour(
+            models=tuple(options.models.split(",")),
+            delay=options.delay,
+            api_key=key,
+            fail_status=options.fail_status,
+            fail_first=options.fail_first,
+            fail_every=options.fail_every,
+            die_after=options.die_after,
+        )
+        server = DemoServer(options.host, options.port, behaviour)
+    except ValueError as problem:
+        parser.error(str(problem))
+    except (OSError, OverflowError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        print(f"Cannot serve on {options.host}:{options.port}: {reason}.", file=sys.stderr)
+        return EXIT_USAGE
+    server.on_death = lambda: os._exit(EXIT_DIED)
+    # Blocked before any thread starts, so that the signals reach this thread and no other.
+    endings = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, endings)
+    server.start()
+    print(f"Serving {', '.join(behaviour.models)} at {server.url}", flush=True)
+    signal.sigwait(endings)
+    server.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m snakeval.demo.server",
+        description="Serve rule-based demo models through an OpenAI-compatible API.",
+    )
+    option = parser.add_argument
+    option("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    option("--port", type=int, default=0, help="port to listen on (default: 0, a free one)")
+    option("--models", default=",".join(MODELS), help="which models (default: %(default)s)")
+    option("--delay", type=float, default=0.0, metavar="SECONDS", help="wait before an answer")
+    option("--api-key-name", metavar="VAR", help="demand the key in this environment variable")
+    option("--fail-status", type=int, default=500, metavar="CODE", help="what a failure returns")
+    failing = parser.add_mutually_exclusive_group()
+    failing.add_argument("--fail-first", type=int, default=0, metavar="N", help="fail N requests")
+    failing.add_argument("--fail-every", type=int, default=0, metavar="N", help="fail each N-th")
+    option("--die-after", type=int, metavar="N", help="crash after N requests")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
