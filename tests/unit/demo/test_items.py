@@ -52,6 +52,7 @@ def test_scores_are_known_to_the_digit(benchmark: str, full: float, first_ten: f
     assert items.expected_score("careful", benchmark) == 1.0
     assert items.expected_score("careful", benchmark, limit=10) == 1.0
     assert items.expected_score("sloppy", benchmark) == full
+    assert items.expected_score("demo/sloppy", benchmark) == full
     assert items.expected_score("sloppy", benchmark, limit=10) == first_ten
 
 

@@ -164,6 +164,11 @@ class TestRefusals:
         with serve() as server:
             assert call(f"{server.url}/v2/anything", body)[0] == 404
 
+    def test_a_model_may_have_an_organisation(self) -> None:
+        with serve(models=["demo/careful"]) as server:
+            assert chat(server, model="demo/careful")[1]["model"] == "demo/careful"
+            assert chat(server, model="careful")[0] == 404
+
     def test_a_model_without_rules_is_not_served(self) -> None:
         with pytest.raises(ValueError, match="models must be among careful, sloppy, not gpt"):
             Behaviour(models=("careful", "gpt"))
@@ -243,11 +248,21 @@ class TestStats:
                     "answered": 3,
                     "failed": 1,
                     "rejected": 1,
+                    "abandoned": 0,
                     "models": {"careful": 2, "sloppy": 1},
                     "distinct": 2,
                     "repeated": 1,
                 },
             )
+
+    def test_an_answer_that_nobody_waits_for_is_not_counted(self) -> None:
+        with serve(delay=0.2) as server:
+            impatient = http.client.HTTPConnection("127.0.0.1", server.server_port)
+            impatient.request("POST", "/v1/completions", body=b"{}")
+            impatient.close()
+            chat(server)
+            stats = server.stats()
+        assert (stats["requests"], stats["answered"], stats["abandoned"]) == (2, 1, 1)
 
     def test_each_prompt_of_a_batch_counts(self) -> None:
         with serve() as server:

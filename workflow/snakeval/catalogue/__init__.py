@@ -1,0 +1,149 @@
+"""The built-in catalogue: harnesses, their images, and their tasks with default parameters.
+
+The data stands in CSV files beside this module. ``eval_factory_tasks.csv`` and the eval-factory
+rows of ``harnesses.csv`` are facts about NVIDIA's eval-factory images of release 26.03;
+``lm_eval_tasks.csv`` lists well-known tasks of lm-evaluation-harness 0.4.13 with the endpoint
+types that their ``output_type`` allows (log-likelihoods need a completions endpoint).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from snakeval.errors import ConfigError, did_you_mean
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """Software that runs benchmarks.
+
+    Attributes:
+        adapter: the module of :mod:`snakeval.harnesses` that knows its command line.
+        image: the default container image; empty for generic commands.
+        image_digest: the digest that the image had when the catalogue was made, or empty.
+        requirements: file of pinned packages from which ``runtime: process`` makes its
+            environment, or empty where it runs in a container only.
+    """
+
+    name: str
+    adapter: str
+    full_name: str
+    source_url: str
+    image: str
+    image_digest: str
+    requirements: str
+
+    @property
+    def requirements_file(self) -> Path | None:
+        """The absolute path of the pinned requirements."""
+        return _HERE / "requirements" / self.requirements if self.requirements else None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of a harness, with the endpoint types it supports and its default parameters."""
+
+    harness: str
+    name: str
+    endpoint_types: tuple[str, ...]
+    params_json: str
+
+    @property
+    def qualified(self) -> str:
+        """``harness.task``: the name that is never ambiguous."""
+        return f"{self.harness}.{self.name}"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The default parameters."""
+        params: dict[str, Any] = json.loads(self.params_json)
+        return params
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with (_HERE / name).open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+@cache
+def harnesses() -> dict[str, Harness]:
+    """Every harness by name."""
+    return {
+        row["harness"]: Harness(
+            row["harness"],
+            row["adapter"],
+            row["full_name"],
+            row["source_url"],
+            row["image"],
+            row["image_digest"],
+            row["requirements"],
+        )
+        for row in _rows("harnesses.csv")
+    }
+
+
+@cache
+def tasks() -> tuple[Task, ...]:
+    """Every task, in the order of the data files."""
+    return tuple(
+        Task(
+            row["harness"],
+            row["task"],
+            tuple(row["endpoint_types"].split(",")),
+            row["default_params_json"],
+        )
+        for name in ("lm_eval_tasks.csv", "eval_factory_tasks.csv")
+        for row in _rows(name)
+    )
+
+
+@cache
+def _by_name() -> dict[str, list[Task]]:
+    index: dict[str, list[Task]] = {}
+    for task in tasks():
+        index.setdefault(task.name, []).append(task)
+        index.setdefault(task.qualified, []).append(task)
+    return index
+
+
+def find_harness(name: str) -> Harness:
+    """Return a harness by name.
+
+    Raises:
+        ConfigError: there is none; the message offers the nearest.
+    """
+    try:
+        return harnesses()[name]
+    except KeyError:
+        raise ConfigError(
+            f"no harness '{name}' in the catalogue"
+            f"{did_you_mean(name, harnesses()) or '; for your own command use harness: generic'}"
+        ) from None
+
+
+def find_task(name: str) -> Task:
+    """Return a task by ``task`` or ``harness.task``.
+
+    Raises:
+        ConfigError: no task has that name (the nearest are offered), or several harnesses
+            share it (their qualified names are listed).
+    """
+    found = _by_name().get(name, [])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(task.qualified for task in found)
+        raise ConfigError(f"several harnesses have a task '{name}'; write one of {names}")
+    hint = did_you_mean(name, _by_name()) or "; "
+    raise ConfigError(
+        f"no task '{name}' in the catalogue{hint}{'' if hint.endswith(' ') else ' '}"
+        "(a task that it does not list: give `harness` and `task`)"
+    )

@@ -1,0 +1,455 @@
+"""The typed configuration: what people write, checked strictly, with errors that say the fix.
+
+It says *what is measured* and what a model or benchmark needs; where jobs run is the profile's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.sources import Source, merge
+
+NAME_RULE = (
+    "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+#: Names of files that a run keeps beside its models' directories.
+_RESERVED = frozenset(
+    {"config.yaml", "results.csv", "results.json", "results.md", "run_all.sh", "attempts"}
+)
+
+
+def _name(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise PydanticCustomError("name", "is a number; put the name in quotes")
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise PydanticCustomError(
+            "name", "{value} is no name fit for a path; {rule}", {"value": value, "rule": NAME_RULE}
+        )
+    if value.lower() in _RESERVED:
+        raise PydanticCustomError(
+            "name", "'{value}' is the name of a file of ours; rename it", {"value": value}
+        )
+    return value
+
+
+def _variable(value: object) -> object:
+    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+        # The value is not repeated: people paste the key itself here.
+        raise PydanticCustomError(
+            "variable",
+            "is no name of an environment variable; give the variable's name, never its value",
+        )
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Variable = Annotated[str, BeforeValidator(_variable)]
+
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key is an error that names the nearest key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key '{key}'{hint}",
+                        {
+                            "key": str(key),
+                            "hint": did_you_mean(str(key), cls.model_fields)
+                            or f"; known are {', '.join(sorted(cls.model_fields))}",
+                        },
+                    )
+        return data
+
+
+class EndpointType(StrEnum):
+    """Which OpenAI-compatible route a model answers on."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDING = "embedding"
+    VLM = "vlm"
+
+
+#: The route below the base URL (https://platform.openai.com/docs/api-reference); vision models
+#: take their images through chat.
+ROUTES = {
+    EndpointType.CHAT: "/chat/completions",
+    EndpointType.COMPLETIONS: "/completions",
+    EndpointType.EMBEDDING: "/embeddings",
+    EndpointType.VLM: "/chat/completions",
+}
+
+
+class Endpoint(Strict):
+    """An OpenAI-compatible endpoint that exists already."""
+
+    url: str = Field(description="base URL (…/v1), or the full URL of its route")
+    model_id: str = Field(min_length=1, description="the name that the endpoint knows it by")
+    type: EndpointType = EndpointType.CHAT
+    api_key_name: Variable | None = Field(
+        default=None, description="the environment variable that holds the API key"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value)
+        if not match:
+            raise PydanticCustomError(
+                "url", "is no http(s) URL without user name or password; write http://host:port/v1"
+            )
+        return value.rstrip("/")
+
+    @property
+    def route_url(self) -> str:
+        """The full URL that requests go to."""
+        path = ROUTES[self.type]
+        base, mark, query = self.url.partition("?")
+        if not any(base.endswith(route) for route in ROUTES.values()):
+            base = base.rstrip("/") + path
+        return base + mark + query
+
+
+class Params(Strict):
+    """Parameters of an evaluation. What is not set comes from the layer below."""
+
+    limit_samples: PositiveInt | None = Field(
+        default=None, description="evaluate the first so many samples only; null = all"
+    )
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_new_tokens: PositiveInt | None = Field(default=None, description="tokens per answer")
+    parallelism: PositiveInt = Field(default=4, description="requests in flight at once")
+    request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
+    max_retries: int = Field(default=5, ge=0, description="tries again of a failed request")
+    task: str | None = Field(
+        default=None, description="the task's name inside the harness, where it differs"
+    )
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="the harness's own parameters, handed on as they are"
+    )
+
+    @field_validator("limit_samples", mode="before")
+    @classmethod
+    def _samples(cls, value: object) -> object:
+        # 0.1 means 10 % to some harnesses and nothing to others; 1.0 is the trap.
+        if isinstance(value, float):
+            raise PydanticCustomError("limit", "must be a whole number of samples, or null")
+        return value
+
+    @field_validator("temperature", "top_p")
+    @classmethod
+    def _finite(cls, value: float | None) -> float | None:
+        if value is not None and not math.isfinite(value):
+            raise PydanticCustomError("finite", "must be a finite number")
+        return value
+
+
+#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
+TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
+
+
+class Resources(Strict):
+    """What one evaluation's container may use, and what Snakemake reserves for it."""
+
+    cpus: PositiveInt | None = Field(default=None, description="CPU limit; null = none")
+    mem_mb: PositiveInt | None = Field(default=None, description="memory limit in MiB")
+    shm_mb: PositiveInt | None = Field(default=None, description="size of /dev/shm in MiB")
+    gpus: int = Field(default=0, ge=0, description="GPUs that the harness itself needs")
+    runtime: PositiveInt | None = Field(default=None, description="minutes, for schedulers")
+
+
+class Mount(Strict):
+    """A host path made visible in the harness's container. It does not enter the fingerprint."""
+
+    source: str
+    target: str = Field(pattern=r"^/")
+    read_only: bool = True
+
+
+class MetricPath(Strict):
+    """Where one metric stands in a results file, as JMESPath (https://jmespath.org)."""
+
+    value: str
+    stderr: str | None = None
+    n: str | None = None
+    higher_is_better: bool = True
+
+
+def _shorthand(value: object) -> object:
+    return {"value": value} if isinstance(value, str) else value
+
+
+class MetricsFile(Strict):
+    """How to find metrics in what a generic command wrote."""
+
+    file: str = Field(description="path or glob below the artifacts; the newest match is read")
+    format: Literal["json", "yaml", "csv"] | None = Field(
+        default=None, description="by the file's ending where it is not given"
+    )
+    values: dict[str, Annotated[MetricPath, BeforeValidator(_shorthand)]] = Field(min_length=1)
+
+
+class Benchmark(Strict):
+    """One task with its parameters: a task of the catalogue, or one of your own."""
+
+    task: str | None = Field(
+        default=None, description="task of the catalogue; where absent, the benchmark's name"
+    )
+    harness: str | None = Field(default=None, description="a harness of the catalogue, or generic")
+    image: str | None = Field(default=None, min_length=1, description="another container image")
+    endpoint_types: tuple[EndpointType, ...] | None = Field(default=None, min_length=1)
+    params: Params = Params()
+    per_model: dict[str, Params] = Field(default_factory=dict)
+    files: str | None = Field(
+        default=None,
+        description="directory that defines the benchmark (task files, data): mounted read-only "
+        "as the working directory, and part of the fingerprint by its content",
+    )
+    mounts: tuple[Mount, ...] = ()
+    env: dict[Variable, Variable] = Field(
+        default_factory=dict,
+        description="environment variables handed to the harness: its name there -> name here",
+    )
+    resources: Resources = Resources()
+    command: str | None = Field(default=None, description="generic: shell command, as jinja2")
+    metrics: MetricsFile | None = Field(default=None, description="generic: where metrics stand")
+    requirements: tuple[str, ...] = Field(
+        default=(), description="generic, runtime process: pinned packages of its environment"
+    )
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _env_list(cls, value: object) -> object:
+        return {name: name for name in value} if isinstance(value, (list, tuple)) else value
+
+
+class Model(Strict):
+    """What is scored."""
+
+    endpoint: Endpoint
+
+
+class Pair(Strict):
+    """A set of (model, benchmark) pairs. Names may be shell patterns (``llama-*``)."""
+
+    model: str = "*"
+    benchmark: str = "*"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text(cls, data: object) -> object:
+        if isinstance(data, str):
+            model, slash, benchmark = data.partition("/")
+            if not slash:
+                raise PydanticCustomError("pair", "is no pair; write model/benchmark")
+            return {"model": model, "benchmark": benchmark}
+        return data
+
+    @property
+    def explicit(self) -> bool:
+        """Whether it names exactly one evaluation."""
+        return not any(char in self.model + self.benchmark for char in "*?[")
+
+
+RuntimeName = Literal["auto", "docker", "podman", "process"]
+
+
+class Config(Strict):
+    """One run: models × benchmarks with their parameters."""
+
+    name: Name = "evaluation"
+    output_dir: str = Field(default="results", min_length=1)
+    params: Params = Params()
+    models: dict[Name, Model] = Field(min_length=1)
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    include: tuple[Pair, ...] = ()
+    exclude: tuple[Pair, ...] = ()
+    runtime: RuntimeName = "auto"
+    network: Literal["host", "bridge"] = "host"
+    resources: Resources = Resources()
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _benchmark_list(cls, value: object) -> object:
+        if isinstance(value, (list, tuple)):
+            repeated = {str(name) for name in value if list(value).count(name) > 1}
+            if repeated:
+                raise PydanticCustomError(
+                    "duplicate",
+                    "{names} stands here twice; give each its own name: NAME: {{task: …}}",
+                    {"names": ", ".join(sorted(repeated))},
+                )
+            if any(isinstance(name, (dict, list)) for name in value):
+                raise PydanticCustomError(
+                    "list", "a list may hold names only; write a mapping NAME: {{task: …}}"
+                )
+            return {name: {} for name in value}
+        if isinstance(value, Mapping):
+            return {name: {} if spec is None else spec for name, spec in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for kind, names in (("models", self.models), ("benchmarks", self.benchmarks)):
+            folded: dict[str, str] = {}
+            for name in names:
+                other = folded.setdefault(name.casefold(), name)
+                if other is not name:
+                    raise PydanticCustomError(
+                        "duplicate",
+                        "{kind}: '{a}' and '{b}' differ in case only, which is one directory on "
+                        "some file systems; rename one",
+                        {"kind": kind, "a": other, "b": name},
+                    )
+        for name, benchmark in self.benchmarks.items():
+            for model in benchmark.per_model:
+                if model not in self.models:
+                    raise PydanticCustomError(
+                        "unknown_model",
+                        "benchmarks.{name}.per_model: no model '{model}'{hint}",
+                        {
+                            "name": name,
+                            "model": model,
+                            "hint": did_you_mean(model, self.models) or "; name one of `models`",
+                        },
+                    )
+        return self
+
+
+#: Keys of ``--config`` that choose, and are no part of the configuration.
+class Selection(Strict):
+    """What ``--config run=… models=… benchmarks=…`` chose for this invocation."""
+
+    run: str | None = None
+    models: tuple[str, ...] | None = None
+    benchmarks: tuple[str, ...] | None = None
+
+
+def load(
+    files: Sequence[Path], overrides: Mapping[str, Any] | None = None
+) -> tuple[Config, Selection, Source]:
+    """Read, merge and check configuration files and ``--config`` values.
+
+    ``models=a,b`` and ``benchmarks=x`` in *overrides* choose among what the files define;
+    ``run=`` chooses the run. Relative paths in a file are relative to that file.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    selection, rest = _split(overrides or {})
+    source = merge(files, rest)
+    try:
+        config = Config.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, source))) from None
+    config = _with_absolute_paths(config, source)
+    for kind, chosen, known in (
+        ("models", selection.models, config.models),
+        ("benchmarks", selection.benchmarks, config.benchmarks),
+    ):
+        for name in chosen or ():
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
+    return config, selection, source
+
+
+def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
+    """Take the choices out of ``--config`` values: a text or a list of texts is a choice."""
+    rest = dict(overrides)
+    chosen: dict[str, Any] = {}
+    if "run" in rest:
+        # An all-digit id such as 12345678, or 1e234567, arrives as a number.
+        chosen["run"] = str(rest.pop("run"))
+    for key in ("models", "benchmarks"):
+        value = rest.get(key)
+        if isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
+        if isinstance(value, list):
+            chosen[key] = tuple(str(name) for name in value if str(name))
+            del rest[key]
+    return Selection(**chosen), rest
+
+
+def _sentences(error: ValidationError, source: Source) -> list[str]:
+    return [_sentence(item, source) for item in error.errors(include_url=False)]
+
+
+def _sentence(item: ErrorDetails, source: Source) -> str:
+    loc = [part for part in item["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in loc)
+    message = item["msg"]
+    if item["type"] == "missing":
+        missing = str(loc[-1])
+        owner = ".".join(str(part) for part in loc[:-1])
+        message = f"'{missing}' is missing{' in ' + owner if owner else ''}; add it"
+        if missing == "endpoint":
+            message = f"model '{loc[-2]}' has no endpoint; add endpoint: {{url: …, model_id: …}}"
+        return f"{source.origin(loc[:-1])}: {message}"
+    if item["type"] in {"dict_type", "model_type", "model_attributes_type"}:
+        message = f"must hold keys and values, not {item['input']!r:.60}"
+    elif item["type"] == "too_short" and key in {"models", "benchmarks"}:
+        message = f"is empty; name at least one of your {key}"
+    elif not item["type"].startswith(("unknown", "name", "duplicate", "variable")):
+        message = f"{message[0].lower()}{message[1:]}"
+        if item["type"] not in {"variable", "url"}:
+            message += f" (it is {item['input']!r:.60})"
+    return f"{source.origin(loc)}: {key + ': ' if key else ''}{message}"
+
+
+def _with_absolute_paths(config: Config, source: Source) -> Config:
+    """Make paths that stand in a file independent of the directory that a command runs in."""
+    benchmarks = {}
+    for name, benchmark in config.benchmarks.items():
+        changes: dict[str, Any] = {}
+        if benchmark.files is not None:
+            path = source.base(("benchmarks", name, "files")) / Path(benchmark.files).expanduser()
+            if not path.is_dir():
+                raise ConfigError(
+                    f"{source.origin(('benchmarks', name, 'files'))}: benchmarks.{name}.files: "
+                    f"no directory {path}; correct the path"
+                )
+            changes["files"] = str(path.resolve())
+        if benchmark.mounts:
+            base = source.base(("benchmarks", name, "mounts"))
+            mounts = []
+            for mount in benchmark.mounts:
+                path = base / Path(mount.source).expanduser()
+                if not path.exists():
+                    raise ConfigError(
+                        f"{source.origin(('benchmarks', name, 'mounts'))}: benchmarks.{name}."
+                        f"mounts: no {path} to mount; correct `source`"
+                    )
+                mounts.append(mount.model_copy(update={"source": str(path.resolve())}))
+            changes["mounts"] = tuple(mounts)
+        benchmarks[name] = benchmark.model_copy(update=changes) if changes else benchmark
+    return config.model_copy(update={"benchmarks": benchmarks})

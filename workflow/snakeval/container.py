@@ -1,0 +1,107 @@
+"""What to run: one container, described without knowing what starts it or where.
+
+Renders shell text too, so that a person can run the same thing by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: Started in place of the harness where there are secrets: reads ``export NAME='value'`` lines
+#: from standard input, so that no value stands in the container's definition, on a command line
+#: or in a file, and then becomes the harness (exec), which so gets the signals.
+READ_SECRETS = 'eval "$(cat)"; exec "$@" </dev/null'
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path and where the harness finds it."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container run.
+
+    Attributes:
+        env: names and values that may be seen by anybody.
+        secrets: names inside -> names of environment variables here that hold the values.
+        cpus, mem_mb, shm_mb: limits; None for none. mem_mb and shm_mb are MiB.
+        gpus: how many GPUs it sees.
+        grace: seconds between SIGTERM and SIGKILL when it is stopped.
+        requirements: pinned requirements file for a runtime without images, or empty.
+        packages: pinned packages to the same end.
+    """
+
+    name: str
+    image: str
+    argv: tuple[str, ...]
+    workdir: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    network: str = "host"
+    cpus: int | None = None
+    mem_mb: int | None = None
+    shm_mb: int | None = None
+    gpus: int = 0
+    grace: int = 10
+    requirements: str = ""
+    packages: tuple[str, ...] = ()
+
+    def secret_values(self) -> dict[str, str]:
+        """Read the secrets from this process's environment; an unset one is left out."""
+        return {
+            inside: os.environ[here] for inside, here in self.secrets.items() if here in os.environ
+        }
+
+    def exports(self) -> str:
+        """The shell text that :data:`READ_SECRETS` reads. Quoted: nothing in a value runs."""
+        return "".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in self.secret_values().items()
+        )
+
+
+def command_line(spec: ContainerSpec, engine: str, user: str | None) -> list[str]:
+    """Return ``docker run …`` or ``podman run …`` for *spec*.
+
+    *user* is ``UID:GID``, so that artifacts belong to the caller. Secrets are read from standard
+    input by the container itself; see :data:`READ_SECRETS`.
+    """
+    words = [engine, "run", "--rm", "--init", "--name", spec.name, "--network", spec.network]
+    if user:
+        words += ["--user", user]
+    if engine == "podman" and user and not user.startswith("0:"):
+        words += ["--userns", "keep-id"]
+    if engine == "docker" and spec.network == "bridge":
+        words += ["--add-host", "host.docker.internal:host-gateway"]
+    if spec.cpus:
+        words += ["--cpus", str(spec.cpus)]
+    if spec.mem_mb:
+        words += ["--memory", f"{spec.mem_mb}m"]
+    if spec.shm_mb:
+        words += ["--shm-size", f"{spec.shm_mb}m"]
+    if spec.gpus and engine == "podman":
+        words += [w for i in range(spec.gpus) for w in ("--device", f"nvidia.com/gpu={i}")]
+    elif spec.gpus:
+        words += ["--gpus", str(spec.gpus)]
+    for mount in spec.mounts:
+        words += ["--volume", f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"]
+    for name, value in spec.env.items():
+        words += ["--env", f"{name}={value}"]
+    for name, value in spec.labels.items():
+        words += ["--label", f"{name}={value}"]
+    words += ["--workdir", spec.workdir]
+    if spec.secrets:
+        return [
+            *words, "--interactive", "--entrypoint", "sh", spec.image,
+            "-c", READ_SECRETS, "snakeval", *spec.argv,
+        ]  # fmt: skip
+    return [*words, "--entrypoint", spec.argv[0], spec.image, *spec.argv[1:]]

@@ -1,0 +1,151 @@
+"""One evaluation: a benchmark on a model, as plain data that crosses from the head to the job.
+
+:class:`Identity` is everything that determines the scores, :class:`Transport` everything that
+does not. They are different types, so that no list of exceptions decides what a fingerprint holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+#: Raise it when the meaning of an identity changes: every evaluation then runs again.
+IDENTITY_FORMAT = 1
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of *value*: sorted keys, no blanks, ASCII, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON of *value*, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What determines the scores.
+
+    Attributes:
+        harness: the harness's name in the catalogue.
+        adapter: the module that knows its command line.
+        image: the container image, or for a harness without one its pinned requirements.
+        task: the harness's name of the task.
+        endpoint_url: the full URL that requests go to.
+        params: limit_samples, temperature, top_p, max_new_tokens, task and extra.
+        files_digest: SHA-256 over the benchmark's own files, or empty.
+        command, metrics: of a generic harness.
+    """
+
+    harness: str
+    adapter: str
+    image: str
+    task: str
+    model_id: str
+    endpoint_url: str
+    endpoint_type: str
+    params: Mapping[str, Any]
+    files_digest: str = ""
+    command: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON data, with the number of the format."""
+        return {"format": IDENTITY_FORMAT, **asdict(self)}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return digest(self.as_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the job needs and no score depends on.
+
+    Attributes:
+        api_key_name: the environment variable that holds the endpoint's API key, or empty.
+        env: names of environment variables: inside the harness's environment -> here.
+        files: host directory that defines the benchmark, or empty.
+        mounts: (source, target, read_only) of further mounts.
+        requirements: path of pinned requirements for ``runtime: process``, or empty.
+        resources: cpus, mem_mb, shm_mb, gpus, runtime (minutes); None = no limit.
+    """
+
+    parallelism: int = 4
+    request_timeout: int = 300
+    max_retries: int = 5
+    api_key_name: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""
+    mounts: tuple[tuple[str, str, bool], ...] = ()
+    requirements: str = ""
+    packages: tuple[str, ...] = ()
+    runtime: str = "auto"
+    network: str = "host"
+    resources: Mapping[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One benchmark on one model: the unit of work, of resume and of reporting.
+
+    ``origins`` tells for each parameter which layer set it (``catalogue``, ``run``, ``benchmark``,
+    ``benchmark on model`` or ``default``).
+    """
+
+    model: str
+    benchmark: str
+    identity: Identity
+    transport: Transport
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """``model/benchmark``: unique in a run, and its directory below the run's."""
+        return f"{self.model}/{self.benchmark}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its identity."""
+        return self.identity.fingerprint
+
+    def to_json(self) -> str:
+        """Serialise it for the job that runs it."""
+        return json.dumps(
+            {
+                "model": self.model,
+                "benchmark": self.benchmark,
+                "fingerprint": self.fingerprint,
+                "identity": self.identity.as_dict(),
+                "transport": asdict(self.transport),
+                "origins": dict(self.origins),
+            },
+            indent=1,
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """Read what :meth:`to_json` wrote."""
+        data = json.loads(text)
+        identity = dict(data["identity"])
+        written = identity.pop("format")
+        if written != IDENTITY_FORMAT:
+            raise ValueError(f"identity format {written}, this snakeval reads {IDENTITY_FORMAT}")
+        transport = dict(data["transport"])
+        transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])
+        transport["packages"] = tuple(transport["packages"])
+        return cls(
+            data["model"],
+            data["benchmark"],
+            Identity(**identity),
+            Transport(**transport),
+            data["origins"],
+        )

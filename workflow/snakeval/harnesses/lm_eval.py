@@ -1,0 +1,137 @@
+"""Upstream lm-evaluation-harness (https://github.com/EleutherAI/lm-evaluation-harness), 0.4.13.
+
+Command line: its ``run`` command; results: the ``results_<time>.json`` that its
+``EvaluationTracker`` writes below ``<output_path>/<model>/``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from snakeval.completion import Metric
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import Command, Paths, number, optional_number
+
+PARSER_VERSION = 1
+CACHES = ("cache/*",)
+
+#: ``extra`` keys that become options of the command, with the option's name.
+_OPTIONS = {
+    "num_fewshot": "--num_fewshot",
+    "system_instruction": "--system_instruction",
+    "seed": "--seed",
+}
+_MODELS = {"chat": "local-chat-completions", "completions": "local-completions"}
+
+
+def command(evaluation: Evaluation, paths: Paths) -> Command:
+    """Return the ``lm_eval`` command line.
+
+    ``extra`` may hold num_fewshot, system_instruction, seed, model_args (a mapping), gen_kwargs (a
+    mapping), apply_chat_template and args (a list of further options).
+    """
+    identity, transport = evaluation.identity, evaluation.transport
+    params, extra = identity.params, dict(identity.params.get("extra") or {})
+    chat = identity.endpoint_type == "chat"
+    model = _MODELS.get(identity.endpoint_type)
+    if model is None:
+        raise EvaluationError(
+            f"lm-eval evaluates chat and completions endpoints, not {identity.endpoint_type}"
+        )
+    model_args: dict[str, Any] = {
+        "model": identity.model_id,
+        "base_url": paths.endpoint_url,
+        "num_concurrent": transport.parallelism,
+        "max_retries": max(1, transport.max_retries),
+        "timeout": transport.request_timeout,
+    }
+    if chat:
+        model_args |= {"tokenizer_backend": None, "tokenized_requests": False}
+    model_args |= extra.pop("model_args", None) or {}
+    gen_kwargs = {
+        name: params[key]
+        for key, name in (
+            ("temperature", "temperature"),
+            ("top_p", "top_p"),
+            ("max_new_tokens", "max_gen_toks"),
+        )
+        if params.get(key) is not None
+    } | (extra.pop("gen_kwargs", None) or {})
+    argv = [
+        "lm_eval", "run",
+        "--model", model,
+        # JSON, since a comma or an equals sign in a value would break the key=value form.
+        "--model_args", json.dumps(model_args),
+        "--tasks", str(params.get("task") or identity.task),
+        "--output_path", paths.results,
+        "--log_samples",
+        # Answers are kept as they come, so an interrupted attempt asks only what is missing.
+        "--use_cache", f"{paths.results}/cache/responses",
+    ]  # fmt: skip
+    if extra.pop("apply_chat_template", chat):
+        argv.append("--apply_chat_template")
+    if evaluation.transport.files:
+        argv += ["--include_path", "."]
+    if params.get("limit_samples") is not None:
+        argv += ["--limit", str(params["limit_samples"])]
+    if gen_kwargs:
+        argv += ["--gen_kwargs", json.dumps(gen_kwargs)]
+    for key, option in _OPTIONS.items():
+        if extra.get(key) is not None:
+            argv += [option, str(extra[key])]
+        extra.pop(key, None)
+    argv += [str(argument) for argument in extra.pop("args", None) or ()]
+    if extra:
+        raise EvaluationError(
+            f"lm-eval has no parameter extra.{next(iter(extra))}; further options go into "
+            "extra.args, as a list"
+        )
+    secrets = {"OPENAI_API_KEY": transport.api_key_name} if transport.api_key_name else {}
+    # Unbuffered, so that its log is there while it runs.
+    return Command(tuple(argv), env={"PYTHONUNBUFFERED": "1"}, secrets=secrets)
+
+
+def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+    """Read the newest ``results_*.json``."""
+    files = sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
+    if not files:
+        raise EvaluationError("the harness ended without writing results; see its log")
+    try:
+        data = json.loads(files[-1].read_text(encoding="utf-8"))
+        results: dict[str, dict[str, Any]] = data["results"]
+        better = data.get("higher_is_better") or {}
+        samples = data.get("n-samples") or {}
+        return tuple(
+            metric
+            for task, scores in results.items()
+            for metric in _task(task, scores, better.get(task) or {}, samples.get(task) or {})
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(f"{files[-1].name} is no results file: {error!r}") from None
+
+
+def _task(
+    task: str, scores: dict[str, Any], better: dict[str, Any], samples: dict[str, Any]
+) -> list[Metric]:
+    """Keys are ``<metric>,<filter>`` and ``<metric>_stderr,<filter>``; others describe the task."""
+    found = []
+    for key, value in scores.items():
+        name, comma, filter_name = key.partition(",")
+        if not comma or name.endswith("_stderr") or value == " ":
+            continue
+        n = optional_number(samples.get("effective"))
+        found.append(
+            Metric(
+                task,
+                name,
+                number(value, f"{task}: {key}"),
+                filter_name if filter_name != "none" else "",
+                optional_number(scores.get(f"{name}_stderr,{filter_name}")),
+                int(n) if n is not None else None,
+                better.get(name),
+            )
+        )
+    return found

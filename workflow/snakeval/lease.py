@@ -1,0 +1,176 @@
+"""The attempt lease: at most one live attempt at an evaluation, on any number of hosts.
+
+Works on NFS without locks: exclusive creation decides who holds it, and a counter that must go
+on changing says that the holder lives, so clocks of different hosts are never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+HEARTBEAT_SECONDS = 5.0
+STALE_SECONDS = 45.0
+
+
+def _start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
+
+    Empty where there is no /proc, and for a zombie, which has ended.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def process_lives(pid: int, start_time: str = "") -> bool:
+    """Tell whether *pid* of this host lives and, where known, is the same process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and belongs to somebody else
+    return not start_time or _start_time(pid) == start_time
+
+
+class LeaseLost(RuntimeError):
+    """Somebody took the lease over: this process was silent for too long."""
+
+
+class Lease:
+    """Holds ``path`` while the context lasts; waits for a live holder first.
+
+    *done* is asked while waiting: when it says yes (the holder has finished the work), waiting
+    ends and ``acquired`` is false. *lost* is called if another takes the lease over.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        done: Callable[[], bool] = lambda: False,
+        lost: Callable[[], None] = lambda: None,
+        waiting: Callable[[str], None] = lambda owner: None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        stale: float = STALE_SECONDS,
+    ) -> None:
+        self.path = path
+        self.acquired = False
+        self._done, self._lost, self._waiting = done, lost, waiting
+        self._heartbeat, self._stale = heartbeat, stale
+        self._me: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "start": _start_time(os.getpid()),
+        }
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        seen, since, told = "", time.monotonic(), False
+        while not self._done():
+            if self._create():
+                self.acquired = True
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+                break
+            current = self._read()
+            if current != seen:
+                seen, since = current, time.monotonic()
+            if current and (self._dead(current) or time.monotonic() - since > self._stale):
+                self._take_over(current)
+                continue
+            if not told:
+                self._waiting(current)
+                told = True
+            time.sleep(min(1.0, self._heartbeat))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self.acquired and self._mine():
+            self.path.unlink(missing_ok=True)
+
+    def _text(self, beat: int) -> str:
+        return json.dumps({**self._me, "beat": beat})
+
+    def _create(self) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and linked into place: link(2) fails if the name exists, also on NFS,
+        # and nobody ever reads a lease that is half written.
+        draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
+        draft.write_text(self._text(0), encoding="utf-8")
+        try:
+            os.link(draft, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        return True
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def _mine(self) -> bool:
+        return f'"{self._me["id"]}"' in self._read()
+
+    def _dead(self, text: str) -> bool:
+        """A holder of this host can be looked up, which is quicker than waiting."""
+        try:
+            holder = json.loads(text)
+            return holder["host"] == self._me["host"] and not process_lives(
+                holder["pid"], holder["start"]
+            )
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    def _take_over(self, stale: str) -> None:
+        aside = self.path.with_name(f"{self.path.name}.stale-{self._me['id'][:8]}")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            return
+        if aside.read_text(encoding="utf-8") != stale:
+            # Another waiter was quicker, and this is its fresh lease: give it back.
+            try:
+                os.link(aside, self.path)
+            except FileExistsError:
+                pass  # a third one holds it now; the second finds out at its next heartbeat
+        aside.unlink()
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self._stop.wait(self._heartbeat):
+            beat += 1
+            if not self._mine():
+                self._lost()
+                return
+            draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
+            try:
+                draft.write_text(self._text(beat), encoding="utf-8")
+                draft.replace(self.path)
+            except OSError:
+                continue  # a full disk or a slow server: the next beat may come through

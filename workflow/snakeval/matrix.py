@@ -1,0 +1,257 @@
+"""Expands a configuration into evaluations: the only place where models meet benchmarks.
+
+Pure: the same configuration gives the same evaluations in the same order, nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snakeval import catalogue
+from snakeval.config import TRANSPORT_PARAMS, Benchmark, Config, EndpointType, Model, Params
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.evaluation import Evaluation, Identity, Transport, digest
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A pair that is not evaluated, and why."""
+
+    model: str
+    benchmark: str
+    reason: str
+
+
+class Resolved(NamedTuple):
+    """Parameters after layering, and which layer set each (keys of ``extra`` are dotted)."""
+
+    values: dict[str, Any]
+    origins: dict[str, str]
+
+
+def layer_params(layers: Mapping[str, Mapping[str, Any]]) -> Resolved:
+    """Merge parameter layers, named from the weakest to the strongest.
+
+    ``extra`` is merged key by key; any other value replaces the one below it.
+
+    >>> layer_params({"run": {"extra": {"a": 1, "b": 1}}, "benchmark": {"extra": {"b": 2}}})
+    Resolved(values={'extra': {'a': 1, 'b': 2}}, origins={'extra.a': 'run', 'extra.b': 'benchmark'})
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer, params in layers.items():
+        _merge(values, params, origins, layer, "")
+    return Resolved(values, origins)
+
+
+def _merge(
+    target: dict[str, Any], layer: Mapping[str, Any], origins: dict[str, str], name: str, above: str
+) -> None:
+    for key, value in layer.items():
+        path = f"{above}{key}"
+        if isinstance(value, Mapping) and (above or key == "extra"):
+            below = target.get(key)
+            target[key] = dict(below) if isinstance(below, dict) else {}
+            _merge(target[key], value, origins, name, f"{path}.")
+        else:
+            target[key] = value
+            origins[path] = name
+
+
+def expand(config: Config) -> tuple[Evaluation, ...]:
+    """Return the evaluations of *config*, models in their order, benchmarks within a model.
+
+    Raises:
+        ConfigError: a benchmark names no task or an ambiguous one, a pair that was asked for by
+            name is impossible, or nothing is left to evaluate.
+    """
+    evaluations = tuple(item for item in _pairs(config) if isinstance(item, Evaluation))
+    if not evaluations:
+        reasons = sorted({item.reason for item in left_out(config)})
+        raise ConfigError(
+            "the matrix is empty: no model is left for any benchmark"
+            + (f" ({'; '.join(reasons[:3])})" if reasons else "; check include and exclude")
+        )
+    return evaluations
+
+
+def left_out(config: Config) -> tuple[LeftOut, ...]:
+    """Return the pairs that no endpoint type allows. Excluded pairs are not named."""
+    return tuple(item for item in _pairs(config) if isinstance(item, LeftOut))
+
+
+def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
+    benchmarks = {name: _Row(config, name, spec) for name, spec in config.benchmarks.items()}
+    _refuse_unknown_pairs(config)
+    explicit = {(pair.model, pair.benchmark) for pair in config.include if pair.explicit}
+    for model_name, model in config.models.items():
+        for name, row in benchmarks.items():
+            if config.include and not _matches(config, "include", model_name, name):
+                continue
+            if config.exclude and _matches(config, "exclude", model_name, name):
+                continue
+            kind = model.endpoint.type
+            if kind in row.endpoint_types:
+                yield row.evaluation(model_name, model)
+                continue
+            reason = (
+                f"benchmark {name} needs a {' or '.join(row.endpoint_types)} endpoint, "
+                f"model {model_name} has a {kind} endpoint"
+            )
+            if (model_name, name) in explicit:
+                raise ConfigError(f"include {model_name}/{name}: {reason}; drop it from include")
+            yield LeftOut(model_name, name, reason)
+
+
+def _matches(config: Config, field: str, model: str, benchmark: str) -> bool:
+    return any(
+        fnmatchcase(model, pair.model) and fnmatchcase(benchmark, pair.benchmark)
+        for pair in getattr(config, field)
+    )
+
+
+def _refuse_unknown_pairs(config: Config) -> None:
+    for field, pairs in (("include", config.include), ("exclude", config.exclude)):
+        for pair in pairs:
+            for kind, pattern, names in (
+                ("model", pair.model, config.models),
+                ("benchmark", pair.benchmark, config.benchmarks),
+            ):
+                if not any(fnmatchcase(name, pattern) for name in names):
+                    raise ConfigError(
+                        f"{field} {pair.model}/{pair.benchmark}: no {kind} '{pattern}'"
+                        f"{did_you_mean(pattern, names) or '; correct or remove it'}"
+                    )
+
+
+class _Row:
+    """A benchmark with everything that does not depend on the model worked out once."""
+
+    def __init__(self, config: Config, name: str, spec: Benchmark) -> None:
+        self.config, self.name, self.spec = config, name, spec
+        task, harness = self._catalogued()
+        self.harness = harness
+        self.task = task.name if task else (spec.task or name)
+        types = spec.endpoint_types or (
+            tuple(EndpointType(kind) for kind in task.endpoint_types) if task else None
+        )
+        self.endpoint_types = types or (
+            tuple(EndpointType)
+            if harness.adapter == "generic"
+            else (EndpointType.CHAT, EndpointType.COMPLETIONS)
+        )
+        self.layers: dict[str, Mapping[str, Any]] = {
+            "default": {
+                key: getattr(Params(), key) for key in (*sorted(TRANSPORT_PARAMS), "extra")
+            },
+            "catalogue": self._defaults(task),
+            "run": _explicit(config.params),
+            "benchmark": _explicit(spec.params),
+        }
+        self.resolved = layer_params(self.layers)
+        self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
+        self.requirements = str(harness.requirements_file or "")
+        if harness.adapter == "generic" and not (spec.command and spec.metrics):
+            self._fail("a generic benchmark needs `command` and `metrics`; add them")
+        if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
+            self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
+        self.image = spec.image or harness.image
+        self.metrics: dict[str, Any] = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+
+    def _fail(self, sentence: str) -> None:
+        raise ConfigError(f"benchmarks.{self.name}: {sentence}")
+
+    def _catalogued(self) -> tuple[catalogue.Task | None, catalogue.Harness]:
+        spec = self.spec
+        wanted = spec.task or self.name
+        try:
+            if not spec.harness:
+                task = catalogue.find_task(wanted)
+                return task, catalogue.find_harness(task.harness)
+            harness = catalogue.find_harness(spec.harness)
+            try:
+                return catalogue.find_task(f"{spec.harness}.{wanted}"), harness
+            except ConfigError:
+                # A harness was named, so this is a task of one's own, or one we do not list.
+                return None, harness
+        except ConfigError as error:
+            raise ConfigError(f"benchmarks.{self.name}: {error}") from None
+
+    def _defaults(self, task: catalogue.Task | None) -> dict[str, Any]:
+        """The catalogue's defaults, checked as strictly as a user's parameters."""
+        return _explicit(Params.model_validate(task.params)) if task else {}
+
+    def evaluation(self, model_name: str, model: Model) -> Evaluation:
+        own = self.spec.per_model.get(model_name)
+        resolved = self.resolved
+        if own is not None:
+            resolved = layer_params({**self.layers, "benchmark on model": _explicit(own)})
+        values = resolved.values
+        spec, endpoint = self.spec, model.endpoint
+        resources = self.config.resources.model_dump()
+        resources.update(spec.resources.model_dump(exclude_unset=True))
+        return Evaluation(
+            model_name,
+            self.name,
+            Identity(
+                harness=self.harness.name,
+                adapter=self.harness.adapter,
+                image=self.image or digest(spec.requirements),
+                task=self.task,
+                model_id=endpoint.model_id,
+                endpoint_url=endpoint.route_url,
+                endpoint_type=endpoint.type.value,
+                params={k: v for k, v in values.items() if k not in TRANSPORT_PARAMS},
+                files_digest=self.files_digest,
+                command=spec.command or "",
+                metrics=self.metrics,
+            ),
+            Transport(
+                parallelism=values["parallelism"],
+                request_timeout=values["request_timeout"],
+                max_retries=values["max_retries"],
+                api_key_name=endpoint.api_key_name or "",
+                env=spec.env,
+                files=spec.files or "",
+                mounts=tuple((m.source, m.target, m.read_only) for m in spec.mounts),
+                requirements=self.requirements,
+                packages=spec.requirements,
+                runtime=self.config.runtime,
+                network=self.config.network,
+                resources=resources,
+            ),
+            resolved.origins,
+        )
+
+
+def _explicit(params: Params) -> dict[str, Any]:
+    """Return what was written, so that an explicit null overrides a default below it."""
+    return params.model_dump(mode="json", exclude_unset=True)
+
+
+def files_digest(directory: Path) -> str:
+    """Return the SHA-256 over the names and contents of the files below *directory*.
+
+    Hidden files and ``__pycache__`` are passed over: editors and interpreters leave them.
+    """
+    total = hashlib.sha256()
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            path = Path(folder, name)
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
+            relative = path.relative_to(directory).as_posix()
+            total.update(f"{len(relative)}:{relative}:{len(content)}:".encode())
+            total.update(content)
+    return total.hexdigest()

@@ -1,0 +1,113 @@
+"""What starts a container: docker, podman, or ``process`` where no engine answers.
+
+A runtime is a small protocol; a new one is a module here and a line in :data:`RUNTIMES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import IO, Protocol
+
+from snakeval.container import ContainerSpec
+from snakeval.errors import EvaluationError
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a container run ended: its exit code, and what an engine knows beyond it."""
+
+    exit_code: int
+    out_of_memory: bool = False
+    image_digest: str = ""
+
+
+class Runtime(Protocol):
+    """What starts a container.
+
+    ``isolated`` says whether the harness sees mount targets (true) or host paths (false), and
+    ``host`` is the name by which a bridged container reaches this machine.
+    """
+
+    name: str
+    isolated: bool
+    host: str
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether *spec* could start now, without a pull or an installation."""
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+        """Get the image or the environment, telling *report* of progress."""
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Run to the end, streaming output to *log*; when *stop* is set, SIGTERM, then SIGKILL.
+
+        Whatever happens, nothing of the container is left.
+        """
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """Return shell text that a person can run to the same effect."""
+
+
+#: name -> module; loaded only when chosen, since each costs an import.
+RUNTIMES = {
+    "docker": "snakeval.runtimes.docker",
+    "podman": "snakeval.runtimes.podman",
+    "process": "snakeval.runtimes.process",
+}
+
+
+def connect(name: str) -> Runtime:
+    """Return the runtime *name*.
+
+    Raises:
+        EvaluationError: its engine does not answer.
+    """
+    runtime: Runtime = importlib.import_module(RUNTIMES[name]).connect()
+    return runtime
+
+
+def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
+    """Return the runtime for a harness, and for ``auto`` a sentence that says why.
+
+    ``auto`` takes docker, then podman, where an engine answers and either has the image or is
+    the only way; else ``process``, where the harness has pinned requirements.
+
+    Raises:
+        EvaluationError: nothing here can run it.
+    """
+    if wanted != "auto":
+        return connect(wanted), f"runtime: {wanted} (as configured)"
+    reasons = []
+    for name in ("docker", "podman"):
+        try:
+            engine = connect(name)
+        except EvaluationError as error:
+            reasons.append(str(error))
+            continue
+        if not image:
+            reasons.append("the benchmark names no image")
+        elif not installable or engine.has(_image_only(image)):
+            return engine, f"runtime: {name} (auto: its engine answers)"
+        else:
+            reasons.append(f"{name} has no image {image}")
+    if installable:
+        return connect("process"), f"runtime: process (auto: {'; '.join(reasons)})"
+    raise EvaluationError(
+        f"nothing here can run {image or 'this benchmark'}: {'; '.join(reasons)}; "
+        "start an engine, or give `requirements`"
+    )
+
+
+def _image_only(image: str) -> ContainerSpec:
+    return ContainerSpec("", image, (), "")
+
+
+def shell_variable(path: Path) -> str:
+    """Return *path* for shell text."""
+    return str(path)

@@ -1,0 +1,221 @@
+"""Runs containers on a Docker engine, through its own Python SDK."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import IO, Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DeviceRequest
+
+from snakeval.container import READ_SECRETS, ContainerSpec, command_line
+from snakeval.errors import EvaluationError
+from snakeval.runtimes import Outcome, Report
+
+_GONE = "the Docker engine went away; start it, then give the same command again"
+
+
+def connect() -> Docker:
+    """Connect to the engine of ``DOCKER_HOST`` or the usual socket.
+
+    Raises:
+        EvaluationError: none answers.
+    """
+    try:
+        client = docker.from_env(version="auto", timeout=60)
+        return Docker(client)
+    except DockerException as error:
+        raise EvaluationError(
+            f"no Docker engine answers ({_short(error)}); start one, or set runtime: process"
+        ) from None
+
+
+class Docker:
+    """See :class:`snakeval.runtimes.Runtime`."""
+
+    name = "docker"
+    isolated = True
+    host = "host.docker.internal"
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+        self._user: str | None = None
+
+    @property
+    def user(self) -> str:
+        """The caller, or root of a rootless engine, which is the caller outside."""
+        if self._user is None:
+            options = self._client.info().get("SecurityOptions") or []
+            rootless = any("rootless" in option for option in options)
+            self._user = "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+        return self._user
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether the image is here."""
+        try:
+            self._client.api.inspect_image(spec.image)
+        except ImageNotFound:
+            return False
+        return True
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+        """Pull the image if it is absent, layer by layer in *report*."""
+        with _sentences(spec):
+            if self.has(spec):
+                return
+            report(f"pulling {spec.image}")
+            repository, tag = docker.utils.parse_repository_tag(spec.image)
+            for event in self._client.api.pull(
+                repository, tag=tag or "latest", stream=True, decode=True
+            ):
+                if "error" in event:
+                    raise EvaluationError(_no_image(spec.image, event["error"]))
+                # A layer's progress bar comes many times a second; its milestones are enough.
+                if event.get("status") in {"Pull complete", "Already exists", "Download complete"}:
+                    report(f"{spec.image}: {event.get('id', '')} {event['status'].lower()}")
+            report(f"pulled {spec.image}")
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Create, attach, start, wait; stop on request; remove always."""
+        api = self._client.api
+        with _sentences(spec):
+            self._remove(spec.name)
+            created = api.create_container(**self._definition(spec))["Id"]
+            ended = Event()
+            stopper = threading.Thread(
+                target=self._stop_on_request, args=(created, spec.grace, stop, ended), daemon=True
+            )
+            try:
+                output = api.attach(created, stdout=True, stderr=True, stream=True, logs=True)
+                if spec.secrets:
+                    self._start_with_secrets(created, spec)
+                else:
+                    api.start(created)
+                stopper.start()
+                for chunk in output:
+                    log.write(chunk)
+                    log.flush()
+                exit_code = int(api.wait(created)["StatusCode"])
+                state = api.inspect_container(created)
+                return Outcome(
+                    exit_code,
+                    bool(state["State"].get("OOMKilled")),
+                    self._digest(str(state["Image"])),
+                )
+            finally:
+                ended.set()
+                self._remove(created)
+
+    def _definition(self, spec: ContainerSpec) -> dict[str, Any]:
+        api = self._client.api
+        bridged = spec.network == "bridge"
+        limits: dict[str, Any] = {}
+        if spec.mem_mb:
+            limits["mem_limit"] = f"{spec.mem_mb}m"
+        if spec.cpus:
+            limits["nano_cpus"] = spec.cpus * 1_000_000_000
+        if spec.shm_mb:
+            limits["shm_size"] = f"{spec.shm_mb}m"
+        if spec.gpus:
+            limits["device_requests"] = [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])]
+        argv = list(spec.argv)
+        if spec.secrets:
+            entrypoint, command = ["sh", "-c", READ_SECRETS, "snakeval"], argv
+        else:
+            entrypoint, command = argv[:1], argv[1:]
+        return {
+            "image": spec.image,
+            "name": spec.name,
+            "entrypoint": entrypoint,
+            "command": command,
+            "environment": dict(spec.env),
+            "labels": dict(spec.labels),
+            "user": self.user,
+            "working_dir": spec.workdir,
+            "stdin_open": bool(spec.secrets),
+            "host_config": api.create_host_config(
+                # A list of binds, since one source may be mounted at two places.
+                binds=[
+                    f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
+                    for mount in spec.mounts
+                ],
+                network_mode=spec.network,
+                extra_hosts={self.host: "host-gateway"} if bridged else None,
+                # An init passes SIGTERM on; as PID 1 a harness would never see it.
+                init=True,
+                **limits,
+            ),
+        }
+
+    def _start_with_secrets(self, container: str, spec: ContainerSpec) -> None:
+        stream = self._client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
+        try:
+            self._client.api.start(container)
+            # Over TCP and TLS the SDK hands out the socket itself, over a Unix socket a wrapper.
+            raw: socket.socket = getattr(stream, "_sock", stream)
+            raw.sendall(spec.exports().encode())
+            raw.shutdown(socket.SHUT_WR)
+        finally:
+            stream.close()
+
+    def _stop_on_request(self, container: str, grace: int, stop: Event, ended: Event) -> None:
+        while not ended.is_set():
+            if stop.wait(0.2):
+                try:
+                    self._client.api.stop(container, timeout=grace)
+                except DockerException:
+                    return  # it ended by itself, or the engine is gone: `run` sees which
+                return
+
+    def _remove(self, container: str) -> None:
+        try:
+            self._client.api.remove_container(container, force=True, v=True)
+        except NotFound:
+            return
+        except APIError as error:
+            # Somebody else removes it right now, which is what we want.
+            if error.status_code != 409:
+                raise
+
+    def _digest(self, image_id: str) -> str:
+        """The digest that its registry knows it by, or the id of an image built here."""
+        image = self._client.api.inspect_image(image_id)
+        return str(next(iter(image.get("RepoDigests") or []), image["Id"])).rpartition("@")[2]
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """``docker run …``"""
+        return shlex.join(command_line(spec, "docker", self.user))
+
+
+@contextmanager
+def _sentences(spec: ContainerSpec) -> Iterator[None]:
+    """Turn what the SDK and its HTTP library raise into one sentence."""
+    import requests
+
+    try:
+        yield
+    except ImageNotFound as error:
+        raise EvaluationError(_no_image(spec.image, _short(error))) from None
+    except APIError as error:
+        raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
+    except (requests.exceptions.RequestException, DockerException, OSError) as error:
+        if isinstance(error, OSError) and error.errno == 28:
+            raise
+        raise EvaluationError(f"{_GONE} ({_short(error)})") from None
+
+
+def _no_image(image: str, problem: str) -> str:
+    own = "; build it as docker/README.md says" if image.startswith("snakeval/") else ""
+    return f"image {image} is neither here nor can it be pulled ({problem}); check `image`{own}"
+
+
+def _short(error: Exception) -> str:
+    text = str(getattr(error, "explanation", None) or error)
+    return " ".join(text.split())[:300]

@@ -1,0 +1,103 @@
+"""Runs containers with podman, through its command line: it needs no engine to answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from threading import Event
+from typing import IO
+
+from snakeval.child import run_child
+from snakeval.container import ContainerSpec, command_line
+from snakeval.errors import EvaluationError
+from snakeval.runtimes import Outcome, Report
+
+
+def connect() -> Podman:
+    """Find podman on the PATH.
+
+    Raises:
+        EvaluationError: it is not there or does not work.
+    """
+    if shutil.which("podman") is None:
+        raise EvaluationError("there is no podman on the PATH; install it")
+    answer = _podman("version", "--format", "json")
+    if answer.returncode != 0:
+        raise EvaluationError(f"podman does not work here: {_last_line(answer.stderr)}")
+    return Podman()
+
+
+def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["podman", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it says nothing"
+
+
+class Podman:
+    """See :class:`snakeval.runtimes.Runtime`."""
+
+    name = "podman"
+    isolated = True
+    host = "host.containers.internal"
+
+    @property
+    def user(self) -> str:
+        """The caller."""
+        return f"{os.getuid()}:{os.getgid()}"
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether the image is here."""
+        return _podman("image", "exists", spec.image).returncode == 0
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+        """Pull the image if it is absent."""
+        if self.has(spec):
+            return
+        report(f"pulling {spec.image}")
+        pull = subprocess.Popen(
+            ["podman", "pull", spec.image],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        last = ""
+        for line in pull.stdout or ():
+            last = line.strip() or last
+            report(f"{spec.image}: {last}")
+        if pull.wait() != 0:
+            raise EvaluationError(
+                f"image {spec.image} is neither here nor can it be pulled ({last}); check `image`"
+            )
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Run it in the foreground; podman hands SIGTERM on to the container."""
+        self._remove(spec.name)
+        inspected = _podman("image", "inspect", spec.image)
+        image = json.loads(inspected.stdout)[0] if inspected.returncode == 0 else {}
+        # Without --rm, so that what podman knows of its end can be asked for.
+        words = [w for w in command_line(spec, "podman", self.user) if w != "--rm"]
+        try:
+            exit_code = run_child(
+                words, log, stop, grace=spec.grace, stdin=spec.exports().encode()
+            )
+            state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
+            return Outcome(
+                exit_code, state.stdout.strip() == "true", str(image.get("Digest") or "")
+            )
+        finally:
+            self._remove(spec.name)
+
+    def _remove(self, name: str) -> None:
+        _podman("rm", "--force", "--time", "0", name)
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """``podman run …``"""
+        return shlex.join(command_line(spec, "podman", self.user))

@@ -1,0 +1,125 @@
+"""Runs the harness as a child process, in a Python environment of its own.
+
+The embedded default where no engine answers. An environment is made once for each set of pinned
+requirements, below ``$SNAKEVAL_HOME/envs``, and shared between runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from snakeval.child import run_child
+from snakeval.container import ContainerSpec
+from snakeval.errors import EvaluationError
+from snakeval.lease import Lease
+from snakeval.runs import home
+from snakeval.runtimes import Outcome, Report
+
+
+def connect() -> Process:
+    """There is nothing to connect to."""
+    return Process()
+
+
+class Process:
+    """See :class:`snakeval.runtimes.Runtime`. Limits on CPU and memory are not enforced here."""
+
+    name = "process"
+    isolated = False
+    host = "127.0.0.1"
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether its environment is made."""
+        return (environment(spec) / "ready").exists()
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+        """Make the environment if it is absent; two that want the same one make it once."""
+        target = environment(spec)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ready = target / "ready"
+        with Lease(
+            target.with_suffix(".lease"),
+            done=ready.exists,
+            waiting=lambda owner: report(f"waiting for {target} to be made by {owner}"),
+        ) as lease:
+            if not lease.acquired or ready.exists():
+                return
+            report(f"making the environment of {spec.image or 'the command'} in {target}")
+            shutil.rmtree(target, ignore_errors=True)
+            self._make(spec, target, report)
+            ready.write_text("\n".join(_requirements(spec)), encoding="utf-8")
+
+    def _make(self, spec: ContainerSpec, target: Path, report: Report) -> None:
+        install = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        if spec.requirements:
+            install += ["--requirement", spec.requirements]
+        install += spec.packages
+        commands = [[sys.executable, "-m", "venv", str(target)]]
+        if spec.requirements or spec.packages:
+            commands.append(install)
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
+                problem = lines[-1] if lines else done.stderr.strip()[-300:]
+                raise EvaluationError(f"cannot make the harness's environment: {problem}")
+        report(f"made {target}")
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Run the child with its environment first on the PATH."""
+        try:
+            code = run_child(
+                list(spec.argv),
+                log,
+                stop,
+                grace=spec.grace,
+                env={**self._env(spec), **spec.secret_values()},
+                cwd=spec.workdir,
+            )
+        except FileNotFoundError:
+            raise EvaluationError(
+                f"no command '{spec.argv[0]}' in the harness's environment; name it in `packages`"
+            ) from None
+        return Outcome(code if code >= 0 else 128 - code)
+
+    def _env(self, spec: ContainerSpec) -> dict[str, str]:
+        inherited = {
+            k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}
+        }
+        binaries = environment(spec) / "bin"
+        path = f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+        return {**inherited, "VIRTUAL_ENV": str(binaries.parent), "PATH": path, **spec.env}
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """The command in its environment; secrets are inherited from the caller."""
+        words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in spec.env.items())]
+        binaries = shlex.quote(str(environment(spec) / "bin"))
+        names = " ".join(
+            f'{inside}="${{{here}-}}"' for inside, here in spec.secrets.items()
+        )
+        command = shlex.join([*words, *spec.argv])
+        prefix = f"{names} " if names else ""
+        return f'cd {shlex.quote(spec.workdir)} && PATH={binaries}:"$PATH" {prefix}{command}'
+
+
+def _requirements(spec: ContainerSpec) -> list[str]:
+    pinned = list(spec.packages)
+    if spec.requirements:
+        pinned += Path(spec.requirements).read_text(encoding="utf-8").splitlines()
+    return pinned
+
+
+def environment(spec: ContainerSpec) -> Path:
+    """Return where the environment of *spec* stands, made or not."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    text = "\n".join([python, *_requirements(spec)])
+    name = Path(spec.requirements).stem if spec.requirements else "packages"
+    return home() / "envs" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
