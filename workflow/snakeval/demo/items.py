@@ -95,8 +95,16 @@ def respond(model: str, prompt: str) -> str:
         return UNKNOWN
     _, family, match = max(found, key=lambda candidate: candidate[0])
     right = family.solve(match)
-    slips = _draw(100, "wrong", match.group()) < SLIP_PERCENT[model]
+    slips = _draw(100, "wrong", match.group()) < SLIP_PERCENT[rules_of(model)]
     return family.spoil(right) if slips else right
+
+
+def rules_of(model: str) -> str:
+    """Return whose rules a model follows: its own name, or `demo/careful` those of `careful`.
+
+    Most real models have an organisation in front of their names, and so may these.
+    """
+    return model.rpartition("/")[2]
 
 
 def expected_score(model: str, benchmark: str, limit: int | None = None) -> float:

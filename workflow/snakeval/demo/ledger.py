@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+_OUTCOMES = ("requests", "answered", "failed", "rejected", "abandoned")
+
 
 class Ledger:
     """Counts of the model requests."""
@@ -18,7 +20,7 @@ class Ledger:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all counts, and number requests from 1 again."""
+        """Forget all counts, and number requests from 1 again; no request may be under way."""
         with self._lock:
             self._outcomes: Counter[str] = Counter()
             self._models: Counter[str] = Counter()
@@ -30,10 +32,10 @@ class Ledger:
             self._outcomes["requests"] += 1
             return self._outcomes["requests"]
 
-    def refuse(self, *, on_purpose: bool) -> None:
-        """Count a request that gets an error."""
+    def end(self, outcome: str) -> None:
+        """Count a request that ends without an answer."""
         with self._lock:
-            self._outcomes["failed" if on_purpose else "rejected"] += 1
+            self._outcomes[outcome] += 1
 
     def answer(self, model: str, prompts: Sequence[str]) -> None:
         """Count a request that gets an answer, and its prompts."""
@@ -48,16 +50,13 @@ class Ledger:
         """Return the counts.
 
         `requests` = `answered` + `failed` (on purpose) + `rejected` (the client's mistake) +
-        those under way. `models` counts answered requests. `distinct` and `repeated` count
-        answered prompts: to ask a model the same again is a repetition, a retry after a
-        failure is not.
+        `abandoned` (the client hung up before the answer) + those under way. `models` counts
+        answered requests. `distinct` and `repeated` count answered prompts: to ask a model the
+        same again is a repetition, a retry after a failure is not.
         """
         with self._lock:
             return {
-                **{
-                    outcome: self._outcomes[outcome]
-                    for outcome in ("requests", "answered", "failed", "rejected")
-                },
+                **{outcome: self._outcomes[outcome] for outcome in _OUTCOMES},
                 "models": dict(sorted(self._models.items())),
                 "distinct": len(self._prompts),
                 "repeated": self._prompts.total() - len(self._prompts),

@@ -17,6 +17,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import socketserver
 import sys
 import threading
@@ -27,7 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from snakeval.demo.api import ROUTES, Json, Refusal, Route, model_list, not_found, parse
-from snakeval.demo.items import SLIP_PERCENT
+from snakeval.demo.items import SLIP_PERCENT, rules_of
 from snakeval.demo.ledger import Ledger
 
 MODELS = tuple(SLIP_PERCENT)
@@ -54,7 +55,7 @@ class Behaviour:
 
     def __post_init__(self) -> None:
         """Refuse models that nobody has written rules for."""
-        unknown = [model for model in self.models if model not in MODELS]
+        unknown = [model for model in self.models if rules_of(model) not in MODELS]
         if unknown or not self.models:
             raise ValueError(
                 f"models must be among {', '.join(MODELS)}, not {', '.join(unknown) or 'empty'}"
@@ -165,6 +166,10 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour.dies(number):
             self.server.die()
         time.sleep(behaviour.delay)
+        if self._abandoned():
+            ledger.end("abandoned")
+            self.close_connection = True
+            return
         failing = behaviour.fails(number)
         try:
             if failing:
@@ -174,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             prompts = route.prompts(request)
             answer = route.answer(request, prompts)
         except Refusal as refusal:
-            ledger.refuse(on_purpose=failing)
+            ledger.end("failed" if failing else "rejected")
             self._send(refusal.status, refusal.body())
         else:
             # Counted before it is sent, so that who has the answer finds it in the counts.
@@ -187,6 +192,15 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if key is not None and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
             raise Refusal(401, "Incorrect API key provided.", "invalid_api_key")
+
+    def _abandoned(self) -> bool:
+        """Say whether the client hung up meanwhile, by a look at its socket that takes nothing."""
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _read(self) -> bytes:
         length = self.headers.get("Content-Length", "")
@@ -264,7 +278,11 @@ def _parser() -> argparse.ArgumentParser:
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     option("--port", type=int, default=0, help="port to listen on (default: 0, a free one)")
-    option("--models", default=",".join(MODELS), help="which models (default: %(default)s)")
+    option(
+        "--models",
+        default=",".join(MODELS),
+        help="which models (default: %(default)s); a prefix as in demo/careful is allowed",
+    )
     option("--delay", type=float, default=0.0, metavar="SECONDS", help="wait before an answer")
     option("--api-key-name", metavar="VAR", help="demand the key in this environment variable")
     option("--fail-status", type=int, default=500, metavar="CODE", help="what a failure returns")
