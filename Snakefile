@@ -1,0 +1,41 @@
+# benchmark × model -> evaluations -> results. What is measured stands in the configuration
+# (--configfile, config/config.yaml), where it runs in the profile (--profile profiles/local).
+from snakemake.utils import min_version
+
+from snakeval.snakefile import open_matrix
+
+min_version("9.27")
+
+
+matrix = open_matrix(workflow)
+
+
+pathvars:
+    run=matrix.run,
+
+
+wildcard_constraints:
+    model=r"[^/]+",
+    benchmark=r"[^/]+",
+
+
+include: "rules/evaluate.smk"
+include: "rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.table.output,
+
+
+onstart:
+    matrix.save()
+
+
+onsuccess:
+    matrix.report()
+
+
+onerror:
+    matrix.report()

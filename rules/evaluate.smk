@@ -1,0 +1,20 @@
+# evaluation -> <run>/<model>/<benchmark>/evaluation.json
+
+
+rule evaluate:
+    """Run one benchmark on one model in its container. The only expensive rule."""
+    input:
+        matrix.force_if_stale,
+    output:
+        record="<run>/{model}/{benchmark}/evaluation.json",
+    log:
+        "<run>/{model}/{benchmark}/logs/harness.log",
+    params:
+        fingerprint=matrix.fingerprint,
+    resources:
+        gpu=matrix.resource("gpus"),
+        mem_mb=matrix.resource("mem_mb"),
+        runtime=matrix.resource("runtime"),
+    shell:
+        "python -m snakeval.evaluate {output.record:q}"
+        " --fingerprint {params.fingerprint} --head $PPID"

@@ -1,0 +1,19 @@
+# <run>/*/*/evaluation.json -> <run>/results.csv, .json, .md
+
+
+rule table:
+    """Make the results table from the completion records."""
+    input:
+        records=matrix.records,
+    output:
+        csv="<run>/results.csv",
+        json="<run>/results.json",
+        markdown="<run>/results.md",
+    log:
+        "<run>/.snakeval/table.log",
+    params:
+        plan=matrix.plan,
+        parsers=matrix.parsers,
+    localrule: True
+    script:
+        "../scripts/table.py"

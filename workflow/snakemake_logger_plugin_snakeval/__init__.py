@@ -1,0 +1,155 @@
+"""A logger plugin for Snakemake: one line an evaluation, in dry runs and while running.
+
+Snakemake's own complete log stays in ``.snakemake/log``. Switched on by ``logger: snakeval`` in a
+profile; without it Snakemake prints as ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+__all__ = ["LogHandler"]
+
+#: Snakemake's remarks about itself, which say nothing of the evaluations.
+_NOISE = (
+    "Assuming unrestricted shared filesystem",
+    "Building DAG of jobs",
+    "Select jobs to execute",
+    "Execute ",
+    "Using shell",
+    "Provided ",
+    "Rules claiming more threads",
+    "Complete log",
+    "Log path",
+    "Job stats:",
+    "Reasons:",
+    "host:",
+    "This was a dry-run (flag -n). The order",
+    "--keep-incomplete mode is set",
+    "At least one job did not complete successfully",
+    "Exiting because a job execution failed",
+    "Shutting down, this might take some time",
+)
+
+
+class LogHandler(LogHandlerBase):
+    """Prints to standard error."""
+
+    def __post_init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._refuse_bad_configfiles()
+
+    def _refuse_bad_configfiles(self) -> None:
+        """Read ``--configfile`` files strictly, before Snakemake does.
+
+        Snakemake 9.27 parses them before any Snakefile: a file that is absent or not UTF-8 ends
+        in a traceback, and aliases of aliases keep it busy for ever.
+        """
+        from snakeval.errors import ConfigError
+        from snakeval.sources import read
+
+        for name in _configfiles(sys.argv[1:]):
+            try:
+                read(Path(name))
+            except ConfigError as error:
+                raise SystemExit(f"snakeval: {error}") from None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, or nothing of it."""
+        try:
+            text = self._text(record, getattr(record, "event", None))
+            if text:
+                print(text, file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            return  # nobody reads any more; the work goes on
+        except Exception:
+            self.handleError(record)
+
+    def _text(self, record: logging.LogRecord, event: LogEvent | None) -> str:
+        quiet = {str(item) for item in self.common_settings.quiet or ()}
+        data: dict[str, Any] = record.__dict__
+        if event == LogEvent.JOB_INFO:
+            name = _job_name(data)
+            self._names[data["jobid"]] = name
+            return "" if quiet else f"{name}  ({_reason(data.get('reason') or '')})"
+        if event == LogEvent.JOB_FINISHED:
+            return "" if quiet else f"{self._names.get(data['job_id'], 'a job')}  done"
+        if event == LogEvent.JOB_ERROR:
+            return f"{_job_name(data)}  FAILED"
+        if event == LogEvent.PROGRESS:
+            return "" if quiet else f"{data['done']} of {data['total']} steps done"
+        if event == LogEvent.RUN_INFO:
+            return _counts(data.get("stats") or {})
+        if event == LogEvent.SHELLCMD:
+            return record.getMessage() if self.common_settings.printshellcmds else ""
+        if event not in (None, LogEvent.ERROR):
+            return ""
+        text = record.getMessage()
+        if record.levelno < logging.WARNING and (quiet or not text.strip()):
+            return ""
+        return "" if text.strip().startswith(_NOISE) else text
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """To standard error, in place of Snakemake's own."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """No: Snakemake keeps its own log file."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Ours: it decides in :meth:`emit`."""
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        """Ours."""
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """No."""
+        return False
+
+
+def _configfiles(arguments: list[str]) -> list[str]:
+    """Return the values of ``--configfile``, which takes several."""
+    names: list[str] = []
+    taking = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            option, equals, value = argument.partition("=")
+            taking = option in {"--configfile", "--configfiles"} and not equals
+            if option in {"--configfile", "--configfiles"} and equals:
+                names.append(value)
+        elif taking:
+            names.append(argument)
+    return names
+
+
+def _job_name(data: dict[str, Any]) -> str:
+    """``evaluate  model/benchmark``, or a rule's name."""
+    wildcards = data.get("wildcards") or {}
+    values = wildcards.values() if isinstance(wildcards, dict) else wildcards
+    name = str(data.get("rule_name") or data.get("name") or "job")
+    return "  ".join([name, "/".join(str(value) for value in values)]).rstrip()
+
+
+def _reason(reason: str) -> str:
+    """Snakemake's reason without the paths, which the job's name says better."""
+    short = [part.split(":")[0].strip() for part in str(reason).split(";")]
+    return "; ".join(part[:1].lower() + part[1:] for part in short if part)
+
+
+def _counts(stats: dict[str, int]) -> str:
+    jobs = [f"{count} {rule}" for rule, count in stats.items() if rule not in ("total", "all")]
+    return f"To do: {', '.join(jobs)}" if jobs else ""

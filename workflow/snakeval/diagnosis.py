@@ -1,0 +1,88 @@
+"""Says in one line why a harness failed: what a tired person needs to see first."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from snakeval.evaluation import Evaluation
+from snakeval.runtimes import Outcome
+
+_TAIL_BYTES = 64 * 1024
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+#: A refused request says more than the last line: lm-evaluation-harness ends with "Session is
+#: closed" whatever the endpoint answered.
+_REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
+#: The last line of a Python traceback, or a line that calls itself an error.
+_ERROR = re.compile(
+    r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|[Ee]rror:).*)$"
+)
+
+
+def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, start: int) -> str:
+    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is.
+
+    *start* is where this attempt begins in *log*, in bytes.
+    """
+    if outcome.out_of_memory:
+        limit = evaluation.transport.resources.get("mem_mb")
+        fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
+        return f"out of memory: the kernel killed the harness; {fix}"
+    parts = [f"the harness exited with {outcome.exit_code}"]
+    if outcome.exit_code == 137:
+        parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
+    elif outcome.exit_code == 127:
+        parts = ["the harness's command was not found in its image (exit code 127)"]
+    if said := last_error(log, start):
+        parts.append(said)
+    if wrong := endpoint_trouble(evaluation):
+        parts.append(wrong)
+    return "; ".join(parts)
+
+
+def last_error(log: Path, start: int = 0) -> str:
+    """Return the last line of *log* that reads like an error, or its last line."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(start, size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [_ANSI.sub("", line).strip() for line in text.replace("\r", "\n").splitlines()]
+    lines = [line for line in lines if line]
+    refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
+    errors = [line for line in lines if _ERROR.match(line)]
+    return (refused or errors or lines or [""])[-1][:300]
+
+
+def endpoint_trouble(evaluation: Evaluation, timeout: float = 5.0) -> str:
+    """Ask the endpoint for its list of models; return what is wrong with it, or nothing.
+
+    Only asked after a failure: some endpoints have no such list and are well all the same, so
+    just refusals count.
+    """
+    base = evaluation.identity.endpoint_url.partition("?")[0]
+    for route in ("/chat/completions", "/completions", "/embeddings"):
+        base = base.removesuffix(route)
+    request = urllib.request.Request(f"{base}/models")
+    key_name = evaluation.transport.api_key_name
+    key = os.environ.get(key_name, "") if key_name else ""
+    if key and key.isprintable() and key.isascii():
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            return ""
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            which = f"the key in {key_name}" if key_name else "no key (set api_key_name)"
+            return f"the endpoint {base} refuses {which} (HTTP {error.code})"
+        if error.code == 429 or error.code >= 500:
+            return f"the endpoint {base} answers HTTP {error.code}"
+        return ""
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", error)
+        return f"the endpoint {base} cannot be reached ({why})"

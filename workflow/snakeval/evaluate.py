@@ -1,0 +1,181 @@
+"""The job: makes one evaluation complete. ``python -m snakeval.evaluate RECORD``, from the rule.
+
+Adopts what is done, waits for whoever is at it, resumes what was interrupted, and otherwise runs
+the harness. Publishes the completion record last, atomically. It imports little, since it starts
+once for every evaluation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from snakeval import __version__
+from snakeval.completion import Completion, EvaluationDirectory, manifest, now
+from snakeval.diagnosis import failure_reason
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import adapter, read_metrics
+from snakeval.job import container, installable
+from snakeval.lease import Lease, process_lives
+from snakeval.runtimes import choose
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job; return 0 (complete), 1 (failed, with a reason) or 130 (interrupted)."""
+    parser = argparse.ArgumentParser(prog="python -m snakeval.evaluate", description=__doc__)
+    parser.add_argument("record", type=Path, help="the completion record to publish")
+    parser.add_argument("--fingerprint", required=True, help="what the record must be of")
+    parser.add_argument("--head", type=int, default=0, help="pid whose death ends this job")
+    options = parser.parse_args(arguments)
+    directory = EvaluationDirectory(options.record.parent)
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if options.head:
+        threading.Thread(target=_watch_head, args=(options.head, stop), daemon=True).start()
+    try:
+        evaluation = _read(directory, options.fingerprint)
+        return _complete(evaluation, directory, stop)
+    except EvaluationError as error:
+        return _failed(directory, str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _failed(directory, f"no space left for {error.filename or directory.path}; free some")
+
+
+def _watch_head(pid: int, stop: Event) -> None:
+    """Stop when Snakemake is gone: nobody would take the result, and nothing may be left."""
+    while process_lives(pid):
+        time.sleep(1)
+    stop.set()
+
+
+def _failed(directory: EvaluationDirectory, reason: str) -> int:
+    with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
+        directory.fail(reason)
+    name = "/".join(directory.path.parts[-2:])
+    print(f"{name} failed: {reason} [log: {directory.logs / 'harness.log'}]", file=sys.stderr)
+    return 1
+
+
+def _read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{directory.spec} cannot be read ({error}); give the same command again"
+        ) from None
+    if evaluation.fingerprint != fingerprint:
+        raise EvaluationError(
+            "its definition was changed by another command meanwhile; give your command again"
+        )
+    return evaluation
+
+
+def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Event) -> int:
+    fingerprint = evaluation.fingerprint
+    if done := directory.completion(fingerprint):
+        directory.publish(done)
+        print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
+        return 0
+    with Lease(
+        directory.private / "lease",
+        done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
+        lost=stop.set,
+        waiting=lambda owner: print(f"{evaluation.id}: waits for {owner}", file=sys.stderr),
+    ) as lease:
+        attempt = directory.begin(fingerprint) if lease.acquired else 0
+        # Finished by another while this one waited, or archived from an earlier definition.
+        if done := directory.completion(fingerprint):
+            directory.publish(done)
+            return 0
+        if stop.is_set():
+            return INTERRUPTED
+        with _log(directory, evaluation, attempt) as log:
+            return _attempt(evaluation, directory, attempt, log, stop)
+
+
+@contextlib.contextmanager
+def _log(directory: EvaluationDirectory, evaluation: Evaluation, attempt: int) -> Iterator[IO[bytes]]:
+    """Append to the log: what earlier attempts said stays."""
+    with (directory.logs / "harness.log").open("ab") as log:
+        log.write(f"=== {now()} {evaluation.id} attempt {attempt}\n".encode())
+        log.flush()
+        yield log
+
+
+def _attempt(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    attempt: int,
+    log: IO[bytes],
+    stop: Event,
+) -> int:
+    def report(text: str) -> None:
+        log.write(f"snakeval: {text}\n".encode())
+        log.flush()
+
+    runtime, why = choose(
+        evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
+    )
+    report(why)
+    spec = container(evaluation, directory, runtime, directory.path.parents[1].name)
+    runtime.prepare(spec, report)
+    started, clock, begin = now(), time.monotonic(), log.tell()
+    outcome = runtime.run(spec, log, stop)
+    seconds = time.monotonic() - clock
+    if stop.is_set():
+        report("interrupted; the same command resumes it")
+        return INTERRUPTED
+    report(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
+    if outcome.exit_code != 0:
+        raise EvaluationError(
+            failure_reason(evaluation, outcome, directory.logs / "harness.log", begin)
+        )
+    reader = adapter(evaluation.identity.adapter)
+    directory.complete(
+        Completion(
+            model=evaluation.model,
+            benchmark=evaluation.benchmark,
+            fingerprint=evaluation.fingerprint,
+            identity=evaluation.identity.as_dict(),
+            metrics=read_metrics(evaluation, directory.artifacts),
+            adapter=evaluation.identity.adapter,
+            parser_version=reader.PARSER_VERSION,
+            started=started,
+            finished=now(),
+            seconds=round(seconds, 3),
+            attempt=attempt,
+            runtime=runtime.name,
+            image=spec.image,
+            image_digest=outcome.image_digest,
+            host=socket.gethostname(),
+            versions={"snakeval": __version__, "python": platform.python_version()},
+            manifest=manifest(directory.artifacts, reader.CACHES),
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    # Not sys.exit: tearing the interpreter down costs more than the rest of an adoption.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

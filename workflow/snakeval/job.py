@@ -1,0 +1,100 @@
+"""Turns an evaluation into a container: the adapter's command with its paths, mounts and limits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from snakeval.completion import EvaluationDirectory
+from snakeval.container import ContainerSpec, Mount
+from snakeval.evaluation import Evaluation
+from snakeval.files import write_if_changed
+from snakeval.harnesses import Paths, adapter
+from snakeval.runs import home
+from snakeval.runtimes import Runtime
+
+_RESULTS, _INPUTS, _FILES, _CACHE = "/results", "/snakeval/inputs", "/snakeval/files", "/cache"
+_HERE = re.compile(r"(?<=//)(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1\])(?=[:/?]|$)")
+
+
+def container_name(directory: EvaluationDirectory) -> str:
+    """Return the one name that any attempt at this evaluation uses on this machine."""
+    return f"snakeval-{hashlib.sha256(str(directory.path.resolve()).encode()).hexdigest()[:16]}"
+
+
+def container(
+    evaluation: Evaluation, directory: EvaluationDirectory, runtime: Runtime, run: str
+) -> ContainerSpec:
+    """Return what to run for *evaluation*, and write the files that its command reads.
+
+    *run* names the run in the container's labels.
+
+    Raises:
+        EvaluationError: the harness cannot evaluate this.
+    """
+    transport, inside = evaluation.transport, runtime.isolated
+    inputs = directory.private.resolve() / "inputs"
+    results = directory.artifacts.resolve()
+    bridged = inside and transport.network == "bridge"
+    url = evaluation.identity.endpoint_url
+    command = adapter(evaluation.identity.adapter).command(
+        evaluation,
+        Paths(
+            results=_RESULTS if inside else str(results),
+            inputs=_INPUTS if inside else str(inputs),
+            endpoint_url=_HERE.sub(runtime.host, url, count=1) if bridged else url,
+        ),
+    )
+    for name, text in command.inputs.items():
+        write_if_changed(inputs / name, text)
+    mounts = [Mount(str(results), _RESULTS, read_only=False)]
+    env = dict(command.env)
+    workdir = _RESULTS if inside else str(results)
+    if command.inputs:
+        mounts.append(Mount(str(inputs), _INPUTS))
+    if transport.files:
+        mounts.append(Mount(transport.files, _FILES))
+        workdir = _FILES if inside else transport.files
+    mounts += [Mount(*mount) for mount in transport.mounts]
+    # Data sets are downloaded once, for every evaluation and every run.
+    cache = home().resolve() / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    if inside:
+        mounts.append(Mount(str(cache), _CACHE, read_only=False))
+        env |= {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"}
+    elif "HF_HOME" not in os.environ:
+        env |= {"HF_HOME": str(cache / "huggingface")}
+    limits = transport.resources
+    return ContainerSpec(
+        name=container_name(directory),
+        image=evaluation.identity.image,
+        argv=command.argv,
+        workdir=workdir,
+        env=env,
+        secrets={**transport.env, **command.secrets},
+        mounts=tuple(mounts),
+        labels={
+            "snakeval.run": run,
+            "snakeval.evaluation": evaluation.id,
+            "snakeval.fingerprint": evaluation.fingerprint,
+        },
+        network=transport.network,
+        cpus=limits.get("cpus"),
+        mem_mb=limits.get("mem_mb"),
+        shm_mb=limits.get("shm_mb"),
+        gpus=limits.get("gpus") or 0,
+        requirements=transport.requirements,
+        packages=transport.packages,
+    )
+
+
+def installable(evaluation: Evaluation) -> bool:
+    """Whether ``runtime: process`` can make the harness's environment."""
+    return bool(evaluation.transport.requirements or evaluation.transport.packages)
+
+
+def evaluation_directory(run: Path, evaluation: Evaluation) -> EvaluationDirectory:
+    """Return ``<run>/<model>/<benchmark>/``."""
+    return EvaluationDirectory(run / evaluation.model / evaluation.benchmark)

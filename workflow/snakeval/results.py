@@ -1,0 +1,168 @@
+"""The results table: a row for each model × benchmark × metric, and for what is missing.
+
+Made from completion records. Where a parser is newer than a record, the raw results are read
+again, so a better parser costs no evaluation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from snakeval.completion import Completion, EvaluationDirectory, Metric
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import Evaluation
+from snakeval.files import write_atomically
+from snakeval.harnesses import adapter, read_metrics
+
+COLUMNS = (
+    "model", "benchmark", "task", "metric", "filter", "value", "stderr", "n", "higher_is_better",
+    "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
+    "attempt", "finished", "fingerprint", "path",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An evaluation of the plan, or a pair that was left out of it with a reason."""
+
+    model: str
+    benchmark: str
+    fingerprint: str = ""
+    left_out: str = ""
+
+
+def write_plan(path: Path, planned: Sequence[Planned]) -> None:
+    """Save what a run is made of, so that its table can be made at any time."""
+    rows = [[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned]
+    write_atomically(path, json.dumps(rows))
+
+
+def read_plan(path: Path) -> tuple[Planned, ...]:
+    """Read what :func:`write_plan` wrote."""
+    return tuple(Planned(*row) for row in json.loads(path.read_text(encoding="utf-8")))
+
+
+def parser_versions() -> dict[str, int]:
+    """The version of each adapter's parser: a table is as good as these."""
+    from snakeval.harnesses import ADAPTERS
+
+    return {name: adapter(name).PARSER_VERSION for name in ADAPTERS}
+
+
+def table(run: Path) -> pd.DataFrame:
+    """Return the results of *run*, whatever is finished, failed or missing.
+
+    Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
+    skipped; only done rows have a value.
+    """
+    plan = read_plan(run / ".snakeval" / "plan.json")
+    return pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
+
+
+def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
+    base: dict[str, Any] = {"model": item.model, "benchmark": item.benchmark}
+    if item.left_out:
+        yield {**base, "status": "skipped", "reason": item.left_out}
+        return
+    directory = EvaluationDirectory(run / item.model / item.benchmark)
+    base |= {"fingerprint": item.fingerprint, "path": f"{item.model}/{item.benchmark}"}
+    done = directory.completion(item.fingerprint)
+    if done is None:
+        reason = directory.failure_reason()
+        yield {**base, "status": "failed" if reason else "pending", "reason": reason}
+        return
+    base |= {
+        "status": "done",
+        "harness": done.identity["harness"],
+        "image": done.image,
+        "image_digest": done.image_digest,
+        "runtime": done.runtime,
+        "limit_samples": done.identity["params"].get("limit_samples"),
+        "seconds": done.seconds,
+        "attempt": done.attempt,
+        "finished": done.finished,
+    }
+    try:
+        metrics = current_metrics(directory, done)
+    except EvaluationError as error:
+        yield {**base, "status": "failed", "reason": f"cannot be read again: {error}"}
+        return
+    for metric in metrics:
+        yield {
+            **base,
+            "task": metric.task,
+            "metric": metric.metric,
+            "filter": metric.filter,
+            "value": metric.value,
+            "stderr": metric.stderr,
+            "n": metric.n,
+            "higher_is_better": metric.higher_is_better,
+        }
+
+
+def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:
+    """Return the metrics as today's parser reads them.
+
+    Raises:
+        EvaluationError: today's parser cannot read the raw results.
+    """
+    version = adapter(done.adapter).PARSER_VERSION
+    if version == done.parser_version:
+        return done.metrics
+    # Cached beside the record, under what it depends on: the record's artifacts and the parser.
+    cache = directory.private / f"metrics-{done.fingerprint[:16]}-{version}.json"
+    try:
+        return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not read with this version yet
+    evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    metrics = read_metrics(evaluation, directory.artifacts)
+    write_atomically(
+        cache,
+        json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
+    )
+    return metrics
+
+
+def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame:
+    """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
+    frame = table(run)
+    write_atomically(csv, frame.to_csv(index=False))
+    write_atomically(json_file, frame.to_json(orient="records", indent=1) + "\n")
+    write_atomically(markdown, to_markdown(frame) + "\n")
+    return frame
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """Return the table as people read it: value ± standard error, and why something is missing."""
+    shown = pd.DataFrame(
+        {
+            "model": frame["model"],
+            "benchmark": frame["benchmark"],
+            "metric": [
+                f"{metric} ({name})" if name else metric
+                for metric, name in zip(
+                    frame["metric"].fillna(""), frame["filter"].fillna(""), strict=True
+                )
+            ],
+            "value": [
+                "" if pd.isna(value) else f"{value:.4f}" + ("" if pd.isna(err) else f" ± {err:.4f}")
+                for value, err in zip(frame["value"], frame["stderr"], strict=True)
+            ],
+            "n": ["" if pd.isna(n) else str(int(n)) for n in frame["n"]],
+            "status": [
+                status + (f": {reason}" if reason else "")
+                for status, reason in zip(frame["status"], frame["reason"].fillna(""), strict=True)
+            ],
+        }
+    )
+    # A bar in a reason would end its cell.
+    return shown.map(lambda cell: cell.replace("|", "\\|")).to_markdown(
+        index=False, disable_numparse=True
+    )

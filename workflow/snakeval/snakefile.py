@@ -1,0 +1,329 @@
+"""What the Snakefile and its rules call: the matrix, looked up by wildcards in constant time.
+
+The only module of the package that knows Snakemake. Opening the matrix writes nothing (the
+Snakefile is read again in every remote job); :meth:`Matrix.save` writes, once, at the start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from snakeval import __version__
+from snakeval.completion import Completion
+from snakeval.config import Config, Selection, load
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation import Evaluation, digest
+from snakeval.files import write_atomically, write_if_changed
+from snakeval.job import container, evaluation_directory, installable
+from snakeval.matrix import LeftOut, expand, left_out
+from snakeval.runs import Run, find, home
+from snakeval.runtimes import Runtime, choose
+
+#: A run writes at least its plan and its logs; less free space than this is as good as none.
+_MIN_FREE_BYTES = 20 * 1024 * 1024
+
+
+class Wildcards(Protocol):
+    """The wildcards of every rule of an evaluation."""
+
+    model: str
+    benchmark: str
+
+
+class Matrix:
+    """The evaluations of one run, for the rules.
+
+    ``everything`` is what the configuration names, ``selected`` what this invocation chose.
+    """
+
+    def __init__(self, config: Config, selection: Selection, workflow: Any = None) -> None:
+        self.config = config
+        self._workflow = workflow
+        self._run: Run = find(config, selection.run)
+        self.everything = expand(config)
+        self.left_out: tuple[LeftOut, ...] = left_out(config)
+        self.selected = {
+            (e.model, e.benchmark): e
+            for e in self.everything
+            if (selection.models is None or e.model in selection.models)
+            and (selection.benchmarks is None or e.benchmark in selection.benchmarks)
+        }
+        if not self.selected:
+            raise ConfigError("--config models, benchmarks: no evaluation is in both; choose others")
+
+    @property
+    def run(self) -> str:
+        """The run's directory, as the rules' paths begin."""
+        return str(self._run.directory)
+
+    def __getitem__(self, wildcards: Wildcards) -> Evaluation:
+        try:
+            return self.selected[wildcards.model, wildcards.benchmark]
+        except KeyError:
+            raise ConfigError(
+                f"{wildcards.model}/{wildcards.benchmark} is no evaluation of this run; "
+                "`snakemake -n` lists those that are"
+            ) from None
+
+    def records(self, wildcards: object = None) -> list[str]:
+        """The completion records of the selected evaluations."""
+        return [self._record(evaluation) for evaluation in self.selected.values()]
+
+    def _record(self, evaluation: Evaluation) -> str:
+        return f"{self.run}/{evaluation.id}/evaluation.json"
+
+    def fingerprint(self, wildcards: Wildcards) -> str:
+        """The evaluation's fingerprint: as a param it makes a changed definition stale."""
+        return self[wildcards].fingerprint
+
+    def resource(self, name: str) -> Any:
+        """A function of the wildcards that returns what the evaluation needs of *name*."""
+
+        def lookup(wildcards: Wildcards) -> int:
+            return self[wildcards].transport.resources.get(name) or 0
+
+        return lookup
+
+    @property
+    def plan(self) -> str:
+        """A digest of what the table shows: a dropped benchmark changes it, too."""
+        return digest([sorted([e.id, e.fingerprint] for e in self.everything), self._reasons()])
+
+    @cached_property
+    def parsers(self) -> str:
+        """The parsers' versions: a better one makes the table again, and nothing else."""
+        from snakeval.results import parser_versions
+
+        return json.dumps(parser_versions(), sort_keys=True)
+
+    def _reasons(self) -> list[list[str]]:
+        return [[item.model, item.benchmark, item.reason] for item in self.left_out]
+
+    # --- before anything runs -------------------------------------------------------------
+
+    def check(self, environment: Mapping[str, str] = os.environ) -> None:
+        """Refuse what would fail later: an unset variable, an output directory without room.
+
+        Raises:
+            ConfigError: one line a problem.
+        """
+        problems = []
+        for evaluation in self.selected.values():
+            transport = evaluation.transport
+            where = f"models.{evaluation.model}.endpoint.api_key_name"
+            if transport.api_key_name and not environment.get(transport.api_key_name):
+                problems.append(f"{where}: ${transport.api_key_name} is not set; export it")
+            for name in transport.env.values():
+                if name not in environment:
+                    problems.append(
+                        f"benchmarks.{evaluation.benchmark}.env: ${name} is not set; export it"
+                    )
+        problem = _no_room(self._run.directory)
+        if problem:
+            problems.append(f"output_dir: {problem}")
+        if problems:
+            raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+    @cached_property
+    def stale(self) -> frozenset[str]:
+        """Records of another definition than the configuration's."""
+        if not self._run.exists:
+            return frozenset()
+        stale = set()
+        for evaluation in self.selected.values():
+            directory = evaluation_directory(self._run.directory, evaluation)
+            if not directory.record(evaluation.fingerprint).exists():
+                if directory.published.exists():
+                    stale.add(self._record(evaluation))
+        return frozenset(stale)
+
+    def force_if_stale(self, wildcards: Wildcards) -> list[str]:
+        """Make Snakemake run a stale evaluation again; there is no input file.
+
+        Snakemake itself sees a changed definition only while it has its metadata; without, it
+        would take the old record for the new result (it says "Rules with missing metadata"). An
+        input function is called for just the jobs of the DAG, before it is decided which run.
+        """
+        record = self._record(self[wildcards])
+        if record in self.stale and self._workflow is not None:
+            self._workflow.dag.forcefiles.add(record)
+        return []
+
+    def notes(self) -> list[str]:
+        """Sentences for the person who plans or starts the run."""
+        state = "continues" if self._run.exists else "new"
+        lines = [f"Run {self._run.id} ({state}): {len(self.selected)} evaluations in {self.run}"]
+        reasons: Counter[str] = Counter(item.reason for item in self.left_out)
+        lines += [f"Left out: {reason}" for reason in list(reasons)[:20]]
+        if len(reasons) > 20:
+            lines.append(f"Left out: {len(reasons) - 20} more pairs, as results.csv lists")
+        changed = [e for e in self.selected.values() if self._record(e) in self.stale]
+        for evaluation in changed[:20]:
+            difference = _difference(Path(self._record(evaluation)), evaluation)
+            lines.append(f"Changed: {evaluation.id} ({difference})")
+        return lines
+
+    # --- at the start, in the head only ---------------------------------------------------
+
+    def save(self) -> None:
+        """Write what the jobs read and what people run by hand: only what changed.
+
+        Raises:
+            SystemExit: the run cannot start; the message says why.
+        """
+        try:
+            self._save()
+        except (ConfigError, EvaluationError) as error:
+            raise SystemExit(f"snakeval: {error}") from None
+        except OSError as error:
+            raise SystemExit(
+                f"snakeval: {error.filename or self.run} cannot be written ({error.strerror}); "
+                "correct output_dir or free some space"
+            ) from None
+
+    def _save(self) -> None:
+        from snakeval.results import Planned, write_plan
+        from snakeval.scripts import run_all_script, run_script
+
+        run = self._run.directory
+        run.mkdir(parents=True, exist_ok=True)
+        identity = {"id": self._run.id, "identity": self._run.identity, "snakeval": __version__}
+        if not (run / ".snakeval" / "run.json").exists():
+            write_atomically(run / ".snakeval" / "run.json", json.dumps(identity, indent=1))
+        resolved = self._resolved()
+        write_if_changed(run / "config.yaml", resolved)
+        write_if_changed(home() / "run_configs" / f"{self._run.id}.yaml", resolved)
+        write_plan(
+            run / ".snakeval" / "plan.json",
+            [Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything]
+            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out],
+        )
+        write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
+        runtimes: dict[tuple[str, str], Runtime] = {}
+        for evaluation in self.everything:
+            directory = evaluation_directory(run, evaluation)
+            if not write_if_changed(directory.spec, evaluation.to_json()):
+                continue
+            key = (evaluation.transport.runtime, evaluation.identity.image)
+            if key not in runtimes:
+                runtimes[key], why = choose(*key, installable(evaluation))
+                print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
+            runtime = runtimes[key]
+            spec = container(evaluation, directory, runtime, run.name)
+            text = run_script(evaluation, directory, spec, runtime)
+            write_if_changed(directory.path / "run.sh", text, mode=0o755)
+
+    def _resolved(self) -> str:
+        """The configuration as it was understood. It holds names of keys, never keys."""
+        data = self.config.model_dump(mode="json", exclude_defaults=True)
+        head = f"# Run {self._run.id}, resolved by snakeval {__version__}\n"
+        return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+    # --- at the end -----------------------------------------------------------------------
+
+    def report(self) -> None:
+        """Print the results table; make it first if a failure kept its rule from running."""
+        from snakeval import results
+
+        run = self._run.directory
+        files = [run / name for name in ("results.csv", "results.json", "results.md")]
+        try:
+            frame = results.table(run)
+            shown = results.to_markdown(frame)
+            if (frame["status"] != "done").any():
+                results.write(run, *files)
+                # Dated before any record, so that the rule makes them again when more is done.
+                date = (run / ".snakeval" / "run.json").stat().st_mtime
+                for file in files:
+                    os.utime(file, (date, date))
+        except OSError as error:
+            print(f"snakeval: no results table: {error}", file=sys.stderr)
+            return
+        print(f"\n{shown}\n\nResults: {files[0]}", flush=True)
+
+
+def _no_room(directory: Path) -> str:
+    """Say why nothing can be written below *directory*, without writing."""
+    existing = directory.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        return f"{existing} is a file; name a directory"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} cannot be written; name another directory or correct its permissions"
+    free = shutil.disk_usage(existing).free
+    if free < _MIN_FREE_BYTES:
+        return f"no space left at {existing} ({free // 1024} KiB free); free some"
+    return ""
+
+
+def _difference(record: Path, evaluation: Evaluation) -> str:
+    """Say which parts of the definition changed since *record*."""
+    try:
+        before = Completion.from_json(record.read_text(encoding="utf-8")).identity
+    except (OSError, ValueError):
+        return "its record cannot be read"
+    return "; ".join(_changes(before, evaluation.identity.as_dict())) or "its artifacts are gone"
+
+
+def _changes(before: object, after: object, key: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, Mapping):
+        return [
+            change
+            for name in sorted({*before, *after})
+            for change in _changes(
+                before.get(name), after.get(name), f"{key}.{name}" if key else name
+            )
+        ]
+    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+
+
+def open_matrix(workflow: Any) -> Matrix:
+    """Return the matrix of a Snakemake workflow's ``--configfile`` files and ``--config`` values.
+
+    Without files, ``config/config.yaml`` of the working directory, or else of the Snakefile's.
+
+    Raises:
+        SystemExit: bad input; the message says what to mend, a line a problem.
+    """
+    settings = workflow.config_settings
+    files = [_shown(Path(path)) for path in settings.configfiles]
+    if not files:
+        default = Path("config/config.yaml")
+        files = [default if default.exists() else Path(workflow.basedir) / default]
+    # What the rules call `python` is the interpreter that runs Snakemake, active or not.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    try:
+        config, selection, _ = load(files, settings.config or {})
+        try:
+            matrix = Matrix(config, selection, workflow)
+            if workflow.is_main_process:
+                matrix.check()
+        except ConfigError as error:
+            named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())
+            raise ConfigError(named) from None
+    except ConfigError as error:
+        raise SystemExit("\n".join(f"snakeval: {line}" for line in str(error).splitlines())) from None
+    if workflow.is_main_process:
+        for line in matrix.notes():
+            print(line, file=sys.stderr)
+    return matrix
+
+
+def _shown(path: Path) -> Path:
+    """Paths below the working directory as people write them."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _names(files: Sequence[Path]) -> str:
+    return " + ".join(str(path) for path in files)
