@@ -9,12 +9,14 @@ rule evaluate:
         record="<run>/{model}/{benchmark}/evaluation.json",
     log:
         "<run>/{model}/{benchmark}/logs/harness.log",
-    params:
-        fingerprint=matrix.fingerprint,
+    conda:
+        "envs/snakeval.yaml"
     resources:
         gpu=matrix.resource("gpus"),
         mem_mb=matrix.resource("mem_mb"),
         runtime=matrix.resource("runtime"),
+    params:
+        fingerprint=matrix.fingerprint,
     shell:
         "python -m snakeval.evaluate {output.record:q}"
         " --fingerprint {params.fingerprint} --head $PPID"

@@ -11,9 +11,11 @@ rule table:
         markdown="<run>/results.md",
     log:
         "<run>/.snakeval/table.log",
+    localrule: True
+    conda:
+        "envs/snakeval.yaml"
     params:
         plan=matrix.plan,
         parsers=matrix.parsers,
-    localrule: True
     script:
         "../scripts/table.py"

@@ -48,7 +48,7 @@ def run_child(
         env=dict(env) if env is not None else None,
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 - the alternative is an orphan
+        preexec_fn=_die_with_parent,
     )
     if stdin and child.stdin is not None:
         feeder = threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True)

@@ -56,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return _failed(directory, f"no space left for {error.filename or directory.path}; free some")
+        return _failed(
+            directory, f"no space left for {error.filename or directory.path}; free some"
+        )
 
 
 def _watch_head(pid: int, stop: Event) -> None:
@@ -112,7 +114,9 @@ def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Even
 
 
 @contextlib.contextmanager
-def _log(directory: EvaluationDirectory, evaluation: Evaluation, attempt: int) -> Iterator[IO[bytes]]:
+def _log(
+    directory: EvaluationDirectory, evaluation: Evaluation, attempt: int
+) -> Iterator[IO[bytes]]:
     """Append to the log: what earlier attempts said stays."""
     with (directory.logs / "harness.log").open("ab") as log:
         log.write(f"=== {now()} {evaluation.id} attempt {attempt}\n".encode())

@@ -6,6 +6,7 @@ on changing says that the holder lives, so clocks of different hosts are never c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -155,10 +156,9 @@ class Lease:
             return
         if aside.read_text(encoding="utf-8") != stale:
             # Another waiter was quicker, and this is its fresh lease: give it back.
-            try:
+            # If a third one holds it by now, the second finds out at its next heartbeat.
+            with contextlib.suppress(FileExistsError):
                 os.link(aside, self.path)
-            except FileExistsError:
-                pass  # a third one holds it now; the second finds out at its next heartbeat
         aside.unlink()
 
     def _beat(self) -> None:

@@ -59,7 +59,7 @@ class Matrix:
             and (selection.benchmarks is None or e.benchmark in selection.benchmarks)
         }
         if not self.selected:
-            raise ConfigError("--config models, benchmarks: no evaluation is in both; choose others")
+            raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
 
     @property
     def run(self) -> str:
@@ -142,9 +142,9 @@ class Matrix:
         stale = set()
         for evaluation in self.selected.values():
             directory = evaluation_directory(self._run.directory, evaluation)
-            if not directory.record(evaluation.fingerprint).exists():
-                if directory.published.exists():
-                    stale.add(self._record(evaluation))
+            done = directory.record(evaluation.fingerprint).exists()
+            if not done and directory.published.exists():
+                stale.add(self._record(evaluation))
         return frozenset(stale)
 
     def force_if_stale(self, wildcards: Wildcards) -> list[str]:
@@ -313,7 +313,8 @@ def open_matrix(workflow: Any) -> Matrix:
             named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())
             raise ConfigError(named) from None
     except ConfigError as error:
-        raise SystemExit("\n".join(f"snakeval: {line}" for line in str(error).splitlines())) from None
+        lines = [f"snakeval: {line}" for line in str(error).splitlines()]
+        raise SystemExit("\n".join(lines)) from None
     if workflow.is_main_process:
         for line in matrix.notes():
             print(line, file=sys.stderr)

@@ -62,7 +62,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except FileNotFoundError:
-        raise EvaluationError("the harness ended without writing results.yml; see its log") from None
+        raise EvaluationError("the harness wrote no results.yml; see its log") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EvaluationError(f"results.yml does not parse: {str(error)[:200]}") from None
     try:

@@ -14,6 +14,7 @@ from typing import IO, Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest
+from docker.utils import parse_repository_tag
 
 from snakeval.container import READ_SECRETS, ContainerSpec, command_line
 from snakeval.errors import EvaluationError
@@ -71,7 +72,7 @@ class Docker:
             if self.has(spec):
                 return
             report(f"pulling {spec.image}")
-            repository, tag = docker.utils.parse_repository_tag(spec.image)
+            repository, tag = parse_repository_tag(spec.image)
             for event in self._client.api.pull(
                 repository, tag=tag or "latest", stream=True, decode=True
             ):

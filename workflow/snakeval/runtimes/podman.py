@@ -85,9 +85,7 @@ class Podman:
         # Without --rm, so that what podman knows of its end can be asked for.
         words = [w for w in command_line(spec, "podman", self.user) if w != "--rm"]
         try:
-            exit_code = run_child(
-                words, log, stop, grace=spec.grace, stdin=spec.exports().encode()
-            )
+            exit_code = run_child(words, log, stop, grace=spec.grace, stdin=spec.exports().encode())
             state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
             return Outcome(
                 exit_code, state.stdout.strip() == "true", str(image.get("Digest") or "")

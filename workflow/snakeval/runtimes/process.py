@@ -91,9 +91,7 @@ class Process:
         return Outcome(code if code >= 0 else 128 - code)
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
-        inherited = {
-            k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}
-        }
+        inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}
         binaries = environment(spec) / "bin"
         path = f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}"
         return {**inherited, "VIRTUAL_ENV": str(binaries.parent), "PATH": path, **spec.env}
@@ -102,9 +100,7 @@ class Process:
         """The command in its environment; secrets are inherited from the caller."""
         words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in spec.env.items())]
         binaries = shlex.quote(str(environment(spec) / "bin"))
-        names = " ".join(
-            f'{inside}="${{{here}-}}"' for inside, here in spec.secrets.items()
-        )
+        names = " ".join(f'{inside}="${{{here}-}}"' for inside, here in spec.secrets.items())
         command = shlex.join([*words, *spec.argv])
         prefix = f"{names} " if names else ""
         return f'cd {shlex.quote(spec.workdir)} && PATH={binaries}:"$PATH" {prefix}{command}'
