@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Debian packages that the tests with real parts need. Needs root, unless all are there already.
+set -euo pipefail
+
+packages=(
+    # Docker engine; git is here because nobody promises it on a bare machine
+    docker.io iptables containerd runc
+    # images without a registry
+    debootstrap busybox-static ca-certificates
+    # podman, with cgroup v1's runtime and an overlay for where the kernel's cannot be used
+    podman crun fuse-overlayfs
+    # the build itself
+    git make shellcheck python3 python3-venv
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    echo "apt: nothing to do"
+    exit 0
+fi
+
+# A package must not start its service: the tests start and stop their own engine.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt=(timeout 600 apt-get -q -y -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
+start=$SECONDS
+"${apt[@]}" update >/dev/null
+"${apt[@]}" install --no-install-recommends "${missing[@]}" >/dev/null
+echo "apt: installed ${missing[*]} in $((SECONDS - start)) s"
