@@ -4,7 +4,7 @@
 rule evaluate:
     """Run one benchmark on one model in its container. The only expensive rule."""
     input:
-        matrix.force_if_stale,
+        matrix.forced,
     output:
         record="<run>/{model}/{benchmark}/evaluation.json",
     log:

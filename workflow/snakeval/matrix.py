@@ -68,22 +68,34 @@ def expand(config: Config) -> tuple[Evaluation, ...]:
     """Return the evaluations of *config*, models in their order, benchmarks within a model.
 
     Raises:
+        ConfigError: see :func:`split`.
+    """
+    return split(config)[0]
+
+
+def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
+    """Return the evaluations, and the pairs that no endpoint type allows.
+
+    Excluded pairs are in neither.
+
+    Raises:
         ConfigError: a benchmark names no task or an ambiguous one, a pair that was asked for by
             name is impossible, or nothing is left to evaluate.
     """
-    evaluations = tuple(item for item in _pairs(config) if isinstance(item, Evaluation))
+    evaluations: list[Evaluation] = []
+    left_out: list[LeftOut] = []
+    for item in _pairs(config):
+        if isinstance(item, Evaluation):
+            evaluations.append(item)
+        else:
+            left_out.append(item)
     if not evaluations:
-        reasons = sorted({item.reason for item in left_out(config)})
+        reasons = sorted({item.reason for item in left_out})
         raise ConfigError(
             "the matrix is empty: no model is left for any benchmark"
             + (f" ({'; '.join(reasons[:3])})" if reasons else "; check include and exclude")
         )
-    return evaluations
-
-
-def left_out(config: Config) -> tuple[LeftOut, ...]:
-    """Return the pairs that no endpoint type allows. Excluded pairs are not named."""
-    return tuple(item for item in _pairs(config) if isinstance(item, LeftOut))
+    return tuple(evaluations), tuple(left_out)
 
 
 def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
@@ -155,6 +167,12 @@ class _Row:
             "benchmark": _explicit(spec.params),
         }
         self.resolved = layer_params(self.layers)
+        # Worked out once and shared by the row: a copy for each of 10,000 evaluations adds up.
+        self.params = _score_params(self.resolved)
+        self.resources = config.resources.model_dump() | spec.resources.model_dump(
+            exclude_unset=True
+        )
+        self.mounts = tuple((m.source, m.target, m.read_only) for m in spec.mounts)
         self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
         self.requirements = str(harness.requirements_file or "")
         if harness.adapter == "generic" and not (spec.command and spec.metrics):
@@ -174,12 +192,11 @@ class _Row:
             if not spec.harness:
                 task = catalogue.find_task(wanted)
                 return task, catalogue.find_harness(task.harness)
-            harness = catalogue.find_harness(spec.harness)
-            try:
-                return catalogue.find_task(f"{spec.harness}.{wanted}"), harness
-            except ConfigError:
-                # A harness was named, so this is a task of one's own, or one we do not list.
-                return None, harness
+            # Where a harness is named, the task may be one's own, or one that we do not list.
+            return (
+                catalogue.task_of(spec.harness, wanted),
+                catalogue.find_harness(spec.harness),
+            )
         except ConfigError as error:
             raise ConfigError(f"benchmarks.{self.name}: {error}") from None
 
@@ -189,13 +206,12 @@ class _Row:
 
     def evaluation(self, model_name: str, model: Model) -> Evaluation:
         own = self.spec.per_model.get(model_name)
-        resolved = self.resolved
+        resolved, params = self.resolved, self.params
         if own is not None:
             resolved = layer_params({**self.layers, "benchmark on model": _explicit(own)})
+            params = _score_params(resolved)
         values = resolved.values
         spec, endpoint = self.spec, model.endpoint
-        resources = self.config.resources.model_dump()
-        resources.update(spec.resources.model_dump(exclude_unset=True))
         return Evaluation(
             model_name,
             self.name,
@@ -207,7 +223,7 @@ class _Row:
                 model_id=endpoint.model_id,
                 endpoint_url=endpoint.route_url,
                 endpoint_type=endpoint.type.value,
-                params={k: v for k, v in values.items() if k not in TRANSPORT_PARAMS},
+                params=params,
                 files_digest=self.files_digest,
                 command=spec.command or "",
                 metrics=self.metrics,
@@ -219,15 +235,19 @@ class _Row:
                 api_key_name=endpoint.api_key_name or "",
                 env=spec.env,
                 files=spec.files or "",
-                mounts=tuple((m.source, m.target, m.read_only) for m in spec.mounts),
+                mounts=self.mounts,
                 requirements=self.requirements,
                 packages=spec.requirements,
                 runtime=self.config.runtime,
                 network=self.config.network,
-                resources=resources,
+                resources=self.resources,
             ),
             resolved.origins,
         )
+
+
+def _score_params(resolved: Resolved) -> dict[str, Any]:
+    return {k: v for k, v in resolved.values.items() if k not in TRANSPORT_PARAMS}
 
 
 def _explicit(params: Params) -> dict[str, Any]:

@@ -48,13 +48,6 @@ def read_plan(path: Path) -> tuple[Planned, ...]:
     return tuple(Planned(*row) for row in json.loads(path.read_text(encoding="utf-8")))
 
 
-def parser_versions() -> dict[str, int]:
-    """The version of each adapter's parser: a table is as good as these."""
-    from snakeval.harnesses import ADAPTERS
-
-    return {name: adapter(name).PARSER_VERSION for name in ADAPTERS}
-
-
 def table(run: Path) -> pd.DataFrame:
     """Return the results of *run*, whatever is finished, failed or missing.
 

@@ -6,15 +6,17 @@ Snakefile is read again in every remote job); :meth:`Matrix.save` writes, once, 
 
 from __future__ import annotations
 
+import gc
+import inspect
 import json
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import yaml
 
@@ -24,13 +26,17 @@ from snakeval.config import Config, Selection, load
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, digest
 from snakeval.files import write_atomically, write_if_changed
+from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
-from snakeval.matrix import LeftOut, expand, left_out
+from snakeval.matrix import split
 from snakeval.runs import Run, find, home
 from snakeval.runtimes import Runtime, choose
 
 #: A run writes at least its plan and its logs; less free space than this is as good as none.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
+
+
+Lookup = TypeVar("Lookup", bound=Callable[..., Any])
 
 
 class Wildcards(Protocol):
@@ -50,8 +56,7 @@ class Matrix:
         self.config = config
         self._workflow = workflow
         self._run: Run = find(config, selection.run)
-        self.everything = expand(config)
-        self.left_out: tuple[LeftOut, ...] = left_out(config)
+        self.everything, self.left_out = split(config)
         self.selected = {
             (e.model, e.benchmark): e
             for e in self.everything
@@ -82,28 +87,37 @@ class Matrix:
     def _record(self, evaluation: Evaluation) -> str:
         return f"{self.run}/{evaluation.id}/evaluation.json"
 
-    def fingerprint(self, wildcards: Wildcards) -> str:
-        """The evaluation's fingerprint: as a param it makes a changed definition stale."""
-        return self[wildcards].fingerprint
+    @property
+    def fingerprint(self) -> Callable[[Wildcards], str]:
+        """An evaluation's fingerprint: as a param it makes a changed definition stale."""
 
-    def resource(self, name: str) -> Any:
-        """A function of the wildcards that returns what the evaluation needs of *name*."""
+        def fingerprint(wildcards: Wildcards) -> str:
+            return self[wildcards].fingerprint
 
-        def lookup(wildcards: Wildcards) -> int:
-            return self[wildcards].transport.resources.get(name) or 0
+        return _signed(fingerprint)
 
-        return lookup
+    def resource(self, name: str) -> int | Callable[[Wildcards], int]:
+        """What evaluations need of *name*: a number, or where they differ a function of wildcards.
+
+        Snakemake calls each function once a job, which 10,000 jobs feel.
+        """
+
+        def needed(evaluation: Evaluation) -> int:
+            return evaluation.transport.resources.get(name) or 0
+
+        amounts = {needed(evaluation) for evaluation in self.selected.values()}
+        if len(amounts) == 1:
+            return amounts.pop()
+        return _signed(lambda wildcards: needed(self[wildcards]))
 
     @property
     def plan(self) -> str:
         """A digest of what the table shows: a dropped benchmark changes it, too."""
         return digest([sorted([e.id, e.fingerprint] for e in self.everything), self._reasons()])
 
-    @cached_property
+    @property
     def parsers(self) -> str:
         """The parsers' versions: a better one makes the table again, and nothing else."""
-        from snakeval.results import parser_versions
-
         return json.dumps(parser_versions(), sort_keys=True)
 
     def _reasons(self) -> list[list[str]]:
@@ -137,7 +151,7 @@ class Matrix:
     @cached_property
     def stale(self) -> frozenset[str]:
         """Records of another definition than the configuration's."""
-        if not self._run.exists:
+        if not self._run.exists or self._workflow is None or not self._workflow.is_main_process:
             return frozenset()
         stale = set()
         for evaluation in self.selected.values():
@@ -147,17 +161,22 @@ class Matrix:
                 stale.add(self._record(evaluation))
         return frozenset(stale)
 
-    def force_if_stale(self, wildcards: Wildcards) -> list[str]:
-        """Make Snakemake run a stale evaluation again; there is no input file.
+    @property
+    def forced(self) -> list[str] | Callable[[Wildcards], list[str]]:
+        """The input of an evaluation: no file, but it makes Snakemake run a stale one again.
 
         Snakemake itself sees a changed definition only while it has its metadata; without, it
         would take the old record for the new result (it says "Rules with missing metadata"). An
         input function is called for just the jobs of the DAG, before it is decided which run.
         """
-        record = self._record(self[wildcards])
-        if record in self.stale and self._workflow is not None:
-            self._workflow.dag.forcefiles.add(record)
-        return []
+
+        def force_if_stale(wildcards: Wildcards) -> list[str]:
+            record = self._record(self[wildcards])
+            if record in self.stale:
+                self._workflow.dag.forcefiles.add(record)
+            return []
+
+        return _signed(force_if_stale) if self.stale else []
 
     def notes(self) -> list[str]:
         """Sentences for the person who plans or starts the run."""
@@ -252,6 +271,12 @@ class Matrix:
         print(f"\n{shown}\n\nResults: {files[0]}", flush=True)
 
 
+def _signed(function: Lookup) -> Lookup:
+    """Store the signature, which Snakemake works out several times for each job otherwise."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
+
+
 def _no_room(directory: Path) -> str:
     """Say why nothing can be written below *directory*, without writing."""
     existing = directory.absolute()
@@ -316,6 +341,9 @@ def open_matrix(workflow: Any) -> Matrix:
         lines = [f"snakeval: {line}" for line in str(error).splitlines()]
         raise SystemExit("\n".join(lines)) from None
     if workflow.is_main_process:
+        # Planning makes millions of objects that all stay; going through them again and again
+        # for garbage took a sixth of the time at 10,000 evaluations.
+        gc.set_threshold(100_000, 20, 20)
         for line in matrix.notes():
             print(line, file=sys.stderr)
     return matrix

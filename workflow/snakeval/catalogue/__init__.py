@@ -129,6 +129,12 @@ def find_harness(name: str) -> Harness:
         ) from None
 
 
+def task_of(harness: str, name: str) -> Task | None:
+    """Return the task *name* of *harness*, or None where the catalogue does not list it."""
+    found = _by_name().get(f"{harness}.{name}")
+    return found[0] if found else None
+
+
 def find_task(name: str) -> Task:
     """Return a task by ``task`` or ``harness.task``.
 

@@ -79,6 +79,11 @@ def adapter(name: str) -> Adapter:
     return cast(Adapter, importlib.import_module(ADAPTERS[name]))
 
 
+def parser_versions() -> dict[str, int]:
+    """The version of each adapter's parser: a table is as good as these."""
+    return {name: adapter(name).PARSER_VERSION for name in ADAPTERS}
+
+
 def number(value: Any, what: str) -> float:
     """Return *value* as a finite float.
 
