@@ -173,10 +173,6 @@ class Params(Strict):
         return value
 
 
-#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
-TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
-
-
 class Resources(Strict):
     """What one evaluation's container may use, and what Snakemake reserves for it."""
 

@@ -24,7 +24,6 @@ from typing import IO
 
 from snakeval import __version__
 from snakeval.completion import Completion, EvaluationDirectory, manifest, now
-from snakeval.diagnosis import failure_reason
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import adapter, read_metrics
@@ -149,6 +148,9 @@ def _attempt(
         return INTERRUPTED
     report(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
+        # Only a failure needs it, and it brings an HTTP client.
+        from snakeval.diagnosis import failure_reason
+
         raise EvaluationError(
             failure_reason(evaluation, outcome, directory.logs / "harness.log", begin)
         )

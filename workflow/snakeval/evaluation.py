@@ -17,6 +17,9 @@ from typing import Any
 IDENTITY_FORMAT = 1
 
 
+#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
+TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
+
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
 )

@@ -1,10 +1,15 @@
-"""Writes files so that a reader sees the whole of the new content or of the old, never a part."""
+"""Where our own files stand; and writing, so that a reader sees all of the new or of the old."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from pathlib import Path
+
+
+def home() -> Path:
+    """``$SNAKEVAL_HOME`` (default ``~/.snakeval``): saved configurations, environments, caches."""
+    return Path(os.environ.get("SNAKEVAL_HOME") or "~/.snakeval").expanduser()
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

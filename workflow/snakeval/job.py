@@ -10,9 +10,8 @@ from pathlib import Path
 from snakeval.completion import EvaluationDirectory
 from snakeval.container import ContainerSpec, Mount
 from snakeval.evaluation import Evaluation
-from snakeval.files import write_if_changed
+from snakeval.files import home, write_if_changed
 from snakeval.harnesses import Paths, adapter
-from snakeval.runs import home
 from snakeval.runtimes import Runtime
 
 _RESULTS, _INPUTS, _FILES, _CACHE = "/results", "/snakeval/inputs", "/snakeval/files", "/cache"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from snakeval import catalogue
-from snakeval.config import TRANSPORT_PARAMS, Benchmark, Config, EndpointType, Model, Params
+from snakeval.config import Benchmark, Config, EndpointType, Model, Params
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.evaluation import Evaluation, Identity, Transport, digest
+from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport, digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,18 @@ models and benchmarks: adding one extends the run, ``limit_samples`` makes anoth
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from snakeval.config import TRANSPORT_PARAMS, Config
+from snakeval.config import Config
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.evaluation import digest
+from snakeval.evaluation import TRANSPORT_PARAMS, digest
 
 _STAMP = "%Y-%m-%d-%H-%M-%S"
 _DIRECTORY = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
-
-
-def home() -> Path:
-    """``$SNAKEVAL_HOME`` (default ``~/.snakeval``): saved configurations, environments, caches."""
-    return Path(os.environ.get("SNAKEVAL_HOME") or "~/.snakeval").expanduser()
 
 
 def identity(config: Config) -> dict[str, Any]:

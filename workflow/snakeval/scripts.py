@@ -12,7 +12,7 @@ from snakeval import __version__
 from snakeval.completion import EvaluationDirectory
 from snakeval.container import ContainerSpec
 from snakeval.evaluation import Evaluation
-from snakeval.runs import home
+from snakeval.files import home
 from snakeval.runtimes import Runtime
 
 

@@ -25,11 +25,11 @@ from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, digest
-from snakeval.files import write_atomically, write_if_changed
+from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
 from snakeval.matrix import split
-from snakeval.runs import Run, find, home
+from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
 
 #: A run writes at least its plan and its logs; less free space than this is as good as none.

@@ -13,9 +13,8 @@ from typing import Any
 import yaml
 
 from snakeval.completion import Metric
-from snakeval.config import TRANSPORT_PARAMS
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
 from snakeval.harnesses import Command, Paths, number, optional_number
 
 PARSER_VERSION = 1

@@ -19,8 +19,8 @@ from typing import IO
 from snakeval.child import run_child
 from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
+from snakeval.files import home
 from snakeval.lease import Lease
-from snakeval.runs import home
 from snakeval.runtimes import Outcome, Report
 
 
