@@ -17,7 +17,7 @@ import pandas as pd
 from snakeval.completion import Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.files import write_atomically
+from snakeval.files import write_atomically, write_if_changed
 from snakeval.harnesses import adapter, read_metrics
 
 COLUMNS = (
@@ -40,7 +40,7 @@ class Planned:
 def write_plan(path: Path, planned: Sequence[Planned]) -> None:
     """Save what a run is made of, so that its table can be made at any time."""
     rows = [[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned]
-    write_atomically(path, json.dumps(rows))
+    write_if_changed(path, json.dumps(rows))
 
 
 def read_plan(path: Path) -> tuple[Planned, ...]:

@@ -39,6 +39,9 @@ _MIN_FREE_BYTES = 20 * 1024 * 1024
 Lookup = TypeVar("Lookup", bound=Callable[..., Any])
 
 
+_TABLES = ("results.csv", "results.json", "results.md")
+
+
 class Wildcards(Protocol):
     """The wildcards of every rule of an evaluation."""
 
@@ -251,24 +254,32 @@ class Matrix:
     # --- at the end -----------------------------------------------------------------------
 
     def report(self) -> None:
-        """Print the results table; make it first if a failure kept its rule from running."""
-        from snakeval import results
-
+        """Print the results table; make it first if its rule did not run, as after a failure."""
         run = self._run.directory
-        files = [run / name for name in ("results.csv", "results.json", "results.md")]
+        csv, json_file, markdown = files = [run / name for name in _TABLES]
         try:
-            frame = results.table(run)
-            shown = results.to_markdown(frame)
-            if (frame["status"] != "done").any():
-                results.write(run, *files)
+            if not self._table_is_current(markdown):
+                from snakeval import results
+
+                results.write(run, csv, json_file, markdown)
                 # Dated before any record, so that the rule makes them again when more is done.
                 date = (run / ".snakeval" / "run.json").stat().st_mtime
                 for file in files:
                     os.utime(file, (date, date))
+            shown = markdown.read_text(encoding="utf-8")
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
-        print(f"\n{shown}\n\nResults: {files[0]}", flush=True)
+        print(f"\n{shown}\nResults: {csv}", flush=True)
+
+    def _table_is_current(self, markdown: Path) -> bool:
+        """Whether the rule made the table after every record and the plan."""
+        try:
+            made = markdown.stat().st_mtime
+            parts = [*map(Path, self.records()), self._run.directory / ".snakeval" / "plan.json"]
+            return all(part.stat().st_mtime <= made for part in parts)
+        except FileNotFoundError:
+            return False
 
 
 def _signed(function: Lookup) -> Lookup:
