@@ -1,0 +1,43 @@
+# `make demo` and `make test` do all their set-up in .venv; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format constraints clean
+
+demo: $(VENV)/ready  ## two models on three benchmarks, and the table
+	@$(BIN)/python -m snakeval.demo
+
+test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a skip is a failure
+	@$(BIN)/pytest $(PYTEST)
+
+lint: $(VENV)/ready
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/snakefmt --check --quiet Snakefile rules
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
+
+format: $(VENV)/ready
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile rules
+
+# The versions that this was tested with; `pip install snakeval` takes any that pyproject.toml allows.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "snakeval needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "Making $(VENV) with the pinned dependencies (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+constraints:
+	@rm -rf $(VENV)/fresh && $(PYTHON) -m venv $(VENV)/fresh
+	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/fresh/bin/pip freeze --exclude-editable > constraints.txt
+	@rm -rf $(VENV)/fresh
+
+clean:
+	rm -rf $(VENV) .snakemake .mypy_cache .ruff_cache .pytest_cache
