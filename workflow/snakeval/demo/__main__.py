@@ -1,6 +1,6 @@
 """The demo: serves its two models, then evaluates `config/config.yaml` as anybody would.
 
-    python -m snakeval.demo [any option of snakemake]
+python -m snakeval.demo [any option of snakemake]
 """
 
 from __future__ import annotations
