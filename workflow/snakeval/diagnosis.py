@@ -18,7 +18,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
 #: The last line of a Python traceback, or a line that calls itself an error.
 _ERROR = re.compile(
-    r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|[Ee]rror:).*)$"
+    r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|(?:[Ee]rror|[Ff]atal):).*)$"
 )
 
 
@@ -53,7 +53,7 @@ def last_error(log: Path, start: int = 0) -> str:
     except OSError:
         return ""
     lines = [_ANSI.sub("", line).strip() for line in text.replace("\r", "\n").splitlines()]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line and not line.startswith("snakeval: ")]
     refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
     errors = [line for line in lines if _ERROR.match(line)]
     return (refused or errors or lines or [""])[-1][:300]

@@ -1,0 +1,129 @@
+"""A directory with a configuration, and Snakemake run in it as a person would run it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+
+#: Asks the model one question; the score is the number that it answers, plus an offset.
+ASK = """\
+python3 - {{ url }} {{ model_id }} {{ params.extra.offset | default(0) }} <<'PYTHON' \
+> {{ results }}/answer.json
+import json, pathlib, sys, urllib.request
+url, model, offset = sys.argv[1:]
+message = {"role": "user", "content": pathlib.Path("question.txt").read_text()}
+request = urllib.request.Request(
+    url,
+    json.dumps({"model": model, "messages": [message]}).encode(),
+    {"Content-Type": "application/json"},
+)
+with urllib.request.urlopen(request) as answer:
+    text = json.load(answer)["choices"][0]["message"]["content"]
+print(json.dumps({"number": int(text) + int(offset)}))
+PYTHON
+"""
+NUMBER = {"file": "answer.json", "values": {"number": {"value": "number"}}}
+
+
+@dataclass
+class Done:
+    """How a command ended, and all that it printed."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def evaluated(self) -> set[str]:
+        """The evaluations that ran, or in a dry run would."""
+        return set(re.findall(r"^evaluate  (\S+/\S+)  \(", self.output, re.MULTILINE))
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return "Nothing to be done" in self.output
+
+
+@dataclass
+class Workspace:
+    """``config`` is written to ``config.yaml`` before each command."""
+
+    directory: Path
+    home: Path
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def question(self, name: str, text: str) -> str:
+        """Define a benchmark's prompt; return the directory that defines it."""
+        place = self.directory / "benchmarks" / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "question.txt").write_text(text)
+        return f"benchmarks/{name}"
+
+    def ask(self, name: str, text: str) -> dict[str, Any]:
+        """Return a benchmark of one question."""
+        files = self.question(name, text)
+        return {"harness": "generic", "command": ASK, "metrics": NUMBER, "files": files}
+
+    def command(self, *options: str) -> list[str]:
+        (self.directory / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
+            *("--profile", str(REPOSITORY / "profiles" / "local")),
+            *("--configfile", "config.yaml", "--cores", "2", *options),
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "SNAKEVAL_HOME": str(self.home)}
+
+    def snakemake(self, *options: str) -> Done:
+        done = subprocess.run(
+            self.command(*options),
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start it as the leader of a process group, as a terminal does."""
+        return subprocess.Popen(
+            self.command(*options),
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def runs(self) -> list[Path]:
+        return sorted(self.directory.glob("results/*-*"))
+
+    @property
+    def run(self) -> Path:
+        (run,) = self.runs
+        return run
+
+    def table(self) -> pd.DataFrame:
+        frame = pd.read_csv(self.run / "results.csv", keep_default_na=False, na_values=[""])
+        return frame.set_index(frame["model"] + "/" + frame["benchmark"])
+
+    def copy(self, directory: Path) -> Workspace:
+        shutil.copytree(self.directory, directory, dirs_exist_ok=True)
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        return Workspace(directory, self.home, config)
