@@ -7,8 +7,8 @@ packages=(
     docker.io iptables containerd runc
     # images without a registry
     debootstrap busybox-static ca-certificates
-    # podman, with cgroup v1's runtime and an overlay for where the kernel's cannot be used
-    podman crun fuse-overlayfs
+    # podman; catatonit is the init of its containers
+    podman catatonit
     # the build itself
     git make shellcheck python3 python3-venv
 )

@@ -32,10 +32,15 @@ _NOISE = (
     "host:",
     "This was a dry-run (flag -n). The order",
     "--keep-incomplete mode is set",
-    "At least one job did not complete successfully",
+    "Conda environments: ignored",
+    "WorkflowError:\nAt least one job did not complete successfully",
     "Exiting because a job execution failed",
     "Shutting down, this might take some time",
 )
+
+
+#: The rule whose jobs are counted.
+_EVALUATE = "evaluate"
 
 
 class LogHandler(LogHandlerBase):
@@ -43,6 +48,8 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._done = 0
+        self._total: int | None = None
         self._refuse_bad_configfiles()
 
     def _refuse_bad_configfiles(self) -> None:
@@ -75,25 +82,38 @@ class LogHandler(LogHandlerBase):
         quiet = {str(item) for item in self.common_settings.quiet or ()}
         data: dict[str, Any] = record.__dict__
         if event == LogEvent.JOB_INFO:
-            name = _job_name(data)
-            self._names[data["jobid"]] = name
-            return "" if quiet else f"{name}  ({_reason(data.get('reason') or '')})"
+            self._names[data["jobid"]] = name = _job_name(data)
+            return "" if quiet or not name else f"{name}  ({_reason(data.get('reason') or '')})"
         if event == LogEvent.JOB_FINISHED:
-            return "" if quiet else f"{self._names.get(data['job_id'], 'a job')}  done"
+            return "" if quiet else self._finished(self._names.get(data["job_id"], ""))
         if event == LogEvent.JOB_ERROR:
-            return f"{_job_name(data)}  FAILED"
-        if event == LogEvent.PROGRESS:
-            return "" if quiet else f"{data['done']} of {data['total']} steps done"
+            return f"{self._names.get(data['jobid'], 'a job')}  FAILED"
         if event == LogEvent.RUN_INFO:
-            return _counts(data.get("stats") or {})
+            return self._to_do(data.get("stats") or {})
         if event == LogEvent.SHELLCMD:
             return record.getMessage() if self.common_settings.printshellcmds else ""
         if event not in (None, LogEvent.ERROR):
             return ""
         text = record.getMessage()
+        if "python -m snakeval.evaluate" in text and text.rstrip().endswith("exit status 1."):
+            return ""  # it has said itself why it failed
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
         return "" if text.strip().startswith(_NOISE) else text
+
+    def _finished(self, name: str) -> str:
+        if not name.startswith(_EVALUATE):
+            return f"{name}  done" if name else ""
+        self._done += 1
+        return f"{name}  done, {self._done} of {self._total}"
+
+    def _to_do(self, stats: dict[str, int]) -> str:
+        """Said once: a dry run tells it again at its end."""
+        if self._total is not None:
+            return ""
+        self._total = stats.get(_EVALUATE, 0)
+        jobs = [f"{count} {rule}" for rule, count in stats.items() if rule not in ("total", "all")]
+        return f"To do: {', '.join(jobs)}" if jobs else ""
 
     @property
     def writes_to_stream(self) -> bool:
@@ -137,10 +157,12 @@ def _configfiles(arguments: list[str]) -> list[str]:
 
 
 def _job_name(data: dict[str, Any]) -> str:
-    """``evaluate  model/benchmark``, or a rule's name."""
+    """``evaluate  model/benchmark``, a rule's name, or nothing for the target ``all``."""
     wildcards = data.get("wildcards") or {}
     values = wildcards.values() if isinstance(wildcards, dict) else wildcards
     name = str(data.get("rule_name") or data.get("name") or "job")
+    if name == "all":
+        return ""
     return "  ".join([name, "/".join(str(value) for value in values)]).rstrip()
 
 
@@ -148,8 +170,3 @@ def _reason(reason: str) -> str:
     """Snakemake's reason without the paths, which the job's name says better."""
     short = [part.split(":")[0].strip() for part in str(reason).split(";")]
     return "; ".join(part[:1].lower() + part[1:] for part in short if part)
-
-
-def _counts(stats: dict[str, int]) -> str:
-    jobs = [f"{count} {rule}" for rule, count in stats.items() if rule not in ("total", "all")]
-    return f"To do: {', '.join(jobs)}" if jobs else ""

@@ -32,7 +32,7 @@ def run_child(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
 ) -> int:
-    """Run *argv* to its end and return its exit code (negative: the signal that ended it).
+    """Run *argv* to its end and return its exit code (128 + signal, as shells say it).
 
     When *stop* is set its process group gets SIGTERM, and SIGKILL after *grace* seconds. The
     group is its own, so a Ctrl-C in the terminal reaches it through *stop*, once.
@@ -62,7 +62,7 @@ def run_child(
                 code = _stop(child, grace)
                 break
     _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
-    return code
+    return code if code >= 0 else 128 - code
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:

@@ -5,6 +5,8 @@ Renders shell text too, so that a person can run the same thing by hand.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shlex
 from collections.abc import Mapping
@@ -69,6 +71,14 @@ class ContainerSpec:
         )
 
 
+def _mount_option(mount: Mount) -> str:
+    """The value of ``--mount``, a line of CSV: a path may hold colons, commas and quotes."""
+    fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([*fields, *["readonly"] * mount.read_only])
+    return line.getvalue()
+
+
 def command_line(spec: ContainerSpec, engine: str, user: str | None) -> list[str]:
     """Return ``docker run …`` or ``podman run …`` for *spec*.
 
@@ -93,7 +103,7 @@ def command_line(spec: ContainerSpec, engine: str, user: str | None) -> list[str
     elif spec.gpus:
         words += ["--gpus", str(spec.gpus)]
     for mount in spec.mounts:
-        words += ["--volume", f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"]
+        words += ["--mount", _mount_option(mount)]
     for name, value in spec.env.items():
         words += ["--env", f"{name}={value}"]
     for name, value in spec.labels.items():

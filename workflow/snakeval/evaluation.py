@@ -42,7 +42,8 @@ class Identity:
     Attributes:
         harness: the harness's name in the catalogue.
         adapter: the module that knows its command line.
-        image: the container image, or for a harness without one its pinned requirements.
+        image: the container image, or empty for a command without one.
+        packages: pinned packages of a generic command's environment (``runtime: process``).
         task: the harness's name of the task.
         endpoint_url: the full URL that requests go to.
         params: limit_samples, temperature, top_p, max_new_tokens, task and extra.
@@ -59,6 +60,7 @@ class Identity:
     endpoint_type: str
     params: Mapping[str, Any]
     files_digest: str = ""
+    packages: tuple[str, ...] = ()
     command: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,7 +96,6 @@ class Transport:
     files: str = ""
     mounts: tuple[tuple[str, str, bool], ...] = ()
     requirements: str = ""
-    packages: tuple[str, ...] = ()
     runtime: str = "auto"
     network: str = "host"
     resources: Mapping[str, int | None] = field(default_factory=dict)
@@ -147,9 +148,9 @@ class Evaluation:
         written = identity.pop("format")
         if written != IDENTITY_FORMAT:
             raise ValueError(f"identity format {written}, this snakeval reads {IDENTITY_FORMAT}")
+        identity["packages"] = tuple(identity["packages"])
         transport = dict(data["transport"])
         transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])
-        transport["packages"] = tuple(transport["packages"])
         return cls(
             data["model"],
             data["benchmark"],

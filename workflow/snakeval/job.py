@@ -85,13 +85,14 @@ def container(
         shm_mb=limits.get("shm_mb"),
         gpus=limits.get("gpus") or 0,
         requirements=transport.requirements,
-        packages=transport.packages,
+        packages=evaluation.identity.packages,
     )
 
 
 def installable(evaluation: Evaluation) -> bool:
-    """Whether ``runtime: process`` can make the harness's environment."""
-    return bool(evaluation.transport.requirements or evaluation.transport.packages)
+    """Whether ``runtime: process`` can run the harness: from pinned packages, or as it is here."""
+    identity = evaluation.identity
+    return bool(evaluation.transport.requirements or identity.packages or not identity.image)
 
 
 def evaluation_directory(run: Path, evaluation: Evaluation) -> EvaluationDirectory:

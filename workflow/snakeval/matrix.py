@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from snakeval import catalogue
 from snakeval.config import Benchmark, Config, EndpointType, Model, Params
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport, digest
+from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +180,10 @@ class _Row:
         if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
             self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
         self.image = spec.image or harness.image
+        if config.runtime in ("docker", "podman") and not self.image:
+            self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
+        if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
+            self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
         self.metrics: dict[str, Any] = spec.metrics.model_dump(mode="json") if spec.metrics else {}
 
     def _fail(self, sentence: str) -> None:
@@ -218,13 +222,14 @@ class _Row:
             Identity(
                 harness=self.harness.name,
                 adapter=self.harness.adapter,
-                image=self.image or digest(spec.requirements),
+                image=self.image,
                 task=self.task,
                 model_id=endpoint.model_id,
                 endpoint_url=endpoint.route_url,
                 endpoint_type=endpoint.type.value,
                 params=params,
                 files_digest=self.files_digest,
+                packages=spec.requirements,
                 command=spec.command or "",
                 metrics=self.metrics,
             ),
@@ -237,7 +242,6 @@ class _Row:
                 files=spec.files or "",
                 mounts=self.mounts,
                 requirements=self.requirements,
-                packages=spec.requirements,
                 runtime=self.config.runtime,
                 network=self.config.network,
                 resources=self.resources,

@@ -257,11 +257,14 @@ class Matrix:
         """Print the results table; make it first if its rule did not run, as after a failure."""
         run = self._run.directory
         csv, json_file, markdown = files = [run / name for name in _TABLES]
+        missing = 0
         try:
             if not self._table_is_current(markdown):
                 from snakeval import results
 
-                results.write(run, csv, json_file, markdown)
+                frame = results.write(run, csv, json_file, markdown)
+                status = frame.drop_duplicates(["model", "benchmark"])["status"]
+                missing = status.isin(["failed", "pending"]).sum()
                 # Dated before any record, so that the rule makes them again when more is done.
                 date = (run / ".snakeval" / "run.json").stat().st_mtime
                 for file in files:
@@ -271,6 +274,12 @@ class Matrix:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         print(f"\n{shown}\nResults: {csv}", flush=True)
+        if missing:
+            print(
+                f"{missing} of {len(self.everything)} evaluations are not done; "
+                "the same command does them and repeats nothing",
+                flush=True,
+            )
 
     def _table_is_current(self, markdown: Path) -> bool:
         """Whether the rule made the table after every record and the plan."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import IO, Protocol
 
@@ -76,13 +75,15 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
     """Return the runtime for a harness, and for ``auto`` a sentence that says why.
 
     ``auto`` takes docker, then podman, where an engine answers and either has the image or is
-    the only way; else ``process``, where the harness has pinned requirements.
+    the only way; else ``process``, where it can run the harness (*installable*).
 
     Raises:
         EvaluationError: nothing here can run it.
     """
     if wanted != "auto":
         return connect(wanted), f"runtime: {wanted} (as configured)"
+    if not image:
+        return connect("process"), "runtime: process (auto: the benchmark names no image)"
     reasons = []
     for name in ("docker", "podman"):
         try:
@@ -90,24 +91,13 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         except EvaluationError as error:
             reasons.append(str(error))
             continue
-        if not image:
-            reasons.append("the benchmark names no image")
-        elif not installable or engine.has(_image_only(image)):
+        if not installable or engine.has(_image_only(image)):
             return engine, f"runtime: {name} (auto: its engine answers)"
-        else:
-            reasons.append(f"{name} has no image {image}")
+        reasons.append(f"{name} has no image {image}")
     if installable:
         return connect("process"), f"runtime: process (auto: {'; '.join(reasons)})"
-    raise EvaluationError(
-        f"nothing here can run {image or 'this benchmark'}: {'; '.join(reasons)}; "
-        "start an engine, or give `requirements`"
-    )
+    raise EvaluationError(f"nothing here can run {image}: {'; '.join(reasons)}; start an engine")
 
 
 def _image_only(image: str) -> ContainerSpec:
     return ContainerSpec("", image, (), "")
-
-
-def shell_variable(path: Path) -> str:
-    """Return *path* for shell text."""
-    return str(path)

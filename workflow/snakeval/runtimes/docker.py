@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import DeviceRequest
+from docker.types import DeviceRequest, Mount
 from docker.utils import parse_repository_tag
 
 from snakeval.container import READ_SECRETS, ContainerSpec, command_line
@@ -53,9 +53,11 @@ class Docker:
     def user(self) -> str:
         """The caller, or root of a rootless engine, which is the caller outside."""
         if self._user is None:
-            options = self._client.info().get("SecurityOptions") or []
-            rootless = any("rootless" in option for option in options)
-            self._user = "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+            self._user = f"{os.getuid()}:{os.getgid()}"
+            if os.getuid() != 0:
+                options = self._client.info().get("SecurityOptions") or []
+                if any("rootless" in option for option in options):
+                    self._user = "0:0"
         return self._user
 
     def has(self, spec: ContainerSpec) -> bool:
@@ -87,8 +89,7 @@ class Docker:
         """Create, attach, start, wait; stop on request; remove always."""
         api = self._client.api
         with _sentences(spec):
-            self._remove(spec.name)
-            created = api.create_container(**self._definition(spec))["Id"]
+            created = self._create(spec)
             ended = Event()
             stopper = threading.Thread(
                 target=self._stop_on_request, args=(created, spec.grace, stop, ended), daemon=True
@@ -113,6 +114,17 @@ class Docker:
             finally:
                 ended.set()
                 self._remove(created)
+
+    def _create(self, spec: ContainerSpec) -> str:
+        definition = self._definition(spec)
+        try:
+            return str(self._client.api.create_container(**definition)["Id"])
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            # Left by an attempt at this evaluation that was killed.
+            self._remove(spec.name)
+            return str(self._client.api.create_container(**definition)["Id"])
 
     def _definition(self, spec: ContainerSpec) -> dict[str, Any]:
         api = self._client.api
@@ -142,9 +154,8 @@ class Docker:
             "working_dir": spec.workdir,
             "stdin_open": bool(spec.secrets),
             "host_config": api.create_host_config(
-                # A list of binds, since one source may be mounted at two places.
-                binds=[
-                    f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"
+                mounts=[
+                    Mount(mount.target, mount.source, type="bind", read_only=mount.read_only)
                     for mount in spec.mounts
                 ],
                 network_mode=spec.network,

@@ -7,6 +7,8 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from threading import Event
 from typing import IO
 
@@ -84,14 +86,17 @@ class Podman:
         image = json.loads(inspected.stdout)[0] if inspected.returncode == 0 else {}
         # Without --rm, so that what podman knows of its end can be asked for.
         words = [w for w in command_line(spec, "podman", self.user) if w != "--rm"]
-        try:
-            exit_code = run_child(words, log, stop, grace=spec.grace, stdin=spec.exports().encode())
-            state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
-            return Outcome(
-                exit_code, state.stdout.strip() == "true", str(image.get("Digest") or "")
-            )
-        finally:
-            self._remove(spec.name)
+        # On a version 1 cgroup, podman's monitor tells of the kernel's kill with a file `oom` in
+        # its working directory, and podman's own state does not know.
+        with tempfile.TemporaryDirectory(prefix="snakeval-") as place:
+            try:
+                stdin = spec.exports().encode()
+                exit_code = run_child(words, log, stop, grace=spec.grace, stdin=stdin, cwd=place)
+                state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
+                killed = state.stdout.strip() == "true" or Path(place, "oom").exists()
+                return Outcome(exit_code, killed, str(image.get("Digest") or ""))
+            finally:
+                self._remove(spec.name)
 
     def _remove(self, name: str) -> None:
         _podman("rm", "--force", "--time", "0", name)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ from snakeval.errors import EvaluationError
 from snakeval.files import home
 from snakeval.lease import Lease
 from snakeval.runtimes import Outcome, Report
+
+#: Names the evaluation in the environment of its processes, as a container's name does.
+_MARK = "SNAKEVAL_CONTAINER"
 
 
 def connect() -> Process:
@@ -37,12 +41,15 @@ class Process:
     host = "127.0.0.1"
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether its environment is made."""
-        return (environment(spec) / "ready").exists()
+        """Whether its environment is made, or none is needed."""
+        target = environment(spec)
+        return target is None or (target / "ready").exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> None:
         """Make the environment if it is absent; two that want the same one make it once."""
         target = environment(spec)
+        if target is None:
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         ready = target / "ready"
         with Lease(
@@ -62,10 +69,7 @@ class Process:
         if spec.requirements:
             install += ["--requirement", spec.requirements]
         install += spec.packages
-        commands = [[sys.executable, "-m", "venv", str(target)]]
-        if spec.requirements or spec.packages:
-            commands.append(install)
-        for command in commands:
+        for command in ([sys.executable, "-m", "venv", str(target)], install):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
@@ -75,6 +79,7 @@ class Process:
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run the child with its environment first on the PATH."""
+        _kill_leftovers(spec.name)
         try:
             code = run_child(
                 list(spec.argv),
@@ -86,24 +91,37 @@ class Process:
             )
         except FileNotFoundError:
             raise EvaluationError(
-                f"no command '{spec.argv[0]}' in the harness's environment; name it in `packages`"
+                f"no command '{spec.argv[0]}' here; install it, or add its package to "
+                "`requirements`"
             ) from None
-        return Outcome(code if code >= 0 else 128 - code)
+        return Outcome(code)
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}
-        binaries = environment(spec) / "bin"
-        path = f"{binaries}{os.pathsep}{inherited.get('PATH', os.defpath)}"
-        return {**inherited, "VIRTUAL_ENV": str(binaries.parent), "PATH": path, **spec.env}
+        own = {_MARK: spec.name}
+        if target := environment(spec):
+            path = f"{target / 'bin'}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+            own |= {"VIRTUAL_ENV": str(target), "PATH": path}
+        return {**inherited, **own, **spec.env}
 
     def shell(self, spec: ContainerSpec) -> str:
-        """The command in its environment; secrets are inherited from the caller."""
+        """The command in its environment, made if absent; secrets are the caller's variables."""
         words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in spec.env.items())]
-        binaries = shlex.quote(str(environment(spec) / "bin"))
+        make = path = ""
+        if target := environment(spec):
+            ready, place = shlex.quote(str(target / "ready")), shlex.quote(str(target))
+            wanted = ["--requirement", spec.requirements] if spec.requirements else []
+            make = (
+                f"[ -e {ready} ] || {{\n"
+                f"  python3 -m venv --clear {place}\n"
+                f"  {place}/bin/pip install --quiet {shlex.join([*wanted, *spec.packages])}\n"
+                f"  touch {ready}\n}}\n"
+            )
+            path = f'PATH={place}/bin:"$PATH" '
         names = " ".join(f'{inside}="${{{here}-}}"' for inside, here in spec.secrets.items())
         command = shlex.join([*words, *spec.argv])
         prefix = f"{names} " if names else ""
-        return f'cd {shlex.quote(spec.workdir)} && PATH={binaries}:"$PATH" {prefix}{command}'
+        return f"{make}cd {shlex.quote(spec.workdir)} && {path}{prefix}{command}"
 
 
 def _requirements(spec: ContainerSpec) -> list[str]:
@@ -113,8 +131,21 @@ def _requirements(spec: ContainerSpec) -> list[str]:
     return pinned
 
 
-def environment(spec: ContainerSpec) -> Path:
-    """Return where the environment of *spec* stands, made or not."""
+def _kill_leftovers(name: str) -> None:
+    """End what a killed attempt at this evaluation left running on this machine (Linux)."""
+    mark = f"{_MARK}={name}".encode()
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (place / "environ").read_bytes().split(b"\0"):
+                os.kill(int(place.name), signal.SIGKILL)
+        except OSError:
+            continue  # it ended meanwhile, or belongs to somebody else
+
+
+def environment(spec: ContainerSpec) -> Path | None:
+    """Return where the environment of *spec* stands, made or not; None where it needs none."""
+    if not (spec.requirements or spec.packages):
+        return None
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     text = "\n".join([python, *_requirements(spec)])
     name = Path(spec.requirements).stem if spec.requirements else "packages"

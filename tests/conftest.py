@@ -1,0 +1,55 @@
+"""Test beds: what is not here is skipped and named; in CI, where all must be here, it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import docker
+import pytest
+from docker.errors import DockerException, ImageNotFound
+
+BUSYBOX = "snakeval-testbed/busybox:latest"
+IMAGES = ("snakeval/lm-eval:0.4.13", "snakeval-testbed/eval-factory:26.3")
+
+
+@cache
+def missing_docker(*images: str) -> str:
+    try:
+        client = docker.from_env(timeout=10)
+        for image in images:
+            client.images.get(image)
+    except ImageNotFound:
+        return f"no image {image}; tests/testbed/images.sh makes it"
+    except DockerException:
+        return "no Docker engine answers; tests/testbed/engine.sh start"
+    return ""
+
+
+@cache
+def missing_podman() -> str:
+    if shutil.which("podman") is None:
+        return "no podman"
+    command = ["podman", "run", "--rm", "--network", "host", BUSYBOX, "true"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stderr.strip()[-200:] if done.returncode else ""
+
+
+BEDS = {
+    "docker": lambda: missing_docker(BUSYBOX),
+    "images": lambda: missing_docker(*IMAGES),
+    "podman": missing_podman,
+    "root": lambda: "" if os.geteuid() == 0 else "needs root",
+}
+
+
+@pytest.fixture(autouse=True)
+def test_bed(request: pytest.FixtureRequest) -> None:
+    """Look for what the test's markers say that it needs."""
+    for marker, probe in BEDS.items():
+        if request.node.get_closest_marker(marker) and (problem := probe()):
+            if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
+                pytest.fail(f"{marker}: {problem}")
+            pytest.skip(f"{marker}: {problem}")

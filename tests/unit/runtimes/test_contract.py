@@ -1,0 +1,239 @@
+"""What every runtime does alike: docker, podman and process, each for real."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import docker
+import pytest
+
+from snakeval.container import ContainerSpec, Mount
+from snakeval.runtimes import Outcome, Runtime, connect
+
+BUSYBOX = "snakeval-testbed/busybox:latest"
+NASTY = """it's "a" $(touch executed) `touch executed` \\ $HOME ; & | key\nsecond line"""
+
+
+ENGINES = [
+    pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("podman", marks=pytest.mark.podman),
+]
+
+
+@pytest.fixture(params=[*ENGINES, "process"])
+def runtime(request: pytest.FixtureRequest, test_bed: None) -> Runtime:
+    return connect(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, test_bed: None) -> Runtime:
+    return connect(request.param)
+
+
+@pytest.fixture
+def containers() -> Callable[[], list[str]]:
+    """The containers of tests that exist, running or not, on any engine."""
+
+    def existing() -> list[str]:
+        found = []
+        for engine in ("docker", "podman"):
+            command = [engine, "ps", "--all", "--quiet", "--filter", "name=snakeval-test-"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found += done.stdout.split()
+        return found
+
+    return existing
+
+
+def spec(runtime: Runtime, results: Path, command: str, **more: object) -> ContainerSpec:
+    """`command` in a shell; `$R` is the results directory."""
+    inside = "/results" if runtime.isolated else str(results)
+    return ContainerSpec(
+        name=f"snakeval-test-{os.getpid()}",
+        image=BUSYBOX,
+        argv=("sh", "-c", command),
+        workdir=inside,
+        env={"R": inside},
+        mounts=(Mount(str(results), "/results", read_only=False),),
+        grace=1,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def run(runtime: Runtime, what: ContainerSpec) -> tuple[Outcome, str]:
+    log = io.BytesIO() if runtime.name == "docker" else None
+    if log is None:
+        path = Path(what.mounts[0].source).parent / "log"
+        with path.open("w+b") as file:
+            outcome = runtime.run(what, file, Event())
+            file.seek(0)
+            return outcome, file.read().decode()
+    return runtime.run(what, log, Event()), log.getvalue().decode()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A directory whose path has all that breaks a command line."""
+    path = tmp_path / """a b:c,d"e'f ü $(x)""" / "results"
+    path.mkdir(parents=True)
+    return path
+
+
+def test_output_exit_code_and_artifacts_come_back_and_belong_to_the_caller(
+    runtime: Runtime, results: Path, containers: Callable[[], list[str]]
+) -> None:
+    outcome, log = run(runtime, spec(runtime, results, "echo out; echo err >&2; id > id; exit 7"))
+    assert outcome.exit_code == 7
+    assert sorted(log.split()) == ["err", "out"]
+    assert f"uid={os.getuid()}" in (results / "id").read_text()
+    assert (results / "id").stat().st_uid == os.getuid()
+    assert containers() == []
+
+
+def test_a_secret_reaches_the_harness_unchanged_and_is_seen_nowhere_else(
+    runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", NASTY)
+    what = spec(
+        runtime, results, 'printf %s "$KEY" > key; touch up; sleep 1', secrets={"KEY": "CANARY"}
+    )
+    seen: list[str] = []
+
+    def look() -> None:
+        while not (results / "up").exists():
+            time.sleep(0.02)
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.append(command.read_text(errors="replace"))
+            except OSError:
+                continue
+        if runtime.isolated:
+            inspect = [runtime.name, "inspect", what.name]
+            seen.append(subprocess.run(inspect, capture_output=True, text=True).stdout)
+            assert what.name in seen[-1]
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    outcome, log = run(runtime, what)
+    looking.join(timeout=30)
+    assert outcome.exit_code == 0, log
+    assert (results / "key").read_text() == NASTY
+    assert any("sleep" in text for text in seen)
+    assert not any("second line" in text for text in [*seen, log])
+    assert not list(results.rglob("executed"))
+    assert not Path("executed").exists()
+
+
+def test_the_shell_text_does_the_same_by_hand(
+    runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = spec(runtime, results, "echo done > by-hand")
+    done = subprocess.run(["bash", "-ec", runtime.shell(what)], capture_output=True, text=True)
+    assert (done.returncode, (results / "by-hand").read_text()) == (0, "done\n"), done.stderr
+
+
+def test_a_stopped_harness_may_end_by_itself(
+    runtime: Runtime, results: Path, containers: Callable[[], list[str]]
+) -> None:
+    command = "trap 'echo bye > bye; exit 3' TERM; touch up; while true; do sleep 0.1; done"
+    assert stop_when_up(runtime, spec(runtime, results, command), results).exit_code == 3
+    assert (results / "bye").exists()
+    assert containers() == []
+
+
+def test_a_harness_that_will_not_end_is_killed(
+    runtime: Runtime, results: Path, containers: Callable[[], list[str]]
+) -> None:
+    command = "trap '' TERM; touch up; while true; do sleep 0.1; done"
+    assert stop_when_up(runtime, spec(runtime, results, command), results).exit_code == 137
+    assert containers() == []
+
+
+def stop_when_up(runtime: Runtime, what: ContainerSpec, results: Path) -> Outcome:
+    stop = Event()
+
+    def stop_it() -> None:
+        while not (results / "up").exists():
+            time.sleep(0.02)
+        stop.set()
+
+    threading.Thread(target=stop_it, daemon=True).start()
+    with (results.parent / "log").open("wb") as log:
+        return runtime.run(what, log, stop)
+
+
+def test_output_is_in_the_log_while_the_harness_runs(runtime: Runtime, results: Path) -> None:
+    command = "echo early; while [ ! -e seen ]; do sleep 0.05; done"
+    log = results.parent / "log"
+
+    def look() -> None:
+        while not (log.exists() and "early" in log.read_text()):
+            time.sleep(0.02)
+        (results / "seen").touch()
+
+    threading.Thread(target=look, daemon=True).start()
+    with log.open("wb") as file:
+        assert runtime.run(spec(runtime, results, command), file, Event()).exit_code == 0
+
+
+def test_what_a_killed_attempt_left_is_removed_by_the_next(runtime: Runtime, results: Path) -> None:
+    left = spec(runtime, results, "while true; do date +%s%N > left; sleep 0.05; done")
+    if runtime.isolated:
+        words = ["sh", "-c", left.argv[2]]
+        command = [runtime.name, "run", "--detach", "--name", left.name, "--network", "host"]
+        mount = f"type=bind,source={results.parent.parent},target=/above"
+        subprocess.run([*command, "--mount", mount, BUSYBOX, *words], check=True)
+        outcome, log = run(runtime, spec(runtime, results, "true"))
+        assert outcome.exit_code == 0, log
+        return
+    orphan = subprocess.Popen(
+        left.argv, cwd=results, env={**os.environ, "SNAKEVAL_CONTAINER": left.name}
+    )
+    assert run(runtime, spec(runtime, results, "true"))[0].exit_code == 0
+    assert orphan.wait(timeout=10) == -9
+
+
+def test_limits_hold_inside(engine: Runtime, results: Path) -> None:
+    command = (
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes || cat /sys/fs/cgroup/memory.max;"
+        "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us || cut -d' ' -f1 /sys/fs/cgroup/cpu.max;"
+        "df -m /dev/shm | tail -1"
+    )
+    what = spec(engine, results, f"({command}) 2>/dev/null", cpus=1, mem_mb=64, shm_mb=7)
+    outcome, log = run(engine, what)
+    memory, quota, shm = log.splitlines()
+    assert outcome.exit_code == 0
+    assert int(memory) == 64 * 1024 * 1024
+    assert int(quota) == 100_000
+    assert shm.split()[1] == "7"
+
+
+def test_out_of_memory_is_told_from_other_ends(engine: Runtime, results: Path) -> None:
+    hungry = "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done"
+    assert run(engine, spec(engine, results, hungry, mem_mb=16))[0].out_of_memory
+    assert not run(engine, spec(engine, results, "exit 1", mem_mb=16))[0].out_of_memory
+
+
+@pytest.mark.docker
+def test_labels_name_the_run_and_the_evaluation(results: Path) -> None:
+    runtime = connect("docker")
+    what = spec(runtime, results, "touch up; sleep 2", labels={"snakeval.run": "r"})
+    labels: list[dict[str, str]] = []
+
+    def look() -> None:
+        while not (results / "up").exists():
+            time.sleep(0.02)
+        labels.append(docker.from_env().containers.get(what.name).labels)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    run(runtime, what)
+    looking.join(timeout=30)
+    assert labels[0]["snakeval.run"] == "r"
