@@ -7,6 +7,7 @@ profile; without it Snakemake prints as ever.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ _NOISE = (
 
 #: The rule whose jobs are counted.
 _EVALUATE = "evaluate"
+
+
+_JOB = re.compile(r"python -m snakeval\.evaluate .*?([^/\s]+/[^/\s]+)/evaluation\.json")
+#: How an evaluation's job ends that tells its reason: failed, or interrupted.
+_TOLD = ("returned non-zero exit status 1.", "returned non-zero exit status 130.")
 
 
 class LogHandler(LogHandlerBase):
@@ -95,8 +101,10 @@ class LogHandler(LogHandlerBase):
         if event not in (None, LogEvent.ERROR):
             return ""
         text = record.getMessage()
-        if "python -m snakeval.evaluate" in text and text.rstrip().endswith("exit status 1."):
-            return ""  # it has said itself why it failed
+        if job := _JOB.search(text):
+            # A job that could end by itself has said why.
+            how = text.rstrip().rpartition("' ")[2]
+            return "" if how in _TOLD else f"{job[1]} failed: its job {how}"
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
         return "" if text.strip().startswith(_NOISE) else text

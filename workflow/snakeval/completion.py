@@ -170,6 +170,7 @@ class EvaluationDirectory:
             self._restore(fingerprint)
         for directory in (self.artifacts, self.logs):
             directory.mkdir(exist_ok=True)
+        self.failure.unlink(missing_ok=True)  # the log has it, and this attempt decides anew
         attempt = {"fingerprint": fingerprint, "number": number + 1, "started": now()}
         write_atomically(self._attempt, json.dumps(attempt))
         return number + 1
@@ -221,9 +222,19 @@ class EvaluationDirectory:
         write_atomically(self.failure, json.dumps(data, indent=1))
 
     def failure_reason(self) -> str:
-        """The one-line reason of the last attempt's failure, or nothing."""
+        """Return the one-line reason of the last attempt's failure, or nothing."""
         try:
             data = json.loads(self.failure.read_text(encoding="utf-8"))
             return str(data["reason"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
+
+    def unended_attempt(self, fingerprint: str) -> int:
+        """Return the number of an attempt at *fingerprint* without an end, or 0.
+
+        It runs, or it was interrupted.
+        """
+        attempt = self._read_attempt()
+        if attempt.get("fingerprint") != fingerprint or self.failure.exists():
+            return 0
+        return int(attempt.get("number", 0))

@@ -22,17 +22,17 @@ HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
 
 
-def _start_time(pid: int) -> str:
+def _start_time(pid: int) -> str | None:
     """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
 
-    Empty where there is no /proc, and for a zombie, which has ended.
+    Empty where there is no /proc; None for a zombie, which has ended.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
     fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    return None if fields[0] in "ZX" else fields[19]
 
 
 def process_lives(pid: int, start_time: str = "") -> bool:
@@ -43,7 +43,10 @@ def process_lives(pid: int, start_time: str = "") -> bool:
         return False
     except PermissionError:
         pass  # it lives, and belongs to somebody else
-    return not start_time or _start_time(pid) == start_time
+    started = _start_time(pid)
+    if started is None:
+        return False
+    return not start_time or started == start_time
 
 
 class LeaseLost(RuntimeError):

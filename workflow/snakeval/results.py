@@ -67,8 +67,13 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
     base |= {"fingerprint": item.fingerprint, "path": f"{item.model}/{item.benchmark}"}
     done = directory.completion(item.fingerprint)
     if done is None:
-        reason = directory.failure_reason()
-        yield {**base, "status": "failed" if reason else "pending", "reason": reason}
+        if reason := directory.failure_reason():
+            yield {**base, "status": "failed", "reason": reason}
+        elif number := directory.unended_attempt(item.fingerprint):
+            reason = f"attempt {number} has not ended: it runs, or was interrupted"
+            yield {**base, "status": "pending", "reason": reason}
+        else:
+            yield {**base, "status": "pending"}
         return
     base |= {
         "status": "done",

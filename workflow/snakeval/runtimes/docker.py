@@ -75,15 +75,19 @@ class Docker:
                 return
             report(f"pulling {spec.image}")
             repository, tag = parse_repository_tag(spec.image)
-            for event in self._client.api.pull(
-                repository, tag=tag or "latest", stream=True, decode=True
-            ):
+            for event in self._pull(spec.image, repository, tag or "latest"):
                 if "error" in event:
                     raise EvaluationError(_no_image(spec.image, event["error"]))
                 # A layer's progress bar comes many times a second; its milestones are enough.
                 if event.get("status") in {"Pull complete", "Already exists", "Download complete"}:
                     report(f"{spec.image}: {event.get('id', '')} {event['status'].lower()}")
             report(f"pulled {spec.image}")
+
+    def _pull(self, image: str, repository: str, tag: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._client.api.pull(repository, tag=tag, stream=True, decode=True)
+        except APIError as error:
+            raise EvaluationError(_no_image(image, _short(error))) from None
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Create, attach, start, wait; stop on request; remove always."""
