@@ -121,7 +121,7 @@ class Workspace:
 
     def table(self) -> pd.DataFrame:
         frame = pd.read_csv(self.run / "results.csv", keep_default_na=False, na_values=[""])
-        return frame.set_index(frame["model"] + "/" + frame["benchmark"])
+        return frame.set_index(frame["model"].astype(str) + "/" + frame["benchmark"].astype(str))
 
     def copy(self, directory: Path) -> Workspace:
         shutil.copytree(self.directory, directory, dirs_exist_ok=True)

@@ -43,7 +43,9 @@ def _name(value: object) -> object:
         raise PydanticCustomError("name", "is a number; put the name in quotes")
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise PydanticCustomError(
-            "name", "{value} is no name fit for a path; {rule}", {"value": value, "rule": NAME_RULE}
+            "name",
+            "'{value}' is no name fit for a path; {rule}",
+            {"value": value, "rule": NAME_RULE},
         )
     if value.lower() in _RESERVED:
         raise PydanticCustomError(
@@ -419,6 +421,8 @@ def _sentence(item: ErrorDetails, source: Source) -> str:
         message = f"{message[0].lower()}{message[1:]}"
         if item["type"] not in {"variable", "url"}:
             message += f" (it is {item['input']!r:.60})"
+    if item["type"] == "unknown_key":
+        loc.append(item["ctx"]["key"])
     return f"{source.origin(loc)}: {key + ': ' if key else ''}{message}"
 
 

@@ -29,13 +29,17 @@ class Source:
     data: dict[str, Any]
     origins: dict[Key, str] = field(default_factory=dict)
     bases: dict[Key, Path] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def origin(self, key: Sequence[str | int]) -> str:
-        """Return the file (or ``--config``) that set *key*, or the nearest key above it."""
+        """Return the file (or ``--config``) that set *key*, or the nearest key above it.
+
+        All files where none did, as for a key that is missing.
+        """
         path = tuple(str(part) for part in key)
         while path and path not in self.origins:
             path = path[:-1]
-        return self.origins.get(path, "configuration")
+        return self.origins.get(path) or " + ".join(self.files) or "--config"
 
     def base(self, key: Sequence[str | int]) -> Path:
         """Return the directory that relative paths under *key* are relative to."""
@@ -106,6 +110,8 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
         problem = error.problem or "not valid YAML"
         if "\\t" in problem:
             problem = "a tab is used for indentation; use spaces"
+        elif "recursive" in problem:
+            problem = "an alias refers to itself; write the value out"
         raise ConfigError(f"{where}: {problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML ({error})") from None
@@ -146,7 +152,7 @@ def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> 
 
     Mappings are merged key by key; any other later value replaces the earlier one.
     """
-    source = Source({})
+    source = Source({}, files=tuple(str(path) for path in files))
     for path in files:
         _update(source, source.data, read(path), (), str(path), path.absolute().parent)
     _update(source, source.data, overrides or {}, (), "--config", Path.cwd())
