@@ -1,0 +1,39 @@
+"""The built-in catalogue."""
+
+from __future__ import annotations
+
+import pytest
+
+from snakeval import catalogue
+from snakeval.config import EndpointType, Params
+from snakeval.errors import ConfigError
+from snakeval.harnesses import ADAPTERS
+
+
+def test_it_has_nvidias_harnesses_and_tasks_upstream_lm_eval_and_generic_commands() -> None:
+    nemo = [h for h in catalogue.harnesses().values() if h.adapter == "nemo"]
+    assert len(nemo) == 23
+    assert sum(task.harness in {h.name for h in nemo} for task in catalogue.tasks()) == 421
+    assert {"lm-eval", "generic"} <= catalogue.harnesses().keys()
+
+
+def test_each_task_is_of_a_known_harness_with_valid_types_and_parameters() -> None:
+    for task in catalogue.tasks():
+        assert task.harness in catalogue.harnesses()
+        assert {EndpointType(kind) for kind in task.endpoint_types}
+        Params.model_validate(task.params)
+        assert catalogue.find_task(task.qualified) == task
+
+
+def test_each_harness_has_an_adapter_and_what_its_runtimes_need() -> None:
+    for harness in catalogue.harnesses().values():
+        assert harness.adapter in ADAPTERS
+        assert harness.adapter == "generic" or harness.image
+        if harness.requirements_file:
+            lines = harness.requirements_file.read_text().splitlines()
+            assert all("==" in line for line in lines if line and not line.startswith("#"))
+
+
+def test_a_name_that_is_shared_is_refused_with_the_qualified_ones() -> None:
+    with pytest.raises(ConfigError, match=r"several harnesses have a task 'ifeval'; write one of"):
+        catalogue.find_task("ifeval")

@@ -1,0 +1,233 @@
+"""The matrix: which evaluations a configuration means, with which parameters."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakeval.errors import ConfigError
+from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
+from snakeval.matrix import expand, layer_params, split
+from support.configs import COMMAND, MODEL, VALID, config
+
+CHAT = {"endpoint": {"url": "http://host/v1", "model_id": "c"}}
+COMPLETIONS = {"endpoint": {"url": "http://host/v1", "model_id": "b", "type": "completions"}}
+
+
+def ids(evaluations: tuple[Evaluation, ...]) -> list[str]:
+    return [evaluation.id for evaluation in evaluations]
+
+
+def test_every_benchmark_meets_every_model_in_the_order_of_the_file(tmp_path: Path) -> None:
+    content = {"models": {"z": MODEL, "a": MODEL}, "benchmarks": {"y": COMMAND, "b": COMMAND}}
+    loaded = config(tmp_path, content)
+    assert ids(expand(loaded)) == ["z/y", "z/b", "a/y", "a/b"]
+    assert expand(loaded) == expand(loaded)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "left"),
+    [
+        ({"include": ["a/x"]}, ["a/x"]),
+        ({"include": ["a/*"]}, ["a/x", "a/y"]),
+        ({"exclude": ["*/y"]}, ["a/x", "b/x"]),
+        ({"include": ["a/*", "b/y"], "exclude": [{"benchmark": "x"}]}, ["a/y", "b/y"]),
+    ],
+)
+def test_pairs_are_included_and_excluded_by_pattern(
+    tmp_path: Path, pairs: dict[str, Any], left: list[str]
+) -> None:
+    content = {"models": {"a": MODEL, "b": MODEL}, "benchmarks": {"x": COMMAND, "y": COMMAND}}
+    assert ids(expand(config(tmp_path, content | pairs))) == left
+
+
+def test_a_pair_that_names_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    content = VALID | {"models": {"llama": MODEL}, "exclude": ["lama/b"]}
+    with pytest.raises(ConfigError, match="exclude lama/b: no model 'lama'; did you mean 'llama'"):
+        expand(config(tmp_path, content))
+
+
+def test_an_empty_matrix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the matrix is empty"):
+        expand(config(tmp_path, VALID | {"exclude": ["*/*"]}))
+
+
+def test_what_an_endpoint_cannot_do_is_left_out_with_a_reason(tmp_path: Path) -> None:
+    content = {
+        "models": {"chat": CHAT, "base": COMPLETIONS},
+        "benchmarks": {"hellaswag": {"task": "lm-eval.hellaswag"}},
+    }
+    evaluations, left_out = split(config(tmp_path, content))
+    assert ids(evaluations) == ["base/hellaswag"]
+    assert [(item.model, item.benchmark, item.reason) for item in left_out] == [
+        (
+            "chat",
+            "hellaswag",
+            "benchmark hellaswag needs a completions endpoint, model chat has a chat endpoint",
+        )
+    ]
+
+
+def test_what_an_endpoint_cannot_do_is_an_error_where_it_was_asked_for(tmp_path: Path) -> None:
+    content = {
+        "models": {"chat": CHAT, "base": COMPLETIONS},
+        "benchmarks": {"hellaswag": {"task": "lm-eval.hellaswag"}},
+        "include": ["base/*", "chat/hellaswag"],
+    }
+    with pytest.raises(ConfigError, match=r"include chat/hellaswag: .* needs a completions"):
+        expand(config(tmp_path, content))
+
+
+def test_a_task_that_several_harnesses_have_must_be_qualified(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": ["ifeval"]}))
+    for name in ("lm-eval.ifeval", "lm-evaluation-harness.ifeval"):
+        assert name in str(refused.value)
+    (one,) = expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": ["lm-eval.ifeval"]}))
+    assert (one.identity.harness, one.identity.task) == ("lm-eval", "ifeval")
+
+
+def test_an_unknown_task_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no task 'gpqa_dimond' in the catalogue; did you mean"):
+        expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": ["gpqa_dimond"]}))
+
+
+def test_a_task_of_ones_own_needs_its_harness_named(tmp_path: Path) -> None:
+    own = {"mine": {"harness": "lm-eval", "task": "my_task"}}
+    (one,) = expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": own}))
+    assert (one.identity.task, one.identity.image) == ("my_task", "snakeval/lm-eval:0.4.13")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "sentence"),
+    [
+        ({"harness": "generic"}, "a generic benchmark needs `command` and `metrics`"),
+        ({"task": "lm-eval.ifeval", "command": "x"}, "belong to harness: generic only"),
+        ({"harness": "lm_eval", "task": "x"}, "no harness 'lm_eval' in the catalogue; did you"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_is_refused(
+    tmp_path: Path, benchmark: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"^benchmarks\.b: ") as refused:
+        expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": {"b": benchmark}}))
+    assert sentence in str(refused.value)
+
+
+def test_a_runtime_that_cannot_run_a_benchmark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"benchmarks\.b: runtime docker needs an image"):
+        expand(config(tmp_path, VALID | {"runtime": "docker"}))
+    content = {"models": {"m": CHAT}, "benchmarks": ["gpqa_diamond_nemo"], "runtime": "process"}
+    with pytest.raises(ConfigError, match="runs in its container only; set runtime: auto"):
+        expand(config(tmp_path, content))
+
+
+def test_parameters_are_layered_from_the_catalogue_to_one_benchmark_on_one_model(
+    tmp_path: Path,
+) -> None:
+    content = {
+        "params": {"top_p": 0.5, "temperature": 0.5, "max_new_tokens": 5},
+        "models": {"m": CHAT, "n": CHAT},
+        "benchmarks": {
+            "b": {
+                "task": "lm-evaluation-harness.ifeval",
+                "params": {"temperature": 0.6, "extra": {"num_fewshot": 1}},
+                "per_model": {"n": {"temperature": None, "extra": {"tokenizer": "t"}}},
+            }
+        },
+    }
+    on_m, on_n = expand(config(tmp_path, content))
+    assert on_m.transport.parallelism == 10
+    assert on_m.origins["parallelism"] == "catalogue"
+    assert (on_m.identity.params["top_p"], on_m.origins["top_p"]) == (0.5, "run")
+    assert (on_m.identity.params["temperature"], on_m.origins["temperature"]) == (0.6, "benchmark")
+    assert on_n.identity.params["temperature"] is None
+    assert on_n.origins["temperature"] == "benchmark on model"
+    assert on_n.identity.params["extra"]["num_fewshot"] == 1
+    assert on_n.identity.params["extra"]["tokenizer"] == "t"
+    assert on_m.identity.params["extra"]["tokenizer"] is None
+
+
+VALUES = st.dictionaries(
+    st.sampled_from(["a", "b", "extra"]),
+    st.one_of(st.integers(), st.none(), st.dictionaries(st.sampled_from("xyz"), st.integers())),
+)
+
+
+@given(st.lists(VALUES, max_size=4))
+def test_the_strongest_layer_that_sets_a_plain_parameter_wins(layers: list[dict[str, Any]]) -> None:
+    resolved = layer_params({str(number): layer for number, layer in enumerate(layers)})
+    for key in ("a", "b"):
+        setting = [number for number, layer in enumerate(layers) if key in layer]
+        assert (key in resolved.values) == bool(setting)
+        if setting:
+            assert resolved.values[key] == layers[setting[-1]][key]
+            assert resolved.origins[key] == str(setting[-1])
+
+
+IDENTITY = Identity(
+    harness="h", adapter="generic", image="i", task="t", model_id="m", endpoint_url="u",
+    endpoint_type="chat", params={"temperature": 0.0}, files_digest="f", packages=("p==1",),
+    command="c", metrics={"file": "f"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Identity)])
+def test_everything_that_determines_scores_changes_the_fingerprint(name: str) -> None:
+    value = getattr(IDENTITY, name)
+    other: object = {**value, "new": 1} if isinstance(value, dict) else (value[0:0] or None)
+    if isinstance(value, str):
+        other = value + "2"
+    if isinstance(value, tuple):
+        other = (*value, "q==2")
+    assert replace(IDENTITY, **{name: other}).fingerprint != IDENTITY.fingerprint
+
+
+def test_nothing_else_changes_the_fingerprint(tmp_path: Path) -> None:
+    (plain,) = expand(config(tmp_path, VALID))
+    endpoint = {"endpoint": {**MODEL["endpoint"], "api_key_name": "KEY"}}
+    (tmp_path / "data").mkdir()
+    other = {
+        "models": {"m": endpoint},
+        "benchmarks": {
+            "b": COMMAND | {"env": ["HOME"], "mounts": [{"source": "data", "target": "/data"}]}
+        },
+        "params": {"parallelism": 99, "request_timeout": 99, "max_retries": 99},
+        "resources": {"cpus": 2, "mem_mb": 3, "shm_mb": 4, "gpus": 1, "runtime": 5},
+        "network": "bridge",
+        "runtime": "process",
+    }
+    (same,) = expand(config(tmp_path, other))
+    assert same.transport != plain.transport
+    assert same.fingerprint == plain.fingerprint
+    assert {field.name for field in fields(Transport)} >= TRANSPORT_PARAMS
+
+
+def test_the_content_of_a_benchmarks_files_is_part_of_its_fingerprint(tmp_path: Path) -> None:
+    place = tmp_path / "tasks"
+    place.mkdir()
+    content = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND | {"files": "tasks"}}}
+
+    def fingerprint() -> str:
+        return expand(config(tmp_path, content))[0].fingerprint
+
+    seen = {fingerprint()}
+    for name, text in (("a.txt", "1"), ("a.txt", "2"), ("b.txt", "2"), ("sub/c.txt", "")):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+        seen.add(fingerprint())
+    assert len(seen) == 5
+    (place / ".a.txt.swp").write_text("an editor's")
+    assert fingerprint() in seen
+
+
+def test_an_evaluation_survives_the_way_to_its_job(tmp_path: Path) -> None:
+    (one,) = expand(config(tmp_path, VALID))
+    back = Evaluation.from_json(one.to_json())
+    assert back == one
+    assert back.fingerprint == one.fingerprint
