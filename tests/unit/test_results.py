@@ -1,0 +1,124 @@
+"""The results table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from snakeval.completion import Completion, Metric, manifest, now
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import generic
+from snakeval.job import evaluation_directory
+from snakeval.matrix import expand
+from snakeval.results import COLUMNS, Planned, table, to_markdown, write, write_plan
+from support.configs import COMMAND, MODEL, config
+
+
+@pytest.fixture
+def evaluations(tmp_path: Path) -> tuple[Evaluation, ...]:
+    rows = dict.fromkeys(("done", "failed", "pending", "begun"), COMMAND)
+    return expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
+
+
+@pytest.fixture
+def run(tmp_path: Path, evaluations: tuple[Evaluation, ...]) -> Path:
+    run = tmp_path / "run"
+    plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations]
+    write_plan(run / ".snakeval/plan.json", [*plan, Planned("m", "left", left_out="needs | chat")])
+    done, failed, _, begun = evaluations
+    complete(run, done, {"v": 0.25})
+    evaluation_directory(run, failed).fail("out | of coffee")
+    evaluation_directory(run, begun).begin(begun.fingerprint)
+    return run
+
+
+def complete(run: Path, evaluation: Evaluation, result: dict[str, Any]) -> None:
+    place = evaluation_directory(run, evaluation)
+    place.begin(evaluation.fingerprint)
+    place.spec.write_text(evaluation.to_json())
+    (place.artifacts / "f").write_text(json.dumps(result))
+    place.complete(
+        Completion(
+            model=evaluation.model, benchmark=evaluation.benchmark,
+            fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
+            metrics=(Metric("t", "v", result["v"], stderr=0.1, n=4, higher_is_better=True),),
+            adapter="generic", parser_version=1, started=now(), finished=now(), seconds=1.0,
+            attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
+            manifest=manifest(place.artifacts),
+        )
+    )  # fmt: skip
+
+
+def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: Path) -> None:
+    frame = table(run)
+    assert tuple(frame.columns) == COLUMNS
+    assert dict(zip(frame["benchmark"], frame["status"], strict=True)) == {
+        "done": "done", "failed": "failed", "pending": "pending", "begun": "pending",
+        "left": "skipped",
+    }  # fmt: skip
+    by_name = frame.set_index("benchmark")
+    assert by_name["reason"]["failed"] == "out | of coffee"
+    assert by_name["reason"]["begun"].startswith("attempt 1 has not ended")
+    row = by_name.loc["done"]
+    assert (row["value"], row["stderr"], row["n"], row["metric"]) == (0.25, 0.1, 4, "v")
+    assert frame["value"].notna().sum() == 1
+
+
+def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:
+    write(run, run / "r.csv", run / "r.json", run / "r.md")
+    assert list(pd.read_csv(run / "r.csv")["benchmark"]) == list(table(run)["benchmark"])
+    rows = json.loads((run / "r.json").read_text())
+    assert rows[0]["value"] == 0.25
+    assert rows[1]["value"] is None
+    lines = (run / "r.md").read_text().splitlines()
+    assert len(lines) == 2 + 5
+    assert "0.2500 ± 0.1000" in lines[2]
+    assert "failed: out \\| of coffee" in lines[3]
+
+
+def test_a_record_of_another_definition_is_no_result(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    write_plan(run / ".snakeval/plan.json", [Planned("m", "done", "0" * 64)])
+    assert list(table(run)["status"]) == ["pending"]
+
+
+def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    record = place.published.read_bytes()
+    monkeypatch.setattr(generic, "PARSER_VERSION", 2)
+    monkeypatch.setattr(
+        generic,
+        "metrics",
+        lambda evaluation, artifacts: (
+            Metric("t", "better", 2 * json.loads((artifacts / "f").read_text())["v"]),
+        ),
+    )
+    row = table(run).iloc[0]
+    assert (row["metric"], row["value"]) == ("better", 0.5)
+    assert place.published.read_bytes() == record
+    # Read once: the next table takes what the better parser found.
+    monkeypatch.setattr(generic, "metrics", None)
+    assert table(run).iloc[0]["value"] == 0.5
+
+
+def test_a_parser_that_cannot_read_old_results_says_so(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generic, "PARSER_VERSION", 3)
+    place = run / "m/done/artifacts/f"
+    place.write_text(place.read_text().replace("{", "["))
+    row = table(run).iloc[0]
+    assert row["status"] == "failed"
+    assert row["reason"].startswith("cannot be read again: f does not parse")
+
+
+def test_an_empty_table_is_still_a_table(run: Path) -> None:
+    write_plan(run / ".snakeval/plan.json", [])
+    assert "status" in to_markdown(table(run))
