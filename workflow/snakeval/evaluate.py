@@ -123,6 +123,13 @@ def _log(
         yield log
 
 
+def _ends_a_line(path: Path) -> bool:
+    """Whether *path*, which is not empty, ends with a line's end: a harness's output may not."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+
+
 def _attempt(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
@@ -130,8 +137,11 @@ def _attempt(
     log: IO[bytes],
     stop: Event,
 ) -> int:
+    path = directory.logs / "harness.log"
+
     def report(text: str) -> None:
-        log.write(f"snakeval: {text}\n".encode())
+        start = "" if _ends_a_line(path) else "\n"
+        log.write(f"{start}snakeval: {text}\n".encode())
         log.flush()
 
     runtime, why = choose(
@@ -151,9 +161,7 @@ def _attempt(
         # Only a failure needs it, and it brings an HTTP client.
         from snakeval.diagnosis import failure_reason
 
-        raise EvaluationError(
-            failure_reason(evaluation, outcome, directory.logs / "harness.log", begin)
-        )
+        raise EvaluationError(failure_reason(evaluation, outcome, path, begin))
     reader = adapter(evaluation.identity.adapter)
     directory.complete(
         Completion(

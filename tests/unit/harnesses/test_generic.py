@@ -1,0 +1,97 @@
+"""Any command: a template in, metrics found in what it wrote."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import Paths, generic, read_metrics
+from snakeval.matrix import expand
+from support.configs import config
+
+
+def evaluation(tmp_path: Path, endpoint: dict[str, Any] | None = None, **row: Any) -> Evaluation:
+    model = {"endpoint": {"url": "http://host/v1", "model_id": "m"} | (endpoint or {})}
+    default = {
+        "harness": "generic", "command": "true",
+        "metrics": {"file": "out.json", "values": {"v": "v"}},
+    }  # fmt: skip
+    return expand(config(tmp_path, {"models": {"m": model}, "benchmarks": {"b": default | row}}))[0]
+
+
+def test_no_value_is_executed_by_the_shell(tmp_path: Path) -> None:
+    nasty = 'a\'; touch executed; $(touch executed) `touch executed` "b"\nc'
+    made = evaluation(tmp_path, {"model_id": nasty}, command="printf %s {{ model_id }}")
+    argv = generic.command(made, Paths("/r", "/i", "http://host/v1/chat/completions")).argv
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == nasty
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> None:
+    made = evaluation(
+        tmp_path,
+        {"api_key_name": "MY_KEY"},
+        command="{{ url }} {{ base_url }} {{ results }} {{ params.extra.n }}"
+        " {{ params.parallelism }} {{ api_key_name }} {{ '--a --b' | raw }}",
+        params={"extra": {"n": 3}},
+    )
+    command = generic.command(made, Paths("/r", "/i", "http://host/v1/chat/completions"))
+    assert command.argv[2] == (
+        "http://host/v1/chat/completions http://host/v1 /r 3 4 API_KEY --a --b"
+    )
+    assert command.secrets == {"API_KEY": "MY_KEY"}
+
+
+@pytest.mark.parametrize("template", ["{{ modelid }}", "{{ ", "{% if %}"])
+def test_a_template_that_is_none_is_refused(tmp_path: Path, template: str) -> None:
+    with pytest.raises(EvaluationError, match="`command` is no valid template"):
+        generic.command(evaluation(tmp_path, command=template), Paths("/r", "/i", "u"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("out.json", '{"score": {"mean": 0.5, "se": 0.1}, "runs": [1, 2, 3]}'),
+        ("out.yaml", "score: {mean: 0.5, se: 0.1}\nruns: [1, 2, 3]\n"),
+    ],
+)
+def test_metrics_are_found_by_jmespath(tmp_path: Path, name: str, text: str) -> None:
+    where = {"value": "score.mean", "stderr": "score.se", "n": "length(runs)"}
+    made = evaluation(tmp_path, metrics={"file": "*/out.*", "values": {"mean": where}})
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / name).write_text(text)
+    (metric,) = read_metrics(made, tmp_path)
+    assert (metric.metric, metric.value, metric.stderr, metric.n) == ("mean", 0.5, 0.1, 3)
+
+
+def test_a_table_is_a_list_of_rows(tmp_path: Path) -> None:
+    values = {"acc": "[?split=='test'].acc | [0]"}
+    made = evaluation(tmp_path, metrics={"file": "out.csv", "values": values})
+    (tmp_path / "out.csv").write_text("split,acc\ntrain,0.9\ntest,0.5\n")
+    assert read_metrics(made, tmp_path)[0].value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "reason"),
+    [
+        ("{}", "v", "out.json has nothing at 'v'; correct metrics.values.v"),
+        ('{"v": true}', "v", "v (v) is True, not a number"),
+        ('{"v": Infinity}', "v", "v (v) is inf"),
+        ('{"v": 1}', "v[", "'v[' is no JMESPath"),
+        ("{", "v", "out.json does not parse as json"),
+    ],
+)
+def test_metrics_that_are_not_there_have_their_reason(
+    tmp_path: Path, text: str, where: str, reason: str
+) -> None:
+    made = evaluation(tmp_path, metrics={"file": "out.json", "values": {"v": where}})
+    (tmp_path / "out.json").write_text(text)
+    with pytest.raises(EvaluationError) as refused:
+        read_metrics(made, tmp_path)
+    assert reason in str(refused.value)

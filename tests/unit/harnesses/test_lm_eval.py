@@ -1,0 +1,133 @@
+"""The adapter of upstream lm-evaluation-harness."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import Paths, lm_eval, read_metrics
+from snakeval.matrix import expand
+from support.configs import config
+
+PATHS = Paths("/results", "/inputs", "http://host/v1/chat/completions")
+
+#: As `lm_eval run` 0.4.13 writes it, shortened.
+RESULTS = {
+    "results": {
+        "my_task": {
+            "name": "my_task",
+            "alias": "my_task",
+            "sample_len": 40,
+            "exact_match,first-number": 0.675,
+            "exact_match_stderr,first-number": 0.075,
+            "bleu,none": 12,
+            "bleu_stderr,none": "N/A",
+        },
+        "group": {"alias": "group", " ": " "},
+    },
+    "higher_is_better": {"my_task": {"exact_match": True, "bleu": True}},
+    "n-samples": {"my_task": {"original": 40, "effective": 40}},
+}
+
+
+def evaluation(tmp_path: Path, endpoint: dict[str, Any], **benchmark: Any) -> Evaluation:
+    model = {"endpoint": {"url": "http://host/v1", "model_id": "m"} | endpoint}
+    rows = {"b": {"harness": "lm-eval", "task": "my_task"} | benchmark}
+    return expand(config(tmp_path, {"models": {"m": model}, "benchmarks": rows}))[0]
+
+
+def options(argv: tuple[str, ...]) -> dict[str, str]:
+    return dict(itertools.pairwise(argv))
+
+
+def test_parameters_become_options_and_no_character_in_them_can_break_the_line(
+    tmp_path: Path,
+) -> None:
+    nasty = """a,b=c "d" 'e' $(f)"""
+    made = evaluation(
+        tmp_path,
+        {"model_id": nasty, "api_key_name": "KEY"},
+        params={
+            "limit_samples": 5, "temperature": 0.0, "top_p": 0.5, "max_new_tokens": 7,
+            "parallelism": 3, "request_timeout": 11, "max_retries": 2,
+            "extra": {"num_fewshot": 2, "gen_kwargs": {"until": ["a,b"]}, "args": ["--seed", 1]},
+        },
+    )  # fmt: skip
+    command = lm_eval.command(made, PATHS)
+    given = options(command.argv)
+    arguments = json.loads(given["--model_args"])
+    assert (arguments["model"], arguments["base_url"]) == (nasty, PATHS.endpoint_url)
+    assert (arguments["num_concurrent"], arguments["timeout"]) == (3, 11)
+    assert json.loads(given["--gen_kwargs"]) == {
+        "temperature": 0.0, "top_p": 0.5, "max_gen_toks": 7, "until": ["a,b"],
+    }  # fmt: skip
+    assert (given["--limit"], given["--num_fewshot"], given["--seed"]) == ("5", "2", "1")
+    assert command.secrets == {"OPENAI_API_KEY": "KEY"}
+
+
+def test_a_chat_endpoint_gets_the_chat_template_and_a_completions_endpoint_does_not(
+    tmp_path: Path,
+) -> None:
+    chat = lm_eval.command(evaluation(tmp_path, {}), PATHS).argv
+    base = lm_eval.command(evaluation(tmp_path, {"type": "completions"}), PATHS).argv
+    assert options(chat)["--model"] == "local-chat-completions"
+    assert "--apply_chat_template" in chat
+    assert options(base)["--model"] == "local-completions"
+    assert "--apply_chat_template" not in base
+
+
+def test_a_parameter_that_it_does_not_have_is_refused(tmp_path: Path) -> None:
+    made = evaluation(tmp_path, {}, params={"extra": {"num_fewshots": 5}})
+    with pytest.raises(EvaluationError, match=r"no parameter extra\.num_fewshots; further options"):
+        lm_eval.command(made, PATHS)
+
+
+def write(artifacts: Path, name: str, text: str) -> None:
+    (artifacts / "m").mkdir(parents=True, exist_ok=True)
+    (artifacts / "m" / name).write_text(text)
+
+
+def test_metrics_are_read_with_filter_error_and_count(tmp_path: Path) -> None:
+    made = evaluation(tmp_path, {})
+    write(tmp_path / "a", "results_2026-11-24T10-00-00.000001.json", json.dumps(RESULTS))
+    exact, bleu = read_metrics(made, tmp_path / "a")
+    assert (exact.task, exact.metric, exact.filter) == ("my_task", "exact_match", "first-number")
+    assert (exact.value, exact.stderr, exact.n, exact.higher_is_better) == (0.675, 0.075, 40, True)
+    assert (bleu.metric, bleu.filter, bleu.value, bleu.stderr) == ("bleu", "", 12.0, None)
+
+
+def test_the_newest_results_count(tmp_path: Path) -> None:
+    made = evaluation(tmp_path, {})
+    old = json.loads(json.dumps(RESULTS))
+    old["results"]["my_task"]["bleu,none"] = 1
+    write(tmp_path / "a", "results_2026-11-24T10-00-00.000001.json", json.dumps(old))
+    write(tmp_path / "a", "results_2026-11-24T10-00-01.000001.json", json.dumps(RESULTS))
+    assert read_metrics(made, tmp_path / "a")[1].value == 12.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "the harness ended without writing results"),
+        ("{", "is no results file"),
+        ("[]", "is no results file"),
+        ('{"results": {}}', "without a single metric"),
+        ('{"results": {"t": {"acc,none": NaN}}}', "t: acc,none is nan; the harness could not"),
+        ('{"results": {"t": {"acc,none": "high"}}}', "t: acc,none is 'high', not a number"),
+    ],
+)
+def test_results_that_are_none_have_their_reason(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    made = evaluation(tmp_path, {})
+    if text is not None:
+        write(tmp_path / "a", "results_1.json", text)
+    with pytest.raises(EvaluationError) as refused:
+        read_metrics(made, tmp_path / "a")
+    assert reason in str(refused.value)
