@@ -1,0 +1,131 @@
+"""Bad input as a person meets it: `snakemake` ends with one sentence, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.configs import MODEL, VALID, changed, write
+from support.workspace import REPOSITORY
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, after in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+def snakemake(directory: Path, *options: str, **variables: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
+            *("--profile", str(REPOSITORY / "profiles" / "local"), *options),
+        ],
+        cwd=directory,
+        env={**os.environ, "SNAKEVAL_HOME": str(directory / "home"), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("Using profiles ")]
+    return done.returncode, lines
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (changed("modles", to={}), "c.yaml: unknown key 'modles'; did you mean 'models'?"),
+        (changed("params", "top_p", to="much"), "c.yaml: params.top_p: input should be a valid"),
+        (
+            changed("benchmarks", "b", to={"task": "ifeval"}),
+            "c.yaml: benchmarks.b: several harnesses have a task 'ifeval'; write one of lm-eval.if",
+        ),
+        (
+            changed("benchmarks", "b", to={"task": "lm-eval.ifevel"}),
+            "c.yaml: benchmarks.b: no task 'lm-eval.ifevel' in the catalogue; did you mean ",
+        ),
+        (changed("models", "m", to={}), "c.yaml: model 'm' has no endpoint; add endpoint: {url"),
+        (changed("models", "../x", to=MODEL), "c.yaml: models.../x: '../x' is no name fit for a"),
+        (changed("benchmarks", to=["x", "x"]), "c.yaml: benchmarks: x stands here twice"),
+        (VALID | {"exclude": ["*/*"]}, "c.yaml: the matrix is empty: no model is left"),
+        (
+            changed("models", "m", "endpoint", "api_key_name", to="NO_SUCH_KEY"),
+            "c.yaml: models.m.endpoint.api_key_name: $NO_SUCH_KEY is not set; export it",
+        ),
+        (
+            changed("benchmarks", "b", "env", to=["NO_SUCH_TOKEN"]),
+            "c.yaml: benchmarks.b.env: $NO_SUCH_TOKEN is not set; export it",
+        ),
+        (
+            VALID | {"output_dir": "c.yaml/results"},
+            "c.yaml is a file; name a directory",
+        ),
+        ("models:\n\tm: {}\n", "c.yaml, line 2: a tab is used for indentation; use spaces"),
+        (b"name: \xff\xfe\n", "c.yaml: byte 6 is not UTF-8; save the file as UTF-8"),
+        (BOMB, "c.yaml: its YAML aliases expand to more than 1,000,000 values"),
+        ("just text\n", "c.yaml: holds a str; it must hold keys and values"),
+    ],
+)  # fmt: skip
+def test_one_sentence_names_the_file_the_key_and_the_fix(
+    tmp_path: Path, content: dict[str, Any] | str | bytes, sentence: str
+) -> None:
+    write(tmp_path, content)
+    code, lines = snakemake(tmp_path, "--configfile", "c.yaml")
+    assert code in (1, 2)
+    (line,) = lines
+    assert line.startswith("snakeval: ")
+    assert sentence in line
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_file_that_is_absent_is_named(tmp_path: Path) -> None:
+    code, lines = snakemake(tmp_path, "--configfile", "nowhere.yaml")
+    assert (code, lines) == (1, ["snakeval: nowhere.yaml: no such file; check the path"])
+
+
+def test_a_choice_that_names_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, changed("models", "llama", to=MODEL))
+    code, (line,) = snakemake(tmp_path, "--configfile", "c.yaml", "--config", "models=lama")
+    assert code == 1
+    assert line == (
+        "snakeval: --config models: no 'lama' in the configuration; did you mean 'llama'?"
+    )
+
+
+def test_the_value_of_a_key_is_never_shown(tmp_path: Path) -> None:
+    write(tmp_path, changed("models", "m", "endpoint", "api_key_name", to="sk-very-secret"))
+    _, lines = snakemake(tmp_path, "--configfile", "c.yaml")
+    assert lines
+    assert "sk-very-secret" not in "".join(lines)
+
+
+@pytest.mark.root
+def test_a_full_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    try:
+        write(tmp_path, VALID | {"output_dir": "disk/results"})
+        code, (line,) = snakemake(tmp_path, "--configfile", "c.yaml")
+        assert code == 1
+        assert line.startswith("snakeval: c.yaml: output_dir: no space left at ")
+        assert line.endswith("free some")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_an_output_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # /proc takes no directories, not even from root.
+    write(tmp_path, VALID | {"output_dir": "/proc/results"})
+    code, (line,) = snakemake(tmp_path, "--configfile", "c.yaml")
+    assert code == 1
+    assert line.startswith("snakeval: ")
+    assert "/proc" in line
