@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
     # Docker engine; git is here because nobody promises it on a bare machine
-    docker.io iptables containerd runc
+    docker.io iptables containerd runc docker-registry
     # images without a registry
     debootstrap busybox-static ca-certificates
     # podman; catatonit is the init of its containers

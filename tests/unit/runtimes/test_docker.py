@@ -1,0 +1,198 @@
+"""What only a Docker engine does: pull, go away, reach this machine from a bridge."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import docker
+import pytest
+
+from snakeval.container import ContainerSpec
+from snakeval.errors import EvaluationError
+from snakeval.runtimes import connect
+from snakeval.runtimes.docker import Docker
+
+BUSYBOX = "snakeval-testbed/busybox:latest"
+
+pytestmark = pytest.mark.docker
+
+
+def spec(command: str, image: str = BUSYBOX, **more: object) -> ContainerSpec:
+    name = f"snakeval-test-{os.getpid()}"
+    return ContainerSpec(name, image, ("sh", "-c", command), "/", **more)  # type: ignore[arg-type]
+
+
+def run(what: ContainerSpec) -> str:
+    log = io.BytesIO()
+    assert connect("docker").run(what, log, Event()).exit_code == 0, log.getvalue()
+    return log.getvalue().decode()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """A registry on loopback; its address."""
+    port = free_port()
+    (tmp_path / "registry.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f"http: {{addr: 127.0.0.1:{port}}}\n"
+    )
+    server = subprocess.Popen(
+        ["docker-registry", "serve", str(tmp_path / "registry.yml")], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: answers(port), "the registry does not answer")
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_an_absent_image_is_pulled_with_visible_progress(registry: str) -> None:
+    image = f"{registry}/busybox:1"
+    engine = docker.from_env()
+    engine.images.get(BUSYBOX).tag(image)
+    engine.images.push(image)
+    engine.images.remove(image)
+    told: list[str] = []
+    try:
+        runtime = connect("docker")
+        assert not runtime.has(spec("true", image))
+        runtime.prepare(spec("true", image), told.append)
+        assert runtime.has(spec("true", image))
+        assert told[0] == f"pulling {image}"
+        assert told[-1] == f"pulled {image}"
+        told.clear()
+        runtime.prepare(spec("true", image), told.append)
+        assert told == []
+        log = io.BytesIO()
+        outcome = runtime.run(spec("true", image), log, Event())
+        assert outcome.image_digest.startswith("sha256:")
+    finally:
+        engine.images.remove(image)
+
+
+def test_an_image_that_is_nowhere_is_named(registry: str) -> None:
+    image = f"{registry}/no/such:image"
+    with pytest.raises(EvaluationError) as refused:
+        connect("docker").prepare(spec("true", image), lambda text: None)
+    assert str(refused.value).startswith(f"image {image} is neither here nor can it be pulled")
+    assert str(refused.value).endswith("check `image`")
+
+
+def test_a_bridged_container_reaches_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "hello").write_text("from here")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        runtime = connect("docker")
+        url = f"http://{runtime.host}:{server.server_port}/hello"
+        assert run(spec(f"wget -q -O - {url}", network="bridge")) == "from here"
+        on_host = f"http://127.0.0.1:{server.server_port}/hello"
+        assert run(spec(f"wget -q -O - {on_host}", network="host")) == "from here"
+        server.shutdown()
+
+
+def test_gpus_are_asked_for_as_the_engine_wants_it() -> None:
+    runtime = connect("docker")
+    assert isinstance(runtime, Docker)
+    (request,) = runtime._definition(spec("true", gpus=2))["host_config"]["DeviceRequests"]
+    assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
+    assert "--gpus 2" in runtime.shell(spec("true", gpus=2))
+
+
+@pytest.fixture
+def engine_of_its_own(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A second engine, which a test may kill, and its address."""
+    place = Path("/tmp") / f"snakeval-test-engine-{os.getpid()}"  # sockets have short paths
+    place.mkdir()
+    address = f"unix://{place}/docker.sock"
+    with (tmp_path / "dockerd.log").open("wb") as log:
+        engine = subprocess.Popen(
+            [
+                *("dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec"),
+                *("--pidfile", str(place / "pid"), "--host", address, "--storage-driver", "vfs"),
+                *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(lambda: pings(address), (tmp_path / "dockerd.log").read_text())
+        save = subprocess.run(["docker", "save", BUSYBOX], capture_output=True, check=True)
+        docker.DockerClient(address).images.load(save.stdout)
+        yield engine, address
+    finally:
+        engine.kill()
+        engine.wait()
+        # containerd and its shims were the engine's children, and outlive it.
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(place) in process.read_text(errors="replace"):
+                    os.kill(int(process.parent.name), signal.SIGKILL)
+            except OSError:
+                continue  # it ended meanwhile
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(str(place))]):
+            subprocess.run(["umount", "--lazy", mount], check=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.mark.root
+def test_an_engine_that_goes_away_is_said_in_one_sentence(
+    engine_of_its_own: tuple[subprocess.Popen[bytes], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, address = engine_of_its_own
+    monkeypatch.setenv("DOCKER_HOST", address)
+    log = tmp_path / "log"
+
+    def kill_it() -> None:
+        wait_for(lambda: log.exists() and b"up" in log.read_bytes(), "the container is not up")
+        engine.kill()
+
+    killer = threading.Thread(target=kill_it, daemon=True)
+    killer.start()
+    with log.open("wb") as file, pytest.raises(EvaluationError) as refused:
+        connect("docker").run(spec("echo up; sleep 60", network="none"), file, Event())
+    killer.join()
+    assert "the Docker engine went away; start it" in str(refused.value)
+    with pytest.raises(EvaluationError, match="no Docker engine answers"):
+        connect("docker")
+
+
+def pings(address: str) -> bool:
+    try:
+        return bool(docker.DockerClient(address).ping())
+    except docker.errors.DockerException:
+        return False
