@@ -85,7 +85,7 @@ class LogHandler(LogHandlerBase):
             self.handleError(record)
 
     def _text(self, record: logging.LogRecord, event: LogEvent | None) -> str:
-        quiet = {str(item) for item in self.common_settings.quiet or ()}
+        quiet = bool(self.common_settings.quiet)
         data: dict[str, Any] = record.__dict__
         if event == LogEvent.JOB_INFO:
             self._names[data["jobid"]] = name = _job_name(data)
@@ -95,7 +95,7 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.JOB_ERROR:
             return f"{self._names.get(data['jobid'], 'a job')}  FAILED"
         if event == LogEvent.RUN_INFO:
-            return self._to_do(data.get("stats") or {})
+            return "" if quiet else self._to_do(data.get("stats") or {})
         if event == LogEvent.SHELLCMD:
             return record.getMessage() if self.common_settings.printshellcmds else ""
         if event not in (None, LogEvent.ERROR):

@@ -24,7 +24,7 @@ from snakeval import __version__
 from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation, digest
+from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
@@ -318,7 +318,8 @@ def _difference(record: Path, evaluation: Evaluation) -> str:
         before = Completion.from_json(record.read_text(encoding="utf-8")).identity
     except (OSError, ValueError):
         return "its record cannot be read"
-    return "; ".join(_changes(before, evaluation.identity.as_dict())) or "its artifacts are gone"
+    now = json.loads(canonical_json(evaluation.identity.as_dict()))  # as the record has it
+    return "; ".join(_changes(before, now)) or "its artifacts are gone"
 
 
 def _changes(before: object, after: object, key: str = "") -> list[str]:
