@@ -15,8 +15,8 @@ lint: $(VENV)/ready
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/snakefmt --check --quiet Snakefile rules
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
+	@$(BIN)/snakefmt --check Snakefile rules
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint --quiet
 
 format: $(VENV)/ready
 	@$(BIN)/ruff check --fix .

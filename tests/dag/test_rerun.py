@@ -201,6 +201,7 @@ def test_forced_evaluations_are_adopted_without_a_request(
     assert (done.exit_code, done.evaluated) == (0, ALL), done.output
     assert server.stats()["requests"] == 0
     assert work.table()["finished"].equals(finished)
+    assert "exited with 0" in (work.run / "one/sum/logs/harness.log").read_text()
 
 
 def test_a_deleted_record_is_adopted_and_a_damaged_artifact_is_made_again(
@@ -276,3 +277,5 @@ def test_a_failed_evaluation_is_named_and_it_alone_runs_again(work: Workspace) -
     assert (mended.exit_code, mended.evaluated) == (0, {"one/another"}), mended.output
     assert work.table().loc["one/another", "status"] == "done"
     assert not (work.run / "one/another/failure.json").exists()
+    (old,) = (work.run / "one/another").glob("attempts/*/logs/attempt-1.log")
+    assert "out of coffee" in old.read_text()

@@ -130,7 +130,7 @@ def test_two_commands_at_once_do_each_evaluation_once(work: Workspace, tmp_path:
         wait_for(lambda: work.runs and list(work.run.glob("m/*/.snakeval/lease")), "no lease")
         second = work.start()
         outputs = [head.communicate(timeout=100)[0] for head in (first, second)]
-        assert (first.returncode, second.returncode) == (0, 0), outputs
+        assert (first.returncode, second.returncode) == (0, 0), "\n".join(outputs)
         assert server.stats()["requests"] == 2
     assert set(work.table()["status"]) == {"done"}
 

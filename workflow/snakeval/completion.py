@@ -123,12 +123,24 @@ class EvaluationDirectory:
         self.path = path
         self.artifacts = path / "artifacts"
         self.logs = path / "logs"
+        self.log = self.logs / "harness.log"
         self.attempts = path / "attempts"
         self.published = path / "evaluation.json"
         self.failure = path / "failure.json"
         self.private = path / ".snakeval"
         self.spec = self.private / "evaluation.json"
         self._attempt = self.private / "attempt.json"
+
+    def attempt_log(self, attempt: int) -> Path:
+        """What an attempt's harness printed. Not declared, so Snakemake never deletes it."""
+        return self.logs / f"attempt-{attempt}.log"
+
+    def show_log(self, attempt: int) -> None:
+        """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
+        draft = self.logs / f".harness.log.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(self.attempt_log(attempt).name)
+        draft.replace(self.log)
 
     def record(self, fingerprint: str) -> Path:
         """Where the undeclared completion record of *fingerprint* stands."""
@@ -213,7 +225,9 @@ class EvaluationDirectory:
         self.publish(completion)
 
     def publish(self, completion: Completion) -> None:
-        """Make the record the declared output."""
+        """Make the record the declared output, and its attempt's log the declared log."""
+        if self.attempt_log(completion.attempt).exists():
+            self.show_log(completion.attempt)
         write_atomically(self.published, completion.to_json())
 
     def fail(self, reason: str, **details: Any) -> None:

@@ -22,11 +22,8 @@ _ERROR = re.compile(
 )
 
 
-def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, start: int) -> str:
-    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is.
-
-    *start* is where this attempt begins in *log*, in bytes.
-    """
+def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path) -> str:
+    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is."""
     if outcome.out_of_memory:
         limit = evaluation.transport.resources.get("mem_mb")
         fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
@@ -36,19 +33,19 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, start: i
         parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
     elif outcome.exit_code == 127:
         parts = ["the harness's command was not found in its image (exit code 127)"]
-    if said := last_error(log, start):
+    if said := last_error(log):
         parts.append(said)
     if wrong := endpoint_trouble(evaluation):
         parts.append(wrong)
     return "; ".join(parts)
 
 
-def last_error(log: Path, start: int = 0) -> str:
+def last_error(log: Path) -> str:
     """Return the last line of *log* that reads like an error, or its last line."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(start, size - _TAIL_BYTES))
+            file.seek(max(0, size - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -71,7 +72,7 @@ def _failed(directory: EvaluationDirectory, reason: str) -> int:
     with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
         directory.fail(reason)
     name = "/".join(directory.path.parts[-2:])
-    print(f"{name} failed: {reason} [log: {directory.logs / 'harness.log'}]", file=sys.stderr)
+    print(f"{name} failed: {reason} [log: {directory.log}]", file=sys.stderr)
     return 1
 
 
@@ -99,7 +100,7 @@ def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Even
         directory.private / "lease",
         done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
         lost=stop.set,
-        waiting=lambda owner: print(f"{evaluation.id}: waits for {owner}", file=sys.stderr),
+        waiting=lambda holder: print(f"{evaluation.id}: waits for {holder}", file=sys.stderr),
     ) as lease:
         attempt = directory.begin(fingerprint) if lease.acquired else 0
         # Finished by another while this one waited, or archived from an earlier definition.
@@ -116,18 +117,23 @@ def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Even
 def _log(
     directory: EvaluationDirectory, evaluation: Evaluation, attempt: int
 ) -> Iterator[IO[bytes]]:
-    """Append to the log: what earlier attempts said stays."""
-    with (directory.logs / "harness.log").open("ab") as log:
+    """A log for each attempt; ``harness.log`` leads to the newest."""
+    with directory.attempt_log(attempt).open("a+b") as log:
+        directory.show_log(attempt)
         log.write(f"=== {now()} {evaluation.id} attempt {attempt}\n".encode())
         log.flush()
-        yield log
+        try:
+            yield log
+        finally:
+            # Another Snakemake on this run deletes declared logs when it starts its jobs.
+            directory.show_log(attempt)
 
 
-def _ends_a_line(path: Path) -> bool:
-    """Whether *path*, which is not empty, ends with a line's end: a harness's output may not."""
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
+def _report(log: IO[bytes], text: str) -> None:
+    log.seek(-1, os.SEEK_END)
+    start = "" if log.read() == b"\n" else "\n"  # a harness's output may end within a line
+    log.write(f"{start}snakeval: {text}\n".encode())
+    log.flush()
 
 
 def _attempt(
@@ -137,20 +143,14 @@ def _attempt(
     log: IO[bytes],
     stop: Event,
 ) -> int:
-    path = directory.logs / "harness.log"
-
-    def report(text: str) -> None:
-        start = "" if _ends_a_line(path) else "\n"
-        log.write(f"{start}snakeval: {text}\n".encode())
-        log.flush()
-
+    report = partial(_report, log)
     runtime, why = choose(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
     report(why)
     spec = container(evaluation, directory, runtime, directory.path.parents[1].name)
     runtime.prepare(spec, report)
-    started, clock, begin = now(), time.monotonic(), log.tell()
+    started, clock = now(), time.monotonic()
     outcome = runtime.run(spec, log, stop)
     seconds = time.monotonic() - clock
     if stop.is_set():
@@ -161,7 +161,8 @@ def _attempt(
         # Only a failure needs it, and it brings an HTTP client.
         from snakeval.diagnosis import failure_reason
 
-        raise EvaluationError(failure_reason(evaluation, outcome, path, begin))
+        log_file = directory.attempt_log(attempt)
+        raise EvaluationError(failure_reason(evaluation, outcome, log_file))
     reader = adapter(evaluation.identity.adapter)
     directory.complete(
         Completion(

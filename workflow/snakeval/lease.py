@@ -49,8 +49,12 @@ def process_lives(pid: int, start_time: str = "") -> bool:
     return not start_time or started == start_time
 
 
-class LeaseLost(RuntimeError):
-    """Somebody took the lease over: this process was silent for too long."""
+def _holder(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} on {holder['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another attempt"
 
 
 class Lease:
@@ -66,7 +70,7 @@ class Lease:
         *,
         done: Callable[[], bool] = lambda: False,
         lost: Callable[[], None] = lambda: None,
-        waiting: Callable[[str], None] = lambda owner: None,
+        waiting: Callable[[str], None] = lambda holder: None,
         heartbeat: float = HEARTBEAT_SECONDS,
         stale: float = STALE_SECONDS,
     ) -> None:
@@ -98,7 +102,7 @@ class Lease:
                 self._take_over(current)
                 continue
             if not told:
-                self._waiting(current)
+                self._waiting(_holder(current))
                 told = True
             time.sleep(min(1.0, self._heartbeat))
         return self

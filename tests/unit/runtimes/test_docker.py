@@ -139,7 +139,9 @@ def engine_of_its_own(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes],
     with (tmp_path / "dockerd.log").open("wb") as log:
         engine = subprocess.Popen(
             [
-                *("dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec"),
+                # A network of its own: an engine without a bridge takes away that of another.
+                *("unshare", "--net", "dockerd"),
+                *("--data-root", f"{place}/data", "--exec-root", f"{place}/exec"),
                 *("--pidfile", str(place / "pid"), "--host", address, "--storage-driver", "vfs"),
                 *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
             ],
