@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.configs import MODEL, VALID, changed, write
-from support.workspace import REPOSITORY
+from support.workspace import Workspace
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
@@ -19,22 +17,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
-def snakemake(directory: Path, *options: str, **variables: str) -> tuple[int, list[str]]:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
-            *("--profile", str(REPOSITORY / "profiles" / "local"), *options),
-        ],
-        cwd=directory,
-        env={**os.environ, "SNAKEVAL_HOME": str(directory / "home"), **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("Using profiles ")]
-    return done.returncode, lines
+def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
+    """Return the exit code and what snakeval said, without Snakemake's line about profiles."""
+    done = Workspace(directory, directory / "home").snakemake(*options)
+    lines = [line for line in done.output.splitlines() if not line.startswith("Using profiles ")]
+    return done.exit_code, lines
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,11 @@ GOOD = COMMAND | {"command": "echo '{\"v\": 1}' > {{ results }}/f"}
 
 @pytest.fixture
 def work(tmp_path: Path) -> Workspace:
-    directory = tmp_path / "work"
-    directory.mkdir()
-    work = Workspace(directory, tmp_path / "home")
-    work.config = {
-        "models": {"one": MODEL, "two": MODEL},
-        "benchmarks": {"good": GOOD, "hellaswag": {"task": "lm-eval.hellaswag"}},
-    }
-    return work
+    return Workspace.below(
+        tmp_path,
+        models={"one": MODEL, "two": MODEL},
+        benchmarks={"good": GOOD, "hellaswag": {"task": "lm-eval.hellaswag"}},
+    )
 
 
 def lines(work: Workspace, *options: str) -> list[str]:

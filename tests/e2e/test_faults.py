@@ -24,15 +24,12 @@ NOWHERE = "http://127.0.0.1:1/v1"
 
 @pytest.fixture
 def work(tmp_path: Path) -> Workspace:
-    directory = tmp_path / "work"
-    directory.mkdir()
-    work = Workspace(directory, tmp_path / "home")
-    work.config = {
-        "runtime": "process",
-        "models": {"m": {"endpoint": {"url": NOWHERE, "model_id": "m"}}},
-        "benchmarks": {"good": generic(GOOD)},
-    }
-    return work
+    return Workspace.below(
+        tmp_path,
+        runtime="process",
+        models={"m": {"endpoint": {"url": NOWHERE, "model_id": "m"}}},
+        benchmarks={"good": generic(GOOD)},
+    )
 
 
 def generic(command: str) -> dict[str, Any]:

@@ -7,20 +7,18 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
 from snakeval.demo.items import benchmarks, expected_score
 from snakeval.demo.server import MODELS, DemoServer, serve
+from support.workspace import REPOSITORY, Workspace
 
-REPOSITORY = Path(__file__).parents[2]
 TASKS = REPOSITORY / "config" / "benchmarks" / "demo"
 LM_EVAL = "snakeval/lm-eval:0.4.13"
 EVAL_FACTORY = "snakeval-testbed/eval-factory:26.3"
@@ -34,10 +32,9 @@ def server() -> Iterator[DemoServer]:
         yield running
 
 
-def write_config(directory: Path, url: str, models: list[str], rows: dict[str, Any]) -> None:
+def matrix(directory: Path, url: str, models: Iterable[str], rows: dict[str, Any]) -> Workspace:
     endpoints = {m: {"endpoint": {"url": f"{url}/v1", "model_id": m}} for m in models}
-    config = {"runtime": "docker", "models": endpoints, "benchmarks": rows}
-    (directory / "config.yaml").write_text(yaml.safe_dump(config))
+    return Workspace.below(directory, runtime="docker", models=endpoints, benchmarks=rows)
 
 
 def lm_eval_rows(names: list[str]) -> dict[str, Any]:
@@ -46,32 +43,10 @@ def lm_eval_rows(names: list[str]) -> dict[str, Any]:
     }
 
 
-def start(directory: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
-            *("--profile", str(REPOSITORY / "profiles" / "local")),
-            *("--configfile", "config.yaml", "--cores", "2", *options),
-        ],
-        cwd=directory,
-        env=os.environ | {"SNAKEVAL_HOME": str(directory / "home")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def snakemake(directory: Path, *options: str) -> str:
-    process = start(directory, *options)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
-def results(directory: Path) -> pd.DataFrame:
-    (file,) = directory.glob("results/*/results.csv")
-    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+def finished(work: Workspace, *options: str) -> str:
+    done = work.snakemake(*options)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def docker(*arguments: str) -> str:
@@ -83,9 +58,9 @@ def docker(*arguments: str) -> str:
 
 
 def test_scores_equal_those_of_the_harness_run_by_hand(tmp_path: Path, server: DemoServer) -> None:
-    write_config(tmp_path, server.url, list(MODELS), lm_eval_rows(benchmarks()))
-    snakemake(tmp_path)
-    table = results(tmp_path).set_index(["model", "benchmark"])
+    work = matrix(tmp_path, server.url, MODELS, lm_eval_rows(benchmarks()))
+    finished(work)
+    table = work.table()
     assert len(table) == 6
     for model in MODELS:
         out = tmp_path / "by-hand" / model
@@ -101,7 +76,7 @@ def test_scores_equal_those_of_the_harness_run_by_hand(tmp_path: Path, server: D
         (file,) = out.glob("*/results_*.json")
         by_hand = json.loads(file.read_text())["results"]
         for name in benchmarks():
-            row = table.loc[(model, name)]
+            row = table.loc[f"{model}/{name}"]
             filtered = f"exact_match,{row['filter']}"
             assert row["value"] == by_hand[f"demo_{name}"][filtered]
             assert row["value"] == expected_score(model, name)
@@ -118,16 +93,16 @@ def test_the_eval_factory_contract_yields_the_scores_of_results_yml(
         "files": str(TASKS),
         "params": {"task": "demo_arithmetic", "extra": {"args": "--include_path ."}},
     }
-    write_config(tmp_path, server.url, ["sloppy"], {"own-task": benchmark})
-    snakemake(tmp_path)
-    (file,) = tmp_path.glob("results/*/sloppy/own-task/artifacts/results.yml")
-    section = yaml.safe_load(file.read_text())["results"]["tasks"]["demo_arithmetic"]
+    work = matrix(tmp_path, server.url, ["sloppy"], {"own-task": benchmark})
+    finished(work)
+    written_file = work.run / "sloppy/own-task/artifacts/results.yml"
+    section = yaml.safe_load(written_file.read_text())["results"]["tasks"]["demo_arithmetic"]
     written = {
         (name, score if score != name else ""): entry
         for name, metric in section["metrics"].items()
         for score, entry in metric["scores"].items()
     }
-    table = results(tmp_path)
+    table = work.table()
     table["filter"] = table["filter"].astype(object).fillna("")
     assert written.keys() == {(r.metric, r.filter) for r in table.itertuples()}
     for row in table.itertuples():
@@ -136,10 +111,10 @@ def test_the_eval_factory_contract_yields_the_scores_of_results_yml(
         assert row.stderr == entry["stats"]["stderr"]
 
 
-def answers_kept(directory: Path) -> int:
+def answers_kept(work: Workspace) -> int:
     """How many answers the harness's cache holds."""
     kept = 0
-    for file in directory.glob("results/*/careful/arithmetic/artifacts/cache/*.db"):
+    for file in work.run.glob("careful/arithmetic/artifacts/cache/*.db"):
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as cache:
             for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type='table'"):
                 kept += cache.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
@@ -150,13 +125,14 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
     tmp_path: Path,
 ) -> None:
     with serve(delay=0.4) as server:
-        write_config(tmp_path, server.url, ["careful"], lm_eval_rows(["sorting", "arithmetic"]))
-        snakemake(tmp_path, "--config", "benchmarks=sorting")
-        finished = results(tmp_path).set_index("benchmark").loc["sorting"]
+        rows = lm_eval_rows(["sorting", "arithmetic"])
+        work = matrix(tmp_path, server.url, ["careful"], rows)
+        finished(work, "--config", "benchmarks=sorting")
+        sorting = work.table().loc["careful/sorting"]
         before = server.stats()["answered"]
         assert before == 40
 
-        head = start(tmp_path)
+        head = work.start()
         while server.stats()["answered"] < before + 15:
             assert head.poll() is None, head.communicate()[0]
             time.sleep(0.05)
@@ -169,11 +145,11 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
             assert time.monotonic() < until, "a container is left"
             time.sleep(0.1)
 
-        interrupted, kept = server.stats()["answered"] - before, answers_kept(tmp_path)
+        interrupted, kept = server.stats()["answered"] - before, answers_kept(work)
         assert 0 < kept < 40
-        snakemake(tmp_path)
-        table = results(tmp_path).set_index("benchmark")
+        finished(work)
+        table = work.table()
         assert server.stats()["answered"] - before - interrupted == 40 - kept
-        assert table.loc["arithmetic", "value"] == expected_score("careful", "arithmetic")
-        assert table.loc["sorting", "finished"] == finished["finished"]
-        assert "Nothing to be done" in snakemake(tmp_path)
+        assert table.loc["careful/arithmetic", "value"] == expected_score("careful", "arithmetic")
+        assert table.loc["careful/sorting", "finished"] == sorting["finished"]
+        assert "Nothing to be done" in finished(work)

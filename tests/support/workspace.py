@@ -1,4 +1,4 @@
-"""A directory with a configuration, and Snakemake run in it as a person would run it."""
+"""A directory, perhaps a configuration, and Snakemake run there as a person would run it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Done:
 
 @dataclass
 class Workspace:
-    """``config`` is written to ``config.yaml`` before each command."""
+    """``config``, where there is one, is written to ``config.yaml`` before each command."""
 
     directory: Path
     home: Path
@@ -73,12 +73,23 @@ class Workspace:
         files = self.question(name, text)
         return {"harness": "generic", "command": ASK, "metrics": NUMBER, "files": files}
 
+    @classmethod
+    def below(cls, directory: Path, **config: Any) -> Workspace:
+        """Return a new one in a directory of a test, with a home of its own."""
+        work = directory / "work"
+        work.mkdir()
+        return cls(work, directory / "home", config)
+
     def command(self, *options: str) -> list[str]:
-        (self.directory / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        configured = []
+        if self.config:
+            text = yaml.safe_dump(self.config, sort_keys=False)
+            (self.directory / "config.yaml").write_text(text)
+            configured = ["--configfile", "config.yaml"]
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
             *("--profile", str(REPOSITORY / "profiles" / "local")),
-            *("--configfile", "config.yaml", "--cores", "2", *options),
+            *("--cores", "2", *configured, *options),
         ]
 
     @property
@@ -86,17 +97,9 @@ class Workspace:
         return {**os.environ, "SNAKEVAL_HOME": str(self.home)}
 
     def snakemake(self, *options: str) -> Done:
-        done = subprocess.run(
-            self.command(*options),
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout)
+        process = self.start(*options)
+        output, _ = process.communicate(timeout=300)
+        return Done(process.returncode, output)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start it as the leader of a process group, as a terminal does."""

@@ -293,7 +293,8 @@ class Matrix:
 
 def _signed(function: Lookup) -> Lookup:
     """Store the signature, which Snakemake works out several times for each job otherwise."""
-    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    signed: Any = function  # a function may have any attribute, which types do not know
+    signed.__signature__ = inspect.signature(function)
     return function
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import docker
 import pytest
@@ -52,7 +53,7 @@ def containers() -> Callable[[], list[str]]:
     return existing
 
 
-def spec(runtime: Runtime, results: Path, command: str, **more: object) -> ContainerSpec:
+def spec(runtime: Runtime, results: Path, command: str, **more: Any) -> ContainerSpec:
     """`command` in a shell; `$R` is the results directory."""
     inside = "/results" if runtime.isolated else str(results)
     return ContainerSpec(
@@ -63,7 +64,7 @@ def spec(runtime: Runtime, results: Path, command: str, **more: object) -> Conta
         env={"R": inside},
         mounts=(Mount(str(results), "/results", read_only=False),),
         grace=1,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

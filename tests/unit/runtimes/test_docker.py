@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import docker
 import pytest
@@ -29,9 +30,9 @@ BUSYBOX = "snakeval-testbed/busybox:latest"
 pytestmark = pytest.mark.docker
 
 
-def spec(command: str, image: str = BUSYBOX, **more: object) -> ContainerSpec:
+def spec(command: str, image: str = BUSYBOX, **more: Any) -> ContainerSpec:
     name = f"snakeval-test-{os.getpid()}"
-    return ContainerSpec(name, image, ("sh", "-c", command), "/", **more)  # type: ignore[arg-type]
+    return ContainerSpec(name, image, ("sh", "-c", command), "/", **more)
 
 
 def run(what: ContainerSpec) -> str:

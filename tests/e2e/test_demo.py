@@ -1,0 +1,40 @@
+"""`make demo`: what a newcomer sees first, and the second time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snakeval.demo.items import benchmarks, expected_score
+from snakeval.demo.server import MODELS
+from support.workspace import REPOSITORY
+
+
+def demo(directory: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakeval.demo", "--directory", str(directory)],
+        cwd=REPOSITORY,
+        env={**os.environ, "SNAKEVAL_HOME": str(directory / "home")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.images
+def test_the_demo_ends_with_the_table_and_a_second_one_has_nothing_to_do(tmp_path: Path) -> None:
+    output = demo(tmp_path)
+    rows = re.findall(r"^\| (\w+) +\| (\w+) +\| exact_match .*?\| (\d\.\d+)", output, re.MULTILINE)
+    assert {(model, name): float(value) for model, name, value in rows} == {
+        (model, name): expected_score(model, name) for model in MODELS for name in benchmarks()
+    }
+    assert "Nothing to be done" in demo(tmp_path)
