@@ -9,9 +9,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
+import jmespath
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,6 +21,7 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -39,13 +42,17 @@ _RESERVED = frozenset(
 
 
 def _name(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise PydanticCustomError("name", "is a number; put the name in quotes")
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise PydanticCustomError(
+            "name", "is no text to YAML, but {kind}; put the name in quotes", {"kind": kind}
+        )
+    if not _NAME.fullmatch(value):
+        # In ASCII, so that a letter which only looks like one of the alphabet's shows.
         raise PydanticCustomError(
             "name",
-            "'{value}' is no name fit for a path; {rule}",
-            {"value": value, "rule": NAME_RULE},
+            "{value} is no name fit for a path; {rule}",
+            {"value": ascii(value), "rule": NAME_RULE},
         )
     if value.lower() in _RESERVED:
         raise PydanticCustomError(
@@ -64,7 +71,50 @@ def _variable(value: object) -> object:
     return value
 
 
+def _path(value: object) -> object:
+    if isinstance(value, str):
+        # Snakemake takes {} for a wildcard and <> for a path variable of its own.
+        unfit = [char for char in value if char in "{}<>" or not char.isprintable()]
+        if unfit or not value:
+            raise PydanticCustomError(
+                "path",
+                "{why}; name another path",
+                {"why": f"cannot hold {unfit[0]!a}" if unfit else "is empty"},
+            )
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            raise PydanticCustomError(
+                "path", "begins with ~ and the name of no user; write the path out"
+            ) from None
+    return value
+
+
+def _plain(value: object) -> object:
+    """Refuse what JSON does not have: it would be lost, or differ from run to run (a set)."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise PydanticCustomError(
+                    "plain", "the key {key} is no text; put it in quotes", {"key": repr(key)}
+                )
+            _plain(value[key])
+    elif isinstance(value, list):
+        for item in value:
+            _plain(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("plain", "must hold finite numbers only")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise PydanticCustomError(
+            "plain",
+            "holds a {kind}, which no harness can be handed; put the value in quotes",
+            {"kind": type(value).__name__},
+        )
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_name)]
+PathText = Annotated[str, BeforeValidator(_path)]
 Variable = Annotated[str, BeforeValidator(_variable)]
 
 
@@ -89,6 +139,17 @@ class Strict(BaseModel):
                         },
                     )
         return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
+        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
+        known = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and known is not bool:
+            raise PydanticCustomError(
+                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
+            )
+        return value
 
 
 class EndpointType(StrEnum):
@@ -124,6 +185,10 @@ class Endpoint(Strict):
     @classmethod
     def _http(cls, value: str) -> str:
         match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value)
+        try:
+            urlsplit(value).port  # noqa: B018  raises where it is no port
+        except ValueError:
+            match = None
         if not match:
             raise PydanticCustomError(
                 "url", "is no http(s) URL without user name or password; write http://host:port/v1"
@@ -155,7 +220,7 @@ class Params(Strict):
     task: str | None = Field(
         default=None, description="the task's name inside the harness, where it differs"
     )
-    extra: dict[str, Any] = Field(
+    extra: Annotated[dict[str, Any], BeforeValidator(_plain)] = Field(
         default_factory=dict, description="the harness's own parameters, handed on as they are"
     )
 
@@ -188,7 +253,7 @@ class Resources(Strict):
 class Mount(Strict):
     """A host path made visible in the harness's container. It does not enter the fingerprint."""
 
-    source: str
+    source: PathText
     target: str = Field(pattern=r"^/")
     read_only: bool = True
 
@@ -200,6 +265,20 @@ class MetricPath(Strict):
     stderr: str | None = None
     n: str | None = None
     higher_is_better: bool = True
+
+    @field_validator("value", "stderr", "n")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                jmespath.compile(value)
+        except jmespath.exceptions.JMESPathError as error:
+            raise PydanticCustomError(
+                "jmespath",
+                "is no JMESPath: {why}; correct it",
+                {"why": str(error).splitlines()[0].rstrip(":")},
+            ) from None
+        return value
 
 
 def _shorthand(value: object) -> object:
@@ -215,6 +294,18 @@ class MetricsFile(Strict):
     )
     values: dict[str, Annotated[MetricPath, BeforeValidator(_shorthand)]] = Field(min_length=1)
 
+    @field_validator("file")
+    @classmethod
+    def _below_the_artifacts(cls, value: str) -> str:
+        path = PurePath(value)
+        doubled = any("**" in part and part != "**" for part in path.parts)
+        if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
+            raise PydanticCustomError(
+                "pattern_file",
+                "is no path or pattern below the artifacts; write one such as *.json",
+            )
+        return value
+
 
 class Benchmark(Strict):
     """One task with its parameters: a task of the catalogue, or one of your own."""
@@ -227,7 +318,7 @@ class Benchmark(Strict):
     endpoint_types: tuple[EndpointType, ...] | None = Field(default=None, min_length=1)
     params: Params = Params()
     per_model: dict[str, Params] = Field(default_factory=dict)
-    files: str | None = Field(
+    files: PathText | None = Field(
         default=None,
         description="directory that defines the benchmark (task files, data): mounted read-only "
         "as the working directory, and part of the fingerprint by its content",
@@ -247,7 +338,9 @@ class Benchmark(Strict):
     @field_validator("env", mode="before")
     @classmethod
     def _env_list(cls, value: object) -> object:
-        return {name: name for name in value} if isinstance(value, (list, tuple)) else value
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+            return {name: name for name in value}
+        return value
 
 
 class Model(Strict):
@@ -285,7 +378,7 @@ class Config(Strict):
     """One run: models × benchmarks with their parameters."""
 
     name: Name = "evaluation"
-    output_dir: str = Field(default="results", min_length=1)
+    output_dir: PathText = "results"
     params: Params = Params()
     models: dict[Name, Model] = Field(min_length=1)
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
@@ -303,12 +396,12 @@ class Config(Strict):
             if repeated:
                 raise PydanticCustomError(
                     "duplicate",
-                    "{names} stands here twice; give each its own name: NAME: {{task: …}}",
+                    "{names} stands here twice; give each its own name: NAME: {task: …}",
                     {"names": ", ".join(sorted(repeated))},
                 )
             if any(isinstance(name, (dict, list)) for name in value):
                 raise PydanticCustomError(
-                    "list", "a list may hold names only; write a mapping NAME: {{task: …}}"
+                    "list", "a list may hold names only; write a mapping NAME: {task: …}"
                 )
             return {name: {} for name in value}
         if isinstance(value, Mapping):
@@ -387,7 +480,8 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
     chosen: dict[str, Any] = {}
     if "run" in rest:
         # An all-digit id such as 12345678, or 1e234567, arrives as a number.
-        chosen["run"] = str(rest.pop("run"))
+        run = rest.pop("run")
+        chosen["run"] = None if run is None else str(run)
     for key in ("models", "benchmarks"):
         value = rest.get(key)
         if isinstance(value, str):
@@ -399,7 +493,27 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
 
 
 def _sentences(error: ValidationError, source: Source) -> list[str]:
-    return [_sentence(item, source) for item in error.errors(include_url=False)]
+    """One printable line for each error, without those that only follow from another."""
+    errors = error.errors(include_url=False)
+    lines = [
+        _sentence(item, source)
+        for item in errors
+        if item["type"] != "too_short"
+        or not any(
+            len(e["loc"]) > len(n := item["loc"]) and e["loc"][: len(n)] == n for e in errors
+        )
+    ]
+    return [
+        "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+        for line in dict.fromkeys(lines)
+    ]
+
+
+#: Errors that say all; to others, what stands there is added.
+_WHOLE = (
+    "unknown", "name", "duplicate", "variable", "url", "path", "plain", "truth", "jmespath",
+    "pattern_file",
+)  # fmt: skip
 
 
 def _sentence(item: ErrorDetails, source: Source) -> str:
@@ -417,10 +531,12 @@ def _sentence(item: ErrorDetails, source: Source) -> str:
         message = f"must hold keys and values, not {item['input']!r:.60}"
     elif item["type"] == "too_short" and key in {"models", "benchmarks"}:
         message = f"is empty; name at least one of your {key}"
-    elif not item["type"].startswith(("unknown", "name", "duplicate", "variable")):
-        message = f"{message[0].lower()}{message[1:]}"
-        if item["type"] not in {"variable", "url"}:
-            message += f" (it is {item['input']!r:.60})"
+    elif item["type"] == "too_short":
+        message = "is empty; name at least one"
+    elif item["type"] == "tuple_type":
+        message = f"must be a list, not {item['input']!r:.60}"
+    elif not item["type"].startswith(_WHOLE):
+        message = f"{message[0].lower()}{message[1:]} (it is {item['input']!r:.60})"
     if item["type"] == "unknown_key":
         loc.append(item["ctx"]["key"])
     return f"{source.origin(loc)}: {key + ': ' if key else ''}{message}"

@@ -52,6 +52,18 @@ class Source:
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, but a key that stands twice in one mapping is an error."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value; one that cannot be (2026-99-99, half a surrogate) has a line, too."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a value cannot be read ({error}); correct it", node.start_mark
+            ) from None
+        return value
+
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, yaml.Mark] = {}
@@ -112,9 +124,12 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
             problem = "a tab is used for indentation; use spaces"
         elif "recursive" in problem:
             problem = "an alias refers to itself; write the value out"
+        elif "another document" in problem:
+            problem = "a second document begins; put it in a file of its own"
         raise ConfigError(f"{where}: {problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML ({error})") from None
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{name}: not valid YAML ({problem}); correct it") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply; flatten it") from None
     if data is None:
