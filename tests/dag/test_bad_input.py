@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,15 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
         ),
         (changed("models", "m", to={}), "c.yaml: model 'm' has no endpoint; add endpoint: {url"),
         (changed("models", "../x", to=MODEL), "c.yaml: models.../x: '../x' is no name fit for a"),
+        (
+            changed("models", "mоdel", to=MODEL),
+            "'m\\u043edel' is no name fit for a path; use ASCII letters",
+        ),
+        (
+            changed("benchmarks", "b", "command", to="echo {{ modelid }}"),
+            "c.yaml: benchmarks.b: `command` is no valid template: 'modelid' is undefined; correct",
+        ),
+        (changed("output_dir", to="a{b}"), "c.yaml: output_dir: cannot hold '{'; name another"),
         (changed("benchmarks", to=["x", "x"]), "c.yaml: benchmarks: x stands here twice"),
         (VALID | {"exclude": ["*/*"]}, "c.yaml: the matrix is empty: no model is left"),
         (
@@ -107,6 +118,31 @@ def test_a_full_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o555, 0o000], ids=["not written", "not even listed"])
+def test_a_user_without_rights_to_the_output_directory_is_told(tmp_path: Path, mode: int) -> None:
+    # As another user below a directory that anybody may enter: root may write everywhere.
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "closed").mkdir(mode=mode)
+        write(place, VALID | {"output_dir": "closed"})
+        code = (
+            "import os; from pathlib import Path; from snakeval.config import load;"
+            "from snakeval.snakefile import Matrix;"
+            "config, selection, _ = load([Path('c.yaml')]);"
+            "Matrix(config, selection);"  # the other user may not read what Python imports late
+            "os.setuid(65534);"
+            "Matrix(config, selection).check({})"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        )
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("snakeval.errors.ConfigError: output_dir: ")
+        assert "correct its permissions" in last
 
 
 def test_an_output_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snakeval.completion import Completion, EvaluationDirectory, Metric, manifest, now
 
@@ -104,3 +107,48 @@ def test_a_failure_stays_until_another_attempt_decides(directory: EvaluationDire
     directory.begin(OLD)
     assert directory.failure_reason() == ""
     assert directory.unended_attempt(OLD) == 2
+
+
+def test_an_artifact_that_differs_in_size_or_is_a_directory_is_another(
+    directory: EvaluationDirectory,
+) -> None:
+    attempt(directory, OLD, "1")
+    directory.complete(completion(directory, OLD))
+    (directory.artifacts / "result").unlink()
+    (directory.artifacts / "result").mkdir()
+    assert directory.completion(OLD) is None
+
+
+def test_the_attempts_log_is_the_declared_one(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    for number in (1, 2):
+        directory.attempt_log(number).write_text(f"attempt {number}")
+        directory.show_log(number)
+        assert directory.log.read_text() == f"attempt {number}"
+    assert directory.attempt_log(1).read_text() == "attempt 1"
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=8)
+
+
+@given(STEPS)
+def test_whatever_is_tried_in_turn_nothing_finished_is_lost_or_mixed_up(
+    steps: list[tuple[str, bool]],
+) -> None:
+    """Attempts at three definitions, some of which finish."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = EvaluationDirectory(Path(name, "m", "b"))
+        finished: dict[str, str] = {}
+        for step, (letter, finishes) in enumerate(steps):
+            fingerprint = letter * 64
+            directory.begin(fingerprint)
+            assert (directory.completion(fingerprint) is not None) == (letter in finished)
+            if letter in finished:
+                assert (directory.artifacts / "result").read_text() == finished[letter]
+                continue
+            (directory.artifacts / "result").write_text(f"{letter}{step}")
+            if finishes:
+                directory.complete(completion(directory, fingerprint))
+                finished[letter] = f"{letter}{step}"
+        kept = {path.read_text() for path in directory.path.rglob("result")}
+        assert kept >= set(finished.values())

@@ -119,6 +119,35 @@ def test_a_parser_that_cannot_read_old_results_says_so(
     assert row["reason"].startswith("cannot be read again: f does not parse")
 
 
+def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    complete(run, evaluations[2], {"v": 1 / 3})
+    write(run, run / "r.csv", run / "r.json", run / "r.md")
+    rows = json.loads((run / "r.json").read_text())
+    (row,) = (row for row in rows if row["benchmark"] == "pending")
+    assert (row["value"], row["n"], row["attempt"]) == (1 / 3, 4, 1)
+    assert isinstance(row["n"], int)
+    assert f",{1 / 3!r},0.1,4,True,done," in (run / "r.csv").read_text()
+
+
+def test_a_reason_of_several_lines_stays_in_its_cell(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    evaluation_directory(run, evaluations[1]).fail("out\n  of coffee")
+    assert "| failed: out of coffee" in to_markdown(table(run))
+
+
+def test_there_is_a_table_though_an_evaluation_cannot_be_read_again(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generic, "PARSER_VERSION", 4)
+    evaluation_directory(run, evaluations[0]).spec.unlink()
+    row = table(run).iloc[0]
+    assert row["status"] == "failed"
+    assert "evaluation.json cannot be read" in row["reason"]
+
+
 def test_an_empty_table_is_still_a_table(run: Path) -> None:
     write_plan(run / ".snakeval/plan.json", [])
     assert "status" in to_markdown(table(run))

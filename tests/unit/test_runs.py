@@ -73,6 +73,18 @@ def test_what_is_part_of_its_identity_makes_another_run(
         run_of(tmp_path, content, first.id)
 
 
+def test_an_output_directory_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"output_dir: x+ cannot be read \(File name too long\)"):
+        find(config(tmp_path, VALID, output_dir="x" * 300))
+
+
+def test_other_directories_are_no_runs(tmp_path: Path) -> None:
+    started(run_of(tmp_path, VALID))
+    for name in ("2026-11-24-12-00-01-xyz", "notes", "2027-01-01-00-00-00-00000000"):
+        (tmp_path / "out" / name).mkdir()
+    assert run_of(tmp_path, VALID).directory.name.startswith("2026-11-24-12-00-00-")
+
+
 def test_a_beginning_that_fits_one_run_is_enough_and_one_that_fits_two_is_refused(
     tmp_path: Path,
 ) -> None:

@@ -42,6 +42,8 @@ _RESERVED = frozenset(
 
 
 def _name(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("name", "is empty; write a name")
     if not isinstance(value, str):
         kind = type(value).__name__
         raise PydanticCustomError(
@@ -209,7 +211,9 @@ class Params(Strict):
     """Parameters of an evaluation. What is not set comes from the layer below."""
 
     limit_samples: PositiveInt | None = Field(
-        default=None, description="evaluate the first so many samples only; null = all"
+        default=None,
+        lt=2**53,
+        description="evaluate the first so many samples only; null = all",
     )
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -495,13 +499,11 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
 def _sentences(error: ValidationError, source: Source) -> list[str]:
     """One printable line for each error, without those that only follow from another."""
     errors = error.errors(include_url=False)
+    wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}
     lines = [
         _sentence(item, source)
         for item in errors
-        if item["type"] != "too_short"
-        or not any(
-            len(e["loc"]) > len(n := item["loc"]) and e["loc"][: len(n)] == n for e in errors
-        )
+        if item["type"] != "too_short" or item["loc"] not in wrong
     ]
     return [
         "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

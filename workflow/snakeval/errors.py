@@ -13,6 +13,9 @@ class ConfigError(ValueError):
 class EvaluationError(RuntimeError):
     """One evaluation failed. The message is the reason that people see, in one line."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(" ".join(reason.split()))
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x' or 'y'?"`` for the names closest to *word*, or nothing."""

@@ -172,11 +172,11 @@ class Lease:
         beat = 0
         while not self._stop.wait(self._heartbeat):
             beat += 1
-            if not self._mine():
-                self._lost()
-                return
             draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
             try:
+                if not self._mine():
+                    self._lost()
+                    return
                 draft.write_text(self._text(beat), encoding="utf-8")
                 draft.replace(self.path)
             except OSError:

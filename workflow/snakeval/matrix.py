@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from snakeval import catalogue
 from snakeval.config import Benchmark, Config, EndpointType, Model, Params
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
+from snakeval.harnesses import Paths, adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
                 continue
             kind = model.endpoint.type
             if kind in row.endpoint_types:
-                yield row.evaluation(model_name, model)
+                evaluation = row.evaluation(model_name, model)
+                row.check(evaluation)
+                yield evaluation
                 continue
             reason = (
                 f"benchmark {name} needs a {' or '.join(row.endpoint_types)} endpoint, "
@@ -184,6 +187,7 @@ class _Row:
             self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
         if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
+        self._checked: set[str] = set()
         self.metrics: dict[str, Any] = spec.metrics.model_dump(mode="json") if spec.metrics else {}
 
     def _fail(self, sentence: str) -> None:
@@ -207,6 +211,22 @@ class _Row:
     def _defaults(self, task: catalogue.Task | None) -> dict[str, Any]:
         """The catalogue's defaults, checked as strictly as a user's parameters."""
         return _explicit(Params.model_validate(task.params)) if task else {}
+
+    def check(self, evaluation: Evaluation) -> None:
+        """Refuse now what the adapter could make no command of later.
+
+        Once for each type of endpoint: a template takes a millisecond.
+        """
+        kind = evaluation.identity.endpoint_type
+        if kind in self._checked and evaluation.model not in self.spec.per_model:
+            return
+        self._checked.add(kind)
+        try:
+            adapter(self.harness.adapter).command(
+                evaluation, Paths("results", "inputs", evaluation.identity.endpoint_url)
+            )
+        except EvaluationError as error:
+            self._fail(str(error))
 
     def evaluation(self, model_name: str, model: Model) -> Evaluation:
         own = self.spec.per_model.get(model_name)

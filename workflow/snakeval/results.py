@@ -55,7 +55,9 @@ def table(run: Path) -> pd.DataFrame:
     skipped; only done rows have a value.
     """
     plan = read_plan(run / ".snakeval" / "plan.json")
-    return pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
+    frame = pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
+    # Whole numbers stay whole where some are missing.
+    return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
 
 
 def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
@@ -119,7 +121,10 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
         return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         pass  # not read with this version yet
-    evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
     metrics = read_metrics(evaluation, directory.artifacts)
     write_atomically(
         cache,
@@ -132,7 +137,9 @@ def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame
     """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
     frame = table(run)
     write_atomically(csv, frame.to_csv(index=False))
-    write_atomically(json_file, frame.to_json(orient="records", indent=1) + "\n")
+    # Not DataFrame.to_json, which rounds: scores are the harness's to the last digit.
+    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    write_atomically(json_file, json.dumps(rows, indent=1, allow_nan=False) + "\n")
     write_atomically(markdown, to_markdown(frame) + "\n")
     return frame
 
@@ -160,7 +167,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
             ],
         }
     )
-    # A bar in a reason would end its cell.
-    return shown.map(lambda cell: cell.replace("|", "\\|")).to_markdown(
+    # A bar in a reason would end its cell, and a line break its row.
+    return shown.map(lambda cell: " ".join(cell.split()).replace("|", "\\|")).to_markdown(
         index=False, disable_numparse=True
     )

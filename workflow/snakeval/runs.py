@@ -55,7 +55,13 @@ def find(config: Config, choice: str | None = None, *, now: datetime | None = No
     same = identity(config)
     own = digest(same)[:8]
     root = Path(config.output_dir).expanduser()
-    names = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    try:
+        names = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    except OSError as error:
+        raise ConfigError(
+            f"output_dir: {str(root)[:200]} cannot be read ({error.strerror}); name another "
+            "directory or correct its permissions"
+        ) from None
     runs = {name: match[2] for name in names if (match := _DIRECTORY.fullmatch(name))}
     if choice not in (None, "", "new"):
         name = _chosen(str(choice), runs, root)

@@ -58,6 +58,8 @@ class _Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
             if isinstance(value, str):
                 value.encode()
+                if "\0" in value:
+                    raise ValueError("a NUL character")
         except ValueError as error:
             raise yaml.constructor.ConstructorError(
                 None, None, f"a value cannot be read ({error}); correct it", node.start_mark
@@ -124,6 +126,8 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
             problem = "a tab is used for indentation; use spaces"
         elif "recursive" in problem:
             problem = "an alias refers to itself; write the value out"
+        elif "constructor for the tag" in problem:
+            problem = f"the tag {problem.rpartition('tag ')[2]} is not known; write plain YAML"
         elif "another document" in problem:
             problem = "a second document begins; put it in a file of its own"
         raise ConfigError(f"{where}: {problem}") from None

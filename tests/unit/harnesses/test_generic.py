@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import Paths, generic, read_metrics
 from snakeval.matrix import expand
@@ -48,10 +54,14 @@ def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> N
     assert command.secrets == {"API_KEY": "MY_KEY"}
 
 
-@pytest.mark.parametrize("template", ["{{ modelid }}", "{{ ", "{% if %}"])
-def test_a_template_that_is_none_is_refused(tmp_path: Path, template: str) -> None:
-    with pytest.raises(EvaluationError, match="`command` is no valid template"):
-        generic.command(evaluation(tmp_path, command=template), Paths("/r", "/i", "u"))
+@pytest.mark.parametrize(
+    "template", ["{{ modelid }}", "{{ params.extra.absent }}", "{{ ", "{% if %}", "{{ 1 / 0 }}"]
+)
+def test_a_template_that_is_none_is_refused_before_anything_runs(
+    tmp_path: Path, template: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"^benchmarks\.b: `command` is no valid template"):
+        evaluation(tmp_path, command=template)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +93,11 @@ def test_a_table_is_a_list_of_rows(tmp_path: Path) -> None:
         ("{}", "v", "out.json has nothing at 'v'; correct metrics.values.v"),
         ('{"v": true}', "v", "v (v) is True, not a number"),
         ('{"v": Infinity}', "v", "v (v) is inf"),
+        ('{"v": 1' + "0" * 400 + "}", "v", "v (v) is inf"),
+        ('{"v": "50%"}', "v", "v (v) is '50%', not a number"),
+        ('{"v": "text"}', "abs(v)", "'abs(v)' is no JMESPath for out.json: "),
         ("{", "v", "out.json does not parse as json"),
+        ("[" * 100_000, "v", "results are nested too deeply"),
     ],
 )
 def test_metrics_that_are_not_there_have_their_reason(
@@ -94,3 +108,39 @@ def test_metrics_that_are_not_there_have_their_reason(
     with pytest.raises(EvaluationError) as refused:
         read_metrics(made, tmp_path)
     assert reason in str(refused.value)
+
+
+def test_the_newest_file_counts_and_a_directory_is_none(tmp_path: Path) -> None:
+    made = evaluation(tmp_path, metrics={"file": "out*", "values": {"v": "v"}})
+    for age, name in enumerate(("out2.json", "out1.json")):
+        (tmp_path / name).write_text(json.dumps({"v": age}))
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / "out3.json").mkdir()
+    assert read_metrics(made, tmp_path)[0].value == 0
+
+
+def test_a_command_that_wrote_nothing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"ended without writing out\.json; see its log"):
+        read_metrics(evaluation(tmp_path), tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON, st.sampled_from(["v", "@", "v[0]", "length(v)", "sum(@)", "max(v)", "to_number(v)"]))
+def test_whatever_a_command_wrote_there_is_a_finite_score_or_a_reason(
+    written: Any, where: str
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        made = evaluation(Path(name), metrics={"file": "out.json", "values": {"v": where}})
+        Path(name, "out.json").write_text(json.dumps(written))
+        try:
+            found = [metric.value for metric in read_metrics(made, Path(name))]
+        except EvaluationError as error:
+            found = str(error).splitlines()
+        (one,) = found
+        assert one if isinstance(one, str) else math.isfinite(one)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import Paths, lm_eval, read_metrics
 from snakeval.matrix import expand
@@ -82,10 +82,31 @@ def test_a_chat_endpoint_gets_the_chat_template_and_a_completions_endpoint_does_
     assert "--apply_chat_template" not in base
 
 
-def test_a_parameter_that_it_does_not_have_is_refused(tmp_path: Path) -> None:
-    made = evaluation(tmp_path, {}, params={"extra": {"num_fewshots": 5}})
-    with pytest.raises(EvaluationError, match=r"no parameter extra\.num_fewshots; further options"):
-        lm_eval.command(made, PATHS)
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        ({"num_fewshots": 5}, "lm-eval has no parameter extra.num_fewshots; further options"),
+        ({"args": "--seed 1"}, "lm-eval: extra.args must be a list, not '--seed 1'"),
+        ({"gen_kwargs": "seed=1"}, "lm-eval: extra.gen_kwargs must be a mapping, not 'seed=1'"),
+        ({"model_args": ["a=1"]}, "lm-eval: extra.model_args must be a mapping, not ['a=1']"),
+    ],
+)
+def test_a_parameter_that_it_cannot_use_is_refused_before_anything_runs(
+    tmp_path: Path, extra: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        evaluation(tmp_path, {}, params={"extra": extra})
+    assert str(refused.value).startswith(f"benchmarks.b: {sentence}")
+
+
+def test_on_one_model_a_parameter_is_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no parameter extra\.shots"):
+        evaluation(tmp_path, {}, per_model={"m": {"extra": {"shots": 5}}})
+
+
+def test_an_endpoint_that_it_cannot_evaluate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="chat and completions endpoints, not embedding"):
+        evaluation(tmp_path, {"type": "embedding"}, endpoint_types=["embedding"])
 
 
 def write(artifacts: Path, name: str, text: str) -> None:
@@ -119,6 +140,7 @@ def test_the_newest_results_count(tmp_path: Path) -> None:
         ("[]", "is no results file"),
         ('{"results": {}}', "without a single metric"),
         ('{"results": {"t": {"acc,none": NaN}}}', "t: acc,none is nan; the harness could not"),
+        ("[" * 100_000, "results are nested too deeply"),
         ('{"results": {"t": {"acc,none": "high"}}}', "t: acc,none is 'high', not a number"),
     ],
 )

@@ -82,6 +82,7 @@ def test_tasks_and_groups_within_groups_are_read(tmp_path: Path, evaluation: Eva
     [
         (None, "the harness wrote no results.yml"),
         ("a: [", "results.yml does not parse"),
+        ("a: 2026-99-99", "results.yml does not parse: month must be in 1..12"),
         ("- a", "results.yml is no results file"),
         ("results: {tasks: {}}", "without a single metric"),
         (
@@ -98,3 +99,18 @@ def test_results_that_are_none_have_their_reason(
     with pytest.raises(EvaluationError) as refused:
         read_metrics(evaluation, tmp_path)
     assert reason in str(refused.value)
+
+
+def test_names_that_are_numbers_to_yaml_are_names(tmp_path: Path, evaluation: Evaluation) -> None:
+    text = "results: {tasks: {2024: {metrics: {1: {scores: {1: {value: 0.5}}}}}}}"
+    (tmp_path / "results.yml").write_text(text)
+    (metric,) = read_metrics(evaluation, tmp_path)
+    assert (metric.task, metric.metric, metric.filter) == ("2024", "1", "")
+
+
+def test_results_that_cannot_be_opened_have_their_reason(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
+    (tmp_path / "results.yml").mkdir()
+    with pytest.raises(EvaluationError, match=r"results cannot be read: .*results\.yml \(Is a dir"):
+        read_metrics(evaluation, tmp_path)

@@ -92,16 +92,30 @@ def number(value: Any, what: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise EvaluationError(f"{what} is {value!r}, not a number; see the harness's log")
-    if not math.isfinite(value):
-        raise EvaluationError(f"{what} is {value}; the harness could not score the answers")
-    return float(value)
+    score = _float(value)
+    if not math.isfinite(score):
+        raise EvaluationError(f"{what} is {score}; the harness could not score the answers")
+    return score
 
 
 def optional_number(value: Any) -> float | None:
     """Return a finite number, or None for anything else (harnesses write ``"N/A"``)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    return found if math.isfinite(found := _float(value)) else None
+
+
+def optional_count(value: Any) -> int | None:
+    """Return a number of samples, or None for anything else."""
+    found = optional_number(value)
+    return int(found) if found is not None and 0 <= found < 2**53 else None
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON and YAML know integers of any length
+        return math.inf
 
 
 def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
@@ -110,7 +124,14 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     Raises:
         EvaluationError: none are there, they do not parse, or one is not a finite number.
     """
-    found = adapter(evaluation.identity.adapter).metrics(evaluation, artifacts)
+    try:
+        found = adapter(evaluation.identity.adapter).metrics(evaluation, artifacts)
+    except OSError as error:
+        raise EvaluationError(
+            f"results cannot be read: {error.filename} ({error.strerror}); see the harness's log"
+        ) from None
+    except RecursionError:
+        raise EvaluationError("results are nested too deeply; see the harness's log") from None
     if not found:
         raise EvaluationError("the harness wrote results without a single metric; see its log")
     return found

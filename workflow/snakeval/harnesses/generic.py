@@ -16,7 +16,7 @@ import yaml
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_number
+from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
@@ -54,7 +54,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     environment.filters["raw"] = _Raw
     try:
         text = environment.from_string(identity.command).render(values)
-    except jinja2.TemplateError as error:
+    except Exception as error:  # the template is a program, of somebody else
         raise EvaluationError(f"`command` is no valid template: {error}; correct it") from None
     secrets = {_API_KEY: transport.api_key_name} if transport.api_key_name else {}
     return Command(("sh", "-c", text), secrets=secrets)
@@ -71,7 +71,8 @@ def _quoted(value: object) -> str:
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Find each metric in the newest file that ``metrics.file`` matches."""
     mapping = evaluation.identity.metrics
-    matches = sorted(artifacts.glob(mapping["file"]), key=lambda path: path.stat().st_mtime)
+    matches = [path for path in artifacts.glob(mapping["file"]) if path.is_file()]
+    matches.sort(key=lambda path: path.stat().st_mtime)
     if not matches:
         raise EvaluationError(
             f"the command ended without writing {mapping['file']}; see its log, or correct "
@@ -95,7 +96,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
                 stderr=optional_number(
                     _from_text(_search(data, where.get("stderr"), matches[-1].name))
                 ),
-                n=int(count) if (count := optional_number(_from_text(n))) is not None else None,
+                n=optional_count(_from_text(n)),
                 higher_is_better=where.get("higher_is_better"),
             )
         )

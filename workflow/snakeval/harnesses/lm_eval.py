@@ -13,7 +13,7 @@ from typing import Any
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_number
+from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
@@ -35,6 +35,10 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     """
     identity, transport = evaluation.identity, evaluation.transport
     params, extra = identity.params, dict(identity.params.get("extra") or {})
+    for key, kind in (("model_args", dict), ("gen_kwargs", dict), ("args", list)):
+        if not isinstance(extra.get(key) or kind(), kind):
+            word = "mapping" if kind is dict else "list"
+            raise EvaluationError(f"lm-eval: extra.{key} must be a {word}, not {extra[key]!r:.60}")
     chat = identity.endpoint_type == "chat"
     model = _MODELS.get(identity.endpoint_type)
     if model is None:
@@ -122,7 +126,6 @@ def _task(
         name, comma, filter_name = key.partition(",")
         if not comma or name.endswith("_stderr") or value == " ":
             continue
-        n = optional_number(samples.get("effective"))
         found.append(
             Metric(
                 task,
@@ -130,7 +133,7 @@ def _task(
                 number(value, f"{task}: {key}"),
                 filter_name if filter_name != "none" else "",
                 optional_number(scores.get(f"{name}_stderr,{filter_name}")),
-                int(n) if n is not None else None,
+                optional_count(samples.get("effective")),
                 better.get(name),
             )
         )

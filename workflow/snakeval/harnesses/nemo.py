@@ -15,7 +15,7 @@ import yaml
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_number
+from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
 
 PARSER_VERSION = 1
 CACHES = ("cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
@@ -62,7 +62,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise EvaluationError(f"results.yml does not parse: {str(error)[:200]}") from None
     try:
         results = data["results"]
@@ -84,14 +84,13 @@ def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
         for metric, result in (section.get("metrics") or {}).items():
             for score, entry in (result.get("scores") or {}).items():
                 stats = entry.get("stats") or {}
-                count = optional_number(stats.get("count"))
                 yield Metric(
-                    name,
-                    metric,
+                    str(name),
+                    str(metric),
                     number(entry.get("value"), f"{name}: {metric}.{score}"),
-                    score if score != metric else "",
+                    str(score) if score != metric else "",
                     optional_number(stats.get("stderr")),
-                    int(count) if count is not None else None,
+                    optional_count(stats.get("count")),
                 )
         # A group holds its members' groups; a task that belongs to it is listed by itself.
         yield from _sections(section.get("groups") or {})
