@@ -26,8 +26,8 @@ include: "rules/results.smk"
 rule all:
     default_target: True
     input:
-        # Records are targets, too: a missing one is made although the table is there.
-        records=matrix.records,
+        # Missing records are targets, too: they are made although the table is there.
+        missing=matrix.missing,
         table=rules.table.output,
 
 

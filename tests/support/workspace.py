@@ -89,7 +89,7 @@ class Workspace:
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
             *("--profile", str(REPOSITORY / "profiles" / "local")),
-            *("--cores", "2", *configured, *options),
+            *(*configured, "--cores", "2", *options),
         ]
 
     @property

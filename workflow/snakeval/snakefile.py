@@ -87,6 +87,10 @@ class Matrix:
         """The completion records of the selected evaluations."""
         return [self._record(evaluation) for evaluation in self.selected.values()]
 
+    def missing(self, wildcards: object = None) -> list[str]:
+        """The selected records that are not there yet."""
+        return [record for record in self.records() if not Path(record).exists()]
+
     def _record(self, evaluation: Evaluation) -> str:
         return f"{self.run}/{evaluation.id}/evaluation.json"
 

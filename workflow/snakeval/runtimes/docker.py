@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import threading
@@ -234,4 +235,7 @@ def _no_image(image: str, problem: str) -> str:
 
 def _short(error: Exception) -> str:
     text = str(getattr(error, "explanation", None) or error)
+    # The SDK wraps the system's own words ("No such file or directory") in those of three layers.
+    if system := re.search(r"Error\(\d+, '([^']+)'\)", text):
+        text = system[1]
     return " ".join(text.split())[:300]
