@@ -76,6 +76,59 @@ def test_a_dead_holder_of_this_host_is_taken_over_at_once(tmp_path: Path) -> Non
         assert lease.acquired
 
 
+def test_of_many_takers_of_a_dead_lease_one_holds_it_at_a_time(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    guard, start = threading.Lock(), threading.Barrier(8)
+    path, holding, most, turns = tmp_path / "lease", 0, 0, 0
+
+    def take() -> None:
+        nonlocal holding, most, turns
+        start.wait()
+        with Lease(path, heartbeat=0.005, stale=30):
+            with guard:
+                holding, turns = holding + 1, turns + 1
+                most = max(most, holding)
+            threading.Event().wait(0.002)
+            with guard:
+                holding -= 1
+
+    for _ in range(20):  # the race that this is about was lost in every ninth round
+        path.write_text(holder(host=socket.gethostname(), pid=child.pid))
+        threads = [threading.Thread(target=take) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (turns, most) == (160, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taker_that_died_in_between_stops_nobody(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    for name in ("lease", "lease.taker"):
+        (tmp_path / name).write_text(holder(host=socket.gethostname(), pid=child.pid))
+    with Lease(tmp_path / "lease", heartbeat=0.05, stale=10**6) as lease:
+        assert lease.acquired
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_processes_that_take_a_dead_lease_one_writes_at_a_time(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from snakeval.lease import Lease\n"
+        "place = pathlib.Path(sys.argv[1])\n"
+        "with Lease(place / 'lease', heartbeat=0.01, stale=30):\n"
+        "    (place / 'work').mkdir()\n"  # fails while another is at it
+        "    (place / 'work').rmdir()\n"
+    )
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "lease").write_text(holder(host=socket.gethostname(), pid=dead.pid))
+    workers = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(6)]
+    assert [worker.wait(60) for worker in workers] == [0] * 6
+
+
 def test_a_pid_that_another_process_has_by_now_is_dead(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     path.write_text(holder(host=socket.gethostname(), pid=1, start="not its start"))

@@ -6,7 +6,6 @@ on changing says that the holder lives, so clocks of different hosts are never c
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -156,17 +155,16 @@ class Lease:
             return False
 
     def _take_over(self, stale: str) -> None:
-        aside = self.path.with_name(f"{self.path.name}.stale-{self._me['id'][:8]}")
-        try:
-            self.path.rename(aside)
-        except FileNotFoundError:
-            return
-        if aside.read_text(encoding="utf-8") != stale:
-            # Another waiter was quicker, and this is its fresh lease: give it back.
-            # If a third one holds it by now, the second finds out at its next heartbeat.
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, self.path)
-        aside.unlink()
+        """Remove a dead holder's lease. One taker at a time, so that none removes a fresh one."""
+        taker = Lease(
+            self.path.with_name(f"{self.path.name}.taker"),
+            done=self._done,
+            heartbeat=self._heartbeat,
+            stale=self._stale,
+        )
+        with taker:
+            if taker.acquired and self._read() == stale:
+                self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         beat = 0
