@@ -64,6 +64,14 @@ def test_a_record_without_its_artifacts_does_not_count(directory: EvaluationDire
     assert directory.completion(OLD) is None
 
 
+def test_a_record_counts_by_its_whole_fingerprint(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    directory.complete(completion(directory, OLD))
+    alike = OLD[:32] + NEW[32:]
+    assert directory.record(alike) == directory.record(OLD)
+    assert directory.completion(alike) is None
+
+
 def test_the_same_definition_goes_on_where_it_was_interrupted(
     directory: EvaluationDirectory,
 ) -> None:
