@@ -229,6 +229,20 @@ def test_an_engine_that_does_not_answer_is_said_in_one_sentence(
 
 
 @pytest.mark.docker
+def test_what_an_absent_engine_kept_from_being_made_is_made_by_the_next_start(
+    work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.config |= {"runtime": "docker"}
+    work.config["benchmarks"]["good"]["image"] = "snakeval-testbed/busybox:latest"
+    with monkeypatch.context() as without:
+        without.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        assert work.snakemake().exit_code != 0
+    done = work.snakemake()
+    assert done.exit_code == 0, done.output
+    assert (work.run / "m/good/run.sh").exists()
+
+
+@pytest.mark.docker
 def test_an_image_that_does_not_exist_fails_its_evaluations_alone(work: Workspace) -> None:
     work.config |= {"runtime": "docker"}
     work.config["benchmarks"] = {

@@ -238,7 +238,8 @@ class Matrix:
         runtimes: dict[tuple[str, str], Runtime] = {}
         for evaluation in self.everything:
             directory = evaluation_directory(run, evaluation)
-            if not write_if_changed(directory.spec, evaluation.to_json()):
+            text = evaluation.to_json()
+            if directory.spec.exists() and directory.spec.read_text(encoding="utf-8") == text:
                 continue
             key = (evaluation.transport.runtime, evaluation.identity.image)
             if key not in runtimes:
@@ -246,8 +247,10 @@ class Matrix:
                 print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name)
-            text = run_script(evaluation, directory, spec, runtime)
-            write_if_changed(directory.path / "run.sh", text, mode=0o755)
+            script = run_script(evaluation, directory, spec, runtime)
+            write_if_changed(directory.path / "run.sh", script, mode=0o755)
+            # Last, so that the next start makes what a failure above kept from being made.
+            write_if_changed(directory.spec, text)
 
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
