@@ -17,6 +17,46 @@ from dataclasses import dataclass, field
 #: or in a file, and then becomes the harness (exec), which so gets the signals.
 READ_SECRETS = 'eval "$(cat)"; exec "$@" </dev/null'
 
+#: Ends what the container reads of its secrets; from then on standard input is its lifeline.
+_GO = "#snakeval: go"
+
+#: Started in place of the harness by whoever waits for it: reads secrets as :data:`READ_SECRETS`
+#: does, but only up to a mark, and keeps standard input open. Its end means that the owner is
+#: gone, killed perhaps, and then the whole process group gets SIGTERM, and SIGKILL after
+#: ``$1`` seconds: nothing runs on for nobody. It needs no tool but ``sh`` (and ``sleep``, to wait).
+LIFELINE = f"""
+text=
+while IFS= read -r line && [ "$line" != '{_GO}' ]; do text="$text$line
+"; done
+eval "$text"
+unset text line
+exec 3<&0 </dev/null
+grace=$1
+shift
+"$@" 3<&- &
+harness=$!
+trap 'trap "" TERM INT; stopped=yes; kill -TERM 0' TERM INT
+(
+  trap "" TERM INT
+  while read -r line; do :; done <&3
+  kill -TERM $$
+  sleep "$grace"
+  kill -KILL 0
+) &
+watch=$!
+before=
+while :; do  # a signal ends the waiting, not the harness, and a status is told only once
+  stopped=
+  wait "$harness"
+  code=$?
+  [ "$code" = 127 ] && code=${{before:-127}}
+  [ -n "$stopped" ] || break
+  before=$code
+done
+kill -KILL "$watch"
+exit "$code"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -64,11 +104,24 @@ class ContainerSpec:
             inside: os.environ[here] for inside, here in self.secrets.items() if here in os.environ
         }
 
+    def guarded(self) -> tuple[str, ...]:
+        """The command under its :data:`LIFELINE`."""
+        return ("sh", "-c", LIFELINE, "snakeval", str(self.grace), *self.argv)
+
+    def greeting(self, *, secrets: bool = True) -> bytes:
+        """What :data:`LIFELINE` reads first; the stream must then stay open."""
+        return f"{self.exports() if secrets else ''}{_GO}\n".encode()
+
     def exports(self) -> str:
         """The shell text that :data:`READ_SECRETS` reads. Quoted: nothing in a value runs."""
         return "".join(
             f"export {name}={shlex.quote(value)}\n" for name, value in self.secret_values().items()
         )
+
+
+def no_shell(image: str) -> str:
+    """Say that *image* cannot be guarded, since it has no shell."""
+    return f"image {image} has no `sh`, under which snakeval runs it; add one, or another image"
 
 
 def _mount_option(mount: Mount) -> str:
@@ -79,8 +132,10 @@ def _mount_option(mount: Mount) -> str:
     return line.getvalue()
 
 
-def command_line(spec: ContainerSpec, engine: str, user: str | None) -> list[str]:
-    """Return ``docker run …`` or ``podman run …`` for *spec*.
+def command_line(
+    spec: ContainerSpec, engine: str, user: str | None, *, guarded: bool = False
+) -> list[str]:
+    """Return ``docker run …`` or ``podman run …`` for *spec*; *guarded* by its lifeline.
 
     *user* is ``UID:GID``, so that artifacts belong to the caller. Secrets are read from standard
     input by the container itself; see :data:`READ_SECRETS`.
@@ -109,6 +164,9 @@ def command_line(spec: ContainerSpec, engine: str, user: str | None) -> list[str
     for name, value in spec.labels.items():
         words += ["--label", f"{name}={value}"]
     words += ["--workdir", spec.workdir]
+    if guarded:
+        shell, *rest = spec.guarded()
+        return [*words, "--interactive", "--entrypoint", shell, spec.image, *rest]
     if spec.secrets:
         return [
             *words, "--interactive", "--entrypoint", "sh", spec.image,

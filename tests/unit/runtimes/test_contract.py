@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,6 +19,7 @@ import docker
 import pytest
 
 from snakeval.container import ContainerSpec, Mount
+from snakeval.lease import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
@@ -238,3 +242,48 @@ def test_labels_name_the_run_and_the_evaluation(results: Path) -> None:
     run(runtime, what)
     looking.join(timeout=30)
     assert labels[0]["snakeval.run"] == "r"
+
+
+OWNER = """
+import json, sys, threading
+from snakeval.container import ContainerSpec, Mount
+from snakeval.runtimes import connect
+data = json.loads(sys.argv[2])
+data["mounts"] = tuple(Mount(*mount) for mount in data["mounts"])
+with open(sys.argv[3], "wb") as log:
+    connect(sys.argv[1]).run(ContainerSpec(**data), log, threading.Event())
+"""
+
+
+def running(runtime: Runtime, name: str, pid: int) -> bool:
+    if runtime.name == "process":
+        return process_lives(pid)
+    command = [runtime.name, "ps", "--quiet", "--filter", f"name={name}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return bool(done.stdout.split())
+
+
+def test_kill_9_of_its_owner_ends_it(runtime: Runtime, results: Path, tmp_path: Path) -> None:
+    what = spec(runtime, results, "sleep 1000 & echo $! > up; wait")
+    what = replace(what, name=f"snakeval-owned-{os.getpid()}")
+    data = {field.name: getattr(what, field.name) for field in fields(ContainerSpec)}
+    data["mounts"] = [astuple(mount) for mount in what.mounts]
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, runtime.name, json.dumps(data), str(tmp_path / "log")]
+    )
+    until = time.monotonic() + 30
+    up = results / "up"
+    while not (up.exists() and up.read_text().strip()):
+        assert owner.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert running(runtime, what.name, int(up.read_text()))
+    owner.kill()
+    owner.wait()
+    try:
+        while running(runtime, what.name, int(up.read_text())):
+            assert time.monotonic() < until, "it runs on"
+            time.sleep(0.1)
+    finally:
+        if runtime.isolated:
+            subprocess.run([runtime.name, "rm", "--force", what.name], check=False)

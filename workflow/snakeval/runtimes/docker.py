@@ -17,7 +17,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
 from docker.utils import parse_repository_tag
 
-from snakeval.container import READ_SECRETS, ContainerSpec, command_line
+from snakeval.container import ContainerSpec, command_line, no_shell
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
 
@@ -99,12 +99,10 @@ class Docker:
             stopper = threading.Thread(
                 target=self._stop_on_request, args=(created, spec.grace, stop, ended), daemon=True
             )
+            lifeline = None
             try:
                 output = api.attach(created, stdout=True, stderr=True, stream=True, logs=True)
-                if spec.secrets:
-                    self._start_with_secrets(created, spec)
-                else:
-                    api.start(created)
+                lifeline = self._start(created, spec)
                 stopper.start()
                 for chunk in output:
                     log.write(chunk)
@@ -118,6 +116,8 @@ class Docker:
                 )
             finally:
                 ended.set()
+                if lifeline is not None:
+                    lifeline.close()
                 self._remove(created)
 
     def _create(self, spec: ContainerSpec) -> str:
@@ -143,21 +143,17 @@ class Docker:
             limits["shm_size"] = f"{spec.shm_mb}m"
         if spec.gpus:
             limits["device_requests"] = [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])]
-        argv = list(spec.argv)
-        if spec.secrets:
-            entrypoint, command = ["sh", "-c", READ_SECRETS, "snakeval"], argv
-        else:
-            entrypoint, command = argv[:1], argv[1:]
+        shell, *command = spec.guarded()
         return {
             "image": spec.image,
             "name": spec.name,
-            "entrypoint": entrypoint,
+            "entrypoint": [shell],
             "command": command,
             "environment": dict(spec.env),
             "labels": dict(spec.labels),
             "user": self.user,
             "working_dir": spec.workdir,
-            "stdin_open": bool(spec.secrets),
+            "stdin_open": True,
             "host_config": api.create_host_config(
                 mounts=[
                     Mount(mount.target, mount.source, type="bind", read_only=mount.read_only)
@@ -171,16 +167,18 @@ class Docker:
             ),
         }
 
-    def _start_with_secrets(self, container: str, spec: ContainerSpec) -> None:
+    def _start(self, container: str, spec: ContainerSpec) -> Any:
+        """Start it and return its lifeline: the engine closes its end when this process dies."""
         stream = self._client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
         try:
             self._client.api.start(container)
             # Over TCP and TLS the SDK hands out the socket itself, over a Unix socket a wrapper.
             raw: socket.socket = getattr(stream, "_sock", stream)
-            raw.sendall(spec.exports().encode())
-            raw.shutdown(socket.SHUT_WR)
-        finally:
+            raw.sendall(spec.greeting())
+        except BaseException:
             stream.close()
+            raise
+        return stream
 
     def _stop_on_request(self, container: str, grace: int, stop: Event, ended: Event) -> None:
         while not ended.is_set():
@@ -221,6 +219,8 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
     except ImageNotFound as error:
         raise EvaluationError(_no_image(spec.image, _short(error))) from None
     except APIError as error:
+        if '"sh": executable file not found' in str(error):
+            raise EvaluationError(no_shell(spec.image)) from None
         raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
     except (requests.exceptions.RequestException, DockerException, OSError) as error:
         if isinstance(error, OSError) and error.errno == 28:

@@ -85,13 +85,15 @@ class Podman:
         inspected = _podman("image", "inspect", spec.image)
         image = json.loads(inspected.stdout)[0] if inspected.returncode == 0 else {}
         # Without --rm, so that what podman knows of its end can be asked for.
-        words = [w for w in command_line(spec, "podman", self.user) if w != "--rm"]
+        words = command_line(spec, "podman", self.user, guarded=True)
+        words.remove("--rm")
         # On a version 1 cgroup, podman's monitor tells of the kernel's kill with a file `oom` in
         # its working directory, and podman's own state does not know.
         with tempfile.TemporaryDirectory(prefix="snakeval-") as place:
             try:
-                stdin = spec.exports().encode()
-                exit_code = run_child(words, log, stop, grace=spec.grace, stdin=stdin, cwd=place)
+                exit_code = run_child(
+                    words, log, stop, grace=spec.grace, stdin=spec.greeting(), cwd=place
+                )
                 state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
                 killed = state.stdout.strip() == "true" or Path(place, "oom").exists()
                 return Outcome(exit_code, killed, str(image.get("Digest") or ""))

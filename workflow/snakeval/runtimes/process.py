@@ -80,20 +80,21 @@ class Process:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run the child with its environment first on the PATH."""
         _kill_leftovers(spec.name)
-        try:
-            code = run_child(
-                list(spec.argv),
-                log,
-                stop,
-                grace=spec.grace,
-                env={**self._env(spec), **spec.secret_values()},
-                cwd=spec.workdir,
-            )
-        except FileNotFoundError:
+        env = {**self._env(spec), **spec.secret_values()}
+        if shutil.which(spec.argv[0], path=env.get("PATH")) is None:
             raise EvaluationError(
                 f"no command '{spec.argv[0]}' here; install it, or add its package to "
                 "`requirements`"
-            ) from None
+            )
+        code = run_child(
+            spec.guarded(),
+            log,
+            stop,
+            grace=spec.grace,
+            stdin=spec.greeting(secrets=False),
+            env=env,
+            cwd=spec.workdir,
+        )
         return Outcome(code)
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
