@@ -31,28 +31,34 @@ def run_child(
     Raises:
         OSError: it could not be started.
     """
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=dict(env) if env is not None else None,
-        cwd=cwd,
-        start_new_session=True,
-    )
-    # A pipe takes 64 KiB at once, more than any secrets; a child that is gone is no error of ours.
-    with contextlib.suppress(BrokenPipeError):
-        os.write(child.stdin.fileno(), stdin)  # type: ignore[union-attr]
-    while True:
+    reading, lifeline = os.pipe()
+    try:
         try:
-            code = child.wait(timeout=0.1)
-            break
-        except subprocess.TimeoutExpired:
-            if stop.is_set():
-                code = _stop(child, grace)
+            child = subprocess.Popen(
+                argv,
+                stdin=reading,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+        # It may be gone already: then its exit code says why.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(lifeline, stdin)
+        while True:
+            try:
+                code = child.wait(timeout=0.1)
                 break
-    _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
-    child.stdin.close()  # type: ignore[union-attr]
+            except subprocess.TimeoutExpired:
+                if stop.is_set():
+                    code = _stop(child, grace)
+                    break
+        _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
+    finally:
+        os.close(lifeline)
     return code if code >= 0 else 128 - code
 
 

@@ -119,11 +119,6 @@ class ContainerSpec:
         )
 
 
-def no_shell(image: str) -> str:
-    """Say that *image* cannot be guarded, since it has no shell."""
-    return f"image {image} has no `sh`, under which snakeval runs it; add one, or another image"
-
-
 def _mount_option(mount: Mount) -> str:
     """The value of ``--mount``, a line of CSV: a path may hold colons, commas and quotes."""
     fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]

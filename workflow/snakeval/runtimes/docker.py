@@ -17,7 +17,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
 from docker.utils import parse_repository_tag
 
-from snakeval.container import ContainerSpec, command_line, no_shell
+from snakeval.container import ContainerSpec, command_line
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
 
@@ -220,7 +220,10 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
         raise EvaluationError(_no_image(spec.image, _short(error))) from None
     except APIError as error:
         if '"sh": executable file not found' in str(error):
-            raise EvaluationError(no_shell(spec.image)) from None
+            raise EvaluationError(
+                f"image {spec.image} has no `sh`, under which snakeval runs it; add one to it, or "
+                "name another image"
+            ) from None
         raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
     except (requests.exceptions.RequestException, DockerException, OSError) as error:
         if isinstance(error, OSError) and error.errno == 28:
