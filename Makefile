@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint format constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
-	@$(BIN)/python -m snakeval.demo
+	@$(BIN)/snakemake --profile profiles/local
 
 test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a skip is a failure
 	@$(BIN)/pytest $(PYTEST)

@@ -19,6 +19,7 @@ wildcard_constraints:
     benchmark=r"[^/]+",
 
 
+include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
 

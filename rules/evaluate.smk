@@ -5,10 +5,13 @@ rule evaluate:
     """Run one benchmark on one model in its container. The only expensive rule."""
     input:
         matrix.forced,
+        # Where we serve the model; see the rule deploy.
+        matrix.servers,
     output:
         record="<run>/{model}/{benchmark}/evaluation.json",
     log:
         "<run>/{model}/{benchmark}/logs/harness.log",
+    priority: matrix.priority
     conda:
         "envs/snakeval.yaml"
     resources:

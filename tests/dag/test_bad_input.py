@@ -39,7 +39,7 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
             changed("benchmarks", "b", to={"task": "lm-eval.ifevel"}),
             "c.yaml: benchmarks.b: no task 'lm-eval.ifevel' in the catalogue; did you mean ",
         ),
-        (changed("models", "m", to={}), "c.yaml: model 'm' has no endpoint; add endpoint: {url"),
+        (changed("models", "m", to={}), "c.yaml: models.m: has no endpoint; add endpoint: {url"),
         (changed("models", "../x", to=MODEL), "c.yaml: models.../x: '../x' is no name fit for a"),
         (
             changed("models", "mоdel", to=MODEL),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docker
 import pytest
 
 from snakeval.demo.items import benchmarks, expected_score
@@ -16,8 +17,9 @@ from support.workspace import REPOSITORY
 
 
 def demo(directory: Path) -> str:
+    directed = ("--directory", str(directory))
     done = subprocess.run(
-        [sys.executable, "-m", "snakeval.demo", "--directory", str(directory)],
+        [*(sys.executable, "-m", "snakemake"), "--profile", "profiles/local", *directed],
         cwd=REPOSITORY,
         env={**os.environ, "SNAKEVAL_HOME": str(directory / "home")},
         stdout=subprocess.PIPE,
@@ -37,4 +39,6 @@ def test_the_demo_ends_with_the_table_and_a_second_one_has_nothing_to_do(tmp_pat
     assert {(model, name): float(value) for model, name, value in rows} == {
         (model, name): expected_score(model, name) for model in MODELS for name in benchmarks()
     }
+    assert "Model loads: 2 (careful 1, sloppy 1)" in output
+    assert not docker.from_env().containers.list(all=True, filters={"label": "snakeval.server"})
     assert "Nothing to be done" in demo(tmp_path)

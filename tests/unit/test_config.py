@@ -32,7 +32,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         (changed("params", "top_p", to=float("nan")), "params.top_p"),
         (changed("models", to={}), "models: is empty; name at least one of your models"),
         (changed("models", to=...), "'models' is missing; add it"),
-        (changed("models", "m", to={}), "model 'm' has no endpoint; add endpoint: {url: …"),
+        (changed("models", "m", to={}), "models.m: has no endpoint; add endpoint: {url: …"),
         (changed("models", "m", to=None), "models.m: must hold keys and values"),
         (
             changed("models", "m", "endpoint", "url", to="host:8000/v1"),
@@ -129,7 +129,7 @@ def test_each_thing_that_is_wrong_has_its_own_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, content)
     first, second = str(refused.value).splitlines()
-    assert "model 'm' has no endpoint" in first
+    assert "models.m: has no endpoint" in first
     assert "runtime" in second
 
 

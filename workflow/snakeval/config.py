@@ -15,143 +15,18 @@ from urllib.parse import urlsplit
 
 import jmespath
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveInt,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.fields import Name, PathText, Plain, Strict, Variable
 from snakeval.sources import Source, merge
-
-NAME_RULE = (
-    "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
-)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-#: Names of files that a run keeps beside its models' directories.
-_RESERVED = frozenset(
-    {"config.yaml", "results.csv", "results.json", "results.md", "run_all.sh", "attempts"}
-)
-
-
-def _name(value: object) -> object:
-    if value is None:
-        raise PydanticCustomError("name", "is empty; write a name")
-    if not isinstance(value, str):
-        kind = type(value).__name__
-        raise PydanticCustomError(
-            "name", "is no text to YAML, but {kind}; put the name in quotes", {"kind": kind}
-        )
-    if not _NAME.fullmatch(value):
-        # In ASCII, so that a letter which only looks like one of the alphabet's shows.
-        raise PydanticCustomError(
-            "name",
-            "{value} is no name fit for a path; {rule}",
-            {"value": ascii(value), "rule": NAME_RULE},
-        )
-    if value.lower() in _RESERVED:
-        raise PydanticCustomError(
-            "name", "'{value}' is the name of a file of ours; rename it", {"value": value}
-        )
-    return value
-
-
-def _variable(value: object) -> object:
-    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
-        # The value is not repeated: people paste the key itself here.
-        raise PydanticCustomError(
-            "variable",
-            "is no name of an environment variable; give the variable's name, never its value",
-        )
-    return value
-
-
-def _path(value: object) -> object:
-    if isinstance(value, str):
-        # Snakemake takes {} for a wildcard and <> for a path variable of its own.
-        unfit = [char for char in value if char in "{}<>" or not char.isprintable()]
-        if unfit or not value:
-            raise PydanticCustomError(
-                "path",
-                "{why}; name another path",
-                {"why": f"cannot hold {unfit[0]!a}" if unfit else "is empty"},
-            )
-        try:
-            Path(value).expanduser()
-        except RuntimeError:
-            raise PydanticCustomError(
-                "path", "begins with ~ and the name of no user; write the path out"
-            ) from None
-    return value
-
-
-def _plain(value: object) -> object:
-    """Refuse what JSON does not have: it would be lost, or differ from run to run (a set)."""
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise PydanticCustomError(
-                    "plain", "the key {key} is no text; put it in quotes", {"key": repr(key)}
-                )
-            _plain(value[key])
-    elif isinstance(value, list):
-        for item in value:
-            _plain(item)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("plain", "must hold finite numbers only")
-    elif value is not None and not isinstance(value, (str, int, float)):
-        raise PydanticCustomError(
-            "plain",
-            "holds a {kind}, which no harness can be handed; put the value in quotes",
-            {"kind": type(value).__name__},
-        )
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-PathText = Annotated[str, BeforeValidator(_path)]
-Variable = Annotated[str, BeforeValidator(_variable)]
-
-
-class Strict(BaseModel):
-    """A frozen model in which an unknown key is an error that names the nearest key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: object) -> object:
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key '{key}'{hint}",
-                        {
-                            "key": str(key),
-                            "hint": did_you_mean(str(key), cls.model_fields)
-                            or f"; known are {', '.join(sorted(cls.model_fields))}",
-                        },
-                    )
-        return data
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
-        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
-        known = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and known is not bool:
-            raise PydanticCustomError(
-                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
-            )
-        return value
 
 
 class EndpointType(StrEnum):
@@ -224,7 +99,7 @@ class Params(Strict):
     task: str | None = Field(
         default=None, description="the task's name inside the harness, where it differs"
     )
-    extra: Annotated[dict[str, Any], BeforeValidator(_plain)] = Field(
+    extra: Plain = Field(
         default_factory=dict, description="the harness's own parameters, handed on as they are"
     )
 
@@ -254,12 +129,121 @@ class Resources(Strict):
     runtime: PositiveInt | None = Field(default=None, description="minutes, for schedulers")
 
 
+def _env_names(value: object) -> object:
+    """A list of names is a mapping of each to itself."""
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        return {name: name for name in value}
+    return value
+
+
 class Mount(Strict):
     """A host path made visible in the harness's container. It does not enter the fingerprint."""
 
     source: PathText
     target: str = Field(pattern=r"^/")
     read_only: bool = True
+
+
+Kind = Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"]
+RuntimeName = Literal["auto", "docker", "podman", "process"]
+UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$")]
+
+
+class ServerPaths(Strict):
+    """Paths of a server, where they differ from what its kind has."""
+
+    chat: UrlPath | None = None
+    completions: UrlPath | None = None
+    embeddings: UrlPath | None = None
+    models: UrlPath = "/v1/models"
+    health: UrlPath | None = None
+
+
+class Deployment(Strict):
+    """A server of the model that we start, share between its evaluations, and stop.
+
+    What is not set comes from the kind (``catalogue/deployments.yaml``).
+    """
+
+    kind: Kind
+    image: str | None = Field(default=None, min_length=1)
+    command: str | None = Field(
+        default=None,
+        min_length=1,
+        description="shell command that serves on {{ host }}:{{ port }}, as jinja2",
+    )
+    checkpoint_path: PathText | None = Field(default=None, description="weights on this machine")
+    hf_model_handle: str | None = Field(
+        default=None, pattern=r"^[\w.-]+(/[\w.:-]+)?$", description="weights on the hub"
+    )
+    served_model_name: str | None = Field(
+        default=None, min_length=1, description="null = the handle, or else the model's name here"
+    )
+    type: EndpointType = EndpointType.CHAT
+    endpoints: ServerPaths = ServerPaths()
+    port: int | None = Field(default=None, ge=1, le=65535, description="null = a free one")
+    tensor_parallel_size: PositiveInt = 1
+    pipeline_parallel_size: PositiveInt = 1
+    data_parallel_size: PositiveInt = 1
+    gpus: Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        default=None,
+        description="how many, or which ([0, 1]); null = what the sizes need, none for generic",
+    )
+    extra_args: str = Field(default="", description="appended to the command, as a shell reads it")
+    set_env: dict[Variable, str] = Field(
+        default_factory=dict, description="the server's variables with values that anybody may see"
+    )
+    env: dict[Variable, Variable] = Field(
+        default_factory=dict, description="variables handed to the server: name there -> name here"
+    )
+    mounts: tuple[Mount, ...] = ()
+    shm_mb: PositiveInt | None = Field(default=None, description="size of /dev/shm in MiB")
+    mem_mb: PositiveInt | None = Field(default=None, description="memory limit in MiB")
+    readiness_timeout: PositiveInt = Field(default=1800, description="seconds until it is ready")
+    idle_timeout: PositiveInt = Field(default=600, description="seconds it is kept without use")
+    max_restarts: int = Field(default=2, ge=0, description="how often a dead server starts again")
+    runtime: RuntimeName = "auto"
+
+    _list_of_names = field_validator("env", mode="before")(_env_names)
+
+    @field_validator("gpus")
+    @classmethod
+    def _distinct(cls, value: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
+        if isinstance(value, tuple) and len(set(value)) < len(value):
+            raise PydanticCustomError("duplicate", "names a GPU twice; name each once")
+        return value
+
+    @model_validator(mode="after")
+    def _serves_something(self) -> Self:
+        problem = _unservable(self)
+        if problem:
+            raise PydanticCustomError("unservable", "{why}", {"why": problem})
+        return self
+
+
+def _unservable(deployment: Deployment) -> str:
+    """Say what a deployment lacks, or asks of a kind that has no option for it."""
+    kind, own = deployment.kind, deployment.command is not None
+    if deployment.checkpoint_path and deployment.hf_model_handle:
+        return "has both checkpoint_path and hf_model_handle; keep one"
+    weights = deployment.checkpoint_path or deployment.hf_model_handle
+    if kind in ("vllm", "sglang", "trtllm", "llamacpp") and not weights and not own:
+        return f"kind {kind} needs weights; add checkpoint_path or hf_model_handle"
+    if kind == "nim" and not deployment.image:
+        return "kind nim needs an image, which is the model; add `image`"
+    if kind == "generic" and not own and not deployment.image:
+        return "kind generic needs to know what to start; add `command`, `image` or both"
+    if deployment.runtime == "process" and not own and kind in ("nim", "generic"):
+        return "runtime process has no image that knows a command; add `command`"
+    if kind in ("trtllm", "llamacpp") and deployment.data_parallel_size > 1 and not own:
+        return f"kind {kind} has no data_parallel_size; take it out"
+    split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size
+    if kind == "llamacpp" and split > 1 and not own:
+        return (
+            "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of "
+            "tensor_parallel_size and pipeline_parallel_size"
+        )
+    return ""
 
 
 class MetricPath(Strict):
@@ -339,18 +323,50 @@ class Benchmark(Strict):
         default=(), description="generic, runtime process: pinned packages of its environment"
     )
 
-    @field_validator("env", mode="before")
-    @classmethod
-    def _env_list(cls, value: object) -> object:
-        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-            return {name: name for name in value}
-        return value
+    auxiliary: tuple[str, ...] = Field(
+        default=(), description="names of `auxiliary` models that the benchmark asks, as a judge"
+    )
+
+    _list_of_names = field_validator("env", mode="before")(_env_names)
 
 
 class Model(Strict):
-    """What is scored."""
+    """What is scored: an endpoint that exists, or a deployment that we serve."""
 
-    endpoint: Endpoint
+    endpoint: Endpoint | None = None
+    deployment: Deployment | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.endpoint and self.deployment:
+            raise PydanticCustomError("one", "has both endpoint and deployment; keep one")
+        if not self.endpoint and not self.deployment:
+            raise PydanticCustomError(
+                "one", "has no endpoint; add endpoint: {url: …, model_id: …}, or a deployment"
+            )
+        return self
+
+    @property
+    def type(self) -> EndpointType:
+        """The route that it answers on."""
+        served = self.endpoint or self.deployment
+        assert served is not None, "checked above"
+        return served.type
+
+
+class LeaseTimes(Strict):
+    """How a live attempt shows that it lives, in seconds; see :mod:`snakeval.lease`."""
+
+    heartbeat: float = Field(default=5.0, ge=0.1, le=3600)
+    stale: float = Field(default=45.0, le=86400, description="without a beat it is dead")
+
+    @model_validator(mode="after")
+    def _patient(self) -> Self:
+        if self.stale < 3 * self.heartbeat:
+            raise PydanticCustomError(
+                "lease", "stale must be three times heartbeat at least, or a slow disk is a death"
+            )
+        return self
 
 
 class Pair(Strict):
@@ -375,9 +391,6 @@ class Pair(Strict):
         return not any(char in self.model + self.benchmark for char in "*?[")
 
 
-RuntimeName = Literal["auto", "docker", "podman", "process"]
-
-
 class Config(Strict):
     """One run: models × benchmarks with their parameters."""
 
@@ -385,12 +398,16 @@ class Config(Strict):
     output_dir: PathText = "results"
     params: Params = Params()
     models: dict[Name, Model] = Field(min_length=1)
+    auxiliary: dict[Name, Model] = Field(
+        default_factory=dict, description="models that benchmarks ask, and nobody scores"
+    )
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     include: tuple[Pair, ...] = ()
     exclude: tuple[Pair, ...] = ()
     runtime: RuntimeName = "auto"
     network: Literal["host", "bridge"] = "host"
     resources: Resources = Resources()
+    lease: LeaseTimes = LeaseTimes()
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -414,7 +431,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        for kind, names in (("models", self.models), ("benchmarks", self.benchmarks)):
+        served = [*self.models, *self.auxiliary]  # each may have a directory of its deployment
+        for kind, names in (("models", served), ("benchmarks", [*self.benchmarks])):
             folded: dict[str, str] = {}
             for name in names:
                 other = folded.setdefault(name.casefold(), name)
@@ -437,6 +455,24 @@ class Config(Strict):
                             "hint": did_you_mean(model, self.models) or "; name one of `models`",
                         },
                     )
+            for model in benchmark.auxiliary:
+                if model not in self.auxiliary:
+                    raise PydanticCustomError(
+                        "unknown_model",
+                        "benchmarks.{name}.auxiliary: no '{model}' in `auxiliary`{hint}",
+                        {
+                            "name": name,
+                            "model": model,
+                            "hint": did_you_mean(model, self.auxiliary) or "; add it there",
+                        },
+                    )
+        for name in self.auxiliary:
+            if name in self.models:
+                raise PydanticCustomError(
+                    "duplicate",
+                    "auxiliary: '{name}' is the name of a model, too; rename one",
+                    {"name": name},
+                )
         return self
 
 
@@ -514,7 +550,7 @@ def _sentences(error: ValidationError, source: Source) -> list[str]:
 #: Errors that say all; to others, what stands there is added.
 _WHOLE = (
     "unknown", "name", "duplicate", "variable", "url", "path", "plain", "truth", "jmespath",
-    "pattern_file",
+    "pattern_file", "one", "unservable", "lease",
 )  # fmt: skip
 
 
@@ -526,8 +562,6 @@ def _sentence(item: ErrorDetails, source: Source) -> str:
         missing = str(loc[-1])
         owner = ".".join(str(part) for part in loc[:-1])
         message = f"'{missing}' is missing{' in ' + owner if owner else ''}; add it"
-        if missing == "endpoint":
-            message = f"model '{loc[-2]}' has no endpoint; add endpoint: {{url: …, model_id: …}}"
         return f"{source.origin(loc[:-1])}: {message}"
     if item["type"] in {"dict_type", "model_type", "model_attributes_type"}:
         message = f"must hold keys and values, not {item['input']!r:.60}"
@@ -550,24 +584,46 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
     for name, benchmark in config.benchmarks.items():
         changes: dict[str, Any] = {}
         if benchmark.files is not None:
-            path = source.base(("benchmarks", name, "files")) / Path(benchmark.files).expanduser()
-            if not path.is_dir():
-                raise ConfigError(
-                    f"{source.origin(('benchmarks', name, 'files'))}: benchmarks.{name}.files: "
-                    f"no directory {path}; correct the path"
-                )
-            changes["files"] = str(path.resolve())
+            changes["files"] = _path_in(source, "benchmarks", name, "files", benchmark.files)
         if benchmark.mounts:
-            base = source.base(("benchmarks", name, "mounts"))
-            mounts = []
-            for mount in benchmark.mounts:
-                path = base / Path(mount.source).expanduser()
-                if not path.exists():
-                    raise ConfigError(
-                        f"{source.origin(('benchmarks', name, 'mounts'))}: benchmarks.{name}."
-                        f"mounts: no {path} to mount; correct `source`"
-                    )
-                mounts.append(mount.model_copy(update={"source": str(path.resolve())}))
-            changes["mounts"] = tuple(mounts)
+            changes["mounts"] = _mounts(source, ("benchmarks", name, "mounts"), benchmark.mounts)
         benchmarks[name] = benchmark.model_copy(update=changes) if changes else benchmark
-    return config.model_copy(update={"benchmarks": benchmarks})
+    updates: dict[str, Any] = {"benchmarks": benchmarks}
+    for section in ("models", "auxiliary"):
+        models = dict(getattr(config, section))
+        for name, model in models.items():
+            if (deployment := model.deployment) is None:
+                continue
+            where = (section, name, "deployment")
+            changes = {"mounts": _mounts(source, (*where, "mounts"), deployment.mounts)}
+            if path := deployment.checkpoint_path:
+                changes["checkpoint_path"] = _path_in(source, *where, "checkpoint_path", path)
+            changed = deployment.model_copy(update=changes)
+            models[name] = model.model_copy(update={"deployment": changed})
+        updates[section] = models
+    return config.model_copy(update=updates)
+
+
+def _path_in(source: Source, *where_and_path: str) -> str:
+    """Return the absolute path that stands at a key of a file."""
+    *where, text = where_and_path
+    path = source.base(where) / Path(text).expanduser()
+    file = where[-1] != "files"  # the weights may be one file; a benchmark's files are many
+    if not (path.exists() if file else path.is_dir()):
+        raise ConfigError(
+            f"{source.origin(where)}: {'.'.join(where)}: no "
+            f"{'' if file else 'directory '}{path}; correct the path"
+        )
+    return str(path.resolve())
+
+
+def _mounts(source: Source, where: Sequence[str], mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    resolved = []
+    for mount in mounts:
+        path = source.base(where) / Path(mount.source).expanduser()
+        if not path.exists():
+            raise ConfigError(
+                f"{source.origin(where)}: {'.'.join(where)}: no {path} to mount; correct `source`"
+            )
+        resolved.append(mount.model_copy(update={"source": str(path.resolve())}))
+    return tuple(resolved)

@@ -10,7 +10,10 @@ import io
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from snakeval.errors import EvaluationError
 
 #: Started in place of the harness where there are secrets: reads ``export NAME='value'`` lines
 #: from standard input, so that no value stands in the container's definition, on a command line
@@ -79,6 +82,11 @@ class ContainerSpec:
         grace: seconds between SIGTERM and SIGKILL when it is stopped.
         requirements: pinned requirements file for a runtime without images, or empty.
         packages: pinned packages to the same end.
+        gpu_ids: the GPUs that it sees, by number or UUID; instead of ``gpus``.
+        entry_point: argv are arguments of the image's own entry point; without any, the image's
+            own arguments count.
+        environ: the variables that secrets come from, and all that a process inherits; None for
+            those of this process.
     """
 
     name: str
@@ -97,12 +105,34 @@ class ContainerSpec:
     grace: int = 10
     requirements: str = ""
     packages: tuple[str, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    entry_point: bool = False
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def surroundings(self) -> Mapping[str, str]:
+        """What ``environ`` means."""
+        return os.environ if self.environ is None else self.environ
 
     def secret_values(self) -> dict[str, str]:
-        """Read the secrets from this process's environment; an unset one is left out."""
-        return {
-            inside: os.environ[here] for inside, here in self.secrets.items() if here in os.environ
-        }
+        """Read the secrets; one whose variable is unset is left out."""
+        values = self.surroundings
+        return {inside: values[here] for inside, here in self.secrets.items() if here in values}
+
+    def secret_assignments(self) -> str:
+        """What in a shell gives the command after it the secrets, by their names inside."""
+        return "".join(f'{inside}="${{{here}-}}" ' for inside, here in self.secrets.items())
+
+    def completed(self, image: Mapping[str, Any]) -> ContainerSpec:
+        """Return the same with its whole command, as the configuration of its *image* says it.
+
+        Raises:
+            EvaluationError: there is nothing to run.
+        """
+        argv = (*(image.get("Entrypoint") or ()), *(self.argv or image.get("Cmd") or ()))
+        if not argv:
+            raise EvaluationError(f"image {self.image} names nothing to run; write `command`")
+        return replace(self, argv=argv, entry_point=False)
 
     def guarded(self) -> tuple[str, ...]:
         """The command under its :data:`LIFELINE`."""
@@ -133,7 +163,8 @@ def command_line(
     """Return ``docker run …`` or ``podman run …`` for *spec*; *guarded* by its lifeline.
 
     *user* is ``UID:GID``, so that artifacts belong to the caller. Secrets are read from standard
-    input by the container itself; see :data:`READ_SECRETS`.
+    input by the container itself; see :data:`READ_SECRETS`. Only an image's own entry point,
+    unguarded, has them from the variables around this command; see :func:`by_hand`.
     """
     words = [engine, "run", "--rm", "--init", "--name", spec.name, "--network", spec.network]
     if user:
@@ -148,8 +179,12 @@ def command_line(
         words += ["--memory", f"{spec.mem_mb}m"]
     if spec.shm_mb:
         words += ["--shm-size", f"{spec.shm_mb}m"]
-    if spec.gpus and engine == "podman":
-        words += [w for i in range(spec.gpus) for w in ("--device", f"nvidia.com/gpu={i}")]
+    if engine == "podman":
+        for gpu in spec.gpu_ids or range(spec.gpus):
+            words += ["--device", f"nvidia.com/gpu={gpu}"]
+    elif spec.gpu_ids:
+        # A line of CSV, so quoted: the comma would begin another option.
+        words += ["--gpus", f'"device={",".join(spec.gpu_ids)}"']
     elif spec.gpus:
         words += ["--gpus", str(spec.gpus)]
     for mount in spec.mounts:
@@ -162,9 +197,21 @@ def command_line(
     if guarded:
         shell, *rest = spec.guarded()
         return [*words, "--interactive", "--entrypoint", shell, spec.image, *rest]
+    if spec.entry_point:
+        # READ_SECRETS would have to know what to become, and only the image says that. So the
+        # values stand in the container's definition here, but still on no command line.
+        for name in spec.secrets:
+            words += ["--env", name]
+        return [*words, spec.image, *spec.argv]
     if spec.secrets:
         return [
             *words, "--interactive", "--entrypoint", "sh", spec.image,
             "-c", READ_SECRETS, "snakeval", *spec.argv,
         ]  # fmt: skip
     return [*words, "--entrypoint", spec.argv[0], spec.image, *spec.argv[1:]]
+
+
+def by_hand(spec: ContainerSpec, engine: str, user: str | None) -> str:
+    """Return the shell text that runs *spec* for a person; see :func:`command_line`."""
+    secrets = spec.secret_assignments() if spec.entry_point else ""
+    return secrets + shlex.join(command_line(spec, engine, user))

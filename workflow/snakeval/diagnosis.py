@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from snakeval.evaluation import Evaluation
+from snakeval.harnesses import base_url
 from snakeval.runtimes import Outcome
 
 _TAIL_BYTES = 64 * 1024
@@ -22,8 +23,11 @@ _ERROR = re.compile(
 )
 
 
-def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path) -> str:
-    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is."""
+def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "") -> str:
+    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is.
+
+    *url* is where the model was served, if we served it.
+    """
     if outcome.out_of_memory:
         limit = evaluation.transport.resources.get("mem_mb")
         fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
@@ -56,15 +60,13 @@ def last_error(log: Path) -> str:
     return (refused or errors or lines or [""])[-1][:300]
 
 
-def endpoint_trouble(evaluation: Evaluation, timeout: float = 5.0) -> str:
+def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0) -> str:
     """Ask the endpoint for its list of models; return what is wrong with it, or nothing.
 
     Only asked after a failure: some endpoints have no such list and are well all the same, so
     just refusals count.
     """
-    base = evaluation.identity.endpoint_url.partition("?")[0]
-    for route in ("/chat/completions", "/completions", "/embeddings"):
-        base = base.removesuffix(route)
+    base = base_url((url or evaluation.identity.endpoint_url).partition("?")[0])
     request = urllib.request.Request(f"{base}/models")
     key_name = evaluation.transport.api_key_name
     key = os.environ.get(key_name, "") if key_name else ""

@@ -17,6 +17,10 @@ class EvaluationError(RuntimeError):
         super().__init__(" ".join(reason.split()))
 
 
+class Interrupted(Exception):
+    """Whoever waits was told to stop."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x' or 'y'?"`` for the names closest to *word*, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -25,7 +25,7 @@ from typing import IO
 
 from snakeval import __version__
 from snakeval.completion import Completion, EvaluationDirectory, manifest, now
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import adapter, read_metrics
 from snakeval.job import container, installable
@@ -33,6 +33,8 @@ from snakeval.lease import Lease, process_lives
 from snakeval.runtimes import choose
 
 INTERRUPTED = 130
+#: How long after a harness failed its server's death may still be heard of, in seconds.
+_NOTICE_SECONDS = 1.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if options.head:
-        threading.Thread(target=_watch_head, args=(options.head, stop), daemon=True).start()
+        watch_head(options.head, stop)
     try:
         evaluation = _read(directory, options.fingerprint)
-        return _complete(evaluation, directory, stop)
+        return _complete(evaluation, directory, options.head or os.getpid(), stop)
     except EvaluationError as error:
         return _failed(directory, str(error))
     except OSError as error:
@@ -61,11 +63,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
 
-def _watch_head(pid: int, stop: Event) -> None:
-    """Stop when Snakemake is gone: nobody would take the result, and nothing may be left."""
-    while process_lives(pid):
-        time.sleep(1)
-    stop.set()
+def watch_head(pid: int, stop: Event) -> None:
+    """Set *stop* when Snakemake is gone: nobody would take the result, and nothing may be left."""
+
+    def watch() -> None:
+        while process_lives(pid):
+            time.sleep(1)
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _failed(directory: EvaluationDirectory, reason: str) -> int:
@@ -90,7 +96,9 @@ def _read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
     return evaluation
 
 
-def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Event) -> int:
+def _complete(
+    evaluation: Evaluation, directory: EvaluationDirectory, head: int, stop: Event
+) -> int:
     fingerprint = evaluation.fingerprint
     if done := directory.completion(fingerprint):
         directory.publish(done)
@@ -101,6 +109,8 @@ def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Even
         done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
         lost=stop.set,
         waiting=lambda holder: print(f"{evaluation.id}: waits for {holder}", file=sys.stderr),
+        heartbeat=evaluation.transport.heartbeat,
+        stale=evaluation.transport.stale,
     ) as lease:
         attempt = directory.begin(fingerprint) if lease.acquired else 0
         # Finished by another while this one waited, or archived from an earlier definition.
@@ -110,7 +120,10 @@ def _complete(evaluation: Evaluation, directory: EvaluationDirectory, stop: Even
         if stop.is_set():
             return INTERRUPTED
         with _log(directory, evaluation, attempt) as log:
-            return _attempt(evaluation, directory, attempt, log, stop)
+            try:
+                return _attempt(evaluation, directory, attempt, log, head, stop)
+            except Interrupted:
+                return INTERRUPTED
 
 
 @contextlib.contextmanager
@@ -136,11 +149,61 @@ def _report(log: IO[bytes], text: str) -> None:
     log.flush()
 
 
+@contextlib.contextmanager
+def _served(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    head: int,
+    stop: Event,
+    report: Callable[[str], None],
+) -> Iterator[tuple[dict[str, str], Event, Event]]:
+    """Have what the evaluation asks served; yield URLs, what ends the harness, and what was lost.
+
+    The harness ends when *stop* is set or a server is lost.
+    """
+    if not evaluation.transport.servers:
+        yield {}, stop, Event()
+        return
+    from snakeval import pool  # most evaluations ask an endpoint
+
+    halt, lost, left = Event(), Event(), Event()
+
+    def lose(reason: str) -> None:
+        if not left.is_set():
+            report(f"lost its model server: {reason}")
+            lost.set()
+            halt.set()
+
+    def pass_on() -> None:
+        while not left.wait(0.1):
+            if stop.is_set():
+                halt.set()
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    try:
+        with pool.serve(
+            directory.path.parents[1],
+            evaluation.transport.servers,
+            who=evaluation.id,
+            head=pool.head_of(head),
+            stop=stop,
+            report=report,
+            lost=lose,
+        ) as servers:
+            for name, server in servers.items():
+                report(f"{name} is served at {server.url} ({server.runtime}) [log: {server.log}]")
+            yield {name: server.url for name, server in servers.items()}, halt, lost
+            left.set()
+    finally:
+        left.set()
+
+
 def _attempt(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
     attempt: int,
     log: IO[bytes],
+    head: int,
     stop: Event,
 ) -> int:
     report = partial(_report, log)
@@ -148,21 +211,31 @@ def _attempt(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
     report(why)
-    spec = container(evaluation, directory, runtime, directory.path.parents[1].name)
-    runtime.prepare(spec, report)
-    started, clock = now(), time.monotonic()
-    outcome = runtime.run(spec, log, stop)
-    seconds = time.monotonic() - clock
-    if stop.is_set():
-        report("interrupted; the same command resumes it")
-        return INTERRUPTED
+    while True:
+        with _served(evaluation, directory, head, stop, report) as (urls, halt, lost):
+            spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
+            runtime.prepare(spec, report)
+            started, clock = now(), time.monotonic()
+            outcome = runtime.run(spec, log, halt)
+            seconds = time.monotonic() - clock
+            # A harness may notice before the pool does that its server is gone.
+            if outcome.exit_code != 0 and urls and not stop.is_set():
+                lost.wait(_NOTICE_SECONDS)
+        if stop.is_set():
+            report("interrupted; the same command resumes it")
+            return INTERRUPTED
+        if not (lost.is_set() and outcome.exit_code != 0):
+            break
+        report("resumes what its cache has as soon as its model is served again")
     report(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
         # Only a failure needs it, and it brings an HTTP client.
         from snakeval.diagnosis import failure_reason
 
         log_file = directory.attempt_log(attempt)
-        raise EvaluationError(failure_reason(evaluation, outcome, log_file))
+        raise EvaluationError(
+            failure_reason(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
+        )
     reader = adapter(evaluation.identity.adapter)
     directory.complete(
         Completion(

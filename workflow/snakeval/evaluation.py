@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS
+
 #: Raise it when the meaning of an identity changes: every evaluation then runs again.
 IDENTITY_FORMAT = 1
 
@@ -45,10 +47,14 @@ class Identity:
         image: the container image, or empty for a command without one.
         packages: pinned packages of a generic command's environment (``runtime: process``).
         task: the harness's name of the task.
-        endpoint_url: the full URL that requests go to.
+        endpoint_url: the full URL that requests go to; of a deployed model only its path, since
+            host and port are another each time.
         params: limit_samples, temperature, top_p, max_new_tokens, task and extra.
         files_digest: SHA-256 over the benchmark's own files, or empty.
         command, metrics: of a generic harness.
+        deployment: what the model is served from (:class:`snakeval.deployment.Definition`).
+        auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
+            endpoint_type and deployment.
     """
 
     harness: str
@@ -63,11 +69,18 @@ class Identity:
     packages: tuple[str, ...] = ()
     command: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    deployment: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON data, with the number of the format."""
         # Not dataclasses.asdict, which copies deeply: 10,000 fingerprints took it two seconds.
-        return {"format": IDENTITY_FORMAT, **{name: getattr(self, name) for name in self.__slots__}}
+        data = {"format": IDENTITY_FORMAT, **{n: getattr(self, n) for n in self.__slots__}}
+        for later in ("deployment", "auxiliary"):
+            # Added after the first results were made, whose fingerprints stay what they were.
+            if not data[later]:
+                del data[later]
+        return data
 
     @property
     def fingerprint(self) -> str:
@@ -86,6 +99,10 @@ class Transport:
         mounts: (source, target, read_only) of further mounts.
         requirements: path of pinned requirements for ``runtime: process``, or empty.
         resources: cpus, mem_mb, shm_mb, gpus, runtime (minutes); None = no limit.
+        servers: names of the run's deployments that must serve while it runs: its model's,
+            its auxiliary models'.
+        auxiliary_keys: auxiliary model -> environment variable that holds its API key.
+        heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
     """
 
     parallelism: int = 4
@@ -99,6 +116,10 @@ class Transport:
     runtime: str = "auto"
     network: str = "host"
     resources: Mapping[str, int | None] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    auxiliary_keys: Mapping[str, str] = field(default_factory=dict)
+    heartbeat: float = HEARTBEAT_SECONDS
+    stale: float = STALE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -151,6 +172,7 @@ class Evaluation:
         identity["packages"] = tuple(identity["packages"])
         transport = dict(data["transport"])
         transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])
+        transport["servers"] = tuple(transport["servers"])
         return cls(
             data["model"],
             data["benchmark"],

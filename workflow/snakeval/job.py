@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from snakeval.completion import EvaluationDirectory
 from snakeval.container import ContainerSpec, Mount
 from snakeval.evaluation import Evaluation
 from snakeval.files import home, write_if_changed
-from snakeval.harnesses import Paths, adapter
+from snakeval.harnesses import Paths, command
 from snakeval.runtimes import Runtime
 
 _RESULTS, _INPUTS, _FILES, _CACHE = "/results", "/snakeval/inputs", "/snakeval/files", "/cache"
@@ -24,11 +25,16 @@ def container_name(directory: EvaluationDirectory) -> str:
 
 
 def container(
-    evaluation: Evaluation, directory: EvaluationDirectory, runtime: Runtime, run: str
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    runtime: Runtime,
+    run: str,
+    servers: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
-    *run* names the run in the container's labels.
+    *run* names the run in the container's labels. *servers* are the URLs of what we serve for it,
+    by the deployment's name.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -37,21 +43,30 @@ def container(
     inputs = directory.private.resolve() / "inputs"
     results = directory.artifacts.resolve()
     bridged = inside and transport.network == "bridge"
-    url = evaluation.identity.endpoint_url
-    command = adapter(evaluation.identity.adapter).command(
+    identity, served = evaluation.identity, servers or {}
+
+    def reachable(name: str, url: str) -> str:
+        url = served.get(name, url)
+        return _HERE.sub(runtime.host, url, count=1) if bridged else url
+
+    made = command(
         evaluation,
         Paths(
             results=_RESULTS if inside else str(results),
             inputs=_INPUTS if inside else str(inputs),
-            endpoint_url=_HERE.sub(runtime.host, url, count=1) if bridged else url,
+            endpoint_url=reachable(evaluation.model, identity.endpoint_url),
+            auxiliary={
+                name: reachable(name, model["endpoint_url"])
+                for name, model in identity.auxiliary.items()
+            },
         ),
     )
-    for name, text in command.inputs.items():
+    for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
     mounts = [Mount(str(results), _RESULTS, read_only=False)]
-    env = dict(command.env)
+    env = dict(made.env)
     workdir = _RESULTS if inside else str(results)
-    if command.inputs:
+    if made.inputs:
         mounts.append(Mount(str(inputs), _INPUTS))
     if transport.files:
         mounts.append(Mount(transport.files, _FILES))
@@ -68,11 +83,11 @@ def container(
     limits = transport.resources
     return ContainerSpec(
         name=container_name(directory),
-        image=evaluation.identity.image,
-        argv=command.argv,
+        image=identity.image,
+        argv=made.argv,
         workdir=workdir,
         env=env,
-        secrets={**transport.env, **command.secrets},
+        secrets={**transport.env, **made.secrets},
         mounts=tuple(mounts),
         labels={
             "snakeval.run": run,
@@ -85,7 +100,7 @@ def container(
         shm_mb=limits.get("shm_mb"),
         gpus=limits.get("gpus") or 0,
         requirements=transport.requirements,
-        packages=evaluation.identity.packages,
+        packages=identity.packages,
     )
 
 

@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
 
     Empty where there is no /proc; None for a zombie, which has ended.
@@ -34,7 +34,7 @@ def _start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def process_lives(pid: int, start_time: str = "") -> bool:
+def process_lives(pid: int, started: str = "") -> bool:
     """Tell whether *pid* of this host lives and, where known, is the same process."""
     try:
         os.kill(pid, 0)
@@ -42,10 +42,10 @@ def process_lives(pid: int, start_time: str = "") -> bool:
         return False
     except PermissionError:
         pass  # it lives, and belongs to somebody else
-    started = _start_time(pid)
-    if started is None:
+    found = start_time(pid)
+    if found is None:
         return False
-    return not start_time or started == start_time
+    return not started or found == started
 
 
 def _holder(text: str) -> str:
@@ -81,7 +81,7 @@ class Lease:
             "id": uuid.uuid4().hex,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "start": _start_time(os.getpid()),
+            "start": start_time(os.getpid()),
         }
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from snakeval import catalogue
 from snakeval.config import Benchmark, Config, EndpointType, Model, Params
+from snakeval.deployment import Deployment, resolve
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
-from snakeval.harnesses import Paths, adapter
+from snakeval.harnesses import Paths, command
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,11 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
 
 
 def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
-    benchmarks = {name: _Row(config, name, spec) for name, spec in config.benchmarks.items()}
+    served = {name: _Served.of(name, model, config) for name, model in config.models.items()}
+    auxiliary = {name: _Served.of(name, model, config) for name, model in config.auxiliary.items()}
+    benchmarks = {
+        name: _Row(config, name, spec, auxiliary) for name, spec in config.benchmarks.items()
+    }
     _refuse_unknown_pairs(config)
     explicit = {(pair.model, pair.benchmark) for pair in config.include if pair.explicit}
     for model_name, model in config.models.items():
@@ -109,9 +114,9 @@ def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
                 continue
             if config.exclude and _matches(config, "exclude", model_name, name):
                 continue
-            kind = model.endpoint.type
+            kind = model.type
             if kind in row.endpoint_types:
-                evaluation = row.evaluation(model_name, model)
+                evaluation = row.evaluation(model_name, served[model_name])
                 row.check(evaluation)
                 yield evaluation
                 continue
@@ -145,11 +150,60 @@ def _refuse_unknown_pairs(config: Config) -> None:
                     )
 
 
+def deployments(config: Config) -> dict[str, Deployment]:
+    """Return what *config* deploys: its models, then the auxiliary models that benchmarks ask."""
+    asked = {name for benchmark in config.benchmarks.values() for name in benchmark.auxiliary}
+    models = {**config.models, **{n: m for n, m in config.auxiliary.items() if n in asked}}
+    return {
+        name: resolve(name, model.deployment, config.network)
+        for name, model in models.items()
+        if model.deployment
+    }
+
+
+class _Served(NamedTuple):
+    """How a model is asked, whether it is served by others or by us."""
+
+    model_id: str
+    endpoint_url: str
+    endpoint_type: str
+    api_key_name: str
+    deployment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, model: Model, config: Config) -> _Served:
+        if model.deployment:
+            definition = resolve(name, model.deployment, config.network).definition
+            return cls(
+                definition.served_model_name,
+                definition.path,
+                definition.endpoint_type,
+                "",
+                asdict(definition),
+            )
+        endpoint = model.endpoint
+        assert endpoint is not None, "the configuration has one or the other"
+        key = endpoint.api_key_name or ""
+        return cls(endpoint.model_id, endpoint.route_url, endpoint.type.value, key, {})
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        data = self._asdict()
+        del data["api_key_name"]
+        return data if self.deployment else {k: v for k, v in data.items() if k != "deployment"}
+
+
 class _Row:
     """A benchmark with everything that does not depend on the model worked out once."""
 
-    def __init__(self, config: Config, name: str, spec: Benchmark) -> None:
+    def __init__(
+        self, config: Config, name: str, spec: Benchmark, auxiliary: Mapping[str, _Served]
+    ) -> None:
         self.config, self.name, self.spec = config, name, spec
+        self.auxiliary = {name: auxiliary[name] for name in spec.auxiliary}
+        self.asked = {name: model.identity for name, model in self.auxiliary.items()}
+        self.asked_servers = tuple(n for n, model in self.auxiliary.items() if model.deployment)
+        self.asked_keys = {n: m.api_key_name for n, m in self.auxiliary.items() if m.api_key_name}
         task, harness = self._catalogued()
         self.harness = harness
         self.task = task.name if task else (spec.task or name)
@@ -222,20 +276,19 @@ class _Row:
             return
         self._checked.add(kind)
         try:
-            adapter(self.harness.adapter).command(
-                evaluation, Paths("results", "inputs", evaluation.identity.endpoint_url)
-            )
+            asked = {name: model.endpoint_url for name, model in self.auxiliary.items()}
+            command(evaluation, Paths("results", "inputs", evaluation.identity.endpoint_url, asked))
         except EvaluationError as error:
             self._fail(str(error))
 
-    def evaluation(self, model_name: str, model: Model) -> Evaluation:
+    def evaluation(self, model_name: str, model: _Served) -> Evaluation:
         own = self.spec.per_model.get(model_name)
         resolved, params = self.resolved, self.params
         if own is not None:
             resolved = layer_params({**self.layers, "benchmark on model": _explicit(own)})
             params = _score_params(resolved)
         values = resolved.values
-        spec, endpoint = self.spec, model.endpoint
+        spec = self.spec
         return Evaluation(
             model_name,
             self.name,
@@ -244,20 +297,22 @@ class _Row:
                 adapter=self.harness.adapter,
                 image=self.image,
                 task=self.task,
-                model_id=endpoint.model_id,
-                endpoint_url=endpoint.route_url,
-                endpoint_type=endpoint.type.value,
+                model_id=model.model_id,
+                endpoint_url=model.endpoint_url,
+                endpoint_type=model.endpoint_type,
                 params=params,
                 files_digest=self.files_digest,
                 packages=spec.requirements,
                 command=spec.command or "",
                 metrics=self.metrics,
+                deployment=model.deployment,
+                auxiliary=self.asked,
             ),
             Transport(
                 parallelism=values["parallelism"],
                 request_timeout=values["request_timeout"],
                 max_retries=values["max_retries"],
-                api_key_name=endpoint.api_key_name or "",
+                api_key_name=model.api_key_name,
                 env=spec.env,
                 files=spec.files or "",
                 mounts=self.mounts,
@@ -265,6 +320,10 @@ class _Row:
                 runtime=self.config.runtime,
                 network=self.config.network,
                 resources=self.resources,
+                servers=((model_name,) if model.deployment else ()) + self.asked_servers,
+                auxiliary_keys=self.asked_keys,
+                heartbeat=self.config.lease.heartbeat,
+                stale=self.config.lease.stale,
             ),
             resolved.origins,
         )

@@ -69,7 +69,9 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
     base |= {"fingerprint": item.fingerprint, "path": f"{item.model}/{item.benchmark}"}
     done = directory.completion(item.fingerprint)
     if done is None:
-        if reason := directory.failure_reason():
+        # A model that could not be deployed fails all its evaluations, which then never start.
+        deployment = EvaluationDirectory(run / item.model / "deployment")
+        if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
         elif number := directory.unended_attempt(item.fingerprint):
             reason = f"attempt {number} has not ended: it runs, or was interrupted"

@@ -23,12 +23,14 @@ import yaml
 from snakeval import __version__
 from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
+from snakeval.deployment import Plan, plan_path
+from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
-from snakeval.matrix import split
+from snakeval.matrix import deployments, split
 from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
 
@@ -39,6 +41,8 @@ _MIN_FREE_BYTES = 20 * 1024 * 1024
 Lookup = TypeVar("Lookup", bound=Callable[..., Any])
 
 
+#: Where models are served by hand, one port after the other.
+_BY_HAND_PORT = 8000
 _TABLES = ("results.csv", "results.json", "results.md")
 
 
@@ -47,6 +51,12 @@ class Wildcards(Protocol):
 
     model: str
     benchmark: str
+
+
+class _Deployed(Protocol):
+    """The wildcards of the rule that deploys."""
+
+    model: str
 
 
 class Matrix:
@@ -60,6 +70,7 @@ class Matrix:
         self._workflow = workflow
         self._run: Run = find(config, selection.run)
         self.everything, self.left_out = split(config)
+        self._deployed = deployments(config)
         self.selected = {
             (e.model, e.benchmark): e
             for e in self.everything
@@ -117,6 +128,82 @@ class Matrix:
             return amounts.pop()
         return _signed(lambda wildcards: needed(self[wildcards]))
 
+    # --- deployments ----------------------------------------------------------------------
+
+    @property
+    def servers(self) -> list[str] | Callable[[Wildcards], list[str]]:
+        """The input of an evaluation of a deployed model: the records of what serves it.
+
+        They are ancient: a server that starts again makes no finished evaluation stale.
+        """
+
+        def records(wildcards: Wildcards) -> list[str]:
+            from snakemake.io import ancient
+
+            servers = self[wildcards].transport.servers
+            paths = [f"{self.run}/{name}/deployment/deployment.json" for name in servers]
+            for name, path in zip(servers, paths, strict=True):
+                if name in self._needed and self._workflow is not None:
+                    self._workflow.dag.forcefiles.add(path)
+            return [ancient(path) for path in paths]
+
+        return _signed(records) if self._deployed else []
+
+    @cached_property
+    def _needed(self) -> frozenset[str]:
+        """Deployments of which an evaluation is missing or stale.
+
+        Their records are of servers that may have ended long ago.
+        """
+        return frozenset(
+            name
+            for evaluation in self.selected.values()
+            if evaluation.transport.servers
+            and (
+                self._record(evaluation) in self.stale
+                or not Path(self._record(evaluation)).exists()
+            )
+            for name in evaluation.transport.servers
+        )
+
+    def gpus(self, wildcards: _Deployed) -> int:
+        """How many GPUs the server of a model needs."""
+        return self._deployed[wildcards.model].serving.gpus
+
+    # --- the order ------------------------------------------------------------------------
+
+    @property
+    def priority(self) -> int | Callable[[Wildcards], int]:
+        """Evaluations of one model together, in the models' order, and long ones first.
+
+        So a deployed model is loaded once. A number where there is nothing to order by.
+        """
+        if not self._deployed and not self._durations:
+            return 0
+        return _signed(lambda wildcards: self._priorities[wildcards.model, wildcards.benchmark])
+
+    def deploy_priority(self, wildcards: _Deployed) -> int:
+        """A model's server before its evaluations, after the evaluations of models before it.
+
+        An auxiliary model's server, which several models' evaluations may wait for, comes first.
+        """
+        own = [p for (name, _), p in self._priorities.items() if name == wildcards.model]
+        return 1 + max(own or self._priorities.values())
+
+    @cached_property
+    def _durations(self) -> Durations:
+        return Durations.load()
+
+    @cached_property
+    def _priorities(self) -> dict[tuple[str, str], int]:
+        models = {model: number for number, model in enumerate(self.config.models)}
+        order = sorted(
+            self.selected,
+            key=lambda key: (-models[key[0]], self._durations.expect(self.selected[key]) or 0),
+        )
+        # Steps of two, so that a model's server finds room above its own evaluations.
+        return {key: 2 * position + 1 for position, key in enumerate(order)}
+
     @property
     def plan(self) -> str:
         """A digest of what the table shows: a dropped benchmark changes it, too."""
@@ -152,6 +239,16 @@ class Matrix:
         problem = _no_room(self._run.directory)
         if problem:
             problems.append(f"output_dir: {problem}")
+            for name in transport.auxiliary_keys.values():
+                if not environment.get(name):
+                    problems.append(f"auxiliary: ${name} is not set; export it")
+        for model, deployment in self._deployed.items():
+            for name in deployment.serving.env.values():
+                if name not in environment:
+                    section = "models" if model in self.config.models else "auxiliary"
+                    problems.append(
+                        f"{section}.{model}.deployment.env: ${name} is not set; export it"
+                    )
         if problems:
             raise ConfigError("\n".join(dict.fromkeys(problems)))
 
@@ -234,6 +331,7 @@ class Matrix:
             [Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything]
             + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out],
         )
+        by_hand = self._save_deployments(run)
         write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
         runtimes: dict[tuple[str, str], Runtime] = {}
         for evaluation in self.everything:
@@ -246,11 +344,24 @@ class Matrix:
                 runtimes[key], why = choose(*key, installable(evaluation))
                 print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
             runtime = runtimes[key]
-            spec = container(evaluation, directory, runtime, run.name)
+            spec = container(evaluation, directory, runtime, run.name, by_hand)
             script = run_script(evaluation, directory, spec, runtime)
             write_if_changed(directory.path / "run.sh", script, mode=0o755)
             # Last, so that the next start makes what a failure above kept from being made.
             write_if_changed(directory.spec, text)
+
+    def _save_deployments(self, run: Path) -> dict[str, str]:
+        """Write what is deployed for which evaluations; return URLs to serve at by hand."""
+        plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self._deployed}
+        for evaluation in self.everything:
+            for name in evaluation.transport.servers:
+                plans[name].append((evaluation.id, evaluation.fingerprint))
+        urls = {}
+        for rank, (name, deployment) in enumerate(self._deployed.items()):
+            plan = Plan(name, rank, deployment, tuple(plans[name]))
+            write_if_changed(plan_path(run, name), plan.to_json())
+            urls[name] = deployment.route_url(deployment.serving.port or _BY_HAND_PORT + rank)
+        return urls
 
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
@@ -261,7 +372,17 @@ class Matrix:
     # --- at the end -----------------------------------------------------------------------
 
     def report(self) -> None:
-        """Print the results table; make it first if its rule did not run, as after a failure."""
+        """Stop the models' servers and print the results table.
+
+        The table is made here if its rule did not run, as after a failure.
+        """
+        if self._deployed:
+            from snakeval import pool
+
+            loads = pool.leave(pool.head_of(os.getpid()))
+            if loads:
+                each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
+                print(f"\nModel loads: {sum(loads.values())} ({each})")
         run = self._run.directory
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0
@@ -281,12 +402,22 @@ class Matrix:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         print(f"\n{shown}\nResults: {csv}", flush=True)
+        self._learn(json.loads(json_file.read_text(encoding="utf-8")))
         if missing:
             print(
                 f"{missing} of {len(self.everything)} evaluations are not done; "
                 "the same command does them and repeats nothing",
                 flush=True,
             )
+
+    def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Remember how long evaluations took."""
+        durations = Durations.load()
+        for row in rows:
+            evaluation = self.selected.get((row["model"], row["benchmark"]))
+            if evaluation is not None and row["status"] == "done":
+                durations.learn(evaluation, row["seconds"])
+        durations.save()
 
     def _table_is_current(self, markdown: Path) -> bool:
         """Whether the rule made the table after every record and the plan."""
@@ -355,6 +486,8 @@ def open_matrix(workflow: Any) -> Matrix:
     if not files:
         default = Path("config/config.yaml")
         files = [default if default.exists() else Path(workflow.basedir) / default]
+    if (gpus := workflow.global_resources.get("gpu").value) is not None:
+        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # what the pool shares out
     # What the rules call `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:

@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from snakeval.demo import items
+from snakeval.demo.ledger import digest, read_ledger
 from snakeval.demo.server import Behaviour, DemoServer, serve
 
 SOURCES = Path(__file__).parents[3] / "workflow"
@@ -261,7 +262,10 @@ class TestStats:
             impatient.request("POST", "/v1/completions", body=b"{}")
             impatient.close()
             chat(server)
-            stats = server.stats()
+            # Both wait equally long, so that either may be the first to end.
+            deadline = time.monotonic() + 5
+            while not (stats := server.stats())["abandoned"] and time.monotonic() < deadline:
+                time.sleep(0.01)
         assert (stats["requests"], stats["answered"], stats["abandoned"]) == (2, 1, 1)
 
     def test_each_prompt_of_a_batch_counts(self) -> None:
@@ -283,6 +287,103 @@ class TestStats:
             _, stats = call(f"{server.url}/stats/reset", {})
             assert (stats["requests"], stats["distinct"]) == (0, 0)
             assert statuses(server, 2) == [500, 200]
+
+
+class TestLoading:
+    """A server whose weights take a while."""
+
+    def test_has_no_models_yet(self) -> None:
+        with serve(load=60) as server:
+            status, answer = call(f"{server.url}/health")
+            assert (status, answer["error"]["code"]) == (503, "loading")
+            assert call(f"{server.url}/v1/models") == (200, {"object": "list", "data": []})
+            assert chat(server) == (503, answer)
+            stats = server.stats()
+        assert (stats["requests"], stats["rejected"], stats["answered"]) == (1, 1, 0)
+
+    def test_does_not_hold_up_who_comes_too_early(self) -> None:
+        with serve(load=60, delay=60) as server:
+            assert chat(server)[0] == 503
+
+    def test_the_key_is_asked_for_all_the_same(self) -> None:
+        with serve(load=60, api_key="s3cret") as server:
+            assert call(f"{server.url}/v1/models")[0] == 401
+
+    def test_ends(self) -> None:
+        start = time.monotonic()
+        with serve(load=0.2) as server:
+            while call(f"{server.url}/health")[0] == 503:
+                time.sleep(0.01)
+            assert time.monotonic() - start >= 0.2
+            _, models = call(f"{server.url}/v1/models")
+            assert [model["id"] for model in models["data"]] == ["careful", "sloppy"]
+            assert chat(server)[0] == 200
+
+
+class TestLedger:
+    """The file that tells, after restarts, what was loaded and answered."""
+
+    def test_has_each_prompt_before_the_client_has_its_answer(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger"
+        with serve(fail_first=1, ledger=path) as server:
+            assert statuses(server, 1) == [500]
+            chat(server, model="absent")
+            assert not read_ledger(path).answers
+            call(f"{server.url}/v1/completions", {"model": "careful", "prompt": ["a", "b", "a"]})
+            assert read_ledger(path) == (
+                {"careful": 1, "sloppy": 1},
+                {
+                    ("careful", digest("careful", "a")): 2,
+                    ("careful", digest("careful", "b")): 1,
+                },
+            )
+
+    def test_is_kept_by_a_reset(self, tmp_path: Path) -> None:
+        with serve(ledger=tmp_path / "ledger") as server:
+            statuses(server, 1)
+            call(f"{server.url}/stats/reset", {})
+            statuses(server, 1)
+        loads, answers = read_ledger(tmp_path / "ledger")
+        assert (loads["careful"], list(answers.values())) == (1, [2])
+
+    def test_is_closed_with_the_server(self, tmp_path: Path) -> None:
+        with serve(ledger=tmp_path / "ledger") as server:
+            pass
+        server.ledger.answer(1, "careful", ["a"])
+        assert not read_ledger(tmp_path / "ledger").answers
+
+    def test_a_model_that_is_still_loading_has_begun(self, tmp_path: Path) -> None:
+        with serve(models=["careful"], load=60, ledger=tmp_path / "ledger") as server:
+            chat(server)
+        assert read_ledger(tmp_path / "ledger") == ({"careful": 1}, {})
+
+    def test_a_server_that_cannot_listen_has_loaded_nothing(self, tmp_path: Path) -> None:
+        behaviour = Behaviour(ledger=tmp_path / "ledger")
+        with serve() as server, pytest.raises(OSError, match="in use"):
+            DemoServer("127.0.0.1", server.server_port, behaviour)
+        assert not read_ledger(tmp_path / "ledger").loads
+
+    def test_a_request_that_kills_the_server_is_not_answered(self, tmp_path: Path) -> None:
+        with serve(die_after=1, ledger=tmp_path / "ledger") as server:
+            chat(server)
+            with pytest.raises(ConnectionError):
+                chat(server)
+        assert read_ledger(tmp_path / "ledger").answers.total() == 1
+
+    def test_servers_share_it_under_load(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger"
+        with (
+            serve(models=["a/careful"], ledger=path) as one,
+            serve(models=["b/careful"], ledger=path) as other,
+            ThreadPoolExecutor(16) as pool,
+        ):
+            for number in range(50):
+                pool.submit(chat, one, f"{number}", "a/careful")
+                pool.submit(chat, other, f"{number}", "b/careful")
+            pool.shutdown()
+        loads, answers = read_ledger(path)
+        assert loads == {"a/careful": 1, "b/careful": 1}
+        assert (len(answers), answers.total()) == (100, 100)
 
 
 @contextmanager
@@ -338,6 +439,44 @@ class TestCommand:
             with pytest.raises(ConnectionError):
                 call(f"{url}/v1/completions", {"model": "careful", "prompt": SUM})
             assert process.wait(timeout=10) == 70
+
+    def test_reports_on_its_loading(self) -> None:
+        with command("--load", "0.2") as process:
+            assert process.stdout is not None
+            start = time.monotonic()
+            lines = [process.stdout.readline() for _ in range(5)]
+            assert lines[:4] == [f"loading: {done} %\n" for done in (0, 25, 50, 75)]
+            assert lines[4].startswith("Serving careful, sloppy at ")
+            assert time.monotonic() - start >= 0.2
+            assert call(f"{lines[4].split()[-1]}/health")[0] == 200
+
+    def test_ends_cleanly_while_loading(self) -> None:
+        with command("--load", "60") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "loading: 0 %\n"
+            process.terminate()
+            rest, errors = process.communicate(timeout=10)
+            assert (process.returncode, rest, errors) == (0, "", "")
+
+    def test_ledger_outlives_servers_that_are_killed(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger"
+        for prompt in (SUM, SUM, "What is 1 + 1?"):
+            with command("--models", "careful", "--ledger", str(path)) as process:
+                url = announced_url(process)
+                call(f"{url}/v1/completions", {"model": "careful", "prompt": prompt})
+                process.kill()
+        loads, answers = read_ledger(path)
+        assert loads == {"careful": 3}
+        assert sorted(answers.values()) == [1, 2]
+        assert answers["careful", digest("careful", SUM)] == 2
+        writers = [json.loads(line)["server"] for line in path.read_text().splitlines()]
+        assert len(set(writers)) == 3
+
+    def test_ledger_in_no_directory(self, tmp_path: Path) -> None:
+        path = tmp_path / "absent" / "ledger"
+        code, errors = complaint(["--ledger", str(path)])
+        assert code == 2
+        assert errors == f"Cannot write {path}: No such file or directory."
 
     def test_port_in_use(self) -> None:
         with serve() as server:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ import docker
 import pytest
 
 from snakeval.container import ContainerSpec, Mount
+from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 
@@ -84,6 +85,22 @@ def run(runtime: Runtime, what: ContainerSpec) -> tuple[Outcome, str]:
 
 
 @pytest.fixture
+def image(engine: Runtime) -> Iterator[str]:
+    """An image with an entry point and a command of its own."""
+    name = f"snakeval-test-entry:{os.getpid()}"
+    entry = ["sh", "-c", 'echo "$KEY" "$@"', "entry"]
+    changes = [f"ENTRYPOINT {json.dumps(entry)}", 'CMD ["its", "own command"]']
+    create = [engine.name, "create", BUSYBOX]
+    made = subprocess.run(create, capture_output=True, text=True, check=True).stdout.strip()
+    words = [word for change in changes for word in ("--change", change)]
+    commit = [engine.name, "commit", *words, made, name]
+    subprocess.run(commit, capture_output=True, check=True)
+    subprocess.run([engine.name, "rm", made], capture_output=True, check=True)
+    yield name
+    subprocess.run([engine.name, "rmi", name], capture_output=True, check=True)
+
+
+@pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A directory whose path has all that breaks a command line."""
     path = tmp_path / """a b:c,d"e'f ü $(x)""" / "results"
@@ -142,6 +159,44 @@ def test_the_shell_text_does_the_same_by_hand(
     what = spec(runtime, results, "echo done > by-hand")
     done = subprocess.run(["bash", "-ec", runtime.shell(what)], capture_output=True, text=True)
     assert (done.returncode, (results / "by-hand").read_text()) == (0, "done\n"), done.stderr
+
+
+def test_secrets_come_from_the_environment_that_is_named(
+    runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "of this process")
+    environ = {"CANARY": "of another", "PATH": os.environ["PATH"]}
+    secrets = {"KEY": "CANARY", "OTHER": "HOME"}
+    command = "echo $KEY ${OTHER-unset}"
+    outcome, log = run(runtime, spec(runtime, results, command, secrets=secrets, environ=environ))
+    assert (outcome.exit_code, log) == (0, "of another unset\n")
+
+
+def test_arguments_are_those_of_the_images_entry_point(
+    engine: Runtime, results: Path, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", NASTY)
+    what = replace(
+        spec(engine, results, "", secrets={"KEY": "CANARY"}), image=image, entry_point=True
+    )
+    for argv, said in (((), "its own command"), (("a  b", "$c"), "a  b $c")):
+        outcome, log = run(engine, replace(what, argv=argv))
+        assert (outcome.exit_code, log) == (0, f"{NASTY} {said}\n")
+        text = engine.shell(replace(what, argv=argv))
+        by_hand = subprocess.run(["bash", "-ec", text], capture_output=True, text=True)
+        assert by_hand.stdout == f"{NASTY} {said}\n", by_hand.stderr
+        assert "second line" not in text
+        assert "--entrypoint" not in text
+
+
+def test_an_entry_point_goes_with_the_arguments_or_else_with_the_images_own() -> None:
+    what = ContainerSpec("n", "image", (), "/", entry_point=True)
+    image = {"Entrypoint": ["server"], "Cmd": ["--all"]}
+    assert what.completed(image).argv == ("server", "--all")
+    assert replace(what, argv=("-x",)).completed(image).argv == ("server", "-x")
+    assert what.completed({"Entrypoint": None, "Cmd": ["server"]}).argv == ("server",)
+    with pytest.raises(EvaluationError, match="image image names nothing to run; write `command`"):
+        what.completed({"Entrypoint": None, "Cmd": None})
 
 
 def test_a_stopped_harness_may_end_by_itself(
@@ -226,6 +281,25 @@ def test_out_of_memory_is_told_from_other_ends(engine: Runtime, results: Path) -
     assert not run(engine, spec(engine, results, "exit 1", mem_mb=16))[0].out_of_memory
 
 
+def test_one_that_is_removed_from_outside_has_failed(
+    engine: Runtime, results: Path, containers: Callable[[], list[str]]
+) -> None:
+    what = spec(engine, results, "touch up; sleep 60")
+
+    def remove() -> None:
+        while not (results / "up").exists():
+            time.sleep(0.02)
+        subprocess.run([engine.name, "rm", "--force", what.name], capture_output=True, check=True)
+
+    removing = threading.Thread(target=remove)
+    removing.start()
+    outcome, _ = run(engine, what)
+    removing.join(timeout=30)
+    assert outcome.exit_code in (137, 143)
+    assert not outcome.out_of_memory
+    assert containers() == []
+
+
 @pytest.mark.docker
 def test_labels_name_the_run_and_the_evaluation(results: Path) -> None:
     runtime = connect("docker")
@@ -255,15 +329,18 @@ with open(sys.argv[3], "wb") as log:
 """
 
 
-def running(runtime: Runtime, name: str, pid: int) -> bool:
+def exists(runtime: Runtime, name: str, pid: int) -> bool:
+    """Whether anything of it is left, running or not."""
     if runtime.name == "process":
         return process_lives(pid)
-    command = [runtime.name, "ps", "--quiet", "--filter", f"name={name}"]
+    command = [runtime.name, "ps", "--all", "--quiet", "--filter", f"name={name}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return bool(done.stdout.split())
 
 
-def test_kill_9_of_its_owner_ends_it(runtime: Runtime, results: Path, tmp_path: Path) -> None:
+def test_kill_9_of_its_owner_leaves_nothing(
+    runtime: Runtime, results: Path, tmp_path: Path
+) -> None:
     what = spec(runtime, results, "sleep 1000 & echo $! > up; wait")
     what = replace(what, name=f"snakeval-owned-{os.getpid()}")
     data = {field.name: getattr(what, field.name) for field in fields(ContainerSpec)}
@@ -277,13 +354,15 @@ def test_kill_9_of_its_owner_ends_it(runtime: Runtime, results: Path, tmp_path: 
         assert owner.poll() is None
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert running(runtime, what.name, int(up.read_text()))
+    assert exists(runtime, what.name, int(up.read_text()))
     owner.kill()
     owner.wait()
+    until = time.monotonic() + 30
     try:
-        while running(runtime, what.name, int(up.read_text())):
-            assert time.monotonic() < until, "it runs on"
+        while exists(runtime, what.name, int(up.read_text())):
+            assert time.monotonic() < until, "something is left"
             time.sleep(0.1)
     finally:
         if runtime.isolated:
-            subprocess.run([runtime.name, "rm", "--force", what.name], check=False)
+            command = [runtime.name, "rm", "--force", what.name]
+            subprocess.run(command, capture_output=True, check=False)

@@ -6,6 +6,7 @@ import functools
 import http.server
 import io
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -129,6 +130,34 @@ def test_gpus_are_asked_for_as_the_engine_wants_it() -> None:
     (request,) = runtime._definition(spec("true", gpus=2))["host_config"]["DeviceRequests"]
     assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
     assert "--gpus 2" in runtime.shell(spec("true", gpus=2))
+
+
+def test_exact_gpus_are_asked_for_as_the_engine_wants_it() -> None:
+    runtime = connect("docker")
+    assert isinstance(runtime, Docker)
+    what = spec("true", gpus=2, gpu_ids=("0", "GPU-5c3d"))
+    (wanted,) = runtime._definition(what)["host_config"]["DeviceRequests"]
+    assert (wanted["DeviceIDs"], wanted["Count"]) == (["0", "GPU-5c3d"], 0)
+    # What the command line makes of it: created only, since a GPU is not needed before the start.
+    words = shlex.split(runtime.shell(what))
+    words = ["docker", "create", *words[words.index("--rm") :]]
+    made = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        (asked,) = docker.from_env().api.inspect_container(made)["HostConfig"]["DeviceRequests"]
+        assert asked["DeviceIDs"] == wanted["DeviceIDs"]
+        assert asked["Capabilities"] == wanted["Capabilities"] == [["gpu"]]
+    finally:
+        subprocess.run(["docker", "rm", made], capture_output=True, check=True)
+
+
+def test_a_leftover_that_the_engine_removes_right_now_is_waited_for() -> None:
+    for pause in (0.0, 0.02, 0.05, 0.1):
+        what = spec("true")
+        leave = ["docker", "run", "--rm", "--detach", "--name", what.name, BUSYBOX, "sleep", "60"]
+        subprocess.run(leave, capture_output=True, check=True)
+        with subprocess.Popen(["docker", "kill", what.name], stdout=subprocess.DEVNULL):
+            time.sleep(pause)
+            run(what)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +16,7 @@ import pytest
 from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
-from snakeval.runtimes.process import connect, environment
+from snakeval.runtimes.process import connect, environment, oom_kills
 
 
 @pytest.fixture
@@ -105,6 +106,69 @@ def test_a_command_that_names_no_package_needs_no_environment(
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log, pytest.raises(EvaluationError, match="'no-such-x'"):
         connect().run(spec(tmp_path, "no-such-x"), log, Event())
+
+
+def test_its_environment_is_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERE", "x")
+    tool = tmp_path / "bin" / "only-there"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho ${HERE-none} $THERE\n")
+    tool.chmod(0o755)
+    path = f"{tool.parent}:{os.environ['PATH']}"
+    what = replace(spec(tmp_path, "only-there"), environ={"PATH": path, "THERE": "y"})
+    assert run(what, tmp_path) == "none y\n"
+
+
+def test_it_sees_the_gpus_that_are_named(tmp_path: Path) -> None:
+    what = spec(tmp_path, "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
+    what = replace(what, gpu_ids=("0", "GPU-5c3d"), env={"CUDA_VISIBLE_DEVICES": "7"})
+    assert run(what, tmp_path) == "0,GPU-5c3d\n"
+    by_hand = subprocess.run(["bash", "-ec", connect().shell(what)], capture_output=True, text=True)
+    assert by_hand.stdout == "0,GPU-5c3d\n"
+
+
+def test_an_entry_point_is_refused(tmp_path: Path) -> None:
+    what = replace(spec(tmp_path, "--help"), entry_point=True)
+    refused = "runtime process has no image whose entry point could run; write `command`"
+    with pytest.raises(EvaluationError, match=refused):
+        connect().prepare(what, print)
+    with pytest.raises(EvaluationError, match=refused):
+        connect().shell(what)
+    with (tmp_path / "log").open("wb") as log, pytest.raises(EvaluationError, match=refused):
+        connect().run(what, log, Event())
+
+
+def test_the_kernels_kills_for_want_of_memory_are_counted() -> None:
+    assert oom_kills("nr_free_pages 5\noom_kill 12\nnuma_hit 3\n") == 12
+    assert oom_kills("oom_kill_other 4\n") == 0
+    assert oom_kills("") == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "kills", "expected"),
+    [
+        ("kill -9 $$", 137, 1, True),
+        ("kill -9 $$", 137, 0, False),
+        ("exit 1", 1, 1, False),  # somebody else's
+    ],
+)
+def test_a_kill_is_for_want_of_memory_if_the_kernel_counts_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    code: int,
+    kills: int,
+    expected: bool,
+) -> None:
+    counter = tmp_path / "vmstat"
+    counter.write_text("oom_kill 3\n")
+    monkeypatch.setattr("snakeval.runtimes.process._VMSTAT", counter)
+    what = spec(tmp_path, "sh", "-c", f"echo oom_kill {3 + kills} > vmstat; {command}")
+    with (tmp_path / "log").open("wb") as log:
+        outcome = connect().run(what, log, Event())
+    assert (outcome.exit_code, outcome.out_of_memory) == (code, expected)
 
 
 def test_what_a_harness_leaves_running_ends_with_it(tmp_path: Path) -> None:

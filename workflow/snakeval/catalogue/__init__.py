@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from snakeval.errors import ConfigError, did_you_mean
 
 _HERE = Path(__file__).parent
@@ -112,6 +114,42 @@ def _by_name() -> dict[str, list[Task]]:
         index.setdefault(task.name, []).append(task)
         index.setdefault(task.qualified, []).append(task)
     return index
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKind:
+    """What a kind of model server needs where the user says nothing.
+
+    ``command`` and the values of ``env`` are templates; the data's head says of what.
+
+    Attributes:
+        health: the path that answers 200 when the weights are loaded.
+        routes: endpoint type -> path.
+        cache, cache_env: where a hub's weights go in the container, and what names it there.
+        secrets: variables that the server gets from the caller where they are set.
+        shm_mb: size of /dev/shm in MiB.
+    """
+
+    image: str
+    command: str
+    env: dict[str, str]
+    health: str
+    routes: dict[str, str]
+    cache: str
+    cache_env: str
+    secrets: tuple[str, ...]
+    shm_mb: int
+    docs: str
+
+
+@cache
+def server_kinds() -> dict[str, ServerKind]:
+    """Every kind of model server by name."""
+    data = yaml.safe_load((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
+    return {
+        name: ServerKind(**{**facts, "secrets": tuple(facts["secrets"])})
+        for name, facts in data.items()
+    }
 
 
 def find_harness(name: str) -> Harness:

@@ -5,8 +5,9 @@ item right, `sloppy` gets a known part of them wrong. To anything else both say 
 
     python -m snakeval.demo.server --port 8000
 
-It can be slow, fail and die on command, and it counts what it is asked (`GET /stats`), so that
-a test can see whether an evaluation was repeated, retried or resumed.
+It can load slowly, answer slowly, fail and die on command, and it counts what it is asked
+(`GET /stats`), so that a test can see whether an evaluation was repeated, retried or resumed.
+A ledger file (`--ledger`) keeps the counts across restarts of the server.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from snakeval.demo.api import ROUTES, Json, Refusal, Route, model_list, not_found, parse
@@ -34,6 +36,7 @@ from snakeval.demo.ledger import Ledger
 MODELS = tuple(SLIP_PERCENT)
 EXIT_USAGE = 2
 EXIT_DIED = 70
+_LOADING_REPORTS = 4
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,19 @@ class Behaviour:
 
     Model requests are numbered from 1 in order of arrival. The first `fail_first` of them get
     `fail_status`, and so does each `fail_every`-th one. The server dies when the one after
-    `die_after` arrives.
+    `die_after` arrives. For the first `load` seconds it listens, but has no models yet: those who
+    ask get 503, and a number. What it loads and answers is appended to the file `ledger`.
     """
 
     models: tuple[str, ...] = MODELS
+    load: float = 0.0
     delay: float = 0.0
     api_key: str | None = field(default=None, repr=False)
     fail_status: int = 500
     fail_first: int = 0
     fail_every: int = 0
     die_after: int | None = None
+    ledger: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse models that nobody has written rules for."""
@@ -78,9 +84,10 @@ class DemoServer(ThreadingHTTPServer):
     request_queue_size = 128  # a harness opens all of its connections at once
 
     def __init__(self, host: str, port: int, behaviour: Behaviour) -> None:
-        """Bind; port 0 takes a free one."""
+        """Listen; port 0 takes a free one. The loading begins now."""
         self.behaviour = behaviour
-        self.ledger = Ledger()
+        self.ledger = Ledger(behaviour.ledger)
+        self.loaded_at = time.monotonic() + behaviour.load
         self.stopped = False
         self.on_death: Callable[[], None] = lambda: None
         super().__init__((host, port), Handler)
@@ -89,6 +96,21 @@ class DemoServer(ThreadingHTTPServer):
         """Bind without `HTTPServer`'s look-up of the host's name, slow where DNS is absent."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def server_activate(self) -> None:
+        """Listen, and record that the models are loaded once more."""
+        super().server_activate()
+        self.ledger.load(self.behaviour.models)
+
+    def server_close(self) -> None:
+        """Close the socket and the ledger's file."""
+        super().server_close()
+        self.ledger.close()
+
+    @property
+    def loading(self) -> bool:
+        """Whether the models are not there yet."""
+        return time.monotonic() < self.loaded_at
 
     @property
     def url(self) -> str:
@@ -136,16 +158,19 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         try:
             if path == "/health":
+                if self.server.loading:
+                    raise _still_loading()
                 self._send(200, {"status": "ok"})
             elif path == "/stats":
                 self._send(200, self.server.stats())
             elif path == "/v1/models":
                 self._authorise()
-                self._send(200, model_list(self.server.behaviour.models))
+                models = () if self.server.loading else self.server.behaviour.models
+                self._send(200, model_list(models))
             else:
                 raise not_found(path)
         except Refusal as refusal:
-            self._send(refusal.status, refusal.body())
+            self._refuse(refusal)
 
     def do_POST(self) -> None:
         """Answer requests to a model."""
@@ -157,14 +182,17 @@ class Handler(BaseHTTPRequestHandler):
         elif path in ROUTES:
             self._serve_model(ROUTES[path], body)
         else:
-            refusal = not_found(path)
-            self._send(refusal.status, refusal.body())
+            self._refuse(not_found(path))
 
     def _serve_model(self, route: Route, body: bytes) -> None:
         behaviour, ledger = self.server.behaviour, self.server.ledger
         number = ledger.arrive()
         if behaviour.dies(number):
             self.server.die()
+        if self.server.loading:
+            ledger.end("rejected")
+            self._refuse(_still_loading())
+            return
         time.sleep(behaviour.delay)
         if self._abandoned():
             ledger.end("abandoned")
@@ -180,11 +208,11 @@ class Handler(BaseHTTPRequestHandler):
             answer = route.answer(request, prompts)
         except Refusal as refusal:
             ledger.end("failed" if failing else "rejected")
-            self._send(refusal.status, refusal.body())
+            self._refuse(refusal)
         else:
             # Counted before it is sent, so that who has the answer finds it in the counts.
             if not self.server.stopped:
-                ledger.answer(request["model"], prompts)
+                ledger.answer(number, request["model"], prompts)
             self._send(200, answer)
 
     def _authorise(self) -> None:
@@ -210,6 +238,9 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         return b""
 
+    def _refuse(self, refusal: Refusal) -> None:
+        self._send(refusal.status, refusal.body())
+
     def _send(self, status: int, body: Json) -> None:
         if self.server.stopped:
             self.close_connection = True
@@ -220,6 +251,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
+
+
+def _still_loading() -> Refusal:
+    return Refusal(503, "The models are still loading.", "loading")
 
 
 @contextlib.contextmanager
@@ -243,31 +278,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.api_key_name and not key:
         parser.error(f"the environment variable {options.api_key_name} is not set")
     try:
-        behaviour = Behaviour(
-            models=tuple(options.models.split(",")),
-            delay=options.delay,
-            api_key=key,
-            fail_status=options.fail_status,
-            fail_first=options.fail_first,
-            fail_every=options.fail_every,
-            die_after=options.die_after,
-        )
-        server = DemoServer(options.host, options.port, behaviour)
+        server = DemoServer(options.host, options.port, _behaviour(options, key))
     except ValueError as problem:
         parser.error(str(problem))
     except (OSError, OverflowError) as problem:
+        # Only what went wrong with a file has a name: the ledger, then.
+        file = getattr(problem, "filename", None)
+        task = f"write {file}" if file else f"serve on {options.host}:{options.port}"
         reason = getattr(problem, "strerror", None) or problem
-        print(f"Cannot serve on {options.host}:{options.port}: {reason}.", file=sys.stderr)
+        print(f"Cannot {task}: {reason}.", file=sys.stderr)
         return EXIT_USAGE
     server.on_death = lambda: os._exit(EXIT_DIED)
+    _serve_until_told(server)
+    return 0
+
+
+def _behaviour(options: argparse.Namespace, key: str | None) -> Behaviour:
+    return Behaviour(
+        models=tuple(options.models.split(",")),
+        load=options.load,
+        delay=options.delay,
+        api_key=key,
+        fail_status=options.fail_status,
+        fail_first=options.fail_first,
+        fail_every=options.fail_every,
+        die_after=options.die_after,
+        ledger=options.ledger,
+    )
+
+
+def _serve_until_told(server: DemoServer) -> None:
     # Blocked before any thread starts, so that the signals reach this thread and no other.
     endings = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, endings)
     server.start()
-    print(f"Serving {', '.join(behaviour.models)} at {server.url}", flush=True)
-    signal.sigwait(endings)
+    if _loaded(server, endings):
+        print(f"Serving {', '.join(server.behaviour.models)} at {server.url}", flush=True)
+        signal.sigwait(endings)
     server.stop()
-    return 0
+
+
+def _loaded(server: DemoServer, endings: set[signal.Signals]) -> bool:
+    """Report on the loading until it is over; return False as soon as a signal ends it."""
+    for report in range(_LOADING_REPORTS if server.loading else 0):
+        print(f"loading: {100 * report // _LOADING_REPORTS} %", flush=True)
+        if signal.sigtimedwait(endings, server.behaviour.load / _LOADING_REPORTS) is not None:
+            return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -283,6 +340,7 @@ def _parser() -> argparse.ArgumentParser:
         default=",".join(MODELS),
         help="which models (default: %(default)s); a prefix as in demo/careful is allowed",
     )
+    option("--load", type=float, default=0.0, metavar="SECONDS", help="say 503 for so long first")
     option("--delay", type=float, default=0.0, metavar="SECONDS", help="wait before an answer")
     option("--api-key-name", metavar="VAR", help="demand the key in this environment variable")
     option("--fail-status", type=int, default=500, metavar="CODE", help="what a failure returns")
@@ -290,6 +348,7 @@ def _parser() -> argparse.ArgumentParser:
     failing.add_argument("--fail-first", type=int, default=0, metavar="N", help="fail N requests")
     failing.add_argument("--fail-every", type=int, default=0, metavar="N", help="fail each N-th")
     option("--die-after", type=int, metavar="N", help="crash after N requests")
+    option("--ledger", type=Path, metavar="FILE", help="append loads and answers to FILE, as JSON")
     return parser
 
 

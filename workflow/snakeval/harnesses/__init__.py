@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -27,11 +28,13 @@ class Paths:
         results: the directory it writes to.
         inputs: read-only directory with :attr:`Command.inputs`.
         endpoint_url: the full URL of the model's route, as reachable from the harness.
+        auxiliary: the same of each auxiliary model that the benchmark asks, by name.
     """
 
     results: str
     inputs: str
     endpoint_url: str
+    auxiliary: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,72 @@ ADAPTERS = {
 def adapter(name: str) -> Adapter:
     """Return the adapter *name*."""
     return cast(Adapter, importlib.import_module(ADAPTERS[name]))
+
+
+def command(evaluation: Evaluation, paths: Paths) -> Command:
+    """Return the command line of *evaluation*, with what it needs to ask auxiliary models.
+
+    An auxiliary model ``judge`` is ``{{ auxiliary.judge.url }}`` (and base_url, model_id, type and
+    api_key_name) in every text of ``params.extra``, and ``JUDGE_URL``, ``JUDGE_MODEL_ID`` and
+    ``JUDGE_API_KEY`` in the environment.
+
+    Raises:
+        EvaluationError: the harness cannot evaluate this.
+    """
+    identity = evaluation.identity
+    known = auxiliary_values(evaluation, paths)
+    if known and identity.params.get("extra"):
+        extra = _filled(identity.params["extra"], {"auxiliary": known})
+        params = {**identity.params, "extra": extra}
+        evaluation = replace(evaluation, identity=replace(identity, params=params))
+    made = adapter(identity.adapter).command(evaluation, paths)
+    env, secrets = dict(made.env), dict(made.secrets)
+    for name, values in known.items():
+        prefix = _variable(name)
+        env |= {f"{prefix}_URL": values["url"], f"{prefix}_MODEL_ID": values["model_id"]}
+        if values["api_key_name"]:
+            secrets[values["api_key_name"]] = evaluation.transport.auxiliary_keys[name]
+    return replace(made, env=env, secrets=secrets)
+
+
+def auxiliary_values(evaluation: Evaluation, paths: Paths) -> dict[str, dict[str, str]]:
+    """Return what a template may say of each auxiliary model."""
+    return {
+        name: {
+            "url": paths.auxiliary[name],
+            "base_url": base_url(paths.auxiliary[name]),
+            "model_id": model["model_id"],
+            "type": model["endpoint_type"],
+            "api_key_name": f"{_variable(name)}_API_KEY"
+            if name in evaluation.transport.auxiliary_keys
+            else "",
+        }
+        for name, model in evaluation.identity.auxiliary.items()
+    }
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"\W", "_", name).upper()
+
+
+def _filled(value: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(value, str):
+        from snakeval.shell import fill  # jinja2, which few evaluations need
+
+        return fill(value, known, "a text of params.extra")
+    if isinstance(value, Mapping):
+        return {key: _filled(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, known) for item in value]
+    return value
+
+
+def base_url(url: str) -> str:
+    """Return *url* without its route: what the OpenAI clients call ``base_url``."""
+    for route in ("/chat/completions", "/completions", "/embeddings"):
+        if url.endswith(route):
+            return url.removesuffix(route)
+    return url
 
 
 def parser_versions() -> dict[str, int]:

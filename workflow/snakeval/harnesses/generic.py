@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import jmespath
 import yaml
 
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
+from snakeval.harnesses import (
+    Command,
+    Paths,
+    auxiliary_values,
+    base_url,
+    number,
+    optional_count,
+    optional_number,
+)
+from snakeval.shell import argv, render
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
@@ -28,16 +35,15 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     """Render ``command`` and run it with ``sh -c``.
 
     The template knows model_id, url (the full route), base_url (without the route), endpoint_type,
-    task, results and inputs (directories), api_key_name (the variable that holds the key) and
-    params. Each value is quoted for the shell; ``{{ x | raw }}`` is not.
+    task, results and inputs (directories), api_key_name (the variable that holds the key),
+    auxiliary and params. Each value is quoted for the shell; ``{{ x | raw }}`` is not.
     """
     identity, transport = evaluation.identity, evaluation.transport
     values = {
         "model_id": identity.model_id,
         "url": paths.endpoint_url,
-        "base_url": paths.endpoint_url.rsplit("/chat/completions")[0]
-        .removesuffix("/completions")
-        .removesuffix("/embeddings"),
+        "base_url": base_url(paths.endpoint_url),
+        "auxiliary": auxiliary_values(evaluation, paths),
         "endpoint_type": identity.endpoint_type,
         "task": identity.params.get("task") or identity.task,
         "results": paths.results,
@@ -50,22 +56,9 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
             "max_retries": transport.max_retries,
         },
     }
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
-    environment.filters["raw"] = _Raw
-    try:
-        text = environment.from_string(identity.command).render(values)
-    except Exception as error:  # the template is a program, of somebody else
-        raise EvaluationError(f"`command` is no valid template: {error}; correct it") from None
+    text = render(identity.command, values)
     secrets = {_API_KEY: transport.api_key_name} if transport.api_key_name else {}
-    return Command(("sh", "-c", text), secrets=secrets)
-
-
-class _Raw(str):
-    """Text that the template's author wants unquoted."""
-
-
-def _quoted(value: object) -> str:
-    return str(value) if isinstance(value, _Raw) else shlex.quote(str(value))
+    return Command(argv(text), secrets=secrets)
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
 from docker.utils import parse_repository_tag
 
-from snakeval.container import ContainerSpec, command_line
+from snakeval.container import ContainerSpec, by_hand
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
 
+if TYPE_CHECKING:
+    import requests
+
 _GONE = "the Docker engine went away; start it, then give the same command again"
+#: How long to wait for an engine that removes a container by itself.
+_REMOVAL_SECONDS = 30
 
 
 def connect() -> Docker:
@@ -91,9 +96,11 @@ class Docker:
             raise EvaluationError(_no_image(image, _short(error))) from None
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Create, attach, start, wait; stop on request; remove always."""
+        """Create, attach, start, wait; stop on request. The engine removes it when it ends."""
         api = self._client.api
         with _sentences(spec):
+            if spec.entry_point:
+                spec = spec.completed(api.inspect_image(spec.image)["Config"])
             created = self._create(spec)
             ended = Event()
             stopper = threading.Thread(
@@ -101,19 +108,17 @@ class Docker:
             )
             lifeline = None
             try:
+                digest = self._digest(str(api.inspect_container(created)["Image"]))
+                end, events = self._await_removal(created), self._fatal_events(created)
                 output = api.attach(created, stdout=True, stderr=True, stream=True, logs=True)
                 lifeline = self._start(created, spec)
                 stopper.start()
                 for chunk in output:
                     log.write(chunk)
                     log.flush()
-                exit_code = int(api.wait(created)["StatusCode"])
-                state = api.inspect_container(created)
-                return Outcome(
-                    exit_code,
-                    bool(state["State"].get("OOMKilled")),
-                    self._digest(str(state["Image"])),
-                )
+                exit_code = int(end.json()["StatusCode"])
+                killed = next(events, {}).get("Action") == "oom"
+                return Outcome(exit_code, killed, digest)
             finally:
                 ended.set()
                 if lifeline is not None:
@@ -131,6 +136,35 @@ class Docker:
             self._remove(spec.name)
             return str(self._client.api.create_container(**definition)["Id"])
 
+    def _await_removal(self, container: str) -> requests.Response:
+        """Ask for the exit code, which comes when the container is gone, and do not wait for it.
+
+        A container that removes itself can be asked for nothing afterwards, so the question comes
+        before its start: the engine answers with the headers once it listens. The SDK's own
+        ``wait`` would return no sooner than the end.
+        """
+        api = self._client.api
+        response: requests.Response = api.post(
+            f"{api.base_url}/v{api.api_version}/containers/{container}/wait",
+            params={"condition": "removed"},
+            stream=True,
+            timeout=None,
+        )
+        response.raise_for_status()
+        return response
+
+    def _fatal_events(self, container: str) -> Iterator[dict[str, Any]]:
+        """Listen for the kernel's kills in it for want of memory, and then for its end.
+
+        The first one says whether there was a kill; nobody reads the others.
+        """
+        # Also what came just before the engine listens, however its clock is set.
+        beginning = 1
+        events: Iterator[dict[str, Any]] = self._client.api.events(
+            since=beginning, filters={"container": container, "event": ["oom", "die"]}, decode=True
+        )
+        return events
+
     def _definition(self, spec: ContainerSpec) -> dict[str, Any]:
         api = self._client.api
         bridged = spec.network == "bridge"
@@ -141,7 +175,10 @@ class Docker:
             limits["nano_cpus"] = spec.cpus * 1_000_000_000
         if spec.shm_mb:
             limits["shm_size"] = f"{spec.shm_mb}m"
-        if spec.gpus:
+        if spec.gpu_ids:
+            wanted = DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu"]])
+            limits["device_requests"] = [wanted]
+        elif spec.gpus:
             limits["device_requests"] = [DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])]
         shell, *command = spec.guarded()
         return {
@@ -161,6 +198,8 @@ class Docker:
                 ],
                 network_mode=spec.network,
                 extra_hosts={self.host: "host-gateway"} if bridged else None,
+                # So nothing of it is left even if this process is killed meanwhile.
+                auto_remove=True,
                 # An init passes SIGTERM on; as PID 1 a harness would never see it.
                 init=True,
                 **limits,
@@ -190,14 +229,18 @@ class Docker:
                 return
 
     def _remove(self, container: str) -> None:
-        try:
-            self._client.api.remove_container(container, force=True, v=True)
-        except NotFound:
-            return
-        except APIError as error:
-            # Somebody else removes it right now, which is what we want.
-            if error.status_code != 409:
-                raise
+        """Remove it, or wait a while for the engine, which may be about it already."""
+        until = time.monotonic() + _REMOVAL_SECONDS
+        while time.monotonic() < until:
+            try:
+                self._client.api.remove_container(container, force=True, v=True)
+                return
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
+            time.sleep(0.1)
 
     def _digest(self, image_id: str) -> str:
         """The digest that its registry knows it by, or the id of an image built here."""
@@ -206,7 +249,7 @@ class Docker:
 
     def shell(self, spec: ContainerSpec) -> str:
         """``docker run …``"""
-        return shlex.join(command_line(spec, "docker", self.user))
+        return by_hand(spec, "docker", self.user)
 
 
 @contextmanager

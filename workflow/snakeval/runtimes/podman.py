@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from threading import Event
 from typing import IO
 
 from snakeval.child import run_child
-from snakeval.container import ContainerSpec, command_line
+from snakeval.container import ContainerSpec, by_hand, command_line
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
 
@@ -84,18 +83,17 @@ class Podman:
         self._remove(spec.name)
         inspected = _podman("image", "inspect", spec.image)
         image = json.loads(inspected.stdout)[0] if inspected.returncode == 0 else {}
-        # Without --rm, so that what podman knows of its end can be asked for.
+        if spec.entry_point:
+            spec = spec.completed(image.get("Config") or {})
         words = command_line(spec, "podman", self.user, guarded=True)
-        words.remove("--rm")
-        # On a version 1 cgroup, podman's monitor tells of the kernel's kill with a file `oom` in
-        # its working directory, and podman's own state does not know.
+        # Podman's monitor tells of the kernel's kill with a file `oom` in its working directory;
+        # podman itself can be asked for nothing, since the container removes itself.
         with tempfile.TemporaryDirectory(prefix="snakeval-") as place:
             try:
                 exit_code = run_child(
                     words, log, stop, grace=spec.grace, stdin=spec.greeting(), cwd=place
                 )
-                state = _podman("inspect", "--format", "{{.State.OOMKilled}}", spec.name)
-                killed = state.stdout.strip() == "true" or Path(place, "oom").exists()
+                killed = Path(place, "oom").exists()
                 return Outcome(exit_code, killed, str(image.get("Digest") or ""))
             finally:
                 self._remove(spec.name)
@@ -105,4 +103,4 @@ class Podman:
 
     def shell(self, spec: ContainerSpec) -> str:
         """``podman run …``"""
-        return shlex.join(command_line(spec, "podman", self.user))
+        return by_hand(spec, "podman", self.user)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,6 +27,7 @@ from snakeval.runtimes import Outcome, Report
 
 #: Names the evaluation in the environment of its processes, as a container's name does.
 _MARK = "SNAKEVAL_CONTAINER"
+_VMSTAT = Path("/proc/vmstat")
 
 
 def connect() -> Process:
@@ -47,6 +49,7 @@ class Process:
 
     def prepare(self, spec: ContainerSpec, report: Report) -> None:
         """Make the environment if it is absent; two that want the same one make it once."""
+        _refuse_entry_point(spec)
         target = environment(spec)
         if target is None:
             return
@@ -79,13 +82,15 @@ class Process:
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run the child with its environment first on the PATH."""
+        _refuse_entry_point(spec)
         _kill_leftovers(spec.name)
         env = {**self._env(spec), **spec.secret_values()}
-        if shutil.which(spec.argv[0], path=env.get("PATH")) is None:
+        if shutil.which(spec.argv[0], path=env.get("PATH", os.defpath)) is None:
             raise EvaluationError(
                 f"no command '{spec.argv[0]}' here; install it, or add its package to "
                 "`requirements`"
             )
+        before = _oom_kills()
         code = run_child(
             spec.guarded(),
             log,
@@ -95,19 +100,24 @@ class Process:
             env=env,
             cwd=spec.workdir,
         )
-        return Outcome(code)
+        # The counter is that of the whole machine; but together with our own child's SIGKILL it is
+        # as good as certain.
+        return Outcome(code, out_of_memory=code == 137 and _oom_kills() > before)
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}
+        inherited = dict(spec.surroundings)
+        for name in ("PYTHONPATH", "PYTHONHOME"):
+            inherited.pop(name, None)
         own = {_MARK: spec.name}
         if target := environment(spec):
             path = f"{target / 'bin'}{os.pathsep}{inherited.get('PATH', os.defpath)}"
             own |= {"VIRTUAL_ENV": str(target), "PATH": path}
-        return {**inherited, **own, **spec.env}
+        return {**inherited, **own, **_given(spec)}
 
     def shell(self, spec: ContainerSpec) -> str:
         """The command in its environment, made if absent; secrets are the caller's variables."""
-        words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in spec.env.items())]
+        _refuse_entry_point(spec)
+        words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in _given(spec).items())]
         make = path = ""
         if target := environment(spec):
             ready, place = shlex.quote(str(target / "ready")), shlex.quote(str(target))
@@ -119,10 +129,34 @@ class Process:
                 f"  touch {ready}\n}}\n"
             )
             path = f'PATH={place}/bin:"$PATH" '
-        names = " ".join(f'{inside}="${{{here}-}}"' for inside, here in spec.secrets.items())
-        command = shlex.join([*words, *spec.argv])
-        prefix = f"{names} " if names else ""
-        return f"{make}cd {shlex.quote(spec.workdir)} && {path}{prefix}{command}"
+        command = spec.secret_assignments() + shlex.join([*words, *spec.argv])
+        return f"{make}cd {shlex.quote(spec.workdir)} && {path}{command}"
+
+
+def _refuse_entry_point(spec: ContainerSpec) -> None:
+    if spec.entry_point:
+        raise EvaluationError(
+            "runtime process has no image whose entry point could run; write `command`"
+        )
+
+
+def _given(spec: ContainerSpec) -> dict[str, str]:
+    """The variables that the harness gets beyond those that it inherits, without secrets."""
+    gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
+    return {**spec.env, **gpus}
+
+
+def oom_kills(vmstat: str) -> int:
+    """Return how often the kernel has killed for want of memory, as ``/proc/vmstat`` says it."""
+    counter = re.search(r"^oom_kill (\d+)$", vmstat, re.MULTILINE)
+    return int(counter[1]) if counter else 0
+
+
+def _oom_kills() -> int:
+    try:
+        return oom_kills(_VMSTAT.read_text(encoding="ascii"))
+    except OSError:
+        return 0  # not Linux
 
 
 def _requirements(spec: ContainerSpec) -> list[str]:

@@ -1,0 +1,335 @@
+"""The pool with real servers: the demo's, as processes of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psutil
+import pytest
+
+from snakeval import config, pool
+from snakeval.deployment import Plan, plan_path, resolve
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.lease import process_lives
+from snakeval.pool.wire import directory
+
+SERVE = (
+    "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
+    "--models {{ served_model_name }}"
+)
+
+
+class Machine:
+    """A run's deployments on this machine, and a head that asks for them."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.head = pool.head_of(os.getpid())
+        self.heard: list[str] = []
+        self.lost: list[str] = []
+        self._ranks = iter(range(100))
+
+    def deploys(self, name: str, *evaluations: str, **spec: Any) -> None:
+        """Plan a deployment whose evaluations are not done yet."""
+        spec = {"kind": "generic", "runtime": "process", "command": SERVE} | spec
+        deployment = resolve(name, config.Deployment(**spec), "host")
+        planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
+        path = plan_path(self.run, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Plan(name, next(self._ranks), deployment, planned).to_json())
+
+    def serve(self, *names: str, **options: Any) -> AbstractContextManager[dict[str, pool.Served]]:
+        defaults: dict[str, Any] = {
+            "who": "a test",
+            "head": self.head,
+            "stop": Event(),
+            "report": self.heard.append,
+            "lost": self.lost.append,
+        }
+        return pool.serve(self.run, names, **(defaults | options))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SNAKEVAL_GPUS", "1")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    made = Machine(tmp_path / "run")
+    yield made
+    pool.leave(made.head)
+    left = [p.pid for p in psutil.process_iter() if str(tmp_path) in _home_of(p)]
+    eventually(lambda: not any(map(process_lives, left)), "a process is left")
+
+
+def _home_of(process: psutil.Process) -> str:
+    try:
+        ours = "snakeval.pool" in " ".join(process.cmdline())
+        return process.environ().get("SNAKEVAL_HOME", "") if ours else ""
+    except psutil.Error:
+        return ""
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.02)
+
+
+def listens(server: pool.Served) -> bool:
+    host, _, port = server.url.split("/")[2].partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def pid_of(server: pool.Served) -> int:
+    port = int(server.url.split("/")[2].rpartition(":")[2])
+    return next(
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == "LISTEN" and c.laddr[1] == port and c.pid
+    )
+
+
+def supervisor() -> int:
+    """The pid of whoever holds the pool's lock."""
+    inode = (directory() / "lock").stat().st_ino
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return next(int(lock[4]) for lock in locks if lock[5].endswith(f":{inode}"))
+
+
+def test_one_server_serves_all_that_ask_and_ends_with_its_head(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a", "careful/b")
+    with machine.serve("careful") as first, machine.serve("careful") as second:
+        assert first == second
+        server = first["careful"]
+        with urllib.request.urlopen(server.url.removesuffix("/chat/completions") + "/models") as it:
+            assert json.load(it)["data"][0]["id"] == "careful"
+        status = pool.status()
+        assert status is not None
+        assert [s["users"] for s in status["servers"]] == [["a test", "a test"]]
+    assert listens(server), "it is kept for the evaluations to come"
+    assert pool.leave(machine.head) == {"careful": 1}
+    assert not listens(server)
+    assert Path(server.log).read_text().startswith("Serving careful at")
+
+
+def test_a_server_with_nothing_left_to_do_ends(machine: Machine) -> None:
+    machine.deploys("careful")
+    with machine.serve("careful") as servers:
+        pass
+    eventually(lambda: not listens(servers["careful"]), "it is still there")
+
+
+def test_an_idle_one_ends_after_its_time(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a", idle_timeout=1)
+    with machine.serve("careful") as servers:
+        pass
+    eventually(lambda: not listens(servers["careful"]), "it is still there")
+
+
+def test_models_that_do_not_fit_together_take_turns(machine: Machine) -> None:
+    machine.deploys("careful", gpus=1)
+    machine.deploys("sloppy", gpus=1)
+    turns = []
+
+    def evaluate() -> None:
+        with machine.serve("sloppy") as servers:
+            assert servers["sloppy"].gpus == ("0",)
+            turns.append("sloppy")
+
+    with machine.serve("careful") as servers:
+        assert servers["careful"].gpus == ("0",)
+        thread = threading.Thread(target=evaluate)
+        thread.start()
+        eventually(lambda: any("waits for GPUs" in text for text in machine.heard), "no word")
+        time.sleep(0.2)
+        turns.append("careful")
+    thread.join(timeout=30)
+    assert turns == ["careful", "sloppy"]
+    assert not listens(servers["careful"])
+
+
+def test_models_that_fit_are_served_side_by_side(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_GPUS", "2")
+    machine.deploys("careful", gpus=1)
+    machine.deploys("sloppy", gpus=[1])
+    with machine.serve("sloppy") as second, machine.serve("careful") as first:
+        assert (first["careful"].gpus, second["sloppy"].gpus) == (("0",), ("1",))
+    with machine.serve("careful", "sloppy") as both:
+        assert {server.gpus for server in both.values()} == {("0",), ("1",)}
+
+
+def test_the_first_model_of_a_run_is_loaded_first_however_jobs_race(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a", gpus=1)
+    machine.deploys("sloppy", "sloppy/a", gpus=1)
+    with pytest.raises(pool.Busy), machine.serve("sloppy", eager=True):
+        pass
+    with machine.serve("careful", eager=True) as servers:
+        assert listens(servers["careful"])
+
+
+def test_a_server_that_dies_is_told_to_its_users_and_starts_again(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a", max_restarts=1)
+    for last in (False, True):
+        with machine.serve("careful") as servers:
+            os.kill(pid_of(servers["careful"]), signal.SIGKILL)
+            eventually(lambda: machine.lost, "nobody says that it is lost")
+        assert machine.lost.pop().startswith("the server was killed (SIGKILL)")
+        if last:
+            with (
+                pytest.raises(
+                    EvaluationError, match="the server died 2 times; at last: the server"
+                ),
+                machine.serve("careful"),
+            ):
+                pass
+    # Another head starts with a clean slate.
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        with machine.serve("careful", head=pool.head_of(other.pid)) as servers:
+            assert listens(servers["careful"])
+    finally:
+        other.kill()
+        other.wait()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (
+            {"command": "echo loading; echo 'ValueError: no such model' >&2; exit 3"},
+            "the server ended with exit code 3 before it was ready; its log ends: ValueError",
+        ),
+        (
+            {"command": "no-such-server --port {{ port }}"},
+            "the server's command was not found (exit code 127) before it was ready",
+        ),
+        (
+            {"command": "echo 'half way'; sleep 60", "readiness_timeout": 1},
+            "the server was not ready after 1 s (it does not answer: [Errno 111] Connection "
+            "refused); raise readiness_timeout; its log ends: half way",
+        ),
+        ({"command": "serve {{ nothing }}"}, "'nothing' is undefined; correct it"),
+        (
+            {"gpus": 8},
+            "GPUs that are not there: careful 8, and this machine has 1 (0); lower `gpus`, or say "
+            "how many there are with --resources gpu=N",
+        ),
+        ({"gpus": [0, 5]}, "GPUs that are not there: careful the GPUs 0,5, and this machine has 1"),
+    ],
+)
+def test_what_never_gets_ready_has_its_reason(
+    machine: Machine, spec: dict[str, Any], reason: str
+) -> None:
+    machine.deploys("careful", **spec)
+    for _ in range(2):  # the second one hears it at once
+        with pytest.raises(EvaluationError) as failed, machine.serve("careful"):
+            pass
+        assert str(failed.value).startswith("deployment failed: ")
+        assert reason in str(failed.value)
+
+
+def test_a_name_that_the_server_does_not_list_is_told_with_those_that_it_does(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = SERVE.replace("{{ served_model_name }}", "careful,sloppy")
+    machine.deploys("llama", command=command)
+    with pytest.raises(EvaluationError) as failed, machine.serve("llama"):
+        pass
+    sentence = "/v1/models does not list 'llama', but careful, sloppy; correct served_model_name"
+    assert sentence in str(failed.value)
+
+
+def test_a_port_in_use_is_told_with_who_uses_it(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        machine.deploys("careful", port=port)
+        with pytest.raises(EvaluationError) as failed, machine.serve("careful"):
+            pass
+    assert f"port {port} is in use by " in str(failed.value)
+    assert f"(pid {os.getpid()}); free it, or leave out `port`" in str(failed.value)
+
+
+def test_a_free_port_that_somebody_else_takes_first_costs_another_try(
+    machine: Machine, tmp_path: Path
+) -> None:
+    steal = f"[ -e {tmp_path}/stolen ] || {{ touch {tmp_path}/stolen; echo 'Errno 98'; exit 1; }}; "
+    machine.deploys("careful", command=steal + SERVE)
+    with machine.serve("careful") as servers:
+        assert servers["careful"].log.endswith("server.log")
+        assert Path(servers["careful"].log).resolve().name == "server-2.log"
+    assert any("was taken by somebody else" in text for text in machine.heard)
+
+
+def test_loading_is_told_with_the_last_line_of_the_log(machine: Machine) -> None:
+    machine.deploys("careful", command=f"echo 'shard 1 of 2'; sleep 6; {SERVE}")
+    with machine.serve("careful"):
+        pass
+    assert any(text.endswith(" s: shard 1 of 2") for text in machine.heard)
+
+
+def test_kill_9_of_the_supervisor_ends_the_servers_and_the_next_who_asks_has_them_again(
+    machine: Machine,
+) -> None:
+    machine.deploys("careful", "careful/a")
+    with machine.serve("careful") as servers:
+        os.kill(supervisor(), signal.SIGKILL)
+        eventually(lambda: machine.lost, "nobody says that it is lost")
+        assert machine.lost == ["the pool of servers ended"]
+        eventually(lambda: not listens(servers["careful"]), "the server outlives it")
+    with machine.serve("careful") as servers:
+        assert listens(servers["careful"])
+
+
+def test_the_death_of_a_head_ends_what_only_it_used(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a")
+    other = subprocess.Popen(["sleep", "60"])
+    with machine.serve("careful", head=pool.head_of(other.pid)) as servers:
+        pass
+    other.kill()
+    other.wait()
+    eventually(lambda: not listens(servers["careful"]), "the server is left")
+    eventually(lambda: pool.status() is None, "the supervisor is left")
+
+
+def test_whoever_waits_can_be_stopped(machine: Machine) -> None:
+    machine.deploys("careful", command="sleep 60")
+    stop = Event()
+    threading.Timer(1, stop.set).start()
+    with pytest.raises(Interrupted), machine.serve("careful", stop=stop):
+        pass
+
+
+def test_a_secret_reaches_the_server_and_nothing_that_others_see(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    canary = "sk-'canary'$(touch x)"
+    monkeypatch.setenv("MY_TOKEN", canary)
+    check = f'printf %s "$HF_TOKEN" | sha256sum > {tmp_path}/digest; '
+    machine.deploys("careful", command=check + SERVE, env={"HF_TOKEN": "MY_TOKEN"})
+    with machine.serve("careful") as servers:
+        lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
+        assert not any("canary" in line for line in lines)
+        assert listens(servers["careful"])
+    expected = hashlib.sha256(canary.encode()).hexdigest()
+    assert (tmp_path / "digest").read_text().startswith(expected)
+    for path in [*tmp_path.rglob("*"), *directory().iterdir()]:
+        if path.is_file():
+            assert b"canary" not in path.read_bytes()

@@ -1,0 +1,55 @@
+"""Renders shell commands from jinja2 templates, in which a value is only ever data."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from snakeval.errors import EvaluationError
+
+
+class Raw(str):
+    """Text that goes into the command as it is; in a template ``{{ x | raw }}``."""
+
+
+def render(template: str, values: Mapping[str, Any], what: str = "`command`") -> str:
+    """Return the shell text of *template*; each value is quoted for the shell.
+
+    Raises:
+        EvaluationError: *what* is no valid template, or names a value that there is not.
+    """
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
+    environment.filters["raw"] = Raw
+    try:
+        return environment.from_string(template).render(values)
+    except Exception as error:  # the template is a program, of somebody else
+        raise EvaluationError(f"{what} is no valid template: {error}; correct it") from None
+
+
+def fill(template: str, values: Mapping[str, Any], what: str) -> str:
+    """Return the text of *template*, nothing quoted: for what no shell reads.
+
+    Raises:
+        EvaluationError: as :func:`render`.
+    """
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    try:
+        return environment.from_string(template).render(values)
+    except Exception as error:
+        raise EvaluationError(f"{what} is no valid template: {error}; correct it") from None
+
+
+def argv(text: str) -> tuple[str, ...]:
+    """Return the command line that runs *text* in a shell.
+
+    At a SIGTERM, which all processes of it get, the shell waits for the command that it is at:
+    it would die first otherwise, and nobody would wait until the command has closed its files.
+    """
+    return "sh", "-c", f"trap 'exit 143' TERM INT\n{text}"
+
+
+def _quoted(value: object) -> str:
+    return str(value) if isinstance(value, Raw) else shlex.quote(str(value))
