@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 import docker
 import pytest
@@ -13,6 +14,7 @@ from docker.errors import DockerException, ImageNotFound
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 IMAGES = ("snakeval/lm-eval:0.4.13", "snakeval-testbed/eval-factory:26.3")
+TINY = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed") / "tiny"
 
 
 @cache
@@ -37,10 +39,16 @@ def missing_podman() -> str:
     return done.stderr.strip()[-200:] if done.returncode else ""
 
 
+@cache
+def missing_tiny() -> str:
+    return "" if (TINY / "ready").exists() else f"no {TINY}; tests/testbed/tiny.sh makes it"
+
+
 BEDS = {
     "docker": lambda: missing_docker(BUSYBOX),
     "images": lambda: missing_docker(*IMAGES),
     "podman": missing_podman,
+    "tiny": missing_tiny,
     "root": lambda: "" if os.geteuid() == 0 else "needs root",
 }
 
@@ -53,3 +61,9 @@ def test_bed(request: pytest.FixtureRequest) -> None:
             if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
                 pytest.fail(f"{marker}: {problem}")
             pytest.skip(f"{marker}: {problem}")
+
+
+@pytest.fixture
+def tiny() -> Path:
+    """Where the tiny model is, in `tiny`, and what serves it, in `venv`."""
+    return TINY

@@ -18,6 +18,14 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
+VLLM = {"kind": "vllm", "hf_model_handle": "org/model"}
+
+
+def deployed(**spec: Any) -> dict[str, Any]:
+    """`VALID` with a deployed model."""
+    return changed("models", "m", to={"deployment": spec})
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -111,6 +119,116 @@ def test_bad_input_is_one_sentence_that_names_the_file(
     assert line.startswith(str(path))
 
 
+GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0, 1] (it is "
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            changed("models", "m", "deployment", to=VLLM),
+            "models.m: has both endpoint and deployment; keep one",
+        ),
+        (changed("models", "m", to={"deployment": None}), "models.m: has no endpoint; add endpoi"),
+        (deployed(hf_model_handle="m"), "'kind' is missing in models.m.deployment; add it"),
+        (
+            deployed(kind="vlm"),
+            "models.m.deployment.kind: input should be 'vllm', 'sglang', 'nim', 'trtllm', "
+            "'llamacpp' or 'generic' (it is 'vlm')",
+        ),
+        (
+            deployed(kind="vllm"),
+            "models.m.deployment: kind vllm needs weights; add checkpoint_path or hf_model_handle",
+        ),
+        (
+            deployed(**VLLM, checkpoint_path="/tmp"),
+            "models.m.deployment: has both checkpoint_path and hf_model_handle; keep one",
+        ),
+        (deployed(kind="nim"), "kind nim needs an image, which is the model; add `image`"),
+        (deployed(kind="generic"), "needs to know what to start; add `command`, `image` or both"),
+        (
+            deployed(kind="trtllm", hf_model_handle="m", data_parallel_size=2),
+            "models.m.deployment: kind trtllm has no data_parallel_size; take it out",
+        ),
+        (
+            deployed(kind="llamacpp", hf_model_handle="m", data_parallel_size=2),
+            "models.m.deployment: kind llamacpp has no data_parallel_size; take it out",
+        ),
+        (
+            deployed(kind="llamacpp", hf_model_handle="m", tensor_parallel_size=2),
+            "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of",
+        ),
+        (deployed(**VLLM, tensor_parallel=2), "did you mean 'tensor_parallel_size'"),
+        (deployed(**VLLM, tensor_parallel_size=0), "tensor_parallel_size: input should be great"),
+        (deployed(**VLLM, port=0), "deployment.port: input should be greater than or equal to 1"),
+        (deployed(**VLLM, port=70000), "port: input should be less than or equal to 65535 (it is"),
+        (deployed(**VLLM, gpus=[1, 1]), "deployment.gpus: names a GPU twice; name each once"),
+        (deployed(**VLLM, gpus=-1), f"{GPUS}-1)"),
+        (deployed(**VLLM, gpus=[0, -1]), f"{GPUS}[0, -1])"),
+        (deployed(**VLLM, gpus=True), f"{GPUS}True)"),
+        (deployed(**VLLM, gpus=[True]), f"{GPUS}[True])"),
+        (deployed(**VLLM, gpus=[]), f"{GPUS}[])"),
+        (deployed(**VLLM, gpus="0,1"), f"{GPUS}'0,1')"),
+        (
+            deployed(kind="vllm", checkpoint_path="/nowhere"),
+            "models.m.deployment.checkpoint_path: no /nowhere; correct the path",
+        ),
+        (
+            deployed(**VLLM, mounts=[{"source": "/nowhere", "target": "/x"}]),
+            "models.m.deployment.mounts: no /nowhere to mount; correct `source`",
+        ),
+        (
+            deployed(kind="vllm", hf_model_handle="https://huggingface.co/org/model"),
+            "hf_model_handle: is no handle of a hub; write org/model (it is 'https://huggingf",
+        ),
+        (deployed(kind="vllm", hf_model_handle="--help"), "is no handle of a hub; write org/model"),
+        (deployed(**VLLM, extra_args="it's"), "is no part of a shell command: no closing quotat"),
+        (deployed(**VLLM, served_model_name=""), "served_model_name: string should have at least"),
+        (deployed(**VLLM, endpoints={"chat": "chat"}), "endpoints.chat: string should match"),
+        (deployed(**VLLM, endpoints={"caht": "/c"}), "unknown key 'caht'; did you mean 'chat'?"),
+        (deployed(**VLLM, set_env={"A B": "x"}), "set_env.A B: is no name of an environment vari"),
+        (deployed(**VLLM, set_env={"A": True}), "set_env.A: input should be a valid string (it"),
+        (deployed(**VLLM, max_restarts=-1), "max_restarts: input should be greater than or equal"),
+        (deployed(**VLLM, runtime="apptainer"), "runtime: input should be 'auto', 'docker', 'pod"),
+        (
+            changed("benchmarks", "b", "auxiliary", to=["juge"]) | {"auxiliary": {"judge": MODEL}},
+            "benchmarks.b.auxiliary: no 'juge' in `auxiliary`; did you mean 'judge'?",
+        ),
+        (
+            changed("benchmarks", "b", "auxiliary", to=["judge"]),
+            "benchmarks.b.auxiliary: no 'judge' in `auxiliary`; add it there",
+        ),
+        (
+            changed("models", "judge", to=MODEL) | {"auxiliary": {"judge": MODEL}},
+            "auxiliary: 'judge' is the name of a model, too; rename one",
+        ),
+        (VALID | {"auxiliary": {"M": MODEL}}, "'m' and 'M' differ in case only"),
+        (VALID | {"auxiliary": {"j": {}}}, "auxiliary.j: has no endpoint; add endpoint: {url"),
+        (
+            VALID | {"auxiliary": {"4o": MODEL}},
+            "auxiliary: '4o' gives 4O_URL, which is no name of a variable; rename it",
+        ),
+        (
+            VALID | {"auxiliary": {"a.b": MODEL, "a-b": MODEL}},
+            "auxiliary: 'a-b' gives A_B_URL, which is the variable of 'a.b', too; rename it",
+        ),
+        (VALID | {"lease": {"stale": 14}}, "lease: stale must be three times heartbeat at least"),
+        (VALID | {"lease": {"heartbeat": 0}}, "lease.heartbeat: input should be greater than or"),
+        (changed("models", "deployment", to=MODEL), "'deployment' is the name of a file of ours"),
+        (changed("benchmarks", "deployment", to={}), "'deployment' is the name of a file of ours"),
+    ],
+)
+def test_a_deployment_that_cannot_be_is_one_sentence_that_names_the_key(
+    tmp_path: Path, content: dict[str, Any], sentence: str
+) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(ConfigError) as refused:
+        load([path])
+    (line,) = str(refused.value).splitlines()
+    assert sentence in line
+    assert line.startswith(str(path))
+
+
 def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "name: \xe9".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"byte 6 is not UTF-8; save the file as UTF-8"):
@@ -133,13 +251,27 @@ def test_each_thing_that_is_wrong_has_its_own_line(tmp_path: Path) -> None:
     assert "runtime" in second
 
 
-def test_a_key_pasted_in_place_of_its_name_is_not_repeated(tmp_path: Path) -> None:
-    secret = "sk-abc123-very-secret"
-    content = changed("models", "m", "endpoint", "api_key_name", to=secret)
+SECRET = "sk-abc123-very-secret"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        changed("models", "m", "endpoint", "api_key_name", to=SECRET),
+        changed("benchmarks", "b", "env", to=[SECRET]),
+        changed("benchmarks", "b", "env", to={SECRET: "TOKEN"}),
+        deployed(**VLLM, env=["HF_TOKEN", f"HF_TOKEN={SECRET}"]),
+        deployed(**VLLM, env={"HF_TOKEN": SECRET}),
+    ],
+)
+def test_a_key_pasted_in_place_of_its_name_is_not_repeated(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, content)
-    assert "give the variable's name, never its value" in str(refused.value)
-    assert secret not in str(refused.value)
+    (line,) = str(refused.value).splitlines()
+    assert line.endswith("give the variable's name, never its value")
+    assert SECRET not in line
 
 
 def test_an_error_names_the_file_that_set_the_value(tmp_path: Path) -> None:
@@ -168,6 +300,13 @@ def test_relative_paths_are_relative_to_the_file_that_names_them(
     monkeypatch.chdir("/")
     assert load([path])[0].benchmarks["b"].files == str(tmp_path / "sub" / "tasks")
 
+    mounts = [{"source": "tasks", "target": "/tasks"}]
+    spec = {"kind": "vllm", "checkpoint_path": "tasks", "mounts": mounts}
+    path = write(tmp_path / "sub", deployed(**spec))
+    made = load([path])[0].models["m"].deployment
+    assert made is not None
+    assert made.checkpoint_path == made.mounts[0].source == str(tmp_path / "sub" / "tasks")
+
 
 def test_a_plain_list_of_catalogue_tasks_is_enough(tmp_path: Path) -> None:
     content = {"models": {"m": MODEL}, "benchmarks": ["lm-eval.ifeval", "gpqa_diamond_nemo"]}
@@ -187,8 +326,9 @@ def test_the_route_follows_from_the_endpoint_type(
     tmp_path: Path, url: str, kind: str, route: str
 ) -> None:
     endpoint = {"url": url, "model_id": "m", "type": kind}
-    loaded = config(tmp_path, changed("models", "m", "endpoint", to=endpoint))
-    assert loaded.models["m"].endpoint.route_url == route
+    loaded = config(tmp_path, changed("models", "m", "endpoint", to=endpoint)).models["m"].endpoint
+    assert loaded is not None
+    assert loaded.route_url == route
 
 
 def test_config_chooses_models_and_benchmarks_and_a_run(tmp_path: Path) -> None:

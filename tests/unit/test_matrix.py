@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
-from snakeval.matrix import expand, layer_params, split
-from support.configs import COMMAND, MODEL, VALID, config
+from snakeval.matrix import deployments, expand, layer_params, split
+from support.configs import COMMAND, MODEL, VALID, changed, config
 
 CHAT = {"endpoint": {"url": "http://host/v1", "model_id": "c"}}
 COMPLETIONS = {"endpoint": {"url": "http://host/v1", "model_id": "b", "type": "completions"}}
@@ -201,11 +201,167 @@ def test_nothing_else_changes_the_fingerprint(tmp_path: Path) -> None:
         "resources": {"cpus": 2, "mem_mb": 3, "shm_mb": 4, "gpus": 1, "runtime": 5},
         "network": "bridge",
         "runtime": "process",
+        "lease": {"heartbeat": 1, "stale": 30},
     }
     (same,) = expand(config(tmp_path, other))
     assert same.transport != plain.transport
     assert same.fingerprint == plain.fingerprint
     assert {field.name for field in fields(Transport)} >= TRANSPORT_PARAMS
+
+
+def test_fingerprints_are_what_they_were_before_there_were_deployments(tmp_path: Path) -> None:
+    # Made by the revision before. Where one changes, every evaluation that anybody finished is
+    # stale; see the one in test_evaluation.py.
+    row = {
+        "harness": "lm-eval", "task": "t", "image": "i",
+        "params": {"temperature": 0.5, "extra": {"num_fewshot": 5}},
+    }  # fmt: skip
+    (one,) = expand(config(tmp_path, changed("benchmarks", "b", to=row)))
+    assert one.fingerprint == "fa1fd1b133763e46e7a0053eb2c61ba14bb35af2699796016c03a8de3b419b84"
+    (generic,) = expand(config(tmp_path, VALID))
+    assert generic.fingerprint == "2c8980da06b18f72a11827333b52131e91ed4a5247dfddb81c621f297458b127"
+
+
+VLLM = {"kind": "vllm", "hf_model_handle": "org/model"}
+
+
+def served(tmp_path: Path, deployment: dict[str, Any], **more: Any) -> Evaluation:
+    """The evaluation of a deployed model."""
+    content = changed("models", "m", to={"deployment": deployment}) | more
+    (one,) = expand(config(tmp_path, content))
+    return one
+
+
+def test_a_deployed_model_is_known_by_what_serves_it_and_not_by_where(tmp_path: Path) -> None:
+    one = served(tmp_path, VLLM)
+    assert one.identity.endpoint_url == "/v1/chat/completions"
+    assert (one.identity.model_id, one.identity.endpoint_type) == ("org/model", "chat")
+    assert one.identity.deployment["kind"] == "vllm"
+    assert one.transport.servers == ("m",)
+    back = Evaluation.from_json(one.to_json())
+    assert (back, back.fingerprint) == (one, one.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "sglang"},
+        {"image": "my/vllm:2"},
+        {"command": "vllm serve {{ model }} --port {{ port }}"},
+        {"hf_model_handle": "org/other"},
+        {"served_model_name": "mine"},
+        {"type": "completions"},
+        {"endpoints": {"chat": "/chat"}},
+        {"set_env": {"VLLM_USE_V1": "0"}},
+        {"extra_args": "--max-model-len 4096"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_of_a_deployment_determines_scores_changes_the_fingerprint(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    before = served(tmp_path, VLLM).fingerprint
+    assert served(tmp_path, VLLM | change).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"port": 8000},
+        {"gpus": 4},
+        {"gpus": [1]},
+        {"tensor_parallel_size": 2, "pipeline_parallel_size": 2, "data_parallel_size": 2},
+        {"readiness_timeout": 1, "idle_timeout": 1, "max_restarts": 0},
+        {"runtime": "podman"},
+        {"env": {"API_TOKEN": "MY_TOKEN"}},
+        {"mounts": [{"source": "/tmp", "target": "/data"}]},
+        {"shm_mb": 1, "mem_mb": 1},
+        {"endpoints": {"health": "/ping", "models": "/models", "embeddings": "/embed"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_how_a_model_is_served_here_does_not_change_the_fingerprint(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    before = served(tmp_path, VLLM).fingerprint
+    assert (
+        served(tmp_path, VLLM | change, network="bridge", runtime="process").fingerprint == before
+    )
+
+
+def test_a_checkpoint_is_part_of_the_fingerprint_by_its_content_and_not_by_its_place(
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    spec = {"kind": "vllm", "checkpoint_path": "weights"}
+    before = served(tmp_path, spec).fingerprint
+    weights.rename(tmp_path / "moved")
+    assert served(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint == before
+    (tmp_path / "moved" / "config.json").write_text("{ }")
+    assert served(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint != before
+
+
+@pytest.mark.parametrize("section", ["models", "auxiliary"])
+def test_a_deployment_that_could_not_be_started_is_refused_before_anything_runs(
+    tmp_path: Path, section: str
+) -> None:
+    spec = {"deployment": {"kind": "generic", "command": "serve {{ prot }}"}}
+    content = changed(section, "x", to=spec)
+    content["benchmarks"]["b"]["auxiliary"] = ["x"] if section == "auxiliary" else []
+    with pytest.raises(ConfigError, match=rf"^{section}\.x\.deployment: .* 'prot' is undefined"):
+        deployments(config(tmp_path, content))
+
+
+JUDGE = {"endpoint": {"url": "http://judge/v1", "model_id": "j", "api_key_name": "JUDGE_KEY"}}
+
+
+def judged(tmp_path: Path, judge: dict[str, Any], *names: str) -> Evaluation:
+    """The evaluation of a benchmark that asks the judge, and others who are there."""
+    content = changed("benchmarks", "b", "auxiliary", to=[*names])
+    others = {name: {"deployment": VLLM} for name in ("helper", "unasked")}
+    (one,) = expand(config(tmp_path, content | {"auxiliary": {"judge": judge, **others}}))
+    return one
+
+
+def test_the_models_that_a_benchmark_asks_are_part_of_its_fingerprint(tmp_path: Path) -> None:
+    alone = judged(tmp_path, JUDGE)
+    asked = judged(tmp_path, JUDGE, "judge")
+    assert alone.fingerprint == expand(config(tmp_path, VALID))[0].fingerprint
+    assert asked.identity.auxiliary == {
+        "judge": {
+            "model_id": "j",
+            "endpoint_url": "http://judge/v1/chat/completions",
+            "endpoint_type": "chat",
+        }
+    }
+    other = {"endpoint": JUDGE["endpoint"] | {"model_id": "k"}}
+    deployed = {"deployment": VLLM}
+    makes = (asked, judged(tmp_path, other, "judge"), judged(tmp_path, deployed, "judge"))
+    assert len({made.fingerprint for made in (alone, *makes)}) == 4
+    keyless = {"endpoint": JUDGE["endpoint"] | {"api_key_name": None}}
+    assert judged(tmp_path, keyless, "judge").fingerprint == asked.fingerprint
+    elsewhere = {"deployment": VLLM | {"port": 8000, "gpus": 2}}
+    assert judged(tmp_path, elsewhere, "judge").fingerprint == makes[2].fingerprint
+    assert Evaluation.from_json(makes[2].to_json()) == makes[2]
+
+
+def test_an_evaluation_needs_its_models_server_and_those_of_the_models_that_it_asks(
+    tmp_path: Path,
+) -> None:
+    assert judged(tmp_path, JUDGE, "judge", "helper").transport.servers == ("helper",)
+    assert judged(tmp_path, JUDGE, "judge").transport.auxiliary_keys == {"judge": "JUDGE_KEY"}
+    content = changed("models", "m", to={"deployment": VLLM})
+    content["models"]["n"] = MODEL
+    content["benchmarks"] = {"b": COMMAND | {"auxiliary": ["helper"]}, "c": COMMAND}
+    content["auxiliary"] = {name: {"deployment": VLLM} for name in ("unasked", "helper")}
+    loaded = config(tmp_path, content)
+    servers = {one.id: one.transport.servers for one in expand(loaded)}
+    assert servers == {
+        "m/b": ("m", "helper"), "m/c": ("m",), "n/b": ("helper",), "n/c": (),
+    }  # fmt: skip
+    assert list(deployments(loaded)) == ["m", "helper"], "nobody asks the other"
 
 
 def test_the_content_of_a_benchmarks_files_is_part_of_its_fingerprint(tmp_path: Path) -> None:

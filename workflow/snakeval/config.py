@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path, PurePath
@@ -174,7 +175,7 @@ class Deployment(Strict):
     )
     checkpoint_path: PathText | None = Field(default=None, description="weights on this machine")
     hf_model_handle: str | None = Field(
-        default=None, pattern=r"^[\w.-]+(/[\w.:-]+)?$", description="weights on the hub"
+        default=None, description="weights on the hub, such as org/model"
     )
     served_model_name: str | None = Field(
         default=None, min_length=1, description="null = the handle, or else the model's name here"
@@ -202,15 +203,37 @@ class Deployment(Strict):
     readiness_timeout: PositiveInt = Field(default=1800, description="seconds until it is ready")
     idle_timeout: PositiveInt = Field(default=600, description="seconds it is kept without use")
     max_restarts: int = Field(default=2, ge=0, description="how often a dead server starts again")
-    runtime: RuntimeName = "auto"
+    runtime: RuntimeName | None = Field(default=None, description="null = as the run's")
 
     _list_of_names = field_validator("env", mode="before")(_env_names)
 
-    @field_validator("gpus")
+    @field_validator("gpus", mode="before")
     @classmethod
-    def _distinct(cls, value: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
-        if isinstance(value, tuple) and len(set(value)) < len(value):
+    def _number_or_numbers(cls, value: object) -> object:
+        numbers = value if isinstance(value, (list, tuple)) else [0 if value is None else value]
+        if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+            raise PydanticCustomError("gpus", "must be a number, or a list of GPUs such as [0, 1]")
+        if len(set(numbers)) < len(numbers):
             raise PydanticCustomError("duplicate", "names a GPU twice; name each once")
+        return value
+
+    @field_validator("hf_model_handle")
+    @classmethod
+    def _handle(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\w[\w.-]*(/\w[\w.:-]*)?", value, re.ASCII):
+            raise PydanticCustomError("handle", "is no handle of a hub; write org/model")
+        return value
+
+    @field_validator("extra_args")
+    @classmethod
+    def _words(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            why = str(error).lower()
+            raise PydanticCustomError(
+                "words", "is no part of a shell command: {why}; correct it", {"why": why}
+            ) from None
         return value
 
     @model_validator(mode="after")
@@ -233,8 +256,6 @@ def _unservable(deployment: Deployment) -> str:
         return "kind nim needs an image, which is the model; add `image`"
     if kind == "generic" and not own and not deployment.image:
         return "kind generic needs to know what to start; add `command`, `image` or both"
-    if deployment.runtime == "process" and not own and kind in ("nim", "generic"):
-        return "runtime process has no image that knows a command; add `command`"
     if kind in ("trtllm", "llamacpp") and deployment.data_parallel_size > 1 and not own:
         return f"kind {kind} has no data_parallel_size; take it out"
     split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size
@@ -436,7 +457,7 @@ class Config(Strict):
             folded: dict[str, str] = {}
             for name in names:
                 other = folded.setdefault(name.casefold(), name)
-                if other is not name:
+                if other != name:
                     raise PydanticCustomError(
                         "duplicate",
                         "{kind}: '{a}' and '{b}' differ in case only, which is one directory on "
@@ -466,7 +487,21 @@ class Config(Strict):
                             "hint": did_you_mean(model, self.auxiliary) or "; add it there",
                         },
                     )
+        variables: dict[str, str] = {}
         for name in self.auxiliary:
+            prefix = re.sub(r"\W", "_", name).upper()  # of JUDGE_URL, which its benchmarks get
+            if prefix[0].isdigit() or variables.setdefault(prefix, name) != name:
+                raise PydanticCustomError(
+                    "duplicate",
+                    "auxiliary: '{name}' gives {prefix}_URL, which is {why}; rename it",
+                    {
+                        "name": name,
+                        "prefix": prefix,
+                        "why": "no name of a variable"
+                        if prefix[0].isdigit()
+                        else f"the variable of '{variables[prefix]}', too",
+                    },
+                )
             if name in self.models:
                 raise PydanticCustomError(
                     "duplicate",
@@ -556,6 +591,8 @@ _WHOLE = (
 
 def _sentence(item: ErrorDetails, source: Source) -> str:
     loc = [part for part in item["loc"] if part != "[key]"]
+    if item["type"] == "variable" and loc[-2:-1] == ["env"]:
+        loc.pop()  # it may be the secret itself, in place of its name
     key = ".".join(str(part) for part in loc)
     message = item["msg"]
     if item["type"] == "missing":

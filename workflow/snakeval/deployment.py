@@ -19,11 +19,11 @@ from typing import Any
 
 from snakeval import catalogue, config
 from snakeval.container import ContainerSpec, Mount
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import digest
 from snakeval.files import home
 from snakeval.runtimes import Runtime
-from snakeval.shell import Raw, argv, fill, render
+from snakeval.shell import argv, fill, render
 
 #: The checkpoint as a container sees it.
 _CHECKPOINT = "/checkpoint"
@@ -181,8 +181,11 @@ def plan_path(run: Path, name: str) -> Path:
     return run / ".snakeval" / "deployments" / f"{name}.json"
 
 
-def resolve(name: str, spec: config.Deployment, network: str) -> Deployment:
-    """Return the deployment of the model *name*, with what its kind says where *spec* does not."""
+def resolve(name: str, spec: config.Deployment, network: str, runtime: str = "auto") -> Deployment:
+    """Return the deployment of the model *name*, with what its kind says where *spec* does not.
+
+    *network* and *runtime* are the run's.
+    """
     kind = catalogue.server_kinds()[spec.kind]
     paths = spec.endpoints
     route = {
@@ -223,7 +226,7 @@ def resolve(name: str, spec: config.Deployment, network: str) -> Deployment:
             readiness_timeout=spec.readiness_timeout,
             idle_timeout=spec.idle_timeout,
             max_restarts=spec.max_restarts,
-            runtime=spec.runtime,
+            runtime=spec.runtime or runtime,
             network=network,
         ),
     )
@@ -233,18 +236,35 @@ def checkpoint_digest(path: Path) -> str:
     """Return a SHA-256 that tells checkpoints apart without reading hundreds of gigabytes.
 
     Over the name, the size and both ends (64 KiB each) of every file, small ones so in whole.
+    Hidden files are passed over: git and the hub's client leave them, with times in them.
+
+    Raises:
+        ConfigError: a file cannot be read.
     """
     total = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        name = file.name if file == path else file.relative_to(path).as_posix()
-        size = file.stat().st_size
-        total.update(f"{len(name)}:{name}:{size}:".encode())
-        with file.open("rb") as content:
-            total.update(content.read(_SAMPLE_BYTES))
-            content.seek(max(_SAMPLE_BYTES, size - _SAMPLE_BYTES))
-            total.update(content.read())
+    try:
+        for name, file in _checkpoint_files(path):
+            size = file.stat().st_size
+            total.update(f"{len(name)}:{name}:{size}:".encode())
+            with file.open("rb") as content:
+                total.update(content.read(_SAMPLE_BYTES))
+                content.seek(max(_SAMPLE_BYTES, size - _SAMPLE_BYTES))
+                total.update(content.read())
+    except OSError as error:
+        where = error.filename or path
+        raise ConfigError(f"{where}: cannot be read ({error.strerror}); check it") from None
     return total.hexdigest()
+
+
+def _checkpoint_files(path: Path) -> list[tuple[str, Path]]:
+    if path.is_file():
+        return [(path.name, path)]
+    below = ((file.relative_to(path), file) for file in sorted(path.rglob("*")))
+    return [
+        (name.as_posix(), file)
+        for name, file in below
+        if file.is_file() and not any(part.startswith(".") for part in name.parts)
+    ]
 
 
 def command(deployment: Deployment, values: Mapping[str, Any]) -> str:
@@ -274,8 +294,21 @@ def _values(deployment: Deployment, model: str, port: int, gpus: int) -> dict[st
         "data_parallel_size": serving.data_parallel_size,
         "gpus": gpus,
         "endpoint_type": definition.endpoint_type,
-        "extra_args": Raw(definition.extra_args),
     }
+
+
+def check(deployment: Deployment) -> None:
+    """Refuse now what could not be started later.
+
+    Raises:
+        EvaluationError: the command's template is wrong, or its runtime has nothing to start.
+    """
+    definition, runtime = deployment.definition, deployment.serving.runtime
+    if runtime in ("docker", "podman") and not definition.image:
+        raise EvaluationError(f"runtime {runtime} needs an image; add `image`, or runtime: process")
+    if runtime == "process" and not definition.command:
+        raise EvaluationError("runtime process has no image that knows a command; add `command`")
+    command(deployment, _values(deployment, "model", 1, 0))
 
 
 def installed(deployment: Deployment, environ: Mapping[str, str]) -> bool:
@@ -351,5 +384,9 @@ def container(
 
 
 def server_name(deployment: Deployment) -> str:
-    """The one name that this server has on this machine, so that a new one removes a dead one."""
-    return f"snakeval-server-{deployment.id}"
+    """The one name that this server has in its pool, so that a new one removes a dead one's rest.
+
+    Pools of other users, or of another ``$SNAKEVAL_HOME``, may serve an equal one beside it.
+    """
+    pool = digest([deployment.id, os.getuid(), str(home().resolve())])
+    return f"snakeval-server-{pool[:16]}"

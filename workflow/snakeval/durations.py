@@ -19,7 +19,10 @@ class Durations:
     """Seconds by benchmark and model."""
 
     def __init__(self, seconds: Mapping[str, Mapping[str, float]]) -> None:
-        self._seconds = {benchmark: dict(models) for benchmark, models in seconds.items()}
+        self._seconds = {
+            benchmark: {model: float(known) for model, known in models.items()}
+            for benchmark, models in seconds.items()
+        }
 
     @classmethod
     def load(cls) -> Durations:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from snakeval import catalogue
 from snakeval.config import Benchmark, Config, EndpointType, Model, Params
-from snakeval.deployment import Deployment, resolve
+from snakeval.deployment import Deployment, check, resolve
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 from snakeval.harnesses import Paths, command
@@ -151,14 +151,25 @@ def _refuse_unknown_pairs(config: Config) -> None:
 
 
 def deployments(config: Config) -> dict[str, Deployment]:
-    """Return what *config* deploys: its models, then the auxiliary models that benchmarks ask."""
+    """Return what *config* deploys: its models, then the auxiliary models that benchmarks ask.
+
+    Raises:
+        ConfigError: the template of a command is wrong.
+    """
     asked = {name for benchmark in config.benchmarks.values() for name in benchmark.auxiliary}
     models = {**config.models, **{n: m for n, m in config.auxiliary.items() if n in asked}}
-    return {
-        name: resolve(name, model.deployment, config.network)
+    deployed = {
+        name: resolve(name, model.deployment, config.network, config.runtime)
         for name, model in models.items()
         if model.deployment
     }
+    for name, deployment in deployed.items():
+        try:
+            check(deployment)
+        except EvaluationError as error:
+            section = "models" if name in config.models else "auxiliary"
+            raise ConfigError(f"{section}.{name}.deployment: {error}") from None
+    return deployed
 
 
 class _Served(NamedTuple):
@@ -173,7 +184,7 @@ class _Served(NamedTuple):
     @classmethod
     def of(cls, name: str, model: Model, config: Config) -> _Served:
         if model.deployment:
-            definition = resolve(name, model.deployment, config.network).definition
+            definition = resolve(name, model.deployment, config.network, config.runtime).definition
             return cls(
                 definition.served_model_name,
                 definition.path,

@@ -33,11 +33,31 @@ def run_script(
     evaluation: Evaluation, directory: EvaluationDirectory, spec: ContainerSpec, runtime: Runtime
 ) -> str:
     """Return the text of ``run.sh``. No secret's value is in it, only names of variables."""
+    run = directory.path.parents[1].resolve()
+    notes = [
+        f"{evaluation.id}, made by snakeval {__version__}. Runs the harness by hand, without",
+        f"snakeval: the artifacts come to {directory.artifacts.resolve()}.",
+    ]
+    for name in evaluation.transport.servers:
+        notes.append(f"Needs {name} served: bash {run / name / 'deployment' / 'serve.sh'}")
+    return _script(notes, [directory.artifacts.resolve()], spec, runtime)
+
+
+def serve_script(name: str, port: int, spec: ContainerSpec, runtime: Runtime) -> str:
+    """Return the text of ``serve.sh``, which serves a deployment on *port*."""
+    notes = [
+        f"{name}, made by snakeval {__version__}. Serves the model by hand on port {port}, where",
+        "the run.sh of its evaluations expects it; Ctrl-C ends it.",
+    ]
+    return _script(notes, [], spec, runtime)
+
+
+def _script(
+    notes: Sequence[str], places: Sequence[Path], spec: ContainerSpec, runtime: Runtime
+) -> str:
     return _TEMPLATES.get_template("run.sh.j2").render(
-        evaluation=evaluation,
-        version=__version__,
-        artifacts=str(directory.artifacts.resolve()),
-        cache=str(home().resolve() / "cache"),
+        notes=notes,
+        places=[str(place) for place in [*places, home().resolve() / "cache"]],
         isolated=runtime.isolated,
         secrets=sorted(set(spec.secrets.values())),
         pairs=sorted(spec.secrets.items()),

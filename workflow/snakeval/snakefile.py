@@ -23,7 +23,7 @@ import yaml
 from snakeval import __version__
 from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
-from snakeval.deployment import Plan, plan_path
+from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, canonical_json, digest
@@ -134,35 +134,36 @@ class Matrix:
     def servers(self) -> list[str] | Callable[[Wildcards], list[str]]:
         """The input of an evaluation of a deployed model: the records of what serves it.
 
-        They are ancient: a server that starts again makes no finished evaluation stale.
+        For a finished evaluation they are ancient: a server that starts again makes it not stale.
+        Only for a finished one: Snakemake passes over the ancient input's job altogether when
+        the input is made anew, whatever it lacks itself (`DAG.update_needrun`: masked).
         """
 
         def records(wildcards: Wildcards) -> list[str]:
             from snakemake.io import ancient
 
-            servers = self[wildcards].transport.servers
+            evaluation = self[wildcards]
+            servers = evaluation.transport.servers
             paths = [f"{self.run}/{name}/deployment/deployment.json" for name in servers]
-            for name, path in zip(servers, paths, strict=True):
-                if name in self._needed and self._workflow is not None:
-                    self._workflow.dag.forcefiles.add(path)
-            return [ancient(path) for path in paths]
+            if self._workflow is not None:
+                # Those are of servers that may have ended long ago.
+                needed = (p for n, p in zip(servers, paths, strict=True) if n in self._needed)
+                self._workflow.dag.forcefiles.update(needed)
+            return paths if self._is_missing(evaluation) else [ancient(path) for path in paths]
 
         return _signed(records) if self._deployed else []
 
+    def _is_missing(self, evaluation: Evaluation) -> bool:
+        record = self._record(evaluation)
+        return record in self.stale or not Path(record).exists()
+
     @cached_property
     def _needed(self) -> frozenset[str]:
-        """Deployments of which an evaluation is missing or stale.
-
-        Their records are of servers that may have ended long ago.
-        """
+        """Deployments of which an evaluation is missing or stale."""
         return frozenset(
             name
             for evaluation in self.selected.values()
-            if evaluation.transport.servers
-            and (
-                self._record(evaluation) in self.stale
-                or not Path(self._record(evaluation)).exists()
-            )
+            if evaluation.transport.servers and self._is_missing(evaluation)
             for name in evaluation.transport.servers
         )
 
@@ -352,15 +353,30 @@ class Matrix:
 
     def _save_deployments(self, run: Path) -> dict[str, str]:
         """Write what is deployed for which evaluations; return URLs to serve at by hand."""
+        from snakeval.deployment import container as server_container
+        from snakeval.scripts import serve_script
+
         plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self._deployed}
         for evaluation in self.everything:
             for name in evaluation.transport.servers:
                 plans[name].append((evaluation.id, evaluation.fingerprint))
         urls = {}
         for rank, (name, deployment) in enumerate(self._deployed.items()):
-            plan = Plan(name, rank, deployment, tuple(plans[name]))
-            write_if_changed(plan_path(run, name), plan.to_json())
-            urls[name] = deployment.route_url(deployment.serving.port or _BY_HAND_PORT + rank)
+            port = deployment.serving.port or _BY_HAND_PORT + rank
+            urls[name] = deployment.route_url(port)
+            text = Plan(name, rank, deployment, tuple(plans[name])).to_json()
+            path = plan_path(run, name)
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
+            serving = deployment.serving
+            runtime, _ = choose(
+                serving.runtime, deployment.definition.image, installed(deployment, os.environ)
+            )
+            gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
+            spec = server_container(deployment, runtime, port, gpu_ids)
+            script = serve_script(name, port, spec, runtime)
+            write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
+            write_if_changed(path, text)
         return urls
 
     def _resolved(self) -> str:

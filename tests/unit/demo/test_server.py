@@ -205,6 +205,14 @@ class TestMisbehaviour:
         with serve(fail_status=429, fail_every=3) as server:
             assert statuses(server, 7) == [200, 200, 429, 200, 200, 429, 200]
 
+    def test_fail_while(self, tmp_path: Path) -> None:
+        trouble = tmp_path / "trouble"
+        with serve(fail_while=trouble) as server:
+            trouble.touch()
+            assert statuses(server, 2) == [500, 500]
+            trouble.unlink()
+            assert statuses(server, 2) == [200, 200]
+
     def test_only_model_requests_fail(self) -> None:
         with serve(fail_first=1) as server:
             assert call(f"{server.url}/health")[0] == 200

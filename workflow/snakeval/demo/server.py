@@ -44,9 +44,10 @@ class Behaviour:
     """What the server serves, and how it misbehaves.
 
     Model requests are numbered from 1 in order of arrival. The first `fail_first` of them get
-    `fail_status`, and so does each `fail_every`-th one. The server dies when the one after
-    `die_after` arrives. For the first `load` seconds it listens, but has no models yet: those who
-    ask get 503, and a number. What it loads and answers is appended to the file `ledger`.
+    `fail_status`, and so does each `fail_every`-th one, and all while the file `fail_while` exists.
+    The server dies when the one after `die_after` arrives. For the first `load` seconds it listens,
+    but has no models yet: those who ask get 503, and a number. What it loads and answers is
+    appended to the file `ledger`.
     """
 
     models: tuple[str, ...] = MODELS
@@ -56,6 +57,7 @@ class Behaviour:
     fail_status: int = 500
     fail_first: int = 0
     fail_every: int = 0
+    fail_while: Path | None = None
     die_after: int | None = None
     ledger: Path | None = None
 
@@ -69,6 +71,8 @@ class Behaviour:
 
     def fails(self, number: int) -> bool:
         """Say whether the model request with this number is to fail."""
+        if self.fail_while is not None and self.fail_while.exists():
+            return True
         periodic = self.fail_every > 0 and number % self.fail_every == 0
         return periodic or number <= self.fail_first
 
@@ -347,6 +351,7 @@ def _parser() -> argparse.ArgumentParser:
     failing = parser.add_mutually_exclusive_group()
     failing.add_argument("--fail-first", type=int, default=0, metavar="N", help="fail N requests")
     failing.add_argument("--fail-every", type=int, default=0, metavar="N", help="fail each N-th")
+    option("--fail-while", type=Path, metavar="FILE", help="fail as long as FILE exists")
     option("--die-after", type=int, metavar="N", help="crash after N requests")
     option("--ledger", type=Path, metavar="FILE", help="append loads and answers to FILE, as JSON")
     return parser

@@ -267,6 +267,11 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
                 f"image {spec.image} has no `sh`, under which snakeval runs it; add one to it, or "
                 "name another image"
             ) from None
+        if "could not select device driver" in str(error):
+            raise EvaluationError(
+                "Docker cannot hand out GPUs here; install the NVIDIA Container Toolkit, or give "
+                "no `gpus`"
+            ) from None
         raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
     except (requests.exceptions.RequestException, DockerException, OSError) as error:
         if isinstance(error, OSError) and error.errno == 28:

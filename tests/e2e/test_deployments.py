@@ -1,0 +1,182 @@
+"""Models that we serve: loaded as seldom as can be, and gone afterwards, whatever was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.served import Served, kill_9, wait_for
+
+RUNTIMES = [pytest.param("docker", marks=pytest.mark.images), "process"]
+
+
+def two_models(directory: Path, runtime: str = "process", **deployment: object) -> Served:
+    """Two models with three benchmarks each."""
+    served = Served(directory, runtime, "careful", "sloppy", **deployment)
+    for number in range(3):
+        served.asks(f"b{number}", seed=number)
+    return served
+
+
+def test_two_models_on_one_gpu_take_turns_and_are_loaded_once_each(tmp_path: Path) -> None:
+    served = two_models(tmp_path, gpus=1)
+    done = served.work.snakemake("--cores", "4", "--resources", "gpu=1")
+    assert done.exit_code == 0, done.output
+    assert served.recorded.loads == {"careful": 1, "sloppy": 1}
+    assert "Model loads: 2 (careful 1, sloppy 1)" in done.output
+    assert served.scores()["careful/b0"] == 1
+    served.nothing_is_left()
+
+
+def test_with_two_gpus_they_run_side_by_side(tmp_path: Path) -> None:
+    served = two_models(tmp_path, gpus=1)
+    done = served.work.snakemake("--cores", "4", "--resources", "gpu=2")
+    assert done.exit_code == 0, done.output
+    assert served.recorded.loads == {"careful": 1, "sloppy": 1}
+    assert "waits for" not in done.output
+    assert done.output.index("sloppy: ready") < done.output.index("done, 1 of 6")
+
+
+def test_a_model_that_does_not_get_ready_fails_its_evaluations_and_the_other_goes_on(
+    tmp_path: Path,
+) -> None:
+    served = two_models(tmp_path)
+    broken = {**served.deployment, "command": "echo 'RuntimeError: no kernel image' >&2; exit 1"}
+    served.work.config["models"]["broken"] = {"deployment": broken}
+    done = served.work.snakemake()
+    assert done.exit_code == 1
+    assert "Traceback" not in done.output
+    table = served.work.table()
+    assert set(table["status"][table["model"] != "broken"]) == {"done"}
+    reason = (
+        "deployment failed: the server ended with exit code 1 before it was ready; its log ends: "
+        "RuntimeError: no kernel image"
+    )
+    assert set(table["reason"][table["model"] == "broken"]) == {reason}
+    served.nothing_is_left()
+    # Mended, the same command does what is missing and loads nothing else.
+    served.work.config["models"]["broken"] = {"deployment": served.deployment}
+    served.deployment["command"] = served.deployment["command"].replace(
+        "{{ served_model_name }}", "x/careful"
+    )
+    served.work.config["models"]["broken"]["deployment"]["served_model_name"] = "x/careful"
+    for name in ("careful", "sloppy"):
+        del served.work.config["models"][name]
+    again = served.work.snakemake()
+    assert again.exit_code == 0, again.output
+    assert again.evaluated == {"broken/b0", "broken/b1", "broken/b2"}
+
+
+def test_a_server_that_dies_again_and_again_fails_its_model_alone(tmp_path: Path) -> None:
+    served = Served(tmp_path, "process", "careful", "sloppy", max_restarts=1)
+    served.asks("long", seed=1, count=6)
+    dying = {**served.deployment}
+    dying["command"] = f"{dying['command']} --die-after 2"
+    served.work.config["models"]["sloppy"] = {"deployment": dying}
+    done = served.work.snakemake()
+    assert done.exit_code == 1
+    table = served.work.table()
+    assert table["status"]["careful/long"] == "done"
+    assert (
+        "deployment failed: the server died 2 times; at last: the server ended with exit code"
+        in (table["reason"]["sloppy/long"])
+    )
+    assert served.recorded.loads == {"careful": 1, "sloppy": 2}
+    served.nothing_is_left()
+
+
+def test_a_server_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
+    served = Served(tmp_path, "process", "careful")
+    served.asks("long", seed=1, count=30, pause=0.1)
+    head = served.work.start()
+    wait_for(lambda: len(served.recorded.answers) > 3, "no answers")
+    kill_9(served.server)
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 0, output
+    assert served.scores() == {"careful/long": 1}
+    assert served.work.table()["attempt"]["careful/long"] == 1
+    assert served.recorded.loads == {"careful": 2}
+    # The harness's cache kept what was answered, but for what was under way.
+    assert sum(served.recorded.answers.values()) <= 31
+
+
+VICTIMS: dict[str, Callable[[Served], list[psutil.Process]]] = {
+    "snakemake": lambda served: served.named("--snakefile")[:1],
+    "supervisor": lambda served: served.named("snakeval.pool.supervisor"),
+    "evaluation": lambda served: served.named("snakeval.evaluate", "evaluation.json")[-1:],
+}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("victim", [*VICTIMS, "server", "nobody", "ctrl-c"])
+def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
+    tmp_path: Path, runtime: str, victim: str
+) -> None:
+    served = Served(tmp_path, runtime, "careful")
+    served.asks("quick", seed=1, count=2)
+    served.asks("slow", seed=2, count=40, pause=0.1)
+    head = served.work.start()
+    wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
+    if victim == "ctrl-c":
+        os.killpg(head.pid, signal.SIGINT)
+    elif victim == "server" and runtime == "docker":
+        (container,) = (c for c in served.containers() if "snakeval.server" in c["Labels"])
+        subprocess.run(["docker", "kill", container["Id"]], check=True, capture_output=True)
+    elif victim == "server":
+        kill_9(served.server)
+    elif victim != "nobody":
+        for process in VICTIMS[victim](served):
+            kill_9(process)
+    output, _ = head.communicate(timeout=100)
+    assert "Traceback" not in output
+    assert (head.returncode == 0) == (victim in ("server", "nobody", "supervisor")), output
+    served.nothing_is_left()
+    if head.returncode != 0:
+        again = served.work.snakemake()
+        assert again.exit_code == 0, again.output
+        served.nothing_is_left()
+    assert not served.leases()
+    assert served.scores() == {"careful/quick": 1, "careful/slow": 1}
+    # 42 questions; of an interrupted harness at most the one under way was asked twice.
+    assert 42 <= sum(served.recorded.answers.values()) <= 43
+
+
+def test_two_heads_share_one_server_and_do_each_evaluation_once(tmp_path: Path) -> None:
+    served = Served(tmp_path, "process", "careful")
+    for number in range(4):
+        served.asks(f"b{number}", seed=number, count=10, pause=0.1)
+    first = served.work.start()
+    wait_for(lambda: served.recorded.answers, "no answers")
+    second = served.work.start()
+    outputs = [head.communicate(timeout=100)[0] for head in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), "\n".join(outputs)
+    assert served.recorded.loads == {"careful": 1}
+    assert sum(served.recorded.answers.values()) == 40
+    served.nothing_is_left()
+
+
+def test_finished_evaluations_are_adopted_without_a_server(tmp_path: Path) -> None:
+    served = two_models(tmp_path)
+    assert served.work.snakemake().exit_code == 0
+    before = served.recorded
+    for options in (["--forceall"], ["--rerun-triggers", "code", "mtime"]):
+        done = served.work.snakemake(*options)
+        assert done.exit_code == 0, done.output
+    subprocess.run(["rm", "-r", served.work.directory / ".snakemake"], check=True)
+    assert served.work.snakemake().nothing_to_do
+    assert served.recorded == before
+
+
+def test_the_dry_run_shows_one_deploy_a_model_and_none_for_endpoints(tmp_path: Path) -> None:
+    served = two_models(tmp_path)
+    served.work.config["models"]["hosted"] = {
+        "endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}
+    }
+    output = served.work.snakemake("--dry-run").output
+    assert "To do: 2 deploy, 9 evaluate, 1 table" in output

@@ -1,0 +1,63 @@
+"""Shell commands from templates: nothing in a value runs, and a stop waits for the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakeval.errors import EvaluationError
+from snakeval.shell import argv, fill, render
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
+def test_a_value_is_one_word_whatever_it_holds(value: str) -> None:
+    text = render("printf %s {{ value }}", {"value": value})
+    done = subprocess.run(["sh", "-c", text], capture_output=True, check=True)
+    assert done.stdout == value.encode()
+
+
+def test_only_what_is_marked_raw_is_shell_text() -> None:
+    values = {"options": "--a 'b c'", "n": 3}
+    assert render("{{ options }} {{ options | raw }} {{ n }}", values) == (
+        "'--a '\"'\"'b c'\"'\"'' --a 'b c' 3"
+    )
+
+
+def test_what_no_shell_reads_is_not_quoted() -> None:
+    assert fill("{{ name }}:{{ port }}", {"name": "it's", "port": 1}, "NAME") == "it's:1"
+
+
+@pytest.mark.parametrize("template", ["{{ absent }}", "{{ ", "{% if %}", "{{ 1 / 0 }}"])
+def test_a_template_that_is_none_is_named(template: str) -> None:
+    with pytest.raises(EvaluationError, match=r"^`command` is no valid template: .+; correct it$"):
+        render(template, {})
+    with pytest.raises(EvaluationError, match=r"^MY_URL is no valid template: .+; correct it$"):
+        fill(template, {}, "MY_URL")
+
+
+def test_the_commands_exit_code_is_the_shells() -> None:
+    assert subprocess.run(argv("exit 3"), check=False).returncode == 3
+    assert subprocess.run(argv("true\nfalse"), check=False).returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_at_a_stop_the_shell_waits_for_its_command_and_does_not_go_on(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    # A command that takes a while to close its files, as a server or a harness does.
+    slow = "trap 'sleep 0.5; echo closed; exit 1' TERM INT; echo up; while :; do sleep 0.05; done"
+    text = f'sh -c "{slow}"\ntouch {tmp_path}/went-on'
+    shell = subprocess.Popen(argv(text), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == "up\n"
+    os.killpg(shell.pid, number)
+    assert shell.wait(timeout=30) == 143
+    # What was printed before the shell ended: nobody else holds the pipe any more.
+    assert shell.stdout.read() == "closed\n"
+    assert not (tmp_path / "went-on").exists()
