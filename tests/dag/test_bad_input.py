@@ -18,6 +18,13 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     for before, after in zip("abcdefghi", "bcdefghij", strict=True)
 )
 
+SERVER = {"kind": "generic", "command": "serve --port {{ port }}"}
+
+
+def deployed(**spec: Any) -> dict[str, Any]:
+    """`VALID` with a deployed model."""
+    return changed("models", "m", to={"deployment": SERVER | spec})
+
 
 def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
     """Return the exit code and what snakeval said, without Snakemake's line about profiles."""
@@ -40,6 +47,22 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
             "c.yaml: benchmarks.b: no task 'lm-eval.ifevel' in the catalogue; did you mean ",
         ),
         (changed("models", "m", to={}), "c.yaml: models.m: has no endpoint; add endpoint: {url"),
+        (
+            changed("models", "m", "deployment", to=SERVER),
+            "c.yaml: models.m: has both endpoint and deployment; keep one",
+        ),
+        (
+            deployed(command="serve {{ prot }}"),
+            "c.yaml: models.m.deployment: the deployment's `command` is no valid template: 'prot' ",
+        ),
+        (
+            deployed(checkpoint_path="/nowhere"),
+            "c.yaml: models.m.deployment.checkpoint_path: no /nowhere; correct the path",
+        ),
+        (
+            deployed(env=["NO_SUCH_TOKEN"]),
+            "c.yaml: models.m.deployment.env: $NO_SUCH_TOKEN is not set; export it",
+        ),
         (changed("models", "../x", to=MODEL), "c.yaml: models.../x: '../x' is no name fit for a"),
         (
             changed("models", "mоdel", to=MODEL),

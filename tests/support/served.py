@@ -91,8 +91,9 @@ class Served:
         """What the servers loaded and answered, over all their lives."""
         return read_ledger(self.ledger)
 
-    def scores(self) -> dict[str, float]:
-        table = self.work.table()
+    def scores(self, run: Path | None = None) -> dict[str, float]:
+        """The score of each evaluation; all must be done."""
+        table = self.work.table(run)
         assert set(table["status"]) == {"done"}, table[["status", "reason"]]
         return dict(table["value"])
 

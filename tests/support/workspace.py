@@ -122,8 +122,10 @@ class Workspace:
         (run,) = self.runs
         return run
 
-    def table(self) -> pd.DataFrame:
-        frame = pd.read_csv(self.run / "results.csv", keep_default_na=False, na_values=[""])
+    def table(self, run: Path | None = None) -> pd.DataFrame:
+        frame = pd.read_csv(
+            (run or self.run) / "results.csv", keep_default_na=False, na_values=[""]
+        )
         return frame.set_index(frame["model"].astype(str) + "/" + frame["benchmark"].astype(str))
 
     def copy(self, directory: Path) -> Workspace:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from snakeval import catalogue
-from snakeval.config import EndpointType, Params
+from snakeval.config import EndpointType, Kind, Params
 from snakeval.errors import ConfigError
 from snakeval.harnesses import ADAPTERS
 
@@ -37,3 +39,24 @@ def test_each_harness_has_an_adapter_and_what_its_runtimes_need() -> None:
 def test_a_name_that_is_shared_is_refused_with_the_qualified_ones() -> None:
     with pytest.raises(ConfigError, match=r"several harnesses have a task 'ifeval'; write one of"):
         catalogue.find_task("ifeval")
+
+
+def test_each_kind_of_server_that_a_configuration_may_name_is_known_with_all_that_it_needs() -> (
+    None
+):
+    kinds = catalogue.server_kinds()
+    assert list(kinds) == list(get_args(Kind))
+    for name, kind in kinds.items():
+        if name in ("nim", "generic"):
+            assert not kind.image + kind.command, "the image is the model, or the user's own"
+        else:
+            # A tag that moves would change scores behind a fingerprint's back.
+            assert ":" in kind.image
+            assert not kind.image.endswith(":latest")
+            assert kind.command
+        assert kind.routes.keys() == {"chat", "completions", "embedding"}
+        assert all(path.startswith("/") for path in (kind.health, *kind.routes.values()))
+        assert kind.cache.startswith("/")
+        assert kind.cache_env
+        assert kind.shm_mb > 0
+        assert kind.docs.startswith("https://")

@@ -37,6 +37,8 @@ TRANSPORTS = st.builds(
     mounts=st.lists(st.tuples(st.text(), st.text(), st.booleans())).map(tuple),
     runtime=st.sampled_from(["auto", "docker"]), network=st.sampled_from(["host", "bridge"]),
     resources=st.dictionaries(st.text(), st.none() | st.integers()),
+    servers=st.lists(st.text()).map(tuple), auxiliary_keys=st.dictionaries(st.text(), st.text()),
+    heartbeat=st.floats(0.1, 3600), stale=st.floats(1, 86400),
 )  # fmt: skip
 
 
@@ -86,6 +88,15 @@ def test_a_fingerprint_is_the_same_in_every_process_and_every_release() -> None:
         )  # fmt: skip
         assert done.stdout.strip() == FINGERPRINT
     assert digest(IDENTITY.as_dict()) == IDENTITY.fingerprint == FINGERPRINT
+
+
+def test_what_came_later_is_part_of_a_fingerprint_only_where_it_is_there() -> None:
+    assert not {"deployment", "auxiliary"} & IDENTITY.as_dict().keys()
+    for name in ("deployment", "auxiliary"):
+        other = replace(IDENTITY, **{name: {"kind": "vllm"}})
+        assert other.fingerprint != FINGERPRINT
+        sent = Evaluation("m", "b", other, Transport())
+        assert Evaluation.from_json(sent.to_json()) == sent
 
 
 def test_an_identity_of_another_format_is_not_taken_for_ours() -> None:

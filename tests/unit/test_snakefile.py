@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snakeval.config import load
+from snakeval.deployment import Plan
+from snakeval.durations import Durations
 from snakeval.errors import ConfigError
 from snakeval.job import evaluation_directory
 from snakeval.snakefile import Matrix, Wildcards
@@ -29,6 +32,13 @@ def wildcards(model: str, benchmark: str) -> Wildcards:
             self.model, self.benchmark = model, benchmark
 
     return Found()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path_factory.mktemp("home") / "snakeval"
+    monkeypatch.setenv("SNAKEVAL_HOME", str(place))
+    return place
 
 
 def test_opening_it_writes_nothing(tmp_path: Path) -> None:
@@ -113,9 +123,8 @@ def test_the_plan_changes_with_what_the_table_shows_and_with_nothing_else(tmp_pa
 
 
 def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MY_KEY", "sk-canary")
     content = changed("models", "m", "endpoint", "api_key_name", to="MY_KEY")
     opened = matrix(tmp_path, content, runtime="process")
@@ -125,9 +134,9 @@ def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
     assert evaluation_directory(run, evaluation).spec.exists()
     for name in ("config.yaml", "run_all.sh", "m/b/run.sh", ".snakeval/plan.json"):
         assert (run / name).exists(), name
-    (saved,) = (tmp_path / "home" / "run_configs").iterdir()
+    (saved,) = (home / "run_configs").iterdir()
     assert saved.read_bytes() == (run / "config.yaml").read_bytes()
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path for place in (tmp_path, home) for path in place.rglob("*") if path.is_file()]
     assert not [path for path in files if b"sk-canary" in path.read_bytes()]
 
     before = {path: path.stat().st_mtime_ns for path in files}
@@ -137,11 +146,115 @@ def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
     }
 
 
-def test_what_was_saved_is_a_configuration_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+def test_what_was_saved_is_a_configuration_again(tmp_path: Path) -> None:
     opened = matrix(tmp_path, runtime="process")
     opened.save()
     again, _, _ = load([Path(opened.run) / "config.yaml"])
     assert again == opened.config
+
+
+# --- deployments ------------------------------------------------------------------------------
+
+SERVER = {"kind": "generic", "command": "serve --port {{ port }}", "runtime": "process"}
+
+
+def serving(**content: Any) -> dict[str, Any]:
+    """Two deployed models on two benchmarks, which ask a deployed judge."""
+    asks = COMMAND | {"auxiliary": ["judge"]}
+    return {
+        "runtime": "process",
+        "models": {"m": {"deployment": SERVER | {"gpus": 2}}, "n": {"deployment": SERVER}},
+        "auxiliary": {"judge": {"deployment": SERVER}, "unasked": {"deployment": SERVER}},
+        "benchmarks": {"b": asks, "c": asks},
+    } | content
+
+
+class Model:
+    """The wildcards of the rule that deploys."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+
+def order(opened: Matrix) -> list[str]:
+    """The jobs of a run, those first that Snakemake prefers."""
+    priority = opened.priority
+    assert isinstance(priority, Callable)
+    jobs = {f"{m}/{b}": priority(wildcards(m, b)) for m, b in opened.selected}
+    jobs |= {f"deploy {m}": opened.deploy_priority(Model(m)) for m, _ in opened.selected}
+    assert len({*jobs.values()}) == len(jobs)
+    return sorted(jobs, key=lambda job: -jobs[job])
+
+
+def learn(opened: Matrix, **seconds: float) -> None:
+    known = Durations({})
+    for evaluation in opened.everything:
+        known.learn(evaluation, seconds[evaluation.benchmark])
+    known.save()
+
+
+def test_an_evaluation_needs_the_records_of_its_servers(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, serving())
+    assert isinstance(opened.servers, Callable)
+    assert [
+        Path(record).relative_to(opened.run).as_posix()
+        for record in opened.servers(wildcards("m", "b"))
+    ] == ["m/deployment/deployment.json", "judge/deployment/deployment.json"]
+    assert (opened.gpus(Model("m")), opened.gpus(Model("n"))) == (2, 0)
+    assert matrix(tmp_path).servers == [], "no function, which Snakemake would call for each job"
+
+
+def test_models_come_one_after_the_other_and_each_server_before_its_evaluations(
+    tmp_path: Path,
+) -> None:
+    content = serving()
+    content["benchmarks"] = {"long": COMMAND | {"task": "l"}, "short": COMMAND | {"task": "s"}}
+    opened = matrix(tmp_path, content)
+    learn(opened, long=60, short=5)
+    assert order(matrix(tmp_path, content)) == [
+        "deploy m", "m/long", "m/short", "deploy n", "n/long", "n/short",
+    ]  # fmt: skip
+    learn(opened, long=1, short=5)
+    assert order(matrix(tmp_path, content)) == [
+        "deploy m", "m/short", "m/long", "deploy n", "n/short", "n/long",
+    ]  # fmt: skip
+
+
+def test_a_server_that_several_models_evaluations_wait_for_comes_first(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, serving(benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}))
+    priorities = {name: opened.deploy_priority(Model(name)) for name in ("m", "n", "judge")}
+    assert priorities["judge"] >= priorities["m"] > priorities["n"]
+
+
+def test_where_nothing_is_deployed_and_nothing_known_there_is_no_order(tmp_path: Path) -> None:
+    opened = matrix(tmp_path)
+    assert opened.priority == 0, "no function, which Snakemake would call for each job"
+    learn(opened, b=1, c=2)
+    longest_first = matrix(tmp_path).priority
+    assert isinstance(longest_first, Callable)
+    assert longest_first(wildcards("m", "c")) > longest_first(wildcards("m", "b"))
+
+
+def test_a_variable_of_a_server_that_is_unset_is_named(tmp_path: Path) -> None:
+    content = serving(benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}})
+    content["models"]["m"] = {"deployment": SERVER | {"env": ["HF_TOKEN"]}}
+    content["auxiliary"]["judge"] = {"deployment": SERVER | {"env": {"KEY": "MY_KEY"}}}
+    content["auxiliary"]["unasked"] = {"deployment": SERVER | {"env": ["NOBODY_NEEDS"]}}
+    opened = matrix(tmp_path, content)
+    with pytest.raises(ConfigError) as refused:
+        opened.check({})
+    assert str(refused.value).splitlines() == [
+        "models.m.deployment.env: $HF_TOKEN is not set; export it",
+        "auxiliary.judge.deployment.env: $MY_KEY is not set; export it",
+    ]
+    opened.check({"HF_TOKEN": "", "MY_KEY": ""})
+
+
+def test_what_is_deployed_is_saved_for_the_jobs_in_the_order_of_loading(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, serving())
+    opened.save()
+    plans = sorted(Plan.all(Path(opened.run)), key=lambda plan: plan.rank)
+    assert [plan.name for plan in plans] == ["m", "n", "judge"]
+    fingerprints = {evaluation.id: evaluation.fingerprint for evaluation in opened.everything}
+    assert dict(plans[0].evaluations) == {id: fingerprints[id] for id in ("m/b", "m/c")}
+    assert dict(plans[2].evaluations) == fingerprints

@@ -39,7 +39,7 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
         parts = ["the harness's command was not found in its image (exit code 127)"]
     if said := last_error(log):
         parts.append(said)
-    if wrong := endpoint_trouble(evaluation):
+    if wrong := endpoint_trouble(evaluation, url):
         parts.append(wrong)
     return "; ".join(parts)
 

@@ -6,6 +6,7 @@ on changing says that the holder lives, so clocks of different hosts are never c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -126,13 +127,13 @@ class Lease:
         # Written beside and linked into place: link(2) fails if the name exists, also on NFS,
         # and nobody ever reads a lease that is half written.
         draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
-        draft.write_text(self._text(0), encoding="utf-8")
         try:
+            draft.write_text(self._text(0), encoding="utf-8")
             os.link(draft, self.path)
         except FileExistsError:
             return False
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         return True
 
     def _read(self) -> str:
@@ -178,4 +179,6 @@ class Lease:
                 draft.write_text(self._text(beat), encoding="utf-8")
                 draft.replace(self.path)
             except OSError:
-                continue  # a full disk or a slow server: the next beat may come through
+                # A full disk or a slow server: the next beat may come through.
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)

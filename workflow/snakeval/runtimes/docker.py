@@ -224,7 +224,7 @@ class Docker:
             if stop.wait(0.2):
                 try:
                     self._client.api.stop(container, timeout=grace)
-                except DockerException:
+                except (DockerException, OSError):
                     return  # it ended by itself, or the engine is gone: `run` sees which
                 return
 
