@@ -11,18 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-from snakeval import pool
+from snakeval import pool, worker
 from snakeval.completion import EvaluationDirectory, now
 from snakeval.deployment import Plan
-from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluate import INTERRUPTED, watch_head
 from snakeval.files import write_atomically
 
 
@@ -33,32 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, required=True, help="where its progress goes, too")
     parser.add_argument("--head", type=int, default=0, help="pid for which the model is served")
     options = parser.parse_args(arguments)
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    if options.head:
-        watch_head(options.head, stop)
     directory = EvaluationDirectory(options.record.parent)
-    name = options.record.parent.parent.name
-    options.log.write_text("", encoding="utf-8")
+    name, run = options.record.parent.parent.name, options.record.parents[2]
 
     def report(text: str) -> None:
         print(f"{name}: {text}", file=sys.stderr, flush=True)
         with options.log.open("a", encoding="utf-8") as log:
             log.write(f"{now()} {text}\n")
 
-    try:
-        plan = Plan.read(options.record.parents[2], name)
-        record = _deploy(plan, options.record.parents[2], options.head or os.getpid(), stop, report)
-    except Interrupted:
-        return INTERRUPTED
-    except EvaluationError as error:
-        directory.fail(str(error))
-        report(f"{error} [log: {directory.path}/server.log]")
-        return 1
-    directory.failure.unlink(missing_ok=True)
-    write_atomically(options.record, json.dumps({"deployment": name, "time": now(), **record}))
-    return 0
+    def work(stop: Event) -> int:
+        options.log.write_text("", encoding="utf-8")
+        record = _deploy(Plan.read(run, name), run, options.head or os.getpid(), stop, report)
+        directory.failure.unlink(missing_ok=True)
+        write_atomically(options.record, json.dumps({"deployment": name, "time": now(), **record}))
+        return 0
+
+    return worker.run(directory, directory.path / "server.log", options.head, work)
 
 
 def _deploy(

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import os
 import platform
-import signal
 import socket
 import sys
 import threading
@@ -21,18 +19,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from snakeval import __version__
+from snakeval import __version__, worker
 from snakeval.completion import Completion, EvaluationDirectory, manifest, now
-from snakeval.errors import EvaluationError, Interrupted
+from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import adapter, read_metrics
 from snakeval.job import container, installable
-from snakeval.lease import Lease, process_lives
+from snakeval.lease import Lease
 from snakeval.runtimes import choose
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from snakeval import pool
+
 #: How long after a harness failed its server's death may still be heard of, in seconds.
 _NOTICE_SECONDS = 1.5
 
@@ -45,41 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends this job")
     options = parser.parse_args(arguments)
     directory = EvaluationDirectory(options.record.parent)
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    if options.head:
-        watch_head(options.head, stop)
-    try:
+
+    def work(stop: Event) -> int:
         evaluation = _read(directory, options.fingerprint)
         return _complete(evaluation, directory, options.head or os.getpid(), stop)
-    except EvaluationError as error:
-        return _failed(directory, str(error))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return _failed(
-            directory, f"no space left for {error.filename or directory.path}; free some"
-        )
 
-
-def watch_head(pid: int, stop: Event) -> None:
-    """Set *stop* when Snakemake is gone: nobody would take the result, and nothing may be left."""
-
-    def watch() -> None:
-        while process_lives(pid):
-            time.sleep(1)
-        stop.set()
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _failed(directory: EvaluationDirectory, reason: str) -> int:
-    with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
-        directory.fail(reason)
-    name = "/".join(directory.path.parts[-2:])
-    print(f"{name} failed: {reason} [log: {directory.log}]", file=sys.stderr)
-    return 1
+    return worker.run(directory, directory.log, options.head, work)
 
 
 def _read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
@@ -118,12 +89,9 @@ def _complete(
             directory.publish(done)
             return 0
         if stop.is_set():
-            return INTERRUPTED
+            return worker.INTERRUPTED
         with _log(directory, evaluation, attempt) as log:
-            try:
-                return _attempt(evaluation, directory, attempt, log, head, stop)
-            except Interrupted:
-                return INTERRUPTED
+            return _attempt(evaluation, directory, attempt, log, head, stop)
 
 
 @contextlib.contextmanager
@@ -156,15 +124,15 @@ def _served(
     head: int,
     stop: Event,
     report: Callable[[str], None],
-) -> Iterator[tuple[dict[str, str], Event, Event]]:
-    """Have what the evaluation asks served; yield URLs, what ends the harness, and what was lost.
+) -> Iterator[tuple[dict[str, pool.Served], Event, Event]]:
+    """Have what the evaluation asks served; yield the servers and two events.
 
-    The harness ends when *stop* is set or a server is lost.
+    The first, of *stop* or of a lost server, is to end the harness; the second is a lost server.
     """
     if not evaluation.transport.servers:
         yield {}, stop, Event()
         return
-    from snakeval import pool  # most evaluations ask an endpoint
+    from snakeval import pool  # not needed where an endpoint is asked
 
     halt, lost, left = Event(), Event(), Event()
 
@@ -192,7 +160,7 @@ def _served(
         ) as servers:
             for name, server in servers.items():
                 report(f"{name} is served at {server.url} ({server.runtime}) [log: {server.log}]")
-            yield {name: server.url for name, server in servers.items()}, halt, lost
+            yield servers, halt, lost
             left.set()
     finally:
         left.set()
@@ -212,9 +180,10 @@ def _attempt(
     )
     report(why)
     while True:
-        with _served(evaluation, directory, head, stop, report) as (urls, halt, lost):
+        with _served(evaluation, directory, head, stop, report) as (servers, halt, lost):
+            urls = {name: server.url for name, server in servers.items()}
             spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
-            runtime.prepare(spec, report)
+            image_digest = runtime.prepare(spec, report)
             started, clock = now(), time.monotonic()
             outcome = runtime.run(spec, log, halt)
             seconds = time.monotonic() - clock
@@ -223,7 +192,7 @@ def _attempt(
                 lost.wait(_NOTICE_SECONDS)
         if stop.is_set():
             report("interrupted; the same command resumes it")
-            return INTERRUPTED
+            return worker.INTERRUPTED
         if not (lost.is_set() and outcome.exit_code != 0):
             break
         report("resumes what its cache has as soon as its model is served again")
@@ -252,9 +221,13 @@ def _attempt(
             attempt=attempt,
             runtime=runtime.name,
             image=spec.image,
-            image_digest=outcome.image_digest,
+            image_digest=image_digest,
             host=socket.gethostname(),
-            versions={"snakeval": __version__, "python": platform.python_version()},
+            versions={
+                "snakeval": __version__,
+                "python": platform.python_version(),
+                **{f"server {name}": server.version for name, server in servers.items()},
+            },
             manifest=manifest(directory.artifacts, reader.CACHES),
         )
     )

@@ -94,11 +94,8 @@ def test_an_absent_image_is_pulled_with_visible_progress(registry: str) -> None:
         assert told[0] == f"pulling {image}"
         assert told[-1] == f"pulled {image}"
         told.clear()
-        runtime.prepare(spec("true", image), told.append)
+        assert runtime.prepare(spec("true", image), told.append).startswith("sha256:")
         assert told == []
-        log = io.BytesIO()
-        outcome = runtime.run(spec("true", image), log, Event())
-        assert outcome.image_digest.startswith("sha256:")
     finally:
         engine.images.remove(image)
 

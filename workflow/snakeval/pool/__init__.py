@@ -35,10 +35,17 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that is ready: its route's full URL, what runs it, and where its log stands."""
+    """A server that is ready.
+
+    Attributes:
+        url: the full URL of its route.
+        version: its image with the image's digest, where it has one.
+        log: where its log stands.
+    """
 
     url: str
     runtime: str
+    version: str
     gpus: tuple[str, ...]
     log: str
 
@@ -118,7 +125,7 @@ def _wait(channel: Channel, stop: Event, report: Callable[[str], None]) -> dict[
                 raise Busy(message["why"])
             case "ready":
                 return {
-                    name: Served(s["url"], s["runtime"], tuple(s["gpus"]), s["log"])
+                    name: Served(**{**s, "gpus": tuple(s["gpus"])})
                     for name, s in message["servers"].items()
                 }
     raise Interrupted

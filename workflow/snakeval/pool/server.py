@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from snakeval.deployment import Deployment, container, installed, server_name
 from snakeval.diagnosis import last_error
@@ -54,6 +54,7 @@ class Server:
         self.reason = ""
         self.progress = ""
         self.runtime = ""
+        self.image_digest = ""
         self.was_ready = False
         self.stopping = False
         self._given_up = ""
@@ -73,6 +74,17 @@ class Server:
         """Ask it to end; it does within its grace period, and is not to be used any more."""
         self.stopping = True
         self._end.set()
+
+    def described(self) -> dict[str, Any]:
+        """Return it as :class:`snakeval.pool.Served`."""
+        image = self.deployment.definition.image if self.runtime != "process" else "process"
+        return {
+            "url": self.deployment.route_url(self.port),
+            "runtime": self.runtime,
+            "version": f"{image}@{self.image_digest}" if self.image_digest else image,
+            "gpus": self.gpu_ids,
+            "log": str(self.log),
+        }
 
     def _tell(self, **changes: str) -> None:
         for name, value in changes.items():
@@ -138,7 +150,7 @@ class Server:
 
     def _run(self, runtime: Runtime, log: IO[bytes]) -> Outcome:
         spec = container(self.deployment, runtime, self.port, self.gpu_ids, self._environ)
-        runtime.prepare(spec, lambda text: self._tell(progress=text))
+        self.image_digest = runtime.prepare(spec, lambda text: self._tell(progress=text))
         ended = threading.Event()
         watch = threading.Thread(target=self._become_ready, args=(ended,), daemon=True)
         watch.start()

@@ -154,15 +154,7 @@ class Pool:
         return False
 
     def _described(self, client: Client) -> Message:
-        return {
-            plan.name: {
-                "url": plan.deployment.route_url(self._servers[plan.deployment.id].port),
-                "runtime": self._servers[plan.deployment.id].runtime,
-                "gpus": self._servers[plan.deployment.id].gpu_ids,
-                "log": str(self._servers[plan.deployment.id].log),
-            }
-            for plan in client.plans
-        }
+        return {plan.name: self._servers[plan.deployment.id].described() for plan in client.plans}
 
     # --- where a server goes --------------------------------------------------------------
 

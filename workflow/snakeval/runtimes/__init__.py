@@ -19,11 +19,10 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a container run ended: its exit code, and what an engine knows beyond it."""
+    """How a container run ended."""
 
     exit_code: int
     out_of_memory: bool = False
-    image_digest: str = ""
 
 
 class Runtime(Protocol):
@@ -40,8 +39,11 @@ class Runtime(Protocol):
     def has(self, spec: ContainerSpec) -> bool:
         """Whether *spec* could start now, without a pull or an installation."""
 
-    def prepare(self, spec: ContainerSpec, report: Report) -> None:
-        """Get the image or the environment, telling *report* of progress."""
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
+        """Get the image or the environment, telling *report* of progress.
+
+        Returns the image's digest, or nothing where there is no image.
+        """
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run to the end, streaming output to *log*; when *stop* is set, SIGTERM, then SIGKILL.

@@ -74,26 +74,29 @@ class Docker:
             return False
         return True
 
-    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Pull the image if it is absent, layer by layer in *report*."""
         with _sentences(spec):
-            if self.has(spec):
-                return
-            report(f"pulling {spec.image}")
-            repository, tag = parse_repository_tag(spec.image)
-            for event in self._pull(spec.image, repository, tag or "latest"):
+            if not self.has(spec):
+                self._pull(spec.image, report)
+            return self._digest(spec.image)
+
+    def _pull(self, image: str, report: Report) -> None:
+        report(f"pulling {image}")
+        repository, tag = parse_repository_tag(image)
+        try:
+            events = self._client.api.pull(
+                repository, tag=tag or "latest", stream=True, decode=True
+            )
+            for event in events:
                 if "error" in event:
-                    raise EvaluationError(_no_image(spec.image, event["error"]))
+                    raise EvaluationError(_no_image(image, event["error"]))
                 # A layer's progress bar comes many times a second; its milestones are enough.
                 if event.get("status") in {"Pull complete", "Already exists", "Download complete"}:
-                    report(f"{spec.image}: {event.get('id', '')} {event['status'].lower()}")
-            report(f"pulled {spec.image}")
-
-    def _pull(self, image: str, repository: str, tag: str) -> Iterator[dict[str, Any]]:
-        try:
-            yield from self._client.api.pull(repository, tag=tag, stream=True, decode=True)
+                    report(f"{image}: {event.get('id', '')} {event['status'].lower()}")
         except APIError as error:
             raise EvaluationError(_no_image(image, _short(error))) from None
+        report(f"pulled {image}")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Create, attach, start, wait; stop on request. The engine removes it when it ends."""
@@ -108,7 +111,6 @@ class Docker:
             )
             lifeline = None
             try:
-                digest = self._digest(str(api.inspect_container(created)["Image"]))
                 end, events = self._await_removal(created), self._fatal_events(created)
                 output = api.attach(created, stdout=True, stderr=True, stream=True, logs=True)
                 lifeline = self._start(created, spec)
@@ -118,7 +120,7 @@ class Docker:
                     log.flush()
                 exit_code = int(end.json()["StatusCode"])
                 killed = next(events, {}).get("Action") == "oom"
-                return Outcome(exit_code, killed, digest)
+                return Outcome(exit_code, killed)
             finally:
                 ended.set()
                 if lifeline is not None:
@@ -242,9 +244,9 @@ class Docker:
                     raise
             time.sleep(0.1)
 
-    def _digest(self, image_id: str) -> str:
+    def _digest(self, image_name: str) -> str:
         """The digest that its registry knows it by, or the id of an image built here."""
-        image = self._client.api.inspect_image(image_id)
+        image = self._client.api.inspect_image(image_name)
         return str(next(iter(image.get("RepoDigests") or []), image["Id"])).rpartition("@")[2]
 
     def shell(self, spec: ContainerSpec) -> str:

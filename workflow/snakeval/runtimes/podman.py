@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Any
 
 from snakeval.child import run_child
 from snakeval.container import ContainerSpec, by_hand, command_line
@@ -42,6 +42,13 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "it says nothing"
 
 
+def _image(spec: ContainerSpec) -> dict[str, Any]:
+    """What podman knows of the image; nothing where it is absent."""
+    inspected = _podman("image", "inspect", spec.image)
+    found: list[dict[str, Any]] = json.loads(inspected.stdout) if inspected.returncode == 0 else []
+    return found[0] if found else {}
+
+
 class Podman:
     """See :class:`snakeval.runtimes.Runtime`."""
 
@@ -58,10 +65,13 @@ class Podman:
         """Whether the image is here."""
         return _podman("image", "exists", spec.image).returncode == 0
 
-    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Pull the image if it is absent."""
-        if self.has(spec):
-            return
+        if not self.has(spec):
+            self._pull(spec, report)
+        return str(_image(spec).get("Digest") or "")
+
+    def _pull(self, spec: ContainerSpec, report: Report) -> None:
         report(f"pulling {spec.image}")
         pull = subprocess.Popen(
             ["podman", "pull", spec.image],
@@ -81,10 +91,8 @@ class Podman:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run it in the foreground; podman hands SIGTERM on to the container."""
         self._remove(spec.name)
-        inspected = _podman("image", "inspect", spec.image)
-        image = json.loads(inspected.stdout)[0] if inspected.returncode == 0 else {}
         if spec.entry_point:
-            spec = spec.completed(image.get("Config") or {})
+            spec = spec.completed(_image(spec).get("Config") or {})
         words = command_line(spec, "podman", self.user, guarded=True)
         # Podman's monitor tells of the kernel's kill with a file `oom` in its working directory;
         # podman itself can be asked for nothing, since the container removes itself.
@@ -94,7 +102,7 @@ class Podman:
                     words, log, stop, grace=spec.grace, stdin=spec.greeting(), cwd=place
                 )
                 killed = Path(place, "oom").exists()
-                return Outcome(exit_code, killed, str(image.get("Digest") or ""))
+                return Outcome(exit_code, killed)
             finally:
                 self._remove(spec.name)
 

@@ -47,12 +47,15 @@ class Process:
         target = environment(spec)
         return target is None or (target / "ready").exists()
 
-    def prepare(self, spec: ContainerSpec, report: Report) -> None:
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Make the environment if it is absent; two that want the same one make it once."""
         _refuse_entry_point(spec)
         target = environment(spec)
-        if target is None:
-            return
+        if target is not None:
+            self._prepare(spec, target, report)
+        return ""
+
+    def _prepare(self, spec: ContainerSpec, target: Path, report: Report) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         ready = target / "ready"
         with Lease(
