@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import docker
 import psutil
 import pytest
 
@@ -145,6 +148,44 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
     assert served.scores() == {"careful/quick": 1, "careful/slow": 1}
     # 42 questions; of an interrupted harness at most the one under way was asked twice.
     assert 42 <= sum(served.recorded.answers.values()) <= 43
+
+
+@pytest.mark.images
+def test_an_image_without_a_shell_is_told_of_servers_and_of_harnesses(tmp_path: Path) -> None:
+    image = "snakeval-test/no-shell:1"
+    empty = io.BytesIO()
+    with tarfile.open(fileobj=empty, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("file"), io.BytesIO())
+    engine = docker.from_env()
+    engine.api.import_image_from_data(empty.getvalue(), *image.split(":"))
+    try:
+        served = Served(tmp_path, "docker", "careful", "sloppy")
+        served.asks("fine", seed=1)
+        served.asks("bare", seed=2)
+        served.work.config["benchmarks"]["bare"]["image"] = image
+        bare = {**served.deployment, "image": image}
+        served.work.config["models"]["sloppy"] = {"deployment": bare}
+        done = served.work.snakemake()
+        assert done.exit_code == 1
+        table = served.work.table()
+    finally:
+        engine.images.remove(image)
+    sentence = f"image {image} has no `sh`, under which snakeval runs it; add one to it, or name"
+    assert table["status"]["careful/fine"] == "done"
+    assert table["reason"]["careful/bare"].startswith(sentence)
+    assert table["reason"]["sloppy/fine"].startswith(f"deployment failed: {sentence}")
+
+
+@pytest.mark.images
+def test_a_server_that_the_kernel_kills_for_want_of_memory_is_told_so(tmp_path: Path) -> None:
+    hungry = "python3 -c 'bytearray(10**9)'; echo not reached"
+    served = Served(tmp_path, "docker", "careful", command=hungry, mem_mb=64)
+    served.asks("b", seed=1)
+    assert served.work.snakemake().exit_code == 1
+    assert served.work.table()["reason"]["careful/b"] == (
+        "deployment failed: out of memory: the kernel killed the server; raise deployment.mem_mb "
+        "(now 64)"
+    )
 
 
 def test_two_heads_share_one_server_and_do_each_evaluation_once(tmp_path: Path) -> None:

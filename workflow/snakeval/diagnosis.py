@@ -17,6 +17,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: A refused request says more than the last line: lm-evaluation-harness ends with "Session is
 #: closed" whatever the endpoint answered.
 _REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
+#: What the init of docker (tini) and of podman (catatonit) says of an image without a shell.
+_NO_SHELL = re.compile(r"\[FATAL tini.*exec sh failed|ERROR \(catatonit.*failed to exec pid1")
 #: The last line of a Python traceback, or a line that calls itself an error.
 _ERROR = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|(?:[Ee]rror|[Ff]atal):).*)$"
@@ -32,6 +34,8 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
         limit = evaluation.transport.resources.get("mem_mb")
         fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
         return f"out of memory: the kernel killed the harness; {fix}"
+    if no_shell := without_shell(evaluation.identity.image, log):
+        return no_shell
     parts = [f"the harness exited with {outcome.exit_code}"]
     if outcome.exit_code == 137:
         parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
@@ -44,17 +48,32 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
     return "; ".join(parts)
 
 
-def last_error(log: Path) -> str:
-    """Return the last line of *log* that reads like an error, or its last line."""
+def without_shell(image: str, log: Path) -> str:
+    """Say that *image* has no shell, if *log* does."""
+    if not any(_NO_SHELL.search(line) for line in tail(log)):
+        return ""
+    return (
+        f"image {image} has no `sh`, under which snakeval runs it; add one to it, or name another "
+        "image"
+    )
+
+
+def tail(log: Path) -> list[str]:
+    """Return the last lines of *log* that are not empty and not ours, without colours."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
-        return ""
+        return []
     lines = [_ANSI.sub("", line).strip() for line in text.replace("\r", "\n").splitlines()]
-    lines = [line for line in lines if line and not line.startswith("snakeval: ")]
+    return [line for line in lines if line and not line.startswith("snakeval: ")]
+
+
+def last_error(log: Path) -> str:
+    """Return the last line of *log* that reads like an error, or its last line."""
+    lines = tail(log)
     refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
     errors = [line for line in lines if _ERROR.match(line)]
     return (refused or errors or lines or [""])[-1][:300]

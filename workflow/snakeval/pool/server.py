@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from snakeval.deployment import Deployment, container, installed, server_name
-from snakeval.diagnosis import last_error
+from snakeval.diagnosis import last_error, tail, without_shell
 from snakeval.errors import EvaluationError
 from snakeval.pool import ports
 from snakeval.runtimes import Outcome, Runtime, choose
@@ -114,7 +114,7 @@ class Server:
             with log.open("ab") as output:
                 outcome = self._run(runtime, output)
             reason = self._why(outcome, log)
-            lost_race = not deployment.serving.port and _IN_USE.search(_tail(log))
+            lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail(log)))
             if self.was_ready or self._end.is_set() or not lost_race or not tries_left:
                 break
             self._tell(progress=f"port {self.port} was taken by somebody else; tries another")
@@ -189,10 +189,8 @@ class Server:
                 return
             if now - told > _TELL_SECONDS:
                 told = now
-                said = _last_line(self.log)
-                self._tell(
-                    progress=f"loading for {now - started:.0f} s{': ' + said if said else ''}"
-                )
+                said = "".join(f": {line:.160}" for line in tail(self.log)[-1:])
+                self._tell(progress=f"loading for {now - started:.0f} s{said}")
 
     def _give_up(self, why: str) -> None:
         said = last_error(self.log)
@@ -225,6 +223,8 @@ class Server:
         if outcome.out_of_memory:
             fix = f"raise deployment.mem_mb (now {limit})" if limit else "give it more memory"
             return f"out of memory: the kernel killed the server; {fix}"
+        if no_shell := without_shell(self.deployment.definition.image, log):
+            return no_shell
         code = outcome.exit_code
         how = {
             127: "the server's command was not found (exit code 127)",
@@ -233,17 +233,3 @@ class Server:
         said = last_error(log)
         when = "" if self.was_ready else " before it was ready"
         return f"{how}{when}{'; its log ends: ' + said if said else ''}"
-
-
-def _tail(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 16384))
-        return file.read().decode("utf-8", errors="replace")
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = [line.strip() for line in _tail(log).replace("\r", "\n").splitlines()]
-    except OSError:
-        return ""
-    return next((line for line in reversed(lines) if line), "")[:160]

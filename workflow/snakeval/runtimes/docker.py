@@ -264,11 +264,6 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
     except ImageNotFound as error:
         raise EvaluationError(_no_image(spec.image, _short(error))) from None
     except APIError as error:
-        if '"sh": executable file not found' in str(error):
-            raise EvaluationError(
-                f"image {spec.image} has no `sh`, under which snakeval runs it; add one to it, or "
-                "name another image"
-            ) from None
         if "could not select device driver" in str(error):
             raise EvaluationError(
                 "Docker cannot hand out GPUs here; install the NVIDIA Container Toolkit, or give "
