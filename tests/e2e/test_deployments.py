@@ -55,6 +55,7 @@ def test_a_model_that_does_not_get_ready_fails_its_evaluations_and_the_other_goe
     done = served.work.snakemake()
     assert done.exit_code == 1
     assert "Traceback" not in done.output
+    assert "CalledProcessError" not in done.output, "the reason is told, not the machinery"
     table = served.work.table()
     assert set(table["status"][table["model"] != "broken"]) == {"done"}
     reason = (

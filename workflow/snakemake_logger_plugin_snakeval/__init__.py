@@ -44,8 +44,10 @@ _NOISE = (
 _EVALUATE = "evaluate"
 
 
-_JOB = re.compile(r"python -m snakeval\.evaluate .*?([^/\s]+/[^/\s]+)/evaluation\.json")
-#: How an evaluation's job ends that tells its reason: failed, or interrupted.
+_JOB = re.compile(
+    r"python -m snakeval\.(?:evaluate|deploy) .*?([^/\s]+/[^/\s]+)/(?:evaluation|deployment)\.json"
+)
+#: How a job ends that tells its reason: failed, or interrupted.
 _TOLD = ("returned non-zero exit status 1.", "returned non-zero exit status 130.")
 
 

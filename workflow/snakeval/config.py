@@ -533,11 +533,8 @@ def load(
     """
     selection, rest = _split(overrides or {})
     source = merge(files, rest)
-    try:
-        config = Config.model_validate(source.data)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, source))) from None
-    config = _with_absolute_paths(config, source)
+    config = check(source)
+
     for kind, chosen, known in (
         ("models", selection.models, config.models),
         ("benchmarks", selection.benchmarks, config.benchmarks),
@@ -547,6 +544,19 @@ def load(
                 hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
                 raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
     return config, selection, source
+
+
+def check(source: Source) -> Config:
+    """Return what *source* configures, its paths made absolute.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    try:
+        config = Config.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, source))) from None
+    return _with_absolute_paths(config, source)
 
 
 def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:

@@ -31,6 +31,7 @@ from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
 from snakeval.matrix import deployments, split
+from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
 
@@ -324,6 +325,17 @@ class Matrix:
         identity = {"id": self._run.id, "identity": self._run.identity, "snakeval": __version__}
         if not (run / ".snakeval" / "run.json").exists():
             write_atomically(run / ".snakeval" / "run.json", json.dumps(identity, indent=1))
+        remember(
+            Entry(
+                self._run.id,
+                self.config.name,
+                str(run.resolve()),
+                str(Path.cwd()),
+                tuple(sys.argv),
+                __version__,
+            )
+        )
+        enter(run, sys.argv)
         resolved = self._resolved()
         write_if_changed(run / "config.yaml", resolved)
         write_if_changed(home() / "run_configs" / f"{self._run.id}.yaml", resolved)
@@ -400,6 +412,7 @@ class Matrix:
                 each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
                 print(f"\nModel loads: {sum(loads.values())} ({each})")
         run = self._run.directory
+        leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0
         try:

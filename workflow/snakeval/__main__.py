@@ -1,0 +1,7 @@
+"""``python -m snakeval``: the command."""
+
+import sys
+
+from snakeval.cli import main
+
+sys.exit(main())

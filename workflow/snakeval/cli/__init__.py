@@ -1,0 +1,97 @@
+"""The command ``snakeval``: composes configurations and runs Snakemake, and looks at runs.
+
+A command is a module of this package with a function ``command``; it is imported when it is used,
+so that ``snakeval --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from snakeval import __version__
+from snakeval.errors import ConfigError, Interrupted, did_you_mean
+
+#: Exit codes: 0 done, 1 some evaluations failed, and these.
+BAD_INPUT, INTERRUPTED = 2, 130
+
+_COMMANDS = {
+    "run": "Evaluate: compose a configuration and run it; run it again to resume.",
+    "resume": "Run again what a run has not finished, from any directory.",
+    "status": "How far runs are.",
+    "logs": "What a run, a model's server or an evaluation printed.",
+    "kill": "Stop a run, or one evaluation; what is finished stays.",
+    "results": "The results table of one run, or of several side by side.",
+    "export": "Write a run's results elsewhere.",
+    "ls": "List tasks, models, runs, runtimes and profiles.",
+    "info": "What a task is: its parameters, endpoint types and image.",
+    "init": "Write a commented configuration that runs.",
+    "doctor": "Check engine, disk, credentials and versions, and say what to do.",
+    "profiles": "Link the profiles, so that `snakemake --profile local` finds them.",
+}
+
+
+class _Commands(click.Group):
+    """Knows its commands by name and imports only the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"snakeval.cli.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], _COMMANDS) or "; `snakeval --help` lists them"
+            raise click.UsageError(f"no command '{args[0]}'{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="snakeval %(version)s")
+def app() -> None:
+    """Evaluate any LLM on any benchmark, anywhere, and never lose a finished result.
+
+    \b
+    snakeval init --endpoint http://localhost:8000/v1 --model my-model --benchmark gsm8k
+    snakeval run --config evaluation.yaml --dry-run
+    snakeval run --config evaluation.yaml -o +params.limit_samples=10
+    snakeval status
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        code = app.main(arguments, prog_name="snakeval", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "snakeval"
+        click.echo(f"snakeval: {error.format_message()} (see `{where} --help`)", err=True)
+        return BAD_INPUT
+    except click.ClickException as error:
+        click.echo(f"snakeval: {error.format_message()}", err=True)
+        return BAD_INPUT
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            click.echo(f"snakeval: {line}", err=True)
+        return BAD_INPUT
+    except (KeyboardInterrupt, click.Abort, Interrupted):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read (`| head`) has had enough. Nothing may be flushed to it at the end.
+        sys.stdout = None
+        return 0

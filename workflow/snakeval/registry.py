@@ -1,0 +1,167 @@
+"""Which runs there are on this machine, wherever they were started; and which heads are at them.
+
+An index, not a truth: ``$SNAKEVAL_HOME/runs/<run directory's name>.json`` says where the run's
+directory is and how it was started last. All that is known of a run stands in its directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.files import home, write_if_changed
+from snakeval.lease import process_lives, start_time
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run as it was started last.
+
+    Attributes:
+        id: the invocation id.
+        directory: the run's directory, absolute.
+        cwd: the working directory of the command, where Snakemake keeps ``.snakemake``.
+        command: Snakemake's command line.
+        started: when the run's directory was made, by its name.
+    """
+
+    id: str
+    name: str
+    directory: str
+    cwd: str
+    command: tuple[str, ...]
+    snakeval: str
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return Path(self.directory)
+
+    @property
+    def started(self) -> datetime:
+        """When the run was made, by its directory's name."""
+        return datetime.strptime(self.path.name[:19], "%Y-%m-%d-%H-%M-%S")
+
+    @property
+    def shell_command(self) -> str:
+        """The command line as a person would type it."""
+        return shlex.join(self.command)
+
+
+def _index() -> Path:
+    return home() / "runs"
+
+
+def remember(entry: Entry) -> None:
+    """Put a run into the index, or note how it was started this time."""
+    write_if_changed(_index() / f"{entry.path.name}.json", json.dumps(asdict(entry), indent=1))
+
+
+def entries(since: timedelta | None = None) -> list[Entry]:
+    """Return the runs whose directories are still there, newest first."""
+    found = []
+    for path in _index().glob("*.json"):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            entry = Entry(**{**data, "command": tuple(data["command"])})
+            recent = since is None or datetime.now() - entry.started <= since
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # of another version, or being written
+        if recent and entry.path.is_dir():
+            found.append(entry)
+    return sorted(found, key=lambda entry: entry.path.name, reverse=True)
+
+
+def find(wanted: str) -> Entry:
+    """Return the run that *wanted* names: an id, a directory, or the beginning of an id or name.
+
+    The newest, where runs share the id that was given in full.
+
+    Raises:
+        ConfigError: no run has that name (the nearest are offered), or several.
+    """
+    known = entries()
+    given = Path(wanted)
+    if given.is_dir() and (given / ".snakeval" / "run.json").exists():
+        directory = str(given.resolve())
+        for entry in known:
+            if entry.directory == directory:
+                return entry
+        return _unlisted(given.resolve())
+    whole = [entry for entry in known if wanted in (entry.id, entry.path.name)]
+    if whole:
+        return whole[0]
+    begins = [e for e in known if e.id.startswith(wanted) or e.path.name.startswith(wanted)]
+    if len({entry.id for entry in begins}) == 1:
+        return begins[0]
+    if begins:
+        names = ", ".join(entry.path.name for entry in begins[:5])
+        raise ConfigError(f"{wanted}: fits several runs ({names}); write more of one")
+    ids = [name for entry in known for name in (entry.id, entry.path.name)]
+    hint = did_you_mean(wanted, ids) or (
+        "; `snakeval ls runs` lists them" if known else "; none was started on this machine yet"
+    )
+    raise ConfigError(f"{wanted}: no such run{hint}")
+
+
+def _unlisted(directory: Path) -> Entry:
+    """A run that was moved here, or made on another machine."""
+    match = re.fullmatch(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})", directory.name)
+    if match is None:
+        raise ConfigError(f"{directory}: is no run's directory; name one of `snakeval ls runs`")
+    return Entry(match[1], "", str(directory), str(Path.cwd()), (), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A process of Snakemake that works at a run."""
+
+    host: str
+    pid: int
+    start: str
+    command: str
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it lives; None where that cannot be known from here."""
+        if self.host != socket.gethostname():
+            return None
+        return process_lives(self.pid, self.start)
+
+
+def _heads(run: Path) -> Path:
+    return run / ".snakeval" / "heads"
+
+
+def enter(run: Path, command: Sequence[str]) -> None:
+    """Note that this process works at *run*."""
+    head = Head(
+        socket.gethostname(), os.getpid(), start_time(os.getpid()) or "", shlex.join(command)
+    )
+    write_if_changed(_heads(run) / f"{head.host}-{head.pid}.json", json.dumps(asdict(head)))
+
+
+def leave(run: Path) -> None:
+    """Note that this process does not work at *run* any more."""
+    (_heads(run) / f"{socket.gethostname()}-{os.getpid()}.json").unlink(missing_ok=True)
+
+
+def heads(run: Path) -> list[Head]:
+    """Return the heads at *run* that live, and those of other hosts, of which it is not known."""
+    found = []
+    for path in _heads(run).glob("*.json"):
+        try:
+            head = Head(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # it ended just now
+        if head.lives is not False:
+            found.append(head)
+    return found
