@@ -41,9 +41,7 @@ def test_a_name_that_is_shared_is_refused_with_the_qualified_ones() -> None:
         catalogue.find_task("ifeval")
 
 
-def test_each_kind_of_server_that_a_configuration_may_name_is_known_with_all_that_it_needs() -> (
-    None
-):
+def test_each_kind_of_server_that_a_configuration_may_name_is_known() -> None:
     kinds = catalogue.server_kinds()
     assert list(kinds) == list(get_args(Kind))
     for name, kind in kinds.items():

@@ -1,0 +1,46 @@
+"""Tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+#: The option of every command that lists something.
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+
+
+def show(
+    rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, as_json: bool, empty: str = ""
+) -> None:
+    """Print *rows*: as JSON in whole, or *columns* of them as a table.
+
+    Where the output is no terminal, the table is as wide as it needs to be, so that nothing that
+    a script greps for is cut. *empty* is said in place of a table without rows.
+    """
+    if as_json:
+        click.echo(json.dumps(list(rows), indent=1, default=str))
+        return
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row.get(column)) for column in columns))
+    wide = None if sys.stdout.isatty() else 10_000
+    Console(width=wide, markup=False, highlight=False).print(table)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
