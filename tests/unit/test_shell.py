@@ -61,3 +61,31 @@ def test_at_a_stop_the_shell_waits_for_its_command_and_does_not_go_on(
     # What was printed before the shell ended: nobody else holds the pipe any more.
     assert shell.stdout.read() == "closed\n"
     assert not (tmp_path / "went-on").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["sleep 60", "env A=1 sleep 60 > /dev/null", "sh -c 'sleep 60; :'"]
+)
+def test_one_command_takes_the_shells_place_and_gets_the_signal_itself(text: str) -> None:
+    assert argv(text) == ("sh", "-c", f"exec {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a; b",
+        "a && b",
+        "a | b",
+        "a &",
+        "(a)",
+        "A=1 a",
+        "cd a",
+        "exec a",
+        "a\nb",
+        "'open",
+        "",
+        "# a",
+    ],
+)
+def test_what_is_more_than_one_command_keeps_its_shell(text: str) -> None:
+    assert argv(text) == ("sh", "-c", f"trap 'exit 143' TERM INT\n{text}")

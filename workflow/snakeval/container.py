@@ -191,6 +191,9 @@ def command_line(
         words += ["--mount", _mount_option(mount)]
     for name, value in spec.env.items():
         words += ["--env", f"{name}={value}"]
+    if engine == "docker" and not guarded:
+        # Its init would hand a signal to the shell only, which waits for its command.
+        words += ["--env", "TINI_KILL_PROCESS_GROUP=1"]
     for name, value in spec.labels.items():
         words += ["--label", f"{name}={value}"]
     words += ["--workdir", spec.workdir]

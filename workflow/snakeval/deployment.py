@@ -317,6 +317,7 @@ def installed(deployment: Deployment, environ: Mapping[str, str]) -> bool:
         words = shlex.split(command(deployment, _values(deployment, "model", 1, 0)))
     except (ValueError, EvaluationError):
         return False  # said with its reason when it is started
+    words = words[words[:1] == ["exec"] :]
     return bool(words) and shutil.which(words[0], path=environ.get("PATH")) is not None
 
 
@@ -353,7 +354,8 @@ def container(
         below.mkdir(parents=True, exist_ok=True)
         target = _CACHE if below == cache else kind.cache
         mounts.append(Mount(str(below), target, read_only=False))
-        env |= {"HOME": "/tmp", kind.cache_env: kind.cache}
+        # The caller has no entry in the image's /etc/passwd, where PyTorch would look for a name.
+        env |= {"HOME": "/tmp", "USER": "snakeval", kind.cache_env: kind.cache}
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(cache / "huggingface")}
     for name, template in kind.env.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -45,10 +46,41 @@ def fill(template: str, values: Mapping[str, Any], what: str) -> str:
 def argv(text: str) -> tuple[str, ...]:
     """Return the command line that runs *text* in a shell.
 
-    At a SIGTERM, which all processes of it get, the shell waits for the command that it is at:
-    it would die first otherwise, and nobody would wait until the command has closed its files.
+    One command takes the shell's place. Else the shell, at a SIGTERM, which all processes of it
+    get, waits for the command that it is at: it would die first otherwise, and nobody would wait
+    until the command has closed its files.
     """
+    if _is_one_command(text):
+        return "sh", "-c", f"exec {text}"
     return "sh", "-c", f"trap 'exit 143' TERM INT\n{text}"
+
+
+#: Words that `exec` cannot run, since they are the shell's own.
+_OWN_WORDS = frozenset(
+    {
+        *("!", ".", ":", "{", "[", "break", "case", "cd", "command", "continue", "eval", "exec"),
+        *("exit", "export", "for", "if", "readonly", "return", "set", "shift", "source", "time"),
+        *("times", "trap", "ulimit", "umask", "unset", "until", "wait", "while"),
+    }
+)
+
+
+def _is_one_command(text: str) -> bool:
+    words = shlex.shlex(text, posix=True, punctuation_chars=True)
+    words.commenters = ""
+    try:
+        tokens = list(words)
+    except ValueError:
+        return False  # an open quote, of which the shell will tell
+    first = tokens[0] if tokens else ""
+    return (
+        bool(first)
+        and "\n" not in text.strip()
+        and first not in _OWN_WORDS
+        and not re.match(r"\w+=", first)
+        and not any(set(token) <= set(";&|()") for token in tokens if token)
+        and "#" not in first
+    )
 
 
 def _quoted(value: object) -> str:

@@ -189,8 +189,13 @@ class Matrix:
 
         An auxiliary model's server, which several models' evaluations may wait for, comes first.
         """
-        own = [p for (name, _), p in self._priorities.items() if name == wildcards.model]
-        return 1 + max(own or self._priorities.values())
+        return self._server_priorities.get(wildcards.model, 2 * len(self._priorities) + 1)
+
+    @cached_property
+    def _server_priorities(self) -> dict[str, int]:
+        # In rising order, so that the last one of a model stays.
+        rising = sorted(self._priorities.items(), key=lambda item: item[1])
+        return {model: priority + 1 for (model, _), priority in rising}
 
     @cached_property
     def _durations(self) -> Durations:
@@ -201,10 +206,10 @@ class Matrix:
         models = {model: number for number, model in enumerate(self.config.models)}
         order = sorted(
             self.selected,
-            key=lambda key: (-models[key[0]], self._durations.expect(self.selected[key]) or 0),
+            key=lambda key: (models[key[0]], -(self._durations.expect(self.selected[key]) or 0)),
         )
         # Steps of two, so that a model's server finds room above its own evaluations.
-        return {key: 2 * position + 1 for position, key in enumerate(order)}
+        return {key: 2 * position + 1 for position, key in enumerate(reversed(order))}
 
     @property
     def plan(self) -> str:
@@ -238,14 +243,16 @@ class Matrix:
                     problems.append(
                         f"benchmarks.{evaluation.benchmark}.env: ${name} is not set; export it"
                     )
+            for asked, name in transport.auxiliary_keys.items():
+                if not environment.get(name):
+                    key = f"auxiliary.{asked}.endpoint.api_key_name"
+                    problems.append(f"{key}: ${name} is not set; export it")
         problem = _no_room(self._run.directory)
         if problem:
             problems.append(f"output_dir: {problem}")
-            for name in transport.auxiliary_keys.values():
-                if not environment.get(name):
-                    problems.append(f"auxiliary: ${name} is not set; export it")
+        chosen = {name for e in self.selected.values() for name in e.transport.servers}
         for model, deployment in self._deployed.items():
-            for name in deployment.serving.env.values():
+            for name in deployment.serving.env.values() if model in chosen else ():
                 if name not in environment:
                     section = "models" if model in self.config.models else "auxiliary"
                     problems.append(
@@ -427,11 +434,11 @@ class Matrix:
                 for file in files:
                     os.utime(file, (date, date))
             shown = markdown.read_text(encoding="utf-8")
+            self._learn(json.loads(json_file.read_text(encoding="utf-8")))
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         print(f"\n{shown}\nResults: {csv}", flush=True)
-        self._learn(json.loads(json_file.read_text(encoding="utf-8")))
         if missing:
             print(
                 f"{missing} of {len(self.everything)} evaluations are not done; "

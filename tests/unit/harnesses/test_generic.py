@@ -48,7 +48,7 @@ def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> N
         params={"extra": {"n": 3}},
     )
     command = generic.command(made, Paths("/r", "/i", "http://host/v1/chat/completions"))
-    assert command.argv[2].partition("\n")[2] == (
+    assert command.argv[2].removeprefix("exec ") == (
         "http://host/v1/chat/completions http://host/v1 /r 3 4 API_KEY --a --b"
     )
     assert command.secrets == {"API_KEY": "MY_KEY"}

@@ -46,7 +46,7 @@ def test_a_command_without_an_image_runs_as_it_is() -> None:
     runtime, why = choose("auto", "", installable=True)
     assert (runtime.name, why) == (
         "process",
-        "runtime: process (auto: the benchmark names no image)",
+        "runtime: process (auto: no image is named)",
     )
 
 

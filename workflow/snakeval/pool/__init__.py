@@ -23,7 +23,7 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.lease import start_time
-from snakeval.pool.wire import Channel, Message, directory
+from snakeval.pool.wire import Channel, Message, directory, path
 
 _START_SECONDS = 20.0
 _POOL_TRIES = 5
@@ -109,7 +109,7 @@ def _acquire(
             channel.close()
             raise
     raise EvaluationError(
-        f"the pool of model servers ended {_POOL_TRIES} times; see {directory()}/supervisor.log"
+        f"the pool of model servers ended {_POOL_TRIES} times; see {path()}/supervisor.log"
     )
 
 
@@ -187,15 +187,13 @@ def _connect(stop: Event) -> Channel:
                 child = _start()
         if stop.wait(0.05):
             raise Interrupted
-    raise EvaluationError(
-        f"the pool of model servers does not start; see {directory()}/supervisor.log"
-    )
+    raise EvaluationError(f"the pool of model servers does not start; see {path()}/supervisor.log")
 
 
 def _start() -> subprocess.Popen[bytes]:
     # In a session of its own: a terminal's Ctrl-C, or the death of the job that happened to need
     # it first, is nothing to it.
-    with (directory() / "supervisor.log").open("ab") as log:
+    with (directory(make=True) / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "snakeval.pool.supervisor"],
             stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 
 #: How many GPUs to count on, where a person says it (Snakemake's ``--resources gpu=N`` sets it).
 VARIABLE = "SNAKEVAL_GPUS"
@@ -15,11 +16,12 @@ def slots(environ: Mapping[str, str]) -> tuple[str, ...]:
     more than ``$SNAKEVAL_GPUS``, and where the driver is absent as many as that says.
     """
     visible = environ.get("CUDA_VISIBLE_DEVICES")
-    found = (
-        tuple(part.strip() for part in visible.split(",") if part.strip())
-        if visible is not None
-        else tuple(str(number) for number in range(_count()))
-    )
+    if visible is None:
+        found = tuple(str(number) for number in range(_count()))
+    else:
+        # What stands behind the first invalid one (-1, or nothing) is not seen by CUDA either.
+        parts = (part.strip() for part in visible.split(","))
+        found = tuple(takewhile(lambda part: part and not part.startswith("-"), parts))
     wanted = environ.get(VARIABLE, "")
     if wanted.isdecimal():
         return found[: int(wanted)] or tuple(str(number) for number in range(int(wanted)))

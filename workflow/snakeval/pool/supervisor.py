@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from snakeval.completion import EvaluationDirectory
 from snakeval.deployment import Plan
@@ -454,20 +454,18 @@ def _head(request: Message) -> Head:
 
 def main() -> int:
     """Serve until nobody is left, or SIGTERM; return 0, or 1 if another supervisor is here."""
-    place = directory()
-    lock = (place / "lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    place = directory(make=True)
+    lock = _lock(place / "lock")
+    if lock is None:
         return 1
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for Snakemake
-    path = place / "socket"
-    path.unlink(missing_ok=True)
+    address = place / "socket"
+    address.unlink(missing_ok=True)
     pool = Pool()
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
+        listening.bind(str(address))
         listening.listen(128)
         threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
         since = time.monotonic()
@@ -476,9 +474,36 @@ def main() -> int:
                 since = time.monotonic()
             elif pool.left or time.monotonic() - since > _FIRST_CLIENT_SECONDS:
                 break
-        path.unlink(missing_ok=True)
+        address.unlink(missing_ok=True)
     pool.close()
+    _tidy(place)
     return 0
+
+
+def _lock(file: Path) -> IO[str] | None:
+    """Return the lock, held, or None where another supervisor has it."""
+    while True:
+        lock = file.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that ended meanwhile may have removed the file: then it is nobody's lock.
+            if os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
+                return lock
+        except BlockingIOError:
+            return None
+        except FileNotFoundError:
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+        lock.close()
+
+
+def _tidy(place: Path) -> None:
+    """Leave nothing but a log that says something."""
+    log = place / "supervisor.log"
+    with contextlib.suppress(OSError):  # a new supervisor may be starting
+        if log.stat().st_size == 0:
+            log.unlink()
+        (place / "lock").unlink()
+        place.rmdir()
 
 
 def _accept(pool: Pool, listening: socket.socket) -> None:

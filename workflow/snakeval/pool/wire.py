@@ -22,19 +22,27 @@ from snakeval.files import home
 Message = dict[str, Any]
 
 
-def directory() -> Path:
-    """Return the pool's directory on this machine: one for each user and ``$SNAKEVAL_HOME``.
+def path() -> Path:
+    """Where the pool's directory is on this machine: one for each user and ``$SNAKEVAL_HOME``.
 
     In /tmp, since a home directory may be shared between machines, and the path of a socket must
     be short.
-
-    Raises:
-        EvaluationError: somebody else made it.
     """
     which = hashlib.sha256(str(home().resolve()).encode()).hexdigest()[:8]
-    place = Path(f"/tmp/snakeval-{os.getuid()}-{which}")
-    with contextlib.suppress(FileExistsError):
-        place.mkdir(mode=0o700)
+    return Path(f"/tmp/snakeval-{os.getuid()}-{which}")
+
+
+def directory(*, make: bool = False) -> Path:
+    """Return the pool's directory, which only its user can enter.
+
+    Raises:
+        FileNotFoundError: there is none, and it was not to be made.
+        EvaluationError: somebody else made it.
+    """
+    place = path()
+    if make:
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
     found = place.lstat()
     private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
     if found.st_uid != os.getuid() or not private:

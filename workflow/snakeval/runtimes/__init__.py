@@ -85,7 +85,7 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
     if wanted != "auto":
         return connect(wanted), f"runtime: {wanted} (as configured)"
     if not image:
-        return connect("process"), "runtime: process (auto: the benchmark names no image)"
+        return connect("process"), "runtime: process (auto: no image is named)"
     reasons = []
     for name in ("docker", "podman"):
         try:
