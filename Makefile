@@ -1,9 +1,10 @@
-# `make demo` and `make test` do all their set-up in .venv; nothing else is touched.
+# `make demo` and `make test` do all their set-up in .venv; nothing else is touched, but by
+# `make profiles`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format constraints clean
+.PHONY: demo test lint format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -22,6 +23,10 @@ format: $(VENV)/ready
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
+
+# Links in ~/.config/snakemake, for `snakemake --profile local` from any directory. One's own stay.
+profiles: $(VENV)/ready
+	@$(BIN)/snakeval profiles install
 
 # The versions that this was tested with; `pip install snakeval` takes any that pyproject.toml allows.
 $(VENV)/ready: pyproject.toml constraints.txt

@@ -1,12 +1,15 @@
-"""What people see of a plan and of a run: one line an evaluation."""
+"""What people see of a plan and of a run: one line an evaluation, or its progress on a terminal."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from support.configs import COMMAND, MODEL
+from support.screen import Screen
 from support.workspace import Workspace
 
 GOOD = COMMAND | {"command": "echo '{\"v\": 1}' > {{ results }}/f"}
@@ -67,3 +70,94 @@ def test_quiet_is_quiet(work: Workspace) -> None:
 
 def test_shell_commands_are_printed_on_request(work: Workspace) -> None:
     assert any("python -m snakeval.evaluate" in line for line in lines(work, "-n", "-p"))
+
+
+# --- on a terminal ----------------------------------------------------------------------------
+
+#: Asks so many questions with a bar, as harnesses do, until a file says that it may end.
+ASKING = """\
+python3 -u - {{ results }} <<'PYTHON'
+import json, pathlib, sys, time
+for number in range(8):
+    print(f"\\rRequesting API: {number}%|##  | {number}/40 [00:00<00:00, 4.20it/s]", end="")
+    time.sleep(0.05)
+while not pathlib.Path("../../../../../go").exists():
+    time.sleep(0.05)
+json.dump({"v": 1}, open(f"{sys.argv[1]}/f", "w"))
+PYTHON
+"""
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Workspace:
+    return Workspace.below(
+        tmp_path,
+        models={"one": MODEL, "two": MODEL},
+        benchmarks={
+            "asking": COMMAND | {"command": ASKING},
+            "broken": COMMAND | {"command": "echo 'no such data set' >&2; exit 3"},
+        },
+    )
+
+
+def on_a_terminal(work: Workspace, *options: str, **variables: str) -> Screen:
+    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""} | variables
+    return Screen(
+        work.command(*options),
+        cwd=work.directory,
+        env={**environment, "SNAKEVAL_HOME": str(work.home)},
+        size=(100, 30),
+    )
+
+
+def test_a_terminal_shows_bars_requests_and_reasons_and_ends_with_the_table(
+    show: Workspace,
+) -> None:
+    screen = on_a_terminal(show)
+    seen = screen.until(lambda text: text.count("7/40 requests") == 2 and ", 2 failed" in text)
+    assert "0 of 4 evaluations done, 2 failed, 2 running" in seen
+    assert re.search(r"^one  ╳+─+  0/2  1 failed$", seen, re.MULTILINE)
+    assert re.search(r"^  two/asking +\d:\d\d  7/40 requests", seen, re.MULTILINE)
+    log = r"results/\S+/two/broken/logs/harness\.log"
+    assert re.search(
+        rf"^two/broken failed: .*no such data set.* \[log: {log}\]$", seen, re.MULTILINE
+    )
+    (show.directory / "go").touch()
+    assert screen.end() == 1
+    # Nothing of the display is left in the table or behind it.
+    assert "running" not in screen.text
+    assert "━" not in screen.text
+    assert re.search(r"^\| one +\| asking +\| v +\| 1.0000 ", screen.text, re.MULTILINE)
+    assert screen.text.count("two/broken failed") == 1
+    assert "2 of 4 evaluations are not done" in screen.text
+
+
+def test_ctrl_c_leaves_the_table_and_a_clean_terminal(show: Workspace) -> None:
+    del show.config["benchmarks"]["broken"]
+    screen = on_a_terminal(show)
+    screen.until(lambda text: "7/40 requests" in text)
+    screen.interrupt()
+    assert screen.end() != 0
+    assert "2 of 2 evaluations are not done" in screen.text
+    assert "requests" not in screen.text
+    assert "failed" not in screen.text
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"), [(["-q", "all"], {}), ([], {"TERM": "dumb"}), (["-n"], {})]
+)
+def test_quiet_runs_dumb_terminals_and_plans_get_plain_lines(
+    work: Workspace, options: list[str], variables: dict[str, str]
+) -> None:
+    screen = on_a_terminal(work, *options, **variables)
+    assert screen.end() == 0
+    assert screen.codes == set()
+
+
+def test_the_log_of_snakemake_stays_complete(work: Workspace) -> None:
+    screen = on_a_terminal(work)
+    assert screen.end() == 0
+    (log,) = (work.directory / ".snakemake" / "log").glob("*.log")
+    text = log.read_text()
+    assert text.count("rule evaluate:") == 2
+    assert "4 of 4 steps (100%) done" in text

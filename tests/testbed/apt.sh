@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Debian packages that the tests with real parts need. Needs root, unless all are there already.
+# Debian packages that the tests with real parts need, and those of the arguments. Needs root,
+# unless all are there already.
 set -euo pipefail
 
 packages=(
@@ -11,6 +12,7 @@ packages=(
     podman catatonit
     # the build itself
     git make shellcheck python3 python3-venv
+    "$@"
 )
 
 missing=()

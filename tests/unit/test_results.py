@@ -14,7 +14,8 @@ from snakeval.evaluation import Evaluation
 from snakeval.harnesses import generic
 from snakeval.job import evaluation_directory
 from snakeval.matrix import expand
-from snakeval.results import COLUMNS, Planned, table, to_markdown, write, write_plan
+from snakeval.plan import Planned, write_plan
+from snakeval.results import COLUMNS, table, to_markdown, write
 from support.configs import COMMAND, MODEL, config
 
 

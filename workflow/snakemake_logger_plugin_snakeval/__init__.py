@@ -1,7 +1,11 @@
-"""A logger plugin for Snakemake: one line an evaluation, in dry runs and while running.
+"""A logger plugin for Snakemake: how far a run is, on a terminal, and else one line an evaluation.
 
 Snakemake's own complete log stays in ``.snakemake/log``. Switched on by ``logger: snakeval`` in a
 profile; without it Snakemake prints as ever.
+
+``snakemake-logger-plugin-rich`` (looked at 0.5.1, "in development") cannot carry this: its bars are
+of rules, not of models, it knows no requests and no time that is left, it has no place to add them,
+what jobs print runs through its display, and it draws where there is no terminal, too.
 """
 
 from __future__ import annotations
@@ -10,10 +14,13 @@ import logging
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+if TYPE_CHECKING:
+    from snakemake_logger_plugin_snakeval.display import Display
 
 __all__ = ["LogHandler"]
 
@@ -40,8 +47,8 @@ _NOISE = (
 )
 
 
-#: The rule whose jobs are counted.
-_EVALUATE = "evaluate"
+#: The rule whose jobs are counted, and that of the models' servers.
+_EVALUATE, _DEPLOY = "evaluate", "deploy"
 
 
 _JOB = re.compile(
@@ -58,6 +65,7 @@ class LogHandler(LogHandlerBase):
         self._names: dict[int, str] = {}
         self._done = 0
         self._total: int | None = None
+        self._display: Display | None = None
         self._refuse_bad_configfiles()
 
     def _refuse_bad_configfiles(self) -> None:
@@ -78,24 +86,47 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, or nothing of it."""
         try:
-            text = self._text(record, getattr(record, "event", None))
+            event = getattr(record, "event", None)
+            text = self._text(record, event)
             if text:
                 print(text, file=sys.stderr, flush=True)
+            if event == LogEvent.RUN_INFO and self._display is None:
+                self._display = self._open(record.__dict__.get("stats") or {})
         except BrokenPipeError:
             return  # nobody reads any more; the work goes on
         except Exception:
             self.handleError(record)
 
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._display is not None:
+            self._display.close()
+            self._display = None
+        super().close()
+
+    def _open(self, stats: dict[str, int]) -> Display | None:
+        """Return a display where there are evaluations to show and a terminal to show them on."""
+        settings = self.common_settings
+        matrix = getattr(sys.modules.get("snakeval.snakefile"), "opened", None)
+        if settings.quiet or settings.dryrun or matrix is None or not stats.get(_EVALUATE):
+            return None
+        # rich is imported only where it is used.
+        from snakemake_logger_plugin_snakeval.terminal import usable
+
+        if not usable():
+            return None
+        from snakemake_logger_plugin_snakeval.display import Display, tally_of
+
+        return Display(tally_of(matrix, stats.get(_DEPLOY, 0)), color=not settings.nocolor)
+
     def _text(self, record: logging.LogRecord, event: LogEvent | None) -> str:
         quiet = bool(self.common_settings.quiet)
         data: dict[str, Any] = record.__dict__
-        if event == LogEvent.JOB_INFO:
-            self._names[data["jobid"]] = name = _job_name(data)
-            return "" if quiet or not name else f"{name}  ({_reason(data.get('reason') or '')})"
-        if event == LogEvent.JOB_FINISHED:
-            return "" if quiet else self._finished(self._names.get(data["job_id"], ""))
-        if event == LogEvent.JOB_ERROR:
-            return f"{self._names.get(data['jobid'], 'a job')}  FAILED"
+        if event in (LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.JOB_ERROR):
+            return self._job(event, data, quiet)
+        if event == LogEvent.GROUP_ERROR and self._display is not None:
+            for job in data.get("job_error_info") or ():
+                self._display.fail(job["jobid"])
         if event == LogEvent.RUN_INFO:
             return "" if quiet else self._to_do(data.get("stats") or {})
         if event == LogEvent.SHELLCMD:
@@ -110,6 +141,26 @@ class LogHandler(LogHandlerBase):
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
         return "" if text.strip().startswith(_NOISE) else text
+
+    def _job(self, event: LogEvent, data: dict[str, Any], quiet: bool) -> str:
+        """A job's line; where there is a display, it shows it instead."""
+        jobid = data["job_id" if event == LogEvent.JOB_FINISHED else "jobid"]
+        if event == LogEvent.JOB_INFO:
+            self._names[jobid] = name = _job_name(data)
+            if self._display is not None:
+                if name.startswith((_EVALUATE, _DEPLOY)):
+                    self._display.start(jobid, name.partition("  ")[2])
+                return ""
+            return "" if quiet or not name else f"{name}  ({_reason(data.get('reason') or '')})"
+        if event == LogEvent.JOB_FINISHED:
+            if self._display is not None:
+                self._display.finish(jobid)
+                return ""
+            return "" if quiet else self._finished(self._names.get(jobid, ""))
+        if self._display is not None:
+            self._display.fail(jobid)
+            return ""
+        return f"{self._names.get(jobid, 'a job')}  FAILED"
 
     def _finished(self, name: str) -> str:
         if not name.startswith(_EVALUATE):

@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,12 +50,44 @@ def process_lives(pid: int, started: str = "") -> bool:
     return not started or found == started
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease, as the lease says it."""
+
+    id: str
+    host: str
+    pid: int
+    start: str
+    beat: int
+
+    @classmethod
+    def read(cls, text: str) -> Holder:
+        """Read a lease.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            data = json.loads(text)
+            start = str(data["start"] or "")
+            return cls(str(data["id"]), str(data["host"]), int(data["pid"]), start, data["beat"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no lease: {error!r}") from None
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether its process lives; None where another host would have to be asked."""
+        if self.host != socket.gethostname():
+            return None
+        return process_lives(self.pid, self.start)
+
+
 def _holder(text: str) -> str:
     try:
-        holder = json.loads(text)
-        return f"process {holder['pid']} on {holder['host']}"
-    except (ValueError, KeyError, TypeError):
+        holder = Holder.read(text)
+    except ValueError:
         return "another attempt"
+    return f"process {holder.pid} on {holder.host}"
 
 
 class Lease:
@@ -148,11 +181,8 @@ class Lease:
     def _dead(self, text: str) -> bool:
         """A holder of this host can be looked up, which is quicker than waiting."""
         try:
-            holder = json.loads(text)
-            return holder["host"] == self._me["host"] and not process_lives(
-                holder["pid"], holder["start"]
-            )
-        except (ValueError, KeyError, TypeError):
+            return Holder.read(text).lives is False
+        except ValueError:
             return False
 
     def _take_over(self, stale: str) -> None:

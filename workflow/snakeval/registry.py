@@ -20,6 +20,9 @@ from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
 from snakeval.lease import process_lives, start_time
 
+#: A run directory's name.
+_NAME = re.compile(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})")
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -67,17 +70,24 @@ def remember(entry: Entry) -> None:
 
 def entries(since: timedelta | None = None) -> list[Entry]:
     """Return the runs whose directories are still there, newest first."""
+    return [
+        entry
+        for entry in _listed()
+        if (since is None or datetime.now() - entry.started <= since) and entry.path.is_dir()
+    ]
+
+
+def _listed() -> list[Entry]:
+    """Every run of the index, newest first."""
     found = []
     for path in _index().glob("*.json"):
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             entry = Entry(**{**data, "command": tuple(data["command"])})
-            recent = since is None or datetime.now() - entry.started <= since
+            found.append((entry.started, entry.path.name, entry))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # of another version, or being written
-        if recent and entry.path.is_dir():
-            found.append(entry)
-    return sorted(found, key=lambda entry: entry.path.name, reverse=True)
+    return [entry for *_, entry in sorted(found, key=lambda run: run[:2], reverse=True)]
 
 
 def find(wanted: str) -> Entry:
@@ -88,23 +98,27 @@ def find(wanted: str) -> Entry:
     Raises:
         ConfigError: no run has that name (the nearest are offered), or several.
     """
-    known = entries()
-    given = Path(wanted)
-    if given.is_dir() and (given / ".snakeval" / "run.json").exists():
-        directory = str(given.resolve())
-        for entry in known:
-            if entry.directory == directory:
-                return entry
-        return _unlisted(given.resolve())
+    listed = _listed()
+    known = [entry for entry in listed if entry.path.is_dir()]
+    if wanted and is_run(Path(wanted)):
+        directory = Path(wanted).resolve()
+        mine = [entry for entry in known if entry.path == directory]
+        return mine[0] if mine else _unlisted(directory)
     whole = [entry for entry in known if wanted in (entry.id, entry.path.name)]
     if whole:
         return whole[0]
-    begins = [e for e in known if e.id.startswith(wanted) or e.path.name.startswith(wanted)]
+    begins = [entry for entry in known if _begins(entry, wanted)]
     if len({entry.id for entry in begins}) == 1:
         return begins[0]
     if begins:
         names = ", ".join(entry.path.name for entry in begins[:5])
         raise ConfigError(f"{wanted}: fits several runs ({names}); write more of one")
+    for entry in listed:
+        if wanted and _begins(entry, wanted):
+            raise ConfigError(
+                f"{wanted}: its directory {entry.directory} is gone; if it was moved, name the "
+                "directory where it is now"
+            )
     ids = [name for entry in known for name in (entry.id, entry.path.name)]
     hint = did_you_mean(wanted, ids) or (
         "; `snakeval ls runs` lists them" if known else "; none was started on this machine yet"
@@ -112,9 +126,20 @@ def find(wanted: str) -> Entry:
     raise ConfigError(f"{wanted}: no such run{hint}")
 
 
+def is_run(path: Path) -> bool:
+    """Whether *path* is a run's directory, perhaps partly deleted."""
+    return path.is_dir() and (
+        (path / ".snakeval" / "run.json").exists() or bool(_NAME.fullmatch(path.resolve().name))
+    )
+
+
+def _begins(entry: Entry, wanted: str) -> bool:
+    return entry.id.startswith(wanted) or entry.path.name.startswith(wanted)
+
+
 def _unlisted(directory: Path) -> Entry:
     """A run that was moved here, or made on another machine."""
-    match = re.fullmatch(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})", directory.name)
+    match = _NAME.fullmatch(directory.name)
     if match is None:
         raise ConfigError(f"{directory}: is no run's directory; name one of `snakeval ls runs`")
     return Entry(match[1], "", str(directory), str(Path.cwd()), (), "")
@@ -141,12 +166,17 @@ def _heads(run: Path) -> Path:
     return run / ".snakeval" / "heads"
 
 
+def head_file(run: Path, head: Head) -> Path:
+    """Where it stands that *head* works at *run*."""
+    return _heads(run) / f"{head.host}-{head.pid}.json"
+
+
 def enter(run: Path, command: Sequence[str]) -> None:
     """Note that this process works at *run*."""
     head = Head(
         socket.gethostname(), os.getpid(), start_time(os.getpid()) or "", shlex.join(command)
     )
-    write_if_changed(_heads(run) / f"{head.host}-{head.pid}.json", json.dumps(asdict(head)))
+    write_if_changed(head_file(run, head), json.dumps(asdict(head)))
 
 
 def leave(run: Path) -> None:

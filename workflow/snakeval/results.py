@@ -7,8 +7,7 @@ again, so a better parser costs no evaluation.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,15 @@ import pandas as pd
 from snakeval.completion import Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.files import write_atomically, write_if_changed
+from snakeval.files import write_atomically
 from snakeval.harnesses import adapter, read_metrics
+from snakeval.plan import Planned, read_plan
 
 COLUMNS = (
     "model", "benchmark", "task", "metric", "filter", "value", "stderr", "n", "higher_is_better",
     "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
     "attempt", "finished", "fingerprint", "path",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An evaluation of the plan, or a pair that was left out of it with a reason."""
-
-    model: str
-    benchmark: str
-    fingerprint: str = ""
-    left_out: str = ""
-
-
-def write_plan(path: Path, planned: Sequence[Planned]) -> None:
-    """Save what a run is made of, so that its table can be made at any time."""
-    rows = [[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned]
-    write_if_changed(path, json.dumps(rows))
-
-
-def read_plan(path: Path) -> tuple[Planned, ...]:
-    """Read what :func:`write_plan` wrote."""
-    return tuple(Planned(*row) for row in json.loads(path.read_text(encoding="utf-8")))
 
 
 def table(run: Path) -> pd.DataFrame:
@@ -139,24 +118,41 @@ def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame
     """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
     frame = table(run)
     write_atomically(csv, frame.to_csv(index=False))
-    # Not DataFrame.to_json, which rounds: scores are the harness's to the last digit.
-    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
-    write_atomically(json_file, json.dumps(rows, indent=1, allow_nan=False) + "\n")
+    write_atomically(json_file, json.dumps(records(frame), indent=1, allow_nan=False) + "\n")
     write_atomically(markdown, to_markdown(frame) + "\n")
     return frame
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain data, with None where there is nothing."""
+    # Not DataFrame.to_json, which rounds: scores are the harness's to the last digit.
+    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    return [{str(column): value for column, value in row.items()} for row in rows]
+
+
 def to_markdown(frame: pd.DataFrame) -> str:
+    """Return the table as people read it, in Markdown."""
+    # A bar in a reason would end its cell.
+    return (
+        shown(frame)
+        .map(lambda cell: cell.replace("|", "\\|"))
+        .to_markdown(index=False, disable_numparse=True)
+    )
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table as people read it: value ± standard error, and why something is missing."""
-    shown = pd.DataFrame(
+    # A column without a value has no texts, whatever its type.
+    metrics, filters, reasons = (
+        frame[column].astype(object).fillna("") for column in ("metric", "filter", "reason")
+    )
+    texts = pd.DataFrame(
         {
             "model": frame["model"],
             "benchmark": frame["benchmark"],
             "metric": [
                 f"{metric} ({name})" if name else metric
-                for metric, name in zip(
-                    frame["metric"].fillna(""), frame["filter"].fillna(""), strict=True
-                )
+                for metric, name in zip(metrics, filters, strict=True)
             ],
             "value": [
                 "" if pd.isna(value) else f"{value:.4f}" + ("" if pd.isna(err) else f" ± {err:.4f}")
@@ -165,11 +161,8 @@ def to_markdown(frame: pd.DataFrame) -> str:
             "n": ["" if pd.isna(n) else str(int(n)) for n in frame["n"]],
             "status": [
                 status + (f": {reason}" if reason else "")
-                for status, reason in zip(frame["status"], frame["reason"].fillna(""), strict=True)
+                for status, reason in zip(frame["status"], reasons, strict=True)
             ],
         }
     )
-    # A bar in a reason would end its cell, and a line break its row.
-    return shown.map(lambda cell: " ".join(cell.split()).replace("|", "\\|")).to_markdown(
-        index=False, disable_numparse=True
-    )
+    return texts.map(lambda cell: " ".join(cell.split()))

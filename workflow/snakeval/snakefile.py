@@ -18,8 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import yaml
-
 from snakeval import __version__
 from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
@@ -324,7 +322,7 @@ class Matrix:
             ) from None
 
     def _save(self) -> None:
-        from snakeval.results import Planned, write_plan
+        from snakeval.plan import Planned, write_plan
         from snakeval.scripts import run_all_script, run_script
 
         run = self._run.directory
@@ -400,9 +398,9 @@ class Matrix:
 
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
-        data = self.config.model_dump(mode="json", exclude_defaults=True)
-        head = f"# Run {self._run.id}, resolved by snakeval {__version__}\n"
-        return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        from snakeval.compose import text
+
+        return f"# Run {self._run.id}, resolved by snakeval {__version__}\n{text(self.config)}"
 
     # --- at the end -----------------------------------------------------------------------
 
@@ -509,6 +507,10 @@ def _changes(before: object, after: object, key: str = "") -> list[str]:
     return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
 
 
+#: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.
+opened: Matrix | None = None
+
+
 def open_matrix(workflow: Any) -> Matrix:
     """Return the matrix of a Snakemake workflow's ``--configfile`` files and ``--config`` values.
 
@@ -544,6 +546,8 @@ def open_matrix(workflow: Any) -> Matrix:
         gc.set_threshold(100_000, 20, 20)
         for line in matrix.notes():
             print(line, file=sys.stderr)
+    global opened
+    opened = matrix
     return matrix
 
 

@@ -122,6 +122,9 @@ def test_one_server_serves_all_that_ask_and_ends_with_its_head(machine: Machine)
         status = pool.status()
         assert status is not None
         assert [s["users"] for s in status["servers"]] == [["a test", "a test"]]
+        run = str(machine.run.resolve())
+        assert [s["runs"] for s in status["servers"]] == [[run]]
+        assert status["clients"] == [{"run": run, "who": "a test", "holds": True}] * 2
     assert listens(server), "it is kept for the evaluations to come"
     assert pool.leave(machine.head) == {"careful": 1}
     assert not listens(server)

@@ -79,6 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
+        if error.ctx and error.message.startswith("Usage: "):  # the help, where words are missing
+            click.echo(error.format_message(), err=True)
+            return BAD_INPUT
         where = error.ctx.command_path if error.ctx else "snakeval"
         click.echo(f"snakeval: {error.format_message()} (see `{where} --help`)", err=True)
         return BAD_INPUT

@@ -314,8 +314,19 @@ class Pool:
                         "port": server.port,
                         "gpus": server.gpu_ids,
                         "users": [c.who for c in self._clients if c.holds and _wants(c, i)],
+                        "runs": sorted(
+                            {
+                                str(run)
+                                for head, run, _ in self._users.get(i, ())
+                                if head in self._heads
+                            }
+                        ),
                     }
                     for i, server in self._servers.items()
+                ],
+                "clients": [
+                    {"run": str(client.run), "who": client.who, "holds": client.holds}
+                    for client in self._clients
                 ],
                 "waiting": [client.who for client in self._clients if not client.holds],
                 "heads": [pid for pid, _ in self._heads],

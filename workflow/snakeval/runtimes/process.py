@@ -6,6 +6,7 @@ requirements, below ``$SNAKEVAL_HOME/envs``, and shared between runs.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -171,13 +173,27 @@ def _requirements(spec: ContainerSpec) -> list[str]:
 
 def _kill_leftovers(name: str) -> None:
     """End what a killed attempt at this evaluation left running on this machine (Linux)."""
-    mark = f"{_MARK}={name}".encode()
+    for pid, _ in marked([name]):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            os.kill(pid, signal.SIGKILL)
+
+
+def marked(names: Collection[str]) -> list[tuple[int, str]]:
+    """Return the processes of this machine that belong to one of *names*, as specs are named."""
+    begin = f"{_MARK}=".encode()
+    found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (place / "environ").read_bytes().split(b"\0"):
-                os.kill(int(place.name), signal.SIGKILL)
+            variables = (place / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # it ended meanwhile, or belongs to somebody else
+        for variable in variables:
+            if variable.startswith(begin):
+                name = variable[len(begin) :].decode(errors="replace")
+                if name in names:
+                    found.append((int(place.name), name))
+                break
+    return found
 
 
 def environment(spec: ContainerSpec) -> Path | None:

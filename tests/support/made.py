@@ -1,0 +1,137 @@
+"""A run's directory made by hand, with evaluations in whatever state; and the command at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval import cli
+from snakeval.completion import Completion, EvaluationDirectory, Metric, manifest, now
+from snakeval.evaluation import Evaluation
+from snakeval.job import evaluation_directory
+from snakeval.lease import start_time
+from snakeval.matrix import expand
+from snakeval.plan import Planned, write_plan
+from snakeval.registry import Entry, remember
+from support.configs import COMMAND, MODEL, config
+
+
+class Made:
+    """A run of the model `m`, known to the registry of `$SNAKEVAL_HOME`."""
+
+    def __init__(
+        self, directory: Path, *benchmarks: str, name: str = "2026-01-02-03-04-05-0123abcd"
+    ) -> None:
+        self.path = directory / name
+        self.cwd = directory
+        rows = dict.fromkeys(benchmarks, COMMAND)
+        found = expand(config(directory, {"models": {"m": MODEL}, "benchmarks": rows}))
+        self.evaluations = {evaluation.benchmark: evaluation for evaluation in found}
+        self.plan = [Planned("m", e.benchmark, e.fingerprint) for e in found]
+        self.save()
+        for evaluation in found:
+            place = self[evaluation.benchmark]
+            place.private.mkdir(parents=True)
+            place.spec.write_text(evaluation.to_json())
+        (self.path / ".snakeval/run.json").write_text("{}")
+        self.entry = Entry(name[20:], "named", str(self.path), str(directory), ("snakemake",), "1")
+        remember(self.entry)
+
+    def save(self) -> None:
+        write_plan(self.path / ".snakeval/plan.json", self.plan)
+
+    def __getitem__(self, benchmark: str) -> EvaluationDirectory:
+        return evaluation_directory(self.path, self.evaluations[benchmark])
+
+    def begun(self, benchmark: str, said: str = "") -> EvaluationDirectory:
+        """An attempt without an end."""
+        place = self[benchmark]
+        number = place.begin(self.evaluations[benchmark].fingerprint)
+        log = place.attempt_log(number)
+        log.write_text(f"=== attempt {number}\nsnakeval: runtime: process (as configured)\n{said}")
+        place.show_log(number)
+        return place
+
+    def done(self, benchmark: str, *metrics: Metric) -> EvaluationDirectory:
+        place = self.begun(benchmark)
+        (place.artifacts / "f").write_text("1")
+        place.complete(completion(self.evaluations[benchmark], place, metrics))
+        return place
+
+    def failed(self, benchmark: str, reason: str) -> EvaluationDirectory:
+        place = self.begun(benchmark)
+        place.fail(reason)
+        return place
+
+    def held(self, benchmark: str, said: str = "", age: float = 0, **holder: Any) -> Path:
+        """An attempt with a lease, of this process where nothing else is said."""
+        place = self.begun(benchmark, said)
+        lease = place.private / "lease"
+        lease.write_text(lease_text(**holder))
+        os.utime(lease, times=(time.time() - age,) * 2)
+        return lease
+
+    def heartbeat(self, benchmark: str, seconds: float) -> None:
+        spec = self[benchmark].spec
+        data = json.loads(spec.read_text())
+        data["transport"]["heartbeat"] = seconds
+        spec.write_text(json.dumps(data))
+
+    def deploys(self, name: str, *evaluations: str) -> Path:
+        """Plan a deployment; return its directory."""
+        path = self.path / f".snakeval/deployments/{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"evaluations": [[e, "0"] for e in evaluations]}))
+        place = self.path / name / "deployment"
+        place.mkdir(parents=True)
+        return place
+
+
+def lease_text(**holder: Any) -> str:
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "start": start_time(os.getpid())}
+    return json.dumps({"id": "x", "beat": 0, **me, **holder})
+
+
+def gone() -> int:
+    """The pid of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def completion(
+    evaluation: Evaluation, place: EvaluationDirectory, metrics: tuple[Metric, ...] = ()
+) -> Completion:
+    return Completion(
+        model=evaluation.model, benchmark=evaluation.benchmark,
+        fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
+        metrics=metrics or (Metric("b", "v", 0.25, stderr=0.1),),
+        adapter="generic", parser_version=1, started=now(), finished=now(), seconds=90.0,
+        attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
+        manifest=manifest(place.artifacts),
+    )  # fmt: skip
+
+
+@dataclass
+class Said:
+    """How the command ended, and what it printed where."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+def snakeval(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """The command, in this process."""
+    capsys.readouterr()
+    code = cli.main([*map(str, arguments)])
+    return Said(code, *capsys.readouterr())

@@ -1,0 +1,128 @@
+"""`snakeval doctor`: each check is ok, or says what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval import pool
+from snakeval.cli import doctor
+from support.configs import VALID, changed, write
+from support.made import snakeval
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without engine, cluster, GPU or profiles, and a directory without anything."""
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("SNAKEVAL_GPUS", raising=False)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def checks(capsys: Capture, *words: str, exit_code: int = 0) -> dict[str, dict[str, Any]]:
+    said = snakeval(capsys, "doctor", "--json", *words)
+    assert said.exit_code == exit_code, said.out + said.err
+    return {row["what"]: row for row in json.loads(said.out)}
+
+
+def command(directory: Path, name: str, script: str) -> None:
+    path = directory / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_what_nobody_needs_may_be_absent(capsys: Capture) -> None:
+    found = checks(capsys)
+    assert found["snakemake"]["state"] == "ok"
+    assert found["runtime process"]["state"] == "ok"
+    for what in ("runtime docker", "runtime podman", "cluster", "GPUs", "profiles"):
+        assert found[what]["state"] == "no", what
+        assert found[what]["to do"], what
+    assert found["configuration"]["to do"] == "`snakeval init` makes one"
+
+
+def test_people_get_a_table(capsys: Capture) -> None:
+    said = snakeval(capsys, "doctor")
+    assert said.out.splitlines()[0].split() == ["what", "state", "found", "to", "do"]
+
+
+def test_a_runtime_that_the_configuration_names_must_answer(bare: Path, capsys: Capture) -> None:
+    (bare / "config").mkdir()
+    write(bare / "config", {**VALID, "runtime": "podman"} | _with_image(), "config.yaml")
+    assert checks(capsys, exit_code=1)["runtime podman"]["state"] == "wrong"
+
+
+def _with_image() -> dict[str, Any]:
+    return {"benchmarks": {"b": {**VALID["benchmarks"]["b"], "image": "i"}}}
+
+
+def test_credentials_are_set_or_to_be_exported_and_never_shown(
+    bare: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(bare, changed("models", "m", "endpoint", "api_key_name", to="MY_KEY"))
+    monkeypatch.delenv("MY_KEY", raising=False)
+    key = checks(capsys, "--config", str(path), exit_code=1)["$MY_KEY"]
+    assert (key["state"], key["found"], key["to do"]) == (
+        "wrong",
+        "is not set, for models.m",
+        "export MY_KEY=…",
+    )
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    assert checks(capsys, "--config", str(path))["$MY_KEY"]["state"] == "ok"
+    assert "sk-secret" not in snakeval(capsys, "doctor", "--config", str(path)).out
+
+
+def test_a_configuration_that_is_wrong_is_told_with_what_is_wrong(
+    bare: Path, capsys: Capture
+) -> None:
+    path = write(bare, changed("models", "m", "endpoint", "url", to="host"))
+    wrong = checks(capsys, "--config", str(path), exit_code=1)["configuration"]
+    assert "models.m.endpoint.url" in wrong["found"]
+
+
+def test_too_little_room_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_ROOM_BYTES", 2**60)
+    home = checks(capsys, exit_code=1)["$SNAKEVAL_HOME"]
+    assert home["state"] == "wrong"
+    assert home["to do"].startswith("free some")
+
+
+def test_a_directory_that_is_a_file_is_told(bare: Path, capsys: Capture) -> None:
+    (bare / "home").write_text("")
+    assert "is a file" in checks(capsys, exit_code=1)["$SNAKEVAL_HOME"]["found"]
+
+
+def test_a_cluster_is_told_with_its_nodes(bare: Path, capsys: Capture) -> None:
+    command(bare, "sbatch", "")
+    command(bare, "sinfo", '[ "$1" = --version ] && echo slurm 22.05 || echo "batch 0/4/0/4"')
+    cluster = checks(capsys)["cluster"]
+    assert (cluster["state"], cluster["found"]) == ("ok", "slurm 22.05: batch 0/4/0/4")
+    command(bare, "sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    assert "Unable to contact slurm controller" in checks(capsys)["cluster"]["found"]
+
+
+def test_gpus_are_those_that_the_pool_shares_out(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert checks(capsys)["GPUs"]["found"] == "2: 0, 3"
+
+
+def test_models_that_are_served_now_are_named(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks(capsys)["served models"]["found"] == "none now"
+    servers = [{"model": "llama", "state": "ready", "gpus": ["0"]}]
+    monkeypatch.setattr(pool, "status", lambda: {"servers": servers})
+    assert checks(capsys)["served models"]["found"] == "llama (ready, GPU 0)"

@@ -1,0 +1,77 @@
+"""`snakeval profiles install`: links, and nothing of the user's is touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snakeval.installation import profiles
+from support.configs import VALID
+from support.made import snakeval
+from support.workspace import REPOSITORY, Workspace
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's directory of profiles, which is not there yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "snakemake"
+
+
+def test_each_profile_of_ours_gets_a_link(own: Path, capsys: Capture) -> None:
+    said = snakeval(capsys, "profiles", "install")
+    assert said.exit_code == 0
+    assert (own / "local").readlink() == profiles() / "local"
+    assert not (own / "default").exists()
+    assert f"{own / 'local'}  linked to " in said.out
+
+
+def test_again_changes_nothing(own: Path, capsys: Capture) -> None:
+    snakeval(capsys, "profiles", "install")
+    before = (own / "local").lstat().st_ino
+    said = snakeval(capsys, "profiles", "install")
+    assert (said.exit_code, "is there already" in said.out) == (0, True)
+    assert (own / "local").lstat().st_ino == before
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_profile_of_the_users_own_is_never_touched(
+    own: Path, capsys: Capture, force: list[str]
+) -> None:
+    (own / "local").mkdir(parents=True)
+    (own / "local" / "config.yaml").write_text("cores: 1\n")
+    said = snakeval(capsys, "profiles", "install", *force)
+    assert said.exit_code == 1
+    assert "local  left as it is: it is yours; rename it" in said.out
+    assert (own / "local" / "config.yaml").read_text() == "cores: 1\n"
+
+
+def test_a_link_that_leads_elsewhere_is_replaced_only_by_force(
+    own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    own.mkdir(parents=True)
+    (own / "local").symlink_to(tmp_path / "an-older-clone")
+    said = snakeval(capsys, "profiles", "install")
+    assert said.exit_code == 1
+    assert "--force makes it ours" in said.out
+    assert snakeval(capsys, "profiles", "install", "--force").exit_code == 0
+    assert (own / "local").resolve() == (profiles() / "local").resolve()
+
+
+def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    snakeval(capsys, "profiles", "install")
+    work = Workspace.below(tmp_path, **VALID)
+    work.command()  # writes the configuration
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"),
+         "--profile", "local", "--configfile", "config.yaml", "-n"],
+        cwd=work.directory, env=work.environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "evaluate  m/b" in done.stderr

@@ -1,0 +1,193 @@
+"""`snakeval resume`: what it starts, and what it refuses, without starting it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from snakeval import cli, head
+from snakeval.compose import text
+from snakeval.config import load
+from snakeval.registry import Entry, remember
+from snakeval.runs import find
+from support.configs import VALID, write
+
+
+class Known:
+    """A run that was started in `work`, as the registry and its directory have it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.work = directory / "work"
+        self.work.mkdir()
+        config, _, _ = load([write(self.work, VALID | {"name": "r"})])
+        run = find(config)
+        self.id, self.path = run.id, self.work / run.directory
+        (self.path / ".snakeval").mkdir(parents=True)
+        identity = {"id": run.id, "identity": run.identity, "snakeval": "0.1.0"}
+        (self.path / ".snakeval" / "run.json").write_text(json.dumps(identity))
+        saved = f"# Run {run.id}, resolved by snakeval 0.1.0\n{text(config)}"
+        (self.path / "config.yaml").write_text(saved)
+        self.started()
+
+    def started(self, *options: str) -> None:
+        command = ("/bin/snakemake", *options)
+        remember(Entry(self.id, "r", str(self.path), str(self.work), command, "0.1.0"))
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Known:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    return Known(tmp_path)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
+    """The command lines that were run, and where; nothing runs."""
+    lines: list[tuple[Path, list[str]]] = []
+
+    def run(argv: Sequence[str]) -> int:
+        lines.append((Path.cwd(), list(argv)))
+        return 0
+
+    monkeypatch.setattr(head, "run", run)
+    return lines
+
+
+def resumed(ran: list[tuple[Path, list[str]]], *words: str) -> tuple[Path, list[str]]:
+    here = Path.cwd()
+    assert cli.main(["resume", *words]) == 0
+    os.chdir(here)
+    place, argv = ran.pop()
+    return place, argv[argv.index("--snakefile") :]
+
+
+def test_it_runs_in_the_old_place_with_the_saved_configuration(known: Known, ran: Any) -> None:
+    place, argv = resumed(ran, known.id[:4])
+    assert place == known.work
+    assert argv[argv.index("--configfile") + 1] == str(known.path / "config.yaml")
+    assert argv[-2:] == ["--config", f"run={known.path.name}"]
+
+
+def test_former_options_stay_but_for_those_of_one_time(known: Known, ran: Any) -> None:
+    known.started(
+        *("--snakefile", "/gone/Snakefile", "--configfile", "a.yaml", "--cores", "3"),
+        *("--config", "run=new", "models=m", "--forceall", "-n", "--resources", "gpu=2"),
+        *("--until", "deploy", "--rerun-incomplete", "results/x"),
+    )
+    _, argv = resumed(ran, known.id)
+    after = argv[argv.index("--configfile") + 2 :]
+    assert after == [
+        *("--cores", "3", "--resources", "gpu=2", "--rerun-incomplete"),
+        *("--config", f"run={known.path.name}"),
+    ]
+
+
+def test_options_that_are_given_now_replace_former_ones(known: Known, ran: Any) -> None:
+    known.started("--cores", "3", "--keep-going")
+    _, argv = resumed(ran, known.id, "-n", "--", "--cores", "1", "--config", "models=m")
+    after = argv[argv.index("--configfile") + 2 :]
+    assert after == [
+        *("--keep-going", "--cores", "1"),
+        *("--config", f"run={known.path.name}", "models=m", "--dry-run"),
+    ]
+
+
+def test_the_former_profile_stays_unless_another_is_named(known: Known, ran: Any) -> None:
+    for name in ("mine", "other"):
+        (known.work / name).mkdir()
+        (known.work / name / "config.yaml").write_text("cores: 1\n")
+    known.started("--profile", "mine")
+    assert resumed(ran, known.id)[1][3] == "mine"
+    assert resumed(ran, known.id, "--profile", "other")[1][3] == "other"
+
+
+def test_a_profile_is_found_from_where_the_user_is(
+    known: Known, ran: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "mine").mkdir(parents=True)
+    (tmp_path / "here" / "mine" / "config.yaml").write_text("cores: 1\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert resumed(ran, known.id, "--profile", "mine")[1][3] == str(tmp_path / "here" / "mine")
+
+
+def test_a_run_that_was_moved_is_resumed_by_its_directory(
+    known: Known, ran: Any, tmp_path: Path
+) -> None:
+    place = tmp_path / "moved here"
+    place.mkdir()
+    shutil.move(known.path, place)
+    _, argv = resumed(ran, str(place / known.path.name))
+    assert argv[-2:] == [f"run={known.path.name}", f'output_dir="{place}"']
+
+
+def test_where_the_working_directory_is_gone_it_gets_a_new_one(
+    known: Known, ran: Any, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    shutil.move(known.work / "results", results)
+    shutil.rmtree(known.work)
+    entry = Entry(known.id, "r", str(results / known.path.name), str(known.work), ("s",), "0.1.0")
+    remember(entry)
+    place, argv = resumed(ran, known.id)
+    assert place == tmp_path / "home" / "work" / known.path.name
+    assert argv[-1] == f"output_dir={results}"
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("rm config.yaml", "config.yaml is gone, so that it cannot be resumed by itself"),
+        ("rm .snakeval/run.json", ".snakeval/run.json is gone, so that it cannot be resumed"),
+        ("newer", "was saved by snakeval 99.1, and this is"),
+        ("garbage", "config.yaml, line 1: "),
+        ("moved", "its directory"),
+        ("unknown", "nothing: no such run"),
+    ],
+)
+def test_a_run_that_cannot_be_resumed_is_one_sentence(
+    known: Known, ran: Any, damage: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted, saved = known.id, known.path / "config.yaml"
+    if damage.startswith("rm "):
+        (known.path / damage[3:]).unlink()
+    elif damage == "newer":
+        saved.write_text(saved.read_text().replace("snakeval 0.1.0", "snakeval 99.1"))
+    elif damage == "garbage":
+        saved.write_text("{[")
+    elif damage == "moved":
+        shutil.move(known.path, known.work / "elsewhere")
+    else:
+        wanted = "nothing"
+    assert cli.main(["resume", wanted]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1, error
+    assert sentence in error
+    assert not ran
+
+
+def test_a_head_that_lives_is_not_joined(
+    known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snakeval import registry
+
+    registry.enter(known.path, ["snakemake"])
+    assert cli.main(["resume", known.id]) == 2
+    assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
+    assert cli.main(["resume", known.id, "-n"]) == 0
+
+
+def test_the_saved_configuration_has_what_takes_a_default_away(known: Known) -> None:
+    content = yaml.safe_load((known.path / "config.yaml").read_text()) | {
+        "params": {"temperature": None}
+    }
+    config, _, _ = load([write(known.work, content, "nulls.yaml")])
+    assert yaml.safe_load(text(config))["params"] == {"temperature": None}

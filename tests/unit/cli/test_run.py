@@ -1,0 +1,201 @@
+"""What `snakeval run` refuses before Snakemake starts: one sentence, exit 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval import cli, head, registry
+from snakeval.config import load
+from snakeval.files import home
+from snakeval.lease import start_time
+from snakeval.runs import find
+from support.configs import COMMAND, VALID, changed, write
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, VALID)
+    return tmp_path
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command lines that were run; nothing runs."""
+    lines: list[list[str]] = []
+
+    def run(argv: list[str]) -> int:
+        lines.append(argv)
+        return 0
+
+    monkeypatch.setattr(head, "run", run)
+    return lines
+
+
+C = ("--config", "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "no configuration is named; write --config FILE, or make one with `snakeval init`"),
+        (("--config-dir", "."), "--config-dir .: names no file; add --config-name"),
+        ((*C, "--config-name", "x"), "--config, --config-dir: both name a configuration"),
+        (("--config", "d.yaml"), "d.yaml: no such file; there are c"),
+        (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
+        (("c.yaml",), "c.yaml: write --config c.yaml"),
+        ((*C, "params.top_p=1"), "params.top_p=1: write -o params.top_p=1"),
+        ((*C, "-o", "modles={}"), "-o modles={}: no key 'modles' in c.yaml; did you mean 'models'"),
+        ((*C, "-o", "+params.top_p=2"), "-o: params.top_p: input should be less than or equal"),
+        ((*C, "-o", "+config.parms=1"), "-o: config.parms: unknown key 'parms'; did you mean"),
+        ((*C, "--profile", "locl"), "--profile locl: no such profile; did you mean 'local'?"),
+        ((*C, "-n", "--detach"), "--dry-run, --detach: a plan is printed here"),
+        ((*C, "--", "--configfile", "x"), "-- --configfile x: name the file with --config"),
+        ((*C, "--", "--profile", "x"), "-- --profile x: write --profile before the --"),
+        ((*C, "--", "--config", "models=q"), "--config models: no 'q' in the configuration"),
+        ((*C, "--", "--config", "run=abcd"), "--config run=abcd: no such run in results"),
+        ((*C, "--", "--config", "name"), "--config name: "),
+    ],
+)
+def test_bad_input_is_one_sentence_and_nothing_runs(
+    words: tuple[str, ...],
+    sentence: str,
+    ran: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["run", *words]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1, error
+    assert sentence in error
+    assert not ran
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (changed("models", "m", "endpoint", "api_key_name", to="NOT_SET"), "$NOT_SET is not set"),
+        (changed("benchmarks", "b", to={"task": "gsm9k"}), "no task 'gsm9k' in the catalogue"),
+        (VALID | {"output_dir": "c.yaml"}, "output_dir: "),
+        ({"evaluation": {}}, "evaluation.tasks: must be a list of tasks"),
+        ("a: 1\na: 2\n", "line 2: 'a' stands here a second time"),
+    ],
+)
+def test_a_configuration_that_cannot_run_is_refused_first(
+    place: Path,
+    content: Any,
+    sentence: str,
+    ran: list[list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(place, content)
+    assert cli.main(["run", *C]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not ran
+
+
+def test_what_is_run_is_saved_with_absolute_paths_and_no_secret(
+    place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "the-secret-itself")
+    (place / "files").mkdir()
+    content = changed("models", "m", "endpoint", "api_key_name", to="MY_KEY")
+    content["benchmarks"]["b"]["files"] = "files"
+    write(place, content)
+    assert cli.main(["run", *C, "-o", "+name=mine"]) == 0
+    (saved,) = (place / "home" / "composed").iterdir()
+    assert saved.name.startswith("mine-")
+    assert saved.name.endswith(".yaml")
+    assert str(place / "files") in saved.read_text()
+    assert not [p for p in (place / "home").rglob("*") if p.is_file() and "secret" in p.read_text()]
+    (argv,) = ran
+    assert argv[argv.index("--configfile") + 1] == str(saved)
+    assert load([saved])[0].benchmarks["b"].files == str(place / "files")
+
+
+def test_a_dry_run_of_what_lacks_a_variable_prints_the_configuration_first(
+    place: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(place, changed("models", "m", "endpoint", "api_key_name", to="NOT_SET"))
+    assert cli.main(["run", *C, "-n"]) == 2
+    shown = capsys.readouterr()
+    assert "api_key_name: NOT_SET" in shown.out
+    assert "$NOT_SET is not set; export it" in shown.err
+
+
+def test_execution_names_the_profile_where_no_other_is_given(
+    place: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {
+        "defaults": [{"execution": "slurm/default"}, {"deployment": "none"}, "_self_"],
+        "benchmarks": {"b": COMMAND},
+        "models": VALID["models"],
+    }
+    write(place, content)
+    (place / "slurm").mkdir()
+    (place / "slurm" / "config.yaml").write_text("cores: 1\n")
+    assert cli.main(["run", *C]) == 0
+    assert cli.main(["run", *C, "--profile", "local"]) == 0
+    profiles = [Path(argv[argv.index("--profile") + 1]).name for argv in ran]
+    assert profiles == ["slurm", "local"]
+
+
+def head_of(run: Path, host: str, pid: int) -> None:
+    """Note a head at a run, as the head itself would."""
+    record = {"host": host, "pid": pid, "start": start_time(pid) or "", "command": "snakemake"}
+    place = run / ".snakeval" / "heads"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{host}-{pid}.json").write_text(json.dumps(record))
+
+
+@pytest.fixture
+def run_directory(place: Path) -> Path:
+    run = find(load([Path("c.yaml")])[0]).directory
+    run.mkdir(parents=True)
+    return run
+
+
+def test_a_second_head_is_refused(
+    run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    head_of(run_directory, socket.gethostname(), os.getpid())
+    assert registry.heads(run_directory)
+    assert cli.main(["run", *C]) == 2
+    assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
+    assert not ran
+    assert cli.main(["run", *C, "-n"]) == 0
+    assert cli.main(["run", *C, "--", "--config", "run=new"]) == 0
+
+
+def test_a_head_on_another_host_is_named_and_no_hindrance(
+    run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    head_of(run_directory, "elsewhere", 1)
+    assert cli.main(["run", *C]) == 0
+    assert "process 1 on elsewhere may still be at run" in capsys.readouterr().err
+
+
+def test_detached_it_says_what_was_started_and_how_to_follow_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(head, "detach", lambda argv, log: 1234)
+    assert cli.main(["run", *C, "--detach"]) == 0
+    out = capsys.readouterr().out
+    run_id = find(load([Path("c.yaml")])[0]).id
+    assert f"Run {run_id} goes on in the background, as process 1234." in out
+    assert f"  log     {home()}/logs/{run_id}-" in out
+    assert f"snakeval status {run_id} --watch" in out
+
+
+def test_without_a_terminal_or_arguments_help_has_examples(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["run", "--help"]) == 0
+    assert "snakeval run --config my.yaml --dry-run" in capsys.readouterr().out

@@ -1,0 +1,78 @@
+"""The child that Snakemake is: its exit codes, the signals, and nothing held in the background."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from snakeval import head
+from support.served import wait_for
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 0", 0),
+        ("exit 1", 1),
+        ("exit 2", 2),
+        ("exit 77", 1),
+        ("kill -9 $$", 1),
+        ("kill -INT $$", 130),
+        ("kill -TERM $$", 130),
+    ],
+)
+def test_exit_codes(script: str, code: int) -> None:
+    assert head.run(["sh", "-c", script]) == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, number: int) -> None:
+    script = f"trap 'echo told >> told; sleep 0.2; echo ended >> told; exit 0' {number}; touch up; "
+    script += "while :; do sleep 0.05; done"
+
+    def tell() -> None:
+        wait_for((tmp_path / "up").exists, "it does not start")
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=tell).start()
+    before = signal.getsignal(number)
+    assert head.run(["bash", "-c", script], cwd=tmp_path) == 130
+    assert (tmp_path / "told").read_text().split() == ["told", "ended"]
+    assert signal.getsignal(number) is before
+
+
+def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from snakeval import head; "
+        "print(head.detach(['sh', '-c', 'echo said; exec sleep 30'], Path('logs/log')))"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    pid = int(done.stdout)
+    try:
+        assert time.monotonic() - started < 20
+        assert os.getsid(pid) == pid
+        wait_for(lambda: (tmp_path / "logs" / "log").read_text() == "said\n", "no log")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_command_is_that_of_this_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(sys.executable).parent
+    words = ["--snakefile", "S", "--profile", "p", "--configfile", "c.yaml", "-n"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    made = head.command(Path("c.yaml"), "p", ["-n"], snakefile="S")
+    assert made == [str(here / "snakemake"), *words]
+    monkeypatch.setenv("PATH", str(here))
+    assert head.command(Path("c.yaml"), "p", ["-n"], snakefile="S") == ["snakemake", *words]

@@ -1,0 +1,331 @@
+"""The progress of a run: what is counted, what is drawn, and how it shares a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+import time
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from snakemake_logger_plugin_snakeval.picture import Picture
+from snakemake_logger_plugin_snakeval.tally import Tally
+from support.screen import Screen
+
+RUN = Path("results/run")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def tally(clock: Clock, done: tuple[str, ...] = (), **options: object) -> Tally:
+    names = [f"{model}/{benchmark}" for model, benchmark in product("ab", ("x", "y", "z"))]
+    missing = [name for name in names if name not in done]
+    return Tally(RUN, names, missing, clock=clock, **options)  # type: ignore[arg-type]
+
+
+def drawn(tally: Tally, clock: Clock, columns: int = 80, rows: int = 20) -> list[str]:
+    lines = Picture(tally, color=False, clock=clock).lines(columns, rows)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+
+
+# --- counting ---------------------------------------------------------------------------------
+
+
+def test_each_model_is_counted_with_what_was_done_before(clock: Clock) -> None:
+    run = tally(clock, done=("b/x", "b/y"))
+    run.start(1, "a/x")
+    run.start(2, "a/y")
+    run.finish(1)
+    assert run.fail(2) == "a/y"
+    a, b = run.models()
+    assert (a.name, a.total, a.done, a.failed, a.running) == ("a", 3, 1, 1, 0)
+    assert (b.name, b.total, b.done, b.failed, b.running) == ("b", 3, 2, 0, 0)
+
+
+def test_what_failed_may_run_again(clock: Clock) -> None:
+    run = tally(clock)
+    run.start(1, "a/x")
+    run.fail(1)
+    run.start(1, "a/x")
+    assert (run.models()[0].failed, run.models()[0].running) == (0, 1)
+    run.finish(1)
+    assert (run.models()[0].done, run.models()[0].failed) == (1, 0)
+
+
+def test_a_model_that_is_not_served_fails_what_has_not_begun(clock: Clock) -> None:
+    run = tally(clock, done=("a/x",), deployments=2)
+    run.start(1, "a")
+    assert [job.deploys for job in run.jobs()] == [True]
+    assert run.fail(1) == "a/deployment"
+    a = next(model for model in run.models() if model.name == "a")
+    assert (a.done, a.failed) == (1, 2)
+
+
+# --- the time that is left --------------------------------------------------------------------
+
+
+def test_where_nothing_is_known_no_time_is_told(clock: Clock) -> None:
+    run = tally(clock)
+    run.start(1, "a/x")
+    clock.now = 10
+    assert run.remaining() is None
+
+
+def test_earlier_runs_tell_how_long_it_takes(clock: Clock) -> None:
+    run = tally(clock, expect=lambda name: 60.0)
+    for number, name in enumerate(("a/x", "b/x")):
+        run.start(number, name)
+    clock.now = 20
+    # Two side by side: 40 s of these are left, and four more of 60 s.
+    assert run.remaining() == pytest.approx((2 * 40 + 4 * 60) / 2)
+
+
+def test_this_run_tells_it_too_and_best_of_the_same_benchmark(clock: Clock) -> None:
+    run = tally(clock, done=("a/y", "a/z"))
+    run.start(1, "a/x")
+    clock.now = 30
+    run.finish(1)
+    # One at a time, 30 s each: b/x as a/x did, b/y and b/z as anything did.
+    assert run.remaining() == pytest.approx(3 * 30)
+
+
+def test_the_pace_of_requests_tells_it_better_than_any_average(clock: Clock) -> None:
+    run = tally(clock, done=("a/y", "a/z", "b/x", "b/y", "b/z"), expect=lambda name: 1000.0)
+    run.start(1, "a/x")
+    (job,) = run.jobs()
+    for clock.now in range(0, 11, 2):
+        job.look(clock.now, (5 * int(clock.now), 100), "")
+    assert job.rate == pytest.approx(5)
+    assert run.remaining() == pytest.approx(10)
+
+
+def test_what_is_late_by_a_minute_is_given_another(clock: Clock) -> None:
+    run = tally(clock, done=("a/y", "a/z", "b/x", "b/y", "b/z"), expect=lambda name: 60.0)
+    run.start(1, "a/x")
+    clock.now = 120
+    assert run.remaining() == pytest.approx(60)
+
+
+def test_what_was_only_adopted_tells_nothing(clock: Clock) -> None:
+    run = tally(clock)
+    run.start(1, "a/x")
+    run.adopt("a/x")
+    clock.now = 5
+    run.finish(1)
+    assert run.remaining() is None
+
+
+def test_a_server_that_never_loaded_yet_leaves_the_time_open(clock: Clock) -> None:
+    run = tally(clock, expect=lambda name: 60.0, deployments=2)
+    run.start(1, "a")
+    clock.now = 30
+    assert run.remaining() is None
+    run.finish(1)
+    assert run.remaining() == pytest.approx(30 + 6 * 60)
+
+
+# --- drawing ----------------------------------------------------------------------------------
+
+
+def test_the_picture_has_a_bar_a_model_and_a_line_a_job(clock: Clock) -> None:
+    run = tally(clock, done=("a/x",), deployments=1)
+    run.start(1, "b")
+    run.start(2, "a/y")
+    run.start(3, "a/z")
+    run.fail(3)
+    server, job = run.jobs()
+    server.look(0, None, "loading the weights")
+    job.look(0, (10, 40), "")
+    clock.now = 65
+    job.look(65, (23, 40), "")
+    assert drawn(run, clock) == [
+        "1 of 6 evaluations done, 1 failed, 1 running  1:05",
+        f"a  {'━' * 13}{'╳' * 13}{'─' * 14}  1/3  1 failed",
+        f"b  {'─' * 40}  0/3",
+        "  b (server)   1:05  loading the weights",
+        "  a/y          1:05  23/40 requests  0.2/s",
+    ]
+
+
+def test_the_time_that_is_left_is_told_roughly(clock: Clock) -> None:
+    run = tally(clock)
+    picture = Picture(run, color=False, clock=clock)
+    told = []
+    for picture.remaining in (20.0, 150.0, 3_000.0, 9_000.0):
+        (line, *_) = picture.lines(80, 20)
+        told.append(line.rpartition("  ")[2])
+    assert told == [
+        "less than a minute left",
+        "about 2 min left",
+        "about 50 min left",
+        "about 2 h 30 min left",
+    ]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40, 20, 10, 2])
+@pytest.mark.parametrize("rows", [60, 24, 6, 3, 2, 1])
+def test_it_fits_on_any_terminal(clock: Clock, columns: int, rows: int) -> None:
+    names = [f"model-{i}-of-some-length/benchmark-{j}" for i in range(30) for j in range(30)]
+    run = Tally(RUN, names, names, deployments=30, clock=clock)
+    for jobid, name in enumerate(names[:50]):
+        run.start(jobid, name)
+    lines = drawn(run, clock, columns, rows)
+    assert len(lines) <= max(1, rows - 1)
+    assert all(len(line) < max(2, columns) for line in lines)
+
+
+def test_what_does_not_fit_is_counted(clock: Clock) -> None:
+    run = tally(clock)
+    for jobid, name in enumerate(("a/x", "a/y", "a/z", "b/x", "b/y", "b/z")):
+        run.start(jobid, name)
+    assert drawn(run, clock, rows=7)[-2:] == ["  a/y   0:00  starts", "  and 4 more"]
+
+
+def test_colours_are_left_out_on_request(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    run = tally(clock, done=("a/x",))
+
+    def colours(color: bool = True) -> set[str]:
+        lines = Picture(run, color=color, clock=clock).lines(80, 20)
+        return set(re.findall(r"\x1b\[\d*;?(3\d)m", "".join(lines)))
+
+    assert colours() == {"32"}
+    assert colours(color=False) == set()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert colours() == set()
+
+
+def test_where_the_terminal_has_no_such_characters_ascii_is_drawn(clock: Clock) -> None:
+    run = tally(clock, done=("a/x",))
+    lines = Picture(run, color=False, ascii_only=True, clock=clock).lines(25, 20)
+    assert all(line.isascii() for line in lines)
+
+
+def test_drawing_a_run_of_10000_is_quick() -> None:
+    names = [f"m{i}/b{j}" for i in range(100) for j in range(100)]
+    run = Tally(RUN, names, names)
+    picture = Picture(run)
+    start = time.process_time()
+    for jobid, name in enumerate(names):
+        run.start(jobid, name)
+        run.finish(jobid)
+    events = time.process_time() - start
+    start = time.process_time()
+    picture.lines(100, 40)
+    run.remaining()
+    assert events / len(names) < 0.0005
+    assert time.process_time() - start < 0.2
+
+
+# --- the terminal -----------------------------------------------------------------------------
+
+#: A process that shows two lines, and whose child prints as well.
+SHARING = """
+import subprocess, sys, time
+from pathlib import Path
+from snakemake_logger_plugin_snakeval.terminal import Terminal
+
+count = 0
+def draw(columns, rows):
+    global count
+    count += 1
+    return [f"shown in {columns} x {rows}", "second line"]
+
+heard = []
+terminal = Terminal(draw, heard.append)
+print("by print")
+print("an error", file=sys.stderr)
+subprocess.run(["sh", "-c", "echo by a child; echo its error >&2; printf 'no end'; sleep 1"])
+{more}
+terminal.close()
+print("afterwards", *heard, sep=", ")
+"""
+
+
+def sharing(tmp_path: Path, more: str = "", **options: object) -> Screen:
+    script = tmp_path / "sharing.py"
+    script.write_text(SHARING.replace("{more}", textwrap.dedent(more)))
+    return Screen([sys.executable, str(script)], cwd=tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_what_anybody_prints_goes_by_above_the_lines(tmp_path: Path) -> None:
+    screen = sharing(tmp_path)
+    seen = screen.until(lambda text: "its error" in text and "second line" in text)
+    assert seen.endswith("its error\nshown in 100 x 30\nsecond line")
+    assert screen.end() == 0
+    assert screen.text.splitlines() == [
+        "by print",
+        "an error",
+        "by a child",
+        "its error",
+        "no endafterwards, by print, an error, by a child, its error",
+    ]
+
+
+def test_a_terminal_that_gets_narrower_keeps_nothing_behind(tmp_path: Path) -> None:
+    screen = sharing(tmp_path, "time.sleep(2); print('later')")
+    screen.until(lambda text: "shown in 100" in text)
+    screen.resize(60, 20)
+    screen.until(lambda text: "shown in 60 x 20" in text)
+    screen.end()
+    assert "shown" not in screen.text
+
+
+def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    screen = sharing(
+        tmp_path,
+        f"""
+        import signal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        print("ready", flush=True)
+        time.sleep(1)
+        for number in range(5000):
+            print(number, "x" * 100, flush=True)
+        Path({str(done)!r}).touch()
+        """,
+    )
+    screen.until(lambda text: "ready" in text)
+    screen.hang_up()
+    screen.process.wait(timeout=30)
+    assert done.exists()
+
+
+def test_a_process_that_ends_without_closing_it_loses_no_word(tmp_path: Path) -> None:
+    screen = sharing(tmp_path, "sys.exit('the last word')")
+    assert screen.end() == 1
+    assert "the last word" in screen.text
+    assert "second line" not in screen.text
+
+
+def test_a_drawing_that_fails_is_no_failure(tmp_path: Path) -> None:
+    screen = sharing(tmp_path, "count = None; time.sleep(1.2)")
+    assert screen.end() == 0
+    assert "afterwards" in screen.text
+
+
+# --- Snakemake's words ------------------------------------------------------------------------
+
+
+def test_the_reasons_of_other_machines_are_read_from_what_they_left(tmp_path: Path) -> None:
+    run = Tally(tmp_path, ["a/x", "a/y"], ["a/x", "a/y"])
+    (tmp_path / "a" / "x").mkdir(parents=True)
+    (tmp_path / "a" / "x" / "failure.json").write_text(json.dumps({"reason": "no GPU"}))
+    log = tmp_path / "a" / "x" / "logs" / "harness.log"
+    assert run.reason("a/x") == f"a/x failed: no GPU [log: {log}]"
+    assert run.reason("a/y") == ""

@@ -1,0 +1,85 @@
+"""``snakeval kill``: stops a run or an evaluation, and looks whether it has."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import click
+
+from snakeval import registry
+from snakeval.cli import target
+from snakeval.cli.target import Target
+from snakeval.state import State, states
+
+FAILED = 1
+
+
+@click.command("kill", short_help="Stop a run, or one evaluation; what is finished stays.")
+@click.argument("which", metavar="ID[/MODEL/BENCHMARK]", shell_complete=target.complete)
+def command(which: str) -> int:
+    """Stop a run on this machine: Snakemake, its jobs, containers and model servers.
+
+    Or one evaluation of it: the others go on. What is finished stays, and running the run again
+    resumes what was stopped. Exit code 1 if something is left, which is then named.
+
+    \b
+    snakeval kill 8b1a
+    snakeval kill 8b1a/llama/ifeval
+    """
+    found = target.find(which)
+    if found.model and not found.benchmark:
+        raise click.UsageError(
+            f"{which}: name one evaluation, {which}/BENCHMARK, or the run, {found.entry.id}"
+        )
+    from snakeval.remains import Remains
+
+    before = states(found.run, only=found.covers)
+    evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else ""
+    remains = Remains(found.run, evaluation)
+    left, was_any = remains.end(lambda text: click.echo(f"Ends {text}"))
+    after = states(found.run, only=found.covers)
+    told = [remain.text for remain in left]
+    told += [*_elsewhere(found, after), *_unseen(before, remains.blind)]
+    for text in told:
+        click.echo(f"snakeval: left: {text}", err=True)
+    click.echo(_summary(found, after, was_any, bool(told)))
+    return FAILED if told else 0
+
+
+def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
+    """What other hosts run, and what cannot be known."""
+    heads = [] if which.benchmark else registry.heads(which.run)
+    for head in heads:
+        if head.lives is None:
+            yield (
+                f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
+                f"remove {registry.head_file(which.run, head)} if it is gone"
+            )
+    here = socket.gethostname()
+    for state in after:
+        if state.active and state.host != here:
+            yield f"the job of {state.id} on {state.host} (process {state.pid})"
+        elif state.state == "unknown":
+            yield f"{state.id}, perhaps: {state.reason}"
+
+
+def _unseen(before: list[State], blind: set[str]) -> Iterator[str]:
+    for state in before:
+        if state.runtime in blind and (state.active or state.state == "interrupted"):
+            yield f"container {state.container} of {state.id}, perhaps: {state.runtime} is silent"
+
+
+def _summary(which: Target, after: list[State], was_any: bool, is_left: bool) -> str:
+    again = f"`snakeval resume {which.entry.id}` does the rest"
+    if which.benchmark:
+        state = after[0].state
+        if was_any:
+            rest = "" if state in ("done", "failed") else f"; {again}"
+            return f"{which.name}: {state}{rest}"
+        return f"{which.name}: nothing to stop, it is {state}"
+    evaluations = [state for state in after if state.state != "skipped"]
+    done = sum(state.state == "done" for state in evaluations)
+    happened = "not all is stopped" if is_left else "stopped" if was_any else "nothing to stop"
+    rest = "" if is_left or done == len(evaluations) else f"; {again}"
+    return f"Run {which.name}: {happened}, {done} of {len(evaluations)} done{rest}"

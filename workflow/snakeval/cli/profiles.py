@@ -1,0 +1,53 @@
+"""``snakeval profiles``: our profiles, where Snakemake finds them by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group("profiles")
+def command() -> None:
+    """Link the profiles, so that `snakemake --profile local` finds them from any directory.
+
+    `snakeval run --profile local` needs no link, and `snakeval ls profiles` lists them all.
+    """
+
+
+@command.command("install")
+@click.option("--force", is_flag=True, help="Also replace links that lead elsewhere.")
+def install(force: bool) -> int:
+    """Link our profiles into Snakemake's configuration directory (~/.config/snakemake).
+
+    What is yours there is never overwritten: rename it, if you want ours under that name. Exit
+    code 1 says that something was in the way.
+    """
+    from snakeval.installation import is_profile, profiles, user_profiles
+
+    own = user_profiles()[0]
+    in_the_way = 0
+    for source in sorted(profiles().iterdir()):
+        # Snakemake reads `default` beside the Snakefile, whatever the profile.
+        if not is_profile(source) or source.name == "default":
+            continue
+        said = _link(own / source.name, source, force)
+        in_the_way += said.startswith("left")
+        click.echo(f"{own / source.name}  {said}")
+    return 1 if in_the_way else 0
+
+
+def _link(path: Path, source: Path, force: bool) -> str:
+    """Make *path* a link to *source*; say what became of it."""
+    if path.is_symlink():
+        if path.resolve() == source.resolve():
+            return "is there already"
+        leads = path.readlink()
+        if not force:
+            return f"left as it is: it leads to {leads}; --force makes it ours"
+        path.unlink()
+    elif path.exists():
+        return "left as it is: it is yours; rename it to have ours, too"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(source, target_is_directory=True)
+    return f"linked to {source}"

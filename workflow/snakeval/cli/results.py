@@ -1,0 +1,134 @@
+"""``snakeval results``: the table of a run, made anew from its records; or of several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snakeval import evidence
+from snakeval.cli import target
+from snakeval.cli.target import Target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMATS = ("table", "markdown", "csv", "json")
+#: What makes a row of several runs' tables.
+_KEYS = ["model", "benchmark", "task", "metric", "filter"]
+
+
+@click.command("results", short_help="The results table of one run, or of several side by side.")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="table",
+    show_default=True,
+    help="How it is printed.",
+)
+def command(ids: Sequence[str], form: str) -> None:
+    """Print the results of a run, whatever is finished, failed or missing.
+
+    Of several runs: a row a metric, and a column a run, named by the run's name and id. ID/MODEL
+    and ID/MODEL/BENCHMARK show a part.
+
+    \b
+    snakeval results 8b1a
+    snakeval results 8b1a 77fe --format csv > both.csv
+    """
+    targets = list(dict.fromkeys(map(target.find, ids)))
+    frames = [_frame(each) for each in targets]
+    if len(frames) == 1:
+        _print_one(frames[0], form)
+    else:
+        _print_several(dict(zip(_labels(targets), frames, strict=True)), form)
+
+
+def _frame(part: Target) -> pd.DataFrame:
+    evidence.planned(part.run)  # in one sentence, where it is not there
+    from snakeval.results import table
+
+    frame = table(part.run)
+    for column, wanted in (("model", part.model), ("benchmark", part.benchmark)):
+        if wanted:
+            frame = frame[frame[column] == wanted]
+    return frame.reset_index(drop=True)
+
+
+def _labels(targets: Sequence[Target]) -> list[str]:
+    """``name id``, or the directory's name where runs share these."""
+    short = [f"{each.entry.name} {each.name}".strip() for each in targets]
+    return [
+        label if short.count(label) == 1 else each.run.name
+        for label, each in zip(short, targets, strict=True)
+    ]
+
+
+def _print_one(frame: pd.DataFrame, form: str) -> None:
+    from snakeval.results import records, shown, to_markdown
+
+    if form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(json.dumps(records(frame), indent=1))
+    elif form == "markdown":
+        click.echo(to_markdown(frame))
+    else:
+        _table(shown(frame))
+
+
+def _print_several(frames: dict[str, pd.DataFrame], form: str) -> None:
+    from snakeval.results import records, shown
+
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    readable = form in ("table", "markdown")
+    for label, frame in frames.items():
+        texts = shown(frame)
+        for number, record in enumerate(frame[[*_KEYS, "value", "status"]].to_dict("records")):
+            text = texts["value"][number] or str(record["status"])
+            value = text if readable else record["value"]
+            rows.setdefault(tuple(_plain(record[key]) for key in _KEYS), {})[label] = value
+    _spread_missing(rows, readable)
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        [dict(zip(_KEYS, key, strict=True)) | row for key, row in rows.items()],
+        columns=[*_KEYS, *frames],
+    )
+    if form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(json.dumps(records(frame), indent=1))
+    else:
+        frame = frame.drop(columns="task").fillna("")
+        if form == "markdown":
+            click.echo(frame.to_markdown(index=False, disable_numparse=True))
+        else:
+            _table(frame)
+
+
+def _spread_missing(rows: dict[tuple[Any, ...], dict[str, Any]], readable: bool) -> None:
+    """Put what one run has not done, and so has no metrics of, into the rows of the others'."""
+    for key in [key for key in rows if not key[3]]:
+        same = [other for other in rows if other[:2] == key[:2] and other[3]]
+        if not same:
+            continue
+        missing = rows.pop(key)
+        for other in same if readable else ():
+            for label, status in missing.items():
+                rows[other].setdefault(label, status)
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is None or value != value else value  # NaN
+
+
+def _table(frame: pd.DataFrame) -> None:
+    from snakeval.cli.output import show
+
+    rows = frame.to_dict("records")
+    show(rows, [str(column) for column in frame.columns], as_json=False)  # type: ignore[arg-type]

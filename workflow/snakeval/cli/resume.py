@@ -1,0 +1,140 @@
+"""``snakeval resume``: the same run again, from what was saved of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from snakeval import __version__
+from snakeval.cli.run import profile_names
+from snakeval.errors import ConfigError
+from snakeval.registry import Entry, entries, find
+
+#: Options that were meant for one time: a resume does all that is missing, and nothing else.
+_ONCE = frozenset(
+    {
+        "targets", "config", "configfile", "dryrun", "snakefile", "profile", "directory", "until",
+        "omit_from", "force", "forceall", "forcerun", "touch", "batch", "allowed_rules", "unlock",
+        "cleanup_metadata", "drop_metadata", "delete_all_output", "delete_temp_output",
+        "ignore_incomplete", "replace_workflow_config",
+    }
+)  # fmt: skip
+
+
+def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    return [entry.id for entry in entries() if entry.id.startswith(typed)]
+
+
+@click.command("resume", short_help="Run again what a run has not finished, from any directory.")
+@click.argument("wanted", metavar="ID", shell_complete=_ids)
+@click.option("-n", "--dry-run", is_flag=True, help="Print what would run.")
+@click.option(
+    "--profile", shell_complete=profile_names, help="Where it runs.  [default: where it ran]"
+)
+@click.option("--detach", is_flag=True, help="Run in the background, and return at once.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def command(
+    wanted: str, dry_run: bool, profile: str | None, detach: bool, options: tuple[str, ...]
+) -> int:
+    """Run again what a run has not finished: from any directory, with its saved configuration.
+
+    \b
+    snakeval resume 8b1a -n
+    snakeval resume 8b1a
+    snakeval resume results/2026-11-24-14-37-58-227b133b --detach
+    """
+    if dry_run and detach:
+        raise ConfigError("--dry-run, --detach: a plan is printed here; leave one of them out")
+    entry = find(wanted)
+    saved = _saved(entry.path)
+    from snakeval import options as snakemake
+    from snakeval.cli.launch import launch
+    from snakeval.config import load
+    from snakeval.installation import find_profile, is_profile
+
+    started_in, here = _directory(entry), Path.cwd()
+    if profile and is_profile(here / Path(profile).expanduser()):
+        profile = str((here / Path(profile).expanduser()).absolute())
+    os.chdir(started_in)
+
+    former = snakemake.split(entry.command[1:])
+    config, _, _ = load([saved])
+    chosen = [f"run={entry.path.name}"]
+    if Path(config.output_dir).expanduser().resolve() != entry.path.resolve().parent:
+        chosen.append(f"output_dir={_for_yaml(str(entry.path.resolve().parent))}")
+    given = snakemake.split(options)
+    chosen += snakemake.values(given, "config")
+    words = [
+        *snakemake.without(former, _ONCE | {option.name for option in given}),
+        *snakemake.without(given, {"config"}),
+        *("--config", *chosen),
+        *(["--dry-run"] if dry_run else []),
+    ]
+    profiles = snakemake.values(former, "profile") or ["local"]
+    return launch(
+        saved,
+        find_profile(profile or profiles[-1]),
+        words,
+        detach=detach,
+        snakefile=_snakefile(snakemake.values(former, "snakefile")),
+        cd=started_in if started_in != here else None,
+    )
+
+
+def _saved(run: Path) -> Path:
+    """Return the saved configuration of *run*.
+
+    Raises:
+        ConfigError: it, or what tells the run's parameters, is gone; or a newer snakeval wrote it.
+    """
+    saved = run / "config.yaml"
+    for path in (saved, run / ".snakeval" / "run.json"):
+        if not path.is_file():
+            raise ConfigError(
+                f"{run}: {path.relative_to(run)} is gone, so that it cannot be resumed by itself; "
+                f"give `snakeval run` its configuration again"
+            )
+    try:
+        record = json.loads((run / ".snakeval" / "run.json").read_text(encoding="utf-8"))
+        head = saved.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{run}: cannot be read ({error}); check it") from None
+    match = re.search(r"snakeval (\S+)$", head)
+    written = match[1] if match else str(record.get("snakeval", ""))
+    if _version(written) > _version(__version__):
+        raise ConfigError(
+            f"{saved}: was saved by snakeval {written}, and this is {__version__}; "
+            "pip install --upgrade snakeval"
+        )
+    return saved
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _directory(entry: Entry) -> Path:
+    """Return the working directory of the run's command, or where that is gone a new one."""
+    former = Path(entry.cwd)
+    if former.is_dir() and os.access(former, os.W_OK | os.X_OK):
+        return former
+    from snakeval.files import home
+
+    fresh = home().absolute() / "work" / entry.path.name
+    fresh.mkdir(parents=True, exist_ok=True)
+    return fresh
+
+
+def _snakefile(given: Sequence[str]) -> str:
+    """A Snakefile of the user's own, which may include ours; nothing for ours."""
+    return given[-1] if given and Path(given[-1]).is_file() else ""
+
+
+def _for_yaml(path: str) -> str:
+    """A path as a value of ``--config``, which Snakemake reads as YAML."""
+    return path if re.fullmatch(r"[\w./~@%+=-]+", path) else json.dumps(path, ensure_ascii=False)

@@ -1,0 +1,112 @@
+"""``snakeval run``: compose a configuration, check it, and run Snakemake on it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import click
+
+from snakeval.errors import ConfigError
+
+
+def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Complete the names of profiles in a shell."""
+    from snakeval.installation import profile_names
+
+    return [name for name in profile_names() if name.startswith(typed)]
+
+
+@click.command("run", short_help="Evaluate: compose a configuration and run it.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration's file.")
+@click.option("--config-dir", type=click.Path(path_type=Path), help="The directory that it is in.")
+@click.option("--config-name", help="Its name there, without .yaml.")
+@click.option(
+    "-o",
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value; +KEY=VALUE adds one, ++KEY=VALUE does either, ~KEY takes one away.",
+)
+@click.option(
+    "--profile",
+    shell_complete=profile_names,
+    help="Where it runs: local, slurm, lepton, or a path.  [default: local]",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan.")
+@click.option("--resume", is_flag=True, help="Is always so: a run that exists is continued.")
+@click.option("--detach", is_flag=True, help="Run in the background, and return at once.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def command(
+    file: Path | None,
+    config_dir: Path | None,
+    config_name: str | None,
+    overrides: tuple[str, ...],
+    profile: str | None,
+    dry_run: bool,
+    resume: bool,
+    detach: bool,
+    options: tuple[str, ...],
+) -> int:
+    """Evaluate: compose a configuration and run it. The same command again resumes.
+
+    \b
+    snakeval run --config my.yaml --dry-run
+    snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
+    snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
+    snakeval run --config my.yaml --detach
+    snakeval run --config my.yaml -- --cores 8 --config models=small
+    """
+    _refuse_forgotten_option(options)
+    place, name = _named(file, config_dir, config_name)
+    if dry_run and detach:
+        raise ConfigError("--dry-run, --detach: a plan is printed here; leave one of them out")
+    from snakeval.compose import compose, text
+    from snakeval.config import check
+    from snakeval.files import home, write_if_changed
+    from snakeval.installation import find_profile
+    from snakeval.launcher import translate
+
+    source = compose(place, name, overrides)
+    translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
+    config = check(translated.source)
+    found = find_profile(profile or translated.profile or "local")
+    composed = text(config)
+    if dry_run:
+        click.echo(composed)
+        sys.stdout.flush()
+    if resume:
+        click.echo("--resume: is always so; what is finished is not done again", err=True)
+    digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
+    saved = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
+    write_if_changed(saved, composed)
+    from snakeval.cli.launch import launch
+
+    words = [*translated.options, *options, *(["--dry-run"] if dry_run else [])]
+    return launch(saved, found, words, detach=detach)
+
+
+def _refuse_forgotten_option(words: tuple[str, ...]) -> None:
+    """Refuse a first word that Snakemake would take for a file to make."""
+    for word in words[:1]:
+        if "=" in word and not word.startswith("-"):
+            raise ConfigError(f"{word}: write -o {word}")
+        if word.endswith((".yaml", ".yml")):
+            raise ConfigError(f"{word}: write --config {word}")
+
+
+def _named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
+    """Return the configuration's directory and its name there."""
+    if file is not None and (directory or name):
+        raise ConfigError("--config, --config-dir: both name a configuration; keep one")
+    if file is not None:
+        return file.parent, file.name
+    if name:
+        return directory or Path(), name
+    if directory:
+        raise ConfigError(f"--config-dir {directory}: names no file; add --config-name")
+    raise ConfigError(
+        "no configuration is named; write --config FILE, or make one with `snakeval init`"
+    )

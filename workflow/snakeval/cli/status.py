@@ -1,0 +1,303 @@
+"""``snakeval status``: how far runs are, told from evidence."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snakeval import registry
+from snakeval.cli import target
+from snakeval.cli.output import json_option
+from snakeval.cli.target import Target
+from snakeval.registry import Head
+from snakeval.state import STATES, State, states
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+#: How often a watched run is looked at, in seconds.
+_WATCH_SECONDS = 2.0
+#: So many looks nothing may work at what is to be done: Snakemake takes a while to start.
+_IDLE_LOOKS = 3
+#: With more evaluations than this there are totals for each model, unless all are asked for.
+_MANY = 50
+#: How many evaluations are named beside totals.
+_NAMED = 20
+_STYLES = {
+    "done": "green", "running": "cyan", "deploying": "cyan", "waiting": "cyan",
+    "failed": "red", "interrupted": "yellow", "unknown": "magenta", "skipped": "dim",
+}  # fmt: skip
+
+
+@click.command("status", short_help="How far runs are.")
+@click.argument(
+    "ids", nargs=-1, metavar="[ID[/MODEL[/BENCHMARK]]]...", shell_complete=target.complete
+)
+@click.option("-w", "--watch", is_flag=True, help="Look again every 2 s, until all have ended.")
+@click.option("--all", "everything", is_flag=True, help=f"A row each, also of more than {_MANY}.")
+@json_option
+def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) -> None:
+    """Say of each evaluation whether it is done, runs, failed or waits, and where.
+
+    Without an ID: the runs that something works at, or else the newest. Nothing is told on
+    hearsay: what is said to run has a live process now.
+
+    \b
+    snakeval status
+    snakeval status 8b1a --watch
+    snakeval status 8b1a/llama/ifeval
+    """
+    if watch and as_json:
+        raise click.UsageError("--watch is for people, --json for programs; give one of them")
+    targets = [target.find(text) for text in ids] if ids else _current()
+    if not targets:
+        click.echo("[]" if as_json else "No run was started on this machine yet.", err=not as_json)
+    elif as_json:
+        views = [_look(each) for each in targets]
+        click.echo(json.dumps([view.as_dict() for view in views], indent=1))
+    elif watch:
+        _watch(targets, everything)
+    else:
+        _print([_look(each) for each in targets], everything)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was seen of a run, or of a part of it."""
+
+    target: Target
+    heads: list[Head]
+    states: list[State]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        to_do = [s for s in self.states if s.state in ("pending", "interrupted", "unknown")]
+        return not any(state.active for state in self.states) and not any(
+            head.lives or to_do for head in self.heads
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended with nothing left to do."""
+        return self.ended and all(state.state in ("done", "skipped") for state in self.states)
+
+    @property
+    def counts(self) -> str:
+        """``3 of 6 done, 1 running, 2 pending``."""
+        found = Counter(state.state for state in self.states)
+        planned = len(self.states) - found["skipped"]
+        others = [f"{found[state]} {state}" for state in STATES[1:] if found[state]]
+        return ", ".join([f"{found['done']} of {planned} done", *others])
+
+    @property
+    def who(self) -> str:
+        """Who works at it."""
+        here = [head for head in self.heads if head.lives]
+        parts = [f"Snakemake runs (process {head.pid})" for head in here]
+        parts += [
+            f"started on {head.host} (process {head.pid}), of which nothing is known here"
+            for head in self.heads
+            if head.lives is None
+        ]
+        to_do = {"pending", "interrupted", "failed"} & {state.state for state in self.states}
+        if not parts and any(state.active for state in self.states):
+            parts = ["no Snakemake runs"]
+        elif not parts and to_do:
+            parts = [f"nothing runs; `snakeval resume {self.target.entry.id}` does the rest"]
+        return "; ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for programs."""
+        entry = self.target.entry
+        return {
+            "id": entry.id,
+            "name": entry.name,
+            "directory": entry.directory,
+            "heads": [
+                {"host": head.host, "pid": head.pid, "lives": head.lives} for head in self.heads
+            ],
+            "ended": self.ended,
+            "evaluations": [asdict(state) for state in self.states],
+        }
+
+
+def _current() -> list[Target]:
+    known = registry.entries()
+    live = [entry for entry in known if any(head.lives for head in registry.heads(entry.path))]
+    return [Target(entry) for entry in live or known[:1]]
+
+
+def _look(which: Target, before: View | None = None) -> View:
+    # Heads first: a run is not told to have ended by what its head did in between.
+    heads = registry.heads(which.run)
+    found = states(which.run, before.states if before else (), only=which.covers)
+    return View(which, heads, found)
+
+
+# --- once ---------------------------------------------------------------------------------------
+
+
+def _print(views: Sequence[View], everything: bool) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False).print(_picture(views, everything))
+
+
+def _picture(views: Sequence[View], everything: bool) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Any] = []
+    for number, view in enumerate(views):
+        entry = view.target.entry
+        name = f"  {entry.name}" if entry.name else ""
+        parts += [Text("")] if number else []
+        parts.append(Text(f"Run {view.target.name}{name}  {entry.directory}", style="bold"))
+        parts.append(Text("; ".join(part for part in (view.counts, view.who) if part)))
+        parts += _tables(view, everything)
+    return Group(*parts)
+
+
+def _tables(view: View, everything: bool) -> Iterator[Any]:
+    from rich.text import Text
+
+    if everything or len(view.states) <= _MANY:
+        yield _rows(view.states)
+        return
+    yield _totals(view.states)
+    telling = [s for s in view.states if s.active or s.state in ("failed", "unknown")]
+    if telling:
+        yield Text("")
+        yield _rows(telling[:_NAMED])
+    if len(telling) > _NAMED:
+        yield Text(f"and {len(telling) - _NAMED} more; --all names every evaluation")
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _rows(found: Sequence[State]) -> Table | Text:
+    from rich.text import Text
+
+    rows = [
+        (s.id, s.state, said(s), str(s.attempts or ""), _time(s.elapsed), _where(s)) for s in found
+    ]
+    if len(rows) > _MANY:  # a table that fits itself to the screen takes seconds for thousands
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return Text("\n".join(lines), no_wrap=True)
+    table = _table("evaluation", "state", "", "attempts", "elapsed", "where")
+    for row in rows:
+        style = _STYLES.get(row[1], "")
+        table.add_row(*(Text(cell, style if n == 1 else "") for n, cell in enumerate(row)))
+    return table
+
+
+def _totals(found: Sequence[State]) -> Table:
+    by_model: dict[str, Counter[str]] = {}
+    for state in found:
+        by_model.setdefault(state.model, Counter())[state.state] += 1
+    present = [name for name in STATES if any(counts[name] for counts in by_model.values())]
+    table = _table("model", *present)
+    for model, counts in by_model.items():
+        table.add_row(model, *(str(counts[name] or "") for name in present))
+    return table
+
+
+def said(state: State) -> str:
+    """Say the one thing to know of an evaluation: its score, its requests, or a reason."""
+    if state.value is not None:
+        error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
+        return f"{state.metric} {state.value:.4f}{error}"
+    if state.requests is not None:
+        done, total = state.requests
+        return f"{done} / {total} requests" if total is not None else f"{done} requests"
+    return state.reason
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _where(state: State) -> str:
+    if state.pid is None:
+        return state.host if state.state == "done" else ""
+    inside = f", container {state.container}" if state.container else ""
+    return f"{state.host}, process {state.pid}{inside}"
+
+
+# --- watched ------------------------------------------------------------------------------------
+
+
+def _watch(targets: Sequence[Target], everything: bool) -> None:
+    if not sys.stdout.isatty():
+        _watch_plainly(targets)
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False) as live:
+        for views in _looks(targets):
+            # What does not fit on the screen could not be drawn over: then totals.
+            rows = sum(len(view.states) + 4 for view in views)
+            picture = _picture(views, everything or rows < console.height)
+            # A line of its own for the ^C that a terminal shows.
+            live.update(Group(picture, Text("")), refresh=True)
+
+
+def _watch_plainly(targets: Sequence[Target]) -> None:
+    """A line for each change, for logs and pipes."""
+    told: dict[str, str] = {}
+    views: list[View] = []
+    for views in _looks(targets):
+        for view in views:
+            for state in view.states:
+                name = f"{view.target.entry.id}/{state.id}"
+                if told.get(name) != state.state:
+                    told[name] = state.state
+                    rest = said(state)
+                    time_now = datetime.now().strftime("%H:%M:%S")
+                    click.echo(f"{time_now} {name} {state.state}{': ' + rest if rest else ''}")
+    for view in views:
+        click.echo(f"Run {view.target.name}: {view.counts}")
+
+
+def _looks(targets: Sequence[Target]) -> Iterator[list[View]]:
+    """Look again and again, until all have ended."""
+    views = [_look(each) for each in targets]
+    yield views
+    idle = 0
+    while not all(view.finished for view in views) and idle < _IDLE_LOOKS:
+        time.sleep(_WATCH_SECONDS)
+        views = [_look(view.target, view) for view in views]
+        idle = idle + 1 if all(view.ended for view in views) else 0
+        yield views
