@@ -113,7 +113,7 @@ def on_a_terminal(work: Workspace, *options: str, **variables: str) -> Screen:
 def test_a_terminal_shows_bars_requests_and_reasons_and_ends_with_the_table(
     show: Workspace,
 ) -> None:
-    screen = on_a_terminal(show)
+    screen = on_a_terminal(show, "--cores", "4")
     seen = screen.until(lambda text: text.count("7/40 requests") == 2 and ", 2 failed" in text)
     assert "0 of 4 evaluations done, 2 failed, 2 running" in seen
     assert re.search(r"^one  ╳+─+  0/2  1 failed$", seen, re.MULTILINE)

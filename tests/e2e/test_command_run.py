@@ -225,6 +225,9 @@ def test_a_detached_run_holds_no_pipe_and_goes_on(tmp_path: Path, go: Path) -> N
         check=False,
     )
     assert not go.exists()
+    follow = next(row for row in done.stdout.splitlines() if "  follow " in row)
+    status = snakeval(work, *follow.removesuffix(" --watch").split()[2:])
+    assert status.returncode == 0, status.stderr
     log = next(Path(row.split()[1]) for row in done.stdout.splitlines() if "  log " in row)
     assert log.is_relative_to(work.home / "logs")
     wait_for(lambda: is_at_it(work), "no evaluation started")
@@ -238,13 +241,22 @@ def test_a_detached_run_holds_no_pipe_and_goes_on(tmp_path: Path, go: Path) -> N
     assert set(work.table()["status"]) == {"done"}
 
 
+def test_a_detached_run_that_fails_at_its_start_says_so(tmp_path: Path) -> None:
+    work = workspace(tmp_path, one=says(1))
+    failed = snakeval(work, *RUN, "--detach", "--", "--cores", "none")
+    assert failed.returncode == 1
+    assert "goes on" not in failed.stdout
+    assert "none" in failed.stderr
+    assert "has ended already" in failed.stderr
+
+
 # --- resume -------------------------------------------------------------------------------
 
 
 def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) -> None:
     work = workspace(tmp_path, quick=says(1), slow=says(2, waits_for=go))
     work.config["lease"] = {"heartbeat": 0.5, "stale": 2}
-    process = started(work, *RUN, "--", "--cores", "1", "--config", "benchmarks=quick,slow")
+    process = started(work, *RUN, "--", "--cores", "2", "--config", "benchmarks=quick,slow")
     wait_for(lambda: [*work.directory.glob("results/*/m/quick/evaluation.json")], "quick is not")
     wait_for(lambda: is_at_it(work), "no evaluation started")
     for each in processes(work):
@@ -260,7 +272,7 @@ def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) ->
     assert set(work.table()["status"]) == {"done"}
     cd, place, _, *words = printed_command(again.stderr)
     assert (cd, Path(place)) == ("cd", work.directory)
-    assert words[words.index("--cores") + 1] == "1"
+    assert words[words.index("--cores") + 1] == "2"
     assert not [*elsewhere.iterdir()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -111,14 +112,61 @@ def test_the_eval_factory_contract_yields_the_scores_of_results_yml(
         assert row.stderr == entry["stats"]["stderr"]
 
 
-def answers_kept(work: Workspace) -> int:
-    """How many answers the harness's cache holds."""
+def rows_kept(files: Iterable[Path], only: str = "%") -> int:
+    """How many rows are in the tables of SQLite files."""
     kept = 0
-    for file in work.run.glob("careful/arithmetic/artifacts/cache/*.db"):
+    for file in files:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as cache:
-            for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type='table'"):
+            tables = "SELECT name FROM sqlite_master WHERE type='table' AND name LIKE ?"
+            for (table,) in cache.execute(tables, [only]):
                 kept += cache.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
     return kept
+
+
+def kill_container_after(work: Workspace, server: DemoServer, answers: int) -> None:
+    """Start the run, and kill its container when the server has given so many answers."""
+    head = work.start()
+    while server.stats()["answered"] < answers:
+        assert head.poll() is None, head.communicate()[0]
+        time.sleep(0.05)
+    (container,) = docker("ps", "-q", "--filter", "label=snakeval.evaluation").split()
+    docker("kill", "--signal", "KILL", container)
+    output, _ = head.communicate(timeout=60)
+    assert "the harness was killed (SIGKILL)" in output
+
+
+def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Path) -> None:
+    adapter = {"use_caching": True, "use_request_logging": True, "max_logged_requests": 3}
+    benchmark = {
+        "task": "lm-evaluation-harness.ifeval",
+        "image": EVAL_FACTORY,
+        "files": str(TASKS),
+        "params": {
+            "task": "demo_arithmetic",
+            "extra": {"args": "--include_path .", "adapter_config": adapter},
+        },
+    }
+    with serve(delay=0.4) as server:
+        work = matrix(tmp_path, server.url, ["sloppy"], {"adapted": benchmark})
+        kill_container_after(work, server, 15)
+        artifacts = work.run / "sloppy/adapted/artifacts"
+        for own in artifacts.glob("lm_cache_rank*"):
+            shutil.rmtree(own)  # so that the adapter's cache is the only one
+        interrupted = server.stats()["answered"]
+        kept = rows_kept(artifacts.glob("cache/responses/cache.db"), only="Cache")
+        assert 0 < kept < 40
+        finished(work)
+        assert server.stats()["answered"] - interrupted == 40 - kept
+    assert work.table().loc["sloppy/adapted", "value"] == expected_score("sloppy", "arithmetic")
+    log = (work.run / "sloppy/adapted/logs/harness.log").read_text()
+    assert log.count("Incoming request") == 3
+    record = json.loads((work.run / "sloppy/adapted/evaluation.json").read_text())
+    paths = {entry["path"] for entry in record["manifest"]}
+    assert "results.yml" in paths
+    assert not [path for path in paths if "cache" in path]
+    written = yaml.safe_load((artifacts / "run_config.yml").read_text())
+    interceptors = written["target"]["api_endpoint"]["adapter_config"]["interceptors"]
+    assert {"request_logging", "caching"} <= {interceptor["name"] for interceptor in interceptors}
 
 
 def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_nothing_twice(
@@ -145,7 +193,8 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
             assert time.monotonic() < until, "a container is left"
             time.sleep(0.1)
 
-        interrupted, kept = server.stats()["answered"] - before, answers_kept(work)
+        interrupted = server.stats()["answered"] - before
+        kept = rows_kept(work.run.glob("careful/arithmetic/artifacts/cache/*.db"))
         assert 0 < kept < 40
         finished(work)
         table = work.table()

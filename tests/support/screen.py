@@ -29,7 +29,7 @@ class Screen:
         command: Sequence[str],
         *,
         cwd: Path,
-        env: Mapping[str, str] = os.environ,
+        env: Mapping[str, str] | None = None,
         size: tuple[int, int] = (100, 30),
     ) -> None:
         self.rows = [""]
@@ -38,6 +38,7 @@ class Screen:
         self._pending = ""
         self._master, slave = pty.openpty()
         self.resize(*size)
+        env = env or {**os.environ, "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave,
             start_new_session=True, preexec_fn=lambda: _own_terminal(slave),

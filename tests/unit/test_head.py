@@ -51,7 +51,7 @@ def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, numbe
 def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from snakeval import head; "
-        "print(head.detach(['sh', '-c', 'echo said; exec sleep 30'], Path('logs/log')))"
+        "print(head.detach(['sh', '-c', 'echo said; exec sleep 30'], Path('logs/log')).pid)"
     )
     started = time.monotonic()
     done = subprocess.run(
@@ -64,6 +64,26 @@ def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: P
         wait_for(lambda: (tmp_path / "logs" / "log").read_text() == "said\n", "no log")
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 1), ("kill -TERM $$", 130)])
+def test_what_ends_before_it_is_ready_is_told_with_its_exit_code(
+    tmp_path: Path, script: str, code: int
+) -> None:
+    child = head.detach(["sh", "-c", script], tmp_path / "log")
+    assert head.settle(child, ready=lambda: False) == code
+
+
+@pytest.mark.parametrize(("ready", "seconds"), [(True, 20), (False, 0.3)])
+def test_what_is_ready_or_slow_goes_on(tmp_path: Path, ready: bool, seconds: float) -> None:
+    started = time.monotonic()
+    child = head.detach(["sleep", "30"], tmp_path / "log")
+    try:
+        assert head.settle(child, lambda: ready, seconds) is None
+        assert time.monotonic() - started < 10
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_the_command_is_that_of_this_interpreter(

@@ -319,6 +319,36 @@ def test_a_drawing_that_fails_is_no_failure(tmp_path: Path) -> None:
     assert "afterwards" in screen.text
 
 
+#: Snakemake's start, with a logger whose records are handled by another thread, much later.
+AT_ONCE = """
+import logging, logging.handlers, queue, subprocess
+from types import SimpleNamespace
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_logger_plugin_snakeval import LogHandler
+from snakeval import snakefile
+
+names = {("m", "b"): SimpleNamespace(id="m/b")}
+snakefile.opened = SimpleNamespace(run="run", selected=names, stale=(), missing=lambda: [])
+settings = SimpleNamespace(quiet=None, dryrun=False, nocolor=False, printshellcmds=False)
+handler = LogHandler(settings, None)
+logger = logging.getLogger("snakemake.logging")
+logger.setLevel(logging.INFO)
+logger.addHandler(logging.handlers.QueueHandler(queue.Queue()))
+logger.info("Job stats", extra={"event": LogEvent.RUN_INFO, "stats": {"evaluate": 1}})
+subprocess.run(["sh", "-c", "sleep 1; echo by a job >&2; sleep 1"])
+handler.close()
+"""
+
+
+def test_the_first_job_already_prints_above_the_lines(tmp_path: Path) -> None:
+    screen = Screen([sys.executable, "-c", AT_ONCE], cwd=tmp_path)
+    seen = screen.until(lambda text: "by a job" in text)
+    assert seen.splitlines()[0] == "by a job"
+    assert "1 of 1 evaluations done" in seen
+    assert screen.end() == 0
+    assert screen.text.splitlines() == ["by a job"]
+
+
 # --- Snakemake's words ------------------------------------------------------------------------
 
 

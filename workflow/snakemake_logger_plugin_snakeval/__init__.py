@@ -47,6 +47,8 @@ _NOISE = (
 )
 
 
+#: The logger of all that Snakemake says.
+_SNAKEMAKE = "snakemake.logging"
 #: The rule whose jobs are counted, and that of the models' servers.
 _EVALUATE, _DEPLOY = "evaluate", "deploy"
 
@@ -67,6 +69,7 @@ class LogHandler(LogHandlerBase):
         self._total: int | None = None
         self._display: Display | None = None
         self._refuse_bad_configfiles()
+        logging.getLogger(_SNAKEMAKE).addFilter(self._before_jobs)
 
     def _refuse_bad_configfiles(self) -> None:
         """Read ``--configfile`` files strictly, before Snakemake does.
@@ -90,8 +93,6 @@ class LogHandler(LogHandlerBase):
             text = self._text(record, event)
             if text:
                 print(text, file=sys.stderr, flush=True)
-            if event == LogEvent.RUN_INFO and self._display is None:
-                self._display = self._open(record.__dict__.get("stats") or {})
         except BrokenPipeError:
             return  # nobody reads any more; the work goes on
         except Exception:
@@ -99,10 +100,23 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
+        logging.getLogger(_SNAKEMAKE).removeFilter(self._before_jobs)
         if self._display is not None:
             self._display.close()
             self._display = None
         super().close()
+
+    def _before_jobs(self, record: logging.LogRecord) -> bool:
+        """Open the display, in Snakemake's own thread: :meth:`emit` is another's, and may be late.
+
+        A job that started before would have the terminal to itself, and print into the picture.
+        """
+        if getattr(record, "event", None) == LogEvent.RUN_INFO and self._display is None:
+            try:
+                self._display = self._open(record.__dict__.get("stats") or {})
+            except Exception:
+                self.handleError(record)  # the lines do without
+        return True
 
     def _open(self, stats: dict[str, int]) -> Display | None:
         """Return a display where there are evaluations to show and a terminal to show them on."""

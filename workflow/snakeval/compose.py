@@ -7,6 +7,7 @@ it stays text. With ``defaults:`` Hydra composes it from the config groups besid
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import yaml
 from snakeval import conf
 from snakeval.config import Config
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.files import home, write_if_changed
 from snakeval.overrides import OPTION, Change, apply, parse, paths, unshared
 from snakeval.sources import Key, Source, merge, read
 
@@ -67,6 +69,15 @@ def text(config: Config) -> str:
         if "deployment" in model and not model["deployment"].get("mounts"):
             model["deployment"].pop("mounts", None)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def save(config: Config) -> Path:
+    """Write *config* where composed ones are kept; return the file, named by its content."""
+    composed = text(config)
+    digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
+    path = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
+    write_if_changed(path, composed)
+    return path
 
 
 def _find(directory: Path, name: str) -> Path:

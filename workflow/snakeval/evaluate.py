@@ -7,9 +7,15 @@ once for every evaluation.
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":
+    # Until `worker.run` takes over: a Ctrl-C while the rest is imported is no traceback.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import contextlib
-import os
 import platform
 import socket
 import sys

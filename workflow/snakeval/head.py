@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,8 @@ from snakeval import installation
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
 _INTERRUPTED = 130
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: How long Snakemake may take to begin, in seconds.
+_START_SECONDS = 30.0
 
 
 def command(
@@ -75,8 +78,11 @@ def run(argv: Sequence[str], cwd: Path | None = None) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if told:
-        return _INTERRUPTED
+    return _INTERRUPTED if told else _ours(code)
+
+
+def _ours(code: int) -> int:
+    """Return our exit code for Snakemake's, and say which signal ended it."""
     if code < 0:
         name = signal.Signals(-code).name
         click.echo(f"snakeval: Snakemake was ended by {name}; the same command resumes", err=True)
@@ -90,14 +96,14 @@ def _signal(child: subprocess.Popen[bytes] | None, number: int) -> None:
             os.killpg(child.pid, number)
 
 
-def detach(argv: Sequence[str], log: Path, cwd: Path | None = None) -> int:
-    """Start Snakemake in a session of its own, its output in *log*; return its process id.
+def detach(argv: Sequence[str], log: Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start Snakemake in a session of its own, its output in *log*.
 
     Nothing of it holds our terminal or our pipes.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             argv,
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -105,4 +111,16 @@ def detach(argv: Sequence[str], log: Path, cwd: Path | None = None) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return child.pid
+
+
+def settle(
+    child: subprocess.Popen[bytes], ready: Callable[[], bool], seconds: float = _START_SECONDS
+) -> int | None:
+    """Wait for what was detached until it is *ready*, but no longer than *seconds*.
+
+    Return the exit code of ours if it ended before, or None: it goes on.
+    """
+    until = time.monotonic() + seconds
+    while (code := child.poll()) is None and not ready() and time.monotonic() < until:
+        time.sleep(0.1)
+    return None if code is None else _ours(code)

@@ -122,11 +122,14 @@ def test_a_profile_is_found_from_where_the_user_is(
 def test_a_run_that_was_moved_is_resumed_by_its_directory(
     known: Known, ran: Any, tmp_path: Path
 ) -> None:
-    place = tmp_path / "moved here"
+    place = tmp_path / "moved: it's #1"
     place.mkdir()
     shutil.move(known.path, place)
-    _, argv = resumed(ran, str(place / known.path.name))
-    assert argv[-2:] == [f"run={known.path.name}", f'output_dir="{place}"']
+    cwd, argv = resumed(ran, str(place / known.path.name))
+    assert cwd == tmp_path / "home" / "work" / known.path.name
+    assert argv[-1] == f"run={known.path.name}"
+    config, _, _ = load([Path(argv[argv.index("--configfile") + 1])])
+    assert config.output_dir == str(place)
 
 
 def test_where_the_working_directory_is_gone_it_gets_a_new_one(
@@ -139,7 +142,8 @@ def test_where_the_working_directory_is_gone_it_gets_a_new_one(
     remember(entry)
     place, argv = resumed(ran, known.id)
     assert place == tmp_path / "home" / "work" / known.path.name
-    assert argv[-1] == f"output_dir={results}"
+    config, _, _ = load([Path(argv[argv.index("--configfile") + 1])])
+    assert config.output_dir == str(results)
 
 
 @pytest.mark.parametrize(

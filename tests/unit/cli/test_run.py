@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,13 +186,27 @@ def test_a_head_on_another_host_is_named_and_no_hindrance(
 def test_detached_it_says_what_was_started_and_how_to_follow_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(head, "detach", lambda argv, log: 1234)
+    monkeypatch.setattr(head, "detach", lambda argv, log: SimpleNamespace(pid=1234))
+    monkeypatch.setattr(head, "settle", lambda child, ready: None)
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out
     run_id = find(load([Path("c.yaml")])[0]).id
     assert f"Run {run_id} goes on in the background, as process 1234." in out
     assert f"  log     {home()}/logs/{run_id}-" in out
     assert f"snakeval status {run_id} --watch" in out
+
+
+def test_a_detached_run_that_ends_at_once_is_told_with_its_last_words(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(head, "command", lambda *_, **__: ["sh", "-c", "seq 1 50; exit 3"])
+    assert cli.main(["run", *C, "--detach"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    *_, last, sentence = shown.err.splitlines()
+    assert last == "50"
+    run_id = find(load([Path("c.yaml")])[0]).id
+    assert sentence.startswith(f"Run {run_id} has ended already: {home()}/logs/{run_id}-")
 
 
 def test_without_a_terminal_or_arguments_help_has_examples(

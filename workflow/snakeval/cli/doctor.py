@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from snakeval.cli import here
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
 
 if TYPE_CHECKING:
     from snakeval.config import Config
 
-_CONFIG = Path("config/config.yaml")
 #: With less free space no image and no data set fits.
 _ROOM_BYTES = 2 * 1024**3
 #: The versions that pyproject.toml allows.
@@ -35,12 +35,7 @@ class Check:
 
 
 @click.command("doctor", short_help="Check engine, disk, credentials and versions.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help=f"Whose credentials and directories are looked at.  [default: {_CONFIG}]",
-)
+@here.config_option
 @json_option
 def command(file: Path | None, as_json: bool) -> int:
     """Look at all that evaluations need here, and say of each what to do.
@@ -58,16 +53,15 @@ def command(file: Path | None, as_json: bool) -> int:
 def _checks(file: Path | None) -> Iterator[Check]:
     yield from _versions()
     config: Config | None = None
-    if file or _CONFIG.exists():
-        path = file or _CONFIG
+    if path := here.named(file):
         try:
-            config = _load(path)
+            config = here.read(path)
             yield Check("configuration", "ok", str(path))
         except ConfigError as error:
             for line in str(error).splitlines():
                 yield Check("configuration", "wrong", line, "correct it")
     else:
-        yield Check("configuration", "no", f"no {_CONFIG} here", "`snakeval init` makes one")
+        yield Check("configuration", "no", "none here", "`snakeval init` makes one")
     yield from _engines(config)
     yield _cluster()
     yield from _credentials(config)
@@ -93,14 +87,6 @@ def _versions() -> Iterator[Check]:
         found,
         "" if fits else f"pip install 'snakemake>={least},<{below}'",
     )
-
-
-def _load(path: Path) -> Config:
-    from snakeval.compose import compose
-    from snakeval.config import check
-    from snakeval.launcher import translate
-
-    return check(translate(compose(path.parent, path.name), path.stem).source)
 
 
 def _engines(config: Config | None) -> Iterator[Check]:
@@ -198,15 +184,16 @@ def _pool() -> Check:
 
 
 def _profiles() -> Check:
-    from snakeval.installation import is_profile, profiles, user_profiles
+    from snakeval.cli.profiles import ours
+    from snakeval.installation import user_profiles
 
-    ours = [p.name for p in profiles().iterdir() if is_profile(p) and p.name != "default"]
-    missing = [name for name in sorted(ours) if not (user_profiles()[0] / name).exists()]
+    own, names = user_profiles()[0], [path.name for path in ours()]
+    missing = [name for name in names if not (own / name).exists()]
     if not missing:
-        return Check("profiles", "ok", f"{', '.join(sorted(ours))} in {user_profiles()[0]}")
+        return Check("profiles", "ok", f"{', '.join(names)} in {own}")
     return Check(
         "profiles",
         "no",
-        f"{', '.join(missing)} not in {user_profiles()[0]}",
+        f"{', '.join(missing)} not in {own}",
         "for `snakemake --profile NAME` anywhere: snakeval profiles install",
     )

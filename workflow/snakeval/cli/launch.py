@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,6 +16,8 @@ from snakeval.errors import ConfigError
 from snakeval.files import home
 from snakeval.snakefile import Matrix
 
+#: How many lines of a run that ended at once are shown.
+_LAST_WORDS = 20
 #: Options of Snakemake that the command gives itself, and how it is told of them.
 _OWN = {
     "configfile": "name the file with --config, before the --",
@@ -58,12 +61,33 @@ def launch(
     click.echo(f"{place}{shlex.join(argv)}", err=True)
     if not detach:
         return head.run(argv)
-    log = home() / "logs" / f"{run.id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
-    pid = head.detach(argv, log)
-    click.echo(f"Run {run.id} goes on in the background, as process {pid}.")
+    return _detached(argv, run.id)
+
+
+def _detached(argv: Sequence[str], run_id: str) -> int:
+    """Start the run in the background; return as soon as `status` and `kill` know of it.
+
+    That it ended before is told with its last words: it failed, or nothing was to be done.
+    """
+    log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
+    child = head.detach(argv, log)
+
+    def is_at_it() -> bool:
+        runs = (entry.path for entry in registry.entries() if entry.id == run_id)
+        return any(child.pid == one.pid for run in runs for one in registry.heads(run))
+
+    code = None
+    with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the waiting and not the run
+        code = head.settle(child, is_at_it)
+    if code is not None:
+        words = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        click.echo("\n".join(words[-_LAST_WORDS:]), err=True)
+        click.echo(f"Run {run_id} has ended already: {log}", err=True)
+        return code
+    click.echo(f"Run {run_id} goes on in the background, as process {child.pid}.")
     click.echo(f"  log     {log}")
-    click.echo(f"  follow  snakeval status {run.id} --watch")
-    click.echo(f"  stop    snakeval kill {run.id}")
+    click.echo(f"  follow  snakeval status {run_id} --watch")
+    click.echo(f"  stop    snakeval kill {run_id}")
     return 0
 
 

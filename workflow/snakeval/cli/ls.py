@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
+from snakeval.cli import here
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, did_you_mean
 
 _TYPES = ("chat", "completions", "embedding", "vlm")
-_CONFIG = Path("config/config.yaml")
 
 
 class _Lists(click.Group):
@@ -95,12 +95,7 @@ def _fits(pattern: str, *names: str) -> bool:
 
 
 @command.command("models")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    help=f"The configuration to look into.  [default: {_CONFIG}, if it is there]",
-)
+@here.config_option
 @json_option
 def models(file: Path | None, as_json: bool) -> None:
     """List the models of the configuration here, and of the runs of this machine."""
@@ -108,10 +103,9 @@ def models(file: Path | None, as_json: bool) -> None:
     from snakeval.sources import read
 
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    if file or _CONFIG.exists():
-        path = file or _CONFIG
-        for name, model in _configured(path).items():
-            _add(rows, name, model, str(path))
+    if path := here.named(file):
+        for name, known in here.read(path).models.items():
+            _add(rows, name, known.model_dump(mode="json", exclude_none=True), str(path))
     for entry in registry.entries():
         try:
             data = read(entry.path / "config.yaml")
@@ -125,18 +119,6 @@ def models(file: Path | None, as_json: bool) -> None:
         as_json=as_json,
         empty="no model is known; make a configuration with `snakeval init`",
     )
-
-
-def _configured(path: Path) -> Mapping[str, Any]:
-    from snakeval.compose import compose
-    from snakeval.config import check
-    from snakeval.launcher import translate
-
-    source = translate(compose(path.parent, path.name), path.stem).source
-    return {
-        name: model.model_dump(mode="json", exclude_none=True)
-        for name, model in check(source).models.items()
-    }
 
 
 def _add(

@@ -23,18 +23,22 @@ def install(force: bool) -> int:
     What is yours there is never overwritten: rename it, if you want ours under that name. Exit
     code 1 says that something was in the way.
     """
-    from snakeval.installation import is_profile, profiles, user_profiles
+    from snakeval.installation import user_profiles
 
     own = user_profiles()[0]
     in_the_way = 0
-    for source in sorted(profiles().iterdir()):
-        # Snakemake reads `default` beside the Snakefile, whatever the profile.
-        if not is_profile(source) or source.name == "default":
-            continue
+    for source in ours():
         said = _link(own / source.name, source, force)
         in_the_way += said.startswith("left")
         click.echo(f"{own / source.name}  {said}")
     return 1 if in_the_way else 0
+
+
+def ours() -> list[Path]:
+    """Return our profiles. Snakemake reads `default` beside the Snakefile, whatever is chosen."""
+    from snakeval.installation import is_profile, profiles
+
+    return [p for p in sorted(profiles().iterdir()) if is_profile(p) and p.name != "default"]
 
 
 def _link(path: Path, source: Path, force: bool) -> str:

@@ -54,6 +54,7 @@ def command(
     saved = _saved(entry.path)
     from snakeval import options as snakemake
     from snakeval.cli.launch import launch
+    from snakeval.compose import save
     from snakeval.config import load
     from snakeval.installation import find_profile, is_profile
 
@@ -64,11 +65,12 @@ def command(
 
     former = snakemake.split(entry.command[1:])
     config, _, _ = load([saved])
-    chosen = [f"run={entry.path.name}"]
-    if Path(config.output_dir).expanduser().resolve() != entry.path.resolve().parent:
-        chosen.append(f"output_dir={_for_yaml(str(entry.path.resolve().parent))}")
+    place = entry.path.resolve().parent
+    if Path(config.output_dir).expanduser().resolve() != place:
+        # A file, since a path may hold what --config would take for YAML.
+        saved = save(config.model_copy(update={"output_dir": str(place)}))
     given = snakemake.split(options)
-    chosen += snakemake.values(given, "config")
+    chosen = [f"run={entry.path.name}", *snakemake.values(given, "config")]
     words = [
         *snakemake.without(former, _ONCE | {option.name for option in given}),
         *snakemake.without(given, {"config"}),
@@ -119,9 +121,9 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _directory(entry: Entry) -> Path:
-    """Return the working directory of the run's command, or where that is gone a new one."""
+    """Return the working directory of the run's command; a new one if it is gone or not known."""
     former = Path(entry.cwd)
-    if former.is_dir() and os.access(former, os.W_OK | os.X_OK):
+    if entry.command and former.is_dir() and os.access(former, os.W_OK | os.X_OK):
         return former
     from snakeval.files import home
 
@@ -133,8 +135,3 @@ def _directory(entry: Entry) -> Path:
 def _snakefile(given: Sequence[str]) -> str:
     """A Snakefile of the user's own, which may include ours; nothing for ours."""
     return given[-1] if given and Path(given[-1]).is_file() else ""
-
-
-def _for_yaml(path: str) -> str:
-    """A path as a value of ``--config``, which Snakemake reads as YAML."""
-    return path if re.fullmatch(r"[\w./~@%+=-]+", path) else json.dumps(path, ensure_ascii=False)

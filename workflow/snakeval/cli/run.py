@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -63,9 +62,8 @@ def command(
     place, name = _named(file, config_dir, config_name)
     if dry_run and detach:
         raise ConfigError("--dry-run, --detach: a plan is printed here; leave one of them out")
-    from snakeval.compose import compose, text
+    from snakeval.compose import compose, save, text
     from snakeval.config import check
-    from snakeval.files import home, write_if_changed
     from snakeval.installation import find_profile
     from snakeval.launcher import translate
 
@@ -73,15 +71,12 @@ def command(
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     config = check(translated.source)
     found = find_profile(profile or translated.profile or "local")
-    composed = text(config)
     if dry_run:
-        click.echo(composed)
+        click.echo(text(config))
         sys.stdout.flush()
     if resume:
         click.echo("--resume: is always so; what is finished is not done again", err=True)
-    digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
-    saved = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
-    write_if_changed(saved, composed)
+    saved = save(config)
     from snakeval.cli.launch import launch
 
     words = [*translated.options, *options, *(["--dry-run"] if dry_run else [])]

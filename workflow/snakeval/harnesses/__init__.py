@@ -93,6 +93,11 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         EvaluationError: the harness cannot evaluate this.
     """
     identity = evaluation.identity
+    if identity.adapter != "nemo" and "adapter_config" in (identity.params.get("extra") or {}):
+        raise EvaluationError(
+            f"params.extra.adapter_config is of eval-factory harnesses, and {identity.harness} is "
+            "none; take it out"
+        )
     known = auxiliary_values(evaluation, paths)
     if known and identity.params.get("extra"):
         extra = _filled(identity.params["extra"], {"auxiliary": known})

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -18,18 +18,33 @@ from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
 from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
 
 PARSER_VERSION = 1
-CACHES = ("cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
+#: The harness's own, and those of the adapter between it and the model: cache, …_stats_cache.
+CACHES = ("*cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
 
 _API_KEY = "SNAKEVAL_API_KEY"
+#: Interceptors that keep something, and where they do unless told; their own default is /tmp.
+_KEEP = {
+    "caching": "cache",
+    "response_stats": "response_stats_cache",
+    "reasoning": "reasoning_stats_cache",
+}
+#: Keys of the adapter's configuration, and of an interceptor's, that name a directory.
+_DIRECTORIES = ("caching_dir", "cache_dir", "output_dir")
 
 
 def command(evaluation: Evaluation, paths: Paths) -> Command:
     """Return the command line; all parameters go into the run configuration file.
 
     A file rather than ``--overrides``, whose commas and quotes a value could break.
+    ``extra.adapter_config`` is no parameter there but configures the adapter between harness and
+    model: https://docs.nvidia.com/nemo/evaluator/latest/about/concepts/adapters.html
     """
     identity, transport = evaluation.identity, evaluation.transport
     params = {k: v for k, v in identity.params.items() if v is not None}
+    extra = dict(params.get("extra") or {})
+    adapter = extra.pop("adapter_config", None)
+    if "extra" in params:
+        params["extra"] = extra
     params |= {key: getattr(transport, key) for key in sorted(TRANSPORT_PARAMS)}
     endpoint: dict[str, Any] = {
         "url": paths.endpoint_url,
@@ -38,6 +53,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     }
     if transport.api_key_name:
         endpoint["api_key_name"] = _API_KEY
+    if adapter is not None:
+        endpoint["adapter_config"] = _adapter_config(adapter, paths.results)
     run_config = {
         "config": {
             "type": f"{identity.harness}.{identity.task}",
@@ -53,6 +70,41 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         secrets=secrets,
         inputs={"run_config.yml": yaml.safe_dump(run_config, sort_keys=True)},
     )
+
+
+def _adapter_config(given: Any, results: str) -> dict[str, Any]:
+    """Return the adapter's configuration; what it keeps is below *results*, to resume from.
+
+    Without ``interceptors`` that is its default.
+    """
+    if not isinstance(given, Mapping):
+        raise EvaluationError(f"extra.adapter_config must hold keys and values, not {given!r:.60}")
+    config = _below(results, {key: value for key, value in given.items() if value is not None})
+    interceptors = config.get("interceptors")
+    if isinstance(interceptors, list):
+        config["interceptors"] = [_interceptor(entry, results) for entry in interceptors]
+    return config
+
+
+def _interceptor(entry: Any, results: str) -> Any:
+    """Return one of ``interceptors``, which may be a bare name."""
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    config = (entry.get("config") or {}) if isinstance(entry, Mapping) else None
+    if not isinstance(config, Mapping):
+        return entry  # the harness tells what is wrong with it
+    keeps = _KEEP.get(str(entry.get("name")))
+    return {**entry, "config": _below(results, {"cache_dir": keeps, **config} if keeps else config)}
+
+
+def _below(results: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *config* with its relative directories below *results*."""
+    return {
+        key: str(PurePosixPath(results, value))
+        if key in _DIRECTORIES and isinstance(value, str)
+        else value
+        for key, value in config.items()
+    }
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:

@@ -23,10 +23,11 @@ _REFUSED = {
     "dataset_dir": "is not supported yet; mount it with execution.mounts.evaluation",
     "dataset_mount_path": "is not supported yet; mount it with execution.mounts.evaluation",
 }
-ADAPTER_CONFIG = (
-    "adapters between harness and model are not supported yet; take it out (it may change scores)"
-)
+_ADAPTER = ("target", "api_endpoint", "adapter_config")
 
+#: Configurations of the adapter between harness and model, the later the stronger, with the key
+#: of each.
+Adapters = list[tuple[Key, dict[str, Any]]]
 
 #: Harnesses whose tasks are named HARNESS.TASK where another has the name: upstream's is none of
 #: the launcher's, and codec looks for contamination with the names of other harnesses' tasks.
@@ -53,13 +54,22 @@ def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
     draft.only(key, section, {"tasks", "env_vars", *_CONFIGS, *_REFUSED})
     _refuse(draft, section, key)
     ours = draft.data.pop("params", None)
-    for said, params in _params(draft, section, key):
-        draft.layer(("params",), params, said)
+    adapters = _adapter(draft, draft.section(*_ADAPTER[:-1]), ())
+    for said, config in _configs(draft, section, key):
+        draft.layer(("params",), _params(draft, config, said), said)
+        adapters += _adapter(draft, _endpoint(draft, config, said), said)
+    if not section.get("tasks"):
+        for said, _ in adapters:
+            draft.refuse(
+                said,
+                "is for tasks of `evaluation`, and there are none; write a "
+                "benchmark's params.extra.adapter_config",
+            )
     if ours is not None:
         draft.layer(("params",), ours, ("params",))
     env = Variables(dict(where.env["evaluation"].names))
     env.update(_env(draft, section, key))
-    tasks = _tasks(draft, section.get("tasks"), allowed)
+    tasks = _tasks(draft, section.get("tasks"), allowed, adapters)
     kinds = list(dict.fromkeys(task.kinds[0] for task in tasks))
     for task in tasks:
         if len(kinds) > 1 and len(task.kinds) > 1:
@@ -84,7 +94,7 @@ def _env(draft: Draft, section: Mapping[str, Any], key: Key) -> Variables:
     return draft.variables(values, key, literals=False)
 
 
-def _tasks(draft: Draft, entries: Any, allowed: Collection[str]) -> list[_Task]:
+def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapters) -> list[_Task]:
     key = ("evaluation", "tasks")
     if not entries and draft.data.get("benchmarks"):
         return []
@@ -108,8 +118,14 @@ def _tasks(draft: Draft, entries: Any, allowed: Collection[str]) -> list[_Task]:
         if found is None:
             continue
         benchmark, kinds = found
-        for _, params in _params(draft, spec, place):
-            _merge(benchmark.setdefault("params", {}), params)
+        own: dict[str, Any] = {}
+        adapted = [*adapters]
+        for said, config in _configs(draft, spec, place):
+            _merge(own, _params(draft, config, said))
+            adapted += _adapter(draft, _endpoint(draft, config, said), said)
+        _adapt(draft, name, benchmark, own, adapted)
+        if own:
+            benchmark["params"] = own
         if names := _env(draft, spec, place).names:
             benchmark["env"] = names
         tasks.append(_Task(place, name, benchmark, kinds))
@@ -191,15 +207,18 @@ def _put(draft: Draft, task: _Task) -> None:
 # --- parameters ---------------------------------------------------------------------------
 
 
-def _params(draft: Draft, section: Mapping[str, Any], key: Key) -> list[tuple[Key, dict[str, Any]]]:
-    """Return the parameters of ``nemo_evaluator_config`` and of ``overrides``, with their keys."""
-    return [
-        (said, params)
-        for name in _CONFIGS
-        if says(section.get(name))
-        and (said := (*key, name))
-        and (params := _params_of(draft, _nested(draft.mapping(section[name], said)), said))
-    ]
+def _configs(
+    draft: Draft, section: Mapping[str, Any], key: Key
+) -> list[tuple[Key, dict[str, Any]]]:
+    """Return what ``nemo_evaluator_config`` and ``overrides`` say, dotted keys written out."""
+    found = []
+    for name in _CONFIGS:
+        said = (*key, name)
+        config = _nested(draft.mapping(section.get(name), said))
+        if says(config):
+            draft.only(said, config, {"config", "target"})
+            found.append((said, config))
+    return found
 
 
 def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,21 +231,56 @@ def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _params_of(draft: Draft, config: dict[str, Any], key: Key) -> dict[str, Any]:
-    draft.only(key, config, {"config", "target"})
-    inner = draft.mapping(config.get("config"), (*key, "config"))
-    draft.only((*key, "config"), inner, {"params"})
-    place = (*key, "target", "api_endpoint")
-    target = draft.mapping(config.get("target"), place[:-1])
-    draft.only(place[:-1], target, {"api_endpoint"})
-    for name, value in draft.mapping(target.get("api_endpoint"), place).items():
-        if name == "adapter_config" and says(value):
-            draft.refuse((*place, name), ADAPTER_CONFIG)
-        elif name != "adapter_config":
-            draft.refuse((*place, name), "belongs to the top's target.api_endpoint; set it there")
-    params = draft.mapping(inner.get("params"), (*key, "config", "params"))
-    draft.only((*key, "config", "params"), params, set(Params.model_fields))
+def _params(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
+    """Return ``config.params``."""
+    key = (*key, "config")
+    inner = draft.mapping(config.get("config"), key)
+    if says(inner.pop("target", None)):
+        draft.refuse((*key, "target"), "stands within config; write it beside config")
+    draft.only(key, inner, {"params"})
+    params = draft.mapping(inner.get("params"), (*key, "params"))
+    draft.only((*key, "params"), params, set(Params.model_fields))
     return params
+
+
+# --- the adapter between harness and model ------------------------------------------------
+
+
+def _endpoint(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
+    """Return ``target.api_endpoint`` of tasks, which may configure the adapter only."""
+    key = (*key, "target")
+    target = draft.mapping(config.get("target"), key)
+    draft.only(key, target, {"api_endpoint"})
+    endpoint = draft.mapping(target.get("api_endpoint"), (*key, "api_endpoint"))
+    for name in endpoint:
+        if name != "adapter_config":
+            place = (*key, "api_endpoint", name)
+            draft.refuse(place, "belongs to the top's target.api_endpoint; set it there")
+    return endpoint
+
+
+def _adapter(draft: Draft, endpoint: Mapping[str, Any], key: Key) -> Adapters:
+    """Return what an ``api_endpoint`` below *key* says of the adapter, if it does."""
+    key = (*key, *_ADAPTER)
+    config = draft.mapping(endpoint.get("adapter_config"), key)
+    return [(key, config)] if says(config) else []
+
+
+def _adapt(
+    draft: Draft, name: str, benchmark: Mapping[str, Any], params: dict[str, Any], configs: Adapters
+) -> None:
+    """Put the adapter's configuration into the *params* of a task, or refuse it."""
+    harness = str(benchmark.get("harness") or benchmark["task"].partition(".")[0])
+    for key, config in configs:
+        if catalogue.find_harness(harness).adapter == "nemo":
+            _merge(params, {"extra": {"adapter_config": {}}})
+            _merge(params["extra"]["adapter_config"], config)
+        else:
+            draft.refuse(
+                key,
+                f"adapters are of eval-factory harnesses, and {name} is of {harness}; take one "
+                "of them out",
+            )
 
 
 def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:

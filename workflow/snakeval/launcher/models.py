@@ -10,7 +10,6 @@ from snakeval import catalogue
 from snakeval.config import ROUTES, EndpointType
 from snakeval.errors import did_you_mean
 from snakeval.launcher.draft import Draft, fit, says
-from snakeval.launcher.evaluation import ADAPTER_CONFIG
 from snakeval.launcher.execution import Where
 from snakeval.sources import Key
 
@@ -72,7 +71,7 @@ def read(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
     elif says({name: value for name, value in section.items() if name != "type"}):
         types = ", ".join(catalogue.server_kinds())
         draft.refuse(_DEPLOYMENT, f"has keys, and type none; write one of {types}")
-    elif draft.section("target") or not draft.data.get("models"):
+    elif _target(draft) or not draft.data.get("models"):
         _endpoint(draft, kinds)
 
 
@@ -80,10 +79,15 @@ def _served(draft: Draft) -> str:
     return str(draft.section(*_DEPLOYMENT).get("type") or "none")
 
 
-def _endpoint(draft: Draft, kinds: Sequence[str]) -> None:
+def _target(draft: Draft) -> dict[str, Any]:
+    """``target.api_endpoint``, but for the adapter of its tasks (see :mod:`.evaluation`)."""
     endpoint = draft.section(*_TARGET)
-    if says(endpoint.pop("adapter_config", None)):
-        draft.refuse((*_TARGET, "adapter_config"), ADAPTER_CONFIG)
+    endpoint.pop("adapter_config", None)
+    return endpoint
+
+
+def _endpoint(draft: Draft, kinds: Sequence[str]) -> None:
+    endpoint = _target(draft)
     draft.only(_TARGET, endpoint, {"url", "model_id", "type", "api_key_name"})
     missing = [name for name in ("url", "model_id") if not endpoint.get(name)]
     for name in missing:
@@ -123,7 +127,7 @@ def _deployment(
     for name, sentence in _REFUSED.items():
         if says(section.get(name)):
             draft.refuse((*_DEPLOYMENT, name), sentence)
-    for name, value in draft.section(*_TARGET).items():
+    for name, value in _target(draft).items():
         if says(value) and (name, value) != ("model_id", section.get("served_model_name")):
             draft.refuse((*_TARGET, name), "is of an endpoint, and this is a deployment; drop it")
     values: dict[str, tuple[Any, Key]] = {

@@ -1,0 +1,33 @@
+"""How the jobs end when they are told to, from their first moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.served import wait_for
+
+#: A module that is imported by both jobs, and takes its time.
+SLOW = "import pathlib, time; pathlib.Path('imports').touch(); time.sleep(30)"
+
+
+@pytest.mark.parametrize("job", ["snakeval.evaluate", "snakeval.deploy"])
+def test_ctrl_c_while_a_job_is_importing_is_silent(tmp_path: Path, job: str) -> None:
+    (tmp_path / "argparse.py").write_text(SLOW)
+    process = subprocess.Popen(
+        [sys.executable, "-m", job, "record.json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for((tmp_path / "imports").exists, "it does not start")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (130, "")
