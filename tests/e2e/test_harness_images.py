@@ -157,7 +157,7 @@ def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Pa
         assert 0 < kept < 40
         finished(work)
         assert server.stats()["answered"] - interrupted == 40 - kept
-    assert work.table().loc["sloppy/adapted", "value"] == expected_score("sloppy", "arithmetic")
+    assert set(work.table()["value"]) == {expected_score("sloppy", "arithmetic")}
     log = (work.run / "sloppy/adapted/logs/harness.log").read_text()
     assert log.count("Incoming request") == 3
     record = json.loads((work.run / "sloppy/adapted/evaluation.json").read_text())

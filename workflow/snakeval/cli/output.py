@@ -34,8 +34,11 @@ def show(
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
-    wide = None if sys.stdout.isatty() else 10_000
-    Console(width=wide, markup=False, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 10_000, markup=False, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _text(value: object) -> str:
