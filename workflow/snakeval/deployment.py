@@ -21,7 +21,7 @@ from snakeval import catalogue, config
 from snakeval.container import ContainerSpec, Mount
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import digest
-from snakeval.files import home
+from snakeval.files import domain, home
 from snakeval.runtimes import Runtime
 from snakeval.shell import argv, fill, render
 
@@ -388,7 +388,6 @@ def container(
 def server_name(deployment: Deployment) -> str:
     """The one name that this server has in its pool, so that a new one removes a dead one's rest.
 
-    Pools of other users, or of another ``$SNAKEVAL_HOME``, may serve an equal one beside it.
+    Another pool (:func:`snakeval.files.domain`) may serve an equal one beside it.
     """
-    pool = digest([deployment.id, os.getuid(), str(home().resolve())])
-    return f"snakeval-server-{pool[:16]}"
+    return f"snakeval-server-{digest([deployment.id, domain()])[:16]}"

@@ -12,6 +12,14 @@ def home() -> Path:
     return Path(os.environ.get("SNAKEVAL_HOME") or "~/.snakeval").expanduser()
 
 
+def domain() -> str:
+    """Name within what model servers are shared: a user's ``home()`` on a machine.
+
+    In a job of Slurm that job: what it started ends with it, and its GPUs are no other job's.
+    """
+    return f"{os.getuid()} {home().resolve()} {os.environ.get('SLURM_JOB_ID', '')}"
+
+
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write *text* beside *path*, flush it to the disk, and rename it into place.
 

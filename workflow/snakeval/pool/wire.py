@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.files import home
+from snakeval.files import domain
 
 Message = dict[str, Any]
 
 
 def path() -> Path:
-    """Where the pool's directory is on this machine: one for each user and ``$SNAKEVAL_HOME``.
+    """Where the pool's directory is on this machine: one for each :func:`snakeval.files.domain`.
 
     In /tmp, since a home directory may be shared between machines, and the path of a socket must
     be short.
     """
-    which = hashlib.sha256(str(home().resolve()).encode()).hexdigest()[:8]
+    which = hashlib.sha256(domain().encode()).hexdigest()[:8]
     return Path(f"/tmp/snakeval-{os.getuid()}-{which}")
 
 
