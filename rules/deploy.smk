@@ -8,6 +8,8 @@ rule deploy:
     log:
         "<run>/{model}/deployment/deploy.log",
     priority: matrix.deploy_priority
+    group:
+        matrix.allocation
     conda:
         "envs/snakeval.yaml"
     resources:

@@ -12,6 +12,8 @@ rule evaluate:
     log:
         "<run>/{model}/{benchmark}/logs/harness.log",
     priority: matrix.priority
+    group:
+        matrix.allocation
     conda:
         "envs/snakeval.yaml"
     resources:

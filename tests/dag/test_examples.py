@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from snakeval.config import load
+from snakeval.demo.items import expected_score
 from snakeval.demo.server import serve
 from snakeval.matrix import deployments, expand
 from support.configs import write
@@ -68,6 +69,15 @@ def test_the_example_of_an_own_command_runs(tmp_path: Path) -> None:
         work = run(tmp_path, "own-command.yaml", models={"local": here})
     (row,) = work.table().itertuples()
     assert (row.metric, row.value, row.n) == ("listed", 1.0, 2)
+
+
+@pytest.mark.images
+def test_the_example_of_an_own_benchmark_runs_in_its_image(tmp_path: Path) -> None:
+    with serve(models=["sloppy"]) as server:
+        here = {"endpoint": {"url": f"{server.url}/v1", "model_id": "sloppy"}}
+        work = run(tmp_path, "own-benchmark.yaml", runtime="docker", models={"local": here})
+    (row,) = work.table().itertuples()
+    assert (row.value, row.n) == (expected_score("sloppy", "sorting"), 40)
 
 
 def test_the_example_of_a_judge_that_is_served_runs(tmp_path: Path) -> None:

@@ -247,20 +247,19 @@ NULLS = VALID | {
 
 
 @pytest.mark.parametrize(
-    "content",
+    "given",
     [NULLS, VALID]
     + [
-        content
+        path
         for path in sorted((REPOSITORY / "config" / "examples").glob("*.yaml"))
         # One needs weights that are not here.
-        if "defaults" not in (content := yaml.safe_load(path.read_text()))
-        and path.stem != "local-weights"
+        if "defaults" not in yaml.safe_load(path.read_text()) and path.stem != "local-weights"
     ],
 )
 def test_what_is_saved_reads_as_the_same_run_with_the_same_fingerprints(
-    tmp_path: Path, content: dict[str, Any]
+    tmp_path: Path, given: dict[str, Any] | Path
 ) -> None:
-    config, _, _ = load([write(tmp_path, content)])
+    config, _, _ = load([given if isinstance(given, Path) else write(tmp_path, given)])
     saved = write(tmp_path, text(config), "saved.yaml")
     again, _, _ = load([saved])
     assert identity(again) == identity(config)

@@ -227,6 +227,40 @@ def test_parameters_of_all_tasks_are_the_runs_and_a_tasks_own_are_stronger(
     assert config.params.limit_samples == 5
 
 
+def test_the_adapter_of_all_tasks_and_of_one_becomes_a_parameter_of_the_benchmarks(
+    tmp_path: Path,
+) -> None:
+    def adapter(**config: Any) -> dict[str, Any]:
+        return {"target": {"api_endpoint": {"adapter_config": config}}}
+
+    task = {
+        "name": "ifeval",
+        "nemo_evaluator_config": adapter(b=2, params_to_add={"x": 2}),
+        "overrides": {"target.api_endpoint.adapter_config.c": 3},
+    }
+    everywhere = adapter(a=0, b=0, c=0, params_to_add={"x": 0, "y": 0})
+    content = {
+        "target": {"api_endpoint": TARGET["api_endpoint"] | {"adapter_config": {"a": -1, "d": -1}}},
+        "evaluation": {
+            "tasks": [task, {"name": "gpqa_diamond"}],
+            "nemo_evaluator_config": everywhere,
+        },
+        "benchmarks": {"mine": COMMAND},
+    }
+    benchmarks = made(tmp_path, content).benchmarks
+    assert {name: b.params.extra.get("adapter_config") for name, b in benchmarks.items()} == {
+        "ifeval": {"a": 0, "b": 2, "c": 3, "d": -1, "params_to_add": {"x": 2, "y": 0}},
+        "gpqa_diamond": {"a": 0, "b": 0, "c": 0, "d": -1, "params_to_add": {"x": 0, "y": 0}},
+        "mine": None,
+    }
+
+
+def test_an_adapter_beside_a_deployment(tmp_path: Path) -> None:
+    target = {"api_endpoint": {"adapter_config": {"use_caching": True}}}
+    config = served(tmp_path, {"type": "vllm", "hf_model_handle": "o/m"}, target=target)
+    assert config.benchmarks["ifeval"].params.extra == {"adapter_config": {"use_caching": True}}
+
+
 def test_variables_of_all_tasks_and_of_one(tmp_path: Path) -> None:
     task = {"name": "ifeval", "env_vars": {"A": "MINE", "C": "host:D"}}
     config = evaluated(tmp_path, task, {"name": "gpqa_diamond"}, env_vars={"A": "ALL"})
@@ -278,6 +312,7 @@ def test_a_configuration_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
 # --- what is refused ----------------------------------------------------------------------
 
 GOOD = {"target": TARGET, "evaluation": TASKS}
+ADAPTER = {"use_system_prompt": True}
 
 
 def with_(dotted: str, value: Any) -> dict[str, Any]:
@@ -311,8 +346,19 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         (with_("target/api_endpoint/model", "m"), "target.api_endpoint.model: unknown key 'model'"),
         (with_("target/api_endpoint/model_id", None), "target.api_endpoint.model_id: is missing"),
         (
-            with_("target/api_endpoint/adapter_config", {"use_system_prompt": True}),
-            "target.api_endpoint.adapter_config: adapters between harness and model are not",
+            with_("target/api_endpoint/adapter_config", 3),
+            "target.api_endpoint.adapter_config: must hold keys and values, not 3",
+        ),
+        (
+            with_("target/api_endpoint/adapter_config", ADAPTER)
+            | {"evaluation": {"tasks": [{"name": "lm-eval.ifeval"}]}},
+            "target.api_endpoint.adapter_config: adapters are of eval-factory harnesses, and "
+            "lm-eval.ifeval is of lm-eval; take one of them out",
+        ),
+        (
+            with_("target/api_endpoint/adapter_config", ADAPTER)
+            | {"evaluation": {}, "benchmarks": {"b": COMMAND}},
+            "target.api_endpoint.adapter_config: is for tasks of `evaluation`, and there are none",
         ),
         (with_("target/api_endpoint/type", "completions"), "ifeval asks a chat endpoint, and"),
         (with_("deployment/image", "i"), "deployment: has keys, and type none"),
@@ -342,8 +388,8 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
             "evaluation.overrides.target.api_endpoint.url: belongs to the top's",
         ),
         (
-            with_("evaluation/overrides", {"target.api_endpoint.adapter_config.a": 1}),
-            "evaluation.overrides.target.api_endpoint.adapter_config: adapters between",
+            with_("evaluation/overrides", {"config.target.api_endpoint.adapter_config": ADAPTER}),
+            "evaluation.overrides.config.target: stands within config; write it beside config",
         ),
         (with_("config/parms", {}), "config.parms: unknown key 'parms'; did you mean 'params'?"),
         (with_("config/params", {"limit": 1}), "config.params.limit: unknown key 'limit'"),

@@ -42,6 +42,8 @@ Lookup = TypeVar("Lookup", bound=Callable[..., Any])
 
 #: Where models are served by hand, one port after the other.
 _BY_HAND_PORT = 8000
+#: Tells the Snakemakes in jobs of other hosts which run this is.
+_RUN = "SNAKEVAL_RUN"
 _TABLES = ("results.csv", "results.json", "results.md")
 
 
@@ -119,13 +121,22 @@ class Matrix:
         Snakemake calls each function once a job, which 10,000 jobs feel.
         """
 
+        default = self._default(name)
+
         def needed(evaluation: Evaluation) -> int:
-            return evaluation.transport.resources.get(name) or 0
+            return evaluation.transport.resources.get(name) or default
 
         amounts = {needed(evaluation) for evaluation in self.selected.values()}
         if len(amounts) == 1:
             return amounts.pop()
         return _signed(lambda wildcards: needed(self[wildcards]))
+
+    def _default(self, name: str) -> int:
+        """What the profile's default-resources say: a resource that a rule sets hides them."""
+        if self._workflow is None:
+            return 0
+        default = self._workflow.resource_settings._parsed_default_resources.get(name)
+        return 0 if default.is_evaluable() else int(default.value or 0)
 
     # --- deployments ----------------------------------------------------------------------
 
@@ -145,6 +156,10 @@ class Matrix:
             servers = evaluation.transport.servers
             paths = [f"{self.run}/{name}/deployment/deployment.json" for name in servers]
             if self._workflow is not None:
+                if not self._workflow.is_main_process:
+                    # A Snakemake within an allocation does not inherit it (snakemake issue 2508).
+                    # Here, for while the Snakefile is read there are no such settings yet.
+                    self._workflow.execution_settings.keep_going = True
                 # Those are of servers that may have ended long ago.
                 needed = (p for n, p in zip(servers, paths, strict=True) if n in self._needed)
                 self._workflow.dag.forcefiles.update(needed)
@@ -169,6 +184,10 @@ class Matrix:
     def gpus(self, wildcards: _Deployed) -> int:
         """How many GPUs the server of a model needs."""
         return self._deployed[wildcards.model].serving.gpus
+
+    def allocation(self, wildcards: _Deployed) -> str | None:
+        """The group of a deployed model: its server and its evaluations are one job."""
+        return wildcards.model if wildcards.model in self._deployed else None
 
     # --- the order ------------------------------------------------------------------------
 
@@ -530,6 +549,9 @@ def open_matrix(workflow: Any) -> Matrix:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
         config, selection, _ = load(files, settings.config or {})
+        if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
+            # The head's: `run=new` or a newer run of the same id would lead elsewhere.
+            selection = selection.model_copy(update={"run": chosen})
         try:
             matrix = Matrix(config, selection, workflow)
             if workflow.is_main_process:
@@ -541,6 +563,7 @@ def open_matrix(workflow: Any) -> Matrix:
         lines = [f"snakeval: {line}" for line in str(error).splitlines()]
         raise SystemExit("\n".join(lines)) from None
     if workflow.is_main_process:
+        os.environ[_RUN] = Path(matrix.run).name
         # Planning makes millions of objects that all stay; going through them again and again
         # for garbage took a sixth of the time at 10,000 evaluations.
         gc.set_threshold(100_000, 20, 20)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import Paths, nemo, read_metrics
 from snakeval.matrix import expand
-from support.configs import config
+from support.configs import COMMAND, VALID, config
 
 #: As nemo-evaluator 0.2.8 writes it, shortened.
 RESULTS = """
@@ -61,6 +63,78 @@ def test_all_parameters_stand_in_the_run_configuration(evaluation: Evaluation) -
         "api_key_name": "SNAKEVAL_API_KEY",
     }  # fmt: skip
     assert command.secrets == {"SNAKEVAL_API_KEY": "KEY"}
+
+
+def adapter_of(evaluation: Evaluation, config: object) -> Any:
+    """The adapter's configuration in the run configuration, for `extra.adapter_config`."""
+    params = {"extra": {"num_fewshot": 1, "adapter_config": config}}
+    evaluation = replace(evaluation, identity=replace(evaluation.identity, params=params))
+    command = nemo.command(evaluation, Paths("/results", "/inputs", "http://host/v1/chat"))
+    written = yaml.safe_load(command.inputs["run_config.yml"])
+    assert written["config"]["params"]["extra"] == {"num_fewshot": 1}
+    return written["target"]["api_endpoint"]["adapter_config"]
+
+
+def test_the_adapter_is_configured_beside_the_endpoint_and_not_in_extra(
+    evaluation: Evaluation,
+) -> None:
+    config = {"use_caching": True, "use_request_logging": True, "custom_system_prompt": None}
+    assert adapter_of(evaluation, config) == {"use_caching": True, "use_request_logging": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"caching_dir": "./mine"}, {"caching_dir": "/results/mine"}),
+        ({"caching_dir": "/shared"}, {"caching_dir": "/shared"}),
+        (
+            {"interceptors": ["caching", "endpoint"]},
+            {
+                "interceptors": [
+                    {"name": "caching", "config": {"cache_dir": "/results/cache"}},
+                    {"name": "endpoint", "config": {}},
+                ]
+            },
+        ),
+        (
+            {"interceptors": [{"name": "caching", "config": {"cache_dir": "answers"}}]},
+            {"interceptors": [{"name": "caching", "config": {"cache_dir": "/results/answers"}}]},
+        ),
+        # null means without limit there, and what is wrong is the harness's to tell
+        (
+            {"interceptors": [{"name": "request_logging", "config": {"max_requests": None}}, 3]},
+            {"interceptors": [{"name": "request_logging", "config": {"max_requests": None}}, 3]},
+        ),
+    ],
+)
+def test_what_the_adapter_keeps_is_below_the_results_so_that_it_resumes(
+    evaluation: Evaluation, given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    assert adapter_of(evaluation, given) == kept
+
+
+def test_the_adapter_is_part_of_what_identifies_a_result(tmp_path: Path) -> None:
+    def fingerprint(**extra: Any) -> str:
+        row = {"task": "lm-evaluation-harness.ifeval", "params": {"extra": extra}}
+        return expand(config(tmp_path, VALID | {"benchmarks": {"b": row}}))[0].fingerprint
+
+    assert fingerprint() != fingerprint(adapter_config={"use_system_prompt": True})
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "sentence"),
+    [
+        ({"task": "lm-eval.ifeval"}, "is of eval-factory harnesses, and lm-eval is none"),
+        (COMMAND, "is of eval-factory harnesses, and generic is none"),
+        ({"task": "lm-evaluation-harness.ifeval"}, "must hold keys and values, not 3"),
+    ],
+)
+def test_an_adapter_where_there_can_be_none_is_refused_by_name(
+    tmp_path: Path, benchmark: dict[str, Any], sentence: str
+) -> None:
+    row = benchmark | {"params": {"extra": {"adapter_config": 3}}}
+    with pytest.raises(ConfigError, match=rf"benchmarks\.b: .*extra\.adapter_config {sentence}"):
+        expand(config(tmp_path, VALID | {"benchmarks": {"b": row}}))
 
 
 def test_tasks_and_groups_within_groups_are_read(tmp_path: Path, evaluation: Evaluation) -> None:

@@ -36,7 +36,7 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
 @click.option(
     "--profile", shell_complete=profile_names, help="Where it runs.  [default: where it ran]"
 )
-@click.option("--detach", is_flag=True, help="Run in the background, and return at once.")
+@click.option("--detach", is_flag=True, help="Run in the background.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     wanted: str, dry_run: bool, profile: str | None, detach: bool, options: tuple[str, ...]

@@ -36,7 +36,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan.")
 @click.option("--resume", is_flag=True, help="Is always so: a run that exists is continued.")
-@click.option("--detach", is_flag=True, help="Run in the background, and return at once.")
+@click.option("--detach", is_flag=True, help="Run in the background.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     file: Path | None,
