@@ -77,8 +77,9 @@ def snakeval(directory: Path, count: int, profile: str, options: list[str]) -> N
     )  # fmt: skip
 
 
-def jobs(directory: Path, count: int) -> list[Job]:
+def jobs(directory: Path) -> list[Job]:
     """Return the jobs of a working directory, as soon as the accounting has them all."""
+    count = len(list(directory.glob(".snakemake/slurm_logs/**/*.log")))
     # Without -X, which would leave out what the steps used.
     fields = "WorkDir,Submit,Start,End,TotalCPU"
     command = ["sacct", "-n", "-P", "-S", "now-1hours", "-o", fields]
@@ -105,9 +106,9 @@ def _seconds(text: str) -> float:
     return total
 
 
-def report(directory: Path, count: int, began: float, ended: float) -> None:
+def report(directory: Path, began: float, ended: float) -> None:
     """Say where the time from *began* to *ended* went."""
-    found = jobs(directory, count)
+    found = jobs(directory)
     records = [json.loads(p.read_text()) for p in directory.glob("results/*/*/*/evaluation.json")]
     harness = mean(record["seconds"] for record in records)
     submitted = [job.submitted for job in found]
@@ -119,8 +120,10 @@ def report(directory: Path, count: int, began: float, ended: float) -> None:
     waited = mean(job.started - job.submitted for job in found)
     took = mean(job.ended - job.started for job in found)
     cpu = mean(job.cpu for job in found)
-    print(f"  a job waited {waited:.1f} s and took {took:.1f} s, {cpu:.1f} s of CPU; its harness")
-    print(f"  took {harness:.2f} s, the rest is Snakemake's two starts and ours")
+    print(
+        f"  {len(found)} jobs: each waited {waited:.1f} s and took {took:.1f} s, {cpu:.1f} s of CPU"
+    )
+    print(f"  a harness took {harness:.2f} s; the rest is Snakemake, which each job starts twice")
 
 
 def main() -> None:
@@ -148,7 +151,7 @@ def main() -> None:
         print(f"{os.cpu_count()} cores here")
         print(f"{count} jobs of one sbatch array     {plain:6.1f} s")
         print(f"{count} evaluations by snakemake     {through:6.1f} s  ratio {through / plain:.1f}")
-        report(directory, count, *times[-1])
+        report(directory, *times[-1])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from docker.errors import DockerException, ImageNotFound
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 IMAGES = ("snakeval/lm-eval:0.4.13", "snakeval-testbed/eval-factory:26.3")
+SLURM = Path(__file__).parent / "testbed/slurm.sh"
 TINY = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed") / "tiny"
 
 
@@ -44,10 +46,21 @@ def missing_tiny() -> str:
     return "" if (TINY / "ready").exists() else f"no {TINY}; tests/testbed/tiny.sh makes it"
 
 
+@cache
+def missing_slurm() -> str:
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        return "no snakemake-executor-plugin-slurm; pip install it"
+    command = ["bash", str(SLURM), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said = " ".join(done.stdout.split())[-200:]
+    return f"{said}; tests/testbed/slurm.sh start" if done.returncode else ""
+
+
 BEDS = {
     "docker": lambda: missing_docker(BUSYBOX),
     "images": lambda: missing_docker(*IMAGES),
     "podman": missing_podman,
+    "slurm": missing_slurm,
     "tiny": missing_tiny,
     "root": lambda: "" if os.geteuid() == 0 else "needs root",
 }

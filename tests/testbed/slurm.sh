@@ -140,7 +140,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePass=$state/run/munge.socket
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations,limits,qos
-AccountingStoreFlags=job_comment
+AccountingStoreFlags=job_comment,job_script
 NodeName=n[1-4] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17004] CPUs=8 RealMemory=16000 Gres=gpu:8
 PartitionName=cpu Nodes=n[1-4] Default=YES DefaultTime=00:10:00 MaxTime=INFINITE
 PartitionName=gpu Nodes=n[1-4] DefaultTime=00:10:00 MaxTime=02:00:00
@@ -255,7 +255,7 @@ start_cluster() {
     for node in "${nodes[@]}"; do
         # Drained or down by a test, or since its slurmd was killed.
         case $(timeout 5 sinfo -h -n "$node" -p cpu -o %T) in
-        down* | drain*) timeout 5 scontrol update "nodename=$node" state=resume || true ;;
+        down* | drain*) timeout 5 scontrol update "nodename=$node" state=resume 2>/dev/null || true ;;
         esac
     done
     await - 60 "all of ${nodes[*]} are up" idle

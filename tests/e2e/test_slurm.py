@@ -1,0 +1,256 @@
+"""Evaluations as Slurm jobs, on the cluster of tests/testbed/slurm.sh."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from snakeval.demo.server import DemoServer, serve
+from support.served import Served, wait_for
+from support.workspace import REPOSITORY, Workspace
+
+pytestmark = pytest.mark.slurm
+
+SECRET = "a-secret-that-nobody-may-see"
+#: A score that only who has the secret can know.
+LENGTH = """echo "{\\"score\\": $(printf %s "$TOKEN" | wc -c)}" > {{ results }}/score.json"""
+FAILS = "echo no such file >&2; exit 3"
+
+
+class Job(NamedTuple):
+    """A Slurm job as the accounting has it, once it has ended."""
+
+    number: str
+    comment: str
+    state: str
+    gpus: int
+
+
+class Cluster(Workspace):
+    """A workspace whose evaluations are Slurm jobs."""
+
+    partition = "cpu"
+
+    def command(self, *options: str) -> list[str]:
+        (self.directory / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
+            *("--profile", str(REPOSITORY / "profiles" / "slurm"), "--configfile", "config.yaml"),
+            *("--default-resources", "slurm_account=evals", f"slurm_partition={self.partition}"),
+            *options,
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "SNAKEVAL_TEST_TOKEN": SECRET}
+
+    def jobs(self, count: int) -> list[Job]:
+        """Its jobs that have ended, at least so many; the accounting hears of an end late."""
+        wait_for(lambda: len(self._ended()) >= count, f"not {count} jobs have ended")
+        return self._ended()
+
+    def _ended(self) -> list[Job]:
+        fields = "JobID,WorkDir,Comment,State,AllocTRES"
+        lines = slurm("sacct", "-X", "-n", "-P", "-S", "now-1hours", "-o", fields).splitlines()
+        jobs = []
+        for number, place, comment, state, resources in (line.split("|") for line in lines):
+            if place == str(self.directory) and state not in ("PENDING", "RUNNING"):
+                gpus = re.search(r"gres/gpu=(\d+)", resources)
+                jobs.append(Job(number, comment, state.split()[0], int(gpus[1]) if gpus else 0))
+        return jobs
+
+    @property
+    def queue(self) -> list[str]:
+        """The numbers of its jobs that wait or run."""
+        rows = [line.split(" ", 1) for line in slurm("squeue", "-h", "-o", "%A %Z").splitlines()]
+        return [number for number, place in rows if place == str(self.directory)]
+
+
+def slurm(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout
+
+
+def states(jobs: list[Job]) -> Counter[tuple[str, str]]:
+    """How often a job for what ended how; the comment says what for."""
+    return Counter((job.comment.removeprefix("rule_"), job.state) for job in jobs)
+
+
+def clustered(made: Served) -> Cluster:
+    made.work = Cluster(made.work.directory, made.work.home, made.work.config)
+    return made.work
+
+
+def cleared(made: Served, work: Cluster) -> None:
+    if queue := work.queue:
+        slurm("scancel", *queue)
+    made.nothing_is_left()
+
+
+@pytest.fixture
+def server() -> Iterator[DemoServer]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, server: DemoServer) -> Iterator[Served]:
+    """The model `m`, an endpoint that exists; on no benchmark yet."""
+    made = Served(tmp_path, "process")
+    work = clustered(made)
+    at = {"url": f"{server.url}/v1", "model_id": "careful"}
+    work.config["models"] = {"m": {"endpoint": at}}
+    yield made
+    cleared(made, work)
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Served]:
+    """Two models that are served on a GPU each, with three benchmarks."""
+    made = two_models(tmp_path)
+    work = clustered(made)
+    work.partition = "gpu"
+    yield made
+    cleared(made, work)
+
+
+def two_models(directory: Path, count: int = 4, pause: float = 0.0) -> Served:
+    made = Served(directory, "process", "careful", "sloppy", gpus=1)
+    for number in range(3):
+        made.asks(f"b{number}", seed=number, count=count, pause=pause)
+    return made
+
+
+def test_evaluations_of_an_endpoint_are_jobs_of_their_own_and_a_secret_is_nowhere(
+    endpoint: Served, server: DemoServer
+) -> None:
+    work = endpoint.work
+    assert isinstance(work, Cluster)
+    for number in range(2):
+        endpoint.asks(f"b{number}", seed=number)
+    endpoint.asks("bad", seed=8)
+    work.config["benchmarks"]["bad"]["command"] = FAILS
+    endpoint.asks("secret", seed=9)
+    work.config["benchmarks"]["secret"] |= {
+        "env": {"TOKEN": "SNAKEVAL_TEST_TOKEN"},
+        "command": LENGTH,
+    }
+    done = work.snakemake("--retries", "0")
+    assert done.exit_code == 1, done.output
+    assert "Traceback" not in done.output
+    table = work.table()
+    assert dict(table["status"]) == {
+        "m/b0": "done", "m/b1": "done", "m/bad": "failed", "m/secret": "done",
+    }  # fmt: skip
+    assert table["reason"]["m/bad"] == "the harness exited with 3; no such file"
+    assert table["value"]["m/secret"] == len(SECRET)
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (8, 0)
+    jobs = work.jobs(4)
+    assert states(jobs) == {
+        ("evaluate_wildcards_m_b0", "COMPLETED"): 1,
+        ("evaluate_wildcards_m_b1", "COMPLETED"): 1,
+        ("evaluate_wildcards_m_bad", "FAILED"): 1,
+        ("evaluate_wildcards_m_secret", "COMPLETED"): 1,
+    }
+    assert {job.gpus for job in jobs} == {0}
+
+    seen = [slurm("scontrol", "show", "job", job.number) for job in jobs]
+    seen += [slurm("sacct", "-j", job.number, "--batch-script") for job in jobs]
+    assert all("snakemake" in script for script in seen[4:]), "no scripts in the accounting"
+    seen += [p.read_text(errors="replace") for p in work.directory.rglob("*") if p.is_file()]
+    assert not [text for text in seen if SECRET in text]
+
+    assert work.snakemake("-n").evaluated == {"m/bad"}
+
+
+def test_kill_9_of_the_head_and_the_same_command_again_computes_nothing_twice(
+    endpoint: Served, server: DemoServer
+) -> None:
+    for number in range(3):
+        endpoint.asks(f"b{number}", seed=number, count=12, pause=1)
+    head = endpoint.work.start()
+    wait_for(lambda: server.stats()["answered"] >= 6, "nothing is asked")
+    os.kill(head.pid, signal.SIGKILL)
+    head.communicate(timeout=60)
+    again = endpoint.work.snakemake()
+    assert again.exit_code == 0, again.output
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (36, 0)
+    assert set(endpoint.work.table()["attempt"]) == {1}
+
+
+def test_a_job_that_somebody_cancels_is_submitted_again_and_resumes(
+    endpoint: Served, server: DemoServer
+) -> None:
+    work = endpoint.work
+    assert isinstance(work, Cluster)
+    endpoint.asks("b", seed=1, count=6, pause=0.5)
+    head = work.start()
+    wait_for(lambda: server.stats()["answered"] >= 2, "nothing is asked")
+    slurm("scancel", *work.queue)
+    output, _ = head.communicate(timeout=180)
+    assert head.returncode == 0, output
+    # The one that was being answered when its harness was told to end may be asked again.
+    assert server.stats()["distinct"] == 6
+    assert server.stats()["repeated"] <= 1
+    assert states(work.jobs(2)) == {
+        ("evaluate_wildcards_m_b", "CANCELLED"): 1,
+        ("evaluate_wildcards_m_b", "COMPLETED"): 1,
+    }
+
+
+def test_a_deployed_model_and_its_evaluations_are_one_job_which_a_failing_one_does_not_stop(
+    deployed: Served, tmp_path: Path
+) -> None:
+    work = deployed.work
+    assert isinstance(work, Cluster)
+    local = tmp_path / "local"
+    local.mkdir()
+    here = two_models(local)
+    assert here.work.snakemake("--resources", "gpu=2").exit_code == 0
+    command = work.config["benchmarks"]["b1"]["command"]
+    work.config["benchmarks"]["b1"]["command"] = FAILS
+    # One after the other, so that there is something that could be stopped.
+    done = work.snakemake("--retries", "0", "--cores", "1")
+    assert done.exit_code == 1, done.output
+    assert dict(work.table()["status"]) == {
+        "careful/b0": "done", "careful/b1": "failed", "careful/b2": "done",
+        "sloppy/b0": "done", "sloppy/b1": "failed", "sloppy/b2": "done",
+    }  # fmt: skip
+    jobs = work.jobs(2)
+    assert states(jobs) == {
+        ("careful_deploy_evaluate", "FAILED"): 1,
+        ("sloppy_deploy_evaluate", "FAILED"): 1,
+    }
+    assert {job.gpus for job in jobs} == {1}
+    assert deployed.recorded.loads == {"careful": 1, "sloppy": 1}
+
+    work.config["benchmarks"]["b1"]["command"] = command
+    again = work.snakemake("--retries", "0")
+    assert again.exit_code == 0, again.output
+    assert again.evaluated == {"careful/b1", "sloppy/b1"}
+    assert deployed.scores() == here.scores()
+    assert set(deployed.recorded.answers.values()) == {1}
+
+
+def test_kill_9_of_the_head_of_deployed_models_computes_nothing_twice(tmp_path: Path) -> None:
+    made = two_models(tmp_path, count=8, pause=1)
+    work = clustered(made)
+    head = work.start()
+    wait_for(lambda: made.recorded.answers.total() >= 6, "nothing is asked")
+    os.kill(head.pid, signal.SIGKILL)
+    head.communicate(timeout=60)
+    again = work.snakemake()
+    assert again.exit_code == 0, again.output
+    assert set(made.recorded.answers.values()) == {1}
+    assert made.recorded.answers.total() == 2 * 3 * 8
+    cleared(made, work)
