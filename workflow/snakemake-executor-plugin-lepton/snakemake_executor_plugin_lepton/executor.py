@@ -1,0 +1,473 @@
+"""The executor: submits, polls, collects, cancels.
+
+A lost head costs nothing: the next one finds its jobs by their labels, goes on with live ones and
+collects finished ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import threading
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leptonai.api.v2.types.job import LeptonJob
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
+
+from snakemake_executor_plugin_lepton import archive, failure, identity, options
+from snakemake_executor_plugin_lepton.errors import (
+    LeptonError,
+    ServiceError,
+    TaskError,
+    TransportError,
+)
+from snakemake_executor_plugin_lepton.receipt import Receipt
+from snakemake_executor_plugin_lepton.script import render
+from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.spec import Workspace, definition
+from snakemake_executor_plugin_lepton.states import Reading, read, state_of
+from snakemake_executor_plugin_lepton.task import Task, Tasks
+from snakemake_executor_plugin_lepton.transport import Place, choose
+
+#: Where Snakemake keeps its own things; a run's working directory is its identity.
+PRIVATE = Path(".snakemake/lepton")
+
+#: Seconds between two looks at the events of jobs that do not start, and how many at a time.
+_EVENTS_EVERY = 30.0
+_EVENTS_JOBS = 5
+_COLLECTORS = 4
+_CANCEL_ROUNDS = 5
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What this head knows of one of its jobs."""
+
+    info: SubmittedJobInfo
+    task: Task
+    place: Place
+    name: str
+    reading: Reading = Reading.LIVE
+    state: str = "new"
+    running_since: float | None = None
+    unknown_since: float | None = None
+    ended_since: float | None = None
+    events_at: float = 0.0
+    missing: int = 0  #: times in a row that the service did not know it
+    broken: str | None = None  #: why it is given up, though the service would go on
+    overdue: bool = False  #: it was stopped, for it outlived its runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended for Snakemake; a failure has a text."""
+
+    failure: str | None = None
+    logs: tuple[str, ...] = ()
+
+
+class Executor(RemoteExecutor):  # type: ignore[misc]
+    """Runs each job of the workflow as a job of Lepton."""
+
+    def __post_init__(self) -> None:
+        """Check everything that would fail every job, and look for what a lost head left."""
+        settings = self.workflow.executor_settings
+        self._settings = settings
+        self._private = PRIVATE.absolute()
+        self._tracked: dict[str, Tracked] = {}
+        self._cancelled = threading.Event()
+        self._denied: ServiceError | None = None
+        try:
+            self._service = Service(
+                settings.workspace, settings.url, timeout=settings.request_timeout
+            )
+            self._service.check()
+            self._transport = choose(settings, self._service)
+            self._transport.check()
+            self._run = identity.run_id(self._private)
+            self._left = self._find_left()
+        except LeptonError as error:
+            raise WorkflowError(str(error)) from None
+        self._workspace = Workspace(self._service)
+        self._tasks = Tasks(
+            settings,
+            self._run,
+            self.envvars(),
+            DeploymentMethod.CONDA in self.workflow.deployment_settings.deployment_method,
+        )
+        if self._left:
+            self.logger.info(f"Lepton: found {len(self._left)} jobs of an earlier head.")
+
+    def _find_left(self) -> dict[str, LeptonJob]:
+        """Return job hash -> the one job that is worth most: a live one, else a finished one."""
+        worth = {Reading.FAILED: 0, Reading.DONE: 2}
+        found: dict[str, LeptonJob] = {}
+        for job in self._service.jobs(identity.selector(self._run)):
+            if state_of(job) == "Archived":
+                continue  # collected and deleted, or expired
+            key = str((job.metadata.labels or {}).get(identity.JOB))
+            other = found.get(key)
+            if other is None or worth.get(read(job), 1) > worth.get(read(other), 1):
+                found[key] = job
+        return found
+
+    # Submission
+
+    def run_job(self, job: JobExecutorInterface) -> None:
+        """Submit a job, or go on with the one that a lost head submitted."""
+        try:
+            task = self._tasks.task(job)
+            tracked = self._submit(job, task)
+        except TaskError as error:
+            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error}. ")
+            return
+        except ServiceError as error:
+            if error.denied:
+                raise WorkflowError(str(error)) from None
+            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error} ")
+            return
+        except TransportError as error:
+            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error}. ")
+            return
+        self._tracked[tracked.place.job] = tracked
+        self.report_job_submission(tracked.info)
+
+    def _submit(self, job: Any, task: Task) -> Tracked:
+        outbox = self._private / "outbox"
+        outbox.mkdir(parents=True, exist_ok=True)
+        file = outbox / f"{job.jobid}.tgz"
+        try:
+            lacking = [t.local for t in task.inputs if not t.local.exists()]
+            optional = {t.local for t in task.outputs}
+            if lacking := [path for path in lacking if path not in optional]:
+                raise TaskError(f"its input {lacking[0]} does not exist")
+            inputs = [t for t in task.inputs if t.local.exists()]
+            content = archive.pack(inputs, file) if inputs else ""
+            key = identity.job_hash(
+                task.rule, task.command, task.image, task.env, task.secrets,
+                [str(m) for m in task.mounts], [str(t) for t in task.outputs], task.then, content,
+            )  # fmt: skip
+            if adopted := self._adopt(job, task, key):
+                return adopted
+            return self._create(job, task, key, file if inputs else None)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _adopt(self, job: Any, task: Task, key: str) -> Tracked | None:
+        left = self._left.pop(key, None)
+        if left is None:
+            return None
+        attempt = int((left.metadata.labels or {}).get(identity.ATTEMPT, "1"))
+        tracked = self._track(job, task, left, key, attempt)
+        reading = read(left)
+        if reading is not Reading.FAILED:
+            what = "collects" if reading.ended else "goes on with"
+            self.logger.info(f"Lepton: {what} {tracked.name} of an earlier head.")
+            return tracked
+        # What it wrote may let the next attempt resume.
+        self._bring_back(tracked)
+        self._remove(tracked)
+        return None
+
+    def _create(self, job: Any, task: Task, key: str, inputs: Path | None) -> Tracked:
+        attempt = int(job.attempt)
+        name = identity.job_name(self._settings.name_prefix, task.rule, self._run, key, attempt)
+        shipment = self._transport.ship(_place_key(self._run, key, attempt), inputs)
+        script = render(
+            command=task.command,
+            work=task.work,
+            box=task.work.with_name(task.work.name + ".box"),
+            fetch=shipment.fetch,
+            send=shipment.send,
+            outputs=(transfer.remote for transfer in task.outputs),
+            runtime=task.runtime,
+        )
+        created = self._service.create(
+            definition(
+                task,
+                name=name,
+                labels=identity.labels(self._run, key, attempt, task.rule),
+                script=script,
+                shipment=shipment,
+                workspace=self._workspace,
+                pull_secrets=options.names(self._settings.image_pull_secrets),
+            ),
+            identity.selector(self._run, key),
+        )
+        self.logger.info(
+            f"Lepton: job {created.metadata.id_} ({task.image}), {self._job_page(created)}"
+        )
+        return self._track(job, task, created, key, attempt)
+
+    def _track(self, job: Any, task: Task, made: LeptonJob, key: str, attempt: int) -> Tracked:
+        job_id = str(made.metadata.id_)
+        created = int((made.metadata.created_at or time.time() * 1000) * 10**6)
+        place = Place(_place_key(self._run, key, attempt), job_id, created)
+        info = SubmittedJobInfo(job, external_jobid=job_id)
+        return Tracked(info, task, place, str(made.metadata.name or job_id))
+
+    def _job_page(self, job: LeptonJob) -> str:
+        return f"{self._service.console}/compute/jobs/detail/{job.metadata.id_}/replicas/list"
+
+    # Polling
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Look at all jobs by one list, and collect those that have ended."""
+        if not active_jobs:
+            return
+        tracked = [self._tracked[str(info.external_jobid)] for info in active_jobs]
+        async with self.status_rate_limiter:
+            try:
+                await asyncio.to_thread(self._look, tracked)
+            except ServiceError as error:
+                if error.denied:
+                    # Its jobs run on, and the next head collects them.
+                    raise WorkflowError(
+                        f"{error} Jobs run on; the same command goes on with them."
+                    ) from None
+                self.logger.warning(f"Lepton: {error} Asking again.")
+                for info in active_jobs:
+                    yield info
+                return
+        slots = asyncio.Semaphore(_COLLECTORS)
+
+        async def outcome(item: Tracked) -> Outcome | None:
+            if not item.reading.ended:
+                return None
+            async with slots:
+                return await asyncio.to_thread(self._collect, item)
+
+        outcomes = await asyncio.gather(*(outcome(item) for item in tracked))
+        for item, ended in zip(tracked, outcomes, strict=True):
+            if ended is None:
+                yield item.info
+                continue
+            self._tracked.pop(item.place.job, None)
+            if ended.failure is None:
+                self.report_job_success(item.info)
+            else:
+                self.report_job_error(item.info, msg=ended.failure, aux_logs=list(ended.logs))
+
+    def _look(self, tracked: list[Tracked]) -> None:
+        """Update what is known of the jobs. One list, and single requests for odd ones only."""
+        wanted = frozenset(item.place.job for item in tracked)
+        found = self._service.jobs(identity.selector(self._run), wanted)
+        jobs = {str(job.metadata.id_): job for job in found}
+        self._drop_doubles(found)
+        now = time.monotonic()
+        for item in tracked:
+            # A second reading: lists leave out what the SDK cannot read.
+            job = jobs.get(item.place.job) or self._service.job(item.place.job)
+            if job is None:
+                item.missing += 1
+                item.state = "gone"
+                if item.missing > 1:
+                    item.reading = Reading.FAILED
+                continue
+            item.missing = 0
+            item.state = state_of(job)
+            item.reading = read(job)
+            self._watch(item, now)
+        self._look_at_events(tracked, now)
+
+    def _watch(self, item: Tracked, now: float) -> None:
+        """Give up what would go on for ever."""
+        if item.reading is Reading.UNKNOWN:
+            item.unknown_since = item.unknown_since or now
+            if now - item.unknown_since > max(self._settings.unknown_grace, 0):
+                grace = self._settings.unknown_grace
+                item.broken = f"it has a state that this plugin does not know, for {grace} s"
+        else:
+            item.unknown_since = None
+        if item.state == "Running":
+            item.running_since = item.running_since or now
+            limit = item.task.runtime
+            if limit and now - item.running_since > limit + self._settings.runtime_grace:
+                item.overdue = True
+                self._service.stop(item.place.job)
+        elif not item.reading.ended and item.state not in ("Stopping", "Terminating"):
+            item.running_since = None  # preempted: it begins anew
+        if item.broken:
+            item.reading = Reading.FAILED
+
+    def _look_at_events(self, tracked: list[Tracked], now: float) -> None:
+        """See that an image cannot be pulled, instead of waiting for it for ever."""
+        stuck = [
+            item
+            for item in tracked
+            if item.reading is Reading.STARTING and now - item.events_at > _EVENTS_EVERY
+        ]
+        for item in sorted(stuck, key=lambda item: item.events_at)[:_EVENTS_JOBS]:
+            item.events_at = now
+            if reason := failure.hopeless(self._service.events(item.place.job)):
+                item.broken = reason
+                item.reading = Reading.FAILED
+
+    def _drop_doubles(self, found: list[LeptonJob]) -> None:
+        """Delete a second job that a late request made: one of the same attempt of one of ours."""
+        names = {item.name: item.place.job for item in self._tracked.values()}
+        for job in found:
+            mine = names.get(str(job.metadata.name))
+            if mine and mine != job.metadata.id_ and state_of(job) != "Archived":
+                self.logger.warning(f"Lepton: deletes {job.metadata.id_}, a double of {mine}.")
+                self._service.delete(str(job.metadata.id_))
+
+    # Collecting
+
+    def _collect(self, item: Tracked) -> Outcome | None:
+        """Bring the files back and delete the job; None: not yet."""
+        item.ended_since = item.ended_since or time.monotonic()
+        patient = time.monotonic() - item.ended_since < self._settings.patience
+        try:
+            receipt = self._transport.receipt(item.place)
+            if receipt is None and item.reading is Reading.DONE and patient:
+                return None
+            problem = self._publish(item, receipt)
+            log = self._save_log(item)
+        except LeptonError as error:
+            if patient:
+                self.logger.warning(f"Lepton: {item.name}: {error}. Trying again.")
+                return None
+            problem = f"{error}"
+            log = None
+        if problem is None:
+            problem = self._then(item)
+        told = None
+        if problem is not None:
+            told = failure.text(
+                job=item.place.job,
+                state=item.state,
+                problem=problem,
+                log=log.read_text(encoding="utf-8", errors="replace") if log else "",
+                events=self._events(item),
+                console=f"{self._service.console}/compute/jobs/detail/{item.place.job}/replicas/list",
+            )
+        self._remove(item)
+        return Outcome(told, (str(log),) if log else ())
+
+    def _publish(self, item: Tracked, receipt: Receipt | None) -> str | None:
+        """Publish the files; return what is wrong with the job, or None."""
+        if receipt is not None and receipt.size:
+            inbox = self._private / "inbox"
+            inbox.mkdir(parents=True, exist_ok=True)
+            file = inbox / f"{item.name}.tgz"
+            try:
+                self._transport.fetch(item.place, receipt, file)
+                archive.verify(file, receipt)
+                left_out = archive.publish(file, item.task.outputs, self._private)
+            finally:
+                file.unlink(missing_ok=True)
+            if left_out:
+                self.logger.warning(
+                    f"Lepton: {item.name}: left out {len(left_out)} links or special files that "
+                    f"point out of their directory ({left_out[0]}, …)."
+                )
+        return failure.problem(
+            receipt=receipt,
+            done=item.reading is Reading.DONE,
+            broken=item.broken,
+            overdue=item.overdue,
+            runtime=item.task.runtime,
+        )
+
+    def _bring_back(self, item: Tracked) -> None:
+        """Take what a failed job of a lost head left, as far as it is there."""
+        try:
+            self._publish(item, self._transport.receipt(item.place))
+        except LeptonError as error:
+            self.logger.warning(f"Lepton: {item.name}: {error}.")
+
+    def _save_log(self, item: Tracked) -> Path | None:
+        """Keep the job's own log here, since the job is deleted."""
+        lines = self._service.log(item.place.job, item.place.created - 3600 * 10**9)
+        log = self._private / "logs" / _file_name(item.task.rule) / f"{item.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(failure.readable(line.text for line in lines), encoding="utf-8")
+        return log
+
+    def _events(self, item: Tracked) -> list[tuple[str, str, int]]:
+        try:
+            return self._service.events(item.place.job)
+        except ServiceError:
+            return []  # they only explain
+
+    def _then(self, item: Tracked) -> str | None:
+        """Run the rule's command for this machine; return what is wrong, or None."""
+        if item.task.then is None:
+            return None
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", item.task.then],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            return None
+        tail = "\n".join(done.stdout.splitlines()[-20:])
+        return f"lepton_then exited with {done.returncode} on this machine:\n{tail}"
+
+    def _remove(self, item: Tracked) -> None:
+        """Delete a collected job and its files on the way; what stays is tried again at the end."""
+        try:
+            self._service.delete(item.place.job)
+            self._transport.clear(item.place.key)
+        except LeptonError as error:
+            self.logger.warning(f"Lepton: {error}")
+
+    # The end
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Delete all jobs of this run, and look again until there are none."""
+        # Not only active_jobs: a submission may have been interrupted after it was sent, and the
+        # list is empty while a poll has it.
+        self._cancelled.set()
+        self._clean_up()
+
+    def shutdown(self) -> None:
+        """End; if all is done, delete jobs of an earlier head that nothing asked for."""
+        super().shutdown()
+        if not self._cancelled.is_set() and self._all_done():
+            self._clean_up()
+
+    def _all_done(self) -> bool:
+        dag = self.workflow.dag
+        return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
+
+    def _clean_up(self) -> None:
+        left: list[str] = []
+        for round_ in range(_CANCEL_ROUNDS):
+            try:
+                left = [
+                    str(job.metadata.id_)
+                    for job in self._service.jobs(identity.selector(self._run))
+                    if state_of(job) not in ("Archived", "Deleted")
+                ]
+                if not left:
+                    return
+                for job_id in left:
+                    self._service.delete(job_id)
+            except ServiceError as error:
+                self.logger.warning(f"Lepton: {error}")
+            time.sleep(0.5 * 2**round_)
+        self.logger.error(
+            f"Lepton: {len(left)} jobs may still run: {' '.join(left[:20])}. "
+            "See `lep job list`, and end them with `lep job remove -i ID`."
+        )
+
+
+def _place_key(run: str, job: str, attempt: int) -> str:
+    return f"{run[:8]}-{job[:20]}-{attempt}"
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:100]

@@ -1,0 +1,93 @@
+"""Reads the small notations of settings and resources: environment, secrets, mounts, files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from snakemake_executor_plugin_lepton.errors import TaskError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume of the service in a job's container."""
+
+    source: str  #: node-local, or node-nfs:VOLUME
+    path: str  #: the directory of the volume, from its root
+    mount_path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A file or directory here, and its absolute path in the job's container."""
+
+    local: Path
+    remote: PurePosixPath
+
+
+def environment(text: str | None, origin: str) -> dict[str, str]:
+    """Read ``NAME=value …``; *origin* is what to name in an error."""
+    result = {}
+    for word in _words(text, origin):
+        name, equals, value = word.partition("=")
+        if not equals or not _NAME.fullmatch(name):
+            raise TaskError(f"{origin}: {word!r} is not NAME=value")
+        result[name] = value
+    return result
+
+
+def secrets(text: str | None, origin: str) -> dict[str, str]:
+    """Read ``NAME …`` or ``NAME=secret-name …`` into variable -> secret."""
+    result = {}
+    for word in _words(text, origin):
+        name, _, secret = word.partition("=")
+        if not _NAME.fullmatch(name):
+            raise TaskError(f"{origin}: {word!r} is not NAME or NAME=secret-name")
+        result[name] = secret or name
+    return result
+
+
+def mounts(text: str | None, origin: str) -> tuple[Mount, ...]:
+    """Read ``SOURCE[/sub/path]=/mount/path[:ro] …``."""
+    return tuple(_mount(word, origin) for word in _words(text, origin))
+
+
+def _mount(word: str, origin: str) -> Mount:
+    volume, equals, target = word.partition("=")
+    target, colon, mode = target.partition(":")
+    source, _, path = volume.partition("/")
+    good = equals and target.startswith("/") and (not colon or mode == "ro")
+    if not good or not re.fullmatch(r"node-local|node-[a-z]+:[^:]+", source):
+        raise TaskError(
+            f"{origin}: {word!r} is not SOURCE[/sub/path]=/mount/path[:ro] with a SOURCE like "
+            "node-local or node-nfs:VOLUME"
+        )
+    return Mount(source, "/" + path.strip("/"), target.rstrip("/"), bool(colon))
+
+
+def transfers(text: str | None, origin: str) -> tuple[Transfer, ...]:
+    """Read ``PATH=/container/path …``."""
+    result = []
+    for word in _words(text, origin):
+        local, equals, remote = word.rpartition("=")
+        if not equals or not local or not remote.startswith("/"):
+            raise TaskError(f"{origin}: {word!r} is not PATH=/container/path")
+        result.append(Transfer(Path(local), PurePosixPath(remote)))
+    return tuple(result)
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Read names separated by blanks."""
+    return tuple((text or "").split())
+
+
+def _words(text: str | None, origin: str) -> list[str]:
+    try:
+        return shlex.split(text or "")
+    except ValueError as error:
+        raise TaskError(f"{origin}: {error} in {text!r}") from None

@@ -1,0 +1,27 @@
+"""What a job says of itself when it has sent its files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FORM = re.compile(r"exit=(\d+) seconds=(-?\d+) size=(\d+) sha256=([0-9a-f]{64}|-)")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A job's last word: it is written after everything else has arrived."""
+
+    exit: int
+    seconds: int
+    size: int  #: bytes of the archive, 0 if there was no file to send
+    sha256: str
+
+    @classmethod
+    def parse(cls, text: str) -> Receipt | None:
+        """Read a receipt, or return None if *text* is none."""
+        found = _FORM.search(text)
+        if not found:
+            return None
+        code, seconds, size, digest = found.groups()
+        return cls(int(code), int(seconds), int(size), digest)

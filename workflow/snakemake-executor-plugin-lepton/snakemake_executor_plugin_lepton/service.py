@@ -1,0 +1,343 @@
+"""The service, by the vendor's SDK: with retries, with back-off, and nothing created twice.
+
+The SDK repeats no request and calls nothing idempotent, so that is done here. All use of it is in
+this module and in ``states`` and ``spec``, which read and make its types.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+from leptonai.api.v2.api_resource import ClientError, ServerError
+from leptonai.api.v2.client import APIClient
+from leptonai.api.v2.log import LogAPIError
+from leptonai.api.v2.types.job import LeptonJob, LeptonJobQueryMode
+from leptonai.api.v2.types.shape import Shape
+from leptonai.api.v2.types.workspace import WorkspaceState
+from leptonai.api.v2.utils import (
+    WorkspaceConfigurationError,
+    WorkspaceForbiddenError,
+    WorkspaceNotFoundError,
+    WorkspaceUnauthorizedError,
+)
+from leptonai.api.v2.workspace_record import WorkspaceRecord
+
+from snakemake_executor_plugin_lepton.errors import ServiceError
+from snakemake_executor_plugin_lepton.states import read
+
+T = TypeVar("T")
+
+PAGE = 500
+LOG_PAGE = 5000
+#: Seconds between tries of one request: together about two minutes.
+BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+#: A server may ask for longer; then the next poll is soon enough.
+MAX_RETRY_AFTER = 60.0
+
+_LOGIN = (
+    "Log in with `lep login -c WORKSPACE:TOKEN`, or set LEPTON_WORKSPACE_ID and "
+    "LEPTON_WORKSPACE_TOKEN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a job's log, with its time in nanoseconds since the epoch."""
+
+    time: int
+    text: str
+
+
+class Service:
+    """A workspace of the service."""
+
+    def __init__(
+        self,
+        workspace: str | None = None,
+        url: str | None = None,
+        timeout: int = 60,
+        backoff: tuple[float, ...] = BACKOFF,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Find the workspace and its token; nothing is sent yet.
+
+        Raises:
+            ServiceError: there are none.
+        """
+        self._arguments = {"workspace_id": workspace, "url": url.rstrip("/") if url else None}
+        self._timeout = timeout
+        self._backoff = backoff
+        self._sleep = sleep
+        self._local = threading.local()
+        self._check_credentials(workspace)
+
+    def _check_credentials(self, workspace: str | None) -> None:
+        # The SDK fails on a missing token with a TypeError in a line of its trace log.
+        try:
+            client = self._client
+        except WorkspaceConfigurationError:
+            raise ServiceError(f"No Lepton workspace is known. {_LOGIN}.", 401) from None
+        except TypeError:
+            name = workspace or "the workspace"
+            raise ServiceError(f"There is no token for {name}. {_LOGIN}.", 401) from None
+        # Not `lep login`'s record of another workspace, when only the id was given.
+        self.workspace = client.workspace_id
+        self.url = client.url
+        self.console = str(client.get_dashboard_base_url())
+        record = WorkspaceRecord.current()
+        self.logged_in = record is not None
+
+    @property
+    def _client(self) -> APIClient:
+        """This thread's client: its HTTP session is not made for several."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = APIClient(**self._arguments)
+            # There is no public way to say it; two minutes are long where a job could be lost.
+            client._timeout = self._timeout
+            self._local.client = client
+        return client
+
+    # What there is
+
+    def check(self) -> None:
+        """Ask whether the workspace is there and takes work.
+
+        Raises:
+            ServiceError: it does not.
+        """
+        state = self._call("ask for the workspace", lambda c: c.info()).workspace_state
+        if state not in (WorkspaceState.Normal, WorkspaceState.Unknown):
+            raise ServiceError(
+                f"The workspace {self.workspace} is {state.value}: it runs no jobs. Its "
+                f"administrator can resume it, see {self.console}."
+            )
+
+    def node_groups(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return name -> (id, sources of its volumes) of the node groups."""
+        groups = self._call("list node groups", lambda c: c.nodegroup.list_all())
+        return {
+            str(group.metadata.name or group.metadata.id_): (
+                str(group.metadata.id_),
+                frozenset(
+                    "node-local" if v.from_.value == "local" else f"node-{v.from_.value}:{v.name}"
+                    for v in group.spec.volumes or []
+                ),
+            )
+            for group in groups
+        }
+
+    def shapes(self, node_group: str | None) -> list[Shape]:
+        """Return the resource shapes for jobs (in the node group of that id)."""
+        return list(
+            self._call(
+                "list resource shapes",
+                lambda c: c.shapes.list_shapes(node_group=node_group, purpose="job"),
+            )
+        )
+
+    def secrets(self) -> frozenset[str]:
+        """Return the names of the workspace's secrets."""
+        found = self._call("list secrets", lambda c: c.secret.list_all())
+        return frozenset(secret.name for secret in found)
+
+    # Jobs
+
+    def jobs(self, query: str, wanted: frozenset[str] | None = None) -> list[LeptonJob]:
+        """Return the jobs with these labels, finished and archived ones among them.
+
+        One request for each 500 jobs, and no more once all *wanted* ids are found.
+        """
+        found: list[LeptonJob] = []
+        seen: set[str] = set()
+        page = 1
+        while True:
+            number = page
+            items = self._call(
+                "list jobs",
+                lambda c: c.job.list_all(
+                    job_query_mode=LeptonJobQueryMode.AliveAndArchive.value,
+                    query=query,
+                    page=number,  # noqa: B023 (called before the next turn)
+                    page_size=PAGE,
+                ),
+            )
+            # A service that does not know label queries would answer with everybody's jobs.
+            found += [job for job in items if matches(job, query)]
+            seen.update(str(job.metadata.id_) for job in items)
+            if len(items) < PAGE or (wanted is not None and wanted <= seen):
+                return found
+            page += 1
+
+    def job(self, job_id: str) -> LeptonJob | None:
+        """Return a job, archived or not, or None if there is none of this id."""
+        try:
+            return self._call(f"ask for job {job_id}", lambda c: c.job.get(job_id))
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create(self, job: LeptonJob, query: str) -> LeptonJob:
+        """Create a job, once. *query* is the label query that finds it.
+
+        After an answer that leaves open whether there is a job now (none, or a server's error) it
+        is looked for before it is created again.
+        """
+        for pause in (*self._backoff, None):
+            try:
+                return self._client.job.create(job)
+            except Exception as error:
+                problem, wait = self._problem(f"create job {job.metadata.name}", error)
+                if pause is None or wait is None:
+                    raise problem from None
+                self._sleep(max(wait, _jittered(pause)))
+                if problem.status != 429 and (found := self._same(job, query)):
+                    return found
+        raise AssertionError  # the last turn returns or raises
+
+    def _same(self, job: LeptonJob, query: str) -> LeptonJob | None:
+        for found in self.jobs(query):
+            if found.metadata.name == job.metadata.name and not read(found).ended:
+                return found
+        return None
+
+    def stop(self, job_id: str) -> None:
+        """Tell a job to end: its command gets a signal, and its files can still be sent."""
+        with _gone_is_fine():
+            # update() takes plain data only: it hands its argument to requests as it is.
+            change: Any = {"spec": {"stopped": True}}
+            self._call(f"stop job {job_id}", lambda c: c.job.update(job_id, change))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job, running or not."""
+        with _gone_is_fine():
+            self._call(f"delete job {job_id}", lambda c: c.job.delete(job_id))
+
+    def events(self, job_id: str) -> list[tuple[str, str, int]]:
+        """Return type (Normal, Warning), reason and count of a job's events."""
+        with _gone_is_fine():
+            found = self._call(f"read events of {job_id}", lambda c: c.job.get_events(job_id))
+            return [(event.type_, event.reason, event.count) for event in found]
+        return []
+
+    def log(self, job_id: str, since: int, containing: str = "") -> list[LogLine]:
+        """Return a job's log from *since* (ns since the epoch), in order, the whole of it."""
+        lines: dict[tuple[int, str], None] = {}
+        start = max(since, 1)
+        while True:
+            # An end is required; clocks differ.
+            end = time.time_ns() + 3600 * 10**9
+            page = self._log_page(job_id, start, end, containing)
+            before = len(lines)
+            lines.update(((line.time, line.text), None) for line in page)
+            if len(page) < LOG_PAGE or len(lines) == before:
+                return [LogLine(*key) for key in sorted(lines, key=lambda key: key[0])]
+            start = max(line.time for line in page)
+
+    def _log_page(self, job_id: str, start: int, end: int, containing: str) -> list[LogLine]:
+        answer = self._call(
+            f"read the log of {job_id}",
+            lambda c: c.log.get_log(
+                name_or_job=job_id,
+                start=str(start),
+                end=str(end),
+                limit=LOG_PAGE,
+                q=containing,
+                direction="forward",
+                timeout=self._timeout,
+            ),
+        )
+        streams = (answer.get("data") or {}).get("result") or []
+        return [
+            LogLine(int(at), str(text).rstrip("\n"))
+            for stream in streams
+            for at, text in stream.get("values") or []
+        ]
+
+    # Requests
+
+    def _call(self, what: str, request: Callable[[APIClient], T]) -> T:
+        """Send a request that may be repeated."""
+        for pause in (*self._backoff, None):
+            try:
+                return request(self._client)
+            except Exception as error:
+                problem, wait = self._problem(what, error)
+                if pause is None or wait is None:
+                    raise problem from None
+                self._sleep(max(wait, _jittered(pause)))
+        raise AssertionError  # the last turn returns or raises
+
+    def _problem(self, what: str, error: Exception) -> tuple[ServiceError, float | None]:
+        """Return what to tell, and how long to wait at least before trying again (None: never)."""
+        if isinstance(error, (ClientError, ServerError)):
+            status = int(error.response.status_code)
+            after = _seconds(error.response.headers.get("Retry-After"))
+            return self._refused(what, status, error.response.text, after)
+        if isinstance(error, LogAPIError):
+            return self._refused(what, int(error.status_code or 0), str(error), error.retry_after)
+        if isinstance(error, WorkspaceUnauthorizedError):
+            return self._refused(what, 401, "", None)
+        if isinstance(error, WorkspaceForbiddenError):
+            return self._refused(what, 403, "", None)
+        if isinstance(error, WorkspaceNotFoundError):
+            return self._refused(what, 404, f"no workspace {self.workspace}", None)
+        if isinstance(error, requests.RequestException):
+            text = f"Could not {what}: {self.url} does not answer ({type(error).__name__})"
+            return ServiceError(text), 0.0
+        if isinstance(error, RuntimeError):  # an answer that the SDK cannot read
+            return ServiceError(f"Could not {what}: {str(error).splitlines()[0]}"), 0.0
+        if isinstance(error, ValueError):  # what the SDK refuses before it asks
+            return ServiceError(f"Could not {what}: {error}", 400), None
+        raise error
+
+    def _refused(
+        self, what: str, status: int, text: str, after: float | None
+    ) -> tuple[ServiceError, float | None]:
+        told = f"Could not {what}: HTTP {status}"
+        if status == 401:
+            told += f", the token is wrong or has expired. {_LOGIN}"
+        elif status == 403:
+            told += f", the token may not do that in the workspace {self.workspace}"
+        if text and status not in (401, 403):
+            told += f" ({' '.join(text.split())[:300]})"
+        again = status in (0, 408, 429) or status >= 500
+        wait = min(after or 0.0, MAX_RETRY_AFTER) if again else None
+        return ServiceError(told + ".", status), wait
+
+
+def matches(job: LeptonJob, query: str) -> bool:
+    """Return whether the job has the labels of a query ``name=value,…``."""
+    labels: dict[str, Any] = job.metadata.labels or {}
+    return all(
+        labels.get(name) == value for name, _, value in (t.partition("=") for t in query.split(","))
+    )
+
+
+@contextlib.contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as error:
+        if error.status != 404:
+            raise
+
+
+def _jittered(pause: float) -> float:
+    # So that heads that were refused together do not come back together.
+    return pause * random.uniform(0.75, 1.25)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return float(header or "")
+    except ValueError:
+        return None

@@ -1,0 +1,183 @@
+"""Writes a job's definition, after a look at what the workspace has."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from leptonai.api.v2.types.affinity import LeptonResourceAffinity
+from leptonai.api.v2.types.common import LeptonVisibility, Metadata
+from leptonai.api.v2.types.deployment import (
+    EnvValue,
+    EnvVar,
+    LeptonContainer,
+    LeptonLog,
+    MountOptions,
+    QueueConfig,
+)
+from leptonai.api.v2.types.deployment import Mount as ApiMount
+from leptonai.api.v2.types.job import LeptonJob, LeptonJobUserSpec
+from leptonai.api.v2.types.shape import Shape
+
+from snakemake_executor_plugin_lepton.errors import TaskError
+from snakemake_executor_plugin_lepton.options import Mount
+from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.task import Needs, Task
+from snakemake_executor_plugin_lepton.transport import Shipment
+
+#: Three days in which a finished job can be collected by the next head.
+TTL_SECONDS = 72 * 3600
+
+
+class Workspace:
+    """What the workspace has, asked for once and only if a job names it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._shapes: dict[str | None, list[Shape]] = {}  #: by the id of the node group
+
+    @functools.cached_property
+    def _groups(self) -> dict[str, tuple[str, frozenset[str]]]:
+        return self._service.node_groups()
+
+    @functools.cached_property
+    def _secrets(self) -> frozenset[str]:
+        return self._service.secrets()
+
+    def node_group(self, name: str) -> str:
+        """Return the id of the node group of that name or id."""
+        ids = {identity for identity, _ in self._groups.values()}
+        if name in self._groups:
+            return self._groups[name][0]
+        if name in ids:
+            return name
+        raise TaskError(f"there is no node group {name!r}; there are: {_listed(self._groups)}")
+
+    def check_mounts(self, mounts: Iterable[Mount], group: str | None) -> None:
+        """Check that the node group has these volumes (or one does, where none is named)."""
+        sources = {
+            source
+            for identity, volumes in self._groups.values()
+            if group in (None, identity)
+            for source in (*volumes, "node-local")
+        }
+        for mount in mounts:
+            if mount.source not in sources:
+                raise TaskError(
+                    f"there is no volume {mount.source!r} to mount at {mount.mount_path}; there "
+                    f"are: {_listed(sources)}"
+                )
+
+    def check_secrets(self, names: Iterable[str]) -> None:
+        """Check that the workspace has these secrets."""
+        for name in names:
+            if name not in self._secrets:
+                raise TaskError(
+                    f"there is no secret {name!r} in the workspace: `lep secret create -n {name} "
+                    "-v …` makes it"
+                )
+
+    def shape(self, wanted: str | None, needs: Needs, group: str | None) -> str:
+        """Return the shape of that name, or the smallest that has what the job needs."""
+        if group not in self._shapes:
+            self._shapes[group] = self._service.shapes(group)
+        shapes = self._shapes[group]
+        named = {name for s in shapes for name in (s.metadata.id_, s.metadata.name, s.spec.name)}
+        if wanted:
+            # The service knows them in lower case.
+            if wanted.lower() not in {str(name).lower() for name in named if name}:
+                raise TaskError(
+                    f"there is no resource shape {wanted!r}; there are: "
+                    f"{_listed(str(s.metadata.id_ or s.spec.name) for s in shapes)}"
+                )
+            return wanted.lower()
+        fitting = [s for s in shapes if _fits(s, needs)]
+        if not fitting:
+            raise TaskError(
+                f"no resource shape has {needs.gpu} GPUs"
+                + (f" of {needs.gpu_model}" if needs.gpu_model else "")
+                + f", {needs.threads} CPUs and {needs.mem_mb} MB; there are: "
+                + _listed(str(s.metadata.id_ or s.spec.name) for s in shapes)
+            )
+        best = min(fitting, key=_size)
+        return str(best.metadata.id_ or best.spec.name).lower()
+
+
+def _fits(shape: Shape, needs: Needs) -> bool:
+    spec = shape.spec
+    model = (needs.gpu_model or "").lower()
+    return (
+        (spec.accelerator_num or 0) >= needs.gpu
+        and (spec.cpu or 0) >= needs.threads
+        and (spec.memory_in_mb or 0) >= needs.mem_mb
+        and (not model or model in (spec.accelerator_type or "").lower())
+    )
+
+
+def _size(shape: Shape) -> tuple[float, float, int]:
+    spec = shape.spec
+    return (spec.accelerator_num or 0, spec.cpu or 0, spec.memory_in_mb or 0)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def definition(
+    task: Task,
+    *,
+    name: str,
+    labels: dict[str, str],
+    script: str,
+    shipment: Shipment,
+    workspace: Workspace,
+    pull_secrets: tuple[str, ...] = (),
+) -> LeptonJob:
+    """Return the job for the service.
+
+    Raises:
+        TaskError: the task names something that the workspace does not have.
+    """
+    group = workspace.node_group(task.node_group) if task.node_group else None
+    mounts = (*task.mounts, *shipment.mounts)
+    if mounts:
+        workspace.check_mounts(mounts, group)
+    if task.secrets:
+        workspace.check_secrets(task.secrets.values())
+    spec = LeptonJobUserSpec(
+        resource_shape=workspace.shape(task.shape, task.needs, group),
+        # Not its nodes: one that is added or replaced later is as good.
+        affinity=LeptonResourceAffinity(allowed_dedicated_node_groups=[group]) if group else None,
+        container=LeptonContainer(image=task.image, command=["/bin/sh", "-c", script]),
+        shared_memory_size=task.shared_memory_mb,
+        completions=1,
+        parallelism=1,
+        # Snakemake's --retries decides. What the platform preempts it queues again itself.
+        max_failure_retry=0,
+        max_job_failure_retry=0,
+        envs=[
+            *(EnvVar(name=n, value=v) for n, v in {**task.env, **shipment.env}.items()),
+            *(
+                EnvVar(name=n, value_from=EnvValue(secret_name_ref=secret))
+                for n, secret in task.secrets.items()
+            ),
+        ],
+        mounts=[_api(mount) for mount in dict.fromkeys(mounts)],
+        image_pull_secrets=list(pull_secrets),
+        ttl_seconds_after_finished=TTL_SECONDS,
+        log=LeptonLog(enable_collection=True),
+        queue_config=QueueConfig(priority_class=task.priority) if task.priority else None,
+    )
+    metadata = Metadata(name=name, labels=labels, visibility=LeptonVisibility.PRIVATE)
+    return LeptonJob(metadata=metadata, spec=spec)
+
+
+def _api(mount: Mount) -> ApiMount:
+    options = MountOptions(read_only=True) if mount.read_only else None
+    # The SDK's field is an alias of a word that Python keeps for itself.
+    return ApiMount(
+        **{"from": mount.source},
+        path=mount.path,
+        mount_path=mount.mount_path,
+        mount_options=options,
+    )

@@ -1,0 +1,48 @@
+"""What a job's state means for the workflow."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from leptonai.api.v2.types.job import LeptonJob, LeptonJobState
+
+_WORDS = {
+    LeptonJobState.Completed: "done",
+    LeptonJobState.Failed: "failed",
+    LeptonJobState.Stopped: "failed",
+    LeptonJobState.Deleted: "failed",
+    LeptonJobState.Archived: "gone",
+    LeptonJobState.Unknown: "unknown",
+    LeptonJobState.Starting: "starting",
+}
+
+
+class Reading(Enum):
+    """How far a job is."""
+
+    LIVE = "live"  #: queued, running, preempted and queued again, about to be retried…
+    STARTING = "starting"  #: live, too; what keeps it is in its events
+    UNKNOWN = "unknown"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (Reading.DONE, Reading.FAILED)
+
+
+def state_of(job: LeptonJob) -> str:
+    """Return the state's name as the service shows it."""
+    state = job.status.state if job.status else None
+    return (state or LeptonJobState.Unknown).value
+
+
+def read(job: LeptonJob) -> Reading:
+    """Return what the job's state means. An archived job is judged by what succeeded in it."""
+    state = job.status.state if job.status else None
+    word = _WORDS.get(state or LeptonJobState.Unknown, "live")
+    if word == "gone":
+        succeeded = (job.status.succeeded if job.status else 0) or 0
+        return Reading.DONE if succeeded >= (job.spec.completions or 1) else Reading.FAILED
+    return Reading(word)

@@ -1,0 +1,87 @@
+"""How files travel to a job and back. Each way is a module; :func:`choose` takes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from snakemake_executor_plugin_lepton.errors import TransportError
+from snakemake_executor_plugin_lepton.options import Mount, mounts
+from snakemake_executor_plugin_lepton.receipt import Receipt
+from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.settings import ExecutorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What a job needs, to get its files and to send them."""
+
+    fetch: str  #: shell text that unpacks the inputs below /, and ends the job where it cannot
+    send: str  #: shell text that sends $box/out.tgz if $size is not 0, then $receipt
+    env: dict[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the files of one attempt are on their way: *key* for the transport, *job* by its id."""
+
+    key: str
+    job: str
+    created: int  #: ns since the epoch
+
+
+class Transport(Protocol):
+    """A way for files."""
+
+    def check(self) -> None:
+        """Try it, before the first job.
+
+        Raises:
+            TransportError: it cannot be used.
+        """
+
+    def ship(self, key: str, archive: Path | None) -> Shipment:
+        """Send the inputs of the attempt *key* (None: it has none) on their way."""
+
+    def receipt(self, place: Place) -> Receipt | None:
+        """Return what the job said when it had sent its files, or None if it did not (yet)."""
+
+    def fetch(self, place: Place, receipt: Receipt, target: Path) -> None:
+        """Bring the archive that a receipt tells of to the file *target*."""
+
+    def clear(self, key: str) -> None:
+        """Remove what is left of the attempt on the way."""
+
+
+def choose(settings: ExecutorSettings, service: Service) -> Transport:
+    """Return the transport that the settings ask for.
+
+    Raises:
+        TransportError: they contradict one another.
+    """
+    from snakemake_executor_plugin_lepton.transport.log import LogTransport
+    from snakemake_executor_plugin_lepton.transport.mount import MountTransport
+
+    kind = settings.transport
+    if kind == "auto":
+        kind = "s3" if settings.s3_prefix else "mount" if settings.mount else "log"
+    if kind == "log":
+        return LogTransport(service, settings.log_cap * 1024)
+    if kind == "mount":
+        if not settings.mount or not settings.mount_local:
+            raise TransportError(
+                "The transport mount needs --lepton-mount SOURCE=/path and --lepton-mount-local "
+                "DIRECTORY, where this machine has the same volume."
+            )
+        (mount,) = mounts(settings.mount, "--lepton-mount")
+        return MountTransport(mount, Path(settings.mount_local))
+    if kind == "s3":
+        if not settings.s3_prefix:
+            raise TransportError("The transport s3 needs --lepton-s3-prefix s3://BUCKET/PREFIX.")
+        # An optional dependency.
+        from snakemake_executor_plugin_lepton.transport.s3 import S3Transport
+
+        return S3Transport(settings.s3_prefix, settings.s3_endpoint_url)
+    raise TransportError(f"--lepton-transport {kind}: it is one of auto, s3, mount, log.")

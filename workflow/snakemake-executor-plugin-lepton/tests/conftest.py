@@ -1,0 +1,93 @@
+"""A stand-in for the service, and workflows that run on it as a person would run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from snakemake_executor_plugin_lepton.service import Service
+from standin import StandIn
+
+
+@pytest.fixture
+def lepton() -> Iterator[StandIn]:
+    with StandIn("process") as standin:
+        yield standin
+
+
+@pytest.fixture
+def service(lepton: StandIn, monkeypatch: pytest.MonkeyPatch) -> Service:
+    for name, value in lepton.environment.items():
+        monkeypatch.setenv(name, value)
+    return Service(backoff=(0.01, 0.01, 0.01))
+
+
+@dataclass
+class Workflow:
+    """A working directory with a Snakefile."""
+
+    directory: Path
+    lepton: StandIn
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, snakefile: str) -> Workflow:
+        (self.directory / "Snakefile").write_text(snakefile)
+        return self
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        words = [
+            sys.executable, "-m", "snakemake", "--executor", "lepton", "--jobs", "16",
+            "--seconds-between-status-checks", "0", "--max-status-checks-per-second", "4",
+            "--lepton-image", "any/image", "--nocolor", *options,
+        ]  # fmt: skip
+        env = {**os.environ, **self.lepton.environment, **self.env}
+        return subprocess.Popen(
+            words, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *options: str, timeout: float = 150) -> Run:
+        head = self.start(*options)
+        try:
+            output, _ = head.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            output, _ = head.communicate()
+            pytest.fail(f"did not end within {timeout} s:\n{output}")
+        return Run(head.returncode, output)
+
+    def unlock(self) -> None:
+        words = [sys.executable, "-m", "snakemake", "--unlock"]
+        subprocess.run(words, cwd=self.directory, check=True, capture_output=True, timeout=60)
+
+    def read(self, path: str) -> str:
+        return (self.directory / path).read_text()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended."""
+
+    code: int
+    output: str
+
+
+@pytest.fixture
+def workflow(lepton: StandIn, tmp_path: Path) -> Workflow:
+    return Workflow(tmp_path, lepton)
+
+
+def until(holds: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.05)

@@ -1,0 +1,369 @@
+"""The ten rules of the service's contract, each with what it is good for."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from leptonai.api.v2.types.common import Metadata
+from leptonai.api.v2.types.deployment import LeptonContainer
+from leptonai.api.v2.types.job import LeptonJob, LeptonJobUserSpec
+
+from conftest import Workflow, until
+from snakemake_executor_plugin_lepton import identity
+from snakemake_executor_plugin_lepton.errors import ServiceError
+from snakemake_executor_plugin_lepton.service import Service
+from standin import Fault, StandIn
+
+ONE = """
+rule one:
+    output: "one.txt"
+    shell: "echo 1 > {output}"
+"""
+SLEEPERS = """
+rule all:
+    input: expand("{n}.txt", n=range(8))
+rule sleeper:
+    output: "{n}.txt"
+    shell: "sleep 6; echo {wildcards.n} > {output}"
+"""
+
+
+def a_job(name: str = "smk-a-0123456789", key: str = "k", run: str = "r") -> LeptonJob:
+    spec = LeptonJobUserSpec(
+        resource_shape="cpu.small",
+        container=LeptonContainer(image="any/image", command=["sleep", "60"]),
+    )
+    return LeptonJob(
+        metadata=Metadata(name=name, labels=identity.labels(run, key, 1, "a")), spec=spec
+    )
+
+
+# 1. Names and labels
+
+
+@pytest.mark.parametrize("rule", ["a", "Evaluate_Model", "x" * 80, "9lives", "trailing-"])
+def test_rule_1_names_are_lower_case_and_at_most_36_long(rule: str) -> None:
+    name = identity.job_name("smk", rule, "run", "job", 1)
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,34}[a-z0-9]", name)
+    assert name != identity.job_name("smk", rule, "run", "job", 2)
+
+
+def test_rule_1_a_job_has_its_run_and_its_hash_as_labels(workflow: Workflow) -> None:
+    assert workflow.write(ONE).run().code == 0
+    (job,) = workflow.lepton.jobs
+    assert job.metadata["name"].startswith("smk-one-")
+    assert job.metadata["labels"][identity.RUN] == workflow.read(".snakemake/lepton/run-id").strip()
+    assert len(job.metadata["labels"][identity.JOB]) == 32
+    assert job.metadata["labels"][identity.ATTEMPT] == "1"
+
+
+# 2. Nothing is created twice
+
+
+@pytest.mark.parametrize("when", ["drop", "after", "before"])
+def test_rule_2_a_create_with_a_lost_answer_is_looked_up_before_the_next(
+    service: Service, lepton: StandIn, when: str
+) -> None:
+    lepton.faults.add(Fault("POST /jobs", when=when))
+    made = service.create(a_job(), identity.selector("r", "k"))
+    assert [job.id for job in lepton.alive] == [made.metadata.id_]
+    order = [request.split("?")[0] for request in lepton.asked("/jobs")]
+    assert order[:2] == ["POST /jobs", "GET /jobs"]
+    assert order.count("POST /jobs") == (2 if when == "before" else 1)
+
+
+def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> None:
+    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start()
+    until(lambda: len(workflow.lepton.alive) == 1, "the job")
+    (job,) = workflow.lepton.alive
+    double = workflow.lepton.workspace.jobs.create(
+        {"metadata": dict(job.metadata), "spec": job.spec}
+    )
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 0, output
+    assert double.archived
+    assert "a double of" in output
+    assert workflow.lepton.alive == []
+
+
+# 3. A lost head
+
+
+def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -> None:
+    head = workflow.write(SLEEPERS).start()
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 8, "eight running jobs")
+    os.killpg(head.pid, signal.SIGKILL)
+    head.communicate()
+    workflow.unlock()
+    run = workflow.run()
+    assert run.code == 0, run.output
+    assert run.output.count("goes on with smk-sleeper-") == 8
+    assert [job.starts for job in workflow.lepton.jobs] == [1] * 8
+    assert workflow.lepton.alive == []
+
+
+def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(2)").replace("sleep 6", "sleep 2")
+    ).start()
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 2, "two running jobs")
+    os.killpg(head.pid, signal.SIGKILL)
+    head.communicate()
+    until(lambda: all(job.state == "Completed" for job in workflow.lepton.jobs), "their end")
+    workflow.unlock()
+    run = workflow.run()
+    assert run.code == 0, run.output
+    assert run.output.count("collects smk-sleeper-") == 2
+    assert len(workflow.lepton.jobs) == 2
+    assert workflow.read("1.txt") == "1\n"
+
+
+def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 1")
+    ).start()
+    until(
+        lambda: (
+            any(job.state == "Completed" for job in workflow.lepton.jobs)
+            or any(job.starts for job in workflow.lepton.jobs)
+        ),
+        "a running job",
+    )
+    os.killpg(head.pid, signal.SIGKILL)
+    head.communicate()
+    workflow.unlock()
+    workflow.write(SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "echo new"))
+    run = workflow.run()
+    assert run.code == 0, run.output
+    assert len(workflow.lepton.jobs) == 2
+    assert workflow.lepton.alive == []  # the old one, that nothing asks for, among them
+
+
+# 4. Polling
+
+
+def test_rule_4_a_poll_is_one_list_for_all_jobs(workflow: Workflow) -> None:
+    run = workflow.write(SLEEPERS).run()
+    assert run.code == 0, run.output
+    lists = workflow.lepton.asked(r"GET /jobs\?")
+    assert all("job_query_mode=alive_and_archive" in request for request in lists)
+    assert all(f"query={identity.RUN}%3D" in request for request in lists)
+    assert workflow.lepton.asked(r"GET /jobs/[^/?]+(\?|$)") == []
+
+
+def test_rule_4_more_than_a_page_of_jobs_is_read_by_pages(
+    service: Service, lepton: StandIn
+) -> None:
+    lepton.workspace.capacity = 0
+    for number in range(501):
+        lepton.workspace.jobs.create(
+            {"metadata": {"name": f"n{number}", "labels": {identity.RUN: "r"}}, "spec": {}}
+        )
+    assert len(service.jobs(identity.selector("r"))) == 501
+    assert len(lepton.asked("GET /jobs")) == 2
+
+
+@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "7"}), (503, {})])
+def test_rule_4_a_refused_poll_is_asked_again_later(
+    lepton: StandIn, monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str]
+) -> None:
+    for name, value in lepton.environment.items():
+        monkeypatch.setenv(name, value)
+    slept: list[float] = []
+    service = Service(sleep=slept.append)
+    lepton.faults.add(Fault("GET /jobs", status=status, headers=headers, times=2))
+    assert service.jobs(identity.selector("r")) == []
+    assert len(slept) == 2
+    assert (min(slept) >= 7) == (status == 429)
+
+
+def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 2")
+    ).start()
+    until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
+    workflow.lepton.faults.add(Fault("GET ", status=503, times=4))
+    output, _ = head.communicate(timeout=90)
+    assert head.returncode == 0, output
+
+
+def test_rule_4_an_unknown_state_is_waited_for(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 3")
+    ).start()
+    until(lambda: bool(workflow.lepton.jobs), "a job")
+    (job,) = workflow.lepton.jobs
+    job.shown = "Pondering"
+    until(lambda: job.state == "Completed", "its end")
+    job.shown = None
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 0, output
+
+
+def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> None:
+    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start(
+        "--lepton-unknown-grace", "1"
+    )
+    until(lambda: bool(workflow.lepton.jobs), "a job")
+    workflow.lepton.jobs[0].shown = ""
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 1
+    assert "a state that this plugin does not know" in output
+    assert workflow.lepton.alive == []
+
+
+def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 3")
+    ).start()
+    until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
+    workflow.lepton.faults.add(Fault(r"GET /jobs\?", status=200, body='{"jobs":[]}', times=2))
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 0, output
+    assert len(workflow.lepton.asked(r"GET /jobs/[^/?]+\?")) == 2
+
+
+def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
+    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start("--lepton-patience", "1")
+    until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
+    jobs = workflow.lepton.workspace.jobs
+    jobs.delete(jobs.all.pop(next(iter(jobs.all))))
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 1
+    assert "Its last state was gone" in output
+
+
+# 5. Keeping and deleting
+
+
+def test_rule_5_a_finished_job_is_kept_for_three_days_and_deleted_when_collected(
+    workflow: Workflow,
+) -> None:
+    assert workflow.write(ONE).run().code == 0
+    (job,) = workflow.lepton.jobs
+    assert job.spec["ttl_seconds_after_finished"] == 259200
+    assert job.archived
+    assert workflow.lepton.asked("DELETE /jobs/") == [
+        f"DELETE /jobs/{job.id}?job_query_mode=alive_only"
+    ]
+
+
+def test_rule_5_an_expired_job_is_judged_by_what_succeeded_in_it(workflow: Workflow) -> None:
+    workflow.lepton.workspace.ttl_scale = 0
+    run = workflow.write(ONE).run()
+    assert run.code == 0, run.output
+
+
+# 6. Retries
+
+
+def test_rule_6_snakemake_alone_decides_about_retries(workflow: Workflow) -> None:
+    run = workflow.write('rule one:\n    output: "x"\n    shell: "exit 3"\n').run("--retries", "1")
+    assert run.code == 1
+    assert [job.starts for job in workflow.lepton.jobs] == [1, 1]
+    assert {job.spec["max_failure_retry"] for job in workflow.lepton.jobs} == {0}
+    assert {job.spec["max_job_failure_retry"] for job in workflow.lepton.jobs} == {0}
+    assert [job.metadata["labels"][identity.ATTEMPT] for job in workflow.lepton.jobs] == ["1", "2"]
+
+
+def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
+    head = workflow.write(
+        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 2")
+    ).start()
+    until(lambda: any(job.state == "Running" for job in workflow.lepton.jobs), "a running job")
+    workflow.lepton.workspace.jobs.preempt(workflow.lepton.jobs[0])
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 0, output
+    assert [job.starts for job in workflow.lepton.jobs] == [2]
+
+
+# 7. Failures
+
+
+def test_rule_7_a_failure_tells_state_exit_code_log_events_and_where_to_look(
+    workflow: Workflow,
+) -> None:
+    command = "for i in $(seq 99); do echo line $i; done; exit 7"
+    run = workflow.write(f'rule one:\n    output: "x"\n    shell: "{command}"\n').run()
+    assert run.code == 1
+    assert "its command ended with exit code 7. Its last state was Failed" in run.output
+    assert "/compute/jobs/detail/smk-one-" in run.output
+    shown = re.findall(r"^ +line (\d+)$", run.output, re.MULTILINE)
+    assert shown[-1] == "99"
+    assert 45 <= len(shown) <= 50
+    logs = list(workflow.directory.glob(".snakemake/lepton/logs/one/*.log"))
+    assert "line 1\n" in logs[0].read_text()
+
+
+# 8. Endpoints
+
+
+def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(workflow: Workflow) -> None:
+    assert workflow.write(ONE).run().code == 0
+    assert workflow.lepton.asked("/(endpoints|deployments)") == []
+
+
+# 9. Node groups
+
+
+@pytest.mark.parametrize("named", ["h100", "ng-0a1b2c"])
+def test_rule_9_a_node_group_is_named_and_its_id_is_sent_and_no_nodes(
+    workflow: Workflow, named: str
+) -> None:
+    assert workflow.write(ONE).run("--lepton-node-group", named).code == 0
+    assert workflow.lepton.jobs[0].spec["affinity"] == {
+        "allowed_dedicated_node_groups": ["ng-0a1b2c"]
+    }
+
+
+def test_rule_9_an_unknown_node_group_is_an_error(workflow: Workflow) -> None:
+    run = workflow.write(ONE).run("--lepton-node-group", "h200")
+    assert run.code == 1
+    assert "there is no node group 'h200'; there are: cpu, h100" in run.output
+    assert workflow.lepton.jobs == []
+
+
+# 10. Secrets
+
+
+def test_rule_10_secrets_are_references_and_never_values(workflow: Workflow) -> None:
+    workflow.lepton.workspace.secrets["hub"] = "s3cr3t"
+    snakefile = 'rule one:\n    output: "x"\n    shell: "echo ${{#TOKEN}} > {output}"\n'
+    run = workflow.write(snakefile).run("--lepton-secrets", "TOKEN=hub")
+    assert run.code == 0, run.output
+    assert workflow.read("x") == "6\n"
+    (job,) = workflow.lepton.jobs
+    assert {"name": "TOKEN", "value_from": {"secret_name_ref": "hub"}} in job.spec["envs"]
+    everything = [run.output, str(job.as_json())]
+    everything += [
+        p.read_text(errors="replace") for p in workflow.directory.rglob("*") if p.is_file()
+    ]
+    for told in everything:
+        assert "s3cr3t" not in told
+        assert workflow.lepton.workspace.token not in told
+
+
+def test_rule_10_a_declared_variable_needs_to_be_a_secret(workflow: Workflow) -> None:
+    workflow.env["TOKEN"] = "s3cr3t"
+    run = workflow.write('envvars: "TOKEN"\n' + ONE).run()
+    assert run.code == 1
+    assert "name it in --lepton-secrets TOKEN" in run.output
+    assert "s3cr3t" not in run.output
+
+
+def test_rule_10_an_unknown_secret_is_an_error(service: Service, workflow: Workflow) -> None:
+    run = workflow.write(ONE).run("--lepton-secrets", "TOKEN")
+    assert run.code == 1
+    assert "there is no secret 'TOKEN' in the workspace: `lep secret create -n TOKEN" in run.output
+
+
+def test_a_wrong_token_is_told_and_not_asked_again(lepton: StandIn) -> None:
+    lepton.workspace.token = "another"
+    service = Service("standin:wrong-token", lepton.url)
+    with pytest.raises(ServiceError, match="the token is wrong or has expired") as caught:
+        service.check()
+    assert caught.value.denied
+    assert len(lepton.requests) == 1
