@@ -22,12 +22,15 @@ rule one:
     output: "one.txt"
     shell: "echo 1 > {output}"
 """
-SLEEPERS = """
+
+
+def sleepers(number: int, seconds: int) -> str:
+    return f"""
 rule all:
-    input: expand("{n}.txt", n=range(8))
+    input: expand("{{n}}.txt", n=range({number}))
 rule sleeper:
-    output: "{n}.txt"
-    shell: "sleep 6; echo {wildcards.n} > {output}"
+    output: "{{n}}.txt"
+    shell: "sleep {seconds}; echo {{wildcards.n}} > {{output}}"
 """
 
 
@@ -76,7 +79,8 @@ def test_rule_2_a_create_with_a_lost_answer_is_looked_up_before_the_next(
 
 
 def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> None:
-    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start()
+    workflow.lepton.workspace.capacity = 1
+    head = workflow.write(sleepers(1, 6)).start()
     until(lambda: len(workflow.lepton.alive) == 1, "the job")
     (job,) = workflow.lepton.alive
     double = workflow.lepton.workspace.jobs.create(
@@ -93,7 +97,7 @@ def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> Non
 
 
 def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -> None:
-    head = workflow.write(SLEEPERS).start()
+    head = workflow.write(sleepers(8, 6)).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 8, "eight running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
@@ -106,9 +110,7 @@ def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -
 
 
 def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(2)").replace("sleep 6", "sleep 2")
-    ).start()
+    head = workflow.write(sleepers(2, 2)).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 2, "two running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
@@ -122,9 +124,7 @@ def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workfl
 
 
 def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 1")
-    ).start()
+    head = workflow.write(sleepers(1, 1)).start()
     until(
         lambda: (
             any(job.state == "Completed" for job in workflow.lepton.jobs)
@@ -135,7 +135,7 @@ def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: 
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
     workflow.unlock()
-    workflow.write(SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "echo new"))
+    workflow.write(sleepers(1, 0))
     run = workflow.run()
     assert run.code == 0, run.output
     assert len(workflow.lepton.jobs) == 2
@@ -146,7 +146,7 @@ def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: 
 
 
 def test_rule_4_a_poll_is_one_list_for_all_jobs(workflow: Workflow) -> None:
-    run = workflow.write(SLEEPERS).run()
+    run = workflow.write(sleepers(8, 6)).run()
     assert run.code == 0, run.output
     lists = workflow.lepton.asked(r"GET /jobs\?")
     assert all("job_query_mode=alive_and_archive" in request for request in lists)
@@ -181,9 +181,7 @@ def test_rule_4_a_refused_poll_is_asked_again_later(
 
 
 def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 2")
-    ).start()
+    head = workflow.write(sleepers(1, 2)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.faults.add(Fault("GET ", status=503, times=4))
     output, _ = head.communicate(timeout=90)
@@ -191,9 +189,7 @@ def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> Non
 
 
 def test_rule_4_an_unknown_state_is_waited_for(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 3")
-    ).start()
+    head = workflow.write(sleepers(1, 3)).start()
     until(lambda: bool(workflow.lepton.jobs), "a job")
     (job,) = workflow.lepton.jobs
     job.shown = "Pondering"
@@ -204,9 +200,7 @@ def test_rule_4_an_unknown_state_is_waited_for(workflow: Workflow) -> None:
 
 
 def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> None:
-    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start(
-        "--lepton-unknown-grace", "1"
-    )
+    head = workflow.write(sleepers(1, 6)).start("--lepton-unknown-grace", "1")
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].shown = ""
     output, _ = head.communicate(timeout=60)
@@ -216,9 +210,7 @@ def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> 
 
 
 def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 3")
-    ).start()
+    head = workflow.write(sleepers(1, 3)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.faults.add(Fault(r"GET /jobs\?", status=200, body='{"jobs":[]}', times=2))
     output, _ = head.communicate(timeout=60)
@@ -227,7 +219,7 @@ def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Wor
 
 
 def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
-    head = workflow.write(SLEEPERS.replace("range(8)", "range(1)")).start("--lepton-patience", "1")
+    head = workflow.write(sleepers(1, 6)).start("--lepton-patience", "1")
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     jobs = workflow.lepton.workspace.jobs
     jobs.delete(jobs.all.pop(next(iter(jobs.all))))
@@ -270,9 +262,7 @@ def test_rule_6_snakemake_alone_decides_about_retries(workflow: Workflow) -> Non
 
 
 def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
-    head = workflow.write(
-        SLEEPERS.replace("range(8)", "range(1)").replace("sleep 6", "sleep 2")
-    ).start()
+    head = workflow.write(sleepers(1, 2)).start()
     until(lambda: any(job.state == "Running" for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.workspace.jobs.preempt(workflow.lepton.jobs[0])
     output, _ = head.communicate(timeout=60)
