@@ -38,7 +38,7 @@ def problem(
     """Return what is wrong with an ended job, or None if it succeeded."""
     if broken:
         return broken
-    if overdue or (runtime and receipt and receipt.exit in TIMED_OUT):
+    if overdue or (runtime and receipt and receipt.exit == TIMED_OUT):
         return f"it ran longer than its runtime of {(runtime or 0) // 60} minutes"
     if receipt is None:
         if done:

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-#: Exit codes of ``timeout``: ended at its first signal, and only at the second.
-TIMED_OUT = (124,)
+#: Exit code of a command that took longer than its time.
+TIMED_OUT = 124
 
 _HEAD = """\
 set -u
@@ -43,6 +43,8 @@ stopped=0; wait "$child"; code=$?
 while [ "$stopped" = 1 ] && kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 trap '' TERM INT
 seconds=$(($(date +%s) - started))
+# Not every timeout says so by its exit code.
+if [ "$limit" -gt 0 ] && [ "$seconds" -ge "$limit" ] && [ "$code" -gt 124 ]; then code=124; fi
 """
 
 _SEND = """\

@@ -1,0 +1,127 @@
+"""Bad input: a sentence each, before a job where that is possible, and never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import Workflow, until
+
+ONE = 'rule one:\n    output: "x"\n    @\n'
+SHELL = 'shell: "echo 1 >{output}"'
+
+
+def refused(workflow: Workflow, rule: str, *options: str) -> str:
+    run = workflow.write(ONE.replace("@", rule.replace("\n", "\n    "))).run(*options)
+    assert run.code == 1
+    assert "Traceback" not in run.output
+    assert workflow.lepton.asked("POST /jobs") == []
+    return run.output
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ('run: print("x")', "`run:` needs Snakemake in the container"),
+        ('script: "x.py"', "`script:` needs Snakemake in the container"),
+        (f'shadow: "full"\n{SHELL}', "`shadow:` is not supported"),
+        (f'benchmark: "b.tsv"\n{SHELL}', "`benchmark:` is not supported"),
+        (f'input: "lacking"\n{SHELL}', "Missing input files"),
+        (f'resources: lepton_env="A B"\n{SHELL}', "lepton_env: 'A' is not NAME=value"),
+        (f'resources: lepton_mounts="shared=/x"\n{SHELL}', "is not SOURCE[/sub/path]=/mount/path"),
+        (f'resources: lepton_mounts="node-nfs:no=/x"\n{SHELL}', "there is no volume 'node-nfs:no'"),
+        (f'resources: lepton_mounts="node-local=/usr"\n{SHELL}', "is reserved by Lepton"),
+        (f'resources: lepton_outputs="x=y"\n{SHELL}', "is not PATH=/container/path"),
+        (f'resources: lepton_resource_shape="gpu.9"\n{SHELL}', "no resource shape 'gpu.9'"),
+        (f"resources: gpu=16\n{SHELL}", "no resource shape has 16 GPUs"),
+        (f'resources: lepton_env="A=1", lepton_secrets="A"\n{SHELL}', "in its environment and in"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_run_is_told_why(workflow: Workflow, rule: str, says: str) -> None:
+    (workflow.directory / "x.py").touch()
+    assert says in refused(workflow, rule)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--lepton-image", ""], "it has no container image"),
+        (["--lepton-transport", "pigeon"], "it is one of auto, s3, mount, log"),
+        (["--lepton-transport", "s3"], "needs --lepton-s3-prefix"),
+        (["--lepton-transport", "mount"], "needs --lepton-mount"),
+        (["--lepton-mount", "node-nfs:shared=/x", "--lepton-mount-local", "/no"], "/no is no dir"),
+        (["--lepton-s3-prefix", "bucket"], "is not s3://BUCKET/PREFIX"),
+        (["--lepton-workspace", "other"], "no workspace other"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_told(
+    workflow: Workflow, options: list[str], says: str
+) -> None:
+    if "other" in options:
+        workflow.env["LEPTON_WORKSPACE_URL"] = workflow.lepton.url.replace("standin", "other")
+    assert says in refused(workflow, SHELL, *options)
+
+
+def test_without_credentials_it_says_how_to_log_in(workflow: Workflow) -> None:
+    cache = str(workflow.directory / "cache")
+    workflow.env |= {"LEPTON_WORKSPACE_TOKEN": "", "LEPTON_CACHE_DIR": cache}
+    assert "There is no token for" in refused(workflow, SHELL)
+    workflow.env |= {"LEPTON_WORKSPACE_ID": ""}
+    assert "No Lepton workspace is known. Log in with `lep login" in refused(workflow, SHELL)
+
+
+def test_an_expired_token_is_told_before_the_first_job(workflow: Workflow) -> None:
+    workflow.env["LEPTON_WORKSPACE_TOKEN"] = "expired"
+    assert "the token is wrong or has expired" in refused(workflow, SHELL)
+
+
+def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> None:
+    workflow.write(ONE.replace("@", 'shell: "sleep 2; echo 1 >{output}"'))
+    head = workflow.start()
+    until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
+    token, workflow.lepton.workspace.token = workflow.lepton.workspace.token, "new"
+    output, _ = head.communicate(timeout=60)
+    assert head.returncode == 1
+    assert "the same command goes on with them" in output
+    workflow.lepton.workspace.token = token
+    run = workflow.run()
+    assert run.code == 0, run.output
+    assert [job.starts for job in workflow.lepton.jobs] == [1]
+
+
+def test_a_paused_workspace_is_told(workflow: Workflow) -> None:
+    workflow.lepton.workspace.state = "paused"
+    assert "The workspace standin is paused" in refused(workflow, SHELL)
+
+
+def test_an_image_that_cannot_be_pulled_is_seen_in_the_events(workflow: Workflow) -> None:
+    run = workflow.write(ONE.replace("@", SHELL)).run("--lepton-image", "missing/image", timeout=90)
+    assert run.code == 1
+    assert "its image cannot be pulled (ErrImagePull" in run.output
+    assert workflow.lepton.alive == []
+
+
+def test_a_job_that_outlives_its_runtime_without_ending_is_stopped_from_outside(
+    workflow: Workflow,
+) -> None:
+    rule = "resources: runtime=1\n    shell: \"trap '' TERM; sleep 300\""
+    workflow.lepton.workspace.stop_grace = 1
+    run = workflow.write(ONE.replace("@", rule)).run("--lepton-runtime-grace=-58")
+    assert run.code == 1
+    assert "it ran longer than its runtime of 1 minutes" in run.output
+    assert workflow.lepton.alive == []
+
+
+def test_one_bad_rule_does_not_stop_the_others(workflow: Workflow) -> None:
+    rules = """
+rule all:
+    input: "good", "bad"
+rule good:
+    output: "good"
+    shell: "echo 1 >{output}"
+rule bad:
+    output: "bad"
+    run: open(output[0], "w")
+"""
+    run = workflow.write(rules).run("--keep-going")
+    assert run.code == 1
+    assert workflow.read("good") == "1\n"

@@ -1,0 +1,51 @@
+"""Ctrl-C: afterwards nothing runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from conftest import Workflow, until
+from standin import Fault
+
+MANY = """
+rule all:
+    input: expand("{n}.txt", n=range(30))
+rule sleeper:
+    output: "{n}.txt"
+    shell: "sleep 60; touch {output}"
+"""
+
+
+@pytest.mark.parametrize("after", [1, 12])
+def test_ctrl_c_leaves_no_job_not_even_while_submitting(workflow: Workflow, after: int) -> None:
+    head = workflow.write(MANY).start()
+    until(lambda: len(workflow.lepton.jobs) >= after, "submissions")
+    os.killpg(head.pid, signal.SIGINT)
+    output, _ = head.communicate(timeout=90)
+    assert head.returncode != 0
+    time.sleep(1)
+    assert workflow.lepton.alive == [], output
+
+
+def test_ctrl_c_looks_again_when_a_deletion_is_refused(workflow: Workflow) -> None:
+    head = workflow.write(MANY.replace("range(30)", "range(3)")).start()
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
+    workflow.lepton.faults.add(Fault("DELETE /jobs", status=400, times=2))
+    os.killpg(head.pid, signal.SIGINT)
+    head.communicate(timeout=90)
+    assert workflow.lepton.alive == []
+
+
+def test_the_same_command_after_ctrl_c_completes_the_run(workflow: Workflow) -> None:
+    few = MANY.replace("range(30)", "range(3)")
+    head = workflow.write(few).start()
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
+    os.killpg(head.pid, signal.SIGINT)
+    head.communicate(timeout=90)
+    run = workflow.write(few.replace("sleep 60", "sleep 0")).run()
+    assert run.code == 0, run.output
+    assert workflow.lepton.alive == []

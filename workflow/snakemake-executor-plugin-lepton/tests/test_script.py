@@ -1,0 +1,121 @@
+"""The script around a job's command, run by the shells that images have."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from snakemake_executor_plugin_lepton.options import Mount
+from snakemake_executor_plugin_lepton.receipt import Receipt
+from snakemake_executor_plugin_lepton.script import render
+from snakemake_executor_plugin_lepton.transport import Place
+from snakemake_executor_plugin_lepton.transport.mount import MountTransport
+
+SHELLS = [
+    ["sh"],
+    ["bash"],
+    pytest.param(
+        ["busybox", "sh"], marks=pytest.mark.skipif(not shutil.which("busybox"), reason="busybox")
+    ),
+]
+
+
+class Job:
+    """A script with its files by way of a directory that is the same here and there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.work = directory / "work"
+        volume = directory / "volume"
+        volume.mkdir()
+        self.transport = MountTransport(Mount("node-local", "/", str(volume)), volume)
+        self.archive = directory / "back.tgz"
+
+    def script(self, command: str, runtime: int | None = None) -> str:
+        shipment = self.transport.ship("key", None)
+        return render(
+            command=command,
+            work=PurePosixPath(self.work),
+            box=PurePosixPath(f"{self.work}.box"),
+            fetch=shipment.fetch,
+            send=shipment.send,
+            outputs=[PurePosixPath(self.work / name) for name in ("out.txt", "sub/dir")],
+            runtime=runtime,
+        )
+
+    def receipt(self) -> Receipt:
+        place = Place("key", "job", 0)
+        receipt = self.transport.receipt(place)
+        assert receipt is not None
+        if receipt.size:
+            self.transport.fetch(place, receipt, self.archive)
+        return receipt
+
+    def names(self) -> list[str]:
+        root = str(self.work).lstrip("/") + "/"
+        with tarfile.open(self.archive) as archive:
+            return [name.removeprefix(root) for name in archive.getnames()]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_command_runs_in_a_directory_of_its_own_and_its_files_are_sent(
+    job: Job, shell: list[str]
+) -> None:
+    command = "pwd >out.txt; mkdir -p 'sub/dir'; echo \"it's $((1 + 1))\" >sub/dir/2"
+    done = subprocess.run([*shell, "-c", job.script(command)], timeout=30, check=False)
+    assert done.returncode == 0
+    assert job.receipt().exit == 0
+    assert job.names() == ["out.txt", "sub/dir", "sub/dir/2"]
+    assert not job.work.exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_failed_command_wrote_is_sent_too(job: Job, shell: list[str]) -> None:
+    done = subprocess.run([*shell, "-c", job.script("echo 1 >out.txt; exit 3")], check=False)
+    assert done.returncode == 3
+    assert job.receipt().exit == 3
+    assert job.names() == ["out.txt"]
+
+
+@pytest.mark.parametrize("command", ["false; echo late >out.txt", "echo $unset >out.txt"])
+def test_a_command_is_run_strictly_as_snakemake_does(job: Job, command: str) -> None:
+    done = subprocess.run(["sh", "-c", job.script(command)], check=False, capture_output=True)
+    assert done.returncode != 0
+    assert job.receipt().exit == done.returncode
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_command_that_outlives_its_runtime_is_ended_and_its_files_are_sent(
+    job: Job, shell: list[str]
+) -> None:
+    script = job.script("echo 1 >out.txt; sleep 60", runtime=1)
+    done = subprocess.run([*shell, "-c", script], timeout=30, check=False)
+    assert done.returncode == 124
+    assert job.receipt().exit == 124
+    assert job.names() == ["out.txt"]
+
+
+def test_a_stopped_job_ends_its_command_and_still_sends_its_files(job: Job) -> None:
+    process = subprocess.Popen(["sh", "-c", job.script("echo 1 >out.txt; sleep 60")])
+    while not (job.work / "out.txt").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) != 0
+    assert job.receipt().exit != 0
+    assert job.names() == ["out.txt"]
+
+
+def test_without_a_file_to_send_there_is_a_receipt_alone(job: Job) -> None:
+    subprocess.run(["sh", "-c", job.script("true")], check=True)
+    receipt = job.receipt()
+    assert (receipt.exit, receipt.size, receipt.sha256) == (0, 0, "-")
