@@ -16,12 +16,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from snakeval.config import Config
 from snakeval.deployment import Deployment
 from snakeval.durations import Durations
 from snakeval.evaluation import Evaluation, digest
-from snakeval.execution import PACKING, RESOURCES, Slurm, layered, resources
+from snakeval.execution import (
+    PACKING,
+    RESOURCES,
+    Execution,
+    Slurm,
+    layered,
+    resources,
+    sbatch_options,
+)
 from snakeval.files import write_if_changed
 from snakeval.packing import Limits, pack, total_seconds
 
@@ -85,7 +94,7 @@ class Allocations:
         busy: Callable[[], bool],
     ) -> None:
         self._config, self._selected, self._deployed = config, selected, deployed
-        self._remote, self._slots, self._head = remote, max(slots, 1), head
+        self.slots, self._remote, self._head = max(slots, 1), remote, head
         self._saved, self._missing, self._busy = saved, missing, busy
         self._asked: dict[tuple[str, str], Slurm] = {}
 
@@ -144,7 +153,7 @@ class Allocations:
     def _total_gpus(self, name: str, members: Sequence[Evaluation]) -> int:
         together = {e.transport.servers for e in members} or {(name,)}
         servers = max(sum(self._deployed[s].serving.gpus for s in names) for names in together)
-        return servers + self._beside(members, "gpus")
+        return servers + self._beside(members, "gpus", self.slots)
 
     def mem_mb(self, name: str, number: int) -> int | None:
         """The memory of the job that deploys *name*: the server's and its evaluations'."""
@@ -153,18 +162,22 @@ class Allocations:
         asked = self.of_model(name).mem_mb
         members = self._members(name, number)
         servers = {s for e in members for s in e.transport.servers} | {name}
+        return asked or self._mem_mb(servers, members) or None
+
+    def _mem_mb(self, servers: Collection[str], members: Sequence[Evaluation]) -> int:
         known = sum(self._deployed[server].serving.mem_mb or 0 for server in servers)
-        return asked or (known + self._beside(members, "mem_mb")) or None
+        beside = self.slots if servers else 1
+        return known + self._beside(members, "mem_mb", beside)
 
     def runtime(self, name: str) -> int | None:
         """The minutes of the job that deploys *name* and of all that follows in it."""
         slurm = self.of_model(name)
         return slurm.walltime or slurm.max_walltime_per_allocation if self._remote else None
 
-    def _beside(self, members: Iterable[Evaluation], resource: str) -> int:
-        """What the evaluations that run side by side need of *resource* at most."""
+    def _beside(self, members: Iterable[Evaluation], resource: str, slots: int) -> int:
+        """What *slots* evaluations side by side need of *resource* at most."""
         needs = (evaluation.transport.resources.get(resource) or 0 for evaluation in members)
-        return sum(heapq.nlargest(self._slots, needs))
+        return sum(heapq.nlargest(slots, needs))
 
     def of_model(self, name: str) -> Slurm:
         """What Slurm is asked for the allocations of the deployment *name*."""
@@ -202,16 +215,46 @@ class Allocations:
     @property
     def asks(self) -> tuple[str, ...]:
         """The resources that anything asks for at all: what is not among them is the profile's."""
-        layers = [self._config.execution, *(m.execution for m in self._config.models.values())]
-        layers += [m.execution for m in self._config.auxiliary.values()]
-        layers += [b.execution for b in self._config.benchmarks.values()]
-        if not any(layer.slurm.model_fields_set for layer in layers):
+        if not self.configured:
             return ()
         found: set[str] = set()
-        for layer in layers:
+        for layer in self._layers:
             for gpus in (False, True):
                 found |= resources(layered(layer), gpus=gpus).keys()
         return tuple(name for name in SITE if name in found)
+
+    @property
+    def configured(self) -> bool:
+        """Whether the configuration says anything of Slurm."""
+        return any(layer.slurm.model_fields_set for layer in self._layers)
+
+    @property
+    def _layers(self) -> list[Execution]:
+        config = self._config
+        models = [*config.models.values(), *config.auxiliary.values()]
+        benchmarks = config.benchmarks.values()
+        return [
+            config.execution,
+            *(m.execution for m in models),
+            *(b.execution for b in benchmarks),
+        ]
+
+    def by_hand(self) -> dict[str, tuple[list[Evaluation], tuple[str, ...], dict[str, Any]]]:
+        """What ``sbatch_*.sh`` of each model runs: evaluations, servers, options of sbatch."""
+        found = {}
+        for model in dict.fromkeys(evaluation.model for evaluation in self._selected.values()):
+            members = [e for e in self._selected.values() if e.model == model]
+            servers = tuple(dict.fromkeys(s for e in members for s in e.transport.servers))
+            options = sbatch_options(
+                self.of_model(servers[0]) if servers else self.of_evaluation(members[0]),
+                gpus=self._total_gpus(servers[0], members)
+                if servers
+                else self._beside(members, "gpus", 1),
+                cpus=min(self.slots, len(members)) if servers else None,
+                mem_mb=self._mem_mb(servers, members) or None,
+            )
+            found[model] = (members, servers, options)
+        return found
 
     # --- packing --------------------------------------------------------------------------
 
@@ -239,7 +282,7 @@ class Allocations:
         minutes = slurm.max_walltime_per_allocation or slurm.walltime
         limits = Limits(
             seconds=60 * minutes if minutes else math.inf,
-            slots=self._slots,
+            slots=self.slots,
             evaluations=slurm.evaluations_per_allocation,
             allocations=slurm.allocations_per_model,
         )

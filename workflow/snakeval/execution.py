@@ -174,3 +174,29 @@ def resources(asked: Slurm, *, gpus: bool) -> dict[str, str | int]:
     )
     found["slurm_extra"] = extra or None
     return {name: value for name, value in found.items() if value is not None}
+
+
+def sbatch_options(
+    asked: Slurm, *, gpus: int, cpus: int | None, mem_mb: int | None
+) -> dict[str, str | int]:
+    """Return *asked* as long options of sbatch, an empty text for a flag; ``extra`` are more.
+
+    *gpus*, *cpus* and *mem_mb* (MiB) are what the job needs where *asked* does not say it.
+    """
+    partition = asked.partition if gpus else asked.cpu_partition or asked.partition
+    options = {
+        "account": asked.account,
+        "partition": partition,
+        "qos": asked.qos,
+        "time": asked.walltime or asked.max_walltime_per_allocation,
+        "constraint": asked.constraint,
+        "comment": asked.comment,
+        "exclusive": "" if asked.exclusive else None,
+        "gres": asked.gres if gpus else None,
+        "gpus": None if asked.gres or not gpus else gpus,
+        "ntasks": 1,
+        "cpus-per-task": asked.cpus_per_task or cpus,
+        "mem": asked.mem_mb or mem_mb,
+        "extra": asked.extra_flags or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}

@@ -461,6 +461,7 @@ class Matrix:
         )
         self._allocations.save()
         by_hand = self._save_deployments(run)
+        self._save_batch_scripts(run)
         write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
         runtimes: dict[tuple[str, str], Runtime] = {}
         for evaluation in self.everything:
@@ -506,6 +507,28 @@ class Matrix:
             write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
             write_if_changed(path, text)
         return urls
+
+    def _save_batch_scripts(self, run: Path) -> None:
+        """Write the scripts that a person can hand to sbatch, where Slurm is in play."""
+        from snakeval.scripts import Served, sbatch_script
+
+        if not (self._remote or self._allocations.configured):
+            return
+        ranks = list(self._deployed)
+        for model, (members, names, asked) in self._allocations.by_hand().items():
+            servers = [
+                Served(
+                    name,
+                    serving.port or _BY_HAND_PORT + ranks.index(name),
+                    serving.health_path,
+                    serving.models_path,
+                    serving.readiness_timeout,
+                )
+                for name in names
+                for serving in [self._deployed[name].serving]
+            ]
+            script = sbatch_script(run, model, members, servers, asked, self._allocations.slots)
+            write_if_changed(run / f"sbatch_{model}.sh", script, mode=0o755)
 
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
@@ -558,6 +581,11 @@ class Matrix:
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Remember how long evaluations took."""
         durations = Durations.load()
+        for name, deployment in self._deployed.items():
+            for record in self._run.directory.glob(f"{name}/deployment*/deployment.json"):
+                seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
+                if seconds is not None:
+                    durations.learn_loading(deployment, seconds)
         for row in rows:
             evaluation = self.selected.get((row["model"], row["benchmark"]))
             if evaluation is not None and row["status"] == "done":
