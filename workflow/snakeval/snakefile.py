@@ -33,6 +33,7 @@ from snakeval.matrix import deployments, split
 from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
+from snakeval.slurm import Queue, link_notes
 
 #: A run writes at least its plan and its logs; less free space than this is as good as none.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
@@ -244,7 +245,7 @@ class Matrix:
             saved=self._run.directory / ".snakeval" / "allocations.json",
             head=head,
             missing=self._is_missing,
-            busy=lambda: False,
+            busy=lambda: bool(Queue(self._run.directory).live()),
         )
 
     @property
@@ -451,6 +452,8 @@ class Matrix:
             )
         )
         enter(run, sys.argv)
+        if self._remote:
+            link_notes(run)
         resolved = self._resolved()
         write_if_changed(run / "config.yaml", resolved)
         write_if_changed(home() / "run_configs" / f"{self._run.id}.yaml", resolved)
