@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from snakeval.compose import text
 from snakeval.config import load
 from snakeval.errors import ConfigError
 from snakeval.execution import Execution, Slurm, layered, resources
@@ -41,6 +42,13 @@ def test_what_yaml_makes_of_a_walltime_without_quotes_is_refused_with_its_line(
     text = "execution: {slurm: {walltime: 4:00:00}}\nmodels: {}\nbenchmarks: {}\n"
     with pytest.raises(ConfigError, match=r"c\.yaml: execution\.slurm\.walltime: is no walltime"):
         load([write(tmp_path, text)])
+
+
+def test_what_is_saved_reads_as_the_same_again(tmp_path: Path) -> None:
+    asked = {"walltime": "1-0", "max_total_walltime": "90", "exclusive": True, "gres": "gpu:8"}
+    read = load([write(tmp_path, changed("execution", to={"slurm": asked}))])[0]
+    assert "walltime: '24:00:00'" in text(read)
+    assert load([write(tmp_path, text(read))])[0] == read
 
 
 def test_each_key_becomes_a_resource_of_the_executor() -> None:

@@ -8,7 +8,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from snakeval.fields import Strict
@@ -47,7 +54,12 @@ def _minutes(value: object) -> object:
     )
 
 
-Walltime = Annotated[int, BeforeValidator(_minutes)]
+def _text(minutes: int | None) -> str | None:
+    return None if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}:00"
+
+
+#: Minutes; written as sbatch writes them, so that a saved configuration reads as the same again.
+Walltime = Annotated[int, BeforeValidator(_minutes), PlainSerializer(_text)]
 
 
 class Slurm(Strict):
@@ -82,6 +94,9 @@ class Slurm(Strict):
     )
     comment: str | None = Field(default=None, min_length=1)
     extra_flags: str = Field(default="", description="any other flags of sbatch")
+    head_walltime: Walltime | None = Field(
+        default=None, description="of Snakemake itself with --head-on-cluster; it goes on after it"
+    )
     evaluations_per_allocation: PositiveInt | None = None
     max_walltime_per_allocation: Walltime | None = Field(
         default=None, description="evaluations are packed so that they fit; null = walltime"
@@ -174,6 +189,21 @@ def resources(asked: Slurm, *, gpus: bool) -> dict[str, str | int]:
     )
     found["slurm_extra"] = extra or None
     return {name: value for name, value in found.items() if value is not None}
+
+
+def head_options(asked: Slurm) -> dict[str, str | int]:
+    """Return what sbatch is asked for Snakemake itself: one CPU where those without GPUs are."""
+    own = asked.model_copy(
+        update={
+            "walltime": asked.head_walltime,
+            "max_walltime_per_allocation": None,
+            "gres": None,
+            "exclusive": False,
+            "mem_mb": None,
+            "cpus_per_task": None,
+        }
+    )
+    return sbatch_options(own, gpus=0, cpus=None, mem_mb=None)
 
 
 def sbatch_options(

@@ -216,6 +216,11 @@ def _signal(pid: int, start: str, number: signal.Signals, group: bool = False) -
 
 
 def _head(head: Head) -> Remain:
+    if head.job:
+        # Its script hands SIGINT on to Snakemake, which cancels its jobs.
+        ask = partial(cancel, head.job, "--signal=INT", "--batch")
+        end = partial(cancel, head.job)
+        return Remain(f"head {head.job}", f"Snakemake (Slurm job {head.job})", (ask, end, end))
     send = partial(_signal, head.pid, head.start)
     # As Ctrl-C does it, to the whole group where it leads one. What was started in a script's
     # background ignores that; then the word that lets jobs end, which get theirs from us.

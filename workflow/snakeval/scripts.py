@@ -94,11 +94,32 @@ def sbatch_script(
         servers=servers,
         slots=slots,
         secrets=sorted({name for e in evaluations for name in _secrets(e)}),
-        flags=[
-            value if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
-            for name, value in options.items()
-        ],
+        flags=_flags(options),
     )
+
+
+def head_script(
+    run: str, command: Sequence[str], cwd: Path, log: Path, asked: Mapping[str, str | int]
+) -> str:
+    """Return the text of a batch script that runs Snakemake's *command*, again and again."""
+    options = {
+        "job-name": f"snakeval-head-{run}",
+        "output": f"{str(log.parent).replace('%', '%%')}/{log.name}",
+        "open-mode": "append",
+        "requeue": "",
+        "signal": "B:USR1@120",
+        **asked,
+    }
+    return _TEMPLATES.get_template("head.sh.j2").render(
+        run=run, cwd=cwd, command=shlex.join(command), flags=_flags(options)
+    )
+
+
+def _flags(options: Mapping[str, str | int]) -> list[str]:
+    return [
+        str(value) if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
+        for name, value in options.items()
+    ]
 
 
 def _secrets(evaluation: Evaluation) -> list[str]:

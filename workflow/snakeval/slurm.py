@@ -20,6 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from snakeval.errors import ConfigError
+
 _SECONDS = 20
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"
@@ -204,6 +206,41 @@ def link_notes(run: Path) -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
     draft.replace(link)
+
+
+def is_live(job: str) -> bool | None:
+    """Whether the job of that id waits or runs; None where Slurm does not say."""
+    try:
+        done = subprocess.run(
+            ["squeue", "-h", "-t", "all", "-o", "%T", "-j", job],
+            capture_output=True, text=True, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+        return None
+    return any(line.strip() not in ENDED for line in done.stdout.splitlines())
+
+
+def submit(script: str) -> str:
+    """Hand a batch script to sbatch; return the job's id.
+
+    Raises:
+        ConfigError: sbatch refuses it; the message has its words.
+    """
+    try:
+        done = subprocess.run(
+            ["sbatch", "--parsable"], input=script, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ConfigError("there is no sbatch on this machine; log in to the cluster") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigError("sbatch does not answer; look at `squeue` before you try again") from None
+    if done.returncode != 0:
+        why = " ".join(done.stderr.split())
+        raise ConfigError(f"{why}; correct execution.slurm (account, partition, head_walltime)")
+    return done.stdout.strip().partition(";")[0]
 
 
 def cancel(job: str, *options: str) -> None:
