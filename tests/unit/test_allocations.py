@@ -12,6 +12,7 @@ from snakeval.allocations import Allocations, directory, number
 from snakeval.durations import Durations
 from snakeval.evaluation import Evaluation
 from snakeval.matrix import deployments, expand
+from snakeval.slurm import Job
 from support.configs import COMMAND, MODEL, config
 
 SERVER = {"kind": "generic", "command": "serve {{ port }}", "gpus": 2}
@@ -144,6 +145,24 @@ def test_the_dry_run_says_hours_and_gpu_hours_and_who_is_together(tmp_path: Path
     assert notes[0] == "Allocations: m in 2 allocations, about 2.0 h and 4.0 GPU-hours"
     assert [line.split(":")[0] for line in notes[1:]] == ["  m", "  m.2"]
     assert Opened(tmp_path, content()).notes() == []
+
+
+def test_after_the_run_what_the_jobs_took_stands_beside_what_was_expected(tmp_path: Path) -> None:
+    data = content({"evaluations_per_allocation": 3})
+    learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
+    allocations = Opened(tmp_path, data, slots=3)
+    allocations.save()
+    names = ("m/deployment", "m/b0")
+    jobs = [
+        Job("1", names, "TIMEOUT", submitted="9999-01-01T00:00:00+00:00", elapsed=3600),
+        Job("2", names, "COMPLETED", submitted="9999-01-01T00:00:00+00:00", elapsed=5400),
+        Job("3", ("e/b0",), "COMPLETED", submitted="9999-01-01T00:00:00+00:00", elapsed=5400),
+        Job("0", names, "COMPLETED", submitted="2020-01-01T00:00:00+00:00", elapsed=5400),
+    ]
+    assert allocations.spent(jobs) == [
+        "Allocations: m took 2.5 h in 2 Slurm jobs, 2.0 h expected (5.0 GPU-hours, 4.0 expected)"
+    ]
+    assert Opened(tmp_path, content()).spent(jobs) == []
 
 
 def test_only_what_is_missing_is_packed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from snakeval.execution import (
 )
 from snakeval.files import write_if_changed
 from snakeval.packing import Limits, pack, total_seconds
+from snakeval.slurm import Job
 
 #: The directory of an allocation's server, below its model's; the wildcard of the rule `deploy`.
 DIRECTORY = re.compile(r"deployment(?:-(\d+))?")
@@ -350,6 +352,30 @@ class Allocations:
                 members = [id for id, own in packed.numbers.items() if own == number]
                 names = ", ".join(_shown(members, name))
                 lines.append(f"  {self.group_of(name, number)}: {_hours(seconds / 3600)}: {names}")
+        return lines
+
+    def spent(self, jobs: Iterable[Job]) -> list[str]:
+        """Sentences on what the packed allocations took in *jobs* of Slurm, against the packing."""
+        if not self.packed or not self._saved.exists():
+            return []
+        # The file is as old as the packing: jobs of an earlier one do not count.
+        since = datetime.fromtimestamp(self._saved.stat().st_mtime, UTC).isoformat("T", "seconds")
+        every = [job for job in jobs if job.submitted >= since]
+        lines = []
+        for name, packed in self.packed.items():
+            own = [job for job in every if any(n.startswith(f"{name}/") for n in job.names)]
+            if not own or not packed.seconds:
+                continue
+            took, expected = (
+                sum(job.elapsed for job in own) / 3600,
+                sum(packed.seconds.values()) / 3600,
+            )
+            line = f"Allocations: {name} took {_hours(took)} in {len(own)} Slurm jobs"
+            line += f", {_hours(expected)} expected"
+            if packed.gpus:
+                took, expected = took * packed.gpus, expected * packed.gpus
+                line += f" ({took:.1f} GPU-hours, {expected:.1f} expected)"
+            lines.append(line)
         return lines
 
 

@@ -53,6 +53,7 @@ class Job:
         names: ``model/benchmark`` of its evaluations, and ``model/deployment`` of its server.
         reason: of Slurm, why it waits.
         start: when it started, or is expected to.
+        submitted: when, in ISO 8601 (UTC).
         elapsed: seconds, as it was seen last.
         log: the file that has what it printed.
         certain: whether Slurm has been asked just now, and knew.
@@ -64,6 +65,7 @@ class Job:
     reason: str = ""
     start: str = ""
     node: str = ""
+    submitted: str = ""
     elapsed: int = 0
     log: str = ""
     certain: bool = False
@@ -149,6 +151,7 @@ class Queue:
                 names=tuple(names),
                 state=str(job.get("state") or ""),
                 node=str(job.get("node") or ""),
+                submitted=str(job.get("submitted") or ""),
                 elapsed=int(job.get("elapsed") or 0),
                 log=str(job.get("log") or ""),
             )

@@ -553,6 +553,9 @@ class Matrix:
             if loads:
                 each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
                 print(f"\nModel loads: {sum(loads.values())} ({each})")
+        if self._remote:
+            for line in self._allocations.spent(Queue(self._run.directory).noted):
+                print(line)
         run = self._run.directory
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
