@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator
@@ -23,19 +22,21 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
-from snakemake_executor_plugin_lepton import archive, failure, identity, options
+from snakemake_executor_plugin_lepton import archive, failure, here, identity, options
 from snakemake_executor_plugin_lepton.errors import (
     LeptonError,
     ServiceError,
     TaskError,
     TransportError,
 )
+from snakemake_executor_plugin_lepton.here import LocalJob
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.script import render
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace, definition
-from snakemake_executor_plugin_lepton.states import Reading, read, state_of
-from snakemake_executor_plugin_lepton.task import Task, Tasks
+from snakemake_executor_plugin_lepton.states import GONE, Reading, read, state_of
+from snakemake_executor_plugin_lepton.task import Task, Tasks, before
+from snakemake_executor_plugin_lepton.task import here as command_here
 from snakemake_executor_plugin_lepton.transport import Place, choose
 
 #: Where Snakemake keeps its own things; a run's working directory is its identity.
@@ -45,6 +46,8 @@ PRIVATE = Path(".snakemake/lepton")
 _EVENTS_EVERY = 30.0
 _EVENTS_JOBS = 5
 _COLLECTORS = 4
+#: Exit code by which lepton_before says that the job's outputs are there, and no job is needed.
+DONE_ALREADY = 100
 _CANCEL_ROUNDS = 5
 
 
@@ -84,6 +87,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._settings = settings
         self._private = PRIVATE.absolute()
         self._tracked: dict[str, Tracked] = {}
+        self._local: list[LocalJob] = []
         self._cancelled = threading.Event()
         self._denied: ServiceError | None = None
         try:
@@ -112,7 +116,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         worth = {Reading.FAILED: 0, Reading.DONE: 2}
         found: dict[str, LeptonJob] = {}
         for job in self._service.jobs(identity.selector(self._run)):
-            if state_of(job) == "Archived":
+            if state_of(job) in GONE:
                 continue  # collected and deleted, or expired
             key = str((job.metadata.labels or {}).get(identity.JOB))
             other = found.get(key)
@@ -125,6 +129,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def run_job(self, job: JobExecutorInterface) -> None:
         """Submit a job, or go on with the one that a lost head submitted."""
         try:
+            if command := command_here(job):
+                self._run_here(job, command)
+                return
+            if self._is_done_before(job):
+                self.report_job_submission(SubmittedJobInfo(job, aux={"done": True}))
+                return
             task = self._tasks.task(job)
             tracked = self._submit(job, task)
         except TaskError as error:
@@ -140,6 +150,22 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             return
         self._tracked[tracked.place.job] = tracked
         self.report_job_submission(tracked.info)
+
+    def _run_here(self, job: Any, command: str) -> None:
+        log = self._private / "logs" / _file_name(job.rule.name) / f"here-{job.jobid}.log"
+        made = LocalJob(command, log)
+        self._local.append(made)
+        self.report_job_submission(SubmittedJobInfo(job, aux={"local": made}))
+
+    def _is_done_before(self, job: Any) -> bool:
+        """Run the rule's command for this machine; return whether the outputs are there already."""
+        command = before(job)
+        if command is None:
+            return False
+        code, tail = here.run(command)
+        if code not in (0, DONE_ALREADY):
+            raise TaskError(f"lepton_before exited with {code}:\n{tail}\n")
+        return code == DONE_ALREADY
 
     def _submit(self, job: Any, task: Task) -> Tracked:
         outbox = self._private / "outbox"
@@ -224,6 +250,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Look at all jobs by one list, and collect those that have ended."""
+        for info in active_jobs:
+            if info.external_jobid is None and not self._report_here(info):
+                yield info
+        active_jobs = [info for info in active_jobs if info.external_jobid is not None]
         if not active_jobs:
             return
         tracked = [self._tracked[str(info.external_jobid)] for info in active_jobs]
@@ -258,6 +288,22 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 self.report_job_success(item.info)
             else:
                 self.report_job_error(item.info, msg=ended.failure, aux_logs=list(ended.logs))
+
+    def _report_here(self, info: SubmittedJobInfo) -> bool:
+        """Report a job of this machine that has ended; return whether it has."""
+        made: LocalJob | None = info.aux.get("local")
+        code = made.poll() if made else 0
+        if code is None:
+            return False
+        if made:
+            self._local.remove(made)
+        if code == 0:
+            self.report_job_success(info)
+        else:
+            logs = [str(made.log)] if made else []
+            text = f"Its command on this machine ended with exit code {code}. "
+            self.report_job_error(info, msg=text, aux_logs=logs)
+        return True
 
     def _look(self, tracked: list[Tracked]) -> None:
         """Update what is known of the jobs. One list, and single requests for odd ones only."""
@@ -319,7 +365,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         names = {item.name: item.place.job for item in self._tracked.values()}
         for job in found:
             mine = names.get(str(job.metadata.name))
-            if mine and mine != job.metadata.id_ and state_of(job) != "Archived":
+            if mine and mine != job.metadata.id_ and state_of(job) not in GONE:
                 self.logger.warning(f"Lepton: deletes {job.metadata.id_}, a double of {mine}.")
                 self._service.delete(str(job.metadata.id_))
 
@@ -329,6 +375,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         """Bring the files back and delete the job; None: not yet."""
         item.ended_since = item.ended_since or time.monotonic()
         patient = time.monotonic() - item.ended_since < self._settings.patience
+        receipt = None
         try:
             receipt = self._transport.receipt(item.place)
             if receipt is None and item.reading is Reading.DONE and patient:
@@ -341,8 +388,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 return None
             problem = f"{error}"
             log = None
-        if problem is None:
-            problem = self._then(item)
+        problem = self._then(item, receipt, problem, log)
         told = None
         if problem is not None:
             told = failure.text(
@@ -402,19 +448,23 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         except ServiceError:
             return []  # they only explain
 
-    def _then(self, item: Tracked) -> str | None:
-        """Run the rule's command for this machine; return what is wrong, or None."""
+    def _then(
+        self, item: Tracked, receipt: Receipt | None, problem: str | None, log: Path | None
+    ) -> str | None:
+        """Run the rule's command for this machine; return what is wrong with the job, or None."""
         if item.task.then is None:
-            return None
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", item.task.then],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            return None
-        tail = "\n".join(done.stdout.splitlines()[-20:])
-        return f"lepton_then exited with {done.returncode} on this machine:\n{tail}"
+            return problem
+        told = {
+            "LEPTON_JOB": item.place.job,
+            "LEPTON_PROBLEM": problem or "",
+            "LEPTON_EXIT_CODE": str(receipt.exit) if receipt else "",
+            "LEPTON_SECONDS": str(receipt.seconds) if receipt else "",
+            "LEPTON_LOG": str(log or ""),
+        }
+        code, tail = here.run(item.task.then, told)
+        if problem or code == 0:
+            return problem
+        return f"lepton_then exited with {code} on this machine:\n{tail}"
 
     def _remove(self, item: Tracked) -> None:
         """Delete a collected job and its files on the way; what stays is tried again at the end."""
@@ -431,6 +481,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         # Not only active_jobs: a submission may have been interrupted after it was sent, and the
         # list is empty while a poll has it.
         self._cancelled.set()
+        for made in self._local:
+            made.stop()
         self._clean_up()
 
     def shutdown(self) -> None:
@@ -450,7 +502,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 left = [
                     str(job.metadata.id_)
                     for job in self._service.jobs(identity.selector(self._run))
-                    if state_of(job) not in ("Archived", "Deleted")
+                    if state_of(job) not in GONE
                 ]
                 if not left:
                     return

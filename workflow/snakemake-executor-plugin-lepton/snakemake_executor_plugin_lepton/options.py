@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +31,11 @@ class Transfer:
     remote: PurePosixPath
 
 
-def environment(text: str | None, origin: str) -> dict[str, str]:
+#: What stands in a resource or a setting, or the same as data, from a file.
+Text = str | Mapping[str, str] | None
+
+
+def environment(text: Text, origin: str) -> dict[str, str]:
     """Read ``NAME=value …``; *origin* is what to name in an error."""
     result = {}
     for word in _words(text, origin):
@@ -41,7 +46,7 @@ def environment(text: str | None, origin: str) -> dict[str, str]:
     return result
 
 
-def secrets(text: str | None, origin: str) -> dict[str, str]:
+def secrets(text: Text, origin: str) -> dict[str, str]:
     """Read ``NAME …`` or ``NAME=secret-name …`` into variable -> secret."""
     result = {}
     for word in _words(text, origin):
@@ -70,7 +75,7 @@ def _mount(word: str, origin: str) -> Mount:
     return Mount(source, "/" + path.strip("/"), target.rstrip("/"), bool(colon))
 
 
-def transfers(text: str | None, origin: str) -> tuple[Transfer, ...]:
+def transfers(text: Text, origin: str) -> tuple[Transfer, ...]:
     """Read ``PATH=/container/path …``."""
     result = []
     for word in _words(text, origin):
@@ -86,7 +91,9 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple((text or "").split())
 
 
-def _words(text: str | None, origin: str) -> list[str]:
+def _words(text: Text, origin: str) -> list[str]:
+    if isinstance(text, Mapping):
+        return [f"{name}={value}" for name, value in text.items()]
     try:
         return shlex.split(text or "")
     except ValueError as error:

@@ -15,7 +15,7 @@ TIMED_OUT = 124
 
 _HEAD = """\
 set -u
-say() { echo "[snakemake] $*"; }
+say() { echo "snakemake: $*"; }
 box=@box@; work=@work@
 rm -rf "$box" "$work"; mkdir -p "$box" "$work" || exit 1
 cd "$work" || exit 1

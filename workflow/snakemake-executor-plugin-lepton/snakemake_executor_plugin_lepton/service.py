@@ -30,7 +30,7 @@ from leptonai.api.v2.utils import (
 from leptonai.api.v2.workspace_record import WorkspaceRecord
 
 from snakemake_executor_plugin_lepton.errors import ServiceError
-from snakemake_executor_plugin_lepton.states import read
+from snakemake_executor_plugin_lepton.states import GONE, state_of
 
 T = TypeVar("T")
 
@@ -205,7 +205,8 @@ class Service:
 
     def _same(self, job: LeptonJob, query: str) -> LeptonJob | None:
         for found in self.jobs(query):
-            if found.metadata.name == job.metadata.name and not read(found).ended:
+            # It may have ended meanwhile. An archived one is an earlier head's, and was collected.
+            if found.metadata.name == job.metadata.name and state_of(found) not in GONE:
                 return found
         return None
 

@@ -17,6 +17,10 @@ _WORDS = {
 }
 
 
+#: States of jobs that were deleted or have expired.
+GONE = ("Archived", "Deleting", "Deleted")
+
+
 class Reading(Enum):
     """How far a job is."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,9 +18,12 @@ from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 #: Resources of a rule that this plugin reads, beside mem_mb, runtime, gpu and gpu_model.
 RESOURCES = (
     "lepton_image", "lepton_command", "lepton_resource_shape", "lepton_node_group", "lepton_env",
-    "lepton_secrets", "lepton_mounts", "lepton_inputs", "lepton_outputs", "lepton_then",
-    "lepton_priority", "lepton_shared_memory_mb",
+    "lepton_secrets", "lepton_mounts", "lepton_inputs", "lepton_outputs", "lepton_before",
+    "lepton_job", "lepton_then", "lepton_here", "lepton_priority", "lepton_shared_memory_mb",
 )  # fmt: skip
+
+#: What a file of ``lepton_job`` may say. Its inputs are all there are; the rule's are not sent.
+_IN_FILE = ("image", "command", "env", "secrets", "mounts", "inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,30 @@ class _Part:
     env: dict[str, str]
     secrets: dict[str, str]
     mounts: tuple[Mount, ...]
+    inputs: tuple[Transfer, ...] | None  #: None for those of the rule
+    more_inputs: tuple[Transfer, ...]
+    more_outputs: tuple[Transfer, ...]
+
+
+def here(job: Any) -> str | None:
+    """Return the command of a job that runs on this machine (lepton_here), or None."""
+    if job.is_group() or not job.resources.get("lepton_here"):
+        return None
+    command = _formatted(job, "lepton_command") or job.shellcmd
+    if not command:
+        raise TaskError("lepton_here needs a rule with `shell:`, or lepton_command")
+    return str(command)
+
+
+def before(job: Any) -> str | None:
+    """Return the command for this machine before the job is made, or None."""
+    return None if job.is_group() else _formatted(job, "lepton_before")
+
+
+def _formatted(job: Any, name: str) -> str | None:
+    """Return a resource with {input}, {output}, {wildcards.x}… filled in, as in `shell:`."""
+    text = job.resources.get(name)
+    return str(job.format_wildcards(str(text))) if text else None
 
 
 class Tasks:
@@ -105,12 +134,20 @@ class Tasks:
             secrets=_merged([part.secrets for part in parts.values()], "lepton_secrets"),
             mounts=tuple(dict.fromkeys(m for part in parts.values() for m in part.mounts)),
             inputs=(
-                *_files((f for m in jobs for f in m.input if str(f) not in produced), work),
-                *(t for m in jobs for t in _extra(m, "lepton_inputs")),
+                *_files(
+                    (
+                        file
+                        for member, part in parts.items()
+                        for file in (member.input if part.inputs is None else ())
+                        if str(file) not in produced
+                    ),
+                    work,
+                ),
+                *(t for p in parts.values() for t in (*(p.inputs or ()), *p.more_inputs)),
             ),
             outputs=(
                 *_files((f for m in jobs for f in (*m.output, *m.log)), work),
-                *(t for m in jobs for t in _extra(m, "lepton_outputs")),
+                *(t for p in parts.values() for t in p.more_outputs),
             ),
             needs=Needs(
                 gpu=int(resources.get("gpu") or 0),
@@ -123,29 +160,34 @@ class Tasks:
             node_group=resources.get("lepton_node_group") or self._settings.node_group,
             priority=resources.get("lepton_priority") or self._settings.priority,
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
-            then=" && ".join(
-                then for m in jobs if (then := str(m.resources.get("lepton_then") or ""))
-            )
-            or None,
+            then=" && ".join(then for m in jobs if (then := _formatted(m, "lepton_then"))) or None,
         )
 
     def _part(self, job: Any) -> _Part:
-        own = job.resources.get("lepton_command")
+        file = _job_file(job)
+        own = file.get("command") or _formatted(job, "lepton_command")
         self._refuse(job, bool(own))
-        image = job.resources.get("lepton_image") or job.container_img_url or self._settings.image
+        resources, settings = job.resources, self._settings
+        image = (
+            file.get("image")
+            or resources.get("lepton_image")
+            or job.container_img_url
+            or settings.image
+        )
         if not image:
             raise TaskError(
                 "it has no container image: add `container:` to the rule, the resource "
                 "lepton_image, or --lepton-image"
             )
-        resources = job.resources
         env = {
-            **options.environment(self._settings.env, "--lepton-env"),
+            **options.environment(settings.env, "--lepton-env"),
             **options.environment(resources.get("lepton_env"), "lepton_env"),
+            **options.environment(file.get("env"), "env"),
         }
         secrets = {
-            **options.secrets(self._settings.secrets, "--lepton-secrets"),
+            **options.secrets(settings.secrets, "--lepton-secrets"),
             **options.secrets(resources.get("lepton_secrets"), "lepton_secrets"),
+            **options.secrets(file.get("secrets"), "secrets"),
         }
         if both := sorted(env.keys() & secrets.keys()):
             raise TaskError(f"{both[0]} is in its environment and in its secrets")
@@ -158,12 +200,19 @@ class Tasks:
         return _Part(
             image=str(image).removeprefix("docker://"),
             # Snakemake cannot know the temporary directory of a job elsewhere.
-            command=str(own or job.shellcmd or "true").replace("<TBD>", self._settings.workdir),
+            command=str(own or job.shellcmd or "true").replace("<TBD>", settings.workdir),
             env=env,
             secrets=secrets,
             mounts=(
-                *options.mounts(self._settings.mounts, "--lepton-mounts"),
+                *options.mounts(settings.mounts, "--lepton-mounts"),
                 *options.mounts(resources.get("lepton_mounts"), "lepton_mounts"),
+                *options.mounts(" ".join(map(shlex.quote, file.get("mounts", ()))), "mounts"),
+            ),
+            inputs=options.transfers(file["inputs"], "inputs") if "inputs" in file else None,
+            more_inputs=options.transfers(resources.get("lepton_inputs"), "lepton_inputs"),
+            more_outputs=(
+                *options.transfers(resources.get("lepton_outputs"), "lepton_outputs"),
+                *options.transfers(file.get("outputs"), "outputs"),
             ),
         )
 
@@ -207,8 +256,19 @@ def _files(files: Iterable[Any], work: PurePosixPath) -> tuple[Transfer, ...]:
     return tuple(Transfer(Path(path), work / path) for path in paths)
 
 
-def _extra(job: Any, name: str) -> tuple[Transfer, ...]:
-    return options.transfers(job.resources.get(name), name)
+def _job_file(job: Any) -> dict[str, Any]:
+    """Read the file of ``lepton_job``, JSON, where a job has one."""
+    path = _formatted(job, "lepton_job")
+    if not path:
+        return {}
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TaskError(f"lepton_job: {path} cannot be read ({error})") from None
+    if not isinstance(data, dict) or (unknown := sorted(data.keys() - {*_IN_FILE})):
+        what = f"has {unknown[0]!r}" if isinstance(data, dict) else "holds no keys"
+        raise TaskError(f"lepton_job: {path} {what}; there may be {', '.join(_IN_FILE)}")
+    return data
 
 
 def _merged(parts: Sequence[Mapping[str, str]], origin: str) -> dict[str, str]:

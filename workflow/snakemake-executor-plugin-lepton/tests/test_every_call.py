@@ -48,7 +48,9 @@ def test_a_fault_at_any_call_costs_no_job_and_leaves_none(name: str, tmp_path: P
     def faulty(number: int) -> list[str]:
         fault = Fault(".", skip=number, **FAULTS[name])  # type: ignore[arg-type]
         code, output, lepton = _run(tmp_path / str(number), fault)
-        where = f"call {number}, {lepton.requests[number][1] if lepton.requests else '-'}"
+        if number >= len(lepton.requests):
+            return []  # this time it polled less often
+        where = f"call {number}, {lepton.requests[number][1]}"
         problems = []
         if code != 0 or "Traceback" in output:
             problems.append(f"{where}: exit code {code}\n{output[-1500:]}")

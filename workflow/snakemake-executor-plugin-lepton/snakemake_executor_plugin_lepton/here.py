@@ -1,0 +1,50 @@
+"""Commands on this machine: a job that belongs here, and what a rule wants done around a job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+_BASH = ("bash", "-euo", "pipefail", "-c")
+_GRACE = 15.0
+
+
+class LocalJob:
+    """A command in the background, with a log."""
+
+    def __init__(self, command: str, log: Path) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            # In a group of its own: a Ctrl-C reaches it by stop(), after which it is waited for.
+            self._process = subprocess.Popen(
+                [*_BASH, command], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, process_group=0,
+            )  # fmt: skip
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """End it and what it started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
+                return
+
+
+def run(command: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Run a command to its end; return its exit code and the last lines of what it printed."""
+    done = subprocess.run(
+        [*_BASH, command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+        env={**os.environ, **(more or {})},
+    )  # fmt: skip
+    return done.returncode, "\n".join(done.stdout.splitlines()[-20:])

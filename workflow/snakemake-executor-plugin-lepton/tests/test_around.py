@@ -1,0 +1,85 @@
+"""What a rule has done on this machine, around its job."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from conftest import Workflow, until
+
+AROUND = """
+rule one:
+    output: "{x}.record"
+    params: word="told"
+    resources:
+        lepton_before="test ! -e {wildcards.x}.made || {{ touch {output}; exit 100; }}; @before@",
+        lepton_job="{wildcards.x}.json",
+        lepton_then="cp {wildcards.x}.made {output}; echo $LEPTON_EXIT_CODE:$LEPTON_PROBLEM >end",
+    shell: "not this"
+"""
+WRITES = """echo '{{\\"command\\": \\"cp /tmp/w-in /tmp/w-made; exit @code@\\",
+ \\"image\\": \\"own/image\\", \\"inputs\\": {{\\"word\\": \\"/tmp/w-in\\"}},
+ \\"outputs\\": {{\\"a.made\\": \\"/tmp/w-made\\"}}}}' >{wildcards.x}.json"""
+
+
+def around(code: int = 0) -> str:
+    return AROUND.replace("@before@", WRITES.replace("\n", "").replace("@code@", str(code)))
+
+
+def test_a_file_made_just_before_says_what_runs_and_what_follows_makes_the_output(
+    workflow: Workflow,
+) -> None:
+    (workflow.directory / "word").write_text("hello")
+    run = workflow.write(around()).run("a.record")
+    assert run.code == 0, run.output
+    assert workflow.read("a.record") == "hello"
+    assert workflow.read("end") == "0:\n"
+    assert workflow.lepton.jobs[0].spec["container"]["image"] == "own/image"
+
+
+def test_what_is_there_already_needs_no_job(workflow: Workflow) -> None:
+    (workflow.directory / "a.made").write_text("before")
+    run = workflow.write(around()).run("a.record")
+    assert run.code == 0, run.output
+    assert workflow.lepton.jobs == []
+
+
+def test_what_follows_hears_of_a_failure(workflow: Workflow) -> None:
+    (workflow.directory / "word").write_text("hello")
+    run = workflow.write(around(7)).run("a.record")
+    assert run.code == 1
+    assert workflow.read("end") == "7:its command ended with exit code 7\n"
+
+
+def test_a_command_before_that_fails_fails_the_job(workflow: Workflow) -> None:
+    run = workflow.write(AROUND.replace("@before@", "echo no luck; exit 3")).run("a.record")
+    assert run.code == 1
+    assert "lepton_before exited with 3" in run.output
+    assert "no luck" in run.output
+    assert workflow.lepton.jobs == []
+
+
+HERE = """
+rule one:
+    output: "x"
+    resources: lepton_here=True
+    shell: "@; echo $PPID >{output}"
+"""
+
+
+def test_a_job_can_run_on_this_machine(workflow: Workflow) -> None:
+    run = workflow.write(HERE.replace("@", "true")).run()
+    assert run.code == 0, run.output
+    assert workflow.lepton.jobs == []
+    run = workflow.write(HERE.replace("@", "echo broken; exit 4")).run("--forceall")
+    assert run.code == 1
+    assert "on this machine ended with exit code 4" in run.output
+
+
+def test_ctrl_c_ends_a_job_on_this_machine(workflow: Workflow) -> None:
+    place = workflow.directory / "pid"
+    head = workflow.write(HERE.replace("@", f"echo $$ >{place}; sleep 60")).start()
+    until(lambda: place.exists() and place.read_text() != "", "the command")
+    os.killpg(head.pid, signal.SIGINT)
+    head.communicate(timeout=60)
+    assert not os.path.exists(f"/proc/{place.read_text().strip()}")  # noqa: PTH110
