@@ -166,6 +166,11 @@ class EvaluationDirectory:
                 return None
         return found
 
+    @property
+    def attempted(self) -> str:
+        """The fingerprint that the artifacts are of, or nothing."""
+        return str(self._read_attempt().get("fingerprint", ""))
+
     def begin(self, fingerprint: str) -> int:
         """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.
 

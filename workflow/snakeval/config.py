@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.execution import PACKING, Execution
 from snakeval.fields import Name, PathText, Plain, Strict, Variable
+from snakeval.lepton.options import LeptonEndpoint
 from snakeval.sources import Source, merge
 
 
@@ -205,6 +206,7 @@ class Deployment(Strict):
     idle_timeout: PositiveInt = Field(default=600, description="seconds it is kept without use")
     max_restarts: int = Field(default=2, ge=0, description="how often a dead server starts again")
     runtime: RuntimeName | None = Field(default=None, description="null = as the run's")
+    lepton: LeptonEndpoint = LeptonEndpoint()
 
     _list_of_names = field_validator("env", mode="before")(_env_names)
 

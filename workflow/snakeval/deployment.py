@@ -70,6 +70,7 @@ class Serving:
         env: variable there -> variable of the caller that holds its value.
         mem_mb: memory limit in MiB; None for none. ``shm_mb``: size of /dev/shm in MiB.
         readiness_timeout, idle_timeout: seconds.
+        lepton: :class:`snakeval.lepton.options.LeptonEndpoint`, as plain data.
     """
 
     checkpoint_path: str
@@ -90,6 +91,7 @@ class Serving:
     max_restarts: int
     runtime: str
     network: str
+    lepton: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ def resolve(name: str, spec: config.Deployment, network: str, runtime: str = "au
             max_restarts=spec.max_restarts,
             runtime=spec.runtime or runtime,
             network=network,
+            lepton=spec.lepton.model_dump(exclude_defaults=True),
         ),
     )
 

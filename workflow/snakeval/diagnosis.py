@@ -43,7 +43,9 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
         parts = ["the harness's command was not found in its image (exit code 127)"]
     if said := last_error(log):
         parts.append(said)
-    if wrong := endpoint_trouble(evaluation, url):
+    # Of a model that somebody else serves for us only the path is known.
+    known = url or "//" in evaluation.identity.endpoint_url
+    if known and (wrong := endpoint_trouble(evaluation, url)):
         parts.append(wrong)
     return "; ".join(parts)
 

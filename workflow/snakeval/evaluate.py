@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -53,13 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
     directory = EvaluationDirectory(options.record.parent)
 
     def work(stop: Event) -> int:
-        evaluation = _read(directory, options.fingerprint)
+        evaluation = read(directory, options.fingerprint)
         return _complete(evaluation, directory, options.head or os.getpid(), stop)
 
     return worker.run(directory, directory.log, options.head, work)
 
 
-def _read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
+def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
+    """Return the evaluation of a directory.
+
+    Raises:
+        EvaluationError: there is none, or it is of another fingerprint.
+    """
     try:
         evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -211,6 +216,39 @@ def _attempt(
         raise EvaluationError(
             failure_reason(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
         )
+    finish(
+        evaluation,
+        directory,
+        attempt=attempt,
+        started=started,
+        seconds=seconds,
+        runtime=runtime.name,
+        image=spec.image,
+        image_digest=image_digest,
+        servers={name: server.version for name, server in servers.items()},
+    )
+    return 0
+
+
+def finish(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    *,
+    attempt: int,
+    started: str,
+    seconds: float,
+    runtime: str,
+    image: str,
+    image_digest: str,
+    servers: Mapping[str, str],
+) -> None:
+    """Read the scores of what an attempt left, and publish the completion record.
+
+    *servers* are what we served it with: name -> image and digest.
+
+    Raises:
+        EvaluationError: there are no results, or they cannot be read.
+    """
     reader = adapter(evaluation.identity.adapter)
     directory.complete(
         Completion(
@@ -225,19 +263,18 @@ def _attempt(
             finished=now(),
             seconds=round(seconds, 3),
             attempt=attempt,
-            runtime=runtime.name,
-            image=spec.image,
+            runtime=runtime,
+            image=image,
             image_digest=image_digest,
             host=socket.gethostname(),
             versions={
                 "snakeval": __version__,
                 "python": platform.python_version(),
-                **{f"server {name}": server.version for name, server in servers.items()},
+                **{f"server {name}": version for name, version in servers.items()},
             },
             manifest=manifest(directory.artifacts, reader.CACHES),
         )
     )
-    return 0
 
 
 if __name__ == "__main__":

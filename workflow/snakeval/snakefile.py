@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from snakeval import __version__
+from snakeval import __version__, lepton
 from snakeval.allocations import DIRECTORY, Allocations, directory, number
 from snakeval.completion import Completion
 from snakeval.config import Config, Selection, load
@@ -29,6 +29,7 @@ from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
+from snakeval.lepton.runtime import LeptonRuntime
 from snakeval.matrix import deployments, split
 from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
@@ -257,6 +258,12 @@ class Matrix:
         return not workflow.is_main_process or workflow.resource_settings.nodes is not None
 
     @property
+    def _on_lepton(self) -> bool:
+        """Whether jobs are Lepton's. Known from when the DAG is built, not while rules are read."""
+        plugin = self._workflow.executor_plugin if self._workflow is not None else None
+        return plugin is not None and plugin.name == lepton.EXECUTOR
+
+    @property
     def deployment(self) -> str:
         """The pattern of the directories of deployments."""
         return DIRECTORY.pattern.replace("(\\d+)", "\\d+")
@@ -276,6 +283,8 @@ class Matrix:
 
     def allocation(self, wildcards: Any) -> str | None:
         """The group of a job: a model's server and its evaluations are one job of a scheduler."""
+        if self._on_lepton:
+            return None  # there the model is an endpoint, and each evaluation a job
         if hasattr(wildcards, "benchmark"):
             return self._allocations.group(self[wildcards])
         return self._allocations.group_of(wildcards.model, number(wildcards.deployment))
@@ -474,7 +483,7 @@ class Matrix:
                 continue
             key = (evaluation.transport.runtime, evaluation.identity.image)
             if key not in runtimes:
-                runtimes[key], why = choose(*key, installable(evaluation))
+                runtimes[key], why = self._runtime(*key, installable(evaluation))
                 print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name, by_hand)
@@ -482,6 +491,15 @@ class Matrix:
             write_if_changed(directory.path / "run.sh", script, mode=0o755)
             # Last, so that the next start makes what a failure above kept from being made.
             write_if_changed(directory.spec, text)
+
+    def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
+        """Return what starts an image here; on Lepton nothing needs to."""
+        try:
+            return choose(wanted, image, installable)
+        except EvaluationError:
+            if not self._on_lepton:
+                raise
+            return LeptonRuntime(), "runs on Lepton"
 
     def _save_deployments(self, run: Path) -> dict[str, str]:
         """Write what is deployed for which evaluations; return URLs to serve at by hand."""
@@ -501,7 +519,7 @@ class Matrix:
             if path.exists() and path.read_text(encoding="utf-8") == text:
                 continue
             serving = deployment.serving
-            runtime, _ = choose(
+            runtime, _ = self._runtime(
                 serving.runtime, deployment.definition.image, installed(deployment, os.environ)
             )
             gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
@@ -557,6 +575,7 @@ class Matrix:
             for line in self._allocations.spent(Queue(self._run.directory).noted):
                 print(line)
         run = self._run.directory
+        lepton.end(run, print)
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0

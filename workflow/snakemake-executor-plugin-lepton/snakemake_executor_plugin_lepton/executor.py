@@ -462,8 +462,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             "LEPTON_LOG": str(log or ""),
         }
         code, tail = here.run(item.task.then, told)
-        if problem or code == 0:
-            return problem
+        if problem:
+            return f"{problem}. {tail}".strip() if code else problem
+        if code == 0:
+            return None
         return f"lepton_then exited with {code} on this machine:\n{tail}"
 
     def _remove(self, item: Tracked) -> None:

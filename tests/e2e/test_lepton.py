@@ -1,0 +1,211 @@
+"""Evaluations as jobs of Lepton and models as its endpoints, on a stand-in for the service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("leptonai", reason="needs the library of Lepton: pip install '.[lepton]'")
+from standin import StandIn
+
+from snakeval.completion import Completion
+from snakeval.demo.server import DemoServer, serve
+from support.served import wait_for
+from support.workspace import REPOSITORY, Done, Workspace
+
+IMAGE = "snakeval-testbed/python:3.11-slim"
+
+#: Asks a sum, with the key that it is given; a sum is right by a model that is careful.
+_ASK = """\
+sleep {{ params.extra.pause | default(0) }}
+python3 - {{ url }} {{ model_id }} <<'PYTHON' > {{ results }}/answer.json
+import json, os, sys, urllib.request
+url, model = sys.argv[1:]
+message = {"role": "user", "content": "What is 21 + 21?"}
+headers = {"Content-Type": "application/json"}
+if os.environ.get("API_KEY"):
+    headers["Authorization"] = "Bearer " + os.environ["API_KEY"]
+body = json.dumps({"model": model, "messages": [message]}).encode()
+with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+    text = json.load(answer)["choices"][0]["message"]["content"]
+print(json.dumps({"right": float("42" in text)}))
+PYTHON
+"""
+
+pytestmark = pytest.mark.images
+
+
+@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
+def lepton(request: pytest.FixtureRequest) -> Iterator[StandIn]:
+    with StandIn("docker") as standin:
+        standin.workspace.new_endpoints = request.param
+        demo = standin.workspace.volume("node-nfs:shared") / "demo"
+        hidden = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / "workflow" / "snakeval", demo / "snakeval", ignore=hidden)
+        yield standin
+
+
+class OnLepton(Workspace):
+    """A workspace whose commands go to the stand-in."""
+
+    standin: StandIn
+
+    def command(self, *options: str) -> list[str]:
+        words = super().command(*options)
+        words[words.index("--cores") : words.index("--cores") + 2] = ["--jobs", "8"]
+        words[words.index("--profile") + 1] = str(REPOSITORY / "profiles" / "lepton")
+        return [*words, "--seconds-between-status-checks", "1"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **self.standin.environment}
+
+    def nothing_is_left(self) -> None:
+        workspace = self.standin.workspace
+        wait_for(lambda: not workspace.endpoints.all, "the end of the endpoints")
+        assert self.standin.alive == []
+        assert workspace.secrets == {}
+        assert not list(self.directory.rglob(".snakeval/lepton/*.json"))
+
+
+@pytest.fixture
+def demo() -> Iterator[DemoServer]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def work(lepton: StandIn, tmp_path: Path, demo: DemoServer) -> OnLepton:
+    """Two models, one of them an endpoint that exists, on two benchmarks."""
+    benchmark = {
+        "harness": "generic",
+        "image": IMAGE,
+        "command": _ASK,
+        "metrics": {"file": "answer.json", "values": {"right": "right"}},
+    }
+    deployment: dict[str, Any] = {
+        "kind": "generic",
+        "image": IMAGE,
+        "command": "exec python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
+        "--models {{ served_model_name }}",
+        "set_env": {"PYTHONPATH": "/demo"},
+        "lepton": {"mounts": ["node-nfs:shared/demo=/demo:ro"]},
+    }
+    work = OnLepton.below(
+        tmp_path,
+        models={
+            "served": {"deployment": {**deployment, "served_model_name": "x/careful"}},
+            "other": {"endpoint": {"url": f"{demo.url}/v1", "model_id": "careful"}},
+        },
+        benchmarks={"b0": benchmark, "b1": {**benchmark, "params": {"extra": {"n": 1}}}},
+    )
+    work.standin = lepton
+    return work
+
+
+def paused(work: OnLepton, seconds: int) -> None:
+    for number, benchmark in enumerate(work.config["benchmarks"].values()):
+        benchmark["params"] = {"extra": {"pause": seconds, "n": number}}
+
+
+def running(work: OnLepton, number: int) -> None:
+    wait_for(
+        lambda: sum(job.state == "Running" for job in work.standin.jobs) == number,
+        f"{number} running jobs",
+        120,
+    )
+
+
+def end(process: subprocess.Popen[str], number: int) -> Done:
+    os.killpg(process.pid, number)
+    output, _ = process.communicate(timeout=120)
+    return Done(process.returncode, output)
+
+
+def test_a_matrix_is_evaluated_and_a_model_is_loaded_once(work: OnLepton) -> None:
+    done = work.snakemake()
+    assert done.exit_code == 0, done.output
+    table = work.table()
+    assert dict(table["value"]) == dict.fromkeys(
+        ("served/b0", "served/b1", "other/b0", "other/b1"), 1.0
+    )
+    assert [job.starts for job in work.standin.jobs] == [1] * 4
+    assert list(work.standin.workspace.endpoints.loads.values()) == [1]
+    work.nothing_is_left()
+    assert work.snakemake().nothing_to_do
+    record = Completion.from_json((work.run / "served/b0/evaluation.json").read_text())
+    assert record.runtime.startswith("lepton smk-evaluate-")
+    assert [entry["path"] for entry in record.manifest] == ["answer.json"]
+
+
+def test_what_is_complete_is_adopted_without_a_job(work: OnLepton) -> None:
+    del work.config["models"]["served"]
+    assert work.snakemake().exit_code == 0
+    again = work.snakemake("--forceall")
+    assert again.exit_code == 0, again.output
+    assert len(work.standin.jobs) == 2
+
+
+def test_after_a_killed_head_the_same_command_repeats_nothing_and_leaves_nothing(
+    work: OnLepton,
+) -> None:
+    paused(work, 8)
+    head = work.start()
+    running(work, 4)
+    end(head, signal.SIGKILL)
+    done = work.snakemake()
+    assert done.exit_code == 0, done.output
+    assert [job.starts for job in work.standin.jobs] == [1] * 4
+    assert list(work.standin.workspace.endpoints.loads.values()) == [1]
+    assert set(work.table()["value"]) == {1.0}
+    work.nothing_is_left()
+
+
+def test_ctrl_c_ends_jobs_and_endpoints(work: OnLepton) -> None:
+    paused(work, 60)
+    head = work.start()
+    running(work, 4)
+    done = end(head, signal.SIGINT)
+    assert done.exit_code != 0
+    work.nothing_is_left()
+    assert "Traceback" not in done.output
+
+
+def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:
+    work.config["benchmarks"]["b1"]["command"] = "echo 'ValueError: no such split' >&2; exit 3"
+    done = work.snakemake("--retries", "0")
+    assert done.exit_code == 1
+    table = work.table()
+    assert table["reason"]["served/b1"] == ("the harness exited with 3; ValueError: no such split")
+    assert table["value"]["served/b0"] == 1.0
+    work.nothing_is_left()
+
+
+def test_a_model_that_cannot_start_is_told_and_its_endpoint_is_removed(work: OnLepton) -> None:
+    work.config["models"]["served"]["deployment"]["command"] = "echo no kernel image; exit 1"
+    done = work.snakemake("--retries", "0")
+    assert done.exit_code == 1
+    table = work.table()
+    assert "deployment failed: " in table["reason"]["served/b0"]
+    assert table["value"]["other/b0"] == 1.0
+    work.nothing_is_left()
+
+
+def test_no_key_stands_in_a_file_or_on_the_terminal(work: OnLepton) -> None:
+    paused(work, 3)
+    head = work.start()
+    wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", 60)
+    (key,) = work.standin.workspace.secrets.values()
+    output, _ = head.communicate(timeout=180)
+    assert head.returncode == 0, output
+    files = [p for p in work.directory.parent.rglob("*") if p.is_file()]
+    told = [output, *(p.read_text(errors="replace") for p in files)]
+    told += [str(job.as_json()) for job in work.standin.jobs]
+    assert not [text for text in told if key in text or work.standin.workspace.token in text]

@@ -1,0 +1,26 @@
+"""Lepton: evaluations as its jobs, models as its endpoints.
+
+``snakemake-executor-plugin-lepton`` submits the jobs and knows nothing of snakeval. What is ours
+are the commands that ``profiles/lepton`` has it run on this machine (``__main__``): before an
+evaluation's job (what it shall run), after it (its completion record, by the same code as
+everywhere), and to serve a model. The platform's library is imported only to serve models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from snakeval.lepton.notes import Notes
+
+#: The executor's name, and the profile's.
+EXECUTOR = "lepton"
+
+
+def end(run: Path, report: Callable[[str], None]) -> None:
+    """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
+    if not Notes(run).all():
+        return
+    from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
+
+    Endpoints(run).end(report)

@@ -1,0 +1,90 @@
+"""What ``profiles/lepton`` has run here: ``python -m snakeval.lepton COMMAND RECORD``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+from snakeval import worker
+from snakeval.completion import EvaluationDirectory, now
+from snakeval.deployment import Plan
+from snakeval.files import write_atomically
+from snakeval.lepton import jobs
+from snakeval.lepton.notes import Notes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return 0, 1 (failed, with a reason), 100 (needs no job) or 130."""
+    parser = argparse.ArgumentParser(prog="python -m snakeval.lepton", description=__doc__)
+    parser.add_argument("command", choices=["prepare", "collect", "deploy"])
+    parser.add_argument("record", type=Path, help="the record that the rule declares")
+    parser.add_argument("--fingerprint", default="", help="what an evaluation's must be of")
+    parser.add_argument("--log", type=Path, help="where the progress of deploy goes, too")
+    parser.add_argument("--head", type=int, default=0, help="pid whose death ends it")
+    options = parser.parse_args(arguments)
+    directory = EvaluationDirectory(options.record.parent)
+
+    def work(stop: Event) -> int:
+        if options.command == "prepare":
+            return jobs.prepare(directory, options.fingerprint)
+        if options.command == "collect":
+            return _collect(directory, options.fingerprint)
+        return _deploy(options.record, options.log, stop)
+
+    log = options.log or directory.log
+    return worker.run(directory, log, options.head, work)
+
+
+def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
+    code = jobs.collect(directory, fingerprint)
+    run = directory.path.parents[1]
+    model = directory.path.parent.name
+    serves = any(endpoint.model == model for endpoint in Notes(run).all())
+    if serves and _is_done(Plan.read(run, model), run):
+        from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
+
+        Endpoints(run).end_of(model, _say)
+    return code
+
+
+def _is_done(plan: Plan, run: Path) -> bool:
+    return all(EvaluationDirectory(run / e).completion(f) for e, f in plan.evaluations)
+
+
+def _deploy(record: Path, log: Path, stop: Event) -> int:
+    name, run = record.parent.parent.name, record.parents[2]
+    plan = Plan.read(run, name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
+
+    def report(text: str) -> None:
+        _say(f"{name}: {text}")
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{now()} {text}\n")
+
+    started = time.monotonic()
+    told: dict[str, object] = {"state": "not needed: all its evaluations are complete"}
+    if not _is_done(plan, run):
+        from snakeval.lepton.endpoints import Endpoints
+
+        endpoint = Endpoints(run).serve(plan, stop, report)
+        seconds = round(time.monotonic() - started, 1)
+        told = {"state": "ready", "seconds": seconds, "url": endpoint.url, "name": endpoint.name}
+    write_atomically(record, json.dumps({"deployment": name, "time": now(), **told}))
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
