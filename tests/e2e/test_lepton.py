@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,20 @@ def test_ctrl_c_ends_jobs_and_endpoints(work: OnLepton) -> None:
     assert done.exit_code != 0
     work.nothing_is_left()
     assert "Traceback" not in done.output
+
+
+def test_kill_ends_what_a_killed_head_left(work: OnLepton) -> None:
+    paused(work, 60)
+    head = work.start()
+    running(work, 4)
+    end(head, signal.SIGKILL)
+    words = [sys.executable, "-m", "snakeval", "kill", work.run.name[-8:]]
+    killed = subprocess.run(
+        words, cwd=work.directory, env=work.environment, capture_output=True, text=True, check=False
+    )
+    assert killed.returncode == 0, killed.stdout + killed.stderr
+    assert "Ends job smk-evaluate-" in killed.stdout
+    work.nothing_is_left()
 
 
 def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:

@@ -29,6 +29,7 @@ from snakemake_executor_plugin_lepton.errors import (
     TaskError,
     TransportError,
 )
+from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.here import LocalJob
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.script import render
@@ -98,6 +99,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self._transport = choose(settings, self._service)
             self._transport.check()
             self._run = identity.run_id(self._private)
+            self._heads = Heads(self._private / "heads")
             self._left = self._find_left()
         except LeptonError as error:
             raise WorkflowError(str(error)) from None
@@ -221,7 +223,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             definition(
                 task,
                 name=name,
-                labels=identity.labels(self._run, key, attempt, task.rule),
+                labels=identity.labels(self._run, key, attempt, task.rule, self._heads.id),
                 script=script,
                 shipment=shipment,
                 workspace=self._workspace,
@@ -365,7 +367,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         names = {item.name: item.place.job for item in self._tracked.values()}
         for job in found:
             mine = names.get(str(job.metadata.name))
-            if mine and mine != job.metadata.id_ and state_of(job) not in GONE:
+            own = (job.metadata.labels or {}).get(identity.HEAD) == self._heads.id
+            if own and mine and mine != job.metadata.id_ and state_of(job) not in GONE:
                 self.logger.warning(f"Lepton: deletes {job.metadata.id_}, a double of {mine}.")
                 self._service.delete(str(job.metadata.id_))
 
@@ -479,7 +482,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     # The end
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Delete all jobs of this run, and look again until there are none."""
+        """Delete all jobs of this run, and look again until there are none.
+
+        But those of another Snakemake that lives, in the same directory.
+        """
         # Not only active_jobs: a submission may have been interrupted after it was sent, and the
         # list is empty while a poll has it.
         self._cancelled.set()
@@ -505,8 +511,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     str(job.metadata.id_)
                     for job in self._service.jobs(identity.selector(self._run))
                     if state_of(job) not in GONE
+                    and not self._heads.is_another((job.metadata.labels or {}).get(identity.HEAD))
                 ]
                 if not left:
+                    self._heads.leave()
                     return
                 for job_id in left:
                     self._service.delete(job_id)

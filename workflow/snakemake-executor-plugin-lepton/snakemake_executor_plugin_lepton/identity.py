@@ -14,6 +14,7 @@ RUN = "snakemake-run"
 JOB = "snakemake-job"
 ATTEMPT = "snakemake-attempt"
 RULE = "snakemake-rule"
+HEAD = "snakemake-head"
 
 MAX_NAME = 36
 _HASH = 10
@@ -49,10 +50,10 @@ def job_name(prefix: str, rule: str, run: str, job: str, attempt: int) -> str:
     return f"{head[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
 
 
-def labels(run: str, job: str, attempt: int, rule: str) -> dict[str, str]:
+def labels(run: str, job: str, attempt: int, rule: str, head: str = "") -> dict[str, str]:
     """Return the labels of a job."""
     value = re.sub(r"[^A-Za-z0-9_.-]", "-", rule)[:63].strip("-_.")
-    return {RUN: run, JOB: job, ATTEMPT: str(attempt), RULE: value}
+    return {RUN: run, JOB: job, ATTEMPT: str(attempt), RULE: value, HEAD: head}
 
 
 def selector(run: str, job: str | None = None) -> str:

@@ -40,6 +40,22 @@ def test_ctrl_c_looks_again_when_a_deletion_is_refused(workflow: Workflow) -> No
     assert workflow.lepton.alive == []
 
 
+def test_another_snakemake_in_the_same_directory_keeps_its_jobs(workflow: Workflow) -> None:
+    workflow.write(MANY)
+    first = workflow.start("--nolock", "1.txt")
+    until(lambda: len(workflow.lepton.alive) == 1, "the first one's job")
+    second = workflow.start("--nolock", "2.txt")
+    until(lambda: len(workflow.lepton.alive) == 2, "the second one's job")
+    os.killpg(second.pid, signal.SIGINT)
+    second.communicate(timeout=60)
+    (job,) = workflow.lepton.alive
+    assert first.poll() is None
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=60)
+    assert job.archived
+    assert list(workflow.directory.glob(".snakemake/lepton/heads/*")) == []
+
+
 def test_the_same_command_after_ctrl_c_completes_the_run(workflow: Workflow) -> None:
     few = MANY.replace("range(30)", "range(3)")
     head = workflow.write(few).start()

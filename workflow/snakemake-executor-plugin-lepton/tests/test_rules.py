@@ -97,7 +97,7 @@ def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> Non
 
 
 def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(8, 6)).start()
+    head = workflow.write(sleepers(8, 20)).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 8, "eight running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from snakeval import registry
+from snakeval import lepton, registry
 from snakeval.cli import target
 from snakeval.cli.target import Target
 from snakeval.state import State, states
@@ -40,6 +40,8 @@ def command(which: str) -> int:
     left, was_any = remains.end(lambda text: click.echo(f"Ends {text}"))
     after = states(found.run, only=found.covers)
     told = [remain.text for remain in left]
+    if not evaluation:
+        told += lepton.stop(found.run, lambda text: click.echo(f"Ends {text}"))
     told += [*_elsewhere(found, after), *_unseen(before, remains.blind)]
     for text in told:
         click.echo(f"snakeval: left: {text}", err=True)

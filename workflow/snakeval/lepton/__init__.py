@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from snakeval.errors import EvaluationError
 from snakeval.lepton.notes import Notes
 
 #: The executor's name, and the profile's.
 EXECUTOR = "lepton"
+#: The variable by which a job tells its run.
+RUN = "SNAKEVAL_RUN_NAME"
 
 
 def end(run: Path, report: Callable[[str], None]) -> None:
@@ -24,3 +27,23 @@ def end(run: Path, report: Callable[[str], None]) -> None:
     from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
 
     Endpoints(run).end(report)
+
+
+def stop(run: Path, report: Callable[[str], None]) -> list[str]:
+    """Delete all jobs and endpoints of *run*, and look again; return what is left."""
+    submitted = any(run.glob("*/*/evaluation.json.job"))
+    if not submitted and not Notes(run).all():
+        return []
+    from snakeval.lepton.platform import Platform
+
+    try:
+        platform = Platform()
+        jobs = platform.jobs_of(run.name) if submitted else []
+        for job in jobs:
+            report(f"job {job} of Lepton")
+            platform.delete_job(job)
+        left = [f"job {job} of Lepton" for job in (platform.jobs_of(run.name) if jobs else [])]
+    except EvaluationError as error:
+        left = [f"jobs of Lepton, perhaps: {error}"]
+    end(run, report)
+    return left + [f"endpoint {endpoint.name} of Lepton" for endpoint in Notes(run).all()]

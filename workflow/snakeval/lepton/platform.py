@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from snakeval.errors import EvaluationError
+from snakeval.lepton import RUN
 
 try:
     import requests
@@ -85,6 +86,23 @@ class Platform:
             except _Refused as refused:
                 if refused.status != 404:
                     raise
+
+    def jobs_of(self, run: str) -> list[str]:
+        """Return the ids of the live jobs of a run: they have its name in their environment."""
+        jobs = self._ask("list jobs", lambda c: c.job.list_all(job_query_mode="alive_only"))
+        return [
+            str(job.metadata.id_)
+            for job in jobs
+            if any(env.name == RUN and env.value == run for env in job.spec.envs or [])
+        ]
+
+    def delete_job(self, job: str) -> None:
+        """Delete a job, running or not."""
+        try:
+            self._ask(f"delete job {job}", lambda c: c.job.delete(job))
+        except _Refused as refused:
+            if refused.status != 404:
+                raise
 
     def keep_secret(self, name: str, value: str) -> None:
         """Make a secret, unless it is there."""

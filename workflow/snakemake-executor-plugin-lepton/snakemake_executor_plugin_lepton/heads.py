@@ -1,0 +1,68 @@
+"""Which Snakemake a job belongs to, and whether that still lives.
+
+Several may run in one working directory (``--nolock``, other configurations): none ends the jobs
+of another that lives, and each takes over those of one that does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import uuid
+from pathlib import Path
+
+
+class Heads:
+    """The Snakemakes of a working directory; this process is *id*."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.id = uuid.uuid4().hex
+        directory.mkdir(parents=True, exist_ok=True)
+        for other in directory.iterdir():
+            if not self.is_another(other.name):
+                other.unlink(missing_ok=True)
+        self._write()
+
+    def _write(self) -> None:
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": _start(os.getpid())}
+        (self._directory / self.id).write_text(json.dumps(me), encoding="ascii")
+
+    def leave(self) -> None:
+        """Forget this process: its jobs are gone."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._directory / self.id).unlink()
+
+    def is_another(self, head: str | None) -> bool:
+        """Whether *head* is another process that lives, or lives perhaps, on another host."""
+        if not head or head == self.id:
+            return False
+        try:
+            noted = json.loads((self._directory / Path(head).name).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return False
+        if noted["host"] != socket.gethostname():
+            return True
+        start = _start(int(noted["pid"]))
+        return start is not None and bool(start == noted["start"])
+
+
+def _start(pid: int) -> str | None:
+    """Return when a process started, in the kernel's own words; None if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return str(pid) if not Path("/proc/self").exists() and _exists(pid) else None
+    return text.rpartition(")")[2].split()[19]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
