@@ -122,6 +122,8 @@ class Endpoints:
         port = serving.port or _PORT
         gpus = len(serving.gpu_ids) or serving.gpus
         made = container(bridged, LeptonRuntime(), port, [str(n) for n in range(gpus)])
+        if not made.image:
+            raise EvaluationError("Lepton runs containers; add `image` to the deployment")
         if made.entry_point and made.argv:
             raise EvaluationError("extra_args need a `command` on Lepton; add it")
         group = self._platform.node_group(options.node_group) if options.node_group else None
