@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -67,6 +68,17 @@ class OnLepton(Workspace):
     @property
     def environment(self) -> dict[str, str]:
         return {**super().environment, **self.standin.environment}
+
+    def snakeval(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "snakeval", *words],
+            cwd=self.directory, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def status(self) -> list[dict[str, Any]]:
+        told = self.snakeval("status", self.run.name[-8:], "--json")
+        assert told.returncode in (0, 1), told.stderr
+        return list(json.loads(told.stdout)[0]["evaluations"])
 
     def nothing_is_left(self) -> None:
         workspace = self.standin.workspace
@@ -184,13 +196,12 @@ def test_kill_ends_what_a_killed_head_left(work: OnLepton) -> None:
     head = work.start()
     running(work, 4)
     end(head, signal.SIGKILL)
-    words = [sys.executable, "-m", "snakeval", "kill", work.run.name[-8:]]
-    killed = subprocess.run(
-        words, cwd=work.directory, env=work.environment, capture_output=True, text=True, check=False
-    )
+    assert [s["state"] for s in work.status()] == ["running"] * 4
+    killed = work.snakeval("kill", work.run.name[-8:])
     assert killed.returncode == 0, killed.stdout + killed.stderr
     assert "Ends job smk-evaluate-" in killed.stdout
     work.nothing_is_left()
+    assert "running" not in {s["state"] for s in work.status()}
 
 
 def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from snakeval import evidence
 from snakeval.completion import EvaluationDirectory
 from snakeval.evidence import Held
+from snakeval.lepton.watch import Watched, watch
 from snakeval.plan import Planned
 from snakeval.registry import heads
 from snakeval.slurm import Queue
@@ -174,7 +175,7 @@ class _Look:
             return state("unknown", f"its files are damaged ({error!r:.100})")
 
     def _state(self, item: Planned, place: str) -> State:
-        found = self._by_files(item, place)
+        found = self._on_lepton(self._by_files(item, place))
         if found.state == "done" or (job := self._queue.of(found.id)) is None:
             return found
         if found.active:
@@ -193,6 +194,17 @@ class _Look:
             return replace(found, state="interrupted", reason=f"{job}{again}", job=job.id)
         if found.state == "pending" and not job.lives and job.word != "COMPLETED":
             return replace(found, reason=str(job), job=job.id)
+        return found
+
+    def _on_lepton(self, found: State) -> State:
+        """What Lepton says of an evaluation that is not done."""
+        if found.state in ("done", "skipped") or found.active:
+            return found
+        if (told := self._lepton.get(found.id)) is not None:
+            return replace(found, state=told.state, reason=told.reason, job=told.job)
+        told = self._lepton.get(found.model)
+        if told is not None and found.state in ("pending", "interrupted") and self._has_head:
+            return replace(found, state=told.state, reason=told.reason)
         return found
 
     def _by_files(self, item: Planned, place: str) -> State:
@@ -292,6 +304,10 @@ class _Look:
     @cached_property
     def _queue(self) -> Queue:
         return self._first._queue if self._first else Queue(self._run)
+
+    @cached_property
+    def _lepton(self) -> dict[str, Watched]:
+        return self._first._lepton if self._first else watch(self._run)
 
     @cached_property
     def _has_head(self) -> bool:

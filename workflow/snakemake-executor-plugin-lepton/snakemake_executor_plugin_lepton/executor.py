@@ -491,7 +491,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._cancelled.set()
         for made in self._local:
             made.stop()
-        self._clean_up()
+        # Twice: a request that was interrupted may reach the service after the first look.
+        self._clean_up(looks=2)
 
     def shutdown(self) -> None:
         """End; if all is done, delete jobs of an earlier head that nothing asked for."""
@@ -503,7 +504,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         dag = self.workflow.dag
         return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
 
-    def _clean_up(self) -> None:
+    def _clean_up(self, looks: int = 1) -> None:
+        """Delete until so many looks in a row have found nothing."""
         left: list[str] = []
         for round_ in range(_CANCEL_ROUNDS):
             try:
@@ -513,7 +515,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     if state_of(job) not in GONE
                     and not self._heads.is_another((job.metadata.labels or {}).get(identity.HEAD))
                 ]
-                if not left:
+                looks -= not left
+                if looks == 0:
                     self._heads.leave()
                     return
                 for job_id in left:

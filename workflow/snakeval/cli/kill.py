@@ -38,10 +38,13 @@ def command(which: str) -> int:
     evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else ""
     remains = Remains(found.run, evaluation)
     left, was_any = remains.end(lambda text: click.echo(f"Ends {text}"))
+    remote: list[str] = []
+    if not evaluation:
+        remote, ended = lepton.stop(found.run, lambda text: click.echo(f"Ends {text}"))
+        was_any = was_any or ended
     after = states(found.run, only=found.covers)
     told = [remain.text for remain in left]
-    if not evaluation:
-        told += lepton.stop(found.run, lambda text: click.echo(f"Ends {text}"))
+    told += remote
     told += [*_elsewhere(found, after), *_unseen(before, remains.blind)]
     for text in told:
         click.echo(f"snakeval: left: {text}", err=True)

@@ -16,8 +16,8 @@ from snakeval.lepton.notes import Notes
 
 #: The executor's name, and the profile's.
 EXECUTOR = "lepton"
-#: The variable by which a job tells its run.
-RUN = "SNAKEVAL_RUN_NAME"
+#: The variables by which a job tells what it is.
+RUN, EVALUATION = "SNAKEVAL_RUN_NAME", "SNAKEVAL_EVALUATION"
 
 
 def end(run: Path, report: Callable[[str], None]) -> None:
@@ -29,21 +29,28 @@ def end(run: Path, report: Callable[[str], None]) -> None:
     Endpoints(run).end(report)
 
 
-def stop(run: Path, report: Callable[[str], None]) -> list[str]:
-    """Delete all jobs and endpoints of *run*, and look again; return what is left."""
+def stop(run: Path, report: Callable[[str], None]) -> tuple[list[str], bool]:
+    """Delete all jobs and endpoints of *run*, and look again.
+
+    Returns:
+        What is left, and whether there was anything.
+    """
     submitted = any(run.glob("*/*/evaluation.json.job"))
-    if not submitted and not Notes(run).all():
-        return []
+    endpoints = Notes(run).all()
+    if not submitted and not endpoints:
+        return [], False
     from snakeval.lepton.platform import Platform
 
+    jobs = []
     try:
         platform = Platform()
         jobs = platform.jobs_of(run.name) if submitted else []
         for job in jobs:
-            report(f"job {job} of Lepton")
-            platform.delete_job(job)
-        left = [f"job {job} of Lepton" for job in (platform.jobs_of(run.name) if jobs else [])]
+            report(f"job {job.id} of Lepton, of {job.evaluation}")
+            platform.delete_job(job.id)
+        left = [f"job {job.id} of Lepton" for job in (platform.jobs_of(run.name) if jobs else [])]
     except EvaluationError as error:
         left = [f"jobs of Lepton, perhaps: {error}"]
-    end(run, report)
-    return left + [f"endpoint {endpoint.name} of Lepton" for endpoint in Notes(run).all()]
+    end(run, lambda text: report(text.removeprefix("deleted ")))
+    left += [f"endpoint {endpoint.name} of Lepton" for endpoint in Notes(run).all()]
+    return left, bool(jobs or endpoints)

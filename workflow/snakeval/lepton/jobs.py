@@ -18,7 +18,7 @@ from snakeval.evaluate import finish, read
 from snakeval.evaluation import Evaluation
 from snakeval.files import write_atomically
 from snakeval.job import container
-from snakeval.lepton import RUN
+from snakeval.lepton import EVALUATION, RUN
 from snakeval.lepton.notes import Notes
 from snakeval.lepton.runtime import LeptonRuntime
 from snakeval.runtimes import Outcome
@@ -101,7 +101,7 @@ def job(
     return {
         "image": spec.image,
         "command": " && ".join([*steps, f"exec {shlex.join(spec.argv)}"]),
-        "env": {**spec.env, RUN: run},
+        "env": {**spec.env, RUN: run, EVALUATION: evaluation.id},
         "secrets": {inside: secrets_here.get(here, here) for inside, here in spec.secrets.items()},
         "inputs": inputs,
         "outputs": {str(arrived(directory).resolve()): _RESULTS},

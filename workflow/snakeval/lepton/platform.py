@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from snakeval.errors import EvaluationError
-from snakeval.lepton import RUN
+from snakeval.lepton import EVALUATION, RUN
 
 try:
     import requests
@@ -21,6 +22,16 @@ except ModuleNotFoundError as error:
     ) from None
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of one of our evaluations."""
+
+    id: str
+    evaluation: str
+    state: str
+
 
 #: Seconds between tries of one request.
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -87,14 +98,24 @@ class Platform:
                 if refused.status != 404:
                     raise
 
-    def jobs_of(self, run: str) -> list[str]:
-        """Return the ids of the live jobs of a run: they have its name in their environment."""
-        jobs = self._ask("list jobs", lambda c: c.job.list_all(job_query_mode="alive_only"))
-        return [
-            str(job.metadata.id_)
-            for job in jobs
-            if any(env.name == RUN and env.value == run for env in job.spec.envs or [])
-        ]
+    def jobs_of(self, run: str) -> list[Job]:
+        """Return the jobs of a run, known by their environment, that were not deleted."""
+        found = []
+        for job in self._ask("list jobs", lambda c: c.job.list_all(job_query_mode="alive_only")):
+            env = {var.name: var.value for var in job.spec.envs or []}
+            if env.get(RUN) == run:
+                state = job.status.state.value if job.status and job.status.state else "unknown"
+                found.append(Job(str(job.metadata.id_), str(env.get(EVALUATION)), state))
+        return found
+
+    def describe(self, name: str) -> str:
+        """Say how an endpoint is."""
+        found = self.endpoint(name)
+        if found is None or found.status is None:
+            return f"endpoint {name} is gone"
+        state = (found.status.phase or found.status.state).value
+        replicas = found.spec.resource_requirement.min_replicas
+        return f"endpoint {name} is {state}, of {replicas} replicas"
 
     def delete_job(self, job: str) -> None:
         """Delete a job, running or not."""

@@ -17,6 +17,7 @@ from snakemake_executor_plugin_lepton.transport import Place, Shipment
 
 try:
     import boto3
+    from boto3.exceptions import Boto3Error
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 except ModuleNotFoundError as error:
@@ -25,6 +26,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 _LIFETIME = 7 * 24 * 3600
+_ERRORS = (Boto3Error, BotoCoreError, ClientError)
 
 # Five tries each; busybox's wget can bring files, but not send them.
 _TOOLS = """\
@@ -89,7 +91,7 @@ class S3Transport:
         try:
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=b"")
             self._s3.delete_object(Bucket=self._bucket, Key=key)
-        except (BotoCoreError, ClientError) as error:
+        except _ERRORS as error:
             raise TransportError(
                 f"s3://{self._bucket}/{self._prefix} cannot be written: {error}. See "
                 "--lepton-s3-prefix, --lepton-s3-endpoint-url and your AWS credentials."
@@ -104,7 +106,10 @@ class S3Transport:
         }
         if archive is None:
             return Shipment(_TOOLS, _SEND, env)
-        self._s3.upload_file(str(archive), self._bucket, self._name(key, "in.tgz"))
+        try:
+            self._s3.upload_file(str(archive), self._bucket, self._name(key, "in.tgz"))
+        except _ERRORS as error:
+            raise TransportError(f"cannot send the input files: {error}") from None
         env["SNAKEMAKE_IN"] = self._sign("get_object", key, "in.tgz")
         return Shipment(_TOOLS + _FETCH, _SEND, env)
 
@@ -124,7 +129,7 @@ class S3Transport:
         """Download the archive."""
         try:
             self._s3.download_file(self._bucket, self._name(place.key, "out.tgz"), str(target))
-        except (BotoCoreError, ClientError) as error:
+        except _ERRORS as error:
             raise TransportError(f"cannot bring back what the job sent: {error}") from None
 
     def clear(self, key: str) -> None:
@@ -132,7 +137,7 @@ class S3Transport:
         names = [{"Key": self._name(key, part)} for part in ("in.tgz", "out.tgz", "receipt")]
         try:
             self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": names, "Quiet": True})
-        except (BotoCoreError, ClientError) as error:
+        except _ERRORS as error:
             raise TransportError(f"cannot remove objects in {self._bucket}: {error}") from None
 
     def _name(self, key: str, part: str) -> str:
