@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from snakeval import lepton
 from snakeval.completion import EvaluationDirectory
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
@@ -153,3 +154,17 @@ def test_options_of_an_endpoint_change_no_fingerprint(tmp_path: Path) -> None:
 
     assert fingerprints()[0] == fingerprints(max_replicas=4)[0]
     assert fingerprints()[1] != fingerprints(max_replicas=4)[1]
+
+
+def test_without_the_library_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    Notes(tmp_path).write(Noted("s", "snakeval-s-1"))
+    told: list[str] = []
+    lepton.end(tmp_path, told.append)
+    assert "pip install 'snakeval[lepton]'" in told[0]
+    (left, endpoint), was_any = lepton.stop(tmp_path, told.append)
+    assert was_any
+    assert left.startswith("jobs of Lepton, perhaps: ")
+    assert endpoint == "endpoint snakeval-s-1 of Lepton"

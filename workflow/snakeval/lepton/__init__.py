@@ -8,6 +8,7 @@ everywhere), and to serve a model. The platform's library is imported only to se
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +21,27 @@ EXECUTOR = "lepton"
 RUN, EVALUATION = "SNAKEVAL_RUN_NAME", "SNAKEVAL_EVALUATION"
 
 
+def need_library() -> None:
+    """Look for the platform's library, before a module is imported that needs it.
+
+    Raises:
+        EvaluationError: it is not installed.
+    """
+    if importlib.util.find_spec("leptonai") is None:
+        raise EvaluationError("Lepton needs its library: pip install 'snakeval[lepton]'")
+
+
 def end(run: Path, report: Callable[[str], None]) -> None:
     """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
     if not Notes(run).all():
         return
-    from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
+    try:
+        need_library()
+        from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
 
-    Endpoints(run).end(report)
+        Endpoints(run).end(report)
+    except EvaluationError as error:
+        report(f"endpoints of Lepton may still run: {error}")
 
 
 def stop(run: Path, report: Callable[[str], None]) -> tuple[list[str], bool]:
@@ -39,10 +54,11 @@ def stop(run: Path, report: Callable[[str], None]) -> tuple[list[str], bool]:
     endpoints = Notes(run).all()
     if not submitted and not endpoints:
         return [], False
-    from snakeval.lepton.platform import Platform
-
     jobs = []
     try:
+        need_library()
+        from snakeval.lepton.platform import Platform
+
         platform = Platform()
         jobs = platform.jobs_of(run.name) if submitted else []
         for job in jobs:

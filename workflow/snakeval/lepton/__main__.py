@@ -14,7 +14,7 @@ from snakeval import worker
 from snakeval.completion import EvaluationDirectory, now
 from snakeval.deployment import Plan
 from snakeval.files import write_atomically
-from snakeval.lepton import jobs
+from snakeval.lepton import jobs, need_library
 from snakeval.lepton.notes import Notes
 
 
@@ -70,6 +70,7 @@ def _deploy(record: Path, log: Path, stop: Event) -> int:
     started = time.monotonic()
     told: dict[str, object] = {"state": "not needed: all its evaluations are complete"}
     if not _is_done(plan, run):
+        need_library()
         from snakeval.lepton.endpoints import Endpoints
 
         endpoint = Endpoints(run).serve(plan, stop, report)

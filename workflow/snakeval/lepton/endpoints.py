@@ -214,6 +214,8 @@ class Endpoints:
             # Ready says that the port answers, not that the model is loaded.
             if state == "Ready" and _lists(base + deployment.serving.models_path, token):
                 return str(base + deployment.definition.path)
+            if state == "Stopped":  # it took longer to load than it is kept without requests
+                self._wake(note.name, options)
             if state in ("Not Ready", "Starting", "Error"):
                 self._fail_early(note.name, deployment.serving.max_restarts)
             stop.wait(_POLL)

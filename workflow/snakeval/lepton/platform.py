@@ -7,19 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import requests
+from leptonai.api.v2.api_resource import ClientError, ServerError
+from leptonai.api.v2.client import APIClient
+from leptonai.api.v2.types.deployment import LeptonDeployment
+from leptonai.api.v2.types.secret import SecretItem
+
 from snakeval.errors import EvaluationError
 from snakeval.lepton import EVALUATION, RUN
-
-try:
-    import requests
-    from leptonai.api.v2.api_resource import ClientError, ServerError
-    from leptonai.api.v2.client import APIClient
-    from leptonai.api.v2.types.deployment import LeptonDeployment
-    from leptonai.api.v2.types.secret import SecretItem
-except ModuleNotFoundError as error:
-    raise EvaluationError(
-        f"Lepton needs its library ({error.name} is missing): pip install 'snakeval[lepton]'"
-    ) from None
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
+from snakeval.lepton import need_library
 from snakeval.lepton.notes import Notes
 
 
@@ -28,6 +29,7 @@ def watch(run: Path) -> dict[str, Watched]:
     if not submitted and not endpoints:
         return {}
     try:
+        need_library()
         from snakeval.lepton.platform import Platform
 
         platform = Platform(backoff=(0.5,))

@@ -160,8 +160,8 @@ class Endpoints:
             endpoints = [e for e in self.all.values() if not e.deleting]
         for endpoint in endpoints:
             idle = time.monotonic() - endpoint.last_traffic
-            limit = endpoint.idle_limit * self._workspace.ttl_scale
-            if limit and idle > limit:
+            limit = endpoint.idle_limit
+            if limit and idle > limit * self._workspace.ttl_scale:
                 endpoint.scale["min_replicas"] = 0
             wanted = int(endpoint.scale.get("min_replicas", 1) or 0)
             while len(endpoint.replicas) < wanted:

@@ -1,0 +1,170 @@
+"""A model's endpoint: made once, adopted, woken, told what is wrong with, and deleted."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+pytest.importorskip("leptonai", reason="needs the library of Lepton: pip install '.[lepton]'")
+from leptonai.api.v2.client import reset_new_deployment_api_flag_cache
+from standin import Fault, StandIn
+
+from snakeval.deployment import Plan
+from snakeval.errors import EvaluationError
+from snakeval.lepton.endpoints import Endpoints
+from snakeval.lepton.notes import Notes
+from snakeval.lepton.platform import Platform
+from snakeval.matrix import deployments
+from support.configs import COMMAND, config
+from support.served import wait_for
+from support.workspace import REPOSITORY
+
+
+@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
+def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    reset_new_deployment_api_flag_cache()
+    monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.1)
+    with StandIn("process") as standin:
+        standin.workspace.new_endpoints = request.param
+        for name, value in standin.environment.items():
+            monkeypatch.setenv(name, value)
+        yield standin
+
+
+@pytest.fixture
+def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
+    return Endpoints(tmp_path / "run", Platform(backoff=(0.05, 0.05)))
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def plan(tmp_path: Path, port: int, **changes: Any) -> Plan:
+    deployment = {
+        "kind": "generic",
+        "image": "any/image",
+        "command": f"exec {sys.executable} -m snakeval.demo.server --port {{{{ port }}}} "
+        "--models {{ served_model_name }}",
+        "served_model_name": "careful",
+        "port": port,
+        "set_env": {"PYTHONPATH": str(REPOSITORY / "workflow")},
+        "readiness_timeout": 60,
+        "max_restarts": 0,
+    } | changes
+    settings = {"models": {"m": {"deployment": deployment}}, "benchmarks": {"b": COMMAND}}
+    return Plan("m", 0, deployments(config(tmp_path, settings))["m"])
+
+
+def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
+    told: list[str] = []
+    endpoints.serve(asked, Event(), told.append)
+    return told
+
+
+def status(url: str, token: str) -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_an_endpoint_is_ready_when_its_model_is_and_only_its_key_opens_it(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, plan(tmp_path, port))
+    noted = Notes(tmp_path / "run").ready("m")
+    (key,) = lepton.workspace.secrets.values()
+    models = noted.url.replace("/chat/completions", "/models")
+    assert (status(models, key), status(models, "other")) == (200, 401)
+    endpoints.end(lambda text: None)
+    wait_for(lambda: not lepton.workspace.endpoints.all, "its end")
+    assert lepton.workspace.secrets == {}
+    assert Notes(tmp_path / "run").all() == []
+
+
+@pytest.mark.parametrize("when", ["drop", "after", "before"])
+def test_a_lost_answer_makes_no_second_endpoint(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, when: str
+) -> None:
+    lepton.faults.add(Fault("POST /(deployments|endpoints)", when=when))
+    serve(endpoints, plan(tmp_path, port))
+    assert len(lepton.workspace.endpoints.all) == 1
+    endpoints.end(lambda text: None)
+
+
+def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = plan(tmp_path, port)
+    serve(endpoints, asked)
+    (made,) = lepton.workspace.endpoints.all.values()
+    lepton.workspace.ttl_scale = 0  # nobody asks it, for longer than it is kept
+    wait_for(lambda: made.phase == "Stopped", "scaled to zero")
+    lepton.workspace.ttl_scale = 1
+    assert any("adopts" in text for text in serve(endpoints, asked))
+    assert lepton.workspace.endpoints.loads == {made.name: 2}
+    endpoints.end(lambda text: None)
+
+
+def test_another_definition_takes_the_place_of_the_old_one(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, plan(tmp_path, port))
+    (old,) = lepton.workspace.endpoints.all
+    told = serve(endpoints, plan(tmp_path, port, extra_args="--load 0.1"))
+    assert f"deletes {old}, which serves another definition" in told
+    wait_for(lambda: len(lepton.workspace.endpoints.all) == 1, "the end of the old one")
+    endpoints.end(lambda text: None)
+
+
+def test_scaling_and_place_are_as_configured(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    options = {
+        "node_group": "h100", "resource_shape": "gpu.1xh100-sxm", "min_replicas": 1,
+        "max_replicas": 3, "target_qpm": 60, "image_pull_secrets": ["registry"],
+    }  # fmt: skip
+    serve(endpoints, plan(tmp_path, port, lepton=options))
+    (made,) = lepton.workspace.endpoints.all.values()
+    scaler = made.part["autoscaling" if made.new else "auto_scaler"]
+    assert scaler["target_throughput"]["qpm"] == 60
+    assert scaler["scale_down"]["no_traffic_timeout"] == 7200
+    assert made.scale["max_replicas"] == 3
+    assert made.scale["affinity"] == {"allowed_dedicated_node_groups": ["ng-0a1b2c"]}
+    assert made.spec["image_pull_secrets"] == ["registry"]
+    assert made.spec["ingress_timeout_seconds"] == 3600
+    endpoints.end(lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"command": "echo no kernel image; exit 9"}, "its log ends: no kernel image"),
+        ({"lepton": {"node_group": "h200"}}, "no node group h200; there are cpu, h100"),
+        ({"env": ["NO_SUCH"]}, "no secret NO_SUCH in the workspace"),
+        ({"gpus": 99}, "no resource shape has 99 GPUs"),
+        ({"mounts": [{"source": "/tmp", "target": "/x"}]}, "are of this machine"),
+        ({"lepton": {"mounts": ["shared"]}}, "is not SOURCE"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_told(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str
+) -> None:
+    with pytest.raises(EvaluationError, match=says):
+        serve(endpoints, plan(tmp_path, port, **changes))
+    endpoints.end(lambda text: None)
+    assert Notes(tmp_path / "run").all() == []
