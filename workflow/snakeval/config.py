@@ -429,6 +429,19 @@ class Config(Strict):
     network: Literal["host", "bridge"] = "host"
     resources: Resources = Resources()
     lease: LeaseTimes = LeaseTimes()
+    export: dict[str, Plain] = Field(
+        default_factory=dict, description="destinations of the results -> their options"
+    )
+
+    @field_validator("export", mode="before")
+    @classmethod
+    def _destinations(cls, value: object) -> object:
+        """A list of destinations, and one without options, will do."""
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+            return {name: {} for name in value}
+        if isinstance(value, Mapping):
+            return {name: {} if options is None else options for name, options in value.items()}
+        return value
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -648,6 +661,10 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})
         updates[section] = models
+    if directory := config.export.get("local", {}).get("output_dir"):
+        absolute = source.base(("export", "local", "output_dir")) / Path(directory).expanduser()
+        local = {**config.export["local"], "output_dir": str(absolute.resolve())}
+        updates["export"] = {**config.export, "local": local}
     return config.model_copy(update=updates)
 
 
