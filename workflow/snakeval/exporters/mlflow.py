@@ -202,8 +202,9 @@ def _asked(action: Callable[[], Result]) -> Result:
                 f"the server refuses the credentials ({status}); export MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             ) from None
-        why = unreachable(error) if "failed with exception" in str(error) else str(error)
+        if "failed with" in str(error) and "exception" in str(error):  # of requests, in its words
+            raise ExportError(f"the server: {unreachable(error)}", passing=True) from None
         passing = status == 429 or status >= 500
-        raise ExportError(f"the server says: {why}", passing=passing) from None
+        raise ExportError(f"the server says: {error}", passing=passing) from None
     except OSError as error:  # requests' own, while a file is uploaded
-        raise ExportError(unreachable(error), passing=True) from None
+        raise ExportError(f"the server: {unreachable(error)}", passing=True) from None

@@ -19,12 +19,14 @@ class Where:
         profile: of Snakemake, named by ``execution.type``.
         options: for Snakemake's command line.
         readiness_timeout: of the model's server, with the key that says so.
+        auto_export: where results go, see :mod:`snakeval.launcher.export`.
         env, mounts: of the containers, ``evaluation`` and ``deployment``.
     """
 
     profile: str = ""
     options: list[str] = field(default_factory=list)
     readiness_timeout: tuple[Any, Key] | None = None
+    auto_export: dict[str, Any] = field(default_factory=dict)
     env: dict[str, Variables] = field(
         default_factory=lambda: {"evaluation": Variables(), "deployment": Variables()}
     )
@@ -82,17 +84,20 @@ def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     _mounts(draft, where, value, key)
 
 
+def _auto_export(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.auto_export = draft.mapping(value, key)
+
+
 def _in_profile(setting: str) -> str:
     return f"is not supported yet; set it in the profile, as {setting}"
 
 
-_NO_EXPORT = "is not supported yet; take it out, and write the results with `snakeval export`"
 _COMMON: dict[str, Handler] = {
     "output_dir": _output_dir,
     "endpoint_readiness_timeout": _readiness,
     "env_vars": _env_vars,
     "mounts": _mounts,
-    "auto_export": _NO_EXPORT,
+    "auto_export": _auto_export,
 }
 _ONE_NODE = "is not supported yet; a model is served on one node"
 _HERE = "is not supported; jobs are submitted from the machine that `snakeval` is started on"
@@ -128,6 +133,7 @@ EXECUTION: dict[str, dict[str, Handler]] = {
     },
     "lepton": {
         "output_dir": _output_dir,
+        "auto_export": _auto_export,
         "env_var_names": "is not supported yet; write evaluation.env_vars",
         "evaluation_tasks": _in_profile("a resource of the Lepton executor"),
         "lepton_platform": _in_profile("a resource of the Lepton executor"),
