@@ -103,7 +103,7 @@ class Exporter(Protocol):
         """Make what is there equal to *package*; return where that is, a line each."""
 
     def close(self) -> None:
-        """Let go of what ``open`` took. Called once, whatever happened, if ``open`` returned."""
+        """Write out what is left, and let go of what ``open`` took."""
 
 
 def names() -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,23 +63,31 @@ def deliver(run: Path, title: str, name: str, exporter: Exporter, say: Say) -> D
         result.undelivered = dict.fromkeys((package.key for package in sent), _reason(error))
         return result
     try:
-        hopeless = ""
-        for package in sent:
-            if hopeless:
-                result.undelivered[package.key] = hopeless
-                continue
-            try:
-                send = functools.partial(exporter.send, package)
-                places = _patiently(send, options.attempts, name, say)
-            except Exception as error:
-                result.undelivered[package.key] = _reason(error)
-                if isinstance(error, ExportError) and error.passing:
-                    hopeless = _reason(error)
-            else:
-                result.delivered[package.key] = list(places)
-    finally:
+        _send(sent, exporter, name, say, result)
         exporter.close()
+    except Exception as error:  # what it was to write out at its end may be lost
+        result.undelivered |= dict.fromkeys(result.delivered, _reason(error))
+        result.delivered = {}
     return result
+
+
+def _send(
+    sent: Sequence[Package], exporter: Exporter, name: str, say: Say, result: Delivery
+) -> None:
+    hopeless = ""
+    for package in sent:
+        if hopeless:
+            result.undelivered[package.key] = hopeless
+            continue
+        send = functools.partial(exporter.send, package)
+        try:
+            places = _patiently(send, exporter.options.attempts, name, say)
+        except Exception as error:
+            result.undelivered[package.key] = _reason(error)
+            if isinstance(error, ExportError) and error.passing:
+                hopeless = _reason(error)
+        else:
+            result.delivered[package.key] = list(places)
 
 
 def amount(sent: list[Package]) -> str:

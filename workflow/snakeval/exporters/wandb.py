@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from snakeval.exporters import ExportError, Options, require, unreachable
+from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
 
 Result = TypeVar("Result")
@@ -56,6 +56,7 @@ class Wandb:
                 raise ExportError("no credentials of W&B; export WANDB_API_KEY")
 
         os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         _asked(login)
 
     def send(self, package: Package) -> Sequence[str]:
@@ -116,7 +117,13 @@ class Wandb:
             artifact.add_file(str(table))
             for file in package.artifacts:
                 artifact.add_file(str(file.path), name=file.name)
-            run.log_artifact(artifact)
+            logged = run.log_artifact(artifact)
+            if _offline():
+                return
+            try:
+                logged.wait(self.options.timeout)  # else nobody says that it did not arrive
+            except Exception as error:  # of several kinds, some of them private to the library
+                raise ExportError(f"files did not arrive: {error}", passing=True) from None
 
 
 def _config(package: Package) -> dict[str, Any]:
@@ -155,6 +162,12 @@ def _settings(timeout: int) -> Any:
         x_disable_meta=True,
         x_save_requirements=False,
         x_disable_machine_info=True,
+        x_graphql_retry_max=4,
+        x_graphql_retry_wait_max_seconds=10,
+        x_file_stream_retry_max=4,
+        x_file_stream_retry_wait_max_seconds=10,
+        x_file_transfer_retry_max=4,
+        x_file_transfer_retry_wait_max_seconds=10,
         init_timeout=60,
         finish_timeout=timeout,
         finish_timeout_raises=True,
@@ -176,9 +189,14 @@ def _asked(action: Callable[[], Result]) -> Result:
     try:
         return action()
     except AuthenticationError as error:
+        # Raised, too, where nobody could be asked about the key.
+        if "Failed to execute API request" in str(error):
+            raise ExportError("W&B does not answer", passing=True) from None
         raise ExportError(f"W&B refuses the key of WANDB_API_KEY ({error})") from None
     except UsageError as error:
-        hint = "; export WANDB_API_KEY" if "key" in str(error).lower() else ""
-        raise ExportError(f"{error}{hint}") from None
-    except (CommError, TimeoutError, OSError) as error:
-        raise ExportError(f"W&B: {unreachable(error)}", passing=True) from None
+        hint = "; export WANDB_API_KEY" if "API key" in str(error) else ""
+        raise ExportError(f"{str(error).rstrip('.')}{hint}") from None
+    except TimeoutError:
+        raise ExportError("W&B did not take it all in time", passing=True) from None
+    except (CommError, OSError) as error:
+        raise ExportError(f"W&B says: {error}", passing=True) from None
