@@ -26,7 +26,7 @@ def served(command: Sequence[str], path: str, directory: Path) -> Iterator[str]:
             cwd=directory, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not _answers(url + path):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()

@@ -122,6 +122,20 @@ def test_another_definition_is_another_run_and_the_old_one_stays(run: Made, serv
     assert [each.data.metrics["good/acc"] for each in found] == [0.75]
 
 
+def test_a_double_of_two_exports_at_once_is_put_right_by_the_next(run: Made, server: str) -> None:
+    sent(run, server)
+    good = runs(run, server)["m/good"]
+    client = MlflowClient(tracking_uri=server)
+    key = good.data.tags["snakeval.key"]
+    other = client.create_run(
+        good.info.experiment_id, tags={"snakeval.key": key}, run_name="the other"
+    )
+    sent(run, server)
+    found = client.search_runs([good.info.experiment_id], f"tags.`snakeval.key` = '{key}'")
+    assert [each.info.run_id for each in found] == [good.info.run_id]
+    assert client.get_run(other.info.run_id).data.tags["snakeval.superseded"] == key
+
+
 def test_a_run_of_ours_may_be_one_run_there(run: Made, server: str) -> None:
     sent(run, server, per="run", artifacts="results*", description="a note")
     ((name, whole),) = runs(run, server).items()

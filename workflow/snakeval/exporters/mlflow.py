@@ -66,9 +66,10 @@ class Mlflow:
 
     def open(self) -> None:
         """Find the experiment, or make it."""
-        # We try again ourselves, and say so; the library is silent for four minutes. Its own words
-        # on standard output are not ours, and its telemetry is nobody's wish.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # We try again ourselves, and say so; the library is silent for four minutes, and what it
+        # repeats after a lost answer may be the making of a run. Its own words on standard output
+        # are not ours, and its telemetry is nobody's wish.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
@@ -114,15 +115,18 @@ class Mlflow:
         without the key, and says what took its place.
         """
         where = f"tags.`{_KEY}` = '{key}'"  # of names and digits only, so nothing to escape
-        found = self._client.search_runs([self._experiment], where, max_results=1)
-        if not found:
-            return None
-        run = found[0]
-        if all(params.get(name, value) == value for name, value in run.data.params.items()):
-            return run
-        self._client.set_tag(run.info.run_id, _KEY, "")
-        self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
-        return None
+        found = self._client.search_runs(
+            [self._experiment], where, order_by=["attributes.start_time ASC"]
+        )
+        kept = None
+        for run in found:
+            there = run.data.params.items()
+            if kept is None and all(params.get(name, value) == value for name, value in there):
+                kept = run
+            else:  # of another definition, or made by another export at the same time
+                self._client.set_tag(run.info.run_id, _KEY, "")
+                self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
+        return kept
 
     def _tags(self, package: Package) -> dict[str, str]:
         tags = {

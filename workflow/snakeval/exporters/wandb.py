@@ -75,7 +75,7 @@ class Wandb:
         key = hashlib.sha256(package.key.encode()).hexdigest()[:16]
         place = package.directory / "export"
         place.mkdir(exist_ok=True)
-        earlier = list(place.glob(f"wandb/offline-run-*-{key}"))
+        earlier = list(place.glob(f"wandb/*run-*-{key}"))
         status = "partial" if package.partial else "complete"
         run = wandb.init(
             id=key,
@@ -99,12 +99,13 @@ class Wandb:
             run.finish(exit_code=1)
             raise
         run.finish(exit_code=0)
+        here = Path(run.dir).parent
+        for directory in earlier:  # what is there now has all that they have
+            if directory != here:
+                shutil.rmtree(directory)
         if _offline():
-            for directory in earlier:  # the new one has all that they have
-                if directory != Path(run.dir).parent:
-                    shutil.rmtree(directory)
-            return [f"wandb: {package.name} is {Path(run.dir).parent}, for `wandb sync`"]
-        shutil.rmtree(Path(run.dir).parent, ignore_errors=True)
+            return [f"wandb: {package.name} is {here}, for `wandb sync`"]
+        shutil.rmtree(here, ignore_errors=True)
         return [f"wandb: {package.name} is {run.url}"]
 
     def _log_files(self, run: Any, package: Package, key: str) -> None:
