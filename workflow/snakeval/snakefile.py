@@ -474,9 +474,8 @@ class Matrix:
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0
-        current = self._table_is_current(markdown)
         try:
-            if not current:
+            if not self._table_is_current(markdown):
                 from snakeval import results
 
                 frame = results.write(run, csv, json_file, markdown)
@@ -493,7 +492,7 @@ class Matrix:
             return
         print(f"\n{shown}\nResults: {csv}", flush=True)
         if self.exports:
-            self._tell_exports(current)
+            self._tell_exports()
         if missing:
             print(
                 f"{missing} of {len(self.everything)} evaluations are not done; "
@@ -501,13 +500,13 @@ class Matrix:
                 flush=True,
             )
 
-    def _tell_exports(self, table_is_current: bool) -> None:
+    def _tell_exports(self) -> None:
         """Say what arrived where: the rule that exports never fails."""
         from snakeval.exporters.note import read, undelivered
 
         run = self._run
         by_hand = f"`snakeval export {run.id}`"
-        if not (table_is_current and self._is_exported()):
+        if not self._table_is_current(Path(self.exports[0])):
             print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
             return
         lacking = undelivered(run.directory)
@@ -519,14 +518,6 @@ class Matrix:
                 flush=True,
             )
 
-    def _is_exported(self) -> bool:
-        """Whether the rule has exported the table of now."""
-        note, table = Path(self.exports[0]), self._run.directory / "results.json"
-        try:
-            return note.stat().st_mtime >= table.stat().st_mtime
-        except FileNotFoundError:
-            return False
-
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Remember how long evaluations took."""
         durations = Durations.load()
@@ -537,7 +528,7 @@ class Matrix:
         durations.save()
 
     def _table_is_current(self, markdown: Path) -> bool:
-        """Whether the rule made the table after every record and the plan."""
+        """Whether a rule made the table (or the note) after every record and the plan."""
         try:
             made = markdown.stat().st_mtime
             parts = [*map(Path, self.records()), self._run.directory / ".snakeval" / "plan.json"]

@@ -136,10 +136,12 @@ def test_names_of_scores_hold_what_every_service_takes_and_stay_apart(run: Made)
 
 
 def test_a_run_is_one_entry_and_its_scores_name_model_and_benchmark(run: Made) -> None:
-    shelf, _, _ = sent(run, per="run", artifacts="results*")
+    (run.path / "report.html").write_text("<html>")
+    shelf, _, _ = sent(run, per="run", artifacts="results*,*.html")
     package = shelf.holds[KEY]
-    assert list(package.scores) == ["m/good/good/acc", "m/good/good/acc_stderr"]
-    assert [file.name for file in package.artifacts] == ["m/good/artifacts/results_1.json"]
+    assert list(package.scores)[:2] == ["m/good/good/acc", "m/good/good/acc_stderr"]
+    names = [file.name for file in package.artifacts]
+    assert names == ["report.html", "m/good/artifacts/results_1.json"]
 
 
 # --- options ------------------------------------------------------------------------------

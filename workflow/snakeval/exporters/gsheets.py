@@ -21,8 +21,9 @@ Result = TypeVar("Result")
 Row = dict[str, Any]
 _KEY = ("run", "model", "benchmark", "task", "metric", "filter")
 _COLUMNS = (
-    *_KEY, "value", "stderr", "n", "higher_is_better", "status", "reason", "run_complete", "tags",
-    "harness", "image_digest", "limit_samples", "seconds", "finished", "fingerprint",
+    *_KEY, "value", "stderr", "ci_low", "ci_high", "n", "higher_is_better", "status", "reason",
+    "run_complete", "tags", "harness", "image_digest", "limit_samples", "seconds", "finished",
+    "fingerprint",
 )  # fmt: skip
 _SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 _API = "https://sheets.googleapis.com"
@@ -161,7 +162,7 @@ def _client(api_url: str) -> Any:
 def _rows(package: Package) -> Iterator[Row]:
     tags = ", ".join(f"{k}:{v}" if v else k for k, v in package.tags.items())
     for row in package.rows.to_dict(orient="records"):
-        yield {column: _cell({**row, "tags": tags}[column]) for column in _COLUMNS}
+        yield {column: _cell({**row, "tags": tags}.get(column)) for column in _COLUMNS}
 
 
 def _cell(value: Any) -> Any:

@@ -141,8 +141,9 @@ def _markdown(results: Package) -> Files:
 #: Columns that are no text. A column without a value would have no type, and so another one in
 #: each run's file.
 _NUMBERS = {
-    "value": "Float64", "stderr": "Float64", "n": "Int64", "higher_is_better": "boolean",
-    "limit_samples": "Int64", "seconds": "Float64", "attempt": "Int64", "run_complete": "boolean",
+    "value": "Float64", "stderr": "Float64", "ci_low": "Float64", "ci_high": "Float64",
+    "n": "Int64", "higher_is_better": "boolean", "limit_samples": "Int64", "seconds": "Float64",
+    "attempt": "Int64", "run_complete": "boolean",
 }  # fmt: skip
 
 

@@ -18,6 +18,11 @@ from snakeval.plan import Planned, read_plan
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Columns that are scores, and how their names end.
+_SCORES = {"value": "", "stderr": "_stderr", "ci_low": "_ci_low", "ci_high": "_ci_high"}
+#: Files of a run, beside those of its evaluations, that can be sent along.
+_OF_THE_RUN = ("config.yaml", "report.html")
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -93,7 +98,7 @@ class Package:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The scores by name, ``task/metric/filter``, and their standard errors.
+        """The scores by name, ``task/metric/filter``, their standard errors and intervals.
 
         For a run, the names begin with the model and the benchmark.
         """
@@ -104,9 +109,10 @@ class Package:
             if not self.benchmark:
                 parts = [row["model"], row["benchmark"], *parts]
             name = _named("/".join(str(part) for part in parts if part))
-            for column, ending in (("value", ""), ("stderr", "_stderr")):
-                if row[column] is not None and not math.isnan(row[column]):
-                    found[name + ending] = float(row[column])
+            for column, ending in _SCORES.items():
+                value = row.get(column)
+                if value is not None and not math.isnan(value):
+                    found[name + ending] = float(value)
         return found
 
     @property
@@ -152,7 +158,12 @@ def packages(run: Path, title: str, options: Options) -> list[Package]:
     plan = [item for item in read_plan(run / ".snakeval" / "plan.json") if not item.left_out]
     files = {item: tuple(_artifacts(run, item, options.artifacts)) for item in plan}
     if options.per == "run":
-        artifacts = (
+        artifacts = [
+            Artifact(run / name, name, (run / name).stat().st_size)
+            for name in _OF_THE_RUN
+            if any(fnmatchcase(name, p) for p in options.artifacts) and (run / name).is_file()
+        ]
+        artifacts += (
             Artifact(file.path, f"{item.model}/{item.benchmark}/{file.name}", file.size)
             for item, found in files.items()
             for file in found
