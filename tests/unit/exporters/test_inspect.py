@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from snakeval import exporters, harnesses
+from snakeval.errors import EvaluationError
 from snakeval.exporters.delivery import deliver
 from support.made import Made
 from support.servers import served
@@ -104,6 +105,21 @@ def test_the_viewer_opens_them(run: Made, exporters_bed: Path, tmp_path: Path) -
         assert {Path(each["name"]).name for each in listed} == {p.name for p in logs.iterdir()}
         with urllib.request.urlopen(f"{url}/api/logs/{listed[0]['name']}", timeout=30) as answer:
             assert json.load(answer)["eval"]["run_id"] == run.path.name
+
+
+def test_samples_that_cannot_be_read_leave_the_scores(
+    run: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(place: object) -> Iterator[Sample]:
+        yield Sample("1", "q", "a", "r", {"acc": 1.0})
+        raise EvaluationError("samples are nested too deeply")
+
+    monkeypatch.setattr(harnesses, "read_samples", broken, raising=False)
+    (path,) = (path for path in written(run).iterdir() if "m-good" in path.name)
+    log = json.loads(path.read_text())
+    assert log["eval"]["metadata"]["samples"] == "cannot be read: samples are nested too deeply"
+    assert log["samples"] == []
+    assert log["results"]["scores"][0]["metrics"]["mean"]["value"] == 0.1234567890123456
 
 
 def test_the_names_stay_and_a_second_export_writes_nothing(run: Made) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from snakeval import __version__, harnesses
 from snakeval.completion import Completion, EvaluationDirectory
+from snakeval.errors import EvaluationError
 from snakeval.exporters.package import Package
 
 #: A viewer reads such a log as a whole: of more samples, only the first are in it.
@@ -50,8 +51,15 @@ def _log(
     first = rows[0]
     key = f"{package.run}/{first['model']}/{first['benchmark']}"
     identity = done.identity if done else {}
-    samples = list(itertools.islice(_samples(place, first), MAX_SAMPLES)) if done else []
+    samples: list[dict[str, Any]] = []
+    unread = ""
+    try:
+        if done:
+            samples = list(itertools.islice(_samples(place, first), MAX_SAMPLES))
+    except EvaluationError as error:  # the scores are there all the same
+        unread = f"cannot be read: {error}"
     total = max((int(row["n"]) for row in rows if _known(row["n"])), default=len(samples))
+    cut = len(samples) == MAX_SAMPLES < total
     failed = first["status"] == "failed"
     reason = str(first["reason"]) if failed else ""
     return {
@@ -75,7 +83,7 @@ def _log(
                 "snakeval_key": key,
                 "model": first["model"],
                 "run_complete": not package.partial,
-                "samples": f"the first {len(samples)}" if 0 < len(samples) < total else "all",
+                "samples": unread or (f"the first {len(samples)}" if cut else "all"),
                 "fingerprint": first["fingerprint"],
                 "identity": identity,
             },
