@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,8 +104,12 @@ def test_the_viewer_opens_them(run: Made, exporters_bed: Path, tmp_path: Path) -
         with urllib.request.urlopen(f"{url}/api/logs", timeout=30) as answer:
             listed = json.load(answer)["files"]
         assert {Path(each["name"]).name for each in listed} == {p.name for p in logs.iterdir()}
-        with urllib.request.urlopen(f"{url}/api/logs/{listed[0]['name']}", timeout=30) as answer:
-            assert json.load(answer)["eval"]["run_id"] == run.path.name
+        heads = "&".join(f"file={urllib.parse.quote(each['name'])}" for each in listed)
+        with urllib.request.urlopen(f"{url}/api/log-headers?{heads}", timeout=30) as answer:
+            assert {head["eval"]["task"] for head in json.load(answer)} == {"good", "bad"}
+        for each in listed:
+            with urllib.request.urlopen(f"{url}/api/logs/{each['name']}", timeout=30) as answer:
+                assert json.load(answer)["eval"]["run_id"] == run.path.name
 
 
 def test_samples_that_cannot_be_read_leave_the_scores(

@@ -22,6 +22,7 @@ from snakeval.exporters.package import Package
 
 #: A viewer reads such a log as a whole: of more samples, only the first are in it.
 MAX_SAMPLES = 10_000
+_ERROR = ("message", "traceback", "traceback_ansi")
 
 
 def logs(package: Package) -> Iterator[tuple[str, str]]:
@@ -61,7 +62,6 @@ def _log(
     total = max((int(row["n"]) for row in rows if _known(row["n"])), default=len(samples))
     cut = len(samples) == MAX_SAMPLES < total
     failed = first["status"] == "failed"
-    reason = str(first["reason"]) if failed else ""
     return {
         "version": 2,
         "status": "error" if failed else "success",
@@ -99,9 +99,8 @@ def _log(
             "completed_at": _time(done.finished) if done else "",
             "model_usage": {},
         },
-        "error": {"message": reason, "traceback": reason, "traceback_ansi": reason}
-        if failed
-        else None,
+        # Absent, not null, where there is none: the viewer's list reads the head of a file only.
+        **({"error": dict.fromkeys(_ERROR, str(first["reason"]))} if failed else {}),
         "samples": samples,
     }
 
