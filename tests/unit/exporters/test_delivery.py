@@ -127,6 +127,14 @@ def test_metrics_are_chosen_by_pattern_and_evaluations_still_counted(run: Made) 
     assert result.partial == "partial: 1 of 3 evaluations are done, 1 failed, 1 not evaluated"
 
 
+def test_where_nothing_is_chosen_nothing_is_sent_and_that_is_said(run: Made) -> None:
+    run.plan = [item for item in run.plan if item.benchmark == "good"]
+    run.save()
+    shelf, result, said = sent(run, metrics="f*")
+    assert said == "shelf: 0 entries, no files (0 B)"
+    assert (shelf.holds, result.undelivered) == ({}, {})
+
+
 def test_names_of_scores_hold_what_every_service_takes_and_stay_apart(run: Made) -> None:
     run.done("good", Metric("good", "acc@1", 0.5), Metric("good", "acc%1", 0.25))
     shelf, _, _ = sent(run)
@@ -155,6 +163,10 @@ def test_a_run_is_one_entry_and_its_scores_name_model_and_benchmark(run: Made) -
         ({"wandb": {"per": "model"}}, "export.wandb.per: input should be 'run' or 'evaluation'"),
         ({"mlflow": {}}, "export.mlflow: does not know the server; set tracking_uri, or export"),
         ({"gsheets": {}}, "export.gsheets: 'spreadsheet_id' is missing; add it"),
+        (
+            {"gsheets": {"spreadsheet_id": "x", "artifacts": ["*"]}},
+            "export.gsheets.artifacts: a sheet takes no files; take them out",
+        ),
         ({"local": {"formats": ["xml"]}}, "export.local.formats.0: input should be 'json', 'csv'"),
     ],
 )

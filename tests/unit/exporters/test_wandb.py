@@ -122,6 +122,8 @@ def test_files_that_do_not_arrive_are_told(
     done = online(run, wandb, "--set", "attempts=1")
     assert done.returncode == 1
     assert "m/good, m/bad, m/to_do did not arrive (0 did): files did not arrive: " in done.stderr
+    left = [path for path in run.path.rglob("*") if path.is_file()]
+    assert not any(KEY.encode() in path.read_bytes() for path in left)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,12 @@ def test_wrong_credentials_are_one_sentence_without_the_key(
     assert sentence in done.stderr
     assert "f" * 40 not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_where_wandb_is_switched_off_nothing_is_said_to_have_arrived(run: Made) -> None:
+    done = exported(run, WANDB_MODE="disabled")
+    assert done.returncode == 1
+    assert "did not arrive (0 did): W&B is switched off by WANDB_MODE" in done.stderr
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(run: Made, wandb: Wandb) -> None:

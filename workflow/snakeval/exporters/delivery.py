@@ -53,9 +53,11 @@ def deliver(run: Path, title: str, name: str, exporter: Exporter, say: Say) -> D
     """
     options = exporter.options
     sent = packages(run, title, options)
-    counts = [(package.done, package.failed, package.missing) for package in sent]
-    result = Delivery(partial=lack(*(sum(numbers) for numbers in zip(*counts, strict=True))))
-    if len(sent) > 1 or sent[0].artifacts:
+    done, failed, missing = (
+        sum(getattr(package, state) for package in sent) for state in ("done", "failed", "missing")
+    )
+    result = Delivery(partial=lack(done, failed, missing))
+    if len(sent) != 1 or sent[0].artifacts:
         say(f"{name}: {amount(sent)}")
     try:
         _patiently(exporter.open, options.attempts, name, say)
@@ -164,11 +166,11 @@ def deliver_configured(run: Path, say: Say) -> dict[str, Delivery]:
     results: dict[str, Delivery] = {}
     for name, values in wanted.items():
         try:
-            exporter = configured({name: values})[name]
+            results[name] = deliver(run, title, name, configured({name: values})[name], say)
         except ConfigError as error:
             results[name] = Delivery(undelivered={run.name: str(error)})
-        else:
-            results[name] = deliver(run, title, name, exporter, say)
+        except Exception as error:  # the run is damaged, as `snakeval export` will say, too
+            results[name] = Delivery(undelivered={run.name: _reason(error)})
         for reason in dict.fromkeys(results[name].undelivered.values()):
             say(f"{name}: not delivered: {reason}")
     note.write(run, {each: _entry(result) for each, result in results.items()})

@@ -12,7 +12,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from snakeval.exporters import ExportError, Options, require, unreachable
 from snakeval.exporters.package import Package
@@ -35,7 +36,6 @@ class GSheetsOptions(Options):
     """The options of ``gsheets``."""
 
     per: Literal["run"] = "run"
-    artifacts: tuple[()] = Field(default=(), description="a sheet takes no files")
     spreadsheet_id: str = Field(
         pattern=r"^[A-Za-z0-9_-]+$", description="of its address: …/spreadsheets/d/ID/edit"
     )
@@ -45,6 +45,13 @@ class GSheetsOptions(Options):
         pattern=r"^https?://[^/@\s]+$",
         description="where Google is reached otherwise",
     )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _no_files(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise PydanticCustomError("files", "a sheet takes no files; take them out")
+        return value
 
 
 class GSheets:

@@ -7,6 +7,7 @@ export would make longer. Files are an artifact, of which W&B makes no version f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -50,7 +51,7 @@ class Wandb:
         import wandb
 
         def login() -> None:
-            if _offline():
+            if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
                 return
             if not wandb.login(verify=True, timeout=30):
                 raise ExportError("no credentials of W&B; export WANDB_API_KEY")
@@ -92,18 +93,21 @@ class Wandb:
             dir=str(place),
             settings=_settings(self.options.timeout),
         )
+        if run.disabled:
+            raise ExportError("W&B is switched off by WANDB_MODE or WANDB_DISABLED; unset it")
         try:
             run.summary.update({**package.scores, "snakeval/partial": package.partial})
             self._log_files(run, package, key)
         except BaseException:
-            run.finish(exit_code=1)
+            with contextlib.suppress(Exception):  # the first error says more
+                run.finish(exit_code=1)
             raise
         run.finish(exit_code=0)
         here = Path(run.dir).parent
         for directory in earlier:  # what is there now has all that they have
             if directory != here:
                 shutil.rmtree(directory)
-        if _offline():
+        if run.offline:
             return [f"wandb: {package.name} is {here}, for `wandb sync`"]
         shutil.rmtree(here, ignore_errors=True)
         return [f"wandb: {package.name} is {run.url}"]
@@ -119,7 +123,7 @@ class Wandb:
             for file in package.artifacts:
                 artifact.add_file(str(file.path), name=file.name)
             logged = run.log_artifact(artifact)
-            if _offline():
+            if run.offline:
                 return
             try:
                 logged.wait(self.options.timeout)  # else nobody says that it did not arrive
@@ -173,10 +177,6 @@ def _settings(timeout: int) -> Any:
         finish_timeout=timeout,
         finish_timeout_raises=True,
     )
-
-
-def _offline() -> bool:
-    return os.environ.get("WANDB_MODE") in ("offline", "dryrun")
 
 
 def _asked(action: Callable[[], Result]) -> Result:
