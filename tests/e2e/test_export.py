@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
+from support import wandb_files
 from support.command import FAILS, says, snakeval, workspace
+from support.servers import mlflow_server
 from support.workspace import Workspace
 
 NOWHERE = {"tracking_uri": "http://127.0.0.1:1", "attempts": 1}
@@ -43,6 +46,27 @@ def test_what_does_not_arrive_fails_nothing_and_is_sent_by_the_same_command(
     assert again.exit_code == 0, again.output
     assert not again.evaluated
     assert "export  done" in again.output
+
+
+@pytest.mark.exporters
+def test_mlflow_and_wandb_get_a_run_twice_and_have_it_once(
+    work: Workspace, exporters_bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with mlflow_server(exporters_bed, tmp_path) as url:
+        work.config["export"] = {"mlflow": {"tracking_uri": url}, "wandb": {"per": "run"}}
+        done = work.snakemake()
+        assert "Exported to mlflow, wandb" in done.output, done.output
+        assert snakeval(work, "export", str(work.run)).returncode == 0
+        client = MlflowClient(tracking_uri=url)
+        experiment = client.get_experiment_by_name("snakeval")
+        found = client.search_runs([experiment.experiment_id])
+        scores = {each.info.run_name: each.data.metrics for each in found}
+        assert len(found) == 2
+        assert (scores["m/a"]["a/v"], scores["m/b"]["b/v"]) == (0.5, 0.25)
+    (offline,) = (work.run / "export" / "wandb").glob("offline-run-*")
+    summary = wandb_files.read(offline).summary
+    assert (summary["m/a/a/v"], summary["m/b/b/v"]) == (0.5, 0.25)
 
 
 def test_by_hand_it_is_exit_code_1_until_it_arrives(work: Workspace) -> None:

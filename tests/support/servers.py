@@ -37,6 +37,19 @@ def served(command: Sequence[str], path: str, directory: Path) -> Iterator[str]:
         process.wait(timeout=30)
 
 
+@contextmanager
+def mlflow_server(bed: Path, directory: Path) -> Iterator[str]:
+    """Serve MLflow, with its database and its files in *directory*."""
+    command = [
+        str(bed / "mlflow" / "bin" / "mlflow"), "server", "--host", "127.0.0.1",
+        "--port", "{port}", "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{directory}/db.sqlite",
+        "--artifacts-destination", str(directory / "artifacts"),
+    ]  # fmt: skip
+    with served(command, "/health", directory) as url:
+        yield url
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:

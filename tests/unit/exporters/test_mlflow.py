@@ -18,7 +18,7 @@ from snakeval import exporters
 from snakeval.completion import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
-from support.servers import served
+from support.servers import mlflow_server
 
 pytestmark = pytest.mark.exporters
 
@@ -26,13 +26,7 @@ pytestmark = pytest.mark.exporters
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, exporters_bed: Path) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("mlflow")
-    command = [
-        str(exporters_bed / "mlflow" / "bin" / "mlflow"), "server", "--host", "127.0.0.1",
-        "--port", "{port}", "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{directory}/db.sqlite",
-        "--artifacts-destination", str(directory / "artifacts"),
-    ]  # fmt: skip
-    with served(command, "/health", directory) as url:
+    with mlflow_server(exporters_bed, directory) as url:
         yield url
 
 
