@@ -351,7 +351,8 @@ class Executor(official.Executor):
             seen = self._queries.look(outputs, self._submitted_job_clusters)
         self._pace.looked()
         for info in active_jobs:
-            row = seen.get(str(info.external_jobid))
+            # That what is being cancelled has ended is no news.
+            row = None if self._stopping.is_set() else seen.get(str(info.external_jobid))
             try:
                 lives = row is None or self._follow(info, row)
             except Exception as error:  # it would end the whole workflow
@@ -521,7 +522,8 @@ def _failure(seen: Seen, known: SlurmJob) -> str:
     code = f", exit code {seen.exit_code}" if seen.exit_code else ""
     if base(seen.state) == VANISHED:
         return f"Slurm job {seen.id}{where} {how}"
-    return f"Slurm job {seen.id}{where} {how}{after} ({base(seen.state)}{code})"
+    word = "FAILED" if base(seen.state) == CLOSED else base(seen.state)
+    return f"Slurm job {seen.id}{where} {how}{after} ({word}{code})"
 
 
 def _tail(log: Path) -> str:

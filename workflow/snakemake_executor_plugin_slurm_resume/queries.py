@@ -62,7 +62,8 @@ class Queries:
         self, number: str, row: Seen | None, told: Mapping[str, Seen] | None, outputs: list[str]
     ) -> Seen | None:
         """Decide on a job that has failed or is forgotten; None: not yet."""
-        waited = time.monotonic() - self._since.setdefault(number, time.monotonic())
+        moment = time.monotonic()
+        waited = moment - self._since.setdefault(number, moment)
         account = (told or {}).get(number)
         if account is not None and meaning(account.state) is not Meaning.LIVE:
             if row is None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from snakemake.common.tbdstring import TBDString
 from snakemake.shell import shell
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
@@ -21,12 +22,12 @@ _SCRIPT = """\
 cd {directory} || exit 1
 {exports}
 told= command=
-trap 'told=1; [ -z "$command" ] || kill -TERM -- "-$command"' TERM
+trap 'told=1; [ -z "$command" ] || kill -TERM -- "-$command" 2>/dev/null' TERM
 set -m
 {shell} -c {command} &
 command=$!
 set +m
-[ -z "$told" ] || kill -TERM -- "-$command"
+[ -z "$told" ] || kill -TERM -- "-$command" 2>/dev/null
 wait "$command"
 code=$?
 [ -n "$told" ] || exit "$code"
@@ -53,6 +54,9 @@ def can_be_direct(job: Any, workflow: Any) -> bool:
     )
     if deployed or job.is_pipe or job.is_service:
         return False
+    # Only a Snakemake on the node knows it.
+    if isinstance(job.resources.get("tmpdir"), TBDString) and "tmpdir" in job.rule.shellcmd:
+        return False
     if workflow.workflow_settings.cache is not None and job.rule.cache:
         return False
     return not any(file.is_storage for file in (*job.input, *job.output, *job.log))
@@ -70,8 +74,15 @@ def batch_script(job: Any, title: str, directory: Path) -> str:
     exported: Mapping[str, str] = dict.fromkeys(_THREADS, str(job.threads))
     tmpdir = job.resources.get("tmpdir")
     # By default the directory of this host; a node has its own idea of it.
-    if isinstance(tmpdir, str) and tmpdir != tempfile.gettempdir():
+    if isinstance(tmpdir, str) and tmpdir and tmpdir != tempfile.gettempdir():
         exported = {**exported, **dict.fromkeys(_TMPDIR, tmpdir)}
+    return render(command, executable, title, directory, exported)
+
+
+def render(
+    command: str, executable: str, title: str, directory: Path, exported: Mapping[str, str]
+) -> str:
+    """Return the script that has the shell *executable* run *command*."""
     return _SCRIPT.format(
         title=title,
         directory=shlex.quote(str(directory)),

@@ -39,8 +39,9 @@ _OURS = {CLOSED: Meaning.LOST, VANISHED: Meaning.FAILED}
 #: The signal may come so much earlier than asked for (sbatch(1), --signal), and so much later a
 #: job that was told may have ended.
 _SIGNAL_RESOLUTION, _SLACK = 60, 5
-#: How a script of ours ends whose command was told by the signal and did not finish.
-TOLD = 143
+#: How a script of ours ends whose command was told by the signal and did not finish: EX_TEMPFAIL
+#: of sysexits.h. Slurm would take 143 for a signal.
+TOLD = 75
 #: Without max_total_runtime: a job that makes no progress is not submitted for ever.
 MAX_SUBMISSIONS = 100
 
