@@ -242,6 +242,7 @@ class Executor(official.Executor):
     def _check(self, job: Any) -> None:
         """Find bad input here: in `run_job` of the official plugin it ends in a traceback."""
         validate_slurm_extra(job)
+        self._max_seconds(job)
         next(self._account(job))
         self.get_partition_arg(job)
 
@@ -356,7 +357,8 @@ class Executor(official.Executor):
             try:
                 lives = row is None or self._follow(info, row)
             except Exception as error:  # it would end the whole workflow
-                self.logger.error(f"Slurm job {info.external_jobid}: {error}", exc_info=True)
+                self.logger.error(f"Slurm job {info.external_jobid}: {error}; looks again.")
+                self.logger.debug("slurm-resume: a look", exc_info=True)
                 lives = True
             if lives:
                 yield info
@@ -419,8 +421,13 @@ class Executor(official.Executor):
         """Submit a job again that ended through no fault of its own, while it may."""
         if known.state in ("NODE_FAIL", "BOOT_FAIL") and known.node:
             self._failed_nodes.add(known.node)
-        if why := self._why_spent(info.job, note):
+        why = self._why_spent(info.job, note)
+        # After a SIGTERM Snakemake waits for what runs, and starts nothing.
+        if not why and getattr(self.workflow.scheduler, "_user_kill", None):
+            why = "Snakemake was told to end; the same command goes on with it"
+        elif why:
             self._spent[info.job] = why
+        if why:
             self._fail(info, known, f"{_failure(seen, known)}; {why}")
             return
         if self._stopping.is_set():
@@ -445,8 +452,13 @@ class Executor(official.Executor):
     def _max_seconds(self, job: Any) -> int:
         members = job.jobs if job.is_group() else (job,)
         # Not the group's resource: Snakemake adds those of members that run side by side.
-        own = max(int(member.resources.get("max_total_runtime") or 0) for member in members)
-        return 60 * (own or self.workflow.executor_settings.max_total_runtime)
+        wanted = [member.resources.get("max_total_runtime") or 0 for member in members]
+        for minutes in wanted:
+            if not isinstance(minutes, int):
+                raise WorkflowError(
+                    f"max_total_runtime must be a whole number of minutes, not {minutes!r}"
+                )
+        return 60 * (max(wanted) or self.workflow.executor_settings.max_total_runtime)
 
     def _fail(self, info: SubmittedJobInfo, known: SlurmJob, why: str) -> None:
         lines = _tail(Path(known.log)) if known.log else ""
@@ -492,7 +504,7 @@ class Executor(official.Executor):
             )
 
     def _note_cancelled(self, left: set[str]) -> None:
-        for job, note in self._notes.items():
+        for job, note in list(self._notes.items()):
             last = note.jobs[-1] if note.jobs else None
             if last and last.id in self._live and last.id not in left:
                 self._keep(job, note.with_job(replace(last, state="CANCELLED", ended=now())))
