@@ -26,7 +26,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_executor_plugin_slurm_resume import slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.identity import Task, task
-from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, now
+from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
 from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_direct
@@ -86,8 +86,7 @@ class Executor(official.Executor):
             settings.init_seconds_before_status_checks or 1,
             settings.max_seconds_between_status_checks,
         )
-        self._directory = Path.cwd()
-        self._stored = Notes(self._directory / ".snakemake" / "slurm_resume")
+        self._stored = Notes(Path.cwd() / ".snakemake" / "slurm_resume")
         self._notes: dict[Any, Note] = {}
         self._options: dict[Any, str] = {}
         self._scripts: dict[Any, Path] = {}
@@ -212,9 +211,8 @@ class Executor(official.Executor):
             rows = self._persist(
                 lambda: slurm.queue(self._submitted_job_clusters), "a job is submitted"
             )
-            known = {past.id for past in note.jobs}
             for seen in rows.values():
-                if seen.name == note.task.name and seen.id not in known:
+                if seen.name == note.task.name and meaning(seen.state) is Meaning.LIVE:
                     self._adopt(job, seen, note, note.task)
                     return
 
@@ -233,7 +231,8 @@ class Executor(official.Executor):
             return
         reason = _REASON.search(msg)
         text = reason[1] if reason else msg
-        self._refused[job_info.job] = " ".join(text.replace("sbatch: error:", "").split())
+        said = " ".join(text.replace("sbatch: error:", "").split())
+        self._refused[job_info.job] = said or "sbatch failed without a word"
 
     def _refuse(self, job: Any, why: str) -> None:
         self._submitting.discard(job)
@@ -379,7 +378,7 @@ class Executor(official.Executor):
                 node=seen.node or known.node,
                 elapsed=max(seen.total, seen.elapsed),
                 limit=seen.limit,
-                ended="" if what is Meaning.LIVE else seen.ended or now(),
+                ended="" if what is Meaning.LIVE else in_utc(seen.ended),
             )
             note = note.with_job(known)
             self._keep(job, note)

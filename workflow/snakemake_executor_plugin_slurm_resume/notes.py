@@ -10,8 +10,10 @@ submission and its note loses no job: the next one finds it in the queue by its 
                "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/work/…/12.log"}]}
 
 ``jobs`` are the Slurm jobs that were submitted for it, the newest last; there is none between the
-intent and the submission. ``state`` is Slurm's word as it was last seen, ``submitted`` and
-``ended`` are in ISO 8601 (UTC), ``elapsed`` and ``limit`` in seconds; a limit of null is none.
+intent and the submission. ``state`` is Slurm's word as it was last seen, or one of ours: CLOSED for
+a job that ended itself on the signal before its time limit, VANISHED for one that Slurm has
+forgotten and whose outputs are not there. ``submitted`` and ``ended`` are in ISO 8601 (UTC),
+``elapsed`` and ``limit`` in seconds; a limit of null is none. Beside it, ``<name>.sh`` is the script of a job that is run without Snakemake.
 """
 
 from __future__ import annotations
@@ -34,6 +36,17 @@ _KEPT_JOBS = 200
 def now() -> str:
     """The time in ISO 8601, in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def in_utc(text: str) -> str:
+    """Return a time of squeue or sacct, which is in the local zone, as :func:`now` has it.
+
+    The present one where it is none.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except ValueError:
+        return now()
 
 
 @dataclass(frozen=True, slots=True)
