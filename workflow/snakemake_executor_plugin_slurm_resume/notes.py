@@ -13,8 +13,8 @@ submission and its note loses no job: the next one finds it in the queue by its 
 intent and the submission. ``state`` is Slurm's word as it was last seen, or one of ours: CLOSED for
 a job that ended itself on the signal before its time limit, VANISHED for one that Slurm has
 forgotten and whose outputs are not there. ``submitted`` and ``ended`` are in ISO 8601 (UTC),
-``elapsed`` and ``limit`` in seconds; a limit of null is none. Beside it, ``<name>.sh`` is the script
-of a job that is run without a Snakemake in it.
+``elapsed`` and ``limit`` in seconds; a limit of null is none. Beside it, ``<name>.sh`` is the
+script of a job that is run without a Snakemake in it.
 """
 
 from __future__ import annotations
