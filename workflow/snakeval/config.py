@@ -146,7 +146,7 @@ class Mount(Strict):
 
 
 Kind = Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"]
-RuntimeName = Literal["auto", "docker", "podman", "process"]
+RuntimeName = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$")]
 
 

@@ -304,7 +304,7 @@ def check(deployment: Deployment) -> None:
         EvaluationError: the command's template is wrong, or its runtime has nothing to start.
     """
     definition, runtime = deployment.definition, deployment.serving.runtime
-    if runtime in ("docker", "podman") and not definition.image:
+    if runtime not in ("auto", "process") and not definition.image:
         raise EvaluationError(f"runtime {runtime} needs an image; add `image`, or runtime: process")
     if runtime == "process" and not definition.command:
         raise EvaluationError("runtime process has no image that knows a command; add `command`")

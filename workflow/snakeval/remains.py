@@ -27,7 +27,7 @@ from snakeval.evidence import Held
 from snakeval.job import container_name
 from snakeval.lease import process_lives, start_time
 from snakeval.registry import Head, heads
-from snakeval.runtimes.process import marked
+from snakeval.runtimes.marked import marked
 
 #: How long what was asked to end is waited for, in seconds: longer than a harness's and a
 #: server's own grace together.
