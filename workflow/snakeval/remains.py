@@ -21,7 +21,7 @@ from pathlib import Path
 
 from snakeval import pool
 from snakeval.completion import EvaluationDirectory
-from snakeval.deployment import Plan, server_name
+from snakeval.deployment import Plan, server_names
 from snakeval.errors import EvaluationError
 from snakeval.evidence import Held
 from snakeval.job import container_name
@@ -151,9 +151,10 @@ class Remains:
             *(Remain(f"server {i}", f"the server of {plans[i].name}") for i in mine),
             *(Remain(f"deploys {name}", f"the job that deploys {name}") for name in deploying),
         ], {
-            server_name(plan.deployment): f"the server of {plan.name}"
+            name: f"the server of {plan.name}"
             for i, plan in plans.items()
             if i not in servers
+            for name in server_names(plan.deployment)
         }
 
     def containers(self, names: dict[str, str]) -> Iterator[Remain]:

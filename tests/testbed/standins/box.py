@@ -80,7 +80,7 @@ def enter(image: str, mounts: Sequence[tuple[str, str, bool]], scratch: str = ""
     _mount("/dev", f"{root}/dev", "", _BIND | _REC)
     _mount("proc", f"{root}/proc", "proc")
     for place in ("tmp", "var/tmp") if scratch else ():
-        Path(scratch, place.replace("/", "_")).mkdir(mode=0o1777)
+        Path(scratch, place.replace("/", "_")).mkdir(mode=0o1777, exist_ok=True)
         _mount(f"{scratch}/{place.replace('/', '_')}", f"{root}/{place}", "", _BIND)
     for source, target, read_only in mounts:
         _bind(source, root + target, read_only)
