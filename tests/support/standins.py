@@ -30,17 +30,18 @@ def allocation(*options: str) -> Iterator[dict[str, str]]:
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     number = next(w for w in done.stderr.split() if w.isdigit())
     try:
-        field = ["squeue", "-h", "-j", number, "-o", "%N %D"]
-        nodes, count = subprocess.run(
+        field = ["squeue", "-h", "-j", number, "-o", "%N"]
+        nodes = subprocess.run(
             field, capture_output=True, text=True, timeout=30, check=True
-        ).stdout.split()
+        ).stdout.strip()
         show = ["scontrol", "show", "hostnames", nodes]
         names = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
         yield {
             "SLURM_JOB_ID": number,
-            "SLURM_JOB_NODELIST": nodes,
-            "SLURM_JOB_NUM_NODES": count,
-            "SLURM_NNODES": count,
+            # As in a step of one node, which is where Snakemake starts jobs.
+            "SLURM_JOB_NODELIST": names[0],
+            "SLURM_JOB_NUM_NODES": "1",
+            "SLURM_NNODES": "1",
             "SLURMD_NODENAME": names[0],
         }
     finally:

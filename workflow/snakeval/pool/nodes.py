@@ -42,8 +42,10 @@ def names() -> tuple[str, ...]:
 
 @cache
 def _of_the_job() -> tuple[str, ...]:
-    listed = os.environ.get("SLURM_JOB_NODELIST", "")
-    return tuple(_slurm("scontrol", "show", "hostnames", listed).split()) if listed else ()
+    # $SLURM_JOB_NODELIST has only those of the step in which this was started.
+    job = os.environ["SLURM_JOB_ID"]
+    listed = _slurm("squeue", "--noheader", "--job", job, "--format", "%N").strip()
+    return tuple(_slurm("scontrol", "show", "hostnames", listed).split())
 
 
 def addresses(hosts: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from snakeval import node
+from snakeval import node, step
 from snakeval.child import run_child
 from snakeval.container import ContainerSpec
 from snakeval.deployment import MARK, Deployment, Nodes, container, installed, server_name
@@ -201,7 +201,7 @@ class Server:
             # Its tasks wait for their containers, which have all of the grace.
             grace=spec.grace + _STEP_SECONDS,
             stdin=node.message(runtime.name, spec, spread, gpus.slots(self._environ)),
-            env={**os.environ, **self._environ, MARK: self._name},
+            env=step.environment({**os.environ, **self._environ, MARK: self._name}),
             by_signal=False,
         )
         return Outcome(code)

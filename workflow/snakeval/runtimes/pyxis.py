@@ -24,6 +24,7 @@ from snakeval.container import ContainerSpec, wrapped
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, images
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
+from snakeval.step import environment
 
 #: What pyxis takes for a separator or hands to a shell unquoted (``enroot_create_start_config``).
 _UNMOUNTABLE = re.compile(r'[,:"$`\\\n]')
@@ -102,7 +103,7 @@ class Pyxis:
             stop,
             stdin=spec.greeting(env={**given(spec), **own}),
             # The job is this process's, whoever the specification is from.
-            env={**os.environ, **spec.surroundings, **own},
+            env=environment({**os.environ, **spec.surroundings, **own}),
             by_signal=False,
         )
 
