@@ -155,6 +155,16 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
             "models.m.deployment: kind llamacpp has no data_parallel_size; take it out",
         ),
         (
+            deployed(
+                kind="vllm", hf_model_handle="m", nodes=3, tensor_parallel_size=8, command="c"
+            ),
+            "its sizes make 8 GPUs, which 3 nodes cannot share; write `gpus`",
+        ),
+        (
+            deployed(kind="vllm", hf_model_handle="m", nodes=2, tensor_parallel_size=8),
+            "kind vllm has no command for several nodes; write `command`",
+        ),
+        (
             deployed(kind="llamacpp", hf_model_handle="m", tensor_parallel_size=2),
             "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of",
         ),

@@ -94,6 +94,16 @@ class Serving:
     nodes: int = 1
     instances: int = 1
 
+    @property
+    def hosts(self) -> int:
+        """How many machines all of it needs; instances of one node share one."""
+        return self.nodes * self.instances if self.nodes > 1 else 1
+
+    @property
+    def gpus_on_host(self) -> int:
+        """How many GPUs all of it needs on each of its :attr:`hosts`."""
+        return self.gpus if self.nodes > 1 else self.gpus * self.instances
+
 
 @dataclass(frozen=True, slots=True)
 class Nodes:

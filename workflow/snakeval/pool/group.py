@@ -77,6 +77,11 @@ class Group:
                 port = ports.free_port(taken)
                 taken.add(port)
                 self._members.append(self._instance(number, port))
+            # Where a single server's log would be.
+            self._directory.mkdir(parents=True, exist_ok=True)
+            log = self._directory / "server.log"
+            log.unlink(missing_ok=True)
+            log.symlink_to("instance-0/server.log")
             for member in self._members:
                 member.start()
 
