@@ -199,7 +199,10 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         (deployed(**VLLM, set_env={"A B": "x"}), "set_env.A B: is no name of an environment vari"),
         (deployed(**VLLM, set_env={"A": True}), "set_env.A: input should be a valid string (it"),
         (deployed(**VLLM, max_restarts=-1), "max_restarts: input should be greater than or equal"),
-        (deployed(**VLLM, runtime="apptainer"), "runtime: input should be 'auto', 'docker', 'pod"),
+        (
+            deployed(**VLLM, runtime="charliecloud"),
+            "runtime: input should be 'auto', 'docker', 'pod",
+        ),
         (
             changed("benchmarks", "b", "auxiliary", to=["juge"]) | {"auxiliary": {"judge": MODEL}},
             "benchmarks.b.auxiliary: no 'juge' in `auxiliary`; did you mean 'judge'?",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,39 +79,44 @@ class Room:
 
     def __init__(self, order: Sequence[str], taken: Sequence[Place]) -> None:
         self._order = tuple(order)
-        self._hosts = names()
-        self._free = {host: set(order) for host in self._hosts}
+        self._free: dict[str, set[str]] = defaultdict(lambda: set(order))
         for place in taken:
             self._take(place)
 
     def _take(self, place: Place) -> None:
-        for host in place.hosts or self._hosts[:1]:
-            self._free.get(host, set()).difference_update(place.gpu_ids)
+        for host in place.hosts or (here(),):
+            self._free[host] -= set(place.gpu_ids)
 
     def place(self, serving: Serving) -> tuple[Place, ...] | None:
-        """Take room for all instances of a server; None where there is not enough."""
+        """Take room for all instances of a server; None where there is not enough.
+
+        Raises:
+            EvaluationError: Slurm does not say which nodes there are.
+        """
+        # Most need this machine only, whatever Slurm says.
+        hosts = (here(),) if serving.nodes == serving.instances == 1 else names()
         found = []
         for _ in range(serving.instances):
-            place = self._spread(serving) if serving.nodes > 1 else self._single(serving)
+            place = (self._spread if serving.nodes > 1 else self._single)(serving, hosts)
             if place is None:
                 return None
             self._take(place)
             found.append(place)
         return tuple(found)
 
-    def _single(self, serving: Serving) -> Place | None:
-        for host in self._hosts:
+    def _single(self, serving: Serving, hosts: Sequence[str]) -> Place | None:
+        for host in hosts:
             chosen = self._pick(host, serving)
             if chosen is not None:
-                return Place(chosen, () if host == self._hosts[0] else (host,))
+                return Place(chosen, () if host == here() else (host,))
         return None
 
-    def _spread(self, serving: Serving) -> Place | None:
-        for first in self._hosts:
+    def _spread(self, serving: Serving, hosts: Sequence[str]) -> Place | None:
+        for first in hosts:
             chosen = self._pick(first, serving)
             if chosen is None or first == HERE:
                 continue
-            others = [h for h in self._hosts if h != first and set(chosen) <= self._free[h]]
+            others = [h for h in hosts if h != first and set(chosen) <= self._free[h]]
             if len(others) >= serving.nodes - 1:
                 return Place(chosen, (first, *others[: serving.nodes - 1]))
         return None

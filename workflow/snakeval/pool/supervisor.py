@@ -377,9 +377,13 @@ def _hard_to_place(plan: Plan) -> tuple[bool, int]:
 
 def _impossible(client: Client) -> str:
     """Say why the client's servers could not be placed here even if all were empty."""
-    if _fit(client.plans, (), client.environ) is not None:
-        return ""
-    hosts, order = names(), gpus.slots(client.environ)
+    try:
+        if _fit(client.plans, (), client.environ) is not None:
+            return ""
+        hosts = names()
+    except EvaluationError as error:
+        return str(error)
+    order = gpus.slots(client.environ)
     servings = {plan.name: plan.deployment.serving for plan in client.plans}
     most = max(servings, key=lambda name: servings[name].nodes)
     if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
