@@ -411,7 +411,7 @@ def test_what_is_not_supported_is_refused_by_name(
     ("spec", "sentence"),
     [
         ({"type": "vlm"}, "deployment.type: no deployment 'vlm'; did you mean 'vllm'"),
-        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray': a model is served on"),
+        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray'; write type: vllm"),
         ({"type": "vllm", "imge": "x"}, "deployment.imge: unknown key 'imge'; did you mean"),
         ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config: is not supported"),
         ({"type": "vllm", "endpoints": {"ranking": "/r"}}, "deployment.endpoints.ranking: unknown"),

@@ -94,7 +94,7 @@ _COMMON: dict[str, Handler] = {
     "mounts": _mounts,
     "auto_export": _NO_EXPORT,
 }
-_ONE_NODE = "is not supported yet; a model is served on one node"
+_ONE_NODE = "is not supported; write deployment.nodes and deployment.instances"
 _HERE = "is not supported; jobs are submitted from the machine that `snakeval` is started on"
 
 #: What becomes of each key of ``execution``, by executor. A key that is not here is unknown.
