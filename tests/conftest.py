@@ -72,6 +72,7 @@ def missing_slurm() -> str:
 BEDS = {
     "docker": lambda: missing_docker(BUSYBOX),
     "exporters": missing_exporters,
+    "haproxy": lambda: "" if shutil.which("haproxy") else "no haproxy; apt-get install haproxy",
     "images": lambda: missing_docker(*IMAGES),
     "podman": missing_podman,
     "slurm": missing_slurm,

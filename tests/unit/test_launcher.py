@@ -474,7 +474,7 @@ def test_what_is_not_supported_is_refused_by_name(
     ("spec", "sentence"),
     [
         ({"type": "vlm"}, "deployment.type: no deployment 'vlm'; did you mean 'vllm'"),
-        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray': a model is served on"),
+        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray'; write type: vllm"),
         ({"type": "vllm", "imge": "x"}, "deployment.imge: unknown key 'imge'; did you mean"),
         ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config: is not supported"),
         ({"type": "vllm", "endpoints": {"ranking": "/r"}}, "deployment.endpoints.ranking: unknown"),
@@ -526,3 +526,38 @@ def test_where_it_runs_is_the_profiles_and_every_key_of_the_executor_is_refused_
         translated(tmp_path, GOOD, f"execution={executor}/default", *overrides)
     refused = [line.split(": ")[1] for line in str(caught.value).splitlines()]
     assert sorted(refused) == sorted(f"execution.{key}" for key in keys)
+
+
+def test_the_nodes_of_all_instances_become_those_of_each(tmp_path: Path) -> None:
+    server = {"type": "generic", "command": "serve", "image": "i", "served_model_name": "m"}
+    content = {"deployment": server, "evaluation": TASKS}
+    spread = ("execution=slurm/default", "execution.num_nodes=4", "execution.num_instances=2")
+    read = made(tmp_path, content, *spread, "deployment=generic")
+    served = next(iter(read.models.values())).deployment
+    assert served is not None
+    assert (served.nodes, served.instances) == (2, 2)
+    uneven = (spread[0], "execution.num_nodes=3", spread[2], "deployment=generic")
+    with pytest.raises(ConfigError, match="3 nodes cannot be shared by 2 instances"):
+        made(tmp_path, content, *uneven)
+
+
+def test_what_sbatch_is_asked_for_becomes_ours(tmp_path: Path) -> None:
+    asked = {
+        "account": "a", "partition": "gpu", "cpu_partition": "cpu", "walltime": "02:00:00",
+        "max_walltime": "10:00:00", "gpus_per_node": 8, "sbatch_comment": "c",
+        "sbatch_extra_flags": {"constraint": "h100", "contiguous": None, "nice": 5},
+    }  # fmt: skip
+    content = with_("execution", asked)
+    slurm = made(tmp_path, content, "execution=slurm/default").execution.slurm
+    assert (slurm.account, slurm.partition, slurm.cpu_partition) == ("a", "gpu", "cpu")
+    assert (slurm.walltime, slurm.max_total_walltime, slurm.gres) == (120, 600, "gpu:8")
+    assert (slurm.comment, slurm.constraint) == ("c", "h100")
+    assert slurm.extra_flags == "--contiguous --nice=5"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("hostname", "login.cluster"), ("username", "nobody-x")]
+)
+def test_another_machine_or_user_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"execution\.{key}: is (another machine|not you)"):
+        made(tmp_path, with_(f"execution/{key}", value), "execution=slurm/default")

@@ -541,8 +541,9 @@ class Matrix:
             )
             gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
             spec = server_container(deployment, runtime, port, gpu_ids)
-            script = serve_script(name, port, spec, runtime)
-            write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
+            if serving.nodes == 1:  # on several it is started by snakeval alone
+                script = serve_script(name, port, spec, runtime)
+                write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
             write_if_changed(path, text)
         return urls
 
