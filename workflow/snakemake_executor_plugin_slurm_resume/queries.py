@@ -21,8 +21,8 @@ _LEAST_GRACE = 10
 class Queries:
     """Asks squeue for all jobs, and sacct for those of which squeue does not say enough.
 
-    *grace* is how long a file may take to be seen here, in seconds. ``undecided`` are jobs whose end
-    is certain soon: they are worth another look.
+    *grace* is how long a file may take to be seen here, in seconds. ``undecided`` are jobs of whose
+    end more will soon be known: they are worth another look.
     """
 
     def __init__(self, logger: Any, grace: float) -> None:
