@@ -43,6 +43,7 @@ class Cluster(Workspace):
             *("--profile", str(REPOSITORY / "profiles" / "slurm"), "--configfile", "config.yaml"),
             *("--default-resources", "slurm_account=evals", f"slurm_partition={self.partition}"),
             *([f"runtime={self.limit}"] if self.limit else []),
+            *("--slurm-resume-max-seconds-between-status-checks", "3"),
             *options,
         ]
 

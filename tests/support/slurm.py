@@ -64,8 +64,9 @@ def node_of(number: str) -> str:
 def kill_node(node: str, number: str) -> None:
     """End a node's daemon and the processes of its job, as a machine does that loses its power."""
     lost = [psutil.Process(int((_STATE / "run" / f"{node}.pid").read_text()))]
-    for process in psutil.process_iter():
-        if process.name() == "slurmstepd" and f"[{number}." in " ".join(process.cmdline()):
+    for process in psutil.process_iter(["name", "cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if process.info["name"] == "slurmstepd" and f"[{number}." in line:
             lost += [process, *process.children(recursive=True)]
     for process in lost:
         process.send_signal(signal.SIGKILL)

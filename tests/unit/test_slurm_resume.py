@@ -15,6 +15,7 @@ from snakemake_executor_plugin_slurm_resume import absent, slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.identity import Task, slurm_name
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob
+from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.script import render
 from snakemake_executor_plugin_slurm_resume.states import (
@@ -240,6 +241,40 @@ def test_who_succeeds_in_spite_of_the_signal_has_succeeded(tmp_path: Path) -> No
     appears(tmp_path / "a")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+# --- how often Slurm is asked -----------------------------------------------------------------
+
+
+def waits(pace: Pace, clock: list[float]) -> float:
+    began = clock[0]
+    while not pace.is_due:
+        clock[0] += 0.5
+    return clock[0] - began
+
+
+def test_while_nothing_changes_slurm_is_asked_less_and_less_often_and_soon_when_something_has() -> (
+    None
+):
+    clock = [1000.0]
+    pace = Pace(2, 10, lambda: clock[0])
+    seen = []
+    for _ in range(6):
+        pace.looked()
+        seen.append(waits(pace, clock))
+    assert seen == [2, 3, 4.5, 7, 10, 10]
+    pace.looked()
+    pace.stir()
+    assert waits(pace, clock) == 2
+
+
+def test_one_thing_after_another_does_not_put_the_next_look_off() -> None:
+    clock = [1000.0]
+    pace = Pace(2, 10, lambda: clock[0])
+    pace.stir()
+    clock[0] += 1.5
+    pace.stir()
+    assert waits(pace, clock) == 0.5
 
 
 # --- questions, to stand-ins that print what they are told -----------------------------------

@@ -350,6 +350,8 @@ class Executor(official.Executor):
         async with self.status_rate_limiter:
             seen = self._queries.look(outputs, self._submitted_job_clusters)
         self._pace.looked()
+        if self._queries.undecided:
+            self._pace.stir()
         for info in active_jobs:
             # That what is being cancelled has ended is no news.
             row = None if self._stopping.is_set() else seen.get(str(info.external_jobid))

@@ -21,7 +21,8 @@ _LEAST_GRACE = 10
 class Queries:
     """Asks squeue for all jobs, and sacct for those of which squeue does not say enough.
 
-    *grace* is how long a file may take to be seen here, in seconds.
+    *grace* is how long a file may take to be seen here, in seconds. ``undecided`` are jobs of whose
+    end more will soon be known: they are worth another look.
     """
 
     def __init__(self, logger: Any, grace: float) -> None:
@@ -30,12 +31,14 @@ class Queries:
         self._has_accounting = True
         self._silent: set[str] = set()
         self._since: dict[str, float] = {}
+        self.undecided: frozenset[str] = frozenset()
 
     def look(self, outputs: Mapping[str, list[str]], clusters: Iterable[str]) -> dict[str, Seen]:
         """Return what is known of the jobs; *outputs* maps their ids to what they make.
 
         A job of which nothing certain is known is not in it; it is to be asked for again.
         """
+        self.undecided = frozenset()
         try:
             rows = slurm.queue(clusters)
         except slurm.UnansweredError as error:
@@ -56,6 +59,8 @@ class Queries:
             if known is not None:
                 self._since.pop(number, None)
                 seen[number] = known
+        if told is not None:
+            self.undecided = frozenset(doubtful - seen.keys())
         return seen
 
     def _settle(
