@@ -23,6 +23,7 @@ wildcard_constraints:
 include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
+include: "rules/export.smk"
 
 
 rule all:
@@ -31,6 +32,7 @@ rule all:
         # Missing records are targets, too: they are made although the table is there.
         missing=matrix.missing,
         table=rules.table.output,
+        exports=matrix.exports,
 
 
 onstart:

@@ -109,7 +109,8 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$state/run/munge.socket
+# A requeued job waits until its old credential has expired, by default for two minutes.
+AuthInfo=socket=$state/run/munge.socket,cred_expire=15
 StateSaveLocation=$state/controller
 SlurmdSpoolDir=$state/spool/%n
 SlurmctldPidFile=$state/run/slurmctld.own.pid

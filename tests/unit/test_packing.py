@@ -54,7 +54,7 @@ def test_a_small_case_is_packed_as_well_as_trying_all_ways() -> None:
     st.none() | st.integers(1, 5),
     st.none() | st.integers(1, 4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_evaluation_is_in_one_slot_and_no_limit_is_broken(
     durations: list[float], slots: int, most: int | None, count: int | None
 ) -> None:

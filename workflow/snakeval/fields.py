@@ -35,6 +35,7 @@ _RESERVED = frozenset(
         "run_all.sh",
         "attempts",
         "deployment",
+        "export",
     }
 )
 

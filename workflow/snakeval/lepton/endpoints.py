@@ -117,6 +117,8 @@ class Endpoints:
                 "checkpoint_path and mounts are of this machine; on Lepton use hf_model_handle, "
                 "or put the weights on a volume and name it in deployment.lepton.mounts"
             )
+        if serving.nodes > 1:
+            raise EvaluationError("on Lepton a replica has one node; take `nodes` out")
         # It is reached from outside.
         bridged = replace(deployment, serving=replace(serving, network="bridge"))
         port = serving.port or _PORT
@@ -241,7 +243,9 @@ class Endpoints:
 
 
 def _options(deployment: Deployment) -> LeptonEndpoint:
-    return LeptonEndpoint.model_validate(dict(deployment.serving.lepton))
+    """Return the options; instances are replicas, where nothing else is said."""
+    said = dict(deployment.serving.lepton)
+    return LeptonEndpoint.model_validate({"min_replicas": deployment.serving.instances, **said})
 
 
 def _name(model: str, code: str) -> str:
