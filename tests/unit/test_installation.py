@@ -73,7 +73,7 @@ def test_a_path(user: Path, tmp_path: Path) -> None:
     ("name", "sentence"),
     [
         ("locl", "--profile locl: no such profile; did you mean 'local'?"),
-        ("zzz", "--profile zzz: no such profile; there are local"),
+        ("zzz", "--profile zzz: no such profile; there are lepton, local"),
         ("default", "--profile default: no such profile"),
         ("nowhere/x", "--profile nowhere/x: no such profile"),
     ],

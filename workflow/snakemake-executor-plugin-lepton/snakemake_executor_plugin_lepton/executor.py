@@ -157,6 +157,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         log = self._private / "logs" / _file_name(job.rule.name) / f"here-{job.jobid}.log"
         made = LocalJob(command, log)
         self._local.append(made)
+        made.start()
         self.report_job_submission(SubmittedJobInfo(job, aux={"local": made}))
 
     def _is_done_before(self, job: Any) -> bool:

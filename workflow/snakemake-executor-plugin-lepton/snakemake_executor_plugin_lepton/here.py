@@ -18,20 +18,27 @@ class LocalJob:
 
     def __init__(self, command: str, log: Path) -> None:
         self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it. Whoever may have to stop it should know it by then."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as output:
             # In a group of its own: a Ctrl-C reaches it by stop(), after which it is waited for.
             self._process = subprocess.Popen(
-                [*_BASH, command], stdin=subprocess.DEVNULL, stdout=output,
+                [*_BASH, self._command], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, process_group=0,
             )  # fmt: skip
 
     def poll(self) -> int | None:
         """Return its exit code, or None while it runs."""
-        return self._process.poll()
+        return self._process.poll() if self._process else None
 
     def stop(self) -> None:
         """End it and what it started."""
+        if self._process is None:
+            return
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
