@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 from conftest import Workflow
 from standin import StandIn
 
-BUSYBOX = "snakeval-testbed/busybox:latest"
-PYTHON = "snakeval-testbed/python:3.11-slim"
+#: Any with a shell and tar, and any with Python.
+BUSYBOX = os.environ.get("LEPTON_TEST_BUSYBOX", "snakeval-testbed/busybox:latest")
+PYTHON = os.environ.get("LEPTON_TEST_PYTHON", "snakeval-testbed/python:3.11-slim")
 
 SNAKEFILE = f"""
 samples = ["a", "b"]
