@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import jmespath
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveInt,
@@ -267,31 +268,66 @@ def _unservable(deployment: Deployment) -> str:
     return ""
 
 
+def _jmespath(value: str | None) -> str | None:
+    try:
+        if value is not None:
+            jmespath.compile(value)
+    except jmespath.exceptions.JMESPathError as error:
+        raise PydanticCustomError(
+            "jmespath",
+            "is no JMESPath: {why}; correct it",
+            {"why": str(error).splitlines()[0].rstrip(":")},
+        ) from None
+    return value
+
+
+JMESPath = Annotated[str, AfterValidator(_jmespath)]
+
+
+def _below_the_artifacts(value: str) -> str:
+    path = PurePath(value)
+    doubled = any("**" in part and part != "**" for part in path.parts)
+    if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
+        raise PydanticCustomError(
+            "pattern_file",
+            "is no path or pattern below the artifacts; write one such as *.json",
+        )
+    return value
+
+
 class MetricPath(Strict):
     """Where one metric stands in a results file, as JMESPath (https://jmespath.org)."""
 
-    value: str
-    stderr: str | None = None
-    n: str | None = None
+    value: JMESPath
+    stderr: JMESPath | None = None
+    n: JMESPath | None = None
     higher_is_better: bool = True
-
-    @field_validator("value", "stderr", "n")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
-                jmespath.compile(value)
-        except jmespath.exceptions.JMESPathError as error:
-            raise PydanticCustomError(
-                "jmespath",
-                "is no JMESPath: {why}; correct it",
-                {"why": str(error).splitlines()[0].rstrip(":")},
-            ) from None
-        return value
 
 
 def _shorthand(value: object) -> object:
     return {"value": value} if isinstance(value, str) else value
+
+
+class SamplesFile(Strict):
+    """Where a generic command logged its samples. It does not enter the fingerprint."""
+
+    file: str = Field(description="path or glob below the artifacts; the newest match is read")
+    format: Literal["jsonl", "json", "yaml", "csv"] | None = Field(
+        default=None, description="by the file's ending where it is not given"
+    )
+    items: JMESPath | None = Field(default=None, description="the list of samples in JSON or YAML")
+    id: JMESPath | None = Field(default=None, description="in a sample; null = its number")
+    scores: dict[str, JMESPath] = Field(
+        min_length=1, description="metric, as in `values` -> its score of a sample"
+    )
+    question: JMESPath | None = None
+    answer: JMESPath | None = None
+    reference: JMESPath | None = None
+    group: JMESPath | None = Field(
+        default=None, description="what samples that are not independent have in common"
+    )
+
+    _file = field_validator("file")(_below_the_artifacts)
 
 
 class MetricsFile(Strict):
@@ -303,17 +339,11 @@ class MetricsFile(Strict):
     )
     values: dict[str, Annotated[MetricPath, BeforeValidator(_shorthand)]] = Field(min_length=1)
 
-    @field_validator("file")
-    @classmethod
-    def _below_the_artifacts(cls, value: str) -> str:
-        path = PurePath(value)
-        doubled = any("**" in part and part != "**" for part in path.parts)
-        if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
-            raise PydanticCustomError(
-                "pattern_file",
-                "is no path or pattern below the artifacts; write one such as *.json",
-            )
-        return value
+    samples: SamplesFile | None = Field(
+        default=None, description="what it logged of each sample, for intervals and the report"
+    )
+
+    _file = field_validator("file")(_below_the_artifacts)
 
 
 class Benchmark(Strict):

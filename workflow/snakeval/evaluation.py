@@ -102,6 +102,7 @@ class Transport:
         servers: names of the run's deployments that must serve while it runs: its model's,
             its auxiliary models'.
         auxiliary_keys: auxiliary model -> environment variable that holds its API key.
+        samples: where a generic harness logs its samples, as ``metrics.samples`` says it.
         heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
     """
 
@@ -120,6 +121,7 @@ class Transport:
     auxiliary_keys: Mapping[str, str] = field(default_factory=dict)
     heartbeat: float = HEARTBEAT_SECONDS
     stale: float = STALE_SECONDS
+    samples: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,10 @@ class _Row:
         if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
         self._checked: set[str] = set()
-        self.metrics: dict[str, Any] = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+        # Where samples stand changes no score, so it is no part of the identity.
+        found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+        self.samples: dict[str, Any] = found.pop("samples", None) or {}
+        self.metrics = found
 
     def _fail(self, sentence: str) -> None:
         raise ConfigError(f"benchmarks.{self.name}: {sentence}")
@@ -335,6 +338,7 @@ class _Row:
                 auxiliary_keys=self.asked_keys,
                 heartbeat=self.config.lease.heartbeat,
                 stale=self.config.lease.stale,
+                samples=self.samples,
             ),
             resolved.origins,
         )

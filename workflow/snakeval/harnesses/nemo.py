@@ -15,7 +15,15 @@ import yaml
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
+from snakeval.harnesses import (
+    Command,
+    Paths,
+    Sample,
+    lm_eval,
+    number,
+    optional_count,
+    optional_number,
+)
 
 PARSER_VERSION = 1
 #: The harness's own, and those of the adapter between it and the model: cache, …_stats_cache.
@@ -146,3 +154,11 @@ def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
                 )
         # A group holds its members' groups; a task that belongs to it is listed by itself.
         yield from _sections(section.get("groups") or {})
+
+
+def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
+    """Read the samples of the harnesses that we know to log some: lm-evaluation-harness.
+
+    The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's.
+    """
+    yield from lm_eval.samples(evaluation, artifacts)
