@@ -22,6 +22,7 @@ wildcard_constraints:
 include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -30,6 +31,7 @@ rule all:
         # Missing records are targets, too: they are made although the table is there.
         missing=matrix.missing,
         table=rules.table.output,
+        report=rules.report.output,
 
 
 onstart:

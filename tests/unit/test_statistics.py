@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -25,6 +25,7 @@ from snakeval.statistics import (
     of_stderr,
     repeats,
     scores_of,
+    unpaired,
 )
 
 
@@ -201,13 +202,32 @@ def test_models_that_agree_on_all_samples_differ_by_nothing_within_limits() -> N
 
 def test_an_average_says_of_what_and_is_refused_over_different_metrics() -> None:
     found = Interval(0.4, 0.6, "")
-    same = macro_average({"a": ("acc", 0.5, found), "b": ("acc", 0.7, found)})
+    same = macro_average({"a": ("acc", 0.5, found), "b": ("acc", 0.7, Interval(0.6, 0.8, ""))})
     assert (same.value, same.note) == (pytest.approx(0.6), "mean of acc over a, b")
     assert (same.low, same.high) == pytest.approx((0.6 - 0.1 / 2**0.5, 0.6 + 0.1 / 2**0.5))
     other = macro_average({"a": ("acc", 0.5, found), "b": ("f1", 0.7, found)})
     assert (other.value, other.note) == (None, "none: no average over acc and f1")
     unsure = macro_average({"a": ("acc", 0.5, Interval(None, None, "none: x"))})
     assert (unsure.value, unsure.low) == (0.5, None)
+
+
+def test_an_average_of_what_is_all_right_does_not_exceed_it() -> None:
+    found = of_samples(scores([1.0] * 40))
+    average = macro_average({"a": ("acc", 1.0, found), "b": ("acc", 1.0, found)})
+    assert average.high == pytest.approx(1.0)
+
+
+def test_scores_without_samples_are_compared_as_newcombe_published_it() -> None:
+    """Newcombe 1998, Statistics in Medicine 17:873, table II, method 10, example (a)."""
+    a, b = of_stderr_of(56, 70), of_stderr_of(48, 80)
+    found = unpaired(56 / 70, a, 48 / 80, b)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert unpaired(0.5, Interval(None, None, "none: x"), 0.5, b) is None
+
+
+def of_stderr_of(right: int, n: int) -> Interval:
+    return of_stderr(right / n, math.sqrt(right / n * (1 - right / n) / (n - 1)), n)
 
 
 def test_repeats_vary_within_and_between() -> None:
@@ -277,6 +297,7 @@ def test_a_difference_turns_round_with_its_models(
         assert 0 <= one.p <= 1
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_a_correction_makes_no_p_value_smaller(ps: list[float]) -> None:
     for before, after in zip(ps, holm(ps), strict=True):

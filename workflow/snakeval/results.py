@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from snakeval import evidence, statistics
-from snakeval.completion import Completion, EvaluationDirectory, Metric
+from snakeval.completion import INTERVALS_VERSION, Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation, digest
 from snakeval.files import write_atomically
@@ -164,7 +164,7 @@ def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
         spec = evidence.read_json(str(directory.spec)) or {}
         if samples := (spec.get("transport") or {}).get("samples"):
             declared = f"-{digest(samples)[:8]}"
-    name = f"intervals-{done.fingerprint[:16]}-{parser}-{statistics.VERSION}{declared}.json"
+    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
     return directory.private / name
 
 

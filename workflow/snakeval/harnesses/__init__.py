@@ -76,6 +76,15 @@ class Sample:
     group: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a harness counted of its requests; None where it did not."""
+
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
 class Adapter(Protocol):
     """The names that an adapter module has. ``CACHES``: patterns of artifacts to resume from."""
 
@@ -98,6 +107,9 @@ class Adapter(Protocol):
         Raises:
             EvaluationError: while they are read: they cannot be.
         """
+
+    def usage(self, artifacts: Path) -> Usage:
+        """Read what the harness counted of its requests, as far as it is there."""
 
 
 ADAPTERS = {
@@ -269,7 +281,11 @@ def score(value: object) -> float | None:
 
 
 def text(value: object) -> str:
-    """Return what people read of a part of a sample: a text as it is, and data as JSON."""
+    """Return what people read of a part of a sample: a text as it is, and data as JSON.
+
+    Half a surrogate, which JSON can name and UTF-8 cannot, becomes a question mark.
+    """
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    found = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return found if found.isascii() else found.encode("utf-8", "replace").decode()

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,7 @@ from snakeval.harnesses import (
     Command,
     Paths,
     Sample,
+    Usage,
     lm_eval,
     number,
     optional_count,
@@ -162,3 +164,18 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's.
     """
     yield from lm_eval.samples(evaluation, artifacts)
+
+
+def usage(artifacts: Path) -> Usage:
+    """Read ``eval_factory_metrics.json``: means over the requests that succeeded."""
+    path = artifacts / "eval_factory_metrics.json"
+    try:
+        stats = json.loads(path.read_text(encoding="utf-8"))["response_stats"]
+        requests = optional_count(stats.get("count"))
+        answered = optional_count(stats.get("successful_count")) or 0
+        means = [
+            optional_number(stats.get(f"avg_{kind}_tokens")) for kind in ("prompt", "completion")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Usage()  # nothing stands or falls with it
+    return Usage(requests, *(None if mean is None else round(mean * answered) for mean in means))
