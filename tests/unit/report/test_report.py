@@ -154,7 +154,7 @@ def test_what_a_model_wrote_is_text_and_nothing_else(tmp_path: Path) -> None:
     (chunk,) = index["chunks"]
     shown = shelf(run, chunk)
     assert isinstance(shown, list)
-    assert shown[0][1] == visible(EVIL)
+    assert shown[0][1] == visible(EVIL).replace("‹U+D800›", "?")
     assert "‹U+202E›gnp.exe‹U+0000›" in shown[0][1]
 
 

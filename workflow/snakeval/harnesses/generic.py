@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,13 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     file = _newest(artifacts, mapping["file"]) if mapping else None
     if file is None:
         return
-    paths = {name: jmespath.compile(mapping[name]) for name in ("id", *_TEXTS) if mapping[name]}
-    scores = {name: jmespath.compile(path) for name, path in mapping["scores"].items()}
+    paths = {name: _finder(mapping[name]) for name in ("id", *_TEXTS) if mapping[name]}
+    scores = {name: _finder(path) for name, path in mapping["scores"].items()}
     for position, item in enumerate(_items(file, mapping), 1):
         try:
-            found = {name: score(_from_text(path.search(item))) for name, path in scores.items()}
-            name = text(paths["id"].search(item)) if "id" in paths else ""
-            texts = {name: text(paths[name].search(item)) for name in _TEXTS if name in paths}
+            found = {name: score(_from_text(find(item))) for name, find in scores.items()}
+            name = text(paths["id"](item)) if "id" in paths else ""
+            texts = {name: text(paths[name](item)) for name in _TEXTS if name in paths}
         except jmespath.exceptions.JMESPathError as error:
             raise EvaluationError(
                 f"metrics.samples: does not fit sample {position} of {file.name}: "
@@ -129,6 +130,14 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
             {name: value for name, value in found.items() if value is not None},
             **texts,
         )
+
+
+def _finder(path: str) -> Callable[[Any], Any]:
+    """Return what finds *path* in an item. A plain key needs no JMESPath, which takes a while."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", path, re.ASCII):
+        found: Callable[[Any], Any] = jmespath.compile(path).search
+        return found
+    return lambda item: item.get(path) if isinstance(item, dict) else None
 
 
 def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
