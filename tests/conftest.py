@@ -56,7 +56,13 @@ def missing_slurm() -> str:
     return f"{said}; tests/testbed/slurm.sh start" if done.returncode else ""
 
 
+def missing_browser() -> str:
+    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"no {' and no '.join(absent)}; tests/testbed/apt.sh installs it" if absent else ""
+
+
 BEDS = {
+    "browser": missing_browser,
     "docker": lambda: missing_docker(BUSYBOX),
     "images": lambda: missing_docker(*IMAGES),
     "podman": missing_podman,

@@ -142,10 +142,11 @@ def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
         if len(models) * (len(models) - 1) // 2 <= MAX_PAIRS:
             yield from combinations(models, 2)
             continue
-        best = max(models, key=_goodness)
+        best = max(models, key=goodness)
         yield from ((best, other) for other in models if other is not best)
 
 
-def _goodness(measured: Measured) -> float:
+def goodness(measured: Measured) -> float:
+    """By what evaluations of one benchmark are ordered: the best has the highest."""
     value = measured.metric.value
     return -value if measured.metric.higher_is_better is False else value

@@ -22,9 +22,9 @@ from markupsafe import Markup
 from snakeval import __version__, statistics
 from snakeval.completion import now
 from snakeval.files import write_atomically
-from snakeval.measured import Compared, Measured
+from snakeval.measured import Compared, Measured, goodness
 from snakeval.report.facts import Cell, Facts, collect
-from snakeval.report.samples import Shelves, script_json, visible
+from snakeval.report.samples import CHUNK, Shelves, script_json, visible
 
 PAGE = "report.html"
 SAMPLES = "report"
@@ -108,17 +108,11 @@ def _for_the_script(facts: Facts) -> dict[str, Any]:
             samples.setdefault(benchmark, {})[model] = [shelf.index, shelf.total, shelf.shown]
     return {
         "directory": SAMPLES,
-        "chunk": _chunk(),
+        "chunk": CHUNK,
         "samples": samples,
         "plots": [*_ranking_plots(facts), *_benchmark_plots(facts)],
         "differences": _differences(facts.compared),
     }
-
-
-def _chunk() -> int:
-    from snakeval.report.samples import CHUNK
-
-    return CHUNK
 
 
 def _ranking_plots(facts: Facts) -> Iterator[dict[str, Any]]:
@@ -135,6 +129,7 @@ def _benchmark_plots(facts: Facts) -> Iterator[dict[str, Any]]:
         cells = [facts.cells.get((model, benchmark)) for model in facts.models]
         found = [cell.measured for cell in cells if cell and cell.measured]
         if found:
+            found.sort(key=goodness, reverse=True)
             yield {
                 "id": f"benchmark-{number}",
                 "axis": " ".join(filter(None, found[0].key)),

@@ -102,7 +102,7 @@
     const rows = data.differences[place.dataset.differences];
     if (!rows) continue;
     place.hidden = false;
-    const sure = rows.filter((row) => row[12]).length;
+    const sure = rows.filter((row) => row.at(-1)).length;
     place.querySelector("summary").textContent =
       `${rows.length} ${rows.length === 1 ? "difference" : "differences"}, ${sure} significant`;
     place.addEventListener("toggle", () => {
