@@ -585,7 +585,7 @@ def check(source: Source) -> Config:
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, source))) from None
+        raise ConfigError("\n".join(sentences(error, source))) from None
     return _with_absolute_paths(config, source)
 
 
@@ -607,7 +607,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
     return Selection(**chosen), rest
 
 
-def _sentences(error: ValidationError, source: Source) -> list[str]:
+def sentences(error: ValidationError, source: Source) -> list[str]:
     """One printable line for each error, without those that only follow from another."""
     errors = error.errors(include_url=False)
     wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}

@@ -343,6 +343,14 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     )
 
 
+def changed(a: Scores, b: Scores) -> tuple[list[str], list[str]]:
+    """Return the common samples that *a* scores higher than *b*, and those that it scores lower."""
+    found = b.ids.get_indexer(a.ids)
+    common = found >= 0
+    names, changes = a.ids[common], a.values[common] - b.values[found[common]]
+    return [str(name) for name in names[changes > 0]], [str(name) for name in names[changes < 0]]
+
+
 def unpaired(a: float, a_found: Interval, b: float, b_found: Interval) -> Difference | None:
     """Return how much higher *a* is than *b* where samples cannot be paired; None without errors.
 
