@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.completion import EvaluationDirectory, Metric, manifest
-from snakeval.evaluation import Evaluation
+from snakeval.compose import text
+from snakeval.evaluation import Evaluation, digest
 from snakeval.job import evaluation_directory
 from snakeval.matrix import expand
 from snakeval.plan import Planned, write_plan
 from snakeval.registry import Entry, remember
+from snakeval.runs import identity
 from support.configs import config
 from support.made import completion
 
@@ -30,7 +32,11 @@ SAMPLES = {
 BENCHMARK = {
     "harness": "generic",
     "command": "true",
-    "metrics": {"file": "f.json", "values": {"acc": "acc"}, "samples": SAMPLES},
+    "metrics": {
+        "file": "f.json",
+        "values": {"acc": {"value": "acc", "n": "n"}},
+        "samples": SAMPLES,
+    },
 }
 
 
@@ -41,21 +47,24 @@ class Sampled:
         self,
         directory: Path,
         scores: Mapping[str, Mapping[str, Sequence[Any]]],
-        id: str = "0123abcd",
+        id: str = "",
         name: str = "named",
+        **benchmark: Any,
     ) -> None:
-        self.path = directory / f"2026-01-02-03-04-05-{id}"
         rows = dict.fromkeys(
-            dict.fromkeys(b for found in scores.values() for b in found), BENCHMARK
+            (name for found in scores.values() for name in found), BENCHMARK | benchmark
         )
         models = {m: {"endpoint": {"url": "http://host/v1", "model_id": m}} for m in scores}
         content = {"name": name, "models": models, "benchmarks": rows}
-        self.evaluations = {e.id: e for e in expand(config(directory, content))}
+        made = config(directory, content)
+        self.evaluations = {e.id: e for e in expand(made)}
+        id = id or digest(identity(made))[:8]
+        self.path = directory / f"2026-01-02-03-04-05-{id}"
         plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in self.evaluations.values()]
         write_plan(self.path / ".snakeval/plan.json", plan)
-        identity = {"id": id, "identity": {"name": name}, "snakeval": "0"}
-        (self.path / ".snakeval/run.json").write_text(json.dumps(identity))
-        (self.path / "config.yaml").write_text(f"name: {name}\n")
+        told = {"id": id, "identity": identity(made), "snakeval": "0"}
+        (self.path / ".snakeval/run.json").write_text(json.dumps(told))
+        (self.path / "config.yaml").write_text(text(made))
         remember(Entry(id, name, str(self.path), str(directory), ("snakemake",), "1"))
         for evaluation in self.evaluations.values():
             if (found := scores[evaluation.model].get(evaluation.benchmark)) is not None:
@@ -74,7 +83,7 @@ class Sampled:
                 file.write(json.dumps(item) + "\n")
                 total += item["acc"]
         value = total / len(found)
-        (place.artifacts / "f.json").write_text(json.dumps({"acc": value}))
+        (place.artifacts / "f.json").write_text(json.dumps({"acc": value, "n": len(found)}))
         metric = Metric(evaluation.identity.task, "acc", value, n=len(found), higher_is_better=True)
         record = completion(evaluation, place, (metric,))
         place.complete(replace(record, manifest=manifest(place.artifacts)))

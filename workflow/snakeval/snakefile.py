@@ -24,7 +24,7 @@ from snakeval.config import Config, Selection, load
 from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation, canonical_json, digest
+from snakeval.evaluation import Evaluation, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
@@ -522,20 +522,7 @@ def _difference(record: Path, evaluation: Evaluation) -> str:
         before = Completion.from_json(record.read_text(encoding="utf-8")).identity
     except (OSError, ValueError):
         return "its record cannot be read"
-    now = json.loads(canonical_json(evaluation.identity.as_dict()))  # as the record has it
-    return "; ".join(_changes(before, now)) or "its artifacts are gone"
-
-
-def _changes(before: object, after: object, key: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, Mapping):
-        return [
-            change
-            for name in sorted({*before, *after})
-            for change in _changes(
-                before.get(name), after.get(name), f"{key}.{name}" if key else name
-            )
-        ]
-    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+    return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
 
 
 #: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.
