@@ -51,9 +51,8 @@ class Sampled:
         name: str = "named",
         **benchmark: Any,
     ) -> None:
-        rows = dict.fromkeys(
-            (name for found in scores.values() for name in found), BENCHMARK | benchmark
-        )
+        names = (name for found in scores.values() for name in found if "-r" not in name)
+        rows = dict.fromkeys(names, BENCHMARK | benchmark)
         models = {m: {"endpoint": {"url": "http://host/v1", "model_id": m}} for m in scores}
         content = {"name": name, "models": models, "benchmarks": rows}
         made = config(directory, content)

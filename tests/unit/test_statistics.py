@@ -25,6 +25,7 @@ from snakeval.statistics import (
     of_stderr,
     repeats,
     scores_of,
+    together,
     unpaired,
 )
 
@@ -178,6 +179,13 @@ def test_a_standard_error_shows_whether_it_is_of_a_proportion() -> None:
 def test_answers_to_one_question_are_averaged() -> None:
     found = Scores.of(["a", "a", "b", "b"], [1, 0, 1, 1])
     assert (list(found.ids), found.values.tolist(), found.answers) == (["a", "b"], [0.5, 1.0], 2)
+
+
+def test_runs_together_have_the_mean_of_each_question() -> None:
+    runs = [Scores.of(["a", "b"], values) for values in ([1, 0], [0, 0], [1, 1])]
+    found = together(runs)
+    assert found.answers == 3
+    assert found.values.tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_only_common_samples_are_paired_and_they_are_counted() -> None:

@@ -95,6 +95,9 @@ class Params(Strict):
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_new_tokens: PositiveInt | None = Field(default=None, description="tokens per answer")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**31, description="of sampling; null = the harness's own"
+    )
     parallelism: PositiveInt = Field(default=4, description="requests in flight at once")
     request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
     max_retries: int = Field(default=5, ge=0, description="tries again of a failed request")
@@ -357,6 +360,12 @@ class Benchmark(Strict):
     endpoint_types: tuple[EndpointType, ...] | None = Field(default=None, min_length=1)
     params: Params = Params()
     per_model: dict[str, Params] = Field(default_factory=dict)
+    repeats: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="how often it is evaluated, each time with another seed",
+    )
     files: PathText | None = Field(
         default=None,
         description="directory that defines the benchmark (task files, data): mounted read-only "

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from snakeval import results, statistics
 from snakeval.completion import Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
+from snakeval.evaluation import digest
 from snakeval.harnesses import Sample, read_samples
 from snakeval.plan import Planned
 from snakeval.state import headline
-from snakeval.statistics import Difference, Interval, Scores
+from snakeval.statistics import Difference, Interval, Repeats, Scores
 
 #: So many pairs of models are compared on a benchmark, or else each with the best one.
 MAX_PAIRS = 500
@@ -90,9 +93,47 @@ def _seen(samples: Iterable[Sample], keep: Callable[[Sample], None] | None) -> I
         yield sample
 
 
-def worse(metric: Metric, change: float) -> bool:
-    """Whether a score that changes by *change* gets worse."""
-    return change > 0 if metric.higher_is_better is False else change < 0
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A benchmark as a model has finished it once or several times, with other seeds.
+
+    ``value`` is the mean of the runs. Its ``interval`` is of the questions' mean scores, so that
+    it holds what choosing questions and what sampling answers add.
+    """
+
+    runs: tuple[Measured, ...]
+    value: float
+    interval: Interval
+
+    @property
+    def variance(self) -> Repeats:
+        """How the runs vary."""
+        values = [run.metric.value for run in self.runs]
+        return statistics.repeats(values, [run.interval.stderr for run in self.runs])
+
+
+def repeated(measured: Iterable[Measured]) -> list[Repeated]:
+    """Put together what is the same evaluation but for its seed."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for each in measured:
+        identity = each.record.identity
+        params = {k: v for k, v in identity["params"].items() if k != "seed"}
+        key = (each.model, digest({**identity, "params": params}))
+        groups.setdefault(key, []).append(each)
+    return [_repeated(runs) for runs in groups.values()]
+
+
+def _repeated(runs: Sequence[Measured]) -> Repeated:
+    first = runs[0]
+    if len(runs) == 1:
+        return Repeated((first,), first.metric.value, first.interval)
+    value = float(np.mean([run.metric.value for run in runs]))
+    scores = [run.scores for run in runs if run.scores is not None]
+    if len(scores) < len(runs):
+        note = "none: not all of its runs have samples"
+        return Repeated(tuple(runs), value, Interval(None, None, note))
+    found = statistics.of_samples(statistics.together(scores)).scaled(first.scale)
+    return Repeated(tuple(runs), value, found.around(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,18 @@ class Scores:
         return bool(((self.values == 0) | (self.values == 1)).all())
 
 
+def together(runs: Sequence[Scores]) -> Scores:
+    """Return the mean score of each question over several runs of one benchmark."""
+    ids = [name for run in runs for name in run.ids]
+    values = np.concatenate([run.values for run in runs])
+    groups = [
+        "" if run.groups is None else run.groups[position]
+        for run in runs
+        for position in range(run.values.size)
+    ]
+    return Scores.of(ids, values.tolist(), groups)
+
+
 def gather(samples: Iterable[Sample]) -> dict[Key, Scores]:
     """Return the scores by task, metric and filter."""
     columns: dict[Key, tuple[list[str], list[float], list[str]]] = {}

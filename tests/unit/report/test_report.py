@@ -7,6 +7,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import variance
 
 import pytest
 
@@ -97,6 +98,25 @@ def test_differences_are_paired_and_corrected(run: Sampled) -> None:
     assert (a, b, n, significant) == ("good", "bad", 100, True)
     assert low < value < high
     assert p < 0.001
+
+
+def test_repeats_are_one_benchmark_in_the_ranking_and_vary_within_and_between(
+    tmp_path: Path,
+) -> None:
+    runs = {name: answers(100, 0.7, seed) for seed, name in enumerate(("b", "b-r2", "b-r3"))}
+    run = Sampled(tmp_path, {"m": runs}, repeats=3)
+    text = " ".join(page_of(run).text.split())
+    assert "acc mean over 1: b" in text
+    assert "m/b 3 0." in text
+    facts = collect(run.path, Shelves(run.path / "report"))
+    (found,) = facts.repeats
+    scores = [sum(scores) / 100 for scores in runs.values()]
+    assert found.value == pytest.approx(sum(scores) / 3)
+    assert found.variance.between == pytest.approx(variance(scores))
+    # Three answers to a question tell more than one of it.
+    assert found.interval.stderr is not None
+    assert found.runs[0].interval.stderr is not None
+    assert found.interval.stderr < found.runs[0].interval.stderr
 
 
 def test_samples_are_in_chunks_beside_the_page_and_found_by_its_index(run: Sampled) -> None:

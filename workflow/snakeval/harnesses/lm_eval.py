@@ -63,6 +63,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         "max_retries": max(1, transport.max_retries),
         "timeout": transport.request_timeout,
     }
+    if params.get("seed") is not None:
+        model_args["seed"] = params["seed"]  # of each request; extra.seed is of few-shot examples
     if chat:
         model_args |= {"tokenizer_backend": None, "tokenized_requests": False}
     model_args |= extra.pop("model_args", None) or {}

@@ -53,7 +53,10 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
     adapter = extra.pop("adapter_config", None)
-    if "extra" in params:
+    if "seed" in params:
+        # No parameter of the contract, but a harness may know it.
+        extra.setdefault("seed", params.pop("seed"))
+    if "extra" in params or extra:
         params["extra"] = extra
     params |= {key: getattr(transport, key) for key in sorted(TRANSPORT_PARAMS)}
     endpoint: dict[str, Any] = {

@@ -50,7 +50,12 @@ def render(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "duration": _duration, "count": _count, "p": _p}
+    environment.filters |= {
+        "score": _score,
+        "duration": _duration,
+        "count": _count,
+        "small": _small,
+    }
     data = script_json(_visible(_for_the_script(facts)))
     own, plotly = _resource("page.js"), _plotly()
     total, shown = facts.samples
@@ -182,10 +187,8 @@ def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+def _small(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from snakeval import measured, results, statistics
 from snakeval.deployment import Plan
 from snakeval.errors import EvaluationError
 from snakeval.harnesses import adapter
-from snakeval.measured import Compared, Measured
+from snakeval.measured import Compared, Measured, Repeated
 from snakeval.plan import Planned, read_plan
 from snakeval.report.samples import Kept, Shelf, Shelves
 from snakeval.statistics import Average
@@ -87,6 +87,7 @@ class Facts:
     cells: Mapping[tuple[str, str], Cell]
     frame: pd.DataFrame
     rankings: tuple[Ranking, ...]
+    repeats: tuple[Repeated, ...]
     compared: tuple[Compared, ...]
     costs: tuple[Cost, ...]
     configuration: str
@@ -116,6 +117,7 @@ def collect(run: Path, shelves: Shelves) -> Facts:
         if kept.total:
             shelved[key] = shelves.put(kept, one.metric, one.scale)
     everything = list(found.values())
+    repeats = measured.repeated(everything)
     identity = _read(run / ".snakeval" / "run.json")
     return Facts(
         run=run.resolve().name,
@@ -127,7 +129,8 @@ def collect(run: Path, shelves: Shelves) -> Facts:
         benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
         cells=dict(_cells(plan, frame, found, shelved)),
         frame=frame,
-        rankings=tuple(_rankings(everything, plan)),
+        rankings=tuple(_rankings(repeats, plan)),
+        repeats=tuple(each for each in repeats if len(each.runs) > 1),
         compared=tuple(measured.compare(measured.pairs(everything))),
         costs=tuple(_costs(run, plan, everything)),
         configuration=_text(run / "config.yaml"),
@@ -174,12 +177,16 @@ def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
     return 1 - share if one.metric.higher_is_better is False else share
 
 
-def _rankings(everything: Sequence[Measured], plan: Sequence[Planned]) -> Iterator[Ranking]:
-    """A ranking for each metric that benchmarks have; there is no average over different ones."""
-    by_metric: dict[str, dict[str, dict[str, Measured]]] = {}
-    for one in everything:
-        by_model = by_metric.setdefault(one.metric.metric, {})
-        by_model.setdefault(one.model, {})[one.benchmark] = one
+def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[Ranking]:
+    """A ranking for each metric that benchmarks have; there is no average over different ones.
+
+    A benchmark that was repeated counts as one, with the mean of its runs.
+    """
+    by_metric: dict[str, dict[str, dict[str, Repeated]]] = {}
+    for one in repeats:
+        first = one.runs[0]
+        by_model = by_metric.setdefault(first.metric.metric, {})
+        by_model.setdefault(first.model, {})[first.benchmark] = one
     wanted = dict.fromkeys(item.benchmark for item in plan)
     for metric, models in by_metric.items():
         names = tuple(b for b in wanted if any(b in found for found in models.values()))
@@ -189,10 +196,10 @@ def _rankings(everything: Sequence[Measured], plan: Sequence[Planned]) -> Iterat
             if lacks := [name for name in names if name not in found]:
                 left_out[model] = ", ".join(lacks)
                 continue
-            scores = {n: (metric, found[n].metric.value, found[n].interval) for n in names}
+            scores = {n: (metric, found[n].value, found[n].interval) for n in names}
             rows.append((model, statistics.macro_average(scores)))
         lower = all(
-            one.metric.higher_is_better is False
+            one.runs[0].metric.higher_is_better is False
             for found in models.values()
             for one in found.values()
         )
