@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +52,22 @@ def test_a_failed_run_has_a_report_with_the_reason_and_the_next_makes_it_anew(
     assert "Partial" not in page.read_text()
 
 
-def test_a_report_that_cannot_be_made_costs_no_result(work: Workspace) -> None:
-    work.snakemake("-n")
+def test_a_report_that_cannot_be_made_costs_no_result(tmp_path: Path) -> None:
+    samples = {"file": "s.jsonl", "scores": {"v": "v"}}
+    logs = GOOD | {
+        "command": "cd {{ results }}; echo '{\"v\": 1}' | tee s.jsonl > f.json",
+        "metrics": {"file": "f.json", "values": {"v": "v"}, "samples": samples},
+    }
+    work = workspace(tmp_path, logs=logs)
     work.snakemake()
-    page = work.run / "report.html"
-    page.unlink()
-    (work.run / "report").rename(work.run / "elsewhere")
+    shutil.rmtree(work.run / "report")
     (work.run / "report").write_text("in the way")
-    os.utime(work.run / "results.csv")
+    (work.run / "report.html").unlink()
     done = work.snakemake()
     assert done.exit_code == 1
     assert "Results: " in done.output
-    assert "no report: " in done.output
+    assert "snakeval: no report: " in done.output
+    assert work.table()["status"].tolist() == ["done"]
 
 
 def test_snakemakes_own_report_has_the_table_and_the_page(work: Workspace) -> None:
