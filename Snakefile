@@ -17,6 +17,7 @@ pathvars:
 wildcard_constraints:
     model=r"[^/]+",
     benchmark=r"[^/]+",
+    deployment=matrix.deployment,
 
 
 include: "rules/deploy.smk"

@@ -1,18 +1,21 @@
-# deployment -> <run>/{model}/deployment/deployment.json
+# deployment -> <run>/{model}/deployment/deployment.json; of further allocations deployment-2/...
 
 
 rule deploy:
     """Start a model's server, once for all its evaluations; the last of them ends it."""
     output:
-        record="<run>/{model}/deployment/deployment.json",
+        record="<run>/{model}/{deployment}/deployment.json",
     log:
-        "<run>/{model}/deployment/deploy.log",
+        "<run>/{model}/{deployment}/deploy.log",
     priority: matrix.deploy_priority
     group:
         matrix.allocation
     conda:
         "envs/snakeval.yaml"
     resources:
+        **matrix.site_of_deployments,
         gpu=matrix.gpus,
+        mem_mb=matrix.mem_mb,
+        runtime=matrix.runtime,
     shell:
         "python -m snakeval.deploy {output.record:q}" " --log {log:q} --head $PPID"

@@ -17,6 +17,7 @@ rule evaluate:
     conda:
         "envs/snakeval.yaml"
     resources:
+        **matrix.site,
         gpu=matrix.resource("gpus"),
         mem_mb=matrix.resource("mem_mb"),
         runtime=matrix.resource("runtime"),

@@ -12,6 +12,11 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
+from hypothesis import settings
+
+# How long an example takes says nothing about what it tests.
+settings.register_profile("snakeval", deadline=None)
+settings.load_profile("snakeval")
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 IMAGES = ("snakeval/lm-eval:0.4.13", "snakeval-testbed/eval-factory:26.3")

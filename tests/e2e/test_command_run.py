@@ -141,15 +141,24 @@ def test_the_seeds_commands_work_word_for_word(
     assert yaml.safe_load(plan.stdout)["params"].get("limit_samples") == limit
 
 
-def test_slurm_is_refused_by_name_until_it_is_there(examples: Workspace) -> None:
-    command = "run --config-dir examples --config-name slurm_llama_3_1_8b_instruct"
-    refused = snakeval(examples, *shlex.split(command))
-    assert refused.returncode == 2
-    assert [line.split(": ")[2] for line in refused.stderr.splitlines()] == [
-        "execution.account",
-        "execution.partition",
-        "execution.walltime",
-    ]
+@pytest.mark.parametrize(
+    ("name", "model", "tasks", "deploys"),
+    [
+        ("slurm_llama_3_1_8b_instruct", "meta-llama-Llama-3.1-8B-Instruct",
+         {"ifeval", "gpqa_diamond"}, 1),
+        ("slurm_endpoint", "meta-llama-3.1-8b-instruct", {"ifeval", "mbpp-chat"}, 0),
+    ],
+)  # fmt: skip
+def test_the_seeds_configurations_for_slurm_plan(
+    examples: Workspace, name: str, model: str, tasks: set[str], deploys: int
+) -> None:
+    command = f"run --config-dir examples --config-name {name} --dry-run"
+    plan = snakeval(examples, *shlex.split(command))
+    assert plan.returncode == 0, plan.stderr
+    assert evaluated(plan.stderr) == {f"{model}/{task}" for task in tasks}
+    assert plan.stderr.count("\ndeploy  ") == deploys
+    assert "profiles/slurm" in plan.stderr
+    assert yaml.safe_load(plan.stdout)["execution"]["slurm"]["account"] == "my_account"
 
 
 def test_the_example_of_a_deployment_plans_its_servers(examples: Workspace) -> None:

@@ -173,7 +173,7 @@ class Model:
     """The wildcards of the rule that deploys."""
 
     def __init__(self, model: str) -> None:
-        self.model = model
+        self.model, self.deployment = model, "deployment"
 
 
 def order(opened: Matrix) -> list[str]:
@@ -258,3 +258,18 @@ def test_what_is_deployed_is_saved_for_the_jobs_in_the_order_of_loading(tmp_path
     fingerprints = {evaluation.id: evaluation.fingerprint for evaluation in opened.everything}
     assert dict(plans[0].evaluations) == {id: fingerprints[id] for id in ("m/b", "m/c")}
     assert dict(plans[2].evaluations) == fingerprints
+
+
+def test_what_schedulers_are_asked_for_is_a_value_or_where_it_differs_looked_up(
+    tmp_path: Path,
+) -> None:
+    asked = {"account": "a", "partition": "gpu", "cpu_partition": "cpu", "walltime": "01:00:00"}
+    opened = matrix(tmp_path, serving(execution={"slurm": asked}))
+    assert opened.site_of_deployments == {"slurm_account": "a", "slurm_partition": "gpu"}
+    mixed = serving(execution={"slurm": asked})
+    mixed["models"]["e"] = MODEL
+    mixed["benchmarks"] = {"b": COMMAND}
+    site = matrix(tmp_path, mixed).site
+    assert site["slurm_account"] == "a"
+    assert [site["slurm_partition"](wildcards(m, "b")) for m in "me"] == ["gpu", "cpu"]
+    assert matrix(tmp_path, serving()).site == {}, "the profile's own hold"

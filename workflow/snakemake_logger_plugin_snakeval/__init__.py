@@ -234,10 +234,12 @@ def _configfiles(arguments: list[str]) -> list[str]:
 def _job_name(data: dict[str, Any]) -> str:
     """``evaluate  model/benchmark``, a rule's name, or nothing for the target ``all``."""
     wildcards = data.get("wildcards") or {}
-    values = wildcards.values() if isinstance(wildcards, dict) else wildcards
+    values = [*(wildcards.values() if isinstance(wildcards, dict) else wildcards)]
     name = str(data.get("rule_name") or data.get("name") or "job")
     if name == "all":
         return ""
+    if name == _DEPLOY and values[1:] == ["deployment"]:
+        del values[1:]  # the only one of its model, as a rule
     return "  ".join([name, "/".join(str(value) for value in values)]).rstrip()
 
 

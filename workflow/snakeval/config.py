@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.execution import PACKING, Execution
 from snakeval.fields import Name, PathText, Plain, Strict, Variable
 from snakeval.sources import Source, merge
 
@@ -386,6 +387,9 @@ class Benchmark(Strict):
     auxiliary: tuple[str, ...] = Field(
         default=(), description="names of `auxiliary` models that the benchmark asks, as a judge"
     )
+    execution: Execution = Field(
+        default=Execution(), description="of its evaluations of endpoints, each a job of its own"
+    )
 
     _list_of_names = field_validator("env", mode="before")(_env_names)
 
@@ -395,6 +399,7 @@ class Model(Strict):
 
     endpoint: Endpoint | None = None
     deployment: Deployment | None = None
+    execution: Execution = Execution()
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -467,6 +472,7 @@ class Config(Strict):
     runtime: RuntimeName = "auto"
     network: Literal["host", "bridge"] = "host"
     resources: Resources = Resources()
+    execution: Execution = Execution()
     lease: LeaseTimes = LeaseTimes()
 
     @field_validator("benchmarks", mode="before")
@@ -526,6 +532,14 @@ class Config(Strict):
                             "hint": did_you_mean(model, self.auxiliary) or "; add it there",
                         },
                     )
+        for name, benchmark in self.benchmarks.items():
+            if keys := sorted(benchmark.execution.slurm.model_fields_set & PACKING):
+                raise PydanticCustomError(
+                    "one",
+                    "benchmarks.{name}.execution.slurm.{key}: is said of all evaluations of a "
+                    "model; move it to the model's, or to the run's",
+                    {"name": name, "key": keys[0]},
+                )
         variables: dict[str, str] = {}
         for name in self.auxiliary:
             prefix = re.sub(r"\W", "_", name).upper()  # of JUDGE_URL, which its benchmarks get
@@ -634,7 +648,7 @@ def sentences(error: ValidationError, source: Source) -> list[str]:
 #: Errors that say all; to others, what stands there is added.
 _WHOLE = (
     "unknown", "name", "duplicate", "variable", "url", "path", "plain", "truth", "jmespath",
-    "pattern_file", "one", "unservable", "lease",
+    "pattern_file", "one", "unservable", "lease", "walltime", "flags",
 )  # fmt: skip
 
 

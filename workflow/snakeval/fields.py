@@ -56,7 +56,7 @@ def _name(value: object) -> object:
             "{value} is no name fit for a path; {rule}",
             {"value": ascii(value), "rule": NAME_RULE},
         )
-    if value.lower() in _RESERVED:
+    if value.lower() in _RESERVED or re.fullmatch(r"deployment-\d+", value.lower()):
         raise PydanticCustomError(
             "name",
             "'{value}' is the name of a file of ours; rename it",

@@ -20,6 +20,8 @@ from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
 from snakeval.lease import process_lives, start_time
 
+#: The Slurm job that Snakemake itself is; its script sets it, for executors drop Slurm's own.
+HEAD_JOB = "SNAKEVAL_HEAD_JOB"
 #: A run directory's name.
 _NAME = re.compile(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})")
 
@@ -147,19 +149,24 @@ def _unlisted(directory: Path) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A process of Snakemake that works at a run."""
+    """A process of Snakemake that works at a run; ``job`` is its own in Slurm, if it is in one."""
 
     host: str
     pid: int
     start: str
     command: str
+    job: str = ""
 
     @property
     def lives(self) -> bool | None:
         """Whether it lives; None where that cannot be known from here."""
-        if self.host != socket.gethostname():
-            return None
-        return process_lives(self.pid, self.start)
+        if self.host == socket.gethostname():
+            return process_lives(self.pid, self.start)
+        if self.job:
+            from snakeval.slurm import is_live
+
+            return is_live(self.job)
+        return None
 
 
 def _heads(run: Path) -> Path:
@@ -174,7 +181,11 @@ def head_file(run: Path, head: Head) -> Path:
 def enter(run: Path, command: Sequence[str]) -> None:
     """Note that this process works at *run*."""
     head = Head(
-        socket.gethostname(), os.getpid(), start_time(os.getpid()) or "", shlex.join(command)
+        socket.gethostname(),
+        os.getpid(),
+        start_time(os.getpid()) or "",
+        shlex.join(command),
+        os.environ.get(HEAD_JOB, ""),
     )
     write_if_changed(head_file(run, head), json.dumps(asdict(head)))
 

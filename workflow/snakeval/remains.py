@@ -28,6 +28,7 @@ from snakeval.job import container_name
 from snakeval.lease import process_lives, start_time
 from snakeval.registry import Head, heads
 from snakeval.runtimes.process import marked
+from snakeval.slurm import Job, Queue, cancel, terminate
 
 #: How long what was asked to end is waited for, in seconds: longer than a harness's and a
 #: server's own grace together.
@@ -89,7 +90,7 @@ class Remains:
 
     def look(self) -> list[Remain]:
         """Return what lives now. What others end is told only when they are gone."""
-        if owners := [*self._heads(), *self._jobs()]:
+        if owners := [*self._heads(), *self._queued(), *self._jobs()]:
             return owners
         serving, alone = ([], {}) if self._evaluation else self._served()
         names = {**self._names, **alone}
@@ -106,6 +107,34 @@ class Remains:
             # One that has left the run has a table to print before it ends.
             self._seen.update((head, None) for head in heads(self._run))
             yield from (_head(head) for head in self._seen if head.lives)
+
+    def _queued(self) -> Iterator[Remain]:
+        """Jobs of Slurm. Of one evaluation the job, or where that does more the process in it."""
+        queue = Queue(self._run)
+        if not self._evaluation:
+            jobs = queue.live()
+        elif (mine := queue.of(self._evaluation)) and mine.lives:
+            jobs = [mine]
+        else:
+            return
+        for job in jobs:
+            if self._evaluation and job.names != (self._evaluation,):
+                yield from self._within(job)
+                continue
+            what = ", ".join(job.names[:3]) + (", …" if len(job.names) > 3 else "")
+            ask = partial(cancel, job.id)
+            acts = (ask, ask, partial(cancel, job.id, "--signal=KILL", "--full"))
+            yield Remain(f"Slurm {job.id}", f"{job} ({what})", acts)
+
+    def _within(self, job: Job) -> Iterator[Remain]:
+        """The evaluation's process on the node of an allocation; here it is found by its lease."""
+        with contextlib.suppress(OSError, ValueError):
+            held = Held.read(f"{self._run}/{self._evaluation}")
+            if held and held.holder.lives is None:
+                holder = held.holder
+                text = f"process {holder.pid} on {holder.host} ({self._evaluation})"
+                tell = partial(terminate, job, holder.host, holder.pid)
+                yield Remain(f"{holder.host} {holder.pid}", text, (tell, tell, None))
 
     def _jobs(self) -> Iterator[Remain]:
         for place in self._places:
@@ -187,6 +216,11 @@ def _signal(pid: int, start: str, number: signal.Signals, group: bool = False) -
 
 
 def _head(head: Head) -> Remain:
+    if head.job:
+        # Its script hands SIGINT on to Snakemake, which cancels its jobs.
+        ask = partial(cancel, head.job, "--signal=INT", "--batch")
+        end = partial(cancel, head.job)
+        return Remain(f"head {head.job}", f"Snakemake (Slurm job {head.job})", (ask, end, end))
     send = partial(_signal, head.pid, head.start)
     # As Ctrl-C does it, to the whole group where it leads one. What was started in a script's
     # background ignores that; then the word that lets jobs end, which get theirs from us.

@@ -1,9 +1,10 @@
-"""Renders ``run.sh`` and ``run_all.sh``: an evaluation by hand, without snakeval or Snakemake."""
+"""Renders ``run.sh``, ``run_all.sh`` and ``sbatch_*.sh``: the same by hand, without snakeval."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -50,6 +51,81 @@ def serve_script(name: str, port: int, spec: ContainerSpec, runtime: Runtime) ->
         "the run.sh of its evaluations expects it; Ctrl-C ends it.",
     ]
     return _script(notes, [], spec, runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that ``sbatch_*.sh`` starts by its ``serve.sh``; ``seconds`` it may take."""
+
+    name: str
+    port: int
+    health: str
+    models: str
+    seconds: int
+
+
+def sbatch_script(
+    run: Path,
+    model: str,
+    evaluations: Sequence[Evaluation],
+    servers: Sequence[Served],
+    asked: Mapping[str, str | int],
+    slots: int,
+) -> str:
+    """Return the text of ``sbatch_<model>.sh``.
+
+    It is one job that serves and evaluates, *slots* evaluations at a time; without *servers* an
+    array of a task for each evaluation. *asked* are long options of sbatch with their values, an
+    empty one for a flag.
+    """
+    run = run.resolve()
+    log = "%x-%j.log" if servers else "%x-%A_%a.log"
+    options: dict[str, str | int] = {
+        "job-name": f"snakeval-{model}",
+        "output": f"{str(run / '.snakeval').replace('%', '%%')}/{log}",
+        **({} if servers else {"array": f"0-{len(evaluations) - 1}"}),
+        **asked,
+    }
+    return _TEMPLATES.get_template("sbatch.sh.j2").render(
+        run=run,
+        model=model,
+        version=__version__,
+        evaluations=evaluations,
+        servers=servers,
+        slots=slots,
+        secrets=sorted({name for e in evaluations for name in _secrets(e)}),
+        flags=_flags(options),
+    )
+
+
+def head_script(
+    run: str, command: Sequence[str], cwd: Path, log: Path, asked: Mapping[str, str | int]
+) -> str:
+    """Return the text of a batch script that runs Snakemake's *command*, again and again."""
+    options = {
+        "job-name": f"snakeval-head-{run}",
+        "output": f"{str(log.parent).replace('%', '%%')}/{log.name}",
+        "open-mode": "append",
+        "requeue": "",
+        "signal": "B:USR1@120",
+        **asked,
+    }
+    return _TEMPLATES.get_template("head.sh.j2").render(
+        run=run, cwd=cwd, command=shlex.join(command), flags=_flags(options)
+    )
+
+
+def _flags(options: Mapping[str, str | int]) -> list[str]:
+    return [
+        str(value) if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
+        for name, value in options.items()
+    ]
+
+
+def _secrets(evaluation: Evaluation) -> list[str]:
+    transport = evaluation.transport
+    keys = [transport.api_key_name, *transport.env.values(), *transport.auxiliary_keys.values()]
+    return [key for key in keys if key]
 
 
 def _script(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from snakeval import __version__
+from snakeval.allocations import DIRECTORY, Allocations, directory, number
 from snakeval.completion import INTERVALS_VERSION, Completion
 from snakeval.config import Config, Selection, load
 from snakeval.deployment import Plan, installed, plan_path
@@ -32,6 +33,7 @@ from snakeval.matrix import deployments, repeat_name, split
 from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
+from snakeval.slurm import Queue, link_notes
 
 #: A run writes at least its plan and its logs; less free space than this is as good as none.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
@@ -58,6 +60,7 @@ class _Deployed(Protocol):
     """The wildcards of the rule that deploys."""
 
     model: str
+    deployment: str
 
 
 class Matrix:
@@ -122,16 +125,26 @@ class Matrix:
 
         return _signed(fingerprint)
 
+    # --- what jobs need -------------------------------------------------------------------
+
     def resource(self, name: str) -> int | Callable[[Wildcards], int]:
         """What evaluations need of *name*: a number, or where they differ a function of wildcards.
 
         Snakemake calls each function once a job, which 10,000 jobs feel.
         """
-
         default = self._default(name)
 
         def needed(evaluation: Evaluation) -> int:
-            return evaluation.transport.resources.get(name) or default
+            # Where the whole allocation's time is said, none is added for what runs in it.
+            host = self._allocations.host(evaluation) if name == "runtime" else None
+            if host and self._allocations.runtime(host):
+                return 0
+            own = evaluation.transport.resources.get(name)
+            if not own and name in ("mem_mb", "runtime"):
+                asked = self._allocations.of_evaluation(evaluation)
+                own = asked.mem_mb if name == "mem_mb" else asked.walltime
+                own = None if self._allocations.host(evaluation) or not self._remote else own
+            return own or default
 
         amounts = {needed(evaluation) for evaluation in self.selected.values()}
         if len(amounts) == 1:
@@ -140,10 +153,46 @@ class Matrix:
 
     def _default(self, name: str) -> int:
         """What the profile's default-resources say: a resource that a rule sets hides them."""
+        value = self._profiled(name)
+        return int(value) if value else 0
+
+    def _profiled(self, name: str) -> str | int | None:
         if self._workflow is None:
-            return 0
+            return None
         default = self._workflow.resource_settings._parsed_default_resources.get(name)
-        return 0 if default.is_evaluable() else int(default.value or 0)
+        return None if default.is_evaluable() else default.value
+
+    @property
+    def site(self) -> dict[str, Any]:
+        """The resources of an evaluation's job that ``execution`` asks the site's scheduler for."""
+        return self._site(
+            [self._allocations.site_of_evaluation(e) for e in self.selected.values()],
+            lambda wildcards: self._allocations.site_of_evaluation(self[wildcards]),
+        )
+
+    @property
+    def site_of_deployments(self) -> dict[str, Any]:
+        """The same for the jobs that deploy."""
+        return self._site(
+            [self._allocations.site_of_model(name) for name in self._deployed],
+            lambda wildcards: self._allocations.site_of_model(wildcards.model),
+        )
+
+    def _site(self, all_asked: Sequence[Mapping[str, Any]], asked: Lookup) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in self._allocations.asks:
+            profiled = self._profiled(name)
+            values = {each.get(name, profiled) for each in all_asked}
+            found[name] = (
+                values.pop()
+                if len(values) == 1
+                else _signed(
+                    lambda wildcards, name=name, profiled=profiled: asked(wildcards).get(
+                        name, profiled
+                    )
+                )
+            )
+        return {name: value for name, value in found.items() if value is not None}
 
     # --- deployments ----------------------------------------------------------------------
 
@@ -160,15 +209,17 @@ class Matrix:
             from snakemake.io import ancient
 
             evaluation = self[wildcards]
-            servers = evaluation.transport.servers
-            paths = [f"{self.run}/{name}/deployment/deployment.json" for name in servers]
+            servers = self._allocations.servers(evaluation)
+            paths = [
+                f"{self.run}/{name}/{directory(number)}/deployment.json" for name, number in servers
+            ]
             if self._workflow is not None:
                 if not self._workflow.is_main_process:
                     # A Snakemake within an allocation does not inherit it (snakemake issue 2508).
                     # Here, for while the Snakefile is read there are no such settings yet.
                     self._workflow.execution_settings.keep_going = True
                 # Those are of servers that may have ended long ago.
-                needed = (p for n, p in zip(servers, paths, strict=True) if n in self._needed)
+                needed = (p for s, p in zip(servers, paths, strict=True) if s in self._needed)
                 self._workflow.dag.forcefiles.update(needed)
             return paths if self._is_missing(evaluation) else [ancient(path) for path in paths]
 
@@ -179,22 +230,62 @@ class Matrix:
         return record in self.stale or not Path(record).exists()
 
     @cached_property
-    def _needed(self) -> frozenset[str]:
-        """Deployments of which an evaluation is missing or stale."""
+    def _needed(self) -> frozenset[tuple[str, int]]:
+        """Deployments, with their allocations, of which an evaluation is missing or stale."""
         return frozenset(
-            name
+            server
             for evaluation in self.selected.values()
             if evaluation.transport.servers and self._is_missing(evaluation)
-            for name in evaluation.transport.servers
+            for server in self._allocations.servers(evaluation)
         )
 
-    def gpus(self, wildcards: _Deployed) -> int:
-        """How many GPUs the server of a model needs."""
-        return self._deployed[wildcards.model].serving.gpus
+    @cached_property
+    def _allocations(self) -> Allocations:
+        workflow = self._workflow
+        head = workflow is None or workflow.is_main_process
+        return Allocations(
+            self.config,
+            self.selected,
+            self._deployed,
+            remote=self._remote,
+            slots=workflow.resource_settings.cores or 1 if workflow is not None else 1,
+            saved=self._run.directory / ".snakeval" / "allocations.json",
+            head=head,
+            missing=self._is_missing,
+            busy=lambda: bool(Queue(self._run.directory).live()),
+        )
 
-    def allocation(self, wildcards: _Deployed) -> str | None:
-        """The group of a deployed model: its server and its evaluations are one job."""
-        return wildcards.model if wildcards.model in self._deployed else None
+    @property
+    def _remote(self) -> bool:
+        """Whether jobs are submitted to a scheduler, or this is within such a job."""
+        workflow = self._workflow
+        if workflow is None:
+            return False
+        return not workflow.is_main_process or workflow.resource_settings.nodes is not None
+
+    @property
+    def deployment(self) -> str:
+        """The pattern of the directories of deployments."""
+        return DIRECTORY.pattern.replace("(\\d+)", "\\d+")
+
+    def gpus(self, wildcards: _Deployed) -> int:
+        """How many GPUs the job that deploys a model needs."""
+        return self._allocations.gpus(wildcards.model, number(wildcards.deployment))
+
+    def mem_mb(self, wildcards: _Deployed) -> int:
+        """How much memory the job that deploys a model needs, in MiB."""
+        needed = self._allocations.mem_mb(wildcards.model, number(wildcards.deployment))
+        return needed or self._default("mem_mb")
+
+    def runtime(self, wildcards: _Deployed) -> int:
+        """How long the job that deploys a model may last with all that follows, in minutes."""
+        return self._allocations.runtime(wildcards.model) or self._default("runtime")
+
+    def allocation(self, wildcards: Any) -> str | None:
+        """The group of a job: a model's server and its evaluations are one job of a scheduler."""
+        if hasattr(wildcards, "benchmark"):
+            return self._allocations.group(self[wildcards])
+        return self._allocations.group_of(wildcards.model, number(wildcards.deployment))
 
     # --- the order ------------------------------------------------------------------------
 
@@ -325,6 +416,7 @@ class Matrix:
         if len(reasons) > 20:
             lines.append(f"Left out: {len(reasons) - 20} more pairs, as results.csv lists")
         changed = [e for e in self.selected.values() if self._record(e) in self.stale]
+        lines += self._allocations.notes()
         for evaluation in changed[:20]:
             difference = _difference(Path(self._record(evaluation)), evaluation)
             lines.append(f"Changed: {evaluation.id} ({difference})")
@@ -368,6 +460,8 @@ class Matrix:
             )
         )
         enter(run, sys.argv)
+        if self._remote:
+            link_notes(run)
         resolved = self._resolved()
         write_if_changed(run / "config.yaml", resolved)
         write_if_changed(home() / "run_configs" / f"{self._run.id}.yaml", resolved)
@@ -376,7 +470,9 @@ class Matrix:
             [Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything]
             + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out],
         )
+        self._allocations.save()
         by_hand = self._save_deployments(run)
+        self._save_batch_scripts(run)
         write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
         runtimes: dict[tuple[str, str], Runtime] = {}
         for evaluation in self.everything:
@@ -423,6 +519,28 @@ class Matrix:
             write_if_changed(path, text)
         return urls
 
+    def _save_batch_scripts(self, run: Path) -> None:
+        """Write the scripts that a person can hand to sbatch, where Slurm is in play."""
+        from snakeval.scripts import Served, sbatch_script
+
+        if not (self._remote or self._allocations.configured):
+            return
+        ranks = list(self._deployed)
+        for model, (members, names, asked) in self._allocations.by_hand().items():
+            servers = [
+                Served(
+                    name,
+                    serving.port or _BY_HAND_PORT + ranks.index(name),
+                    serving.health_path,
+                    serving.models_path,
+                    serving.readiness_timeout,
+                )
+                for name in names
+                for serving in [self._deployed[name].serving]
+            ]
+            script = sbatch_script(run, model, members, servers, asked, self._allocations.slots)
+            write_if_changed(run / f"sbatch_{model}.sh", script, mode=0o755)
+
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
         from snakeval.compose import text
@@ -443,6 +561,9 @@ class Matrix:
             if loads:
                 each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
                 print(f"\nModel loads: {sum(loads.values())} ({each})")
+        if self._remote:
+            for line in self._allocations.spent(Queue(self._run.directory).noted):
+                print(line)
         run = self._run.directory
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
@@ -479,6 +600,11 @@ class Matrix:
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Remember how long evaluations took."""
         durations = Durations.load()
+        for name, deployment in self._deployed.items():
+            for record in self._run.directory.glob(f"{name}/deployment*/deployment.json"):
+                seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
+                if seconds is not None:
+                    durations.learn_loading(deployment, seconds)
         for row in rows:
             evaluation = self.selected.get((row["model"], row["benchmark"]))
             if evaluation is not None and row["status"] == "done":

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from snakeval.completion import EvaluationDirectory
 from snakeval.evidence import Held
 from snakeval.plan import Planned
 from snakeval.registry import heads
+from snakeval.slurm import Queue
 
 #: In the order in which people want to hear of them.
 STATES = (
@@ -58,6 +59,7 @@ class State:
         container: that one's container, where the runtime has containers.
         requests: done, and in all where that is known; only of a running one whose harness tells.
         metric, value, stderr: the headline metric of a finished one.
+        job: of the scheduler, by its id, where one was submitted and is not done.
     """
 
     model: str
@@ -74,6 +76,7 @@ class State:
     metric: str = ""
     value: float | None = None
     stderr: float | None = None
+    job: str = ""
 
     @property
     def id(self) -> str:
@@ -171,6 +174,28 @@ class _Look:
             return state("unknown", f"its files are damaged ({error!r:.100})")
 
     def _state(self, item: Planned, place: str) -> State:
+        found = self._by_files(item, place)
+        if found.state == "done" or (job := self._queue.of(found.id)) is None:
+            return found
+        if found.active:
+            return replace(found, job=job.id)
+        if self._queue.silent and not job.certain and job.lives:
+            return replace(
+                found,
+                state="unknown",
+                reason=f"Slurm job {job.id} cannot be asked for: {self._queue.silent}",
+                job=job.id,
+            )
+        if job.lives and found.state != "unknown":
+            return replace(found, state="waiting", reason=str(job), job=job.id)
+        if found.state in ("interrupted", "unknown") and not job.lives:
+            again = "; it is submitted again" if self._has_head else ""
+            return replace(found, state="interrupted", reason=f"{job}{again}", job=job.id)
+        if found.state == "pending" and not job.lives and job.word != "COMPLETED":
+            return replace(found, reason=str(job), job=job.id)
+        return found
+
+    def _by_files(self, item: Planned, place: str) -> State:
         # The lease before the record: a job writes its record before it gives its lease back.
         held = Held.read(place)
         record, whole = evidence.completion(place, item.fingerprint)
@@ -263,6 +288,10 @@ class _Look:
         finally:
             with contextlib.suppress(OSError):
                 probe.unlink(missing_ok=True)
+
+    @cached_property
+    def _queue(self) -> Queue:
+        return self._first._queue if self._first else Queue(self._run)
 
     @cached_property
     def _has_head(self) -> bool:

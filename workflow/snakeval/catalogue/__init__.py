@@ -4,6 +4,7 @@ The data stands in CSV files beside this module. ``eval_factory_tasks.csv`` and 
 rows of ``harnesses.csv`` are facts about NVIDIA's eval-factory images of release 26.03;
 ``lm_eval_tasks.csv`` lists well-known tasks of lm-evaluation-harness 0.4.13 with the endpoint
 types that their ``output_type`` allows (log-likelihoods need a completions endpoint).
+``samples.csv`` has how many samples the best-known data sets hold, to guess how long they take.
 """
 
 from __future__ import annotations
@@ -114,6 +115,30 @@ def _by_name() -> dict[str, list[Task]]:
         index.setdefault(task.name, []).append(task)
         index.setdefault(task.qualified, []).append(task)
     return index
+
+
+#: Endings of tasks' names that say how a data set is asked, not which it is.
+_VARIANTS = ("_instruct", "_chat", "_cot", "_zeroshot", "_str", "_generate", "_simple_evals")
+
+
+@cache
+def _sizes() -> dict[str, int]:
+    return {row["task"]: int(row["samples"]) for row in _rows("samples.csv")}
+
+
+def samples(task: str) -> int | None:
+    """Return how many samples the data set of *task* holds, where that is known.
+
+    >>> samples("ifeval"), samples("gsm8k_cot_instruct"), samples("my_own")
+    (541, 1319, None)
+    """
+    name = task.rpartition(".")[2].lower().replace("-", "_")
+    while name not in _sizes():
+        ending = next((ending for ending in _VARIANTS if name.endswith(ending)), "")
+        if not ending:
+            return None
+        name = name.removesuffix(ending)
+    return _sizes()[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from snakeval import head, options, registry, runs
-from snakeval.config import load
+from snakeval.cli.place import Place
+from snakeval.config import Config, load
 from snakeval.errors import ConfigError
 from snakeval.files import home
 from snakeval.snakefile import Matrix
@@ -31,8 +32,8 @@ def launch(
     configfile: Path,
     profile: str,
     words: Sequence[str],
+    where: Place,
     *,
-    detach: bool,
     snakefile: str = "",
     cd: Path | None = None,
 ) -> int:
@@ -59,9 +60,11 @@ def launch(
     argv = head.command(configfile, profile, words, snakefile=snakefile)
     place = f"cd {shlex.quote(str(cd))} && " if cd else ""
     click.echo(f"{place}{shlex.join(argv)}", err=True)
-    if not detach:
-        return head.run(argv)
-    return _detached(argv, run.id)
+    if where is Place.CLUSTER:
+        return _on_cluster(argv, run.id, config)
+    if where is Place.BACKGROUND:
+        return _detached(argv, run.id)
+    return head.run(argv)
 
 
 def _detached(argv: Sequence[str], run_id: str) -> int:
@@ -85,10 +88,30 @@ def _detached(argv: Sequence[str], run_id: str) -> int:
         click.echo(f"Run {run_id} has ended already: {log}", err=True)
         return code
     click.echo(f"Run {run_id} goes on in the background, as process {child.pid}.")
+    _told(run_id, log)
+    return 0
+
+
+def _on_cluster(argv: Sequence[str], run_id: str, config: Config) -> int:
+    """Submit the run's Snakemake as a job of its own."""
+    from snakeval.execution import head_options, layered
+    from snakeval.scripts import head_script
+    from snakeval.slurm import submit
+
+    directory = (home() / "logs").absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
+    asked = head_options(layered(config.execution))
+    number = submit(head_script(run_id, argv, Path.cwd(), log, asked))
+    click.echo(f"Run {run_id} is Slurm job {number}, which goes on without you.")
+    _told(run_id, log)
+    return 0
+
+
+def _told(run_id: str, log: Path) -> None:
     click.echo(f"  log     {log}")
     click.echo(f"  follow  snakeval status {run_id} --watch")
     click.echo(f"  stop    snakeval kill {run_id}")
-    return 0
 
 
 def _refuse_second_head(run: runs.Run) -> None:

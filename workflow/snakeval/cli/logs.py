@@ -19,6 +19,7 @@ from snakeval.completion import EvaluationDirectory
 from snakeval.errors import ConfigError
 from snakeval.evidence import read_json
 from snakeval.files import home
+from snakeval.slurm import Queue
 from snakeval.state import states
 
 #: How often a followed log is looked at, in seconds.
@@ -103,7 +104,9 @@ class _Evaluation:
     def files(self) -> list[Path]:
         from snakeval.progress import newest_log
 
-        return [log for log in [newest_log(self._directory)] if log.exists()]
+        found = [log for log in [newest_log(self._directory)] if log.exists()]
+        # Until its harness prints something: what the scheduler's job printed.
+        return found or _of_slurm(self._which.run, f"{self._which.model}/{self._which.benchmark}")
 
     def absent(self) -> str:
         state = self._state
@@ -118,6 +121,10 @@ class _Evaluation:
             others = len(earlier) - (log in earlier)
             more = f" ({others} earlier in {self._directory.path})" if others > 0 else ""
             yield f"{self._which.name}: {log}{more}"
+        name = f"{self._which.model}/{self._which.benchmark}"
+        for log in _of_slurm(self._which.run, name):
+            if log not in self.files():
+                yield f"{self._which.name}: its Slurm job's: {log}"
 
     def ended(self) -> bool:
         self._look()
@@ -156,7 +163,8 @@ class _Server:
         record = read_json(str(self._directory / "deployment.json")) or {}
         servers = [self._directory / "server.log", *map(Path, filter(None, [record.get("log")]))]
         found = [log.resolve() for log in servers if log.exists()]
-        return [log for log in [self._directory / "deploy.log"] if log.exists()] + found[:1]
+        jobs = sorted(self._directory.parent.glob("deployment*/deploy.log"))
+        return (jobs + found[:1]) or _of_slurm(self._which.run, f"{self._which.model}/deployment")
 
     def absent(self) -> str:
         return "has no log: it was not deployed yet"
@@ -246,6 +254,12 @@ class _Settled:
     def __call__(self, is_so: bool) -> bool:
         self._since = (self._since or time.monotonic()) if is_so else None
         return self._since is not None and time.monotonic() - self._since > self._seconds
+
+
+def _of_slurm(run: Path, name: str) -> list[Path]:
+    """The log of the newest Slurm job of an evaluation or a deployment, if there is one."""
+    job = next((job for job in reversed(Queue(run).noted) if name in job.names), None)
+    return [Path(job.log)] if job and job.log and Path(job.log).exists() else []
 
 
 def _has_head(which: Target) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from snakeval import __version__
+from snakeval.cli.place import place_of, place_options
 from snakeval.cli.run import profile_names
 from snakeval.errors import ConfigError
 from snakeval.registry import Entry, entries, find
@@ -36,10 +37,15 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
 @click.option(
     "--profile", shell_complete=profile_names, help="Where it runs.  [default: where it ran]"
 )
-@click.option("--detach", is_flag=True, help="Run in the background.")
+@place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
-    wanted: str, dry_run: bool, profile: str | None, detach: bool, options: tuple[str, ...]
+    wanted: str,
+    dry_run: bool,
+    profile: str | None,
+    detach: bool,
+    head_on_cluster: bool,
+    options: tuple[str, ...],
 ) -> int:
     """Run again what a run has not finished: from any directory, with its saved configuration.
 
@@ -48,8 +54,7 @@ def command(
     snakeval resume 8b1a
     snakeval resume results/2026-11-24-14-37-58-227b133b --detach
     """
-    if dry_run and detach:
-        raise ConfigError("--dry-run, --detach: a plan is printed here; leave one of them out")
+    where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
     saved = _saved(entry.path)
     from snakeval import options as snakemake
@@ -82,7 +87,7 @@ def command(
         saved,
         find_profile(profile or profiles[-1]),
         words,
-        detach=detach,
+        where,
         snakefile=_snakefile(snakemake.values(former, "snakefile")),
         cd=started_in if started_in != here else None,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from snakeval.cli.place import place_of, place_options
 from snakeval.errors import ConfigError
 
 
@@ -36,7 +37,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan.")
 @click.option("--resume", is_flag=True, help="Is always so: a run that exists is continued.")
-@click.option("--detach", is_flag=True, help="Run in the background.")
+@place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     file: Path | None,
@@ -47,6 +48,7 @@ def command(
     dry_run: bool,
     resume: bool,
     detach: bool,
+    head_on_cluster: bool,
     options: tuple[str, ...],
 ) -> int:
     """Evaluate: compose a configuration and run it. The same command again resumes.
@@ -56,12 +58,12 @@ def command(
     snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
     snakeval run --config my.yaml --detach
+    snakeval run --config my.yaml --profile slurm --head-on-cluster
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
     _refuse_forgotten_option(options)
     place, name = _named(file, config_dir, config_name)
-    if dry_run and detach:
-        raise ConfigError("--dry-run, --detach: a plan is printed here; leave one of them out")
+    where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.compose import compose, save, text
     from snakeval.config import check
     from snakeval.installation import find_profile
@@ -80,7 +82,7 @@ def command(
     from snakeval.cli.launch import launch
 
     words = [*translated.options, *options, *(["--dry-run"] if dry_run else [])]
-    return launch(saved, found, words, detach=detach)
+    return launch(saved, found, words, where)
 
 
 def _refuse_forgotten_option(words: tuple[str, ...]) -> None:

@@ -247,10 +247,11 @@ def _time(seconds: float | None) -> str:
 
 
 def _where(state: State) -> str:
+    job = f"Slurm job {state.job}" if state.job and state.job not in state.reason else ""
     if state.pid is None:
-        return state.host if state.state == "done" else ""
-    inside = f", container {state.container}" if state.container else ""
-    return f"{state.host}, process {state.pid}{inside}"
+        return state.host if state.state == "done" else job
+    inside = f"container {state.container}" if state.container else ""
+    return ", ".join(filter(None, [state.host, job, f"process {state.pid}", inside]))
 
 
 # --- watched ------------------------------------------------------------------------------------

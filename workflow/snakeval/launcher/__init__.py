@@ -13,7 +13,7 @@ from typing import Any
 
 from snakeval.config import Params
 from snakeval.launcher import evaluation, execution, models
-from snakeval.launcher.draft import SECTIONS, Draft, fit
+from snakeval.launcher.draft import Draft, fit, in_shape
 from snakeval.sources import Source
 
 __all__ = ["Translated", "fit", "translate"]
@@ -42,13 +42,13 @@ def translate(source: Source, name: str) -> Translated:
     Raises:
         ConfigError: one line for each key that is unknown, wrong or not supported.
     """
-    in_shape = not SECTIONS.isdisjoint(source.data)
-    if not in_shape and "config" not in source.data:
+    theirs = in_shape(source.data)
+    if not theirs and "config" not in source.data:
         return Translated(source)
     draft = Draft(source)
     draft.take_ours()
     where = execution.Where()
-    if in_shape:
+    if theirs:
         draft.data.setdefault("name", fit(name))
         where = execution.read(draft)
         kinds = evaluation.read(draft, where, models.endpoint_types(draft))

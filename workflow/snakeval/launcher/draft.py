@@ -10,6 +10,7 @@ from typing import Any
 
 from snakeval.config import Config
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.execution import Execution
 from snakeval.overrides import paths, unshared
 from snakeval.sources import Key, Source
 
@@ -25,6 +26,8 @@ _REFUSED = {
     "(docs/deployments.md#auxiliary-models)",
 }
 _OURS = frozenset(Config.model_fields)
+#: The sections that a configuration of ours has not.
+THEIRS = SECTIONS - _OURS
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -36,6 +39,13 @@ def fit(name: str) -> str:
     """
     fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64].rstrip("-._")
     return fitting or "model"
+
+
+def in_shape(data: Mapping[str, Any]) -> bool:
+    """Whether *data* is in the launcher's shape. ``execution`` alone may be ours."""
+    execution = data.get("execution")
+    keys = execution.keys() if isinstance(execution, Mapping) else set()
+    return not THEIRS.isdisjoint(data) or not Execution.model_fields.keys() >= keys
 
 
 def says(value: Any) -> bool:
@@ -160,13 +170,16 @@ class Draft:
         self.only((), self.source.data, {*_OURS, *SECTIONS, "config"})
         for name in _OURS.intersection(self.source.data):
             value = self.source.data[name]
+            if name == "execution" and isinstance(value, Mapping):
+                # The launcher has a section of this name, too; beside its keys ours may stand.
+                value = {key: item for key, item in value.items() if key in Execution.model_fields}
+                if not value:
+                    continue
             self.data[name] = unshared(value)
             for path in paths(value, (name,)):
                 self._origins[path] = self.source.origin(path)
                 self._bases[path] = self.source.base(path)
-        if isinstance(self.data.get("benchmarks"), list) and not SECTIONS.isdisjoint(
-            self.source.data
-        ):
+        if isinstance(self.data.get("benchmarks"), list) and in_shape(self.source.data):
             self.data["benchmarks"] = {str(name): {} for name in self.data["benchmarks"]}
         for name, sentence in _REFUSED.items():
             if says(self.source.data.get(name)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.errors import did_you_mean
+from snakeval.execution import Execution
 from snakeval.launcher.draft import Draft, Variables, says
 from snakeval.sources import Key
 
@@ -32,6 +35,9 @@ class Where:
         default_factory=lambda: {"evaluation": [], "deployment": []}
     )
 
+
+#: Our own keys of ``execution``, which may stand beside the launcher's.
+OURS = frozenset(Execution.model_fields)
 
 #: Takes a value that says something into the draft or into where it runs; or why it is refused.
 Handler = Callable[[Draft, Where, Any, Key], None] | str
@@ -82,6 +88,52 @@ def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     _mounts(draft, where, value, key)
 
 
+def _slurm(ours: str) -> Handler:
+    """Take a value over as our ``execution.slurm`` has it."""
+
+    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
+        draft.put(("execution", "slurm", ours), value, key)
+
+    return take
+
+
+def _gpus_per_node(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if not draft.section("execution").get("gres"):
+        draft.put(("execution", "slurm", "gres"), f"gpu:{value}", key)
+
+
+def _flags(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    """``{constraint: a, contiguous: null}`` is ``--constraint=a --contiguous``."""
+    flags = []
+    for name, item in draft.mapping(value, key).items():
+        if name == "constraint":
+            draft.put(("execution", "slurm", name), item, key)
+        elif item is not False:
+            flags.append(f"--{name}" if item in (None, True) else f"--{name}={item}")
+    if flags:
+        draft.put(("execution", "slurm", "extra_flags"), " ".join(flags), key)
+
+
+def _one(why: str) -> Handler:
+    """Take 1, which is what there is in any case, and refuse more."""
+
+    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
+        if value != 1:
+            draft.refuse(key, why)
+
+    return take
+
+
+def _host(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if value not in ("localhost", socket.gethostname(), socket.getfqdn()):
+        draft.refuse(key, "is another machine; log in there and run snakeval on it, or take it out")
+
+
+def _user(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if value not in (getpass.getuser(), "${oc.env:USER}"):
+        draft.refuse(key, "is not you; jobs are submitted in your name; take it out")
+
+
 def _in_profile(setting: str) -> str:
     return f"is not supported yet; set it in the profile, as {setting}"
 
@@ -95,7 +147,6 @@ _COMMON: dict[str, Handler] = {
     "auto_export": _NO_EXPORT,
 }
 _ONE_NODE = "is not supported yet; a model is served on one node"
-_HERE = "is not supported; jobs are submitted from the machine that `snakeval` is started on"
 
 #: What becomes of each key of ``execution``, by executor. A key that is not here is unknown.
 EXECUTION: dict[str, dict[str, Handler]] = {
@@ -107,21 +158,21 @@ EXECUTION: dict[str, dict[str, Handler]] = {
     "slurm": _COMMON
     | {
         "mounts": _slurm_mounts,
-        "hostname": _HERE,
-        "username": _HERE,
-        "account": _in_profile("slurm_account of default-resources"),
-        "partition": _in_profile("slurm_partition of default-resources"),
-        "cpu_partition": _in_profile("slurm_partition of default-resources"),
-        "num_nodes": _ONE_NODE,
-        "num_instances": _ONE_NODE,
-        "ntasks_per_node": _in_profile("tasks of default-resources"),
-        "gres": _in_profile("gres of default-resources"),
-        "gpus_per_node": _in_profile("gpu of default-resources"),
-        "walltime": _in_profile("runtime of default-resources, in minutes"),
-        "max_walltime": _in_profile("runtime of default-resources, in minutes"),
-        "subproject": _in_profile("slurm_extra of default-resources"),
-        "sbatch_comment": _in_profile("slurm_extra of default-resources"),
-        "sbatch_extra_flags": _in_profile("slurm_extra of default-resources"),
+        "hostname": _host,
+        "username": _user,
+        "account": _slurm("account"),
+        "partition": _slurm("partition"),
+        "cpu_partition": _slurm("cpu_partition"),
+        "num_nodes": _one(_ONE_NODE),
+        "num_instances": _one(_ONE_NODE),
+        "ntasks_per_node": _one("is not supported: each job is one task; take it out"),
+        "gres": _slurm("gres"),
+        "gpus_per_node": _gpus_per_node,
+        "walltime": _slurm("walltime"),
+        "max_walltime": _slurm("max_total_walltime"),
+        "subproject": "is not supported: jobs are named for the run; write sbatch_comment",
+        "sbatch_comment": _slurm("comment"),
+        "sbatch_extra_flags": _flags,
         "deployment": _ONE_NODE,
         "proxy": _ONE_NODE,
         "evaluation_gpu_visible": "is not supported yet; give `resources.gpus`",
@@ -138,7 +189,7 @@ EXECUTION: dict[str, dict[str, Handler]] = {
 def read(draft: Draft) -> Where:
     """Read ``execution`` and ``env_vars``; what is wrong is noted in *draft*."""
     where = Where()
-    section = draft.section("execution")
+    section = {k: v for k, v in draft.section("execution").items() if k not in OURS}
     kind = section.pop("type", None) or "local"
     table = EXECUTION.get(kind) if isinstance(kind, str) else None
     if table is None:

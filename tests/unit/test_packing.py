@@ -1,0 +1,104 @@
+"""How evaluations are packed into allocations, against bounds that no packing can beat."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snakeval.packing import Limits, pack, total_seconds
+
+HOUR = 3600.0
+
+
+def many(seed: int, count: int = 20) -> list[float]:
+    """Durations from a minute to an hour, as benchmarks have them."""
+    dice = random.Random(seed)
+    return [dice.choice([1, 2, 5, 10, 20, 40]) * 60 * dice.uniform(0.7, 1.4) for _ in range(count)]
+
+
+def bound(durations: list[float], loading: float, limits: Limits) -> float:
+    """What any packing lasts in all: its loads, and the work spread over all slots."""
+    work = sum(durations) / limits.slots
+    loads = max(1, math.ceil(work / (limits.seconds - loading)))
+    return max(loads * loading + work, loading + max(durations))
+
+
+@pytest.mark.parametrize(("seed", "slots"), [*product(range(3), (1, 2, 4))])
+def test_twenty_evaluations_cost_within_5_percent_of_the_best(seed: int, slots: int) -> None:
+    durations, loading, limits = many(seed), 600.0, Limits(HOUR + 600, slots)
+    packed = pack(durations, loading, limits)
+    assert sorted(item for one in packed for item in one.members) == list(range(20))
+    assert all(one.seconds(durations, loading) <= limits.seconds for one in packed)
+    total = total_seconds(packed, durations, loading)
+    assert total <= 1.05 * bound(durations, loading, limits)
+
+
+def test_a_small_case_is_packed_as_well_as_trying_all_ways() -> None:
+    durations, loading, limits = [7.0, 6.0, 5.0, 4.0, 3.0, 2.0], 3.0, Limits(14.0, 1)
+    ways = []
+    for way in product(range(6), repeat=6):
+        loads = [sum(d for d, b in zip(durations, way, strict=True) if b == n) for n in range(6)]
+        if max(loads) + loading <= limits.seconds:
+            ways.append(sum(load + loading for load in loads if load))
+    assert total_seconds(pack(durations, loading, limits), durations, loading) == min(ways)
+
+
+@given(
+    st.lists(st.floats(1, 5000), max_size=12),
+    st.integers(1, 3),
+    st.none() | st.integers(1, 5),
+    st.none() | st.integers(1, 4),
+)
+@settings(max_examples=40)
+def test_each_evaluation_is_in_one_slot_and_no_limit_is_broken(
+    durations: list[float], slots: int, most: int | None, count: int | None
+) -> None:
+    limits = Limits(HOUR, slots, most, count)
+    packed = pack(durations, 100, limits)
+    assert sorted(i for one in packed for slot in one.slots for i in slot) == [
+        *range(len(durations))
+    ]
+    for allocation in packed:
+        assert len(allocation.slots) <= max(slots, 1)
+        assert most is None or len(allocation.members) <= most
+        alone = all(len(slot) == 1 for slot in allocation.slots if slot)
+        within = allocation.seconds(durations, 100) <= HOUR * (1 + 1e-6)
+        assert count or alone or within or max(durations) + 100 > HOUR
+    if count and not most:
+        assert len(packed) <= count
+
+
+def test_a_given_number_of_allocations_makes_the_longest_short() -> None:
+    packed = pack([10, 9, 8, 7, 6, 5, 4], 1, Limits(allocations=3))
+    assert len(packed) == 3
+    assert max(one.seconds([10, 9, 8, 7, 6, 5, 4], 1) for one in packed) == 18
+
+
+def test_more_allocations_than_evaluations_are_not_made() -> None:
+    assert len(pack([5, 5], 1, Limits(allocations=9))) == 2
+
+
+def test_so_many_evaluations_at_most_are_in_one() -> None:
+    packed = pack([1.0] * 10, 1, Limits(slots=8, evaluations=4))
+    assert sorted(len(one.members) for one in packed) == [2, 4, 4]
+
+
+def test_what_is_longer_than_an_allocation_has_a_slot_of_its_own() -> None:
+    packed = pack([9000, 60, 60], 600, Limits(HOUR, 1))
+    assert [one.members for one in packed] == [(0,), (1, 2)]
+
+
+def test_without_limits_there_is_one_load_and_for_nothing_none() -> None:
+    assert len(pack(many(1, 50), 600, Limits(slots=8))) == 1
+    assert pack([], 600, Limits()) == []
+
+
+def test_hundreds_are_packed_at_once_by_the_greedy_way_alone() -> None:
+    durations, limits = many(7, 400), Limits(4 * HOUR, 8)
+    total = total_seconds(pack(durations, 600, limits), durations, 600)
+    assert total <= 1.05 * bound(durations, 600, limits)

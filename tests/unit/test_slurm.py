@@ -1,0 +1,154 @@
+"""What is known of a run's Slurm jobs, with squeue and sacct that say what a test wants."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.slurm import Queue, link_notes, notes_of
+
+Says = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run with a link to the notes of the directory that it was started in."""
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "results" / "run"
+    (run / ".snakeval").mkdir(parents=True)
+    link_notes(run)
+    notes_of(run).resolve().mkdir(parents=True)
+    return run
+
+
+@pytest.fixture
+def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Put programs on PATH, alone: each notes what it was asked and prints a text."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def say(program: str, *lines: str, error: str = "", code: int = 0) -> Path:
+        path, asked = programs / program, programs / f"{program}.asked"
+        text = "\n".join(lines)
+        path.write_text(
+            f"#!/bin/sh\necho \"$*\" >> '{asked}'\n"
+            + (f"echo '{text}'\n" if text else "")
+            + (f"echo '{error}' >&2\n" if error else "")
+            + f"exit {code}\n"
+        )
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return asked
+
+    return say
+
+
+def note(run: Path, *names: str, file: str = "", jobs: list[dict[str, Any]]) -> None:
+    """What the executor notes of a task that makes the records of *names*."""
+    outputs = [
+        str(run / name / ("deployment.json" if "deployment" in name else "evaluation.json"))
+        for name in names
+    ]
+    data = {"name": "n", "rule": "", "group": "", "outputs": outputs, "jobs": jobs}
+    path = notes_of(run) / f"{file or names[0].replace('/', '_')}.json"
+    path.write_text(json.dumps(data))
+
+
+def job(id: int, state: str = "RUNNING", **more: Any) -> dict[str, Any]:
+    return {"id": str(id), "state": state, "node": "n1", "elapsed": 5, "log": "/log"} | more
+
+
+def test_a_run_that_nobody_submitted_has_no_jobs_and_asks_nobody(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    assert (queue.jobs, queue.of("m/b"), queue.silent) == ([], None, "")
+
+
+def test_all_jobs_are_asked_for_in_one_call(run: Path, says: Says) -> None:
+    note(run, "m/a", jobs=[job(1)])
+    note(run, "m/b", jobs=[job(2, "PENDING")])
+    note(run, "m/c", jobs=[job(3, "COMPLETED")])
+    asked = says("squeue", "1|RUNNING|None|2026-11-25T10:00:00|n3",
+                 "2|PENDING|Resources|2026-11-25T12:00:00|")  # fmt: skip
+    queue = Queue(run)
+    assert str(queue.of("m/a")) == "Slurm job 1 runs on n3"
+    said = "Slurm job 2 waits (Resources), expected to start 2026-11-25T12:00:00"
+    assert str(queue.of("m/b")) == said
+    assert [found.id for found in queue.live()] == ["1", "2"]
+    assert [line.split()[-1] for line in asked.read_text().splitlines()] == ["1,2"]
+
+
+def test_those_that_the_controller_has_forgotten_are_asked_of_the_accounting(
+    run: Path, says: Says
+) -> None:
+    note(run, "m/deployment", "m/a", "m/b", jobs=[job(7)])
+    says("squeue", error="slurm_load_jobs error: Invalid job id specified", code=1)
+    says("sacct", "7|CANCELLED by 1000|None|2026-11-25T10:00:00|n1")
+    queue = Queue(run)
+    found = queue.of("m/b")
+    assert found is queue.of("m/deployment")
+    assert str(found) == "Slurm job 7 was cancelled on n1 by 1000"
+    assert not queue.live()
+    assert queue.silent == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("TIMEOUT", "reached its time limit"), ("NODE_FAIL", "lost its node"),
+        ("PREEMPTED", "was preempted"), ("OUT_OF_MEMORY", "ran out of memory"),
+        ("CLOSED", "closed before its time limit"), ("SUSPENDED", "suspended"),
+    ],
+)  # fmt: skip
+def test_how_a_job_ended_is_told_in_words(run: Path, says: Says, state: str, words: str) -> None:
+    says("squeue")
+    note(run, "m/b", jobs=[job(1, state)])
+    assert str(Queue(run).of("m/b")) == f"Slurm job 1 {words} on n1"
+
+
+def test_the_newest_job_of_an_evaluation_counts(run: Path) -> None:
+    note(run, "m/b", jobs=[job(9, "TIMEOUT"), job(10, "FAILED")])
+    note(run, "m/b", "m/c", file="group", jobs=[job(8, "NODE_FAIL")])
+    queue = Queue(run)
+    assert (queue.of("m/b") or job).id == "10"
+    assert (queue.of("m/c") or job).id == "8"
+
+
+def test_a_slurm_that_does_not_answer_is_told_and_no_job_is_said_to_have_ended(
+    run: Path, says: Says
+) -> None:
+    note(run, "m/b", jobs=[job(1)])
+    says("squeue", error="Unable to contact slurm controller (connect failure)", code=1)
+    queue = Queue(run)
+    found = queue.of("m/b")
+    assert found is not None
+    assert (found.lives, found.certain) == (True, False)
+    assert queue.silent == "squeue: Unable to contact slurm controller (connect failure)"
+    (Path(os.environ["PATH"]) / "squeue").unlink()
+    assert Queue(run).live()
+    queue = Queue(run)
+    assert queue.jobs
+    assert queue.silent == "there is no squeue on this machine"
+
+
+def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: Path) -> None:
+    path = notes_of(run) / "other.json"
+    other = {"outputs": [f"{run.parent}/other/m/b/evaluation.json"], "jobs": [job(1)]}
+    path.write_text(json.dumps(other))
+    (notes_of(run) / "torn.json").write_text('{"outputs": [')
+    assert Queue(run).noted == []
+
+
+def test_a_run_that_is_started_elsewhere_leads_to_the_notes_there(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    link_notes(run)
+    assert notes_of(run).readlink() == elsewhere / ".snakemake" / "slurm_resume"

@@ -1,0 +1,262 @@
+"""Slurm's jobs of a run: what the executor ``slurm-resume`` notes of each, and a look at the queue.
+
+The notes stand in ``.snakemake/slurm_resume`` of the directory that the run was started in
+(:mod:`snakemake_executor_plugin_slurm_resume.notes` has their format), and the run has a link to
+them. What they say of a job's state is what Snakemake saw last; so all jobs that may still live
+are asked for in one call of squeue, and those that it has forgotten in one of sacct, where there
+is an accounting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snakeval.errors import ConfigError
+
+_SECONDS = 20
+#: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
+_SQUEUE = "%i|%T|%r|%S|%N"
+_SACCT = "JobIDRaw,State,Reason,Start,NodeList"
+_FAILED = ("FAILED", "CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "VANISHED")
+_LOST = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CLOSED")
+ENDED = frozenset({"COMPLETED", *_FAILED, *_LOST})
+#: What a person makes of a state.
+_WORDS = {
+    "TIMEOUT": "reached its time limit",
+    "CLOSED": "closed before its time limit",
+    "PREEMPTED": "was preempted",
+    "NODE_FAIL": "lost its node",
+    "BOOT_FAIL": "got a node that does not boot",
+    "OUT_OF_MEMORY": "ran out of memory",
+    "CANCELLED": "was cancelled",
+    "DEADLINE": "reached its deadline",
+    "VANISHED": "is not known to Slurm any more",
+    "FAILED": "failed",
+    "COMPLETED": "has ended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job in Slurm.
+
+    Attributes:
+        names: ``model/benchmark`` of its evaluations, and ``model/deployment`` of its server.
+        reason: of Slurm, why it waits.
+        start: when it started, or is expected to.
+        submitted: when, in ISO 8601 (UTC).
+        elapsed: seconds, as it was seen last.
+        log: the file that has what it printed.
+        certain: whether Slurm has been asked just now, and knew.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    state: str
+    reason: str = ""
+    start: str = ""
+    node: str = ""
+    submitted: str = ""
+    elapsed: int = 0
+    log: str = ""
+    certain: bool = False
+
+    @property
+    def word(self) -> str:
+        """Its state without who caused it: ``CANCELLED by 0`` is CANCELLED."""
+        return self.state.split()[0].rstrip("+") if self.state else ""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it waits or runs, as far as is known."""
+        return self.word not in ENDED
+
+    def __str__(self) -> str:
+        """Say what is to be known of it."""
+        name, word = f"Slurm job {self.id}", self.word
+        if word == "PENDING":
+            why = f" ({self.reason})" if self.reason not in ("", "None") else ""
+            when = f", expected to start {self.start}" if self.start.startswith("2") else ""
+            return f"{name} waits{why}{when}"
+        on = f" on {self.node}" if self.node and not self.node.startswith("None") else ""
+        who = self.state.removeprefix(word).strip()
+        what = _WORDS.get(word) or ("runs" if word == "RUNNING" else word.lower())
+        return " ".join(part for part in (f"{name} {what}{on}", who) if part)
+
+
+class Queue:
+    """The Slurm jobs of *run*, the newest of each evaluation.
+
+    ``silent`` says why Slurm could not be asked, where it could not.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run.resolve()
+        self.silent = ""
+
+    def of(self, name: str) -> Job | None:
+        """The newest job that was submitted for ``model/benchmark`` or ``model/deployment``."""
+        return self._by_name.get(name)
+
+    def live(self) -> list[Job]:
+        """Jobs that wait or run, or may."""
+        return [job for job in self.jobs if job.lives]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Job]:
+        return {name: job for job in self.jobs for name in job.names}
+
+    @cached_property
+    def noted(self) -> list[Job]:
+        """Every job that was ever submitted for the run, as it was seen last; newest last."""
+        found = [job for note in self._notes() for job in self._jobs(note)]
+        return sorted(found, key=lambda job: _number(job.id))
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """The same, as Slurm tells of them now."""
+        open_ones = {job.id: job for job in self.noted if job.lives}
+        if not open_ones:
+            return self.noted
+        told = self._ask(open_ones)
+        return [told.get(job.id, job) for job in self.noted]
+
+    def _notes(self) -> Iterator[dict[str, Any]]:
+        for path in notes_of(self._run).glob("*.json"):
+            try:
+                data = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # replaced just now, or of another version
+            if isinstance(data, dict):
+                yield data
+
+    def _jobs(self, note: dict[str, Any]) -> Iterator[Job]:
+        names = []
+        for output in note.get("outputs") or ():
+            path = Path(output)
+            if path.is_relative_to(self._run):
+                names.append(path.relative_to(self._run).parent.as_posix())
+        for job in note.get("jobs") or () if names else ():
+            yield Job(
+                id=str(job["id"]),
+                names=tuple(names),
+                state=str(job.get("state") or ""),
+                node=str(job.get("node") or ""),
+                submitted=str(job.get("submitted") or ""),
+                elapsed=int(job.get("elapsed") or 0),
+                log=str(job.get("log") or ""),
+            )
+
+    def _ask(self, jobs: dict[str, Job]) -> dict[str, Job]:
+        told = self._rows("squeue", "-h", "-a", "-t", "all", "-o", _SQUEUE, jobs=jobs)
+        if forgotten := {id: job for id, job in jobs.items() if id not in told}:
+            told |= self._rows(
+                "sacct", "-X", "-n", "-P", "-S", "now-30days", "-o", _SACCT, jobs=forgotten
+            )
+        return told
+
+    def _rows(self, program: str, *options: str, jobs: dict[str, Job]) -> dict[str, Job]:
+        if shutil.which(program) is None:
+            if program == "squeue":
+                self.silent = "there is no squeue on this machine"
+            return {}
+        command = [program, *options, "-j", ",".join(jobs)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_SECONDS, check=False
+            )
+            said = done.stderr.strip()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.silent = f"{program} does not answer ({error!r:.80})"
+            return {}
+        # Where all of the jobs are forgotten, squeue says that they are no job ids.
+        if done.returncode != 0 and program == "squeue" and "Invalid job id" not in said:
+            self.silent = f"{program}: {said.splitlines()[-1] if said else 'failed'}"
+        found = {}
+        for line in done.stdout.splitlines():
+            id, state, reason, start, node = (line.split("|") + [""] * 5)[:5]
+            if id in jobs:
+                found[id] = replace(
+                    jobs[id], state=state, reason=reason, start=start, node=node, certain=True
+                )
+        return found
+
+
+def _number(id: str) -> int:
+    return int("".join(filter(str.isdigit, id)) or 0)
+
+
+def notes_of(run: Path) -> Path:
+    """Where *run* has a link to the notes of its Slurm jobs."""
+    return run / ".snakeval" / "slurm_resume"
+
+
+def link_notes(run: Path) -> None:
+    """Lead from *run* to the notes that Snakemake, started in this directory, will make."""
+    link, target = notes_of(run), Path(".snakemake/slurm_resume").absolute()
+    if link.is_symlink() and link.readlink() == target:
+        return
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)
+
+
+def is_live(job: str) -> bool | None:
+    """Whether the job of that id waits or runs; None where Slurm does not say."""
+    try:
+        done = subprocess.run(
+            ["squeue", "-h", "-t", "all", "-o", "%T", "-j", job],
+            capture_output=True, text=True, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+        return None
+    return any(line.strip() not in ENDED for line in done.stdout.splitlines())
+
+
+def submit(script: str) -> str:
+    """Hand a batch script to sbatch; return the job's id.
+
+    Raises:
+        ConfigError: sbatch refuses it; the message has its words.
+    """
+    try:
+        done = subprocess.run(
+            ["sbatch", "--parsable"], input=script, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ConfigError("there is no sbatch on this machine; log in to the cluster") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigError("sbatch does not answer; look at `squeue` before you try again") from None
+    if done.returncode != 0:
+        why = " ".join(done.stderr.split())
+        raise ConfigError(f"{why}; correct execution.slurm (account, partition, head_walltime)")
+    return done.stdout.strip().partition(";")[0]
+
+
+def cancel(job: str, *options: str) -> None:
+    """Have Slurm cancel a job. Whether it has is to be looked for again."""
+    _do("scancel", *options, job)
+
+
+def terminate(job: Job, host: str, pid: int) -> None:
+    """Tell a process of a job to end; the rest of the job goes on."""
+    step = ("--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={host}")
+    _do("srun", f"--jobid={job.id}", *step, "kill", str(pid))
+
+
+def _do(*command: str) -> None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
