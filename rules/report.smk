@@ -1,10 +1,11 @@
-# <run>/*/*/evaluation.json -> <run>/report.html, and its samples in <run>/report/
+# <run>/results.csv -> <run>/report.html, and its samples in <run>/report/
 
 
 rule report:
     """Make the page that people look at. Nothing waits for it."""
     input:
-        records=matrix.records,
+        # When the table is made anew, so is the report.
+        table=rules.table.output.csv,
     output:
         page=report(
             "<run>/report.html",
@@ -17,8 +18,5 @@ rule report:
     localrule: True
     conda:
         "envs/snakeval.yaml"
-    params:
-        plan=matrix.plan,
-        parsers=matrix.parsers,
     script:
         "../scripts/report.py"

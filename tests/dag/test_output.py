@@ -37,7 +37,7 @@ def test_a_dry_run_lists_what_would_run_and_what_is_left_out_and_why(work: Works
     assert sorted(rest) == [
         "Left out: benchmark hellaswag needs a completions endpoint, model one has a chat endpoint",
         "Left out: benchmark hellaswag needs a completions endpoint, model two has a chat endpoint",
-        "To do: 2 evaluate, 1 report, 1 table",
+        "To do: 2 evaluate, 1 table, 1 report",
         "evaluate  one/good  (missing output files)",
         "evaluate  two/good  (missing output files)",
         "report  (missing output files; input files updated by another job)",

@@ -563,6 +563,10 @@ class Config(Strict):
                 )
         return self
 
+    def base(self, benchmark: str) -> str:
+        """Return the name in ``benchmarks`` of a benchmark, or of the one that it repeats."""
+        return benchmark if benchmark in self.benchmarks else re.sub(r"-r\d+$", "", benchmark)
+
 
 #: Keys of ``--config`` that choose, and are no part of the configuration.
 class Selection(Strict):

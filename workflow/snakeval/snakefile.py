@@ -29,7 +29,7 @@ from snakeval.evaluation import Evaluation, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
-from snakeval.matrix import deployments, repeat_name, split
+from snakeval.matrix import deployments, split
 from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
 from snakeval.runtimes import Runtime, choose
@@ -75,18 +75,11 @@ class Matrix:
         self._run: Run = find(config, selection.run)
         self.everything, self.left_out = split(config)
         self._deployed = deployments(config)
-        chosen = selection.benchmarks
-        if chosen is not None:  # with their repeats
-            chosen = tuple(
-                repeat_name(name, number)
-                for name in chosen
-                for number in range(1, config.benchmarks[name].repeats + 1)
-            )
         self.selected = {
             (e.model, e.benchmark): e
             for e in self.everything
             if (selection.models is None or e.model in selection.models)
-            and (chosen is None or e.benchmark in chosen)
+            and (selection.benchmarks is None or config.base(e.benchmark) in selection.benchmarks)
         }
         if not self.selected:
             raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
