@@ -108,6 +108,8 @@
     place.addEventListener("toggle", () => {
       const inside = place.querySelector(".scroll");
       if (place.open && !inside.firstChild) inside.append(differences(rows));
+      const plot = place.parentElement.querySelector(".js-plotly-plot");
+      if (plot) Plotly.Plots.resize(plot); // an open one is as wide as the page
     });
   }
 
@@ -118,11 +120,11 @@
       const samples = n === left && n === right ? `${n}` : `${n} of ${left} and ${right}`;
       return make("tr", { title: note, className: sure ? "sure" : "" },
         make("th", { scope: "row", textContent: `${a} − ${b}` }),
-        ...[number(value, true), low === null ? note : `${number(low, true)} – ${number(high, true)}`,
+        ...[number(value, true), low === null ? note : `${number(low, true)} to ${number(high, true)}`,
           chance(p), number(detectable), n ? samples : "–"].map((text) =>
           make("td", { className: "number", textContent: text })));
     });
-    return make("table", { className: "plain" },
+    return make("table", { className: "plain differences" },
       make("thead", {}, make("tr", {}, ...head.map((text, index) =>
         make("th", { scope: "col", textContent: text, className: index ? "number" : "" })))),
       make("tbody", {}, ...body));
