@@ -18,7 +18,7 @@ from snakeval import evidence, statistics
 from snakeval.completion import INTERVALS_VERSION, Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation, digest
-from snakeval.files import write_atomically
+from snakeval.files import write_atomically, write_if_changed
 from snakeval.harnesses import adapter, read_metrics, read_samples
 from snakeval.plan import Planned, read_plan
 from snakeval.statistics import Interval, Key, Scores
@@ -146,7 +146,7 @@ def intervals(
         ]
     found = [_interval(metric, samples) for metric in metrics]
     with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
-        write_atomically(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
+        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
     return found
 
 

@@ -283,6 +283,7 @@ def _none(why: str) -> Interval:
     return Interval(None, None, f"none: {why}")
 
 
+@cache
 def _normal_quantile() -> float:
     from scipy import stats
 

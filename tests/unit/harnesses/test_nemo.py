@@ -197,3 +197,16 @@ def test_requests_and_tokens_are_counted_where_the_harness_does(tmp_path: Path) 
     assert nemo.usage(tmp_path) == Usage(12, 205, None)
     (tmp_path / "eval_factory_metrics.json").write_text("[]")
     assert nemo.usage(tmp_path) == Usage()
+
+
+def test_samples_have_the_metrics_names_of_the_results(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
+    place = tmp_path / "model"
+    place.mkdir()
+    (place / "results_1.json").write_text("{}")
+    sample = {"doc_id": 0, "metrics": ["acc"], "acc": 1}
+    lines = [json.dumps(sample | {"filter": name}) for name in ("none", "strict")]
+    (place / "samples_demo_1.jsonl").write_text("\n".join(lines))
+    found = list(nemo.samples(evaluation, tmp_path))
+    assert [each.scores for each in found] == [{"acc": 1}, {"acc__strict": 1}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -164,9 +165,15 @@ def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     """Read the samples of the harnesses that we know to log some: lm-evaluation-harness.
 
-    The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's.
+    The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's,
+    and names a metric with a filter ``<metric>__<filter>`` in its results.
     """
-    yield from lm_eval.samples(evaluation, artifacts)
+    for sample in lm_eval.samples(evaluation, artifacts):
+        if sample.filter:
+            scores = {f"{name}__{sample.filter}": value for name, value in sample.scores.items()}
+            yield replace(sample, scores=scores, filter="")
+        else:
+            yield sample
 
 
 def usage(artifacts: Path) -> Usage:

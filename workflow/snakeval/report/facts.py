@@ -219,7 +219,7 @@ def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -
         yield Cost(
             model,
             len(mine),
-            _sum([one.metric.n for one in mine]),
+            _sum([_size(one) for one in mine]),
             _sum([each.requests for each in usage]),
             _sum([each.prompt_tokens for each in usage]),
             _sum([each.completion_tokens for each in usage]),
@@ -227,6 +227,13 @@ def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -
             gpus[model] * _busy(mine) / 3600 if served else None,
             len(list((run / model / "deployment").glob("server-*.log"))) if served else None,
         )
+
+
+def _size(one: Measured) -> int | None:
+    """How many samples an evaluation has, where that is known."""
+    if one.metric.n is not None or one.scores is None:
+        return one.metric.n
+    return int(one.scores.values.size)
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:
