@@ -69,7 +69,13 @@ def missing_slurm() -> str:
     return f"{said}; tests/testbed/slurm.sh start" if done.returncode else ""
 
 
+def missing_browser() -> str:
+    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"no {' and no '.join(absent)}; tests/testbed/apt.sh installs it" if absent else ""
+
+
 BEDS = {
+    "browser": missing_browser,
     "docker": lambda: missing_docker(BUSYBOX),
     "exporters": missing_exporters,
     "haproxy": lambda: "" if shutil.which("haproxy") else "no haproxy; apt-get install haproxy",
