@@ -24,6 +24,7 @@ include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 
 
 rule all:
@@ -33,6 +34,7 @@ rule all:
         missing=matrix.missing,
         table=rules.table.output,
         report=rules.report.output,
+        exports=matrix.exports,
 
 
 onstart:

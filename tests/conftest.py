@@ -21,7 +21,9 @@ settings.load_profile("snakeval")
 BUSYBOX = "snakeval-testbed/busybox:latest"
 IMAGES = ("snakeval/lm-eval:0.4.13", "snakeval-testbed/eval-factory:26.3")
 SLURM = Path(__file__).parent / "testbed/slurm.sh"
-TINY = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed") / "tiny"
+TESTBED = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed")
+TINY = TESTBED / "tiny"
+EXPORTERS = TESTBED / "exporters"
 
 
 @cache
@@ -52,6 +54,12 @@ def missing_tiny() -> str:
 
 
 @cache
+def missing_exporters() -> str:
+    ready = (EXPORTERS / "ready").exists()
+    return "" if ready else f"no {EXPORTERS}; tests/testbed/exporters.sh makes it"
+
+
+@cache
 def missing_slurm() -> str:
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         return "no snakemake-executor-plugin-slurm; pip install it"
@@ -69,6 +77,8 @@ def missing_browser() -> str:
 BEDS = {
     "browser": missing_browser,
     "docker": lambda: missing_docker(BUSYBOX),
+    "exporters": missing_exporters,
+    "haproxy": lambda: "" if shutil.which("haproxy") else "no haproxy; apt-get install haproxy",
     "images": lambda: missing_docker(*IMAGES),
     "podman": missing_podman,
     "slurm": missing_slurm,
@@ -91,3 +101,9 @@ def test_bed(request: pytest.FixtureRequest) -> None:
 def tiny() -> Path:
     """Where the tiny model is, in `tiny`, and what serves it, in `venv`."""
     return TINY
+
+
+@pytest.fixture(scope="session")
+def exporters_bed() -> Path:
+    """Where the environments `mlflow` and `inspect` are."""
+    return EXPORTERS

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import standins
 from support.workspace import Workspace
 
 KEY = """it's "a" $(touch executed) `touch executed` \\ $HOME ; & | canary\nsecond canary"""
@@ -24,6 +25,7 @@ echo '{"score": 1, "key": "'$hash'", "model": "'$model'"}' > {{ results }}/score
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("podman", marks=pytest.mark.podman),
+        pytest.param("apptainer", marks=[pytest.mark.docker, pytest.mark.root]),
         "process",
     ]
 )
@@ -31,6 +33,8 @@ def work(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Workspace:
     monkeypatch.setenv("CANARY", KEY)
+    if request.param == "apptainer":
+        monkeypatch.setenv("PATH", standins.path())
     directory = tmp_path / "it's a ü $(place)"
     directory.mkdir()
     work = Workspace(directory, tmp_path / "home")

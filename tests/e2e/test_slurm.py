@@ -1,22 +1,24 @@
-"""Evaluations as Slurm jobs, on the cluster of tests/testbed/slurm.sh."""
+"""Evaluations as Slurm jobs, on the cluster of tests/testbed/slurm.sh.
+
+``SNAKEVAL_SLURM_FULL=1`` makes the test of time limits the long one: two minutes for five minutes
+of work, of an endpoint and of a deployed model.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
 from snakeval.demo.server import DemoServer, serve
 from support.served import Served, wait_for
+from support.slurm import Job, ended, kill_node, mend, node_of, queue, slurm, stop_controller
 from support.workspace import REPOSITORY, Workspace
 
 pytestmark = pytest.mark.slurm
@@ -27,19 +29,12 @@ LENGTH = """echo "{\\"score\\": $(printf %s "$TOKEN" | wc -c)}" > {{ results }}/
 FAILS = "echo no such file >&2; exit 3"
 
 
-class Job(NamedTuple):
-    """A Slurm job as the accounting has it, once it has ended."""
-
-    number: str
-    comment: str
-    state: str
-    gpus: int
-
-
 class Cluster(Workspace):
     """A workspace whose evaluations are Slurm jobs."""
 
     partition = "cpu"
+    #: Minutes; 0 is the partition's.
+    limit = 0
 
     def command(self, *options: str) -> list[str]:
         (self.directory / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
@@ -47,6 +42,8 @@ class Cluster(Workspace):
             *(sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
             *("--profile", str(REPOSITORY / "profiles" / "slurm"), "--configfile", "config.yaml"),
             *("--default-resources", "slurm_account=evals", f"slurm_partition={self.partition}"),
+            *([f"runtime={self.limit}"] if self.limit else []),
+            *("--slurm-resume-max-seconds-between-status-checks", "3"),
             *options,
         ]
 
@@ -55,30 +52,13 @@ class Cluster(Workspace):
         return {**super().environment, "SNAKEVAL_TEST_TOKEN": SECRET}
 
     def jobs(self, count: int) -> list[Job]:
-        """Its jobs that have ended, at least so many; the accounting hears of an end late."""
-        wait_for(lambda: len(self._ended()) >= count, f"not {count} jobs have ended")
-        return self._ended()
-
-    def _ended(self) -> list[Job]:
-        fields = "JobID,WorkDir,Comment,State,AllocTRES"
-        lines = slurm("sacct", "-X", "-n", "-P", "-S", "now-1hours", "-o", fields).splitlines()
-        jobs = []
-        for number, place, comment, state, resources in (line.split("|") for line in lines):
-            if place == str(self.directory) and state not in ("PENDING", "RUNNING"):
-                gpus = re.search(r"gres/gpu=(\d+)", resources)
-                jobs.append(Job(number, comment, state.split()[0], int(gpus[1]) if gpus else 0))
-        return jobs
+        """Its jobs that have ended, at least so many."""
+        return ended(self.directory, count)
 
     @property
     def queue(self) -> list[str]:
         """The numbers of its jobs that wait or run."""
-        rows = [line.split(" ", 1) for line in slurm("squeue", "-h", "-o", "%A %Z").splitlines()]
-        return [number for number, place in rows if place == str(self.directory)]
-
-
-def slurm(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    return done.stdout
+        return queue(self.directory)
 
 
 def states(jobs: list[Job]) -> Counter[tuple[str, str]]:
@@ -173,39 +153,106 @@ def test_evaluations_of_an_endpoint_are_jobs_of_their_own_and_a_secret_is_nowher
     assert work.snakemake("-n").evaluated == {"m/bad"}
 
 
-def test_kill_9_of_the_head_and_the_same_command_again_computes_nothing_twice(
+def test_kill_9_of_the_head_and_the_same_command_again_adopts_the_jobs_that_run(
     endpoint: Served, server: DemoServer
 ) -> None:
+    work = clustered(endpoint)
     for number in range(3):
-        endpoint.asks(f"b{number}", seed=number, count=12, pause=1)
-    head = endpoint.work.start()
+        endpoint.asks(f"b{number}", seed=number, count=20, pause=1)
+    head = work.start()
     wait_for(lambda: server.stats()["answered"] >= 6, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
     head.communicate(timeout=60)
-    again = endpoint.work.snakemake()
+    running = work.queue
+    again = work.snakemake()
     assert again.exit_code == 0, again.output
-    assert (server.stats()["answered"], server.stats()["repeated"]) == (36, 0)
-    assert set(endpoint.work.table()["attempt"]) == {1}
+    assert again.output.count("it is adopted") == 3
+    assert {job.number for job in work.jobs(3)} == set(running)
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (60, 0)
+    assert set(work.table()["attempt"]) == {1}
 
 
-def test_a_job_that_somebody_cancels_is_submitted_again_and_resumes(
+def test_who_is_cancelled_uses_a_retry_who_is_requeued_does_not_and_both_resume(
     endpoint: Served, server: DemoServer
 ) -> None:
-    work = endpoint.work
-    assert isinstance(work, Cluster)
-    endpoint.asks("b", seed=1, count=6, pause=0.5)
+    work = clustered(endpoint)
+    for name in ("cancelled", "requeued"):
+        endpoint.asks(name, seed=len(name), count=6, pause=0.5)
     head = work.start()
-    wait_for(lambda: server.stats()["answered"] >= 2, "nothing is asked")
-    slurm("scancel", *work.queue)
+    wait_for(lambda: server.stats()["answered"] >= 5, "nothing is asked")
+    slurm("scancel", *queue(work.directory, "m_cancelled"))
+    slurm("scontrol", "requeue", *queue(work.directory, "m_requeued"))
     output, _ = head.communicate(timeout=180)
     assert head.returncode == 0, output
-    # The one that was being answered when its harness was told to end may be asked again.
-    assert server.stats()["distinct"] == 6
-    assert server.stats()["repeated"] <= 1
-    assert states(work.jobs(2)) == {
-        ("evaluate_wildcards_m_b", "CANCELLED"): 1,
-        ("evaluate_wildcards_m_b", "COMPLETED"): 1,
+    assert "was cancelled by uid 0" in output
+    # What was being answered when a harness was told to end may be asked again.
+    assert server.stats()["distinct"] == 12
+    assert server.stats()["repeated"] <= 2
+    assert states(work.jobs(3)) == {
+        ("evaluate_wildcards_m_cancelled", "CANCELLED"): 1,
+        ("evaluate_wildcards_m_cancelled", "COMPLETED"): 1,
+        ("evaluate_wildcards_m_requeued", "COMPLETED"): 1,
     }
+
+
+def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
+    endpoint: Served, server: DemoServer
+) -> None:
+    work = clustered(endpoint)
+    full = os.environ.get("SNAKEVAL_SLURM_FULL") == "1"
+    # The signal comes up to a minute before three quarters of the limit.
+    minutes, count = (2, 300) if full else (1, 50)
+    if full:
+        work.config["models"]["careful"] = {"deployment": endpoint.deployment}
+    endpoint.asks("b", seed=1, count=count, pause=1)
+    work.limit = minutes
+    head = work.start("--retries", "0")
+    output, _ = head.communicate(timeout=900 if full else 240)
+    assert head.returncode == 0, output
+    again = output.count("submitted again")
+    assert again >= (3 if full else 1)
+    served = endpoint.recorded.answers
+    assert server.stats()["distinct"] == count
+    assert len(served) == (count if full else 0)
+    # What was being answered when a harness was told to end may be asked again.
+    assert server.stats()["repeated"] + served.total() - len(served) <= again
+    jobs = work.jobs(again + len(work.config["models"]))
+    assert sum(job.state == "COMPLETED" for job in jobs) == len(work.config["models"])
+
+
+def test_a_job_whose_node_dies_goes_on_on_another(endpoint: Served, server: DemoServer) -> None:
+    work = clustered(endpoint)
+    endpoint.asks("b", seed=1, count=8, pause=1)
+    head = work.start("--retries", "0")
+    wait_for(lambda: server.stats()["answered"] >= 2, "nothing is asked")
+    (number,) = work.queue
+    node = node_of(number)
+    try:
+        kill_node(node, number)
+        output, _ = head.communicate(timeout=180)
+    finally:
+        mend()
+    assert head.returncode == 0, output
+    assert server.stats()["distinct"] == 8
+    assert server.stats()["repeated"] <= 1
+    assert slurm("sacct", "-X", "-n", "-j", number, "-o", "NodeList").strip() != node
+
+
+def test_a_controller_that_restarts_is_waited_for(endpoint: Served, server: DemoServer) -> None:
+    work = clustered(endpoint)
+    endpoint.asks("b", seed=1, count=10, pause=1)
+    head = work.start("--retries", "0")
+    wait_for(lambda: server.stats()["answered"] >= 2, "nothing is asked")
+    try:
+        stop_controller()
+        wait_for(lambda: server.stats()["answered"] >= 7, "the job does not go on")
+    finally:
+        mend()
+    output, _ = head.communicate(timeout=180)
+    assert head.returncode == 0, output
+    assert output.count("Slurm does not answer") <= 2
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (10, 0)
+    assert states(work.jobs(1)) == {("evaluate_wildcards_m_b", "COMPLETED"): 1}
 
 
 def test_a_deployed_model_and_its_evaluations_are_one_job_which_a_failing_one_does_not_stop(
@@ -242,15 +289,17 @@ def test_a_deployed_model_and_its_evaluations_are_one_job_which_a_failing_one_do
     assert set(deployed.recorded.answers.values()) == {1}
 
 
-def test_kill_9_of_the_head_of_deployed_models_computes_nothing_twice(tmp_path: Path) -> None:
-    made = two_models(tmp_path, count=8, pause=1)
+def test_kill_9_of_the_head_of_deployed_models_adopts_their_allocations(tmp_path: Path) -> None:
+    made = two_models(tmp_path, count=12, pause=1)
     work = clustered(made)
     head = work.start()
     wait_for(lambda: made.recorded.answers.total() >= 6, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
     head.communicate(timeout=60)
+    running = work.queue
     again = work.snakemake()
     assert again.exit_code == 0, again.output
+    assert {job.number for job in work.jobs(2)} == set(running)
     assert set(made.recorded.answers.values()) == {1}
-    assert made.recorded.answers.total() == 2 * 3 * 8
+    assert made.recorded.answers.total() == 2 * 3 * 12
     cleared(made, work)

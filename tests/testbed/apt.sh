@@ -8,6 +8,8 @@ packages=(
     docker.io iptables containerd runc docker-registry
     # images without a registry
     debootstrap busybox-static ca-certificates
+    # one address for several servers
+    haproxy
     # podman; catatonit is the init of its containers
     podman catatonit
     # a browser, for the report

@@ -106,6 +106,20 @@ def test_gpus_that_are_asked_for_as_gres_are_not_asked_for_twice(tmp_path: Path)
     assert Opened(tmp_path, content({"gres": "gpu:8"}), remote=False).gpus("m", 1) == 2
 
 
+def test_a_server_of_several_nodes_has_a_task_and_its_gpus_on_each(tmp_path: Path) -> None:
+    data = content()
+    data["models"]["m"] = {"deployment": SERVER | {"nodes": 2, "gpus": 8}}
+    allocations = Opened(tmp_path, data)
+    asked = {"nodes": 2, "tasks_per_node": 1, "gres": "gpu:8"}
+    assert allocations.site_of_model("m") == asked
+    assert allocations.asks == ("gres", "nodes", "tasks_per_node")
+    assert allocations.gpus("m", 1) == 0
+    assert "m" not in allocations.by_hand()
+    data["models"]["m"] = {"deployment": SERVER | {"instances": 3}}
+    beside = Opened(tmp_path, data)
+    assert (beside.site_of_model("m"), beside.gpus("m", 1)) == ({}, 6)
+
+
 def test_in_a_group_the_texts_are_equal_and_only_the_first_job_has_the_numbers(
     tmp_path: Path,
 ) -> None:

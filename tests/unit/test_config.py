@@ -155,6 +155,16 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
             "models.m.deployment: kind llamacpp has no data_parallel_size; take it out",
         ),
         (
+            deployed(
+                kind="vllm", hf_model_handle="m", nodes=3, tensor_parallel_size=8, command="c"
+            ),
+            "its sizes make 8 GPUs, which 3 nodes cannot share; write `gpus`",
+        ),
+        (
+            deployed(kind="vllm", hf_model_handle="m", nodes=2, tensor_parallel_size=8),
+            "kind vllm has no command for several nodes; write `command`",
+        ),
+        (
             deployed(kind="llamacpp", hf_model_handle="m", tensor_parallel_size=2),
             "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of",
         ),
@@ -189,7 +199,10 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         (deployed(**VLLM, set_env={"A B": "x"}), "set_env.A B: is no name of an environment vari"),
         (deployed(**VLLM, set_env={"A": True}), "set_env.A: input should be a valid string (it"),
         (deployed(**VLLM, max_restarts=-1), "max_restarts: input should be greater than or equal"),
-        (deployed(**VLLM, runtime="apptainer"), "runtime: input should be 'auto', 'docker', 'pod"),
+        (
+            deployed(**VLLM, runtime="charliecloud"),
+            "runtime: input should be 'auto', 'docker', 'pod",
+        ),
         (
             changed("benchmarks", "b", "auxiliary", to=["juge"]) | {"auxiliary": {"judge": MODEL}},
             "benchmarks.b.auxiliary: no 'juge' in `auxiliary`; did you mean 'judge'?",

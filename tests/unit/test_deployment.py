@@ -15,6 +15,7 @@ from snakeval.container import ContainerSpec
 from snakeval.deployment import (
     MARK,
     Deployment,
+    Nodes,
     Plan,
     check,
     checkpoint_digest,
@@ -23,6 +24,7 @@ from snakeval.deployment import (
     plan_path,
     resolve,
     server_name,
+    server_names,
 )
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.runtimes import connect
@@ -54,6 +56,49 @@ def words(spec: ContainerSpec) -> str:
     """The command that the shell in the container reads, one blank between its words."""
     text = spec.argv[2].removeprefix("exec ")
     return " ".join(shlex.split(text))
+
+
+# --- several of it -----------------------------------------------------------------------------
+
+
+def test_gpus_are_those_of_a_node_and_change_no_score() -> None:
+    one = deployment(kind="vllm", **HUB, command="serve", tensor_parallel_size=8)
+    two = deployment(kind="vllm", **HUB, command="serve", tensor_parallel_size=8, nodes=2)
+    assert (one.serving.gpus, two.serving.gpus) == (8, 4)
+    assert one.definition == two.definition
+    assert one.id != two.id
+
+
+@pytest.mark.parametrize(
+    ("nodes", "instances", "hosts", "gpus"),
+    [(1, 1, 1, 2), (1, 3, 1, 6), (2, 1, 2, 2), (2, 3, 6, 2)],
+)
+def test_what_all_of_it_needs(nodes: int, instances: int, hosts: int, gpus: int) -> None:
+    made = deployment(kind="generic", command="c", gpus=2, nodes=nodes, instances=instances)
+    assert (made.serving.hosts, made.serving.gpus_on_host) == (hosts, gpus)
+
+
+def test_on_several_nodes_the_command_knows_the_head_and_listens_to_the_network() -> None:
+    command = "serve {{ host }} {{ head }} {{ nodes }} {{ gpus_per_node }}"
+    made = deployment(kind="generic", command=command, nodes=2, gpus=4)
+    nodes = Nodes(("n1", "n2"), ("10.0.0.1", "10.0.0.2"), 20001)
+    spec = container(made, Podman(), PORT, ("0", "1", "2", "3"), {}, nodes=nodes)
+    assert words(spec) == "serve 0.0.0.0 10.0.0.1 2 4"
+    assert spec.env["SNAKEVAL_HEAD_ADDRESS"] == "10.0.0.1"
+    assert (spec.env["SNAKEVAL_HEAD_PORT"], spec.env["SNAKEVAL_NODES"]) == ("20001", "2")
+    alone = container(made, Podman(), PORT, ("0",), {})
+    assert words(alone) == "serve 127.0.0.1 127.0.0.1 2 1"
+    assert "SNAKEVAL_NODES" not in alone.env
+
+
+def test_each_part_has_a_name_by_which_what_is_left_of_it_is_found() -> None:
+    made = deployment(kind="generic", command="c", nodes=2, instances=2)
+    base = server_name(made)
+    assert server_names(made) == [
+        f"{base}-0", f"{base}-1",
+        f"{base}-0-0", f"{base}-0-1", f"{base}-1-0", f"{base}-1-1",
+        f"{base}-proxy",
+    ]  # fmt: skip
 
 
 # --- the kinds --------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
             "RuntimeError: Session is closed\n",
             "API request failed! Status code: 401, {'error': 'no key'}",
         ),
+        ("ValueError: x\nsrun: error: n1: task 0: Exited with exit code 1\n", "ValueError: x"),
+        ("srun: error: Unable to create step\n", "srun: error: Unable to create step"),
         ("", ""),
     ],
 )

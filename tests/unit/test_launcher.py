@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from snakeval import exporters
 from snakeval.compose import compose
 from snakeval.config import Config, check
 from snakeval.errors import ConfigError
@@ -283,6 +284,51 @@ def test_one_after_the_other_is_one_core(tmp_path: Path) -> None:
 # --- config.params on the command line ----------------------------------------------------
 
 
+def test_auto_export_and_its_options_become_destinations(tmp_path: Path) -> None:
+    content = {
+        "target": TARGET,
+        "evaluation": TASKS,
+        "execution": {
+            "auto_export": {
+                "destinations": ["mlflow", "local"],
+                "configs": {"mlflow": {"tracking_uri": "http://m", "log_logs": True}},
+            }
+        },
+        "export": {
+            "mlflow": {"experiment_name": "e", "tags": {"team": "nlp"}, "description": ""},
+            "wandb": {
+                "entity": "org", "log_mode": "multi_task", "tags": ["a"], "log_metrics": ["acc"],
+                "only_required": False, "extra_metadata": {"gpu": 8},
+            },
+        },
+    }  # fmt: skip
+    assert made(tmp_path, content).export == {
+        "mlflow": {
+            "experiment_name": "e",
+            "tracking_uri": "http://m",
+            "tags": {"team": "nlp"},
+            "artifacts": ["results*", "eval_factory_metrics.json", "run_config.yml", "logs/*"],
+        },
+        "local": {"artifacts": ["results*", "eval_factory_metrics.json", "run_config.yml"]},
+        "wandb": {
+            "entity": "org", "per": "run", "tags": {"a": "", "gpu": "8"}, "metrics": ["*acc*"],
+            "artifacts": ["artifacts/*"],
+        },
+    }  # fmt: skip
+
+
+def test_every_option_that_an_export_becomes_is_one_of_ours(tmp_path: Path) -> None:
+    export = {
+        "wandb": {"entity": "o", "project": "p", "name": "n", "group": "g", "job_type": "j"},
+        "mlflow": {"tracking_uri": "http://m", "experiment_name": "e", "run_name": "r"},
+        "gsheets": {"spreadsheet_id": "1a", "spreadsheet_name": "weaker", "log_metrics": ["acc"]},
+        "local": {"format": "csv", "output_dir": "out", "copy_logs": True},
+    }
+    config = made(tmp_path, {"target": TARGET, "evaluation": TASKS, "export": export})
+    assert set(exporters.configured(config.export)) == set(export)
+    assert config.export["local"]["output_dir"] == str(tmp_path / "out")
+
+
 def test_config_params_are_stronger_than_any_tasks(tmp_path: Path) -> None:
     own = {"config.params.limit_samples": 500, "config.params.extra.seed": 1}
     content = {
@@ -333,14 +379,31 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         (with_("execution/outputdir", 1), "execution.outputdir: unknown key 'outputdir'; did you"),
         (with_("execution/extra_docker_args", "-x"), "execution.extra_docker_args: is not supp"),
         (with_("execution/mode", "fast"), "execution.mode: must be sequential or parallel"),
-        (with_("execution/auto_export", {"destinations": ["x"]}), "execution.auto_export: is not"),
+        (
+            with_("execution/auto_export", {"destinations": "wandb"}),
+            "execution.auto_export.destinations: must be a list of names",
+        ),
+        (
+            with_("execution/auto_export", {"destinations": [], "export_image": "python:3"}),
+            "execution.auto_export.export_image: is not needed",
+        ),
+        (with_("execution/auto_export", {"destination": ["x"]}), "did you mean 'destinations'"),
         (with_("execution/mounts", {"evaluaton": {"a": "b"}}), "execution.mounts.evaluaton: unkn"),
         (with_("execution", 3), "execution: must hold keys and values, not 3"),
         (
             with_("execution/output_dir", "x") | {"output_dir": "y"},
             "execution.output_dir: stands at",
         ),
-        (with_("export/wandb", {"project": "x"}), "export: is not supported yet"),
+        (with_("export/wandb", {"run_id": "x"}), "export.wandb.run_id: is not supported; a run of"),
+        (with_("export/wandb", {"log_mode": "x"}), "export.wandb.log_mode: must be per_task or"),
+        (
+            with_("export/gsheets", {"service_account_file": "/x"}),
+            "export.gsheets.service_account_file: is not supported; export GOOGLE_APPLICATION",
+        ),
+        (
+            with_("execution/auto_export", {"configs": {"gsheets": {"spreadsheet_name": "x"}}}),
+            "execution.auto_export.configs.gsheets.spreadsheet_name: is not supported",
+        ),
         (with_("auxiliary_deployments/judge", {"type": "vllm"}), "auxiliary_deployments: is not"),
         (with_("target/endpoint", {}), "target.endpoint: unknown key 'endpoint'; did you mean"),
         (with_("target/api_endpoint/model", "m"), "target.api_endpoint.model: unknown key 'model'"),
@@ -411,7 +474,7 @@ def test_what_is_not_supported_is_refused_by_name(
     ("spec", "sentence"),
     [
         ({"type": "vlm"}, "deployment.type: no deployment 'vlm'; did you mean 'vllm'"),
-        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray': a model is served on"),
+        ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray'; write type: vllm"),
         ({"type": "vllm", "imge": "x"}, "deployment.imge: unknown key 'imge'; did you mean"),
         ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config: is not supported"),
         ({"type": "vllm", "endpoints": {"ranking": "/r"}}, "deployment.endpoints.ranking: unknown"),
@@ -463,3 +526,38 @@ def test_where_it_runs_is_the_profiles_and_every_key_of_the_executor_is_refused_
         translated(tmp_path, GOOD, f"execution={executor}/default", *overrides)
     refused = [line.split(": ")[1] for line in str(caught.value).splitlines()]
     assert sorted(refused) == sorted(f"execution.{key}" for key in keys)
+
+
+def test_the_nodes_of_all_instances_become_those_of_each(tmp_path: Path) -> None:
+    server = {"type": "generic", "command": "serve", "image": "i", "served_model_name": "m"}
+    content = {"deployment": server, "evaluation": TASKS}
+    spread = ("execution=slurm/default", "execution.num_nodes=4", "execution.num_instances=2")
+    read = made(tmp_path, content, *spread, "deployment=generic")
+    served = next(iter(read.models.values())).deployment
+    assert served is not None
+    assert (served.nodes, served.instances) == (2, 2)
+    uneven = (spread[0], "execution.num_nodes=3", spread[2], "deployment=generic")
+    with pytest.raises(ConfigError, match="3 nodes cannot be shared by 2 instances"):
+        made(tmp_path, content, *uneven)
+
+
+def test_what_sbatch_is_asked_for_becomes_ours(tmp_path: Path) -> None:
+    asked = {
+        "account": "a", "partition": "gpu", "cpu_partition": "cpu", "walltime": "02:00:00",
+        "max_walltime": "10:00:00", "gpus_per_node": 8, "sbatch_comment": "c",
+        "sbatch_extra_flags": {"constraint": "h100", "contiguous": None, "nice": 5},
+    }  # fmt: skip
+    content = with_("execution", asked)
+    slurm = made(tmp_path, content, "execution=slurm/default").execution.slurm
+    assert (slurm.account, slurm.partition, slurm.cpu_partition) == ("a", "gpu", "cpu")
+    assert (slurm.walltime, slurm.max_total_walltime, slurm.gres) == (120, 600, "gpu:8")
+    assert (slurm.comment, slurm.constraint) == ("c", "h100")
+    assert slurm.extra_flags == "--contiguous --nice=5"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("hostname", "login.cluster"), ("username", "nobody-x")]
+)
+def test_another_machine_or_user_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"execution\.{key}: is (another machine|not you)"):
+        made(tmp_path, with_(f"execution/{key}", value), "execution=slurm/default")

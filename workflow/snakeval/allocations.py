@@ -39,7 +39,7 @@ from snakeval.slurm import Job
 #: The directory of an allocation's server, below its model's; the wildcard of the rule `deploy`.
 DIRECTORY = re.compile(r"deployment(?:-(\d+))?")
 #: Every resource that a schedulers' section may ask for.
-SITE = (*RESOURCES.values(), "slurm_extra")
+SITE = (*RESOURCES.values(), "slurm_extra", "nodes", "tasks_per_node")
 
 
 def directory(number: int) -> str:
@@ -145,17 +145,20 @@ class Allocations:
 
     def gpus(self, name: str, number: int) -> int:
         """The GPUs of the job that deploys *name*: of all servers that its evaluations ask."""
-        own = self._deployed[name].serving.gpus
         if not self._remote:
-            return own
-        if self.of_model(name).gres:
+            return self._deployed[name].serving.gpus_on_host
+        if "gres" in self.site_of_model(name):
             return 0  # asked for so
         return self._total_gpus(name, self._members(name, number))
 
     def _total_gpus(self, name: str, members: Sequence[Evaluation]) -> int:
         together = {e.transport.servers for e in members} or {(name,)}
-        servers = max(sum(self._deployed[s].serving.gpus for s in names) for names in together)
+        servers = max(sum(map(self._gpus_of, names)) for names in together)
         return servers + self._beside(members, "gpus", self.slots)
+
+    def _gpus_of(self, name: str) -> int:
+        serving = self._deployed[name].serving
+        return serving.hosts * serving.gpus_on_host
 
     def mem_mb(self, name: str, number: int) -> int | None:
         """The memory of the job that deploys *name*: the server's and its evaluations'."""
@@ -201,8 +204,18 @@ class Allocations:
         return self._asked[key]
 
     def site_of_model(self, name: str) -> dict[str, str | int]:
-        """The resources that a site's scheduler is asked for the allocations of *name*."""
-        return resources(self.of_model(name), gpus=True)
+        """The resources that a site's scheduler is asked for the allocations of *name*.
+
+        Several nodes have a task each, and their GPUs are asked for by node: a total would be
+        spread as Slurm likes.
+        """
+        asked = resources(self.of_model(name), gpus=True)
+        serving = self._deployed[name].serving
+        if self._remote and serving.hosts > 1:
+            asked |= {"nodes": serving.hosts, "tasks_per_node": 1}
+            if serving.gpus_on_host:
+                asked.setdefault("gres", f"gpu:{serving.gpus_on_host}")
+        return asked
 
     def site_of_evaluation(self, evaluation: Evaluation) -> dict[str, str | int]:
         """The same for the job of *evaluation*; in a group, where texts must be equal, no numbers.
@@ -217,12 +230,15 @@ class Allocations:
     @property
     def asks(self) -> tuple[str, ...]:
         """The resources that anything asks for at all: what is not among them is the profile's."""
-        if not self.configured:
+        spread = any(deployment.serving.hosts > 1 for deployment in self._deployed.values())
+        if not self.configured and not spread:
             return ()
         found: set[str] = set()
         for layer in self._layers:
             for gpus in (False, True):
                 found |= resources(layered(layer), gpus=gpus).keys()
+        for name in self._deployed:
+            found |= self.site_of_model(name).keys()
         return tuple(name for name in SITE if name in found)
 
     @property
@@ -247,6 +263,8 @@ class Allocations:
         for model in dict.fromkeys(evaluation.model for evaluation in self._selected.values()):
             members = [e for e in self._selected.values() if e.model == model]
             servers = tuple(dict.fromkeys(s for e in members for s in e.transport.servers))
+            if any(self._deployed[server].serving.nodes > 1 for server in servers):
+                continue  # what starts it on each node is snakeval
             options = sbatch_options(
                 self.of_model(servers[0]) if servers else self.of_evaluation(members[0]),
                 gpus=self._total_gpus(servers[0], members)

@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import IO
 
+#: How much longer than its grace a child may take that is asked by the end of its input: what
+#: carries the question and the answer is slower than a signal.
+_TRANSPORT_SECONDS = 5.0
+
 
 def run_child(
     argv: Sequence[str],
@@ -20,13 +24,15 @@ def run_child(
     stdin: bytes,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
+    by_signal: bool = True,
 ) -> int:
     """Run *argv* to its end and return its exit code (128 + signal, as shells say it).
 
     It reads *stdin*, and the stream's end when this process dies, even of SIGKILL: so a command
     under :data:`snakeval.container.LIFELINE` ends with it. When *stop* is set it gets SIGTERM, and
     its process group SIGKILL after *grace* seconds. The group is its own, so a Ctrl-C in the
-    terminal reaches it through *stop*, once.
+    terminal reaches it through *stop*, once. Without *by_signal* its input ends first, for a child
+    that would not hand SIGTERM on to what it runs.
 
     Raises:
         OSError: it could not be started.
@@ -54,15 +60,22 @@ def run_child(
                 break
             except subprocess.TimeoutExpired:
                 if stop.is_set():
-                    code = _stop(child, grace)
+                    if not by_signal:
+                        os.close(lifeline)
+                        lifeline = -1
+                    code = _stop(child, grace, by_signal)
                     break
         _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
     finally:
-        os.close(lifeline)
+        if lifeline >= 0:
+            os.close(lifeline)
     return code if code >= 0 else 128 - code
 
 
-def _stop(child: subprocess.Popen[bytes], grace: float) -> int:
+def _stop(child: subprocess.Popen[bytes], grace: float, by_signal: bool) -> int:
+    if not by_signal:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(timeout=grace + _TRANSPORT_SECONDS)
     child.terminate()
     try:
         return child.wait(timeout=grace)

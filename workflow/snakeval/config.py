@@ -151,7 +151,7 @@ class Mount(Strict):
 
 
 Kind = Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"]
-RuntimeName = Literal["auto", "docker", "podman", "process"]
+RuntimeName = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$")]
 
 
@@ -191,9 +191,12 @@ class Deployment(Strict):
     tensor_parallel_size: PositiveInt = 1
     pipeline_parallel_size: PositiveInt = 1
     data_parallel_size: PositiveInt = 1
+    nodes: PositiveInt = Field(default=1, description="nodes of a Slurm job that one server needs")
+    instances: PositiveInt = Field(default=1, description="equal servers behind one address")
     gpus: Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         default=None,
-        description="how many, or which ([0, 1]); null = what the sizes need, none for generic",
+        description="on each node of an instance: how many, or which ([0, 1]); null = what the "
+        "sizes need, none for generic",
     )
     extra_args: str = Field(default="", description="appended to the command, as a shell reads it")
     set_env: dict[Variable, str] = Field(
@@ -264,6 +267,11 @@ def _unservable(deployment: Deployment) -> str:
     if kind in ("trtllm", "llamacpp") and deployment.data_parallel_size > 1 and not own:
         return f"kind {kind} has no data_parallel_size; take it out"
     split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size
+    nodes, sizes = deployment.nodes, split * deployment.data_parallel_size
+    if nodes > 1 and deployment.gpus is None and kind != "generic" and sizes % nodes:
+        return f"its sizes make {sizes} GPUs, which {nodes} nodes cannot share; write `gpus`"
+    if nodes > 1 and not own:
+        return f"kind {kind} has no command for several nodes; write `command`, as docs/deployments"
     if kind == "llamacpp" and split > 1 and not own:
         return (
             "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of "
@@ -474,6 +482,19 @@ class Config(Strict):
     resources: Resources = Resources()
     execution: Execution = Execution()
     lease: LeaseTimes = LeaseTimes()
+    export: dict[str, Plain] = Field(
+        default_factory=dict, description="destinations of the results -> their options"
+    )
+
+    @field_validator("export", mode="before")
+    @classmethod
+    def _destinations(cls, value: object) -> object:
+        """A list of destinations, and one without options, will do."""
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+            return {name: {} for name in value}
+        if isinstance(value, Mapping):
+            return {name: {} if options is None else options for name, options in value.items()}
+        return value
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -705,6 +726,10 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})
         updates[section] = models
+    if directory := config.export.get("local", {}).get("output_dir"):
+        absolute = source.base(("export", "local", "output_dir")) / Path(directory).expanduser()
+        local = {**config.export["local"], "output_dir": str(absolute.resolve())}
+        updates["export"] = {**config.export, "local": local}
     return config.model_copy(update=updates)
 
 

@@ -138,18 +138,30 @@ class ContainerSpec:
         """The command under its :data:`LIFELINE`."""
         return ("sh", "-c", LIFELINE, "snakeval", str(self.grace), *self.argv)
 
-    def greeting(self, *, secrets: bool = True) -> bytes:
-        """What :data:`LIFELINE` reads first; the stream must then stay open."""
-        return f"{self.exports() if secrets else ''}{_GO}\n".encode()
+    def greeting(self, *, secrets: bool = True, env: Mapping[str, str] | None = None) -> bytes:
+        """What :data:`LIFELINE` reads first; the stream must then stay open.
 
-    def exports(self) -> str:
-        """The shell text that :data:`READ_SECRETS` reads. Quoted: nothing in a value runs."""
-        return "".join(
-            f"export {name}={shlex.quote(value)}\n" for name, value in self.secret_values().items()
-        )
+        *env* is for runtimes whose own options could not hand every value over unchanged.
+        """
+        values = {**(env or {}), **(self.secret_values() if secrets else {})}
+        return f"{exports(values)}{_GO}\n".encode()
 
 
-def _mount_option(mount: Mount) -> str:
+def exports(values: Mapping[str, str]) -> str:
+    """The shell text that :data:`READ_SECRETS` reads. Quoted: nothing in a value runs."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def wrapped(spec: ContainerSpec, env: Mapping[str, str]) -> tuple[str, ...]:
+    """The command as a person starts it: a shell in the container that sets *env* first.
+
+    It reads secrets as :data:`READ_SECRETS` does.
+    """
+    start = READ_SECRETS if spec.secrets else 'exec "$@"'
+    return ("sh", "-c", f"{exports(env)}{start}", "snakeval", *spec.argv)
+
+
+def mount_option(mount: Mount) -> str:
     """The value of ``--mount``, a line of CSV: a path may hold colons, commas and quotes."""
     fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
     line = io.StringIO()
@@ -188,7 +200,7 @@ def command_line(
     elif spec.gpus:
         words += ["--gpus", str(spec.gpus)]
     for mount in spec.mounts:
-        words += ["--mount", _mount_option(mount)]
+        words += ["--mount", mount_option(mount)]
     for name, value in spec.env.items():
         words += ["--env", f"{name}={value}"]
     if engine == "docker" and not guarded:

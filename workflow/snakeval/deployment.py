@@ -65,7 +65,8 @@ class Serving:
 
     Attributes:
         port: 0 for a free one.
-        gpu_ids: which GPUs; where it is empty, ``gpus`` says how many.
+        gpu_ids: which GPUs of each node; where it is empty, ``gpus`` says how many.
+        nodes: of one instance. ``instances``: equal servers behind one address.
         mounts: (source, target, read_only).
         env: variable there -> variable of the caller that holds its value.
         mem_mb: memory limit in MiB; None for none. ``shm_mb``: size of /dev/shm in MiB.
@@ -90,6 +91,32 @@ class Serving:
     max_restarts: int
     runtime: str
     network: str
+    nodes: int = 1
+    instances: int = 1
+
+    @property
+    def hosts(self) -> int:
+        """How many machines all of it needs; instances of one node share one."""
+        return self.nodes * self.instances if self.nodes > 1 else 1
+
+    @property
+    def gpus_on_host(self) -> int:
+        """How many GPUs all of it needs on each of its :attr:`hosts`."""
+        return self.gpus if self.nodes > 1 else self.gpus * self.instances
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Where a server of several nodes runs, or one of another node than this.
+
+    Attributes:
+        names, addresses: of the nodes; the first is the head, which answers requests.
+        port: a free one of the head, for the others to meet it.
+    """
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +143,13 @@ class Deployment:
         serving["mounts"] = tuple((str(a), str(b), bool(c)) for a, b, c in serving["mounts"])
         return cls(Definition(**data["definition"]), Serving(**serving))
 
-    def base_url(self, port: int) -> str:
-        """The server's address on this machine."""
-        return f"http://127.0.0.1:{port}"
+    def base_url(self, port: int, address: str = "127.0.0.1") -> str:
+        """The server's own URL, of this machine or of *address*."""
+        return f"http://{address}:{port}"
 
-    def route_url(self, port: int) -> str:
+    def route_url(self, port: int, address: str = "127.0.0.1") -> str:
         """The full URL that requests go to."""
-        return self.base_url(port) + self.definition.path
+        return self.base_url(port, address) + self.definition.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +221,7 @@ def resolve(name: str, spec: config.Deployment, network: str, runtime: str = "au
     }.get(spec.type, paths.chat or kind.routes["chat"])
     sizes = spec.tensor_parallel_size * spec.pipeline_parallel_size * spec.data_parallel_size
     gpu_ids = tuple(map(str, spec.gpus)) if isinstance(spec.gpus, tuple) else ()
-    gpus = len(gpu_ids) if gpu_ids or spec.kind == "generic" else sizes
+    gpus = len(gpu_ids) if gpu_ids or spec.kind == "generic" else sizes // spec.nodes
     checkpoint = spec.checkpoint_path
     return Deployment(
         Definition(
@@ -228,6 +255,8 @@ def resolve(name: str, spec: config.Deployment, network: str, runtime: str = "au
             max_restarts=spec.max_restarts,
             runtime=spec.runtime or runtime,
             network=network,
+            nodes=spec.nodes,
+            instances=spec.instances,
         ),
     )
 
@@ -280,19 +309,26 @@ def command(deployment: Deployment, values: Mapping[str, Any]) -> str:
     return f"{text} {definition.extra_args}".strip()
 
 
-def _values(deployment: Deployment, model: str, port: int, gpus: int) -> dict[str, Any]:
+def _values(
+    deployment: Deployment, model: str, port: int, gpus: int, nodes: Nodes | None = None
+) -> dict[str, Any]:
     definition, serving = deployment.definition, deployment.serving
+    only_here = serving.network == "host" and nodes is None
     return {
         "model": model,
         "is_path": bool(serving.checkpoint_path),
-        # A bridged harness comes in through the bridge's address, not through loopback.
-        "host": "127.0.0.1" if serving.network == "host" else "0.0.0.0",
+        # A bridged harness comes in through the bridge's address, not through loopback; and who
+        # asks another node through that of its network.
+        "host": "127.0.0.1" if only_here else "0.0.0.0",
         "port": port,
         "served_model_name": definition.served_model_name,
         "tensor_parallel_size": serving.tensor_parallel_size,
         "pipeline_parallel_size": serving.pipeline_parallel_size,
         "data_parallel_size": serving.data_parallel_size,
         "gpus": gpus,
+        "nodes": serving.nodes,
+        "gpus_per_node": gpus,
+        "head": nodes.addresses[0] if nodes else "127.0.0.1",
         "endpoint_type": definition.endpoint_type,
     }
 
@@ -304,7 +340,7 @@ def check(deployment: Deployment) -> None:
         EvaluationError: the command's template is wrong, or its runtime has nothing to start.
     """
     definition, runtime = deployment.definition, deployment.serving.runtime
-    if runtime in ("docker", "podman") and not definition.image:
+    if runtime not in ("auto", "process") and not definition.image:
         raise EvaluationError(f"runtime {runtime} needs an image; add `image`, or runtime: process")
     if runtime == "process" and not definition.command:
         raise EvaluationError("runtime process has no image that knows a command; add `command`")
@@ -327,10 +363,13 @@ def container(
     port: int,
     gpu_ids: Sequence[str],
     environ: Mapping[str, str] | None = None,
+    name: str = "",
+    nodes: Nodes | None = None,
 ) -> ContainerSpec:
     """Return what to start for *deployment* on *port* and *gpu_ids*.
 
-    *environ* holds the values of the variables that it is handed.
+    *environ* holds the values of the variables that it is handed. *name* is its own, where there
+    are several. On other *nodes* each learns its rank there: see :mod:`snakeval.node`.
 
     Raises:
         EvaluationError: the command's template is wrong.
@@ -345,8 +384,15 @@ def container(
         target = f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT
         model = target if inside else serving.checkpoint_path
         mounts.append(Mount(serving.checkpoint_path, target))
-    values = _values(deployment, model, port, len(gpu_ids))
-    env: dict[str, str] = {MARK: server_name(deployment)}
+    name = name or server_name(deployment)
+    values = _values(deployment, model, port, len(gpu_ids), nodes)
+    env: dict[str, str] = {MARK: name}
+    if nodes:
+        env |= {
+            "SNAKEVAL_HEAD_ADDRESS": nodes.addresses[0],
+            "SNAKEVAL_HEAD_PORT": str(nodes.port),
+            "SNAKEVAL_NODES": str(len(nodes.names)),
+        }
     cache = home().resolve() / "cache"
     if inside:
         # Weights are downloaded once, for harnesses and servers of every run.
@@ -358,13 +404,13 @@ def container(
         env |= {"HOME": "/tmp", "USER": "snakeval", kind.cache_env: kind.cache}
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(cache / "huggingface")}
-    for name, template in kind.env.items():
-        if value := fill(template, values, f"{name} of kind {definition.kind}"):
-            env[name] = value
+    for variable, template in kind.env.items():
+        if value := fill(template, values, f"{variable} of kind {definition.kind}"):
+            env[variable] = value
     env |= definition.set_env
     text = command(deployment, values)
     return ContainerSpec(
-        name=server_name(deployment),
+        name=name,
         image=definition.image,
         argv=argv(text) if text else tuple(shlex.split(definition.extra_args)),
         workdir="/tmp",
@@ -391,3 +437,14 @@ def server_name(deployment: Deployment) -> str:
     Another pool (:func:`snakeval.files.domain`) may serve an equal one beside it.
     """
     return f"snakeval-server-{digest([deployment.id, domain()])[:16]}"
+
+
+def server_names(deployment: Deployment) -> list[str]:
+    """Every name that something of this server may have on a machine."""
+    base, serving = server_name(deployment), deployment.serving
+    names = [base]
+    if serving.instances > 1:
+        names = [f"{base}-{number}" for number in range(serving.instances)]
+    ranks = [f"{name}-{rank}" for name in names for rank in range(serving.nodes)]
+    proxy = [f"{base}-proxy"] if serving.instances > 1 else []
+    return [*names, *ranks, *proxy]

@@ -19,6 +19,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
 #: What the init of docker (tini) and of podman (catatonit) says of an image without a shell.
 _NO_SHELL = re.compile(r"\[FATAL tini.*exec sh failed|ERROR \(catatonit.*failed to exec pid1")
+#: How srun tells that a task of its step has ended, after all that the task said itself.
+_END_OF_A_STEP = re.compile(r"(srun|slurmstepd\S*): error: (.*: tasks? [\d,-]+: |\*\*\* STEP )")
 #: The last line of a Python traceback, or a line that calls itself an error.
 _ERROR = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|(?:[Ee]rror|[Ff]atal):).*)$"
@@ -59,7 +61,10 @@ def without_shell(image: str, log: Path) -> str:
 
 
 def tail(log: Path) -> list[str]:
-    """Return the last lines of *log* that are not empty and not ours, without colours."""
+    """Return the last lines of *log* that are not empty and not ours, without colours.
+
+    Nor Slurm's: that a container which is a step has ended is not why.
+    """
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -68,7 +73,11 @@ def tail(log: Path) -> list[str]:
     except OSError:
         return []
     lines = [_ANSI.sub("", line).strip() for line in text.replace("\r", "\n").splitlines()]
-    return [line for line in lines if line and not line.startswith("snakeval: ")]
+    return [
+        line
+        for line in lines
+        if line and not line.startswith("snakeval: ") and not _END_OF_A_STEP.match(line)
+    ]
 
 
 def last_error(log: Path) -> str:

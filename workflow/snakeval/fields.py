@@ -37,6 +37,7 @@ _RESERVED = frozenset(
         "run_all.sh",
         "attempts",
         "deployment",
+        "export",
     }
 )
 

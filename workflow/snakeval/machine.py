@@ -42,12 +42,15 @@ def runtime(name: str) -> Answer:
 def _version(name: str) -> str:
     if name == "process":
         return f"Python {platform.python_version()}"
-    template = {"docker": "{{.Server.Version}}", "podman": "{{.Client.Version}}"}.get(name)
+    if name == "pyxis":
+        return first_line(["srun", "--version"])
+    if name == "apptainer":
+        return first_line([shutil.which(name) or "singularity", "--version"])
     if name == "docker":
         import docker  # its command need not be here
 
         return str(docker.from_env(timeout=_SECONDS).version()["Version"])
-    return first_line([name, "version", "--format", template]) if template else ""
+    return first_line([name, "version", "--format", "{{.Client.Version}}"])
 
 
 def slurm() -> Answer:

@@ -267,7 +267,7 @@ class _Row:
         if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
             self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
         self.image = spec.image or harness.image
-        if config.runtime in ("docker", "podman") and not self.image:
+        if config.runtime not in ("auto", "process") and not self.image:
             self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
         if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")

@@ -21,13 +21,13 @@ from pathlib import Path
 
 from snakeval import pool
 from snakeval.completion import EvaluationDirectory
-from snakeval.deployment import Plan, server_name
+from snakeval.deployment import Plan, server_names
 from snakeval.errors import EvaluationError
 from snakeval.evidence import Held
 from snakeval.job import container_name
 from snakeval.lease import process_lives, start_time
 from snakeval.registry import Head, heads
-from snakeval.runtimes.process import marked
+from snakeval.runtimes.marked import marked
 from snakeval.slurm import Job, Queue, cancel, terminate
 
 #: How long what was asked to end is waited for, in seconds: longer than a harness's and a
@@ -180,9 +180,10 @@ class Remains:
             *(Remain(f"server {i}", f"the server of {plans[i].name}") for i in mine),
             *(Remain(f"deploys {name}", f"the job that deploys {name}") for name in deploying),
         ], {
-            server_name(plan.deployment): f"the server of {plan.name}"
+            name: f"the server of {plan.name}"
             for i, plan in plans.items()
             if i not in servers
+            for name in server_names(plan.deployment)
         }
 
     def containers(self, names: dict[str, str]) -> Iterator[Remain]:

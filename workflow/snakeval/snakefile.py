@@ -25,7 +25,7 @@ from snakeval.config import Config, Selection, load
 from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation, digest
+from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
@@ -333,6 +333,34 @@ class Matrix:
     def _reasons(self) -> list[list[str]]:
         return [[item.model, item.benchmark, item.reason] for item in self.left_out]
 
+    # --- exports --------------------------------------------------------------------------
+
+    @property
+    def exports(self) -> list[str]:
+        """The note of the exports, where the configuration names destinations."""
+        return [f"{self.run}/export/delivered.json"] if self.config.export else []
+
+    @property
+    def destinations(self) -> str:
+        """The section ``export``: another one exports again, and nothing else."""
+        return canonical_json(self.config.export)
+
+    @property
+    def undelivered(self) -> list[str] | Callable[[object], list[str]]:
+        """The input of the rule that exports: no file, but what did not arrive is sent again."""
+        if not (self.exports and self._workflow is not None and self._workflow.is_main_process):
+            return []
+        from snakeval.exporters.note import undelivered
+
+        if not undelivered(self._run.directory):
+            return []
+
+        def force(wildcards: object) -> list[str]:
+            self._workflow.dag.forcefiles.update(self.exports)
+            return []
+
+        return _signed(force)
+
     # --- before anything runs -------------------------------------------------------------
 
     def check(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -356,6 +384,13 @@ class Matrix:
                 if not environment.get(name):
                     key = f"auxiliary.{asked}.endpoint.api_key_name"
                     problems.append(f"{key}: ${name} is not set; export it")
+        if self.config.export:
+            from snakeval.exporters import configured
+
+            try:
+                configured(self.config.export)
+            except ConfigError as error:
+                problems += str(error).splitlines()
         problem = _no_room(self._run.directory)
         if problem:
             problems.append(f"output_dir: {problem}")
@@ -507,8 +542,9 @@ class Matrix:
             )
             gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
             spec = server_container(deployment, runtime, port, gpu_ids)
-            script = serve_script(name, port, spec, runtime)
-            write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
+            if serving.nodes == 1:  # on several it is started by snakeval alone
+                script = serve_script(name, port, spec, runtime)
+                write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
             write_if_changed(path, text)
         return urls
 
@@ -583,10 +619,30 @@ class Matrix:
             print(f"Report:  {run / 'report.html'}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)
+        if self.exports:
+            self._tell_exports()
         if missing:
             print(
                 f"{missing} of {len(self.everything)} evaluations are not done; "
                 "the same command does them and repeats nothing",
+                flush=True,
+            )
+
+    def _tell_exports(self) -> None:
+        """Say what arrived where: the rule that exports never fails."""
+        from snakeval.exporters.note import read, undelivered
+
+        run = self._run
+        by_hand = f"`snakeval export {run.id}`"
+        if not self._is_current(Path(self.exports[0])):
+            print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
+            return
+        lacking = undelivered(run.directory)
+        if arrived := [name for name in read(run.directory) if name not in lacking]:
+            print(f"Exported to {', '.join(arrived)}", flush=True)
+        for name, reason in lacking.items():
+            print(
+                f"Not all exported to {name}: {reason}; the same command or {by_hand} sends it",
                 flush=True,
             )
 
@@ -611,7 +667,7 @@ class Matrix:
             os.utime(file, (date, date))
 
     def _is_current(self, made_of_records: Path) -> bool:
-        """Whether its rule made a file after every record and the plan."""
+        """Whether its rule made a file (or a note) after every record and the plan."""
         try:
             made = made_of_records.stat().st_mtime
             parts = [*map(Path, self.records()), self._run.directory / ".snakeval" / "plan.json"]

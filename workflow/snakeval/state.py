@@ -357,8 +357,8 @@ def _runtime(place: str, attempt: Mapping[str, Any]) -> tuple[str, str]:
     except OSError:
         return "", ""
     runtime = said[1].decode() if said else ""
-    if runtime in ("", "process"):
-        return runtime, ""
+    if runtime not in ("docker", "podman"):
+        return runtime, ""  # its containers are processes, which nobody knows by a name
     from snakeval.job import container_name
 
     return runtime, container_name(EvaluationDirectory(Path(place)))

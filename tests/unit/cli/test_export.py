@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from snakeval.completion import Metric
+from snakeval.exporters import note
+from support.configs import write
 from support.made import Made, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -105,11 +107,14 @@ def test_where_nothing_is_said_they_stand_in_the_run(run: Made, capsys: Capture)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["0123", "--dest", "mlflow"], "comes with a later version"),
+        (["0123", "--dest", "mlflow"], "mlflow: does not know the server; set tracking_uri"),
+        (["0123", "--dest", "wandb", "--set", "projct=x"], "wandb.projct: unknown key 'projct'"),
+        (["0123", "--dest", "wandb", "--set", "project"], "--set: write KEY=VALUE"),
+        (["0123", "--dest", "wandb", "--dest", "local", "--set", "per=run"], "choose one with"),
+        (["0123", "--format", "csv", "--set", "attempts=none"], "local.attempts: input should be"),
         (["0123", "--dest", "loca"], "did you mean 'local'"),
         (["0123/m"], "a run is exported as a whole; write 0123abcd"),
         (["0124abcd"], "no such run; did you mean"),
-        (["0123", "--output", "/proc/x"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -119,6 +124,46 @@ def test_what_cannot_be_is_one_sentence(
     assert said.exit_code == 2
     assert sentence in said.err
     assert said.err.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_told(run: Made, capsys: Capture) -> None:
+    said = snakeval(capsys, "export", "0123", "--output", "/proc/x")
+    assert said.exit_code == 1
+    assert "did not arrive (0 did): /proc/x: cannot be written (" in said.err
+
+
+def test_files_go_along_and_are_copied_once(run: Made, tmp_path: Path, capsys: Capture) -> None:
+    words = ["export", "0123", "--output", str(tmp_path / "out"), "--artifacts", "artifacts/*"]
+    said = snakeval(capsys, *words)
+    assert "local: 1 entry, 1 file (1 B)" in said.err
+    assert (tmp_path / "out/artifacts/m/good/artifacts/f").read_text() == "1"
+    assert snakeval(capsys, *words).out.count("(as it was)") == 4
+
+
+def test_without_a_destination_those_of_the_configuration_are_meant(
+    run: Made, tmp_path: Path, capsys: Capture
+) -> None:
+    local = {"output_dir": str(tmp_path / "lake"), "formats": ["csv"], "tags": {"team": "nlp"}}
+    write(run.path, {"export": {"local": local}}, "config.yaml")
+    assert snakeval(capsys, "export", "0123").exit_code == 0
+    assert list(files(tmp_path / "lake")) == ["results.csv"]
+
+
+def test_the_command_line_is_laid_over_the_configuration(
+    run: Made, tmp_path: Path, capsys: Capture
+) -> None:
+    write(run.path, {"export": {"local": {"formats": ["csv"], "tags": ["a"]}}}, "config.yaml")
+    snakeval(capsys, "export", "0123", "--set", "formats=json", "--tag", "team=nlp")
+    data = json.loads((run.path / "export" / "results.json").read_text())
+    assert data["tags"] == {"a": "", "team": "nlp"}
+
+
+def test_an_export_by_hand_renews_the_note_of_the_rule(run: Made, capsys: Capture) -> None:
+    write(run.path, {"export": {"local": {"formats": ["csv"]}}}, "config.yaml")
+    note.write(run.path, {"local": {"undelivered": {run.path.name: "the disk was full"}}})
+    snakeval(capsys, "export", "0123")
+    assert note.undelivered(run.path) == {}
+    assert note.read(run.path)["local"]["partial"].startswith("partial: 1 of 3")
 
 
 #: The command where pyarrow is not installed, which pandas notices when it is imported.
@@ -143,7 +188,7 @@ def test_without_pyarrow_the_other_formats_are_written_and_the_extra_is_named(
     failed = export("csv", "parquet")
     assert (failed.returncode, failed.stderr) == (
         2,
-        "snakeval: --format parquet: needs pyarrow; pip install 'snakeval[parquet]'\n",
+        "snakeval: local: format parquet needs pyarrow; pip install 'snakeval[parquet]'\n",
     )
     assert not (tmp_path / "out").exists(), "all or nothing"
     assert export("csv", "json", "markdown").returncode == 0

@@ -129,10 +129,12 @@ def test_each_runtime_answers_or_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.setenv("PATH", "/nowhere")
-    docker, podman, process = listed(capsys, "runtimes")
-    assert docker["answers"] == podman["answers"] == "no"
+    docker, podman, apptainer, pyxis, process = listed(capsys, "runtimes")
+    assert {row["answers"] for row in (docker, podman, apptainer, pyxis)} == {"no"}
     assert docker["problem"].endswith("start one, or set runtime: process")
     assert podman["problem"] == "there is no podman on the PATH; install it"
+    assert apptainer["problem"].startswith("there is no apptainer and no singularity on the PATH")
+    assert pyxis["problem"].startswith("there is no srun on the PATH")
     assert process["answers"] == "yes"
     assert process["version"].startswith("Python 3")
 

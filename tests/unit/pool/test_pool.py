@@ -8,12 +8,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,73 +19,16 @@ from typing import Any
 import psutil
 import pytest
 
-from snakeval import config, pool
-from snakeval.deployment import Plan, plan_path, resolve
+from snakeval import pool
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.lease import process_lives
 from snakeval.pool.wire import directory
-
-SERVE = (
-    "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
-    "--models {{ served_model_name }}"
-)
-
-
-class Machine:
-    """A run's deployments on this machine, and a head that asks for them."""
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-        self.head = pool.head_of(os.getpid())
-        self.heard: list[str] = []
-        self.lost: list[str] = []
-        self._ranks = iter(range(100))
-
-    def deploys(self, name: str, *evaluations: str, **spec: Any) -> None:
-        """Plan a deployment whose evaluations are not done yet."""
-        spec = {"kind": "generic", "runtime": "process", "command": SERVE} | spec
-        deployment = resolve(name, config.Deployment(**spec), "host")
-        planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
-        path = plan_path(self.run, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Plan(name, next(self._ranks), deployment, planned).to_json())
-
-    def serve(self, *names: str, **options: Any) -> AbstractContextManager[dict[str, pool.Served]]:
-        defaults: dict[str, Any] = {
-            "who": "a test",
-            "head": self.head,
-            "stop": Event(),
-            "report": self.heard.append,
-            "lost": self.lost.append,
-        }
-        return pool.serve(self.run, names, **(defaults | options))
+from support.machine import SERVE, Machine, eventually, made
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SNAKEVAL_GPUS", "1")
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    made = Machine(tmp_path / "run")
-    yield made
-    pool.leave(made.head)
-    left = [p.pid for p in psutil.process_iter() if str(tmp_path) in _home_of(p)]
-    eventually(lambda: not any(map(process_lives, left)), "a process is left")
-
-
-def _home_of(process: psutil.Process) -> str:
-    try:
-        ours = "snakeval.pool" in " ".join(process.cmdline())
-        return process.environ().get("SNAKEVAL_HOME", "") if ours else ""
-    except psutil.Error:
-        return ""
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
+    with made(tmp_path, monkeypatch) as machine:
+        yield machine
 
 
 def listens(server: pool.Served) -> bool:
@@ -336,3 +277,91 @@ def test_a_secret_reaches_the_server_and_nothing_that_others_see(
     for path in [*tmp_path.rglob("*"), *directory().iterdir()]:
         if path.is_file():
             assert b"canary" not in path.read_bytes()
+
+
+def ask(server: pool.Served) -> str:
+    """Ask the model something; return which instance answered."""
+    body = json.dumps({"model": "careful", "messages": [{"role": "user", "content": "1 + 1"}]})
+    request = urllib.request.Request(
+        server.url, body.encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return str(json.load(answer)["id"])
+
+
+def ready(count: int) -> bool:
+    status = pool.status()
+    return status is not None and status["servers"][0]["instances"] == ["ready"] * count
+
+
+def instances(machine: Machine) -> list[psutil.Process]:
+    """The servers behind the proxy, each the program itself."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+            if line[1:3] == ["-m", "snakeval.demo.server"] and str(machine.run.parent) in str(
+                process.environ().get("SNAKEVAL_HOME")
+            ):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.haproxy
+class TestInstances:
+    def test_several_servers_have_one_address_and_end_together(self, machine: Machine) -> None:
+        machine.deploys("careful", "careful/a", instances=3)
+        with machine.serve("careful") as servers:
+            eventually(lambda: ready(3), "not three instances")
+            ask(servers["careful"])
+            place = machine.run / "careful/deployment"
+            made = {path.parent.name for path in place.glob("*/server.log")}
+            assert made == {"instance-0", "instance-1", "instance-2", "proxy"}
+        pool.leave(machine.head)
+        assert instances(machine) == []
+        assert not listens(servers["careful"])
+
+    def test_one_that_dies_is_started_again_and_nobody_notices(self, machine: Machine) -> None:
+        machine.deploys("careful", "careful/a", instances=2)
+        with machine.serve("careful") as servers:
+            eventually(lambda: ready(2), "not two instances")
+            victim = instances(machine)[0]
+            victim.kill()
+            for _ in range(20):
+                ask(servers["careful"])
+            eventually(lambda: victim not in instances(machine) and ready(2), "no new one")
+            assert machine.lost == []
+
+    def test_when_all_are_dead_the_model_is_lost(self, machine: Machine) -> None:
+        machine.deploys("careful", "careful/a", instances=2)
+        with machine.serve("careful"):
+            eventually(lambda: ready(2), "not two instances")
+            for process in instances(machine):
+                process.suspend()
+            for process in instances(machine):
+                process.kill()
+            eventually(lambda: machine.lost, "nobody says that it is lost")
+            assert machine.lost[0].startswith("instance ")
+
+    def test_each_has_gpus_of_its_own(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SNAKEVAL_GPUS", "4")
+        machine.deploys("careful", gpus=2, instances=2)
+        with machine.serve("careful") as servers:
+            assert servers["careful"].gpus == ("0", "1", "2", "3")
+            eventually(lambda: ready(2), "not two instances")
+            seen = {p.environ()["CUDA_VISIBLE_DEVICES"] for p in instances(machine)}
+            assert seen == {"0,1", "2,3"}
+        machine.deploys("sloppy", gpus=3, instances=2)
+        with pytest.raises(EvaluationError, match="sloppy 3 x 2, and this machine has 4"):
+            machine.serve("sloppy").__enter__()
+
+
+def test_several_nodes_need_a_slurm_job(machine: Machine) -> None:
+    machine.deploys("careful", nodes=2)
+    refused = "careful needs 2 nodes, and this is no Slurm job; use --profile slurm with so many"
+    with pytest.raises(EvaluationError, match=refused), machine.serve("careful"):
+        pass

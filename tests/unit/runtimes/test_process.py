@@ -16,7 +16,8 @@ import pytest
 from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
-from snakeval.runtimes.process import connect, environment, oom_kills
+from snakeval.runtimes.marked import oom_kills
+from snakeval.runtimes.process import connect, environment
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_a_kill_is_for_want_of_memory_if_the_kernel_counts_one(
 ) -> None:
     counter = tmp_path / "vmstat"
     counter.write_text("oom_kill 3\n")
-    monkeypatch.setattr("snakeval.runtimes.process._VMSTAT", counter)
+    monkeypatch.setattr("snakeval.runtimes.marked._VMSTAT", counter)
     what = spec(tmp_path, "sh", "-c", f"echo oom_kill {3 + kills} > vmstat; {command}")
     with (tmp_path / "log").open("wb") as log:
         outcome = connect().run(what, log, Event())

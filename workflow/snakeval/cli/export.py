@@ -2,66 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from snakeval import evidence
 from snakeval.cli import target
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.cli.target import Target
+from snakeval.errors import ConfigError
 
-_FORMATS = ("json", "csv", "parquet", "markdown")
-_LATER = ("wandb", "mlflow", "gsheets")
+_FORMATS = ("json", "csv", "parquet", "markdown", "inspect")
 
 
-@click.command("export", short_help="Write a run's results elsewhere.")
+def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    from snakeval.exporters import names
+
+    return [name for name in names() if name.startswith(typed)]
+
+
+@click.command("export", short_help="Write or send a run's results elsewhere.")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
-@click.option("--dest", default="local", show_default=True, help="Where to: local.")
+@click.option(
+    "--dest",
+    "destinations",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=_complete,
+    help="Where to: local, wandb, mlflow, gsheets, or one that is installed; may be given several "
+    "times.  [default: those of the run's configuration, or else local]",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the destination, over those of the run's configuration. A list is parted "
+    "by commas.",
+)
+@click.option(
+    "--artifacts",
+    multiple=True,
+    metavar="PATTERN",
+    help="Send files along whose name, or path below an evaluation, fits: 'results*.json'.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="Tag what is sent.")
 @click.option(
     "--format",
     "formats",
     type=click.Choice(_FORMATS),
     multiple=True,
-    help="Which files; may be given several times.  [default: json, csv, markdown]",
+    help="Which files of local; may be given several times.  [default: json, csv, markdown]",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The directory.  [default: export/ in the run's own]",
+    help="The directory of local.  [default: export/ in the run's own]",
 )
-def command(ids: Sequence[str], dest: str, formats: Sequence[str], output: Path | None) -> None:
-    """Write the results of runs as files. Doing it again writes only what has changed.
+def command(
+    ids: Sequence[str],
+    destinations: Sequence[str],
+    settings: Sequence[str],
+    artifacts: Sequence[str],
+    tags: Sequence[str],
+    formats: Sequence[str],
+    output: Path | None,
+) -> int:
+    """Write the results of runs as files, or send them to a service.
 
-    What is missing is in the files, too: its rows have a status and no value, and a partial run
-    says so.
+    Doing it again makes nothing twice: what is there is brought up to date. What is missing is
+    sent, too: it has a status and no value, and a partial run says so. Credentials are taken from
+    the environment only. Exit code 1, if something did not arrive.
 
     \b
     snakeval export 8b1a --dest local
     snakeval export 8b1a 77fe --format parquet --output lake
+    snakeval export 8b1a --dest wandb --set project=evals --artifacts 'results*.json'
+    snakeval export 8b1a --dest mlflow --set tracking_uri=http://localhost:5000 --tag team=nlp
     """
-    if dest in _LATER:
-        raise ConfigError(
-            f"--dest {dest}: comes with a later version; write --dest local, whose JSON and CSV "
-            "it can read"
-        )
-    if dest != "local":
-        known = ("local", *_LATER)
-        raise ConfigError(f"--dest {dest}: no such destination{did_you_mean(dest, known)}")
     targets = list(dict.fromkeys(map(target.find, ids)))
     for each in targets:
         if each.model:
             raise ConfigError(f"{each.name}: a run is exported as a whole; write {each.entry.id}")
         evidence.planned(each.run)
-    from snakeval import export
+    given = _given(settings, artifacts, tags)
+    if formats:
+        given["formats"] = formats
+    from snakeval.exporters import delivery, find
 
+    work = []
     for each in targets:
-        results = export.read(each.run, each.entry.name)
-        place = output or each.run / "export"
-        if output and len(targets) > 1:
-            place = output / each.run.name
-        written = export.write(results, formats or ("json", "csv", "markdown"), place)
-        for path, new in written.items():
-            click.echo(f"{path}{'' if new else '  (as it was)'}")
-        if results.partial:
-            click.echo(f"{each.entry.id} is {results.partial}", err=True)
+        title, configured = delivery.destinations(each.run)
+        names = list(dict.fromkeys(destinations)) or list(configured) or ["local"]
+        if len(names) > 1 and (settings or formats or output):
+            raise ConfigError(
+                f"--set, --format and --output are of one destination, and here are "
+                f"{' and '.join(names)}; choose one with --dest"
+            )
+        for name in names:
+            values = _over(configured.get(name) or {}, given)
+            if output:
+                values["output_dir"] = str(output / each.run.name if len(targets) > 1 else output)
+            work.append((each, each.entry.name or title, name, find(name, values)))
+    failed = False
+    for each, title, name, exporter in work:
+        result = delivery.deliver(each.run, title, name, exporter, _say)
+        for place in (place for places in result.delivered.values() for place in places):
+            click.echo(place)
+        _tell(each, name, result.undelivered, len(result.delivered))
+        if result.partial:
+            _say(f"{each.entry.id} is {result.partial}")
+        delivery.renew_note(each.run, name, result)
+        failed |= bool(result.undelivered)
+    return int(failed)
+
+
+def _given(
+    settings: Iterable[str], artifacts: Sequence[str], tags: Iterable[str]
+) -> dict[str, Any]:
+    """The options of the command line; ``tags.team=nlp`` is one tag."""
+    given: dict[str, Any] = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError("--set: write KEY=VALUE, such as project=evals")
+        above, dot, name = key.partition(".")
+        if dot:
+            given.setdefault(above, {})[name] = value
+        else:
+            given[key] = value
+    if artifacts:
+        given["artifacts"] = artifacts
+    for text in tags:
+        key, _, value = text.partition("=")
+        given.setdefault("tags", {})[key] = value
+    return given
+
+
+def _over(configured: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Lay what is given over what is configured; a mapping key by key."""
+    values = dict(configured)
+    for key, value in given.items():
+        below = values.get(key)
+        if isinstance(value, dict) and isinstance(below, list):
+            below = dict.fromkeys(below, "")
+        values[key] = {**below, **value} if isinstance(below, dict) else value
+    return values
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _tell(each: Target, name: str, undelivered: dict[str, str], arrived: int) -> None:
+    """Say what did not arrive: every reason once, with whom it concerns."""
+    by_reason: dict[str, list[str]] = {}
+    for key, reason in undelivered.items():
+        by_reason.setdefault(reason, []).append(key.removeprefix(f"{each.run.name}/"))
+    for reason, keys in by_reason.items():
+        shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+        _say(f"snakeval: {name}: {shown} did not arrive ({arrived} did): {reason}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snakeval.config import Params
-from snakeval.launcher import evaluation, execution, models
+from snakeval.launcher import evaluation, execution, export, models
 from snakeval.launcher.draft import Draft, fit, in_shape
 from snakeval.sources import Source
 
@@ -53,6 +53,7 @@ def translate(source: Source, name: str) -> Translated:
         where = execution.read(draft)
         kinds = evaluation.read(draft, where, models.endpoint_types(draft))
         models.read(draft, where, kinds)
+        export.read(draft, where.auto_export)
     _strongest(draft)
     return Translated(draft.source_of_ours(), where.profile, tuple(where.options))
 

@@ -14,14 +14,13 @@ from snakeval.execution import Execution
 from snakeval.overrides import paths, unshared
 from snakeval.sources import Key, Source
 
-#: The top-level keys of the launcher's shape, but ``config``, which may stand in ours, too.
+#: The top-level keys of the launcher's shape, but those that may stand in ours, too: ``config``
+#: and ``export``.
 SECTIONS = frozenset(
-    {"execution", "deployment", "target", "evaluation", "env_vars"}
-    | {"export", "auxiliary_deployments"}
+    {"execution", "deployment", "target", "evaluation", "env_vars", "auxiliary_deployments"}
 )
 #: Those that are refused, and why.
 _REFUSED = {
-    "export": "is not supported yet; take it out, and write the results with `snakeval export`",
     "auxiliary_deployments": "is not supported in this shape; write our `auxiliary` beside it "
     "(docs/deployments.md#auxiliary-models)",
 }

@@ -22,12 +22,16 @@ class Where:
         profile: of Snakemake, named by ``execution.type``.
         options: for Snakemake's command line.
         readiness_timeout: of the model's server, with the key that says so.
+        serving: further keys of a deployment of ours, each with its value and the key that says it.
+        auto_export: where results go, see :mod:`snakeval.launcher.export`.
         env, mounts: of the containers, ``evaluation`` and ``deployment``.
     """
 
     profile: str = ""
     options: list[str] = field(default_factory=list)
     readiness_timeout: tuple[Any, Key] | None = None
+    serving: dict[str, tuple[Any, Key]] = field(default_factory=dict)
+    auto_export: dict[str, Any] = field(default_factory=dict)
     env: dict[str, Variables] = field(
         default_factory=lambda: {"evaluation": Variables(), "deployment": Variables()}
     )
@@ -88,6 +92,10 @@ def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     _mounts(draft, where, value, key)
 
 
+def _auto_export(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.auto_export = draft.mapping(value, key)
+
+
 def _slurm(ours: str) -> Handler:
     """Take a value over as our ``execution.slurm`` has it."""
 
@@ -95,6 +103,16 @@ def _slurm(ours: str) -> Handler:
         draft.put(("execution", "slurm", ours), value, key)
 
     return take
+
+
+def _nodes(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    """The launcher counts the nodes of all instances; ours are those of each."""
+    section = draft.section("execution")
+    nodes, instances = section.get("num_nodes") or 1, section.get("num_instances") or 1
+    if not (isinstance(nodes, int) and isinstance(instances, int)) or nodes % max(instances, 1):
+        draft.refuse(key, f"{nodes} nodes cannot be shared by {instances} instances; correct one")
+        return
+    where.serving = {"nodes": (nodes // instances, key), "instances": (instances, key)}
 
 
 def _gpus_per_node(draft: Draft, where: Where, value: Any, key: Key) -> None:
@@ -138,15 +156,13 @@ def _in_profile(setting: str) -> str:
     return f"is not supported yet; set it in the profile, as {setting}"
 
 
-_NO_EXPORT = "is not supported yet; take it out, and write the results with `snakeval export`"
 _COMMON: dict[str, Handler] = {
     "output_dir": _output_dir,
     "endpoint_readiness_timeout": _readiness,
     "env_vars": _env_vars,
     "mounts": _mounts,
-    "auto_export": _NO_EXPORT,
+    "auto_export": _auto_export,
 }
-_ONE_NODE = "is not supported yet; a model is served on one node"
 
 #: What becomes of each key of ``execution``, by executor. A key that is not here is unknown.
 EXECUTION: dict[str, dict[str, Handler]] = {
@@ -163,8 +179,8 @@ EXECUTION: dict[str, dict[str, Handler]] = {
         "account": _slurm("account"),
         "partition": _slurm("partition"),
         "cpu_partition": _slurm("cpu_partition"),
-        "num_nodes": _one(_ONE_NODE),
-        "num_instances": _one(_ONE_NODE),
+        "num_nodes": _nodes,
+        "num_instances": _nodes,
         "ntasks_per_node": _one("is not supported: each job is one task; take it out"),
         "gres": _slurm("gres"),
         "gpus_per_node": _gpus_per_node,
@@ -173,12 +189,13 @@ EXECUTION: dict[str, dict[str, Handler]] = {
         "subproject": "is not supported: jobs are named for the run; write sbatch_comment",
         "sbatch_comment": _slurm("comment"),
         "sbatch_extra_flags": _flags,
-        "deployment": _ONE_NODE,
-        "proxy": _ONE_NODE,
-        "evaluation_gpu_visible": "is not supported yet; give `resources.gpus`",
+        "deployment": "is not supported: a server has one task on each node; take it out",
+        "proxy": "is not supported: several instances stand behind our own HAProxy; take it out",
+        "evaluation_gpu_visible": "is not supported; give `resources.gpus`",
     },
     "lepton": {
         "output_dir": _output_dir,
+        "auto_export": _auto_export,
         "env_var_names": "is not supported yet; write evaluation.env_vars",
         "evaluation_tasks": _in_profile("a resource of the Lepton executor"),
         "lepton_platform": _in_profile("a resource of the Lepton executor"),

@@ -20,6 +20,7 @@ _SAME = (
     "image", "checkpoint_path", "hf_model_handle", "served_model_name",
     "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
     "gpus", "mounts", "shm_mb", "mem_mb", "idle_timeout", "max_restarts", "runtime",
+    "nodes", "instances",
 )  # fmt: skip
 #: Keys that are translated below.
 _READ = {
@@ -29,13 +30,13 @@ _READ = {
 #: Keys that the launcher has, and why they are refused.
 _REFUSED = {
     "lepton_config": "is not supported yet",
-    "multiple_instances": "is not supported; use data_parallel_size",
+    "multiple_instances": "is not supported; write `instances`",
     "server_timeout": "is not supported; write execution.endpoint_readiness_timeout",
 }
 #: Types that the launcher has, and why they are refused.
 _REFUSED_TYPES = {
-    "vllm_ray": ": a model is served on one node; write type: vllm",
-    "vllm_pd": ": a model is served on one node; write type: vllm",
+    "vllm_ray": "; write type: vllm with `nodes` and a command, as config/examples/vllm-ray.yaml",
+    "vllm_pd": "; write type: vllm",
 }
 #: The launcher's name of a path, and ours.
 _PATHS = {
@@ -133,6 +134,7 @@ def _deployment(
     values: dict[str, tuple[Any, Key]] = {
         name: (section[name], (*_DEPLOYMENT, name)) for name in _SAME if says(section.get(name))
     }
+    values = {k: v for k, v in where.serving.items() if v[0] != 1} | values
     if where.readiness_timeout:
         values["readiness_timeout"] = where.readiness_timeout
     if where.mounts["deployment"]:

@@ -9,14 +9,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from snakeval.deployment import Deployment, container, installed, server_name
+from snakeval import node, step
+from snakeval.child import run_child
+from snakeval.container import ContainerSpec
+from snakeval.deployment import MARK, Deployment, Nodes, container, installed, server_name
 from snakeval.diagnosis import last_error, tail, without_shell
 from snakeval.errors import EvaluationError
-from snakeval.pool import ports
+from snakeval.pool import gpus, nodes, ports
+from snakeval.pool.nodes import Place
 from snakeval.runtimes import Outcome, Runtime, choose
 
 #: How often a server that loads is asked whether it is ready, in seconds.
@@ -26,14 +30,17 @@ _TELL_SECONDS = 5.0
 #: A list of models that lacks ours this long after the health path is well will not get it.
 _UNLISTED_SECONDS = 3.0
 _PORT_TRIES = 3
+#: How much longer than a container a task may take to end.
+_STEP_SECONDS = 5
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Errno 98|Errno 48", re.IGNORECASE)
 #: No proxy stands between us and our own machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Server:
-    """A deployment's server, run by a thread of its own.
+    """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
 
+    Where *place* names hosts it is a step of the Slurm job, with a task on each of them.
     ``state`` goes from starting over ready to ended; ``reason`` says why it ended if nobody
     stopped it, ``progress`` how far it is. *changed* is called after each change.
     """
@@ -41,14 +48,17 @@ class Server:
     def __init__(
         self,
         deployment: Deployment,
-        gpu_ids: Sequence[str],
+        place: Place,
         directory: Path,
         environ: Mapping[str, str],
         taken_ports: Callable[[], set[int]],
         changed: Callable[[], None],
+        name: str = "",
     ) -> None:
         self.deployment = deployment
-        self.gpu_ids = tuple(gpu_ids)
+        self.places: tuple[Place, ...] = (place,)
+        self.gpu_ids = place.gpu_ids
+        self.address = "127.0.0.1"
         self.port = deployment.serving.port
         self.state = "starting"
         self.reason = ""
@@ -59,6 +69,8 @@ class Server:
         self.stopping = False
         self._given_up = ""
         self.log = directory / "server.log"
+        self._place = place
+        self._name = name or server_name(deployment)
         self._directory = directory
         self._environ = environ
         self._taken_ports = taken_ports
@@ -79,12 +91,17 @@ class Server:
         """Return it as :class:`snakeval.pool.Served`."""
         image = self.deployment.definition.image if self.runtime != "process" else "process"
         return {
-            "url": self.deployment.route_url(self.port),
+            "url": self.deployment.route_url(self.port, self.address),
             "runtime": self.runtime,
             "version": f"{image}@{self.image_digest}" if self.image_digest else image,
             "gpus": self.gpu_ids,
             "log": str(self.log),
         }
+
+    @property
+    def instances(self) -> list[str]:
+        """The state of each instance: it is the only one."""
+        return [self.state]
 
     def _tell(self, **changes: str) -> None:
         for name, value in changes.items():
@@ -149,17 +166,45 @@ class Server:
         return log
 
     def _run(self, runtime: Runtime, log: IO[bytes]) -> Outcome:
-        spec = container(self.deployment, runtime, self.port, self.gpu_ids, self._environ)
+        spread = self._nodes()
+        spec = container(
+            *(self.deployment, runtime, self.port, self.gpu_ids, self._environ, self._name), spread
+        )
         self.image_digest = runtime.prepare(spec, lambda text: self._tell(progress=text))
         ended = threading.Event()
         watch = threading.Thread(target=self._become_ready, args=(ended,), daemon=True)
         watch.start()
         try:
-            outcome = runtime.run(spec, log, self._end)
+            if spread:
+                return self._run_on(spread, runtime, spec, log)
+            return runtime.run(spec, log, self._end)
         finally:
             ended.set()
             watch.join()
-        return outcome
+
+    def _nodes(self) -> Nodes | None:
+        hosts = self._place.hosts
+        if not hosts:
+            return None
+        addresses = nodes.addresses(hosts)
+        self.address = addresses[0]
+        return Nodes(hosts, addresses, ports.free_port(self._taken_ports() | {self.port}))
+
+    def _run_on(
+        self, spread: Nodes, runtime: Runtime, spec: ContainerSpec, log: IO[bytes]
+    ) -> Outcome:
+        """Run it as a step. srun kills its tasks at a SIGTERM: the end of their input is kinder."""
+        code = run_child(
+            node.command(spread),
+            log,
+            self._end,
+            # Its tasks wait for their containers, which have all of the grace.
+            grace=spec.grace + _STEP_SECONDS,
+            stdin=node.message(runtime.name, spec, spread, gpus.slots(self._environ)),
+            env=step.environment({**os.environ, **self._environ, MARK: self._name}),
+            by_signal=False,
+        )
+        return Outcome(code)
 
     def _become_ready(self, ended: threading.Event) -> None:
         started = told = time.monotonic()
@@ -169,7 +214,7 @@ class Server:
             now = time.monotonic()
             problem, listed = self._probe()
             if not problem:
-                if ports.belongs_to_another(self.port, server_name(self.deployment)):
+                if not self._place.hosts and ports.belongs_to_another(self.port, self._name):
                     problem = f"something else answers on port {self.port}"
                 else:
                     self.was_ready = True
@@ -200,7 +245,7 @@ class Server:
     def _probe(self) -> tuple[str, tuple[str, ...]]:
         """Return what it lacks to be ready, and the models that it lists in place of ours."""
         deployment = self.deployment
-        base = deployment.base_url(self.port)
+        base = deployment.base_url(self.port, self.address)
         name = deployment.definition.served_model_name
         try:
             with _OPENER.open(base + deployment.serving.health_path, timeout=5):

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from snakeval.completion import EvaluationDirectory
-from snakeval.deployment import Plan
+from snakeval.deployment import Plan, Serving
 from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
 from snakeval.pool import gpus
+from snakeval.pool.group import Group
+from snakeval.pool.nodes import Place, Room, here, names
 from snakeval.pool.server import Server
 from snakeval.pool.wire import Channel, Message, directory
 
@@ -87,7 +89,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[str, Server | Group] = {}
         self._users: dict[str, set[tuple[Head, Path, str]]] = {}
         self._idle_since: dict[str, float] = {}
         self._clients: list[Client] = []
@@ -171,8 +173,8 @@ class Pool:
         if places is None:
             self._make_room(client, missing, keep=alive)
             return False
-        for plan, gpu_ids in zip(missing, places, strict=True):
-            self._start(plan, gpu_ids, client)
+        for plan, place in zip(missing, places, strict=True):
+            self._start(plan, place, client)
             account.loads[plan.name] += 1
         for plan in client.plans:
             self._users.setdefault(plan.deployment.id, set()).add(
@@ -199,15 +201,18 @@ class Pool:
                     victim.stop()
                 return
 
-    def _start(self, plan: Plan, gpu_ids: Sequence[str], client: Client) -> None:
+    def _start(self, plan: Plan, places: Sequence[Place], client: Client) -> None:
         i = plan.deployment.id
-        server = Server(
-            plan.deployment,
-            gpu_ids,
+        common = (
             client.run / plan.name / "deployment",
             client.environ,
             self._ports,
             lambda: self._on_change(i),
+        )
+        server = (
+            Group(plan.deployment, places, *common)
+            if len(places) > 1
+            else Server(plan.deployment, places[0], *common)
         )
         self._servers[i] = server
         server.start()
@@ -224,7 +229,7 @@ class Pool:
                 self._bury(i, server)
             self._changed.notify_all()
 
-    def _bury(self, i: str, server: Server) -> None:
+    def _bury(self, i: str, server: Server | Group) -> None:
         del self._servers[i]
         self._idle_since.pop(i, None)
         users = self._users.pop(i, set())
@@ -313,6 +318,7 @@ class Pool:
                         "state": "stopping" if server.stopping else server.state,
                         "port": server.port,
                         "gpus": server.gpu_ids,
+                        "instances": server.instances,
                         "users": [c.who for c in self._clients if c.holds and _wants(c, i)],
                         "runs": sorted(
                             {
@@ -347,44 +353,61 @@ def _wants(client: Client, i: str) -> bool:
 
 
 def _fit(
-    plans: Sequence[Plan], beside: Iterable[Server], environ: Mapping[str, str]
-) -> list[tuple[str, ...]] | None:
-    """Return GPUs for each of *plans*, beside servers that stay; None if they do not all fit."""
-    order = gpus.slots(environ)
+    plans: Sequence[Plan], beside: Iterable[Server | Group], environ: Mapping[str, str]
+) -> list[tuple[Place, ...]] | None:
+    """Return the places of each of *plans*, beside servers that stay; None if not all fit."""
     neighbours = list(beside)
-    free = set(order) - {gpu for server in neighbours for gpu in server.gpu_ids}
+    room = Room(gpus.slots(environ), [place for server in neighbours for place in server.places])
     ports = {server.port for server in neighbours}
-    places = []
-    # Those that name their GPUs choose first.
-    for plan in sorted(plans, key=lambda plan: not plan.deployment.serving.gpu_ids):
+    found = {}
+    # Those that name their GPUs choose first, and then those that need several nodes.
+    for plan in sorted(plans, key=_hard_to_place):
         serving = plan.deployment.serving
-        chosen = gpus.pick(free, order, serving.gpus, serving.gpu_ids)
-        if chosen is None or (serving.port and serving.port in ports):
+        places = room.place(serving)
+        if places is None or (serving.port and serving.port in ports):
             return None
-        free -= set(chosen)
         ports.add(serving.port)
-        places.append((plan, chosen))
-    by_plan = {id(plan): chosen for plan, chosen in places}
-    return [by_plan[id(plan)] for plan in plans]
+        found[id(plan)] = places
+    return [found[id(plan)] for plan in plans]
+
+
+def _hard_to_place(plan: Plan) -> tuple[bool, int]:
+    return not plan.deployment.serving.gpu_ids, -plan.deployment.serving.nodes
 
 
 def _impossible(client: Client) -> str:
-    """Say why the client's servers could not be placed on this machine even if it were empty."""
-    if _fit(client.plans, (), client.environ) is not None:
-        return ""
+    """Say why the client's servers could not be placed here even if all were empty."""
+    try:
+        if _fit(client.plans, (), client.environ) is not None:
+            return ""
+        hosts = names()
+    except EvaluationError as error:
+        return str(error)
     order = gpus.slots(client.environ)
-    wanted = {p.name: p.deployment.serving for p in client.plans if p.deployment.serving.gpus}
-    asked = ", ".join(
-        f"{name} {'the GPUs ' + ','.join(s.gpu_ids) if s.gpu_ids else s.gpus}"
-        for name, s in wanted.items()
-    )
+    servings = {plan.name: plan.deployment.serving for plan in client.plans}
+    most = max(servings, key=lambda name: servings[name].nodes)
+    if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
+        found = f"the Slurm job has {len(hosts)}" if here() else "this is no Slurm job"
+        return (
+            f"{most} needs {servings[most].nodes} nodes, and {found}; use --profile slurm with so "
+            "many, or lower `nodes`"
+        )
+    wanted = {name: serving for name, serving in servings.items() if serving.gpus}
+    asked = ", ".join(f"{name} {_asked(serving)}" for name, serving in wanted.items())
     if not wanted:
         return "its servers ask for the same port; leave out `port` for free ones"
     return (
         f"GPUs that are not there: {asked}, and this machine has {len(order)}"
-        f"{' (' + ','.join(order) + ')' if order else ''}; lower `gpus`, or say how many there are "
-        "with --resources gpu=N"
+        f"{' (' + ','.join(order) + ')' if order else ''}"
+        f"{f', as each of {len(hosts)} nodes' if len(hosts) > 1 else ''}; lower `gpus`, or say how "
+        "many there are with --resources gpu=N"
     )
+
+
+def _asked(serving: Serving) -> str:
+    which = "the GPUs " + ",".join(serving.gpu_ids) if serving.gpu_ids else str(serving.gpus)
+    each = f" on {serving.nodes} nodes" if serving.nodes > 1 else ""
+    return f"{which}{each}{f' x {serving.instances}' if serving.instances > 1 else ''}"
 
 
 def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bool:

@@ -1,4 +1,4 @@
-"""What starts a container: docker, podman, or ``process`` where no engine answers.
+"""What starts a container: docker, podman, apptainer, pyxis; or ``process``, without one.
 
 A runtime is a small protocol; a new one is a module here and a line in :data:`RUNTIMES`.
 """
@@ -6,6 +6,7 @@ A runtime is a small protocol; a new one is a module here and a line in :data:`R
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
@@ -59,6 +60,8 @@ class Runtime(Protocol):
 RUNTIMES = {
     "docker": "snakeval.runtimes.docker",
     "podman": "snakeval.runtimes.podman",
+    "apptainer": "snakeval.runtimes.apptainer",
+    "pyxis": "snakeval.runtimes.pyxis",
     "process": "snakeval.runtimes.process",
 }
 
@@ -76,8 +79,9 @@ def connect(name: str) -> Runtime:
 def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
     """Return the runtime for a harness, and for ``auto`` a sentence that says why.
 
-    ``auto`` takes docker, then podman, where an engine answers and either has the image or is
-    the only way; else ``process``, where it can run the harness (*installable*).
+    ``auto`` takes the first of docker, podman, apptainer and, in a Slurm job, pyxis that answers
+    and either has the image or is the only way; else ``process``, where it can run the harness
+    (*installable*).
 
     Raises:
         EvaluationError: nothing here can run it.
@@ -87,14 +91,16 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
     if not image:
         return connect("process"), "runtime: process (auto: no image is named)"
     reasons = []
-    for name in ("docker", "podman"):
+    for name in ("docker", "podman", "apptainer", "pyxis"):
+        if name == "pyxis" and not os.environ.get("SLURM_JOB_ID"):
+            continue
         try:
             engine = connect(name)
         except EvaluationError as error:
             reasons.append(str(error))
             continue
         if not installable or engine.has(_image_only(image)):
-            return engine, f"runtime: {name} (auto: its engine answers)"
+            return engine, f"runtime: {name} (auto: it answers)"
         reasons.append(f"{name} has no image {image}")
     if installable:
         return connect("process"), f"runtime: process (auto: {'; '.join(reasons)})"

@@ -6,30 +6,22 @@ requirements, below ``$SNAKEVAL_HOME/envs``, and shared between runs.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from threading import Event
 from typing import IO
 
-from snakeval.child import run_child
 from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.files import home
 from snakeval.lease import Lease
 from snakeval.runtimes import Outcome, Report
-
-#: Names the evaluation in the environment of its processes, as a container's name does.
-_MARK = "SNAKEVAL_CONTAINER"
-_VMSTAT = Path("/proc/vmstat")
+from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
 
 
 def connect() -> Process:
@@ -88,32 +80,28 @@ class Process:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run the child with its environment first on the PATH."""
         _refuse_entry_point(spec)
-        _kill_leftovers(spec.name)
+        kill_leftovers(spec.name)
         env = {**self._env(spec), **spec.secret_values()}
         if shutil.which(spec.argv[0], path=env.get("PATH", os.defpath)) is None:
             raise EvaluationError(
                 f"no command '{spec.argv[0]}' here; install it, or add its package to "
                 "`requirements`"
             )
-        before = _oom_kills()
-        code = run_child(
+        return run_marked(
+            spec,
             spec.guarded(),
             log,
             stop,
-            grace=spec.grace,
             stdin=spec.greeting(secrets=False),
             env=env,
             cwd=spec.workdir,
         )
-        # The counter is that of the whole machine; but together with our own child's SIGKILL it is
-        # as good as certain.
-        return Outcome(code, out_of_memory=code == 137 and _oom_kills() > before)
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
         inherited = dict(spec.surroundings)
         for name in ("PYTHONPATH", "PYTHONHOME"):
             inherited.pop(name, None)
-        own = {_MARK: spec.name}
+        own = {MARK: spec.name}
         if target := environment(spec):
             path = f"{target / 'bin'}{os.pathsep}{inherited.get('PATH', os.defpath)}"
             own |= {"VIRTUAL_ENV": str(target), "PATH": path}
@@ -151,49 +139,11 @@ def _given(spec: ContainerSpec) -> dict[str, str]:
     return {**spec.env, **gpus}
 
 
-def oom_kills(vmstat: str) -> int:
-    """Return how often the kernel has killed for want of memory, as ``/proc/vmstat`` says it."""
-    counter = re.search(r"^oom_kill (\d+)$", vmstat, re.MULTILINE)
-    return int(counter[1]) if counter else 0
-
-
-def _oom_kills() -> int:
-    try:
-        return oom_kills(_VMSTAT.read_text(encoding="ascii"))
-    except OSError:
-        return 0  # not Linux
-
-
 def _requirements(spec: ContainerSpec) -> list[str]:
     pinned = list(spec.packages)
     if spec.requirements:
         pinned += Path(spec.requirements).read_text(encoding="utf-8").splitlines()
     return pinned
-
-
-def _kill_leftovers(name: str) -> None:
-    """End what a killed attempt at this evaluation left running on this machine (Linux)."""
-    for pid, _ in marked([name]):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            os.kill(pid, signal.SIGKILL)
-
-
-def marked(names: Collection[str]) -> list[tuple[int, str]]:
-    """Return the processes of this machine that belong to one of *names*, as specs are named."""
-    begin = f"{_MARK}=".encode()
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (place / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile, or belongs to somebody else
-        for variable in variables:
-            if variable.startswith(begin):
-                name = variable[len(begin) :].decode(errors="replace")
-                if name in names:
-                    found.append((int(place.name), name))
-                break
-    return found
 
 
 def environment(spec: ContainerSpec) -> Path | None:

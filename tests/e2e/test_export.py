@@ -1,0 +1,104 @@
+"""The section `export:` as a rule of the DAG: after the table, and never the failure of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from support import wandb_files
+from support.command import FAILS, says, snakeval, workspace
+from support.servers import mlflow_server
+from support.workspace import Workspace
+
+NOWHERE = {"tracking_uri": "http://127.0.0.1:1", "attempts": 1}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Workspace:
+    work = workspace(tmp_path, a=says(0.5), b=says(0.25))
+    work.config["export"] = {"local": {"output_dir": "lake", "formats": ["csv"]}}
+    return work
+
+
+def exported(work: Workspace) -> str:
+    return (work.directory / "lake" / "results.csv").read_text()
+
+
+def test_results_are_exported_at_the_end_and_once(work: Workspace) -> None:
+    done = work.snakemake()
+    assert done.exit_code == 0, done.output
+    assert "Exported to local" in done.output
+    assert exported(work).count("done") == 2
+    assert work.snakemake("-n").nothing_to_do
+
+
+def test_what_does_not_arrive_fails_nothing_and_is_sent_by_the_same_command(
+    work: Workspace,
+) -> None:
+    work.config["export"]["mlflow"] = NOWHERE
+    first = work.snakemake()
+    assert first.exit_code == 0, first.output
+    assert "Not all exported to mlflow: the server: it cannot be reached: [Errno" in first.output
+    assert "Exported to local" in first.output
+    again = work.snakemake()
+    assert again.exit_code == 0, again.output
+    assert not again.evaluated
+    assert "export  done" in again.output
+
+
+@pytest.mark.exporters
+def test_mlflow_and_wandb_get_a_run_twice_and_have_it_once(
+    work: Workspace, exporters_bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with mlflow_server(exporters_bed, tmp_path) as url:
+        work.config["export"] = {"mlflow": {"tracking_uri": url}, "wandb": {"per": "run"}}
+        done = work.snakemake()
+        assert "Exported to mlflow, wandb" in done.output, done.output
+        assert snakeval(work, "export", str(work.run)).returncode == 0
+        client = MlflowClient(tracking_uri=url)
+        experiment = client.get_experiment_by_name("snakeval")
+        found = client.search_runs([experiment.experiment_id])
+        scores = {each.info.run_name: each.data.metrics for each in found}
+        assert len(found) == 2
+        assert (scores["m/a"]["a/v"], scores["m/b"]["b/v"]) == (0.5, 0.25)
+    (offline,) = (work.run / "export" / "wandb").glob("offline-run-*")
+    summary = wandb_files.read(offline).summary
+    assert (summary["m/a/a/v"], summary["m/b/b/v"]) == (0.5, 0.25)
+
+
+def test_by_hand_it_is_exit_code_1_until_it_arrives(work: Workspace) -> None:
+    work.config["export"]["mlflow"] = NOWHERE
+    work.snakemake()
+    done = snakeval(work, "export", str(work.run))
+    assert done.returncode == 1
+    assert "snakeval: mlflow: m/a, m/b did not arrive (0 did): the server: it" in done.stderr
+    assert str(work.directory / "lake" / "results.csv") in done.stdout
+
+
+def test_other_destinations_export_again_and_repeat_no_evaluation(work: Workspace) -> None:
+    work.snakemake()
+    work.config["export"]["local"]["formats"] = ["json"]
+    again = work.snakemake()
+    assert not again.evaluated
+    assert (work.directory / "lake" / "results.json").exists()
+
+
+def test_where_an_evaluation_failed_it_is_said_that_nothing_was_sent(work: Workspace) -> None:
+    work.config["benchmarks"]["b"] = FAILS
+    done = work.snakemake()
+    assert done.exit_code == 1
+    assert "Not exported, for not all is done; `snakeval export " in done.output
+    assert snakeval(work, "export", str(work.run)).returncode == 0
+    assert "failed" in exported(work)
+
+
+def test_a_wrong_section_is_told_before_anything_starts(work: Workspace) -> None:
+    work.config["export"] |= {"wandbb": None, "wandb": {"projct": "x"}}
+    done = work.snakemake()
+    assert done.exit_code == 1
+    assert "config.yaml: export.wandbb: no such destination; did you mean" in done.output
+    assert "config.yaml: export.wandb.projct: unknown key 'projct'; did you mean" in done.output
+    assert not work.runs

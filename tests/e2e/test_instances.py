@@ -1,0 +1,63 @@
+"""Several servers of one model behind one address, with HAProxy for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.served import Served, kill_9, wait_for
+
+pytestmark = pytest.mark.haproxy
+
+
+def servers(served: Served) -> list[psutil.Process]:
+    """The instances themselves, not the shells around them."""
+    found = served.named("snakeval.demo.server")
+    return [process for process in found if process.name().startswith("python")]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    """A model of two instances, and three benchmarks that take a while."""
+    served = Served(tmp_path, "process", "careful", instances=2)
+    for number in range(3):
+        served.asks(f"b{number}", seed=number, count=30, pause=0.2)
+    return served
+
+
+def test_kill_9_of_an_instance_in_the_middle_costs_nothing(served: Served) -> None:
+    head = served.work.start("--cores", "4")
+    wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
+    wait_for(lambda: served.recorded.loads == {"careful": 2}, "not two instances")
+    wait_for(lambda: _used(served) == 2, "one of them has nothing to do")
+    kill_9(servers(served)[0])
+    output, _ = head.communicate(timeout=200)
+    assert head.returncode == 0, output
+    assert set(served.scores().values()) == {1}
+    table = served.work.table()
+    assert set(table["attempt"]) == {1}
+    logs = [log.read_text() for log in served.work.run.glob("careful/b*/logs/attempt-*.log")]
+    assert len(logs) == 3
+    assert not any("resumes" in log for log in logs), "the harnesses noticed"
+    assert served.recorded.loads == {"careful": 3}, "it did not come back"
+    assert len(served.recorded.answers) == 90
+    # What the dead one had answered and not sent was asked of another.
+    assert served.recorded.answers.total() <= 93
+    served.nothing_is_left()
+
+
+def _used(served: Served) -> int:
+    """How many servers have answered something."""
+    lines = served.ledger.read_text().splitlines()
+    return len({line.partition(",")[0] for line in lines if '"prompt"' in line})
+
+
+def test_kill_9_of_the_head_leaves_no_instance_and_no_proxy(served: Served) -> None:
+    head = served.work.start("--cores", "4")
+    wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
+    assert served.named("haproxy")
+    kill_9(psutil.Process(head.pid))
+    head.communicate(timeout=60)
+    served.nothing_is_left()

@@ -1,0 +1,179 @@
+"""The command `snakeval` on Slurm: packed allocations, status, kill, logs, a head that is a job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.command import says, snakeval, started
+from support.served import Served, wait_for
+from support.slurm import ended, queue, slurm
+from support.workspace import REPOSITORY, Workspace
+
+pytestmark = pytest.mark.slurm
+
+SLURM = {"account": "evals", "partition": "gpu", "cpu_partition": "cpu", "walltime": "00:10:00"}
+RUN = ("run", "--config", "config.yaml", "--profile", str(REPOSITORY / "profiles" / "slurm"))
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    return tmp_path / "go"
+
+
+@pytest.fixture
+def work(tmp_path: Path, go: Path) -> Iterator[Workspace]:
+    """The endpoint `m` on a benchmark that ends at once and on one that waits for `go`."""
+    work = Workspace.below(
+        tmp_path,
+        name="t",
+        runtime="process",
+        models={"m": {"endpoint": {"url": "http://127.0.0.1:9/v1", "model_id": "m"}}},
+        benchmarks={"quick": says(1), "slow": says(2, waits_for=go)},
+        execution={"slurm": SLURM},
+    )
+    yield work
+    if left := queue(work.directory):
+        slurm("scancel", *left)
+
+
+def state_of(work: Workspace, name: str) -> dict[str, Any]:
+    said = json.loads(snakeval(work, "status", "--json").stdout)
+    return next(s for run in said for s in run["evaluations"] if name == s["benchmark"])
+
+
+def test_evaluations_are_packed_and_what_was_spent_stands_beside_what_was_expected(
+    tmp_path: Path,
+) -> None:
+    made = Served(tmp_path, "process", "careful", gpus=1)
+    for number in range(4):
+        made.asks(f"b{number}", seed=number)
+    made.work.config["execution"] = {"slurm": SLURM | {"evaluations_per_allocation": 2}}
+    plan = snakeval(made.work, *RUN, "--dry-run")
+    assert "Allocations: careful in 2 allocations, about " in plan.stderr
+    assert re.search(r"^  careful\.2: .* min: b\d, b\d$", plan.stderr, re.MULTILINE)
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"careful took .* in 2 Slurm jobs, .* expected", done.stdout + done.stderr)
+    assert made.recorded.loads == {"careful": 2}
+    assert [job.gpus for job in ended(made.work.directory, 2)] == [1, 1]
+    assert set(made.recorded.answers.values()) == {1}
+    made.nothing_is_left()
+
+
+def test_a_server_of_two_nodes_gets_them_from_its_profile(tmp_path: Path) -> None:
+    made = Served(tmp_path, "process", "careful", nodes=2, gpus=1)
+    made.deployment["command"] = (
+        f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES > {made.shared}/rank-$SNAKEVAL_NODE_RANK; "
+        "[ $SNAKEVAL_NODE_RANK = 0 ] || exec sleep 600; " + made.deployment["command"]
+    )
+    made.asks("b", seed=1)
+    made.work.config["execution"] = {"slurm": SLURM}
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    assert made.scores() == {"careful/b": 1}
+    ranks = [(made.shared / f"rank-{rank}").read_text().split() for rank in (0, 1)]
+    assert [gpus for _, gpus in ranks] == ["0", "0"]
+    assert len({node for node, _ in ranks}) == 2
+    assert [job.gpus for job in ended(made.work.directory, 1)] == [2]
+    made.nothing_is_left()
+
+
+def test_by_hand_the_batch_script_of_a_model_gives_the_same_artifacts(tmp_path: Path) -> None:
+    made = Served(tmp_path, "process", "careful", gpus=1)
+    made.asks("b0", seed=0)
+    made.work.config["models"]["e"] = {
+        "endpoint": {"url": "http://127.0.0.1:9/v1", "model_id": "m"}
+    }
+    made.work.config["benchmarks"]["own"] = says(3)
+    made.work.config["execution"] = {"slurm": SLURM}
+    made.work.config["include"] = ["careful/b0", "e/own"]
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    artifacts = [
+        made.work.run / "careful/b0/artifacts/score.json",
+        made.work.run / "e/own/artifacts/f.json",
+    ]
+    before = [path.read_text() for path in artifacts]
+    for path in artifacts:
+        path.unlink()
+    # Without a container a server is what PATH finds.
+    here = str(Path(sys.executable).parent)
+    environment = {**made.work.environment, "PATH": f"{here}:{os.environ['PATH']}"}
+    for model in ("careful", "e"):
+        script = made.work.run / f"sbatch_{model}.sh"
+        checked = subprocess.run(["shellcheck", script], capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
+        command = ["sbatch", "--wait", str(script)]
+        subprocess.run(command, check=True, cwd="/", env=environment, timeout=90)
+    assert [path.read_text() for path in artifacts] == before
+    made.nothing_is_left()
+
+
+def test_status_names_the_job_and_kill_cancels_it(work: Workspace, go: Path) -> None:
+    work.config["benchmarks"]["waits"] = says(3) | {
+        "execution": {"slurm": {"extra_flags": "--begin=now+1hour"}}
+    }
+    head = started(work, *RUN)
+    wait_for(lambda: work.runs and state_of(work, "slow")["state"] == "running", "it does not run")
+    slow, waits = state_of(work, "slow"), state_of(work, "waits")
+    assert {slow["job"], waits["job"]} <= {*queue(work.directory)}
+    assert waits["state"] == "waiting"
+    assert re.match(r"Slurm job \d+ waits \(BeginTime\), expected to start 2", waits["reason"])
+    logs = snakeval(work, "logs", f"{work.run}/m/slow")
+    assert f"{slow['job']}.log" in logs.stderr
+
+    killed = snakeval(work, "kill", str(work.run))
+    assert killed.returncode == 0, killed.stdout + killed.stderr
+    head.communicate(timeout=60)
+    assert queue(work.directory) == []
+    assert state_of(work, "slow")["state"] == "interrupted"
+    assert state_of(work, "quick")["state"] == "done"
+
+
+def test_kill_after_a_lost_head_cancels_the_jobs_that_it_left(work: Workspace) -> None:
+    head = started(work, *RUN)
+    wait_for(lambda: work.runs and state_of(work, "slow")["state"] == "running", "it does not run")
+    os.killpg(head.pid, signal.SIGKILL)
+    for process in subprocess.run(
+        ["pgrep", "-f", f"snakemake.*{work.home}"], capture_output=True, text=True
+    ).stdout.split():
+        os.kill(int(process), signal.SIGKILL)
+    head.communicate(timeout=30)
+    assert state_of(work, "slow")["state"] == "running", "its job is Slurm's"
+    killed = snakeval(work, "kill", str(work.run))
+    assert killed.returncode == 0, killed.stderr
+    assert "Ends Slurm job" in killed.stdout
+    assert queue(work.directory) == []
+
+
+def test_a_head_that_is_a_job_goes_on_after_it_is_killed_and_after_its_walltime(
+    work: Workspace, go: Path
+) -> None:
+    begun = snakeval(work, *RUN, "--head-on-cluster")
+    assert begun.returncode == 0, begun.stderr
+    (number,) = re.findall(r"is Slurm job (\d+)", begun.stdout)
+    log = Path(re.findall(r"log +(\S+)", begun.stdout)[0])
+    wait_for(lambda: work.runs and state_of(work, "slow")["state"] == "running", "it does not run")
+    (head,) = json.loads(snakeval(work, "status", "--json").stdout)[0]["heads"]
+    os.kill(head["pid"], signal.SIGKILL)
+    wait_for(lambda: "try 2" in log.read_text(), "it is not started again")
+    # What Slurm sends it before its walltime.
+    wait_for(lambda: "it is adopted" in log.read_text(), "nothing is adopted")
+    slurm("scancel", "--signal=USR1", "--batch", number)
+    wait_for(lambda: "PENDING" in slurm("squeue", "-h", "-j", number, "-o", "%T"), "no requeue")
+    wait_for(lambda: log.read_text().count("try 1") == 2, "it is not started again")
+    go.touch()
+    wait_for(lambda: "Results: " in log.read_text(), "it does not end")
+    assert set(work.table()["status"]) == {"done"}
+    comments = [job.comment for job in ended(work.directory, 2)]
+    assert comments.count("rule_evaluate_wildcards_m_slow") == 1, "submitted once"

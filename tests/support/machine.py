@@ -1,0 +1,82 @@
+"""A run's deployments on this machine, served by a pool of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psutil
+import pytest
+
+from snakeval import config, pool
+from snakeval.deployment import Plan, plan_path, resolve
+from snakeval.lease import process_lives
+
+SERVE = (
+    "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
+    "--models {{ served_model_name }}"
+)
+
+
+class Machine:
+    """A run's deployments on this machine, and a head that asks for them."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.head = pool.head_of(os.getpid())
+        self.heard: list[str] = []
+        self.lost: list[str] = []
+        self._ranks = iter(range(100))
+
+    def deploys(self, name: str, *evaluations: str, **spec: Any) -> None:
+        """Plan a deployment whose evaluations are not done yet."""
+        spec = {"kind": "generic", "runtime": "process", "command": SERVE} | spec
+        deployment = resolve(name, config.Deployment(**spec), "host")
+        planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
+        path = plan_path(self.run, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Plan(name, next(self._ranks), deployment, planned).to_json())
+
+    def serve(self, *names: str, **options: Any) -> AbstractContextManager[dict[str, pool.Served]]:
+        defaults: dict[str, Any] = {
+            "who": "a test",
+            "head": self.head,
+            "stop": Event(),
+            "report": self.heard.append,
+            "lost": self.lost.append,
+        }
+        return pool.serve(self.run, names, **(defaults | options))
+
+
+@contextmanager
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """Have it while the context lasts; afterwards nothing of its pool is left."""
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SNAKEVAL_GPUS", "1")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    made = Machine(tmp_path / "run")
+    yield made
+    pool.leave(made.head)
+    left = [p.pid for p in psutil.process_iter() if str(tmp_path) in _home_of(p)]
+    eventually(lambda: not any(map(process_lives, left)), "a process is left")
+
+
+def _home_of(process: psutil.Process) -> str:
+    try:
+        ours = "snakeval.pool" in " ".join(process.cmdline())
+        return process.environ().get("SNAKEVAL_HOME", "") if ours else ""
+    except psutil.Error:
+        return ""
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.02)

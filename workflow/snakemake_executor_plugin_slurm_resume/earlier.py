@@ -1,0 +1,84 @@
+"""The jobs that were in Slurm's queue when this Snakemake came, and what they are for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from snakemake_executor_plugin_slurm_resume.identity import Task
+from snakemake_executor_plugin_slurm_resume.notes import Note, Notes
+from snakemake_executor_plugin_slurm_resume.states import Meaning, Seen, meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What is in the queue for a task.
+
+    ``same`` makes all that the task makes, and ``note`` is its note, which may be for more.
+    ``outdated`` jobs make it with other params, ``overlapping`` ones make some of it.
+    """
+
+    same: Seen | None = None
+    note: Note | None = None
+    outdated: tuple[Seen, ...] = ()
+    overlapping: tuple[Seen, ...] = ()
+
+
+class Earlier:
+    """Those of the jobs that live, or have succeeded since this process began, by what they make.
+
+    The latter were running when Snakemake looked which outputs are missing.
+    """
+
+    def __init__(self, rows: Iterable[Seen], notes: Notes) -> None:
+        began = _began()
+        self._named: dict[str, Seen] = {}
+        self._noted: dict[str, tuple[Seen, Note]] = {}
+        self._makers: dict[str, list[str]] = {}
+        for seen in rows:
+            what = meaning(seen.state)
+            if what is not Meaning.LIVE and not (
+                what is Meaning.DONE and seen.ended >= began and notes.read(seen.name)
+            ):
+                continue
+            self._named[seen.name] = seen
+            if note := notes.read(seen.name):
+                self._noted[seen.id] = (seen, note)
+                for output in note.task.outputs:
+                    self._makers.setdefault(output, []).append(seen.id)
+
+    def match(self, wanted: Task) -> Match:
+        """Return what is in the queue for *wanted*."""
+        numbers = dict.fromkeys(n for o in wanted.outputs for n in self._makers.get(o, ()))
+        makers = [self._noted[number] for number in numbers if number in self._noted]
+        if not makers:
+            # The note is lost, and the name says all that it said, but the params.
+            return Match(same=self._named.get(wanted.name))
+        outdated, overlapping = [], []
+        for seen, note in makers:
+            made = note.task.outputs
+            live = meaning(seen.state) is Meaning.LIVE
+            if any(made.get(output, digest) != digest for output, digest in wanted.outputs.items()):
+                outdated += [seen] if live else []
+            elif made.keys() >= wanted.outputs.keys():
+                return Match(same=seen, note=note)
+            elif live:
+                overlapping.append(seen)
+        return Match(outdated=tuple(outdated), overlapping=tuple(overlapping))
+
+    def forget(self, number: str) -> None:
+        """A job has ended; what it made may be submitted again."""
+        self._named = {name: seen for name, seen in self._named.items() if seen.id != number}
+        self._noted.pop(number, None)
+
+
+def _began() -> str:
+    """When this process began (proc(5), field 22 of stat), as squeue writes times."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+    ticks = int(fields.rpartition(")")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return datetime.fromtimestamp(time.time() - age).isoformat(timespec="seconds")

@@ -1,0 +1,550 @@
+"""The executor: the official one, which submits, with what goes around a submission.
+
+What it takes over of ``snakemake_executor_plugin_slurm`` 2.8: ``run_job`` is wrapped, its options
+for ``sbatch`` are amended in ``get_account_arg`` (sbatch takes the last of a repeated option),
+``check_active_jobs``, ``cancel`` and ``sleep`` are replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import snakemake_executor_plugin_slurm as official
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards
+from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from snakemake_executor_plugin_slurm_resume import slurm
+from snakemake_executor_plugin_slurm_resume.earlier import Earlier
+from snakemake_executor_plugin_slurm_resume.identity import Task, task
+from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
+from snakemake_executor_plugin_slurm_resume.pace import Pace
+from snakemake_executor_plugin_slurm_resume.queries import Queries
+from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_direct
+from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
+from snakemake_executor_plugin_slurm_resume.states import (
+    CLOSED,
+    HELD,
+    VANISHED,
+    Meaning,
+    Seen,
+    base,
+    clock,
+    closed_itself,
+    meaning,
+    signal_lead,
+    spent,
+)
+
+#: Refusals by a controller that restarts or is too busy; they say nothing of the job.
+_PASSING = re.compile(
+    r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)"
+    r"|zero bytes were transmitted|temporarily unavailable|unexpected message received",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"The error message was '(.*?)'\.\n", re.DOTALL)
+#: Reasons of waiting for which Slurm waits for ever.
+_HOPELESS = re.compile(
+    r"PartitionTimeLimit|DependencyNeverSatisfied|BadConstraints|InvalidAccount|InvalidQOS"
+    r"|JobHeld|AssocMaxWall|QOSMaxWall|MaxMemPerLimit|PartitionNodeLimit|Invalid"
+)
+_SIGNAL = re.compile(r"--signal\b(?:[=\s]\S*?@(\d+))?")
+#: What Slurm takes for the lead of a signal that does not say it.
+_DEFAULT_LEAD = 60
+_LOG_LINES = 8
+#: Waiting before a refused submission is repeated, in seconds; the last one again and again.
+_PAUSES = (1, 2, 5, 10, 30)
+
+
+class Executor(official.Executor):
+    """Submits, adopts, watches, submits again, and cancels Slurm jobs."""
+
+    # Of Snakemake itself, of which the interface tells only a part.
+    workflow: Any
+    logger: Any
+
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        settings = workflow.executor_settings
+        for name, why in (
+            ("array_jobs", "a job of an array cannot be adopted"),
+            ("efficiency_report", "it finds jobs by a name that they do not have; use seff"),
+        ):
+            if getattr(settings, name):
+                option = f"--slurm-resume-{name.replace('_', '-')}"
+                raise WorkflowError(f"{option} does not go with slurm-resume: {why}")
+        # Before the thread that watches starts.
+        self._pace = Pace(
+            settings.init_seconds_before_status_checks or 1,
+            settings.max_seconds_between_status_checks,
+        )
+        self._stored = Notes(Path.cwd() / ".snakemake" / "slurm_resume")
+        self._notes: dict[Any, Note] = {}
+        self._options: dict[Any, str] = {}
+        self._scripts: dict[Any, Path] = {}
+        self._leads: dict[Any, int] = {}
+        self._accounts: dict[str, str] = {}
+        self._limits: Mapping[str, slurm.Limits] | None = None
+        self._submitting: set[Any] = set()
+        self._refused: dict[Any, str] = {}
+        self._live: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
+        self._spent: dict[Any, str] = {}
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._earlier: Earlier | None = None
+        self._submitted_job_clusters: set[str] = set()
+        self._queries = Queries(logger, workflow.execution_settings.latency_wait)
+        super().__init__(workflow, logger)
+
+    # --- submission, in the threads of the official plugin's pool -----------------------------
+
+    def run_job(self, job: Any) -> None:
+        """Adopt the Slurm job that already makes what *job* makes, or submit one."""
+        try:
+            if not self._stopping.is_set():
+                self._run(job)
+        except Exception as error:  # nobody looks at the thread: the job would never end
+            self.logger.debug("slurm-resume: submission", exc_info=True)
+            self._refuse(job, str(error) or repr(error))
+
+    def _run(self, job: Any) -> None:
+        wanted = task(job, self.workflow.executor_settings.jobname_prefix or "")
+        if job in self._spent:  # a retry, which Snakemake does not know to be vain
+            self._refuse(job, self._spent[job])
+            return
+        found = self._earlier_jobs().match(wanted)
+        if found.same:
+            self._adopt(job, found.same, found.note, wanted)
+            return
+        for seen in found.outdated:
+            self.logger.info(
+                f"Slurm job {seen.id} makes {seen.name} with other params; it is cancelled."
+            )
+        slurm.cancel([seen.id for seen in found.outdated], self._submitted_job_clusters)
+        note = Note(wanted, jobs=self._history(job, wanted))
+        # What makes some of the same files goes first.
+        others = [seen.id for seen in (*found.outdated, *found.overlapping)]
+        if found.overlapping:
+            self.logger.info(f"{wanted.name} waits for {_ids(others)}, of which it shares files.")
+        self._submit(job, note, others)
+
+    def _history(self, job: Any, wanted: Task) -> tuple[SlurmJob, ...]:
+        """The Slurm jobs of an earlier Snakemake; none if they were all that was allowed.
+
+        Who gives the command again wants it to go on.
+        """
+        note = self._stored.read(wanted.name)
+        if note is None or self._why_spent(job, note):
+            return ()
+        return note.jobs
+
+    def _why_spent(self, job: Any, note: Note) -> str:
+        used = sum(past.elapsed for past in note.series)
+        return spent(used, len(note.series), self._max_seconds(job))
+
+    def _earlier_jobs(self) -> Earlier:
+        """The jobs in the queue when this Snakemake came; asked once, until Slurm answers."""
+        with self._lock:
+            if self._earlier is None:
+                rows = self._persist(
+                    lambda: slurm.queue(self._submitted_job_clusters), "the queue is read"
+                )
+                self._earlier = Earlier(rows.values(), self._stored)
+            return self._earlier
+
+    def _adopt(self, job: Any, seen: Seen, note: Note | None, wanted: Task) -> None:
+        note = note or Note(wanted)
+        known = note.job(seen.id)
+        log = Path(known.log) if known.log else self._logfile(job, seen.id)
+        note = note.with_job(replace(known, state=seen.state, log=str(log)))
+        self._prepare_leads(job, note)
+        self.logger.info(
+            f"Slurm job {seen.id} already makes this ({seen.name}, {seen.state}"
+            f"{f' on {seen.node}' if seen.node else ''}); it is adopted."
+        )
+        self._keep(job, note)
+        info = SubmittedJobInfo(job, external_jobid=seen.id, aux={"slurm_logfile": log})
+        self._report_job_submission_threadsafe(info)
+
+    def _submit(self, job: Any, note: Note, after: list[str] | None = None) -> None:
+        self._check(job)
+        direct = self.workflow.executor_settings.direct and can_be_direct(job, self.workflow)
+        note = replace(note, direct=direct)
+        if direct:
+            # What the Snakemake in a job would do.
+            self.workflow.async_run(job.prepare())
+            script = batch_script(job, note.task.title, Path.cwd())
+            self._scripts[job] = self._stored.write_script(note.task.name, script)
+        lead = self._prepare_leads(job, note)
+        options = ["--job-name", note.task.name]
+        if comment := job.resources.get("slurm_comment"):
+            options += ["--comment", str(comment)]
+        if lead and not _SIGNAL.search(self._extra(job)):
+            options.append(f"--signal={'B:' if direct else ''}TERM@{lead}")
+        if after:
+            options.append(f"--dependency=afterany:{':'.join(after)}")
+        self._options[job] = shlex.join(options)
+        # The intent. A Snakemake that comes after this one looks for its name in the queue.
+        self._keep(job, note)
+        refusals = 0
+        while not self._stopping.is_set():
+            refusal = self._submit_once(job)
+            if not refusal:
+                return
+            if not _PASSING.search(refusal):
+                self._refuse(job, f"Slurm refuses it: {refusal}")
+                return
+            if refusals == 0:
+                self.logger.warning(f"Slurm does not take jobs now ({refusal}); tries again.")
+            self._stopping.wait(_PAUSES[min(refusals, len(_PAUSES) - 1)])
+            refusals += 1
+            # The answer may have been lost, not the job.
+            rows = self._persist(
+                lambda: slurm.queue(self._submitted_job_clusters), "a job is submitted"
+            )
+            for seen in rows.values():
+                if seen.name == note.task.name and meaning(seen.state) is Meaning.LIVE:
+                    self._adopt(job, seen, note, note.task)
+                    return
+
+    def _submit_once(self, job: Any) -> str:
+        """Let the official plugin submit; return why Slurm refused, or nothing."""
+        self._submitting.add(job)
+        try:
+            super().run_job(job)
+        finally:
+            self._submitting.discard(job)
+        return self._refused.pop(job, "")
+
+    def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
+        if job_info.job not in self._submitting:
+            super()._report_job_error_threadsafe(job_info, msg)
+            return
+        reason = _REASON.search(msg)
+        text = reason[1] if reason else msg
+        said = " ".join(text.replace("sbatch: error:", "").split())
+        self._refused[job_info.job] = said or "sbatch failed without a word"
+
+    def _refuse(self, job: Any, why: str) -> None:
+        self._submitting.discard(job)
+        self._report_job_error_threadsafe(SubmittedJobInfo(job), f"{why}\n")
+
+    def _check(self, job: Any) -> None:
+        """Find bad input here: in `run_job` of the official plugin it ends in a traceback."""
+        validate_slurm_extra(job)
+        self._max_seconds(job)
+        next(self._account(job))
+        self.get_partition_arg(job)
+
+    def _account(self, job: Any) -> Iterator[str]:
+        wanted = str(job.resources.get("slurm_account") or "")
+        with self._lock:
+            if wanted not in self._accounts:  # each time a call of sacctmgr
+                self._accounts[wanted] = next(super().get_account_arg(job))
+        yield self._accounts[wanted]
+
+    def get_account_arg(self, job: Any) -> Iterator[str]:
+        """Return the account's option and ours, which follow the official plugin's own."""
+        for account in self._account(job):
+            yield f"{account} {self._options.get(job, '')}"
+
+    def format_job_exec(self, job: Any) -> str:
+        """Return what the job does: its script, or the Snakemake in it."""
+        script = self._scripts.get(job)
+        return f"exec bash {shlex.quote(str(script))}" if script else super().format_job_exec(job)
+
+    def _extra(self, job: Any) -> str:
+        return str(job.resources.get("slurm_extra") or "")
+
+    def _prepare_leads(self, job: Any, note: Note) -> int:
+        """Return how long before its limit *job* is told, in seconds, and remember it."""
+        own = _SIGNAL.search(self._extra(job))
+        wanted = self.workflow.executor_settings.signal_seconds
+        if own:
+            lead = int(own[1] or _DEFAULT_LEAD)
+        else:
+            lead = signal_lead(wanted, self._limit(job)) if wanted else 0
+        self._leads[job] = lead
+        return lead
+
+    def _limit(self, job: Any) -> int | None:
+        """The time limit that *job* will have, in seconds."""
+        if runtime := job.resources.get("runtime"):
+            return int(runtime) * 60
+        with self._lock:
+            if self._limits is None:
+                try:
+                    self._limits = slurm.limits()
+                except UnansweredError:
+                    self._limits = {}
+        names = shlex.split(self.get_partition_arg(job) or "")[-1:]
+        found = [
+            limit.default or limit.longest
+            for name in (names[0].split(",") if names else ())
+            if (limit := self._limits.get(name))
+        ]
+        known = [limit for limit in found if limit]
+        return min(known) if known else None
+
+    def _logfile(self, job: Any, number: str) -> Path:
+        """Where the official plugin has the log of a Slurm job put."""
+        kind = f"group_{job.name}" if job.is_group() else f"rule_{job.name}"
+        return Path(self.slurm_logdir) / kind / get_job_wildcards(job) / f"{number}.log"
+
+    def report_job_submission(self, job_info: SubmittedJobInfo, register_job: bool = True) -> None:
+        """Note the Slurm job before anything else learns of it."""
+        number, note = job_info.external_jobid, self._notes.get(job_info.job)
+        if number is not None and note is not None:
+            if all(known.id != number for known in note.jobs):
+                log = str((job_info.aux or {}).get("slurm_logfile", ""))
+                self._keep(job_info.job, note.with_job(SlurmJob(number, now(), log=log)))
+            with self._lock:
+                self._live.add(number)
+        super().report_job_submission(job_info, register_job=register_job)
+        self._pace.stir()
+
+    def _keep(self, job: Any, note: Note) -> None:
+        self._notes[job] = note
+        self._stored.write(note)
+
+    def _persist(self, query: Any, before: str) -> Any:
+        """Ask until Slurm answers: without it nobody knows what would be done twice."""
+        for number in range(1_000_000):
+            try:
+                return query()
+            except UnansweredError as error:
+                if number == 0:
+                    self.logger.warning(f"Slurm does not answer ({error}); waits before {before}.")
+                if self._stopping.wait(_PAUSES[min(number, len(_PAUSES) - 1)]):
+                    break
+        raise WorkflowError("interrupted")
+
+    # --- watching, in a thread of its own -----------------------------------------------------
+
+    async def sleep(self) -> None:
+        """Sleep until the next look, or until something has happened."""
+        await asyncio.sleep(0.2)
+        while self.wait and not self._pace.is_due:
+            await asyncio.sleep(0.2)
+
+    async def check_active_jobs(  # type: ignore[override]  # the interface says Generator
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Ask Slurm once for all; report what has ended; yield the others."""
+        if not active_jobs:
+            return
+        outputs = {
+            str(info.external_jobid): list(note.task.outputs)
+            for info in active_jobs
+            if (note := self._notes.get(info.job))
+        }
+        async with self.status_rate_limiter:
+            seen = self._queries.look(outputs, self._submitted_job_clusters)
+        self._pace.looked()
+        if self._queries.undecided:
+            self._pace.stir()
+        for info in active_jobs:
+            # That what is being cancelled has ended is no news.
+            row = None if self._stopping.is_set() else seen.get(str(info.external_jobid))
+            try:
+                lives = row is None or self._follow(info, row)
+            except Exception as error:  # it would end the whole workflow
+                self.logger.error(f"Slurm job {info.external_jobid}: {error}; looks again.")
+                self.logger.debug("slurm-resume: a look", exc_info=True)
+                lives = True
+            if lives:
+                yield info
+
+    def _follow(self, info: SubmittedJobInfo, seen: Seen) -> bool:
+        """Do what a job's state asks for; tell whether it lives."""
+        job, lead = info.job, self._leads.get(info.job, 0)
+        note = self._notes[job]
+        if closed_itself(seen, lead, note.direct):
+            seen = replace(seen, state=CLOSED)
+        what = meaning(seen.state)
+        known = note.job(seen.id)
+        word = base(seen.state)
+        if (word, seen.node) != (known.state, known.node) or what is not Meaning.LIVE:
+            known = replace(
+                known,
+                state=word,
+                node=seen.node or known.node,
+                elapsed=max(seen.total, seen.elapsed),
+                limit=seen.limit,
+                ended="" if what is Meaning.LIVE else in_utc(seen.ended),
+            )
+            note = note.with_job(known)
+            self._keep(job, note)
+        if what is Meaning.LIVE:
+            self._warn(seen)
+            return True
+        with self._lock:
+            self._live.discard(seen.id)
+        if self._earlier:
+            self._earlier.forget(seen.id)
+        self._pace.stir()
+        if what is Meaning.DONE:
+            self._succeed(info)
+        elif what is Meaning.LOST:
+            self._go_on(info, note, known, seen)
+        else:
+            self._fail(info, known, _failure(seen, known))
+        return False
+
+    def _warn(self, seen: Seen) -> None:
+        """Say once what only a person can mend."""
+        held = base(seen.state) in HELD
+        hopeless = base(seen.state) == "PENDING" and _HOPELESS.search(seen.reason)
+        if (held or hopeless) and (seen.id, seen.reason) not in self._warned:
+            self._warned.add((seen.id, seen.reason))
+            help = "scontrol release" if held or "Held" in seen.reason else "scancel"
+            self.logger.warning(
+                f"Slurm job {seen.id} waits for somebody: {seen.reason or seen.state} "
+                f"({help} {seen.id})"
+            )
+
+    def _succeed(self, info: SubmittedJobInfo) -> None:
+        log = (info.aux or {}).get("slurm_logfile")
+        if log and not self.workflow.executor_settings.keep_successful_logs:
+            Path(log).unlink(missing_ok=True)
+        self.report_job_success(info)
+
+    def _go_on(self, info: SubmittedJobInfo, note: Note, known: SlurmJob, seen: Seen) -> None:
+        """Submit a job again that ended through no fault of its own, while it may."""
+        if known.state in ("NODE_FAIL", "BOOT_FAIL") and known.node:
+            self._failed_nodes.add(known.node)
+        why = self._why_spent(info.job, note)
+        # After a SIGTERM Snakemake waits for what runs, and starts nothing.
+        if not why and getattr(self.workflow.scheduler, "_user_kill", None):
+            why = "Snakemake was told to end; the same command goes on with it"
+        elif why:
+            self._spent[info.job] = why
+        if why:
+            self._fail(info, known, f"{_failure(seen, known)}; {why}")
+            return
+        if self._stopping.is_set():
+            return
+        used = sum(past.elapsed for past in note.series)
+        self.logger.info(
+            f"{_failure(seen, known)}; submitted again ({clock(used)} in "
+            f"{len(note.series)} Slurm job{'s' if len(note.series) > 1 else ''} so far)."
+        )
+        # Its own name: what was adopted may have been for more than this.
+        wanted = task(info.job, self.workflow.executor_settings.jobname_prefix or "")
+        again = Note(wanted, jobs=note.jobs)
+        self._job_submission_executor.submit(self._again, info.job, again)
+
+    def _again(self, job: Any, note: Note) -> None:
+        try:
+            self._submit(job, note)
+        except Exception as error:
+            self.logger.debug("slurm-resume: submission", exc_info=True)
+            self._refuse(job, str(error) or repr(error))
+
+    def _max_seconds(self, job: Any) -> int:
+        members = job.jobs if job.is_group() else (job,)
+        # Not the group's resource: Snakemake adds those of members that run side by side.
+        wanted = [member.resources.get("max_total_runtime") or 0 for member in members]
+        for minutes in wanted:
+            if not isinstance(minutes, int):
+                raise WorkflowError(
+                    f"max_total_runtime must be a whole number of minutes, not {minutes!r}"
+                )
+        return 60 * (max(wanted) or self.workflow.executor_settings.max_total_runtime)
+
+    def _fail(self, info: SubmittedJobInfo, known: SlurmJob, why: str) -> None:
+        lines = _tail(Path(known.log)) if known.log else ""
+        self.logger.error(f"{why}. Log: {known.log}{lines}")
+        self.report_job_error(info, msg=f"{why}. ", aux_logs=[known.log] if known.log else [])
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Submit no more, then cancel all that was."""
+        self._stopping.set()
+        self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
+        super().cancel()
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Cancel every job that was submitted or adopted and has not ended, then look again."""
+        names = {note.task.name for note in self._notes.values()}
+        mine = set(self._live)
+        said: list[str] = []
+        for number in range(3):
+            said = slurm.cancel(mine, self._submitted_job_clusters)
+            # By name, too: a Ctrl-C may have ended an sbatch that had submitted.
+            time.sleep(0.5 * number + 0.5)
+            try:
+                rows = slurm.queue(self._submitted_job_clusters)
+            except UnansweredError as error:
+                said.append(str(error))
+                continue
+            mine = {
+                seen.id
+                for seen in rows.values()
+                if (seen.id in mine or seen.name in names)
+                and meaning(seen.state) is Meaning.LIVE
+                and base(seen.state) != "COMPLETING"
+            }
+            if not mine:
+                break
+        self._note_cancelled(mine)
+        if mine:
+            self.logger.error(
+                f"Perhaps left in Slurm: {_ids(sorted(mine))}; "
+                f"{'; '.join(said) or 'they do not end'}"
+            )
+
+    def _note_cancelled(self, left: set[str]) -> None:
+        for job, note in list(self._notes.items()):
+            last = note.jobs[-1] if note.jobs else None
+            if last and last.id in self._live and last.id not in left:
+                self._keep(job, note.with_job(replace(last, state="CANCELLED", ended=now())))
+
+
+def _ids(numbers: list[str]) -> str:
+    return f"Slurm job{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+
+
+def _failure(seen: Seen, known: SlurmJob) -> str:
+    """Say how a job ended, and where."""
+    where = f" on {known.node}" if known.node else ""
+    after = f" after {clock(seen.elapsed)}"
+    limit = f" of {clock(seen.limit)}" if seen.limit else ""
+    canceller = re.search(r"by (\d+)", seen.state)
+    how = {
+        "TIMEOUT": f"reached its time limit{limit}",
+        CLOSED: f"closed itself before its time limit{limit}",
+        "PREEMPTED": "was preempted",
+        "NODE_FAIL": "lost its node",
+        "BOOT_FAIL": "lost its node, which did not boot",
+        "OUT_OF_MEMORY": "ran out of memory; more mem_mb helps",
+        "CANCELLED": "was cancelled" + (f" by uid {canceller[1]}" if canceller else ""),
+        "DEADLINE": "missed its deadline",
+        VANISHED: "is known to Slurm no more, and its outputs are not there",
+    }.get(base(seen.state), "failed")
+    code = f", exit code {seen.exit_code}" if seen.exit_code else ""
+    if base(seen.state) == VANISHED:
+        return f"Slurm job {seen.id}{where} {how}"
+    word = "FAILED" if base(seen.state) == CLOSED else base(seen.state)
+    return f"Slurm job {seen.id}{where} {how}{after} ({word}{code})"
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 4096))
+            lines = file.read().decode(errors="replace").rstrip().splitlines()[-_LOG_LINES:]
+    except OSError:
+        return ""
+    return "".join(f"\n    {line}" for line in lines)

@@ -1,0 +1,153 @@
+"""What is known of each Slurm job, in a file: ``.snakemake/slurm_resume/<name>.json``.
+
+Written before ``sbatch`` is called and whenever something changes, by one writer, Snakemake, which
+replaces the file as a whole. So a reader sees all of it, and a Snakemake that is killed between a
+submission and its note loses no job: the next one finds it in the queue by its name. ::
+
+    {"name": "snakeval_evaluate_m_b_1f0c93a1", "rule": "evaluate", "group": "",
+     "outputs": ["/work/results/m/b/evaluation.json"], "digests": ["5f3a0b1c"], "direct": true,
+     "jobs": [{"id": "12", "submitted": "2026-11-25T14:00:00+00:00", "state": "RUNNING",
+               "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/work/…/12.log"}]}
+
+``jobs`` are the Slurm jobs that were submitted for it, the newest last; there is none between the
+intent and the submission. ``state`` is Slurm's word as it was last seen, or one of ours: CLOSED for
+a job that ended itself on the signal before its time limit, VANISHED for one that Slurm has
+forgotten and whose outputs are not there. ``submitted`` and ``ended`` are in ISO 8601 (UTC),
+``elapsed`` and ``limit`` in seconds; a limit of null is none. Beside it, ``<name>.sh`` is the
+script of a job that is run without a Snakemake in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from snakemake_executor_plugin_slurm_resume.identity import Task
+from snakemake_executor_plugin_slurm_resume.states import Meaning, meaning
+
+#: A file does not grow without end.
+_KEPT_JOBS = 200
+
+
+def now() -> str:
+    """The time in ISO 8601, in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def in_utc(text: str) -> str:
+    """Return a time of squeue or sacct, which is in the local zone, as :func:`now` has it.
+
+    The present one where it is none.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except ValueError:
+        return now()
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmJob:
+    """A Slurm job as it was last seen; ``elapsed`` counts its requeues, too, where known."""
+
+    id: str
+    submitted: str
+    state: str = "PENDING"
+    node: str = ""
+    ended: str = ""
+    elapsed: int = 0
+    limit: int | None = None
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A task and the Slurm jobs that were submitted for it, the newest last."""
+
+    task: Task
+    direct: bool = False
+    jobs: tuple[SlurmJob, ...] = ()
+
+    def job(self, number: str) -> SlurmJob:
+        """Return what is known of the Slurm job of that id."""
+        return next((job for job in self.jobs if job.id == number), SlurmJob(number, now()))
+
+    def with_job(self, job: SlurmJob) -> Note:
+        """Return the note with *job* in place of what was known of it, or added."""
+        if any(known.id == job.id for known in self.jobs):
+            jobs = tuple(job if known.id == job.id else known for known in self.jobs)
+        else:
+            jobs = (*self.jobs, job)[-_KEPT_JOBS:]
+        return replace(self, jobs=jobs)
+
+    @property
+    def series(self) -> tuple[SlurmJob, ...]:
+        """The newest jobs in a row that ended through no fault of the task.
+
+        What succeeded or failed before was another attempt.
+        """
+        kept: list[SlurmJob] = []
+        for job in reversed(self.jobs):
+            if meaning(job.state) not in (Meaning.LOST, Meaning.LIVE):
+                break
+            kept.insert(0, job)
+        return tuple(kept)
+
+
+class Notes:
+    """The directory of the notes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def read(self, name: str) -> Note | None:
+        """Return the note of that name; None where there is none that can be read."""
+        try:
+            data = json.loads((self.directory / f"{name}.json").read_text(encoding="utf-8"))
+            outputs = dict(zip(data["outputs"], data["digests"], strict=True))
+            task = Task(data["name"], data["rule"], data["group"], outputs)
+            jobs = tuple(SlurmJob(**job) for job in data["jobs"])
+            return Note(task, bool(data["direct"]), jobs)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, note: Note) -> None:
+        """Replace the note as a whole.
+
+        Raises:
+            OSError: nothing was replaced.
+        """
+        data: dict[str, Any] = {
+            "name": note.task.name,
+            "rule": note.task.rule,
+            "group": note.task.group,
+            "outputs": list(note.task.outputs),
+            "digests": list(note.task.outputs.values()),
+            "direct": note.direct,
+            "jobs": [asdict(job) for job in note.jobs],
+        }
+        self._replace(f"{note.task.name}.json", json.dumps(data, indent=1))
+
+    def write_script(self, name: str, text: str) -> Path:
+        """Replace the script of the task of that name; one that runs keeps the old one."""
+        return self._replace(f"{name}.sh", text)
+
+    def __iter__(self) -> Iterator[Note]:
+        for path in self.directory.glob("*.json"):
+            if note := self.read(path.stem):
+                yield note
+
+    def _replace(self, name: str, text: str) -> Path:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / name
+        draft = path.with_name(f".{name}.new")
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        return path

@@ -1,0 +1,155 @@
+"""Asks Slurm: squeue for what the controller knows, sacct for what it has forgotten, scancel."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from snakemake_executor_plugin_slurm_resume.states import Seen
+
+#: A controller that is busy takes its time; one that is down says so sooner.
+_SECONDS = 60
+#: Ids for one call of scancel or sacct; a command line has an end.
+_CHUNK = 500
+#: Settings of a user's own terminal, which change what is printed.
+_PERSONAL = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
+_SQUEUE = ("%A", "%T", "%M", "%l", "%N", "%e", "%r", "%j")
+_SACCT = ("JobIDRaw", "State", "ElapsedRaw", "TimelimitRaw", "NodeList", "End", "ExitCode")
+
+
+class UnansweredError(Exception):
+    """Slurm does not answer; that says nothing of a job."""
+
+
+class NoAccountingError(Exception):
+    """The cluster has no accounting, or no sacct."""
+
+
+class Limits(NamedTuple):
+    """The time limits of a partition in seconds; None is none."""
+
+    default: int | None
+    longest: int | None
+
+
+def queue(clusters: Iterable[str] = ()) -> dict[str, Seen]:
+    """Return all jobs of this user that the controller knows, ended ones, too, by id.
+
+    Raises:
+        UnansweredError: the controller does not answer.
+    """
+    command = ["squeue", "-h", "-a", "-t", "all", "-u", str(os.geteuid()), "-o", "|".join(_SQUEUE)]
+    found = {}
+    for row in _rows([*command, *_of(clusters)], len(_SQUEUE)):
+        number, state, used, limit, node, ended, reason, name = row
+        elapsed = seconds(used) or 0
+        found[number] = Seen(
+            number, state, elapsed, seconds(limit), node, reason, ended, name, total=elapsed
+        )
+    return found
+
+
+def accounting(numbers: Iterable[str], clusters: Iterable[str] = ()) -> dict[str, Seen]:
+    """Return what the accounting has of these jobs, by id; ``total`` counts their requeues.
+
+    Raises:
+        NoAccountingError: and there will be none.
+        UnansweredError: it does not answer now.
+    """
+    found: dict[str, Seen] = {}
+    for chunk in _chunks(numbers):
+        command = ["sacct", "-D", "-X", "-n", "-P", "-j", ",".join(chunk), "-o", ",".join(_SACCT)]
+        for number, state, used, limit, node, ended, code in _rows(
+            [*command, *_of(clusters)], len(_SACCT)
+        ):
+            elapsed = int(used or 0)
+            total = elapsed + (found[number].total if number in found else 0)
+            minutes = int(limit) * 60 if limit.isdigit() else None
+            where = "" if node.startswith("None") else node
+            exit_code = int(code.partition(":")[0] or 0)
+            found[number] = Seen(
+                number, state, elapsed, minutes, where, "", ended, exit_code=exit_code, total=total
+            )
+    return found
+
+
+def cancel(numbers: Iterable[str], clusters: Iterable[str] = ()) -> list[str]:
+    """Cancel these jobs; return what scancel had to say."""
+    said = []
+    for chunk in _chunks(numbers):
+        try:
+            _ask(["scancel", *_of(clusters), *chunk])
+        except (UnansweredError, NoAccountingError) as error:
+            said.append(str(error))
+    return said
+
+
+def limits() -> Mapping[str, Limits]:
+    """Return the time limits of all partitions.
+
+    Raises:
+        UnansweredError: the controller does not answer.
+    """
+    rows = _rows(["sinfo", "-h", "-a", "-o", "%R|%L|%l"], 3)
+    return {name: Limits(seconds(default), seconds(longest)) for name, default, longest in rows}
+
+
+def seconds(text: str) -> int | None:
+    """Read ``[days-][[hours:]minutes:]seconds``; None for anything else, as UNLIMITED.
+
+    >>> seconds("1-02:00:05")
+    93605
+    """
+    matched = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", text.strip())
+    if matched is None:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in matched.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def _chunks(numbers: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(numbers)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+def _of(clusters: Iterable[str]) -> list[str]:
+    return [f"--clusters={','.join(sorted(clusters))}"] if clusters else []
+
+
+def _rows(command: list[str], columns: int) -> Iterator[list[str]]:
+    for line in _ask(command).splitlines():
+        row = line.split("|")
+        if len(row) == columns:  # not a heading of a cluster
+            yield [field.strip() for field in row]
+
+
+def _ask(command: list[str]) -> str:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_PERSONAL)
+    }
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # the terminal's Ctrl-C is not for it
+        )
+    except FileNotFoundError:
+        if command[0] == "sacct":
+            raise NoAccountingError("there is no sacct") from None
+        raise UnansweredError(f"{command[0]} is not on the PATH") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnansweredError(f"{command[0]}: {error}") from None
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split()) or f"it exited with {done.returncode}"
+        if "accounting storage is disabled" in said:
+            raise NoAccountingError(said)
+        raise UnansweredError(f"{command[0]}: {said}")
+    return done.stdout

@@ -1,0 +1,243 @@
+"""``gsheets``: rows of a Google spreadsheet (https://developers.google.com/sheets/api).
+
+A row is one metric, found again by its run, model, benchmark, task, metric and filter, and updated
+in place. Columns and rows of one's own stay where they are. Cells are written to places, never
+appended: a request that is repeated because its answer was lost makes nothing twice. Two exports
+to one worksheet at the same time may take the same free rows; the next export puts that right.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from snakeval.exporters import ExportError, Options, require, unreachable
+from snakeval.exporters.package import Package
+
+Result = TypeVar("Result")
+Row = dict[str, Any]
+_KEY = ("run", "model", "benchmark", "task", "metric", "filter")
+_COLUMNS = (
+    *_KEY, "value", "stderr", "ci_low", "ci_high", "n", "higher_is_better", "status", "reason",
+    "run_complete", "tags", "harness", "image_digest", "limit_samples", "seconds", "finished",
+    "fingerprint",
+)  # fmt: skip
+_SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+_API = "https://sheets.googleapis.com"
+#: Rows of one request: well below the 2 MB that Google recommends.
+_ROWS = 2000
+
+
+class GSheetsOptions(Options):
+    """The options of ``gsheets``."""
+
+    per: Literal["run"] = "run"
+    spreadsheet_id: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$", description="of its address: …/spreadsheets/d/ID/edit"
+    )
+    worksheet: str = Field(default="results", min_length=1, description="made if it is not there")
+    api_url: str = Field(
+        default=_API,
+        pattern=r"^https?://[^/@\s]+$",
+        description="where Google is reached otherwise",
+    )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _no_files(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise PydanticCustomError("files", "a sheet takes no files; take them out")
+        return value
+
+
+class GSheets:
+    """Writes rows of a worksheet."""
+
+    OPTIONS = GSheetsOptions
+
+    def __init__(self, options: GSheetsOptions) -> None:
+        self.options = options
+        require("gspread", "gsheets")
+        require("google.auth", "gsheets", "needs google-auth")
+
+    def open(self) -> None:
+        """Open the worksheet, or make it."""
+
+        def find() -> Any:
+            import google.auth
+            import gspread
+
+            credentials, _ = google.auth.default(scopes=[_SCOPE])
+            client = gspread.Client(credentials, http_client=_client(self.options.api_url))
+            client.http_client.set_timeout(60)
+            sheet = client.open_by_key(self.options.spreadsheet_id)
+            try:
+                return sheet.worksheet(self.options.worksheet)
+            except gspread.WorksheetNotFound:
+                size = {"rows": 100, "cols": len(_COLUMNS)}
+                return sheet.add_worksheet(self.options.worksheet, **size)
+
+        self._worksheet = self._asked(find)
+
+    def send(self, package: Package) -> Sequence[str]:
+        """Update the rows of *package* and add those that are not there."""
+        return self._asked(lambda: self._send(package))
+
+    def close(self) -> None:
+        """The client holds nothing open."""
+
+    def _send(self, package: Package) -> Sequence[str]:
+        cells = self._worksheet.get_values(
+            value_render_option="UNFORMATTED_VALUE", pad_values=True
+        ) or [[]]
+        header = _merged_header(cells[0], self.options.worksheet)
+        rows = list(_rows(package))
+        there = [dict(zip(header, row, strict=False)) for row in cells[1:]]
+        changes = _placed(package.run, there, rows)
+        if new := [name for name in header if name not in cells[0]]:
+            changes[0] = dict(zip(new, new, strict=True))
+        self._make_room(len(header), max([len(cells), *(number + 1 for number in changes)]))
+        numbers = sorted(changes)
+        for start in range(0, len(numbers), _ROWS):
+            ranges = [
+                spread
+                for number in numbers[start : start + _ROWS]
+                for spread in _ranges(number, header, changes[number])
+            ]
+            self._worksheet.batch_update(ranges, raw=True)
+        done = len(changes) - (0 in changes)
+        return [f"gsheets: {len(rows)} rows in {self._worksheet.url}, {done} of them changed"]
+
+    def _make_room(self, columns: int, rows: int) -> None:
+        sheet = self._worksheet
+        if sheet.col_count < columns or sheet.row_count < rows:
+            sheet.resize(max(sheet.row_count, rows), max(sheet.col_count, columns))
+
+    def _asked(self, action: Callable[[], Result]) -> Result:
+        """Call the API; say its errors in our words.
+
+        Raises:
+            ExportError: Google refused, or could not be asked.
+        """
+        from google.auth import exceptions as auth
+        from gspread.exceptions import APIError, GSpreadException, SpreadsheetNotFound
+
+        key = "GOOGLE_APPLICATION_CREDENTIALS"
+        named = f"the spreadsheet {self.options.spreadsheet_id}"
+        share = "share it with the service account's address, as an editor"
+        try:
+            return action()
+        except auth.DefaultCredentialsError as error:
+            raise ExportError(
+                f"no credentials of Google: {str(error).splitlines()[0]} Export {key}, the path "
+                "of a service account's key file"
+            ) from None
+        except auth.RefreshError as error:
+            raise ExportError(
+                f"Google refuses the credentials of {key}: {error.args[0]}", passing=error.retryable
+            ) from None
+        except SpreadsheetNotFound:
+            raise ExportError(f"{named} is not there; correct spreadsheet_id") from None
+        except PermissionError:
+            raise ExportError(f"{named} may not be opened; {share}") from None
+        except APIError as error:
+            status = error.response.status_code
+            hint = f"; {share}" if status == 403 else ""
+            said = f"Google says: {error.error.get('message', status)}{hint}"
+            raise ExportError(said, passing=status == 429 or status >= 500) from None
+        except (auth.TransportError, OSError) as error:
+            raise ExportError(f"Google: {unreachable(error)}", passing=True) from None
+        except (GSpreadException, auth.GoogleAuthError) as error:
+            raise ExportError(error) from None
+
+
+def _client(api_url: str) -> Any:
+    """The library's client for an API at another address: its own are constants."""
+    import gspread
+
+    class Client(gspread.HTTPClient):
+        def request(self, method: str, endpoint: str, *words: Any, **more: Any) -> Any:
+            return super().request(method, endpoint.replace(_API, api_url, 1), *words, **more)
+
+    return Client
+
+
+def _rows(package: Package) -> Iterator[Row]:
+    tags = ", ".join(f"{k}:{v}" if v else k for k, v in package.tags.items())
+    for row in package.rows.to_dict(orient="records"):
+        yield {column: _cell({**row, "tags": tags}.get(column)) for column in _COLUMNS}
+
+
+def _cell(value: Any) -> Any:
+    """Return what a cell holds: a number, a truth, a text of at most 50,000 characters."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return ""
+    plain = value.item() if hasattr(value, "item") else value
+    return plain[:50_000] if isinstance(plain, str) else plain
+
+
+def _merged_header(first: Sequence[Any], worksheet: str) -> list[str]:
+    """Return the columns: those that are there, in their order, and then ours that are not.
+
+    Raises:
+        ExportError: the first row is no header of ours.
+    """
+    there = [str(cell) for cell in first]
+    if any(there) and "run" not in there:
+        raise ExportError(f"the worksheet '{worksheet}' holds something else; name another")
+    while there and not there[-1]:
+        there.pop()
+    return there + [column for column in _COLUMNS if column not in there]
+
+
+def _placed(run: str, there: Sequence[Row], rows: Sequence[Row]) -> dict[int, Row]:
+    """Return the cells to write, by the number of their row; the header's is 0.
+
+    A row that is there keeps its place. Rows of the run that nothing stands for any more (it was
+    pending, and now has metrics) are taken for new ones, and else emptied.
+    """
+    places: dict[tuple[str, ...], int] = {}
+    free = []
+    wanted = {_key(row) for row in rows}
+    for number, row in enumerate(there, 1):
+        if str(row.get("run", "")) == run:
+            key = _key(row)
+            if key in wanted and key not in places:
+                places[key] = number
+            else:
+                free.append(number)
+    free.reverse()
+    end = len(there) + 1
+    changes: dict[int, Row] = {}
+    for row in rows:
+        number = places.get(_key(row)) or (free.pop() if free else end)
+        end = max(end, number + 1)
+        old = there[number - 1] if number <= len(there) else {}
+        if changed := {name: v for name, v in row.items() if not _same(old.get(name, ""), v)}:
+            changes[number] = changed
+    return changes | {number: dict.fromkeys(_COLUMNS, "") for number in free}
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row.get(column, "")) for column in _KEY)
+
+
+def _same(old: Any, new: Any) -> bool:
+    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
+
+
+def _ranges(number: int, header: Sequence[str], cells: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the cells of a row as ranges of neighbours: what stands between is not touched."""
+    from gspread.utils import rowcol_to_a1
+
+    columns = sorted(header.index(name) for name in cells)
+    for _, group in itertools.groupby(enumerate(columns), lambda pair: pair[1] - pair[0]):
+        near = [column for _, column in group]
+        first, last = (rowcol_to_a1(number + 1, column + 1) for column in (near[0], near[-1]))
+        yield {"range": f"{first}:{last}", "values": [[cells[header[column]] for column in near]]}

@@ -1,0 +1,214 @@
+"""``mlflow``: runs of an MLflow tracking server (https://mlflow.org/docs/latest/tracking.html).
+
+A package is one MLflow run, found again by the tag ``snakeval.key``. Scores are its metrics, what
+defines the evaluation its params, everything that may change its tags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from snakeval.errors import ConfigError
+from snakeval.exporters import ExportError, Options, require, unreachable
+from snakeval.exporters.package import Package
+from snakeval.files import write_atomically
+
+Result = TypeVar("Result")
+_KEY = "snakeval.key"
+_ARTIFACTS = "snakeval.artifacts"
+#: MLflow's own limits on the texts of params and tags.
+_PARAM, _TAG = 6000, 5000
+
+
+class MlflowOptions(Options):
+    """The options of ``mlflow``."""
+
+    per: Literal["run", "evaluation"] = "evaluation"
+    tracking_uri: str | None = Field(default=None, description="null = $MLFLOW_TRACKING_URI")
+    experiment_name: str = Field(default="snakeval", min_length=1)
+    run_name: str | None = Field(default=None, description="null = model/benchmark, or the run's")
+    description: str = ""
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _no_password(cls, value: str | None) -> str | None:
+        if value and re.search(r"//[^/]*@", value):
+            raise PydanticCustomError(
+                "url",
+                "holds a user name or password; export MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD",
+            )
+        return value
+
+
+class Mlflow:
+    """Logs runs to a tracking server."""
+
+    OPTIONS = MlflowOptions
+
+    def __init__(self, options: MlflowOptions) -> None:
+        self.options = options
+        require("mlflow", "mlflow")
+        if not (options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
+            raise ConfigError(
+                "does not know the server; set tracking_uri, or export MLFLOW_TRACKING_URI"
+            )
+
+    def open(self) -> None:
+        """Find the experiment, or make it."""
+        # We try again ourselves, and say so; the library is silent for four minutes, and what it
+        # repeats after a lost answer may be the making of a run. Its own words on standard output
+        # are not ours, and its telemetry is nobody's wish.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self.options.tracking_uri)
+        name = self.options.experiment_name
+
+        def find() -> str:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                return self._client.create_experiment(name)
+            if found.lifecycle_stage != "active":
+                raise ExportError(f"the experiment '{name}' was deleted; restore it")
+            return found.experiment_id
+
+        self._experiment = _asked(find)
+
+    def send(self, package: Package) -> Sequence[str]:
+        """Make the MLflow run of *package*, or bring it up to date."""
+        return _asked(lambda: self._send(package))
+
+    def close(self) -> None:
+        """The client holds nothing open."""
+
+    def _send(self, package: Package) -> Sequence[str]:
+        tags = self._tags(package)
+        params = {name: _cut(value, _PARAM) for name, value in package.facts.items()}
+        run = self._find(package.key, params)
+        if run is None:
+            created = self._client.create_run(self._experiment, tags={_KEY: package.key})
+            run = self._client.get_run(created.info.run_id)
+        self._log(run, package, tags, params)
+        run_id: str = run.info.run_id
+        self._upload(run_id, package, run.data.tags.get(_ARTIFACTS, ""))
+        status = "FAILED" if package.failed else "SCHEDULED" if package.missing else "FINISHED"
+        self._client.update_run(run_id, status=status)
+        return [f"mlflow: {package.name} is run {run_id} of experiment {self._experiment}"]
+
+    def _find(self, key: str, params: Mapping[str, str]) -> Any:
+        """Return the MLflow run of *key*.
+
+        Params cannot be changed. Where the definition has changed, the run of the old one stays,
+        without the key, and says what took its place.
+        """
+        where = f"tags.`{_KEY}` = '{key}'"  # of names and digits only, so nothing to escape
+        found = self._client.search_runs(
+            [self._experiment], where, order_by=["attributes.start_time ASC"]
+        )
+        kept = None
+        for run in found:
+            there = run.data.params.items()
+            if kept is None and all(params.get(name, value) == value for name, value in there):
+                kept = run
+            else:  # of another definition, or made by another export at the same time
+                self._client.set_tag(run.info.run_id, _KEY, "")
+                self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
+        return kept
+
+    def _tags(self, package: Package) -> dict[str, str]:
+        tags = {
+            "mlflow.runName": self.options.run_name or package.name,
+            "mlflow.source.name": "snakeval",
+            _KEY: package.key,
+            "snakeval.run": package.run,
+            "snakeval.title": package.title,
+            "snakeval.complete": str(not package.partial).lower(),
+            "snakeval.partial": package.partial,
+            **package.tags,
+        }
+        if package.benchmark:
+            tags |= {"snakeval.model": package.model, "snakeval.benchmark": package.benchmark}
+            reasons = package.frame["reason"].dropna()
+            tags["snakeval.status"] = str(package.frame["status"].iloc[0])
+            tags["snakeval.reason"] = str(reasons.iloc[0]) if len(reasons) else ""
+        if self.options.description:
+            tags["mlflow.note.content"] = self.options.description
+        return {name: _cut(value, _TAG) for name, value in tags.items()}
+
+    def _log(
+        self, run: Any, package: Package, tags: Mapping[str, str], params: Mapping[str, str]
+    ) -> None:
+        """Log what is not there yet, so that a metric's history has each value once."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        began = run.info.start_time
+        metrics = [
+            Metric(name, value, began, 0)
+            for name, value in package.scores.items()
+            if run.data.metrics.get(name) != value
+        ]
+        new = [Param(name, v) for name, v in params.items() if name not in run.data.params]
+        changed = [RunTag(n, v) for n, v in tags.items() if run.data.tags.get(n) != v]
+        # A batch has at most 1000 entities, 100 params and 100 tags among them.
+        for start in range(0, max(len(metrics), 1), 800):
+            self._client.log_batch(run.info.run_id, metrics=metrics[start : start + 800])
+        for start in range(0, max(len(new), len(changed)), 100):
+            part = slice(start, start + 100)
+            self._client.log_batch(run.info.run_id, params=new[part], tags=changed[part])
+
+    def _upload(self, run_id: str, package: Package, before: str) -> None:
+        """Upload the table and the artifacts, unless the same have been uploaded."""
+        files = [(a.name, a.size, a.path.stat().st_mtime_ns) for a in package.artifacts]
+        table = package.frame.to_csv(index=False)
+        state = hashlib.sha256(json.dumps([files, table]).encode()).hexdigest()
+        if state == before:
+            return
+        with tempfile.TemporaryDirectory() as directory:
+            write_atomically(Path(directory, "results.csv"), table)
+            self._client.log_artifact(run_id, str(Path(directory, "results.csv")))
+        for artifact in package.artifacts:
+            above = Path(artifact.name).parent.as_posix()
+            self._client.log_artifact(run_id, str(artifact.path), None if above == "." else above)
+        self._client.set_tag(run_id, _ARTIFACTS, state)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _asked(action: Callable[[], Result]) -> Result:
+    """Call the server; say its errors in our words.
+
+    Raises:
+        ExportError: it refused, or could not be asked.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return action()
+    except MlflowException as error:
+        status = int(error.get_http_status_code())
+        if status in (401, 403):
+            raise ExportError(
+                f"the server refuses the credentials ({status}); export MLFLOW_TRACKING_TOKEN, or "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            ) from None
+        if "failed with" in str(error) and "exception" in str(error):  # of requests, in its words
+            raise ExportError(f"the server: {unreachable(error)}", passing=True) from None
+        passing = status == 429 or status >= 500
+        raise ExportError(f"the server says: {error}", passing=passing) from None
+    except OSError as error:  # requests' own, while a file is uploaded
+        raise ExportError(f"the server: {unreachable(error)}", passing=True) from None

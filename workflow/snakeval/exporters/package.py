@@ -1,0 +1,250 @@
+"""What is sent: the results of a run, or of one evaluation of it, with chosen files."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakeval.completion import Completion, EvaluationDirectory
+from snakeval.exporters import Options
+from snakeval.plan import Planned, read_plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Columns that are scores, and how their names end.
+_SCORES = {"value": "", "stderr": "_stderr", "ci_low": "_ci_low", "ci_high": "_ci_high"}
+#: Files of a run, beside those of its evaluations, that can be sent along.
+_OF_THE_RUN = ("config.yaml", "report.html")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file to send along.
+
+    Attributes:
+        name: below the evaluation's directory, or for a run below the run's.
+        size: in bytes.
+    """
+
+    path: Path
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What becomes one entry at a destination.
+
+    Attributes:
+        key: what it is known by there, the same at every export.
+        directory: the run's.
+        title: the configuration's name.
+        model, benchmark: of one evaluation; empty for a run.
+        frame: the results table's rows, see :func:`snakeval.results.table`.
+        done, failed, missing: numbers of evaluations.
+        facts: what defines the evaluation, by dotted names; nothing for a run.
+        tags: those that were asked for.
+    """
+
+    key: str
+    directory: Path
+    title: str
+    frame: pd.DataFrame
+    done: int
+    failed: int
+    missing: int
+    model: str = ""
+    benchmark: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """The name of the run's directory."""
+        return self.directory.name
+
+    @property
+    def id(self) -> str:
+        """The invocation id."""
+        return self.run.rpartition("-")[2]
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        if self.benchmark:
+            return f"{self.model}/{self.benchmark}"
+        return " ".join(filter(None, (self.title, self.run)))
+
+    @property
+    def partial(self) -> str:
+        """Say what a partial result lacks; nothing of a whole one."""
+        return lack(self.done, self.failed, self.missing)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The table, each row with its run and whether that is whole."""
+        frame = self.frame.copy()
+        frame.insert(0, "run", self.run)
+        frame["run_complete"] = not self.partial
+        return frame
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores by name, ``task/metric/filter``, their standard errors and intervals.
+
+        For a run, the names begin with the model and the benchmark.
+        """
+        found: dict[str, float] = {}
+        scored = self.frame[self.frame["value"].notna()]
+        for row in scored.to_dict(orient="records"):
+            parts = [row["task"], row["metric"], row["filter"]]
+            if not self.benchmark:
+                parts = [row["model"], row["benchmark"], *parts]
+            name = _named("/".join(str(part) for part in parts if part))
+            for column, ending in _SCORES.items():
+                value = row.get(column)
+                if value is not None and not math.isnan(value):
+                    found[name + ending] = float(value)
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(artifact.size for artifact in self.artifacts)
+
+
+def lack(done: int, failed: int, missing: int) -> str:
+    """Say what is lacking of so many evaluations; nothing where nothing is.
+
+    >>> lack(1, 0, 2)
+    'partial: 1 of 3 evaluations are done, 0 failed, 2 not evaluated'
+    """
+    if not (failed or missing):
+        return ""
+    return (
+        f"partial: {done} of {done + failed + missing} evaluations are done, {failed} failed, "
+        f"{missing} not evaluated"
+    )
+
+
+def _named(name: str) -> str:
+    """Return a name that every destination takes; one that had to change says so by a digest."""
+    fitting = re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)
+    if fitting == name and len(name) <= 200:
+        return name
+    return f"{fitting[:190]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def packages(run: Path, title: str, options: Options) -> list[Package]:
+    """Return what *options* choose of *run*, made anew from its records.
+
+    Pairs that no endpoint type allows are rows of the run, and no evaluations.
+    """
+    from snakeval.results import table
+
+    whole = table(run)
+    chosen = whole["metric"].isna() | whole["metric"].map(
+        lambda metric: any(fnmatchcase(str(metric), pattern) for pattern in options.metrics)
+    )
+    frame = whole[chosen].reset_index(drop=True)
+    plan = [item for item in read_plan(run / ".snakeval" / "plan.json") if not item.left_out]
+    files = {item: tuple(_artifacts(run, item, options.artifacts)) for item in plan}
+    if options.per == "run":
+        artifacts = [
+            Artifact(run / name, name, (run / name).stat().st_size)
+            for name in _OF_THE_RUN
+            if any(fnmatchcase(name, p) for p in options.artifacts) and (run / name).is_file()
+        ]
+        artifacts += (
+            Artifact(file.path, f"{item.model}/{item.benchmark}/{file.name}", file.size)
+            for item, found in files.items()
+            for file in found
+        )
+        counts = _counts(whole)
+        made = Package(
+            run.name, run, title, frame, *counts, tags=options.tags, artifacts=tuple(artifacts)
+        )
+        return [made]
+    groups = dict(iter(frame.groupby(["model", "benchmark"], sort=False)))
+    made_of = ((item, groups.get((item.model, item.benchmark))) for item in plan)
+    return [
+        Package(
+            key=f"{run.name}/{item.model}/{item.benchmark}",
+            directory=run,
+            title=title,
+            frame=rows.reset_index(drop=True),
+            done=counts[0],
+            failed=counts[1],
+            missing=counts[2],
+            model=item.model,
+            benchmark=item.benchmark,
+            facts=_facts(run, item),
+            tags=options.tags,
+            artifacts=files[item],
+        )
+        for item, rows in made_of
+        if rows is not None
+        for counts in [_counts(rows)]
+    ]
+
+
+def _counts(frame: pd.DataFrame) -> tuple[int, int, int]:
+    counts = frame.drop_duplicates(["model", "benchmark"])["status"].value_counts()
+    done, failed, missing = (int(counts.get(state, 0)) for state in ("done", "failed", "pending"))
+    return done, failed, missing
+
+
+def _place(run: Path, item: Planned) -> EvaluationDirectory:
+    return EvaluationDirectory(run / item.model / item.benchmark)
+
+
+def _facts(run: Path, item: Planned) -> dict[str, str]:
+    done = _place(run, item).completion(item.fingerprint)
+    facts: dict[str, Any] = {"fingerprint": item.fingerprint}
+    if done is not None:
+        facts |= {**done.identity, "image_digest": done.image_digest, "runtime": done.runtime}
+    return {name: value for name, value in _flat(facts) if value}
+
+
+def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        elif value is not None:
+            yield f"{above}{name}", str(value)
+
+
+def _artifacts(run: Path, item: Planned, patterns: Iterable[str]) -> Iterator[Artifact]:
+    """The files whose name, or path below the evaluation's directory, a pattern fits.
+
+    Those of the record's manifest (so no caches), the logs, and the record. A link that leads out
+    of the run is none of them: what an untrusted harness points at is not ours to send.
+    """
+    patterns = tuple(patterns)
+    if not patterns:
+        return
+    place = _place(run, item)
+    done = place.completion(item.fingerprint)
+    root = run.resolve()
+    for path in _candidates(place, done):
+        name = path.relative_to(place.path).as_posix()
+        if not any(fnmatchcase(text, p) for p in patterns for text in (name, path.name)):
+            continue
+        if path.is_file() and path.resolve().is_relative_to(root):
+            yield Artifact(path, name, path.stat().st_size)
+
+
+def _candidates(place: EvaluationDirectory, done: Completion | None) -> Iterator[Path]:
+    if done is not None:
+        yield place.published
+        for entry in done.manifest:
+            yield place.artifacts / entry["path"]
+    yield from sorted(path for path in place.logs.glob("*") if not path.is_symlink())

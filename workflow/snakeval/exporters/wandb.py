@@ -1,0 +1,203 @@
+"""``wandb``: runs of Weights & Biases (https://docs.wandb.ai/ref/python/).
+
+A package is one W&B run, whose id is a digest of the package's key: it is resumed, never made
+twice. Scores are its summary, which has each value once, and not its history, which a second
+export would make longer. Files are an artifact, of which W&B makes no version for the same files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+
+from snakeval.exporters import ExportError, Options, require
+from snakeval.exporters.package import Package
+
+Result = TypeVar("Result")
+
+
+class WandbOptions(Options):
+    """The options of ``wandb``."""
+
+    per: Literal["run", "evaluation"] = "evaluation"
+    project: str = Field(default="snakeval", min_length=1)
+    entity: str | None = Field(default=None, description="null = the one of the key")
+    group: str | None = Field(default=None, description="null = the run's directory's name")
+    name: str | None = Field(default=None, description="null = model/benchmark, or the run's")
+    job_type: str = "evaluation"
+    description: str = ""
+    timeout: int = Field(default=300, ge=1, description="seconds for the upload of one entry")
+
+
+class Wandb:
+    """Logs runs to W&B, or with WANDB_MODE=offline to ``export/wandb`` for ``wandb sync``."""
+
+    OPTIONS = WandbOptions
+
+    def __init__(self, options: WandbOptions) -> None:
+        self.options = options
+        require("wandb", "wandb")
+
+    def open(self) -> None:
+        """Look for credentials."""
+        import wandb
+
+        def login() -> None:
+            if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
+                return
+            if not wandb.login(verify=True, timeout=30):
+                raise ExportError("no credentials of W&B; export WANDB_API_KEY")
+
+        os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        _asked(login)
+
+    def send(self, package: Package) -> Sequence[str]:
+        """Make the W&B run of *package*, or bring it up to date."""
+        return _asked(lambda: self._send(package))
+
+    def close(self) -> None:
+        """End the service of the library."""
+        import wandb
+
+        wandb.teardown()
+
+    def _send(self, package: Package) -> Sequence[str]:
+        import wandb
+
+        key = hashlib.sha256(package.key.encode()).hexdigest()[:16]
+        place = package.directory / "export"
+        place.mkdir(exist_ok=True)
+        earlier = list(place.glob(f"wandb/*run-*-{key}"))
+        status = "partial" if package.partial else "complete"
+        run = wandb.init(
+            id=key,
+            resume="allow",
+            project=self.options.project,
+            entity=self.options.entity,
+            group=self.options.group or package.run,
+            name=self.options.name or package.name,
+            job_type=self.options.job_type,
+            notes=self.options.description or None,
+            tags=[status, *(f"{k}:{v}" if v else k for k, v in package.tags.items())],
+            config=_config(package),
+            allow_val_change=True,
+            dir=str(place),
+            settings=_settings(self.options.timeout),
+        )
+        if run.disabled:
+            raise ExportError("W&B is switched off by WANDB_MODE or WANDB_DISABLED; unset it")
+        try:
+            run.summary.update({**package.scores, "snakeval/partial": package.partial})
+            self._log_files(run, package, key)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error says more
+                run.finish(exit_code=1)
+            raise
+        run.finish(exit_code=0)
+        here = Path(run.dir).parent
+        for directory in earlier:  # what is there now has all that they have
+            if directory != here:
+                shutil.rmtree(directory)
+        if run.offline:
+            return [f"wandb: {package.name} is {here}, for `wandb sync`"]
+        shutil.rmtree(here, ignore_errors=True)
+        return [f"wandb: {package.name} is {run.url}"]
+
+    def _log_files(self, run: Any, package: Package, key: str) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(f"results-{key}", type="evaluation-results")
+        with tempfile.TemporaryDirectory() as directory:
+            table = Path(directory, "results.csv")
+            table.write_text(package.frame.to_csv(index=False), encoding="utf-8")
+            artifact.add_file(str(table))
+            for file in package.artifacts:
+                artifact.add_file(str(file.path), name=file.name)
+            logged = run.log_artifact(artifact)
+            if run.offline:
+                return
+            try:
+                logged.wait(self.options.timeout)  # else nobody says that it did not arrive
+            except Exception as error:  # of several kinds, some of them private to the library
+                raise ExportError(f"files did not arrive: {error}", passing=True) from None
+
+
+def _config(package: Package) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "run": package.run,
+        "title": package.title,
+        "key": package.key,
+        "complete": not package.partial,
+        "evaluations": {
+            "done": package.done, "failed": package.failed, "missing": package.missing
+        },
+    }  # fmt: skip
+    if package.benchmark:
+        reasons = package.frame["reason"].dropna()
+        config |= {
+            "model": package.model,
+            "benchmark": package.benchmark,
+            "status": str(package.frame["status"].iloc[0]),
+            "reason": str(reasons.iloc[0]) if len(reasons) else "",
+            "definition": dict(package.facts),
+        }
+    return config
+
+
+def _settings(timeout: int) -> Any:
+    """Nothing of this process and machine is the evaluation's; and an end to the patience."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        disable_job_creation=True,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        x_disable_machine_info=True,
+        x_graphql_retry_max=4,
+        x_graphql_retry_wait_max_seconds=10,
+        x_file_stream_retry_max=4,
+        x_file_stream_retry_wait_max_seconds=10,
+        x_file_transfer_retry_max=4,
+        x_file_transfer_retry_wait_max_seconds=10,
+        init_timeout=60,
+        finish_timeout=timeout,
+        finish_timeout_raises=True,
+    )
+
+
+def _asked(action: Callable[[], Result]) -> Result:
+    """Call the library; say its errors in our words.
+
+    Raises:
+        ExportError: W&B refused, or could not be asked.
+    """
+    from wandb.errors import AuthenticationError, CommError, UsageError
+
+    try:
+        return action()
+    except AuthenticationError as error:
+        # Raised, too, where nobody could be asked about the key.
+        if "Failed to execute API request" in str(error):
+            raise ExportError("W&B does not answer", passing=True) from None
+        raise ExportError(f"W&B refuses the key of WANDB_API_KEY ({error})") from None
+    except UsageError as error:
+        hint = "; export WANDB_API_KEY" if "API key" in str(error) else ""
+        raise ExportError(f"{str(error).rstrip('.')}{hint}") from None
+    except TimeoutError:
+        raise ExportError("W&B did not take it all in time", passing=True) from None
+    except (CommError, OSError) as error:
+        raise ExportError(f"W&B says: {error}", passing=True) from None

@@ -1,0 +1,200 @@
+"""Runs containers as steps of the Slurm job that this is, with pyxis and enroot.
+
+Options as https://github.com/NVIDIA/pyxis (README, ``args.c``) has them, image names and the
+image's command script as https://github.com/NVIDIA/enroot (doc/cmd/import.md, doc/image-format.md).
+
+Images are converted by ``enroot import``, once for all jobs, and not by ``--container-save``: that
+saves a container when a task has ended, with all that the task wrote, and needs a step to do it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from snakeval.container import ContainerSpec, wrapped
+from snakeval.errors import EvaluationError
+from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
+from snakeval.step import environment
+
+#: What pyxis takes for a separator or hands to a shell unquoted (``enroot_create_start_config``).
+_UNMOUNTABLE = re.compile(r'[,:"$`\\\n]')
+#: Runs the image's own entry point: enroot's ``/etc/rc``, before which pyxis puts our command by a
+#: script ``/etc/rc.local``. Its ``--container-entrypoint`` is for those that end with
+#: ``exec "$@"``; one that serves would never let the step begin.
+_ENTRY_POINT = ("sh", "-c", 'rm -f /etc/rc.local; exec sh /etc/rc "$@"', "rc")
+#: What enroot looks for its own files by; nothing else of the job's environment comes along.
+_FOR_ENROOT = ("HOME", "PATH", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+
+
+def connect() -> Pyxis:
+    """Find an srun that knows pyxis.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    if shutil.which("srun") is None:
+        raise EvaluationError("there is no srun on the PATH; runtime pyxis is for Slurm's nodes")
+    asked = subprocess.run(
+        ["srun", "--help"], capture_output=True, text=True, check=False, timeout=60
+    )
+    if "--container-image" not in asked.stdout:
+        raise EvaluationError(
+            "srun has no --container-image here; have pyxis installed, or set another runtime"
+        )
+    return Pyxis()
+
+
+class Pyxis:
+    """See :class:`snakeval.runtimes.Runtime`.
+
+    A container is a step on this very node, beside the others of its job. It has the node's
+    network, and the CPUs, the memory and the GPUs of the job.
+    """
+
+    name = "pyxis"
+    isolated = True
+    host = "127.0.0.1"
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether the image is converted, or is a file that the node sees."""
+        return Path(_file(spec.image)).exists()
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
+        """Convert the image if it is absent; two that want the same one convert it once."""
+        if not self.has(spec):
+            if _is_path(spec.image):
+                raise EvaluationError(f"there is no image {spec.image}; check `image`")
+            if shutil.which("enroot") is None:
+                raise EvaluationError(
+                    f"there is no enroot on the PATH to convert {spec.image} with; let `image` "
+                    "name a .sqsh file, or set another runtime"
+                )
+            target = Path(_file(spec.image))
+            images.convert(spec.image, target, lambda to: _conversion(spec.image, to), report)
+        return images.digest(spec.image)
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Run a step to its end.
+
+        It is stopped by the end of its standard input: at a SIGTERM srun kills its tasks at once.
+        """
+        if not os.environ.get("SLURM_JOB_ID"):
+            raise EvaluationError(
+                "runtime pyxis starts steps of a Slurm job, and this is none ($SLURM_JOB_ID is "
+                "not set); use --profile slurm, or set another runtime"
+            )
+        kill_leftovers(spec.name)
+        own = {MARK: spec.name}
+        node = os.environ.get("SLURMD_NODENAME", "")
+        return run_marked(
+            spec,
+            [*_step(node), *container_options(spec), *_with_entry_point(spec).guarded()],
+            log,
+            stop,
+            stdin=spec.greeting(env={**given(spec), **own}),
+            # The job is this process's, whoever the specification is from.
+            env=environment({**os.environ, **spec.surroundings, **own}),
+            by_signal=False,
+        )
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """``srun …``, for a job's shell, after a conversion where the image is not here yet."""
+        words = [
+            *_step(""),
+            *container_options(spec),
+            *wrapped(_with_entry_point(spec), given(spec)),
+        ]
+        steps = [shlex.join(words)]
+        if not _is_path(spec.image):
+            target = Path(_file(spec.image))
+            steps.insert(0, images.by_hand(target, lambda to: _conversion(spec.image, to)))
+        return f"{{ {' && '.join(steps)}; }}"
+
+
+def _step(node: str) -> list[str]:
+    """One task on *node*, or where Slurm likes it."""
+    where = [f"--nodelist={node}"] if node else []
+    return ["srun", "--quiet", "--overlap", "--nodes=1", "--ntasks=1", *where]
+
+
+def container_options(spec: ContainerSpec) -> list[str]:
+    """What pyxis must be told of *spec*.
+
+    Raises:
+        EvaluationError: a path that it cannot mount.
+    """
+    mounts = []
+    for mount in spec.mounts:
+        for path in (mount.source, mount.target):
+            if _UNMOUNTABLE.search(path):
+                raise EvaluationError(
+                    f"pyxis cannot mount {path}, for its characters; choose a path of letters, "
+                    "digits and -_./, or another runtime"
+                )
+        mounts.append(f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}")
+    words = [
+        *(
+            "--mpi=none",
+            f"--export={','.join(_FOR_ENROOT)}",
+            f"--container-image={_file(spec.image)}",
+        ),
+        *(f"--container-workdir={spec.workdir}", "--container-writable"),
+        *("--no-container-mount-home", "--no-container-remap-root", "--no-container-entrypoint"),
+    ]
+    return [*words, f"--container-mounts={','.join(mounts)}"] if mounts else words
+
+
+def given(spec: ContainerSpec) -> Mapping[str, str]:
+    """The variables of the container.
+
+    A step sees all the GPUs of its job; which are meant is said by CUDA's own variable.
+    """
+    gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
+    return {**spec.env, **gpus}
+
+
+def _conversion(image: str, target: Path) -> list[str]:
+    return ["enroot", "import", "--output", str(target), uri(image)]
+
+
+def uri(image: str) -> str:
+    """Return the name that enroot knows *image* by.
+
+    >>> uri("nvcr.io/nvidia/pytorch:25.06-py3")
+    'docker://nvcr.io#nvidia/pytorch:25.06-py3'
+    >>> uri("vllm/vllm-openai:v0.31.0")
+    'docker://vllm/vllm-openai:v0.31.0'
+    """
+    if "://" in image:
+        return image
+    registry, slash, name = image.partition("/")
+    # As for Docker: what has a dot or a port, or is localhost, is a registry's address.
+    is_registry = slash and (re.search(r"[.:]", registry) or registry == "localhost")
+    return (
+        f"docker://{registry}#{name}" if is_registry and "#" not in image else f"docker://{image}"
+    )
+
+
+def _is_path(image: str) -> bool:
+    return image.startswith(("/", "./", "~")) or image.endswith(".sqsh")
+
+
+def _file(image: str) -> str:
+    """The file that is started for *image*."""
+    if _is_path(image):
+        return str(Path(image).expanduser())
+    return str(images.cached("enroot", image, ".sqsh"))
+
+
+def _with_entry_point(spec: ContainerSpec) -> ContainerSpec:
+    return replace(spec, argv=(*_ENTRY_POINT, *spec.argv)) if spec.entry_point else spec
