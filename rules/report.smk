@@ -7,11 +7,13 @@ rule report:
         # When the table is made anew, so is the report.
         table=rules.table.output.csv,
     output:
-        page=report(
-            "<run>/report.html",
+        page="<run>/report.html",
+        # For `snakemake --report`: browsers show no page of several megabytes within another.
+        summary=report(
+            "<run>/report/summary.html",
             caption="captions/report.rst",
             category="Results",
-            labels={"table": "report"},
+            labels={"file": "summary"},
         ),
     log:
         "<run>/.snakeval/report.log",

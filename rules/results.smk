@@ -10,7 +10,7 @@ rule table:
             "<run>/results.csv",
             caption="captions/results.rst",
             category="Results",
-            labels={"table": "results"},
+            labels={"file": "table"},
         ),
         json="<run>/results.json",
         markdown="<run>/results.md",

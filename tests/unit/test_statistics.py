@@ -163,6 +163,19 @@ def test_a_metric_that_is_no_mean_of_its_samples_has_none_of_them() -> None:
     assert scores_of(samples, ("t", "other", ""), 0.75) is None
 
 
+def test_a_group_has_the_samples_of_its_tasks_where_each_counts_the_same() -> None:
+    samples = gather(
+        Sample(str(n), task, {"acc": n < right})
+        for task, right, size in (("one", 3, 4), ("two", 1, 6))
+        for n in range(size)
+    )
+    found = scores_of(samples, ("both", "acc", ""), 0.4)
+    assert found is not None
+    assert (found[0].values.size, len(set(found[0].ids))) == (10, 10)
+    macro = (3 / 4 + 1 / 6) / 2
+    assert scores_of(samples, ("both", "acc", ""), macro) is None
+
+
 def test_a_filter_that_only_the_samples_name_is_found() -> None:
     samples = gather(Sample(str(n), "t", {"acc": n < 3}, filter="strict") for n in range(4))
     assert scores_of(samples, ("t", "acc", ""), 0.75) is not None

@@ -89,15 +89,16 @@ class Identity:
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
         """Say what is not as in *before*, which is :meth:`as_dict` as a record has it."""
-        return _changes(before, json.loads(canonical_json(self.as_dict())))
+        return changes(before, json.loads(canonical_json(self.as_dict())))
 
 
-def _changes(before: object, after: object, key: str = "") -> list[str]:
+def changes(before: object, after: object, key: str = "") -> list[str]:
+    """Say what differs between two identities as records have them, or between parts of them."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return [
             change
             for name in sorted({*before, *after})
-            for change in _changes(
+            for change in changes(
                 before.get(name), after.get(name), f"{key}.{name}" if key else name
             )
         ]

@@ -13,9 +13,13 @@ from pydantic import Field, ValidationError
 from snakeval import statistics
 from snakeval.config import sentences
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.evaluation import changes
 from snakeval.fields import Strict
 from snakeval.measured import Compared, Measured, compare
 from snakeval.sources import merge
+
+#: What of an evaluation's identity is its model.
+_MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
 
 
 class Rule(Strict):
@@ -81,6 +85,7 @@ class Row:
         verdict: better, worse, no significant difference, not comparable, or missing.
         better, worse: ids of the samples that changed for the better, and for the worse.
         failed: why the gate does not let it pass, or nothing.
+        note: how they were compared, or why not, and what of their definitions differs.
     """
 
     model: str
@@ -125,7 +130,15 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
         verdict = "no significant difference"
     failed = "; ".join(_breaches(policy.rule(benchmark), compared, gain)) if policy else ""
     note = compared.difference.note
+    before, after = (_definition(each) for each in (compared.b, compared.a))
+    if otherwise := changes(before, after):
+        note += f"; defined otherwise: {'; '.join(otherwise[:3])}"
     return Row(model, benchmark, verdict, compared, tuple(better), tuple(worse), failed, note)
+
+
+def _definition(measured: Measured) -> dict[str, Any]:
+    """What defines an evaluation beside its model."""
+    return {key: v for key, v in measured.record.identity.items() if key not in _MODEL}
 
 
 def _gain(compared: Compared) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -113,12 +114,13 @@ class Repeated:
 
 
 def repeated(measured: Iterable[Measured]) -> list[Repeated]:
-    """Put together what is the same evaluation but for its seed."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
+    """Put together what is the same evaluation but for its seed, and named as a repeat."""
+    groups: dict[tuple[str, str, str], list[Measured]] = {}
     for each in measured:
         identity = each.record.identity
         params = {k: v for k, v in identity["params"].items() if k != "seed"}
-        key = (each.model, digest({**identity, "params": params}))
+        name = re.sub(r"-r\d+$", "", each.benchmark)
+        key = (each.model, name, digest({**identity, "params": params}))
         groups.setdefault(key, []).append(each)
     return [_repeated(runs) for runs in groups.values()]
 

@@ -615,7 +615,7 @@ class Matrix:
             if not self._is_current(run / "report.html"):
                 from snakeval import report
 
-                self._date_back(report.write(run))
+                self._date_back(report.write(run), run / report.SAMPLES / report.SUMMARY)
             print(f"Report:  {run / 'report.html'}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)

@@ -112,19 +112,35 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
     """Return the scores whose mean is *value*, and the scale: 1, or 100 for percentages.
 
     A metric that is no mean of its samples (a ratio, a corpus score) has none. Harnesses may name
-    a filter in their results and not in their samples, or the other way round.
+    a filter in their results and not in their samples, or the other way round; and a group of
+    tasks that counts each sample the same has those of its tasks.
     """
-    task, metric, _ = key
-    others = [name for name in found if name[:2] == (task, metric) and name != key]
-    for name in (key, *others):
-        scores = found.get(name)
-        if scores is None or not scores.values.size:
-            continue
-        mean = float(scores.values.mean())
-        for scale in (1.0, 100.0):
-            if math.isclose(value, scale * mean, rel_tol=_ROUNDING, abs_tol=scale * _ROUNDING):
-                return scores, scale
-    return None
+    task, metric, filter_name = key
+    candidates = [key, *(name for name in found if name[:2] == (task, metric) and name != key)]
+    for name in candidates:
+        if name in found and (scale := _scale(found[name], value)):
+            return found[name], scale
+    parts = {name[0]: part for name, part in found.items() if name[1:] == (metric, filter_name)}
+    if key in found or len(parts) < 2 or any(part.groups is not None for part in parts.values()):
+        return None
+    names = [f"{task}/{name}" for task, part in parts.items() for name in part.ids]
+    together = Scores(
+        pd.Index(names, dtype=object),
+        np.concatenate([part.values for part in parts.values()]),
+        unscored=sum(part.unscored for part in parts.values()),
+    )
+    return (together, scale) if (scale := _scale(together, value)) else None
+
+
+def _scale(scores: Scores, value: float) -> float:
+    """What the mean of *scores* is multiplied with to be *value*; 0 where that is neither."""
+    if not scores.values.size:
+        return 0.0
+    mean = float(scores.values.mean())
+    for scale in (1.0, 100.0):
+        if math.isclose(value, scale * mean, rel_tol=_ROUNDING, abs_tol=scale * _ROUNDING):
+            return scale
+    return 0.0
 
 
 # --- one score ----------------------------------------------------------------------------------

@@ -124,6 +124,15 @@ def test_different_samples_are_paired_as_far_as_they_are_common(
     assert "50 of 200 and 50" in said.out
 
 
+def test_benchmarks_that_are_defined_otherwise_are_told_apart(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    Sampled(tmp_path, {"m": {"w": OLD}}, id="aaaa1111")
+    Sampled(tmp_path, {"m": {"w": OLD}}, id="bbbb2222", params={"temperature": 0.5})
+    said = snakeval(capsys, "compare", "aaaa", "bbbb")
+    assert "defined otherwise: params.temperature: None → 0.5" in said.out
+
+
 def test_one_model_is_compared_with_one_whatever_their_names(
     tmp_path: Path, capsys: Capture
 ) -> None:

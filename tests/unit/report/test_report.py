@@ -134,11 +134,11 @@ def test_samples_are_in_chunks_beside_the_page_and_found_by_its_index(run: Sampl
 
 def test_another_report_takes_away_what_it_needs_no_more(run: Sampled, tmp_path: Path) -> None:
     page = report.write(run.path)
-    before = {path.name for path in (run.path / "report").iterdir()}
+    before = {path.name for path in (run.path / "report").glob("*.js")}
     old = run.path / "report/0123456789abcdef.js"
     old.write_text("")
     report.write(run.path)
-    assert {path.name for path in (run.path / "report").iterdir()} == before
+    assert {path.name for path in (run.path / "report").glob("*.js")} == before
     assert page.exists()
 
 
@@ -164,7 +164,7 @@ def test_what_a_model_wrote_is_text_and_nothing_else(tmp_path: Path) -> None:
     page, other = page_of(run), page_of(clean)
     assert page.tags == other.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    for path in (run.path / "report").iterdir():
+    for path in (run.path / "report").glob("*.js"):
         text = path.read_text(encoding="ascii")
         assert not re.search(r"[<>&\u2028\u202e\0]", text)
     samples = page.data["samples"]
@@ -187,6 +187,15 @@ def test_a_failures_reason_is_escaped(run: Sampled) -> None:
     assert "\u202e" not in text.partition("<script")[0]
 
 
+def test_a_summary_is_small_and_needs_no_script(run: Sampled) -> None:
+    report.write(run.path)
+    text = (run.path / "report/summary.html").read_text()
+    page = Page(text)
+    assert len(text) < 50_000
+    assert "script" not in page.tags
+    assert "3 of 4 evaluations done" in " ".join(page.text.split())
+
+
 def test_only_the_pages_own_scripts_may_run(run: Sampled) -> None:
     text = report.write(run.path).read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
@@ -206,7 +215,7 @@ def test_json_in_a_script_cannot_end_it() -> None:
 def test_a_long_answer_is_cut_and_says_how_long_it_was(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [{"acc": 1, "answer": "x" * 50_000}]}})
     report.write(run.path)
-    texts = [path.read_text() for path in (run.path / "report").iterdir()]
+    texts = [path.read_text() for path in (run.path / "report").glob("*.js")]
     assert max(map(len, texts)) < MAX_CHARACTERS + 1000
     assert any("50,000 characters" in text for text in texts)
 
@@ -234,4 +243,4 @@ def test_a_run_of_which_nothing_is_finished_has_a_report(tmp_path: Path) -> None
 def test_a_chunk_holds_so_many_samples(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": answers(2 * CHUNK + 1, 0.5, 1)}})
     report.write(run.path)
-    assert len(list((run.path / "report").iterdir())) == 4  # three chunks and their index
+    assert len(list((run.path / "report").glob("*.js"))) == 4  # three chunks and their index

@@ -201,7 +201,10 @@ def _shown(row: Mapping[str, Any], gated: bool) -> dict[str, str]:
 
 def _tells(row: Mapping[str, Any]) -> bool:
     """Whether the note is more than how an interval was made."""
-    return row["verdict"] in ("missing", "not comparable") or row["note"].startswith("none: ")
+    note: str = row["note"]
+    if row["verdict"] in ("missing", "not comparable"):
+        return True
+    return note.startswith(("none: ", "unpaired")) or "defined otherwise" in note
 
 
 def _plain(text: str) -> str:

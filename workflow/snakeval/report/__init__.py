@@ -28,6 +28,8 @@ from snakeval.report.samples import CHUNK, Shelves, script_json, visible
 
 PAGE = "report.html"
 SAMPLES = "report"
+#: Within that directory: the page without plots and samples, small enough to be put into another.
+SUMMARY = "summary.html"
 
 
 def write(run: Path) -> Path:
@@ -36,12 +38,13 @@ def write(run: Path) -> Path:
     facts = collect(run, shelves)
     page = run / PAGE
     write_atomically(page, render(facts))
+    write_atomically(run / SAMPLES / SUMMARY, render(facts, summary=True))
     shelves.tidy()  # last, so that there is no time without either
     return page
 
 
-def render(facts: Facts) -> str:
-    """Return the page."""
+def render(facts: Facts, *, summary: bool = False) -> str:
+    """Return the page, or a *summary*: what of it needs neither plotly.js nor files beside it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("snakeval.report", ""),
         autoescape=True,
@@ -56,11 +59,12 @@ def render(facts: Facts) -> str:
         "count": _count,
         "small": _small,
     }
-    data = script_json(_visible(_for_the_script(facts)))
-    own, plotly = _resource("page.js"), _plotly()
+    data = script_json({} if summary else _visible(_for_the_script(facts)))
+    own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
     total, shown = facts.samples
     return environment.get_template("page.html.j2").render(
         facts=facts,
+        summary=summary,
         version=__version__,
         made=now(),
         css=Markup(_resource("page.css")),
