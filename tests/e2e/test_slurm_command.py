@@ -70,6 +70,22 @@ def test_evaluations_are_packed_and_what_was_spent_stands_beside_what_was_expect
     made.nothing_is_left()
 
 
+@pytest.mark.docker
+@pytest.mark.images
+def test_on_the_nodes_a_model_is_served_and_evaluated_in_containers(tmp_path: Path) -> None:
+    made = Served(tmp_path, "docker", "careful")
+    made.asks("b", seed=1)
+    made.work.config["execution"] = {"slurm": SLURM}
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((made.work.run / "careful/b/evaluation.json").read_text())
+    assert record["runtime"] == "docker"
+    assert record["image_digest"].startswith("sha256:")
+    assert "lm-eval" in record["versions"]["server careful"]
+    assert made.scores() == {"careful/b": 1}
+    made.nothing_is_left()
+
+
 def test_a_server_of_two_nodes_gets_them_from_its_profile(tmp_path: Path) -> None:
     made = Served(tmp_path, "process", "careful", nodes=2, gpus=1)
     made.deployment["command"] = (
