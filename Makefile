@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two tests at a time; those that share a test bed one after the other (tests/conftest.py).
+PYTEST ?= -n 2 --dist loadgroup
 
 .PHONY: demo test lint format profiles constraints clean
 

@@ -23,6 +23,7 @@ wildcard_constraints:
 include: "rules/deploy.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
+include: "rules/report.smk"
 include: "rules/export.smk"
 
 
@@ -32,6 +33,7 @@ rule all:
         # Missing records are targets, too: they are made although the table is there.
         missing=matrix.missing,
         table=rules.table.output,
+        report=rules.report.output,
         exports=matrix.exports,
 
 

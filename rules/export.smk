@@ -6,6 +6,7 @@ rule export:
     input:
         matrix.undelivered,
         table=rules.table.output.json,
+        report=rules.report.output,
     output:
         note="<run>/export/delivered.json",
     log:

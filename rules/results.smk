@@ -6,7 +6,12 @@ rule table:
     input:
         records=matrix.records,
     output:
-        csv="<run>/results.csv",
+        csv=report(
+            "<run>/results.csv",
+            caption="captions/results.rst",
+            category="Results",
+            labels={"file": "table"},
+        ),
         json="<run>/results.json",
         markdown="<run>/results.md",
     log:

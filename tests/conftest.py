@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 from hypothesis import settings
+
+from support.engine import engine
 
 # How long an example takes says nothing about what it tests.
 settings.register_profile("snakeval", deadline=None)
@@ -69,7 +73,13 @@ def missing_slurm() -> str:
     return f"{said}; tests/testbed/slurm.sh start" if done.returncode else ""
 
 
+def missing_browser() -> str:
+    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"no {' and no '.join(absent)}; tests/testbed/apt.sh installs it" if absent else ""
+
+
 BEDS = {
+    "browser": missing_browser,
     "docker": lambda: missing_docker(BUSYBOX),
     "exporters": missing_exporters,
     "haproxy": lambda: "" if shutil.which("haproxy") else "no haproxy; apt-get install haproxy",
@@ -81,9 +91,29 @@ BEDS = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two at a time (``-n 2 --dist loadgroup``): what shares a test bed stays in one process.
+
+    Slurm's tests wait most of the time, so they run beside the others.
+    """
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if "slurm" in marks:
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+        elif "e2e" in item.path.parts or not marks.isdisjoint(BEDS):
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
 @pytest.fixture(autouse=True)
-def test_bed(request: pytest.FixtureRequest) -> None:
+def test_bed(request: pytest.FixtureRequest) -> Iterator[None]:
     """Look for what the test's markers say that it needs."""
+    marked = {mark.name for mark in request.node.iter_markers()}
+    with engine() if {"slurm", "docker"} <= marked else contextlib.nullcontext():
+        _look_for_beds(request)
+        yield
+
+
+def _look_for_beds(request: pytest.FixtureRequest) -> None:
     for marker, probe in BEDS.items():
         if request.node.get_closest_marker(marker) and (problem := probe()):
             if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":

@@ -37,9 +37,10 @@ def test_a_dry_run_lists_what_would_run_and_what_is_left_out_and_why(work: Works
     assert sorted(rest) == [
         "Left out: benchmark hellaswag needs a completions endpoint, model one has a chat endpoint",
         "Left out: benchmark hellaswag needs a completions endpoint, model two has a chat endpoint",
-        "To do: 2 evaluate, 1 table",
+        "To do: 2 evaluate, 1 table, 1 report",
         "evaluate  one/good  (missing output files)",
         "evaluate  two/good  (missing output files)",
+        "report  (missing output files; input files updated by another job)",
         "table  (missing output files; input files updated by another job)",
     ]
 
@@ -160,4 +161,4 @@ def test_the_log_of_snakemake_stays_complete(work: Workspace) -> None:
     (log,) = (work.directory / ".snakemake" / "log").glob("*.log")
     text = log.read_text()
     assert text.count("rule evaluate:") == 2
-    assert "4 of 4 steps (100%) done" in text
+    assert "5 of 5 steps (100%) done" in text

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.demo.ledger import digest
+from support.engine import engine
 from support.served import Served, kill_9
 from support.workspace import REPOSITORY
 
@@ -82,8 +83,9 @@ def _kill_container(label: str) -> Callable[[Served, Path, random.Random], Calla
 
 
 def _restart_engine(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
-    for what in ("stop", "start"):
-        subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=120)
+    with engine(alone=True):
+        for what in ("stop", "start"):
+            subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=120)
     return _nothing
 
 

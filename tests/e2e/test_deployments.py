@@ -221,4 +221,4 @@ def test_the_dry_run_shows_one_deploy_a_model_and_none_for_endpoints(tmp_path: P
         "endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}
     }
     output = served.work.snakemake("--dry-run").output
-    assert "To do: 2 deploy, 9 evaluate, 1 table" in output
+    assert "To do: 2 deploy, 9 evaluate, 1 table, 1 report" in output

@@ -110,6 +110,7 @@ def test_the_eval_factory_contract_yields_the_scores_of_results_yml(
         entry = written[row.metric, row.filter]
         assert row.value == entry["value"] == expected_score("sloppy", "arithmetic")
         assert row.stderr == entry["stats"]["stderr"]
+        assert row.ci_note == "Wilson, 40 samples"
 
 
 def rows_kept(files: Iterable[Path], only: str = "%") -> int:

@@ -70,6 +70,40 @@ def test_evaluations_are_packed_and_what_was_spent_stands_beside_what_was_expect
     made.nothing_is_left()
 
 
+@pytest.mark.docker
+@pytest.mark.images
+def test_on_the_nodes_a_model_is_served_and_evaluated_in_containers(tmp_path: Path) -> None:
+    made = Served(tmp_path, "docker", "careful")
+    made.asks("b", seed=1)
+    made.work.config["execution"] = {"slurm": SLURM}
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((made.work.run / "careful/b/evaluation.json").read_text())
+    assert record["runtime"] == "docker"
+    assert record["image_digest"].startswith("sha256:")
+    assert "lm-eval" in record["versions"]["server careful"]
+    assert made.scores() == {"careful/b": 1}
+    made.nothing_is_left()
+
+
+def test_a_server_of_two_nodes_gets_them_from_its_profile(tmp_path: Path) -> None:
+    made = Served(tmp_path, "process", "careful", nodes=2, gpus=1)
+    made.deployment["command"] = (
+        f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES > {made.shared}/rank-$SNAKEVAL_NODE_RANK; "
+        "[ $SNAKEVAL_NODE_RANK = 0 ] || exec sleep 600; " + made.deployment["command"]
+    )
+    made.asks("b", seed=1)
+    made.work.config["execution"] = {"slurm": SLURM}
+    done = snakeval(made.work, *RUN)
+    assert done.returncode == 0, done.stderr
+    assert made.scores() == {"careful/b": 1}
+    ranks = [(made.shared / f"rank-{rank}").read_text().split() for rank in (0, 1)]
+    assert [gpus for _, gpus in ranks] == ["0", "0"]
+    assert len({node for node, _ in ranks}) == 2
+    assert [job.gpus for job in ended(made.work.directory, 1)] == [2]
+    made.nothing_is_left()
+
+
 def test_by_hand_the_batch_script_of_a_model_gives_the_same_artifacts(tmp_path: Path) -> None:
     made = Served(tmp_path, "process", "careful", gpus=1)
     made.asks("b0", seed=0)

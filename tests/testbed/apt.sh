@@ -12,6 +12,8 @@ packages=(
     haproxy
     # podman; catatonit is the init of its containers
     podman catatonit
+    # a browser, for the report
+    chromium chromium-driver fonts-dejavu-core
     # the build itself
     git make shellcheck python3 python3-venv
     "$@"

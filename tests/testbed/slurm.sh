@@ -29,8 +29,13 @@ launch() { # name, command...
     local name=$1
     shift
     # A process group of its own: the caller's Ctrl-C must not take the cluster along. A directory
-    # that stays: what it starts has it, too.
-    (cd "$state" && exec setsid "$@" >>"$state/log/$name.out" 2>&1 </dev/null) &
+    # that stays: what it starts has it, too. No file of the caller's, which may be a lock.
+    (
+        for open in /proc/self/fd/*; do
+            [ "${open##*/}" -le 2 ] || eval "exec ${open##*/}>&-"
+        done
+        cd "$state" && exec setsid "$@" >>"$state/log/$name.out" 2>&1 </dev/null
+    ) &
     echo $! >"$state/run/$name.pid"
 }
 

@@ -46,6 +46,54 @@ def test_pairs_are_included_and_excluded_by_pattern(
     assert ids(expand(config(tmp_path, content | pairs))) == left
 
 
+def test_a_repeated_benchmark_is_one_more_for_each_repeat_with_another_seed(
+    tmp_path: Path,
+) -> None:
+    once = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
+    often = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND | {"repeats": 3}}}
+    found = expand(config(tmp_path, often))
+    assert ids(found) == ["m/b", "m/b-r2", "m/b-r3"]
+    assert [e.identity.params.get("seed") for e in found] == [None, 2, 3]
+    assert len({e.fingerprint for e in found}) == 3
+    # So that more repeats of what is there already are all that runs.
+    assert found[0].fingerprint == expand(config(tmp_path, once))[0].fingerprint
+    assert {e.identity.task for e in found} == {"b"}
+
+
+def test_repeats_count_from_a_seed_that_is_configured(tmp_path: Path) -> None:
+    own = COMMAND | {"repeats": 2, "params": {"seed": 7}, "per_model": {"n": {"seed": 20}}}
+    content = {"models": {"m": MODEL, "n": MODEL}, "benchmarks": {"b": own}}
+    found = expand(config(tmp_path, content))
+    assert [e.identity.params["seed"] for e in found] == [7, 8, 20, 21]
+
+
+def test_repeats_are_included_and_excluded_together(tmp_path: Path) -> None:
+    content = {
+        "models": {"m": MODEL, "n": MODEL},
+        "benchmarks": {"b": COMMAND | {"repeats": 2}},
+        "exclude": ["m/b"],
+    }
+    assert ids(expand(config(tmp_path, content))) == ["n/b", "n/b-r2"]
+
+
+def test_a_repeat_with_the_name_of_a_benchmark_is_refused(tmp_path: Path) -> None:
+    rows = {"b": COMMAND | {"repeats": 2}, "b-r2": COMMAND}
+    with pytest.raises(ConfigError, match=r"benchmarks\.b\.repeats: 'b-r2' is a benchmark, too"):
+        expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
+
+
+def test_where_samples_stand_changes_no_fingerprint(tmp_path: Path) -> None:
+    samples = {"file": "s.jsonl", "scores": {"v": "v"}}
+    told = COMMAND | {"metrics": {"file": "f", "values": {"v": "v"}, "samples": samples}}
+    (plain,), (more,) = (
+        expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": {"b": row}}))
+        for row in (COMMAND, told)
+    )
+    assert plain.fingerprint == more.fingerprint
+    assert more.transport.samples["file"] == "s.jsonl"
+    assert Evaluation.from_json(more.to_json()) == more
+
+
 def test_a_pair_that_names_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
     content = VALID | {"models": {"llama": MODEL}, "exclude": ["lama/b"]}
     with pytest.raises(ConfigError, match="exclude lama/b: no model 'lama'; did you mean 'llama'"):

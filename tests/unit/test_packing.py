@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 from itertools import product
@@ -102,3 +103,22 @@ def test_hundreds_are_packed_at_once_by_the_greedy_way_alone() -> None:
     durations, limits = many(7, 400), Limits(4 * HOUR, 8)
     total = total_seconds(pack(durations, 600, limits), durations, 600)
     assert total <= 1.05 * bound(durations, 600, limits)
+
+
+def simulated(members: list[float], slots: int, loading: float) -> float:
+    """How long an allocation lasts as Snakemake runs it: the next one whenever a slot is free."""
+    free = [loading] * slots
+    for duration in sorted(members, reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + duration)
+    return max(free)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_predicted_hours_are_within_20_percent_of_a_simulated_run(seed: int) -> None:
+    expected, loading, slots = many(seed), 600.0, 4
+    dice = random.Random(seed)
+    actual = [duration * dice.uniform(0.8, 1.2) for duration in expected]
+    packed = pack(expected, loading, Limits(HOUR + 600, slots))
+    predicted = total_seconds(packed, expected, loading)
+    took = sum(simulated([actual[i] for i in one.members], slots, loading) for one in packed)
+    assert predicted == pytest.approx(took, rel=0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from snakeval.completion import Completion, Metric, manifest, now
+from snakeval.config import SamplesFile
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import generic
 from snakeval.job import evaluation_directory
@@ -81,6 +83,55 @@ def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:
     assert "failed: out \\| of coffee" in lines[3]
 
 
+def test_a_score_has_an_interval_or_a_reason_for_having_none(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    row = table(run).iloc[0]
+    # t with 3 degrees of freedom has 3.182 standard errors on each side.
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+        (0.25 - 0.3182, 0.25 + 0.3182), abs=1e-4
+    )
+    assert row["ci_note"] == "the harness's standard error"
+    done = place.completion(evaluations[0].fingerprint)
+    assert done is not None
+    place.complete(replace(done, metrics=(Metric("t", "v", 0.25), Metric("t", "w", 7.0, stderr=0))))
+    frame = table(run)
+    assert frame["ci_low"].isna().all()
+    assert frame["ci_note"][0] == "none: the harness wrote neither samples nor a standard error"
+
+
+def test_intervals_of_samples_are_worked_out_once(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {"file": "s.jsonl", "scores": {"v": "right"}}
+    data = json.loads(evaluations[0].to_json())
+    data["transport"]["samples"] = SamplesFile.model_validate(declared).model_dump(mode="json")
+    place = evaluation_directory(run, evaluations[0])
+    place.spec.write_text(json.dumps(data))
+    done = place.completion(evaluations[0].fingerprint)
+    assert done is not None
+    place.complete(replace(done, metrics=(Metric(evaluations[0].identity.task, "v", 0.25),)))
+    lines = [json.dumps({"right": number == 0}) for number in range(4)]
+    (place.artifacts / "s.jsonl").write_text("\n".join(lines))
+    row = table(run).iloc[0]
+    assert row["ci_note"] == "Wilson, 4 samples"
+    assert row["ci_low"] < 0.25 < row["ci_high"]
+    monkeypatch.setattr(generic, "samples", None)
+    again = table(run).iloc[0]
+    assert (again["ci_low"], again["ci_high"]) == (row["ci_low"], row["ci_high"])
+
+
+def test_samples_that_cannot_be_read_cost_no_score(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    place.spec.unlink()
+    row = table(run).iloc[0]
+    assert (row["value"], row["status"]) == (0.25, "done")
+    assert row["ci_note"].startswith("the harness's standard error (")
+
+
 def test_a_record_of_another_definition_is_no_result(
     run: Path, evaluations: tuple[Evaluation, ...]
 ) -> None:
@@ -129,7 +180,10 @@ def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
     (row,) = (row for row in rows if row["benchmark"] == "pending")
     assert (row["value"], row["n"], row["attempt"]) == (1 / 3, 4, 1)
     assert isinstance(row["n"], int)
-    assert f",{1 / 3!r},0.1,4,True,done," in (run / "r.csv").read_text()
+    written = pd.read_csv(run / "r.csv").set_index("benchmark")
+    assert written.loc["pending", "value"] == pytest.approx(1 / 3)
+    assert f",{1 / 3!r},0.1," in (run / "r.csv").read_text()
+    assert ",4,True,done," in (run / "r.csv").read_text()
 
 
 def test_a_reason_of_several_lines_stays_in_its_cell(

@@ -194,7 +194,7 @@ class Allocations:
         if host := self.host(evaluation):
             return self.of_model(host)
         model = self._config.models[evaluation.model]
-        benchmark = self._config.benchmarks[evaluation.benchmark]
+        benchmark = self._config.benchmarks[self._config.base(evaluation.benchmark)]
         own = evaluation.benchmark if benchmark.execution.slurm.model_fields_set else ""
         key = (evaluation.model, own)
         if key not in self._asked:

@@ -21,6 +21,8 @@ from typing import Any
 from snakeval.files import write_atomically
 
 RECORD_FORMAT = 1
+#: Raise it when intervals of scores are worked out in another way: tables are then made anew.
+INTERVALS_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,8 @@ class EvaluationDirectory:
         """Return the one-line reason of the last attempt's failure, or nothing."""
         try:
             data = json.loads(self.failure.read_text(encoding="utf-8"))
-            return str(data["reason"])
+            # A harness may have printed half a surrogate, which no file of ours can hold.
+            return str(data["reason"]).encode("utf-8", "replace").decode()
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import jmespath
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveInt,
@@ -96,6 +97,9 @@ class Params(Strict):
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_new_tokens: PositiveInt | None = Field(default=None, description="tokens per answer")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**31, description="of sampling; null = the harness's own"
+    )
     parallelism: PositiveInt = Field(default=4, description="requests in flight at once")
     request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
     max_retries: int = Field(default=5, ge=0, description="tries again of a failed request")
@@ -278,31 +282,66 @@ def _unservable(deployment: Deployment) -> str:
     return ""
 
 
+def _jmespath(value: str | None) -> str | None:
+    try:
+        if value is not None:
+            jmespath.compile(value)
+    except jmespath.exceptions.JMESPathError as error:
+        raise PydanticCustomError(
+            "jmespath",
+            "is no JMESPath: {why}; correct it",
+            {"why": str(error).splitlines()[0].rstrip(":")},
+        ) from None
+    return value
+
+
+JMESPath = Annotated[str, AfterValidator(_jmespath)]
+
+
+def _below_the_artifacts(value: str) -> str:
+    path = PurePath(value)
+    doubled = any("**" in part and part != "**" for part in path.parts)
+    if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
+        raise PydanticCustomError(
+            "pattern_file",
+            "is no path or pattern below the artifacts; write one such as *.json",
+        )
+    return value
+
+
 class MetricPath(Strict):
     """Where one metric stands in a results file, as JMESPath (https://jmespath.org)."""
 
-    value: str
-    stderr: str | None = None
-    n: str | None = None
+    value: JMESPath
+    stderr: JMESPath | None = None
+    n: JMESPath | None = None
     higher_is_better: bool = True
-
-    @field_validator("value", "stderr", "n")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
-                jmespath.compile(value)
-        except jmespath.exceptions.JMESPathError as error:
-            raise PydanticCustomError(
-                "jmespath",
-                "is no JMESPath: {why}; correct it",
-                {"why": str(error).splitlines()[0].rstrip(":")},
-            ) from None
-        return value
 
 
 def _shorthand(value: object) -> object:
     return {"value": value} if isinstance(value, str) else value
+
+
+class SamplesFile(Strict):
+    """Where a generic command logged its samples. It does not enter the fingerprint."""
+
+    file: str = Field(description="path or glob below the artifacts; the newest match is read")
+    format: Literal["jsonl", "json", "yaml", "csv"] | None = Field(
+        default=None, description="by the file's ending where it is not given"
+    )
+    items: JMESPath | None = Field(default=None, description="the list of samples in JSON or YAML")
+    id: JMESPath | None = Field(default=None, description="in a sample; null = its number")
+    scores: dict[str, JMESPath] = Field(
+        min_length=1, description="metric, as in `values` -> its score of a sample"
+    )
+    question: JMESPath | None = None
+    answer: JMESPath | None = None
+    reference: JMESPath | None = None
+    group: JMESPath | None = Field(
+        default=None, description="what samples that are not independent have in common"
+    )
+
+    _file = field_validator("file")(_below_the_artifacts)
 
 
 class MetricsFile(Strict):
@@ -314,17 +353,11 @@ class MetricsFile(Strict):
     )
     values: dict[str, Annotated[MetricPath, BeforeValidator(_shorthand)]] = Field(min_length=1)
 
-    @field_validator("file")
-    @classmethod
-    def _below_the_artifacts(cls, value: str) -> str:
-        path = PurePath(value)
-        doubled = any("**" in part and part != "**" for part in path.parts)
-        if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
-            raise PydanticCustomError(
-                "pattern_file",
-                "is no path or pattern below the artifacts; write one such as *.json",
-            )
-        return value
+    samples: SamplesFile | None = Field(
+        default=None, description="what it logged of each sample, for intervals and the report"
+    )
+
+    _file = field_validator("file")(_below_the_artifacts)
 
 
 class Benchmark(Strict):
@@ -338,6 +371,12 @@ class Benchmark(Strict):
     endpoint_types: tuple[EndpointType, ...] | None = Field(default=None, min_length=1)
     params: Params = Params()
     per_model: dict[str, Params] = Field(default_factory=dict)
+    repeats: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="how often it is evaluated, each time with another seed",
+    )
     files: PathText | None = Field(
         default=None,
         description="directory that defines the benchmark (task files, data): mounted read-only "
@@ -547,6 +586,10 @@ class Config(Strict):
                 )
         return self
 
+    def base(self, benchmark: str) -> str:
+        """Return the name in ``benchmarks`` of a benchmark, or of the one that it repeats."""
+        return benchmark if benchmark in self.benchmarks else re.sub(r"-r\d+$", "", benchmark)
+
 
 #: Keys of ``--config`` that choose, and are no part of the configuration.
 class Selection(Strict):
@@ -592,7 +635,7 @@ def check(source: Source) -> Config:
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, source))) from None
+        raise ConfigError("\n".join(sentences(error, source))) from None
     return _with_absolute_paths(config, source)
 
 
@@ -614,7 +657,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
     return Selection(**chosen), rest
 
 
-def _sentences(error: ValidationError, source: Source) -> list[str]:
+def sentences(error: ValidationError, source: Source) -> list[str]:
     """One printable line for each error, without those that only follow from another."""
     errors = error.errors(include_url=False)
     wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}

@@ -87,6 +87,23 @@ class Identity:
         """SHA-256 of the canonical JSON, in hex."""
         return digest(self.as_dict())
 
+    def changes(self, before: Mapping[str, Any]) -> list[str]:
+        """Say what is not as in *before*, which is :meth:`as_dict` as a record has it."""
+        return changes(before, json.loads(canonical_json(self.as_dict())))
+
+
+def changes(before: object, after: object, key: str = "") -> list[str]:
+    """Say what differs between two identities as records have them, or between parts of them."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return [
+            change
+            for name in sorted({*before, *after})
+            for change in changes(
+                before.get(name), after.get(name), f"{key}.{name}" if key else name
+            )
+        ]
+    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+
 
 @dataclass(frozen=True, slots=True)
 class Transport:
@@ -102,6 +119,7 @@ class Transport:
         servers: names of the run's deployments that must serve while it runs: its model's,
             its auxiliary models'.
         auxiliary_keys: auxiliary model -> environment variable that holds its API key.
+        samples: where a generic harness logs its samples, as ``metrics.samples`` says it.
         heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
     """
 
@@ -120,6 +138,7 @@ class Transport:
     auxiliary_keys: Mapping[str, str] = field(default_factory=dict)
     heartbeat: float = HEARTBEAT_SECONDS
     stale: float = STALE_SECONDS
+    samples: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

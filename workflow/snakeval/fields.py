@@ -29,6 +29,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED = frozenset(
     {
         "config.yaml",
+        "report",
+        "report.html",
         "results.csv",
         "results.json",
         "results.md",

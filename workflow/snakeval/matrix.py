@@ -66,6 +66,11 @@ def _merge(
             origins[path] = name
 
 
+def repeat_name(benchmark: str, number: int) -> str:
+    """Return the name of a benchmark's repeat, counted from 1: ``gsm8k``, ``gsm8k-r2``, …"""
+    return benchmark if number == 1 else f"{benchmark}-r{number}"
+
+
 def expand(config: Config) -> tuple[Evaluation, ...]:
     """Return the evaluations of *config*, models in their order, benchmarks within a model.
 
@@ -103,13 +108,16 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
 def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
     served = {name: _Served.of(name, model, config) for name, model in config.models.items()}
     auxiliary = {name: _Served.of(name, model, config) for name, model in config.auxiliary.items()}
-    benchmarks = {
-        name: _Row(config, name, spec, auxiliary) for name, spec in config.benchmarks.items()
-    }
+    rows = [
+        _Row(config, name, spec, auxiliary, number)
+        for name, spec in config.benchmarks.items()
+        for number in range(1, spec.repeats + 1)
+    ]
     _refuse_unknown_pairs(config)
     explicit = {(pair.model, pair.benchmark) for pair in config.include if pair.explicit}
     for model_name, model in config.models.items():
-        for name, row in benchmarks.items():
+        for row in rows:
+            name = row.benchmark  # repeats are included and excluded together
             if config.include and not _matches(config, "include", model_name, name):
                 continue
             if config.exclude and _matches(config, "exclude", model_name, name):
@@ -126,7 +134,7 @@ def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
             )
             if (model_name, name) in explicit:
                 raise ConfigError(f"include {model_name}/{name}: {reason}; drop it from include")
-            yield LeftOut(model_name, name, reason)
+            yield LeftOut(model_name, row.name, reason)
 
 
 def _matches(config: Config, field: str, model: str, benchmark: str) -> bool:
@@ -208,16 +216,27 @@ class _Row:
     """A benchmark with everything that does not depend on the model worked out once."""
 
     def __init__(
-        self, config: Config, name: str, spec: Benchmark, auxiliary: Mapping[str, _Served]
+        self,
+        config: Config,
+        benchmark: str,
+        spec: Benchmark,
+        auxiliary: Mapping[str, _Served],
+        number: int = 1,
     ) -> None:
-        self.config, self.name, self.spec = config, name, spec
+        self.config, self.benchmark, self.spec = config, benchmark, spec
+        self.number = number
+        self.name = repeat_name(benchmark, number)
+        if number > 1 and self.name in config.benchmarks:
+            raise ConfigError(
+                f"benchmarks.{benchmark}.repeats: '{self.name}' is a benchmark, too; rename that"
+            )
         self.auxiliary = {name: auxiliary[name] for name in spec.auxiliary}
         self.asked = {name: model.identity for name, model in self.auxiliary.items()}
         self.asked_servers = tuple(n for n, model in self.auxiliary.items() if model.deployment)
         self.asked_keys = {n: m.api_key_name for n, m in self.auxiliary.items() if m.api_key_name}
         task, harness = self._catalogued()
         self.harness = harness
-        self.task = task.name if task else (spec.task or name)
+        self.task = task.name if task else (spec.task or benchmark)
         types = spec.endpoint_types or (
             tuple(EndpointType(kind) for kind in task.endpoint_types) if task else None
         )
@@ -234,7 +253,7 @@ class _Row:
             "run": _explicit(config.params),
             "benchmark": _explicit(spec.params),
         }
-        self.resolved = layer_params(self.layers)
+        self.resolved = self._resolve({})
         # Worked out once and shared by the row: a copy for each of 10,000 evaluations adds up.
         self.params = _score_params(self.resolved)
         self.resources = config.resources.model_dump() | spec.resources.model_dump(
@@ -253,14 +272,29 @@ class _Row:
         if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
         self._checked: set[str] = set()
-        self.metrics: dict[str, Any] = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+        # Where samples stand changes no score, so it is no part of the identity.
+        found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+        self.samples: dict[str, Any] = found.pop("samples", None) or {}
+        self.metrics = found
+
+    def _resolve(self, more: Mapping[str, Mapping[str, Any]]) -> Resolved:
+        """Layer the parameters. A repeat has a seed of its own, the first one that of the others.
+
+        So that more repeats of what is there already are all that runs.
+        """
+        layers = {**self.layers, **more}
+        if self.number > 1:
+            seed = layer_params(layers).values.get("seed")
+            own = self.number if seed is None else seed + self.number - 1
+            layers["repeat"] = {"seed": own}
+        return layer_params(layers)
 
     def _fail(self, sentence: str) -> None:
-        raise ConfigError(f"benchmarks.{self.name}: {sentence}")
+        raise ConfigError(f"benchmarks.{self.benchmark}: {sentence}")
 
     def _catalogued(self) -> tuple[catalogue.Task | None, catalogue.Harness]:
         spec = self.spec
-        wanted = spec.task or self.name
+        wanted = spec.task or self.benchmark
         try:
             if not spec.harness:
                 task = catalogue.find_task(wanted)
@@ -271,7 +305,7 @@ class _Row:
                 catalogue.find_harness(spec.harness),
             )
         except ConfigError as error:
-            raise ConfigError(f"benchmarks.{self.name}: {error}") from None
+            raise ConfigError(f"benchmarks.{self.benchmark}: {error}") from None
 
     def _defaults(self, task: catalogue.Task | None) -> dict[str, Any]:
         """The catalogue's defaults, checked as strictly as a user's parameters."""
@@ -296,7 +330,7 @@ class _Row:
         own = self.spec.per_model.get(model_name)
         resolved, params = self.resolved, self.params
         if own is not None:
-            resolved = layer_params({**self.layers, "benchmark on model": _explicit(own)})
+            resolved = self._resolve({"benchmark on model": _explicit(own)})
             params = _score_params(resolved)
         values = resolved.values
         spec = self.spec
@@ -335,6 +369,7 @@ class _Row:
                 auxiliary_keys=self.asked_keys,
                 heartbeat=self.config.lease.heartbeat,
                 stale=self.config.lease.stale,
+                samples=self.samples,
             ),
             resolved.origins,
         )

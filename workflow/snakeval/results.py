@@ -6,22 +6,26 @@ again, so a better parser costs no evaluation.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from snakeval.completion import Completion, EvaluationDirectory, Metric
+from snakeval import evidence, statistics
+from snakeval.completion import INTERVALS_VERSION, Completion, EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import Evaluation
-from snakeval.files import write_atomically
-from snakeval.harnesses import adapter, read_metrics
+from snakeval.evaluation import Evaluation, digest
+from snakeval.files import write_atomically, write_if_changed
+from snakeval.harnesses import adapter, read_metrics, read_samples
 from snakeval.plan import Planned, read_plan
+from snakeval.statistics import Interval, Key, Scores
 
 COLUMNS = (
-    "model", "benchmark", "task", "metric", "filter", "value", "stderr", "n", "higher_is_better",
+    "model", "benchmark", "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high",
+    "ci_note", "n", "higher_is_better",
     "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
     "attempt", "finished", "fingerprint", "path",
 )  # fmt: skip
@@ -31,7 +35,8 @@ def table(run: Path) -> pd.DataFrame:
     """Return the results of *run*, whatever is finished, failed or missing.
 
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
-    skipped; only done rows have a value.
+    skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the 95 % interval of the
+    value, ``ci_note`` how it was made or why there is none (:mod:`snakeval.statistics`).
     """
     plan = read_plan(run / ".snakeval" / "plan.json")
     frame = pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
@@ -74,7 +79,7 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
     except EvaluationError as error:
         yield {**base, "status": "failed", "reason": f"cannot be read again: {error}"}
         return
-    for metric in metrics:
+    for metric, interval in zip(metrics, intervals(directory, done, metrics), strict=True):
         yield {
             **base,
             "task": metric.task,
@@ -82,6 +87,9 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
             "filter": metric.filter,
             "value": metric.value,
             "stderr": metric.stderr,
+            "ci_low": interval.low,
+            "ci_high": interval.high,
+            "ci_note": interval.note,
             "n": metric.n,
             "higher_is_better": metric.higher_is_better,
         }
@@ -114,6 +122,52 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     return metrics
 
 
+def intervals(
+    directory: EvaluationDirectory, done: Completion, metrics: Sequence[Metric]
+) -> list[Interval]:
+    """Return the 95 % interval of each of *metrics*: from samples, where the harness logged some.
+
+    Worked out once, since a million samples take a while to read, and kept beside the record.
+    """
+    cache = _kept_intervals(directory, done)
+    try:
+        kept = [Interval(*entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+        if len(kept) == len(metrics):
+            return kept
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not worked out yet
+    try:
+        samples = statistics.gather(read_samples(directory))
+    except EvaluationError as error:
+        # Of what the harness wrote itself, and not kept: the samples may be mended.
+        return [
+            Interval(found.low, found.high, f"{found.note} ({error})")
+            for found in (statistics.interval(m.value, m.stderr, m.n) for m in metrics)
+        ]
+    found = [_interval(metric, samples) for metric in metrics]
+    with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
+        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
+    return found
+
+
+def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
+    key = (metric.task, metric.metric, metric.filter)
+    scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
+    return statistics.interval(metric.value, metric.stderr, metric.n, scores, scale)
+
+
+def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
+    """Where intervals are kept, under all that they depend on."""
+    parser = adapter(done.adapter).PARSER_VERSION
+    declared = ""
+    if done.adapter == "generic":
+        spec = evidence.read_json(str(directory.spec)) or {}
+        if samples := (spec.get("transport") or {}).get("samples"):
+            declared = f"-{digest(samples)[:8]}"
+    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
+    return directory.private / name
+
+
 def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame:
     """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
     frame = table(run)
@@ -141,7 +195,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as people read it: value ± standard error, and why something is missing."""
+    """Return the table as people read it: value ± standard error, interval, what is missing why."""
     # A column without a value has no texts, whatever its type.
     metrics, filters, reasons = (
         frame[column].astype(object).fillna("") for column in ("metric", "filter", "reason")
@@ -157,6 +211,10 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
             "value": [
                 "" if pd.isna(value) else f"{value:.4f}" + ("" if pd.isna(err) else f" ± {err:.4f}")
                 for value, err in zip(frame["value"], frame["stderr"], strict=True)
+            ],
+            "95 %": [
+                "" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
+                for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
             ],
             "n": ["" if pd.isna(n) else str(int(n)) for n in frame["n"]],
             "status": [

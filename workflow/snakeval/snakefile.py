@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from snakeval import __version__, lepton
 from snakeval.allocations import DIRECTORY, Allocations, directory, number
-from snakeval.completion import Completion
+from snakeval.completion import INTERVALS_VERSION, Completion
 from snakeval.config import Config, Selection, load
 from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
@@ -80,7 +80,7 @@ class Matrix:
             (e.model, e.benchmark): e
             for e in self.everything
             if (selection.models is None or e.model in selection.models)
-            and (selection.benchmarks is None or e.benchmark in selection.benchmarks)
+            and (selection.benchmarks is None or config.base(e.benchmark) in selection.benchmarks)
         }
         if not self.selected:
             raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
@@ -335,8 +335,9 @@ class Matrix:
 
     @property
     def parsers(self) -> str:
-        """The parsers' versions: a better one makes the table again, and nothing else."""
-        return json.dumps(parser_versions(), sort_keys=True)
+        """Versions of parsers and statistics: a better one makes the table again, nothing else."""
+        versions = {**parser_versions(), "intervals": INTERVALS_VERSION}
+        return json.dumps(versions, sort_keys=True)
 
     def _reasons(self) -> list[list[str]]:
         return [[item.model, item.benchmark, item.reason] for item in self.left_out]
@@ -596,9 +597,9 @@ class Matrix:
     # --- at the end -----------------------------------------------------------------------
 
     def report(self) -> None:
-        """Stop the models' servers and print the results table.
+        """Stop the models' servers, print the results table and say where the report is.
 
-        The table is made here if its rule did not run, as after a failure.
+        Both are made here if their rules did not run, as after a failure.
         """
         if self._deployed:
             from snakeval import pool
@@ -616,22 +617,27 @@ class Matrix:
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0
         try:
-            if not self._table_is_current(markdown):
+            if not self._is_current(markdown):
                 from snakeval import results
 
                 frame = results.write(run, csv, json_file, markdown)
                 status = frame.drop_duplicates(["model", "benchmark"])["status"]
                 missing = status.isin(["failed", "pending"]).sum()
-                # Dated before any record, so that the rule makes them again when more is done.
-                date = (run / ".snakeval" / "run.json").stat().st_mtime
-                for file in files:
-                    os.utime(file, (date, date))
+                self._date_back(*files)
             shown = markdown.read_text(encoding="utf-8")
             self._learn(json.loads(json_file.read_text(encoding="utf-8")))
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         print(f"\n{shown}\nResults: {csv}", flush=True)
+        try:
+            if not self._is_current(run / "report.html"):
+                from snakeval import report
+
+                self._date_back(report.write(run), run / report.SAMPLES / report.SUMMARY)
+            print(f"Report:  {run / 'report.html'}", flush=True)
+        except OSError as error:
+            print(f"snakeval: no report: {error}", file=sys.stderr)
         if self.exports:
             self._tell_exports()
         if missing:
@@ -647,7 +653,7 @@ class Matrix:
 
         run = self._run
         by_hand = f"`snakeval export {run.id}`"
-        if not self._table_is_current(Path(self.exports[0])):
+        if not self._is_current(Path(self.exports[0])):
             print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
             return
         lacking = undelivered(run.directory)
@@ -673,10 +679,16 @@ class Matrix:
                 durations.learn(evaluation, row["seconds"])
         durations.save()
 
-    def _table_is_current(self, markdown: Path) -> bool:
-        """Whether a rule made the table (or the note) after every record and the plan."""
+    def _date_back(self, *files: Path) -> None:
+        """Date files before any record, so that their rules make them again when more is done."""
+        date = (self._run.directory / ".snakeval" / "run.json").stat().st_mtime
+        for file in files:
+            os.utime(file, (date, date))
+
+    def _is_current(self, made_of_records: Path) -> bool:
+        """Whether its rule made a file (or a note) after every record and the plan."""
         try:
-            made = markdown.stat().st_mtime
+            made = made_of_records.stat().st_mtime
             parts = [*map(Path, self.records()), self._run.directory / ".snakeval" / "plan.json"]
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:
@@ -711,20 +723,7 @@ def _difference(record: Path, evaluation: Evaluation) -> str:
         before = Completion.from_json(record.read_text(encoding="utf-8")).identity
     except (OSError, ValueError):
         return "its record cannot be read"
-    now = json.loads(canonical_json(evaluation.identity.as_dict()))  # as the record has it
-    return "; ".join(_changes(before, now)) or "its artifacts are gone"
-
-
-def _changes(before: object, after: object, key: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, Mapping):
-        return [
-            change
-            for name in sorted({*before, *after})
-            for change in _changes(
-                before.get(name), after.get(name), f"{key}.{name}" if key else name
-            )
-        ]
-    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+    return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
 
 
 #: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.

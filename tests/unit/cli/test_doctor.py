@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,19 @@ def test_a_directory_that_is_a_file_is_told(bare: Path, capsys: Capture) -> None
     assert "is a file" in checks(capsys, exit_code=1)["$SNAKEVAL_HOME"]["found"]
 
 
-def test_a_cluster_is_told_with_its_nodes(bare: Path, capsys: Capture) -> None:
+def test_a_cluster_is_told_with_its_nodes(
+    bare: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command(bare, "sbatch", "")
     command(bare, "sinfo", '[ "$1" = --version ] && echo slurm 22.05 || echo "batch 0/4/0/4"')
     cluster = checks(capsys)["cluster"]
     assert (cluster["state"], cluster["found"]) == ("ok", "slurm 22.05: batch 0/4/0/4")
+    assert cluster["to do"] == ""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name.endswith("_slurm") else real(name)
+    )
+    assert "pip install 'snakeval[slurm]'" in checks(capsys)["cluster"]["to do"]
     command(bare, "sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")
     assert "Unable to contact slurm controller" in checks(capsys)["cluster"]["found"]
 

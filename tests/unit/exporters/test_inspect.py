@@ -85,7 +85,7 @@ def test_the_library_reads_samples_and_repeated_ones_as_epochs(
         yield Sample("1", "2 + 2?", "4", "4", {"acc": 1.0})
         yield Sample("1", "2 + 2?", "<script>5</script>", "4", {"acc": 0.0, "f1": float("nan")})
 
-    monkeypatch.setattr(harnesses, "read_samples", samples, raising=False)
+    monkeypatch.setattr(harnesses, "read_samples", samples)
     logs = read(written(run), exporters_bed)
     assert logs["good"]["samples"] == [
         ["good/1", 1, "2 + 2?", "4", "4", {"acc": 1.0}],
@@ -119,7 +119,7 @@ def test_samples_that_cannot_be_read_leave_the_scores(
         yield Sample("1", "q", "a", "r", {"acc": 1.0})
         raise EvaluationError("samples are nested too deeply")
 
-    monkeypatch.setattr(harnesses, "read_samples", broken, raising=False)
+    monkeypatch.setattr(harnesses, "read_samples", broken)
     (path,) = (path for path in written(run).iterdir() if "m-good" in path.name)
     log = json.loads(path.read_text())
     assert log["eval"]["metadata"]["samples"] == "cannot be read: samples are nested too deeply"

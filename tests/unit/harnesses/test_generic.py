@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Paths, generic, read_metrics
+from snakeval.harnesses import Paths, Sample, generic, read_metrics
 from snakeval.matrix import expand
 from support.configs import config
 
@@ -144,3 +145,63 @@ def test_whatever_a_command_wrote_there_is_a_finite_score_or_a_reason(
             found = str(error).splitlines()
         (one,) = found
         assert one if isinstance(one, str) else math.isfinite(one)
+
+
+def logged(tmp_path: Path, name: str, text: str, **declared: Any) -> list[Sample]:
+    samples = {"file": name, "scores": {"v": "v"}} | declared
+    metrics = {"file": "out.json", "values": {"v": "v"}, "samples": samples}
+    (tmp_path / name).write_text(text)
+    return list(generic.samples(evaluation(tmp_path, metrics=metrics), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "declared"),
+    [
+        ("s.jsonl", '{"v": 1, "q": "a"}\n\n{"v": false, "q": "b"}\n', {}),
+        ("s.csv", "v,q\n1,a\n0,b\n", {}),
+        ("s.tsv", "v\tq\n1\ta\n0\tb\n", {}),
+        ("s.json", '[{"v": 1, "q": "a"}, {"v": 0, "q": "b"}]', {}),
+        ("s.json", '{"all": [{"v": 1, "q": "a"}, {"v": 0, "q": "b"}]}', {"items": "all"}),
+        ("s.yaml", "- {v: 1, q: a}\n- {v: 0, q: b}\n", {}),
+        ("s.log", '{"v": 1, "q": "a"}\n{"v": 0, "q": "b"}', {"format": "jsonl"}),
+    ],
+)
+def test_samples_are_read_from_json_lines_json_yaml_and_csv(
+    tmp_path: Path, name: str, text: str, declared: dict[str, Any]
+) -> None:
+    one, two = logged(tmp_path, name, text, question="q", **declared)
+    assert (one.id, one.question, one.scores) == ("1", "a", {"v": 1})
+    assert (two.id, two.question, two.scores) == ("2", "b", {"v": 0})
+
+
+def test_parts_of_a_sample_stand_where_jmespath_finds_them(tmp_path: Path) -> None:
+    item = {"at": {"id": 7}, "said": ["x", "y"], "v": "none", "page": {"name": "p"}}
+    (found,) = logged(
+        tmp_path, "s.jsonl", json.dumps(item), id="at.id", answer="said", group="page.name"
+    )
+    assert (found.id, found.answer, found.group, found.scores) == ("7", '["x", "y"]', "p", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "declared", "reason"),
+    [
+        ("s.jsonl", "{", {}, "s.jsonl does not parse as jsonl"),
+        ("s.json", "{}", {}, "s.json has no list of samples at '@'"),
+        ("s.jsonl", '{"v": "x"}', {"answer": "abs(v)"}, "does not fit sample 1 of s.jsonl"),
+    ],
+)
+def test_samples_that_are_none_have_a_reason(
+    tmp_path: Path, name: str, text: str, declared: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(EvaluationError, match=re.escape(reason)):
+        logged(tmp_path, name, text, **declared)
+
+
+def test_without_a_declaration_or_a_file_there_are_no_samples(tmp_path: Path) -> None:
+    assert list(generic.samples(evaluation(tmp_path), tmp_path)) == []
+    metrics = {
+        "file": "out.json",
+        "values": {"v": "v"},
+        "samples": {"file": "*.jsonl", "scores": {"v": "v"}},
+    }
+    assert list(generic.samples(evaluation(tmp_path, metrics=metrics), tmp_path)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Paths, lm_eval, read_metrics
+from snakeval.harnesses import Paths, Sample, lm_eval, read_metrics
 from snakeval.matrix import expand
 from support.configs import config
 
@@ -153,3 +154,78 @@ def test_results_that_are_none_have_their_reason(
     with pytest.raises(EvaluationError) as refused:
         read_metrics(made, tmp_path / "a")
     assert reason in str(refused.value)
+
+
+#: As `--log_samples` of lm_eval 0.4.13 writes it, shortened.
+SAMPLE = {
+    "doc_id": 3,
+    "doc": {"question": "2 + 2?"},
+    "target": "4",
+    "arguments": {"gen_args_0": {"arg_0": ['[{"role": "user", "content": "2 + 2?"}]']}},
+    "resps": [["It is 4"]],
+    "filtered_resps": ["4"],
+    "filter": "first-number",
+    "metrics": ["exact_match", "parts", "unscored"],
+    "doc_hash": "7464ac243a023ae6",
+    "exact_match": 1.0,
+    "parts": [True, False],
+    "unscored": float("nan"),
+}
+
+
+def logged(tmp_path: Path, *samples: Any, time: str = "2026-01-01") -> list[Sample]:
+    place = tmp_path / "artifacts/model"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"results_{time}.json").write_text("{}")
+    lines = "".join(f"{json.dumps(sample)}\n" for sample in samples)
+    (place / f"samples_my_task_{time}.jsonl").write_text(lines)
+    return list(lm_eval.samples(evaluation(tmp_path, {}), tmp_path / "artifacts"))
+
+
+def test_samples_have_question_answer_reference_and_scores(tmp_path: Path) -> None:
+    (found,) = logged(tmp_path, SAMPLE)
+    assert (found.id, found.task, found.filter) == ("3:7464ac243a02", "my_task", "first-number")
+    assert (found.question, found.answer, found.reference) == ("2 + 2?", "4", "4")
+    assert found.scores["exact_match"] == 1
+    assert math.isnan(found.scores["unscored"])
+    assert "parts" not in found.scores  # no number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        ({"gen_args_0": {"arg_0": "2 + 2 ="}}, "2 + 2 ="),
+        ([["2 + 2 =", " 4"]], "2 + 2 ="),
+        ({"gen_args_0": {"arg_0": ["[{ is no chat"]}}, "[{ is no chat"),
+        (None, '{"question": "2 + 2?"}'),
+        (
+            {"a": {"arg_0": json.dumps([{"role": r, "content": r} for r in ("system", "user")])}},
+            "system: system\n\nuser: user",
+        ),
+    ],
+)
+def test_the_question_is_the_prompt_or_else_the_item(
+    tmp_path: Path, arguments: Any, question: str
+) -> None:
+    (found,) = logged(tmp_path, SAMPLE | {"arguments": arguments})
+    assert found.question == question
+
+
+def test_samples_are_those_of_the_newest_results(tmp_path: Path) -> None:
+    logged(tmp_path, SAMPLE, SAMPLE, time="2026-01-01")
+    assert len(logged(tmp_path, SAMPLE, time="2026-01-02")) == 1
+
+
+def test_without_results_there_are_no_samples(tmp_path: Path) -> None:
+    assert list(lm_eval.samples(evaluation(tmp_path, {}), tmp_path)) == []
+
+
+def test_a_line_that_is_no_sample_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"samples_my_task_2026-01-01\.jsonl, line 2 is no"):
+        logged(tmp_path, SAMPLE, [1])
+
+
+def test_a_seed_goes_into_each_request(tmp_path: Path) -> None:
+    made = evaluation(tmp_path, {}, params={"seed": 5})
+    given = json.loads(options(lm_eval.command(made, PATHS).argv)["--model_args"])
+    assert given["seed"] == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Paths, nemo, read_metrics
+from snakeval.harnesses import Paths, Usage, nemo, read_metrics
 from snakeval.matrix import expand
 from support.configs import COMMAND, VALID, config
 
@@ -188,3 +189,24 @@ def test_results_that_cannot_be_opened_have_their_reason(
     (tmp_path / "results.yml").mkdir()
     with pytest.raises(EvaluationError, match=r"results cannot be read: .*results\.yml \(Is a dir"):
         read_metrics(evaluation, tmp_path)
+
+
+def test_requests_and_tokens_are_counted_where_the_harness_does(tmp_path: Path) -> None:
+    stats = {"count": 12, "successful_count": 10, "avg_prompt_tokens": 20.5}
+    (tmp_path / "eval_factory_metrics.json").write_text(json.dumps({"response_stats": stats}))
+    assert nemo.usage(tmp_path) == Usage(12, 205, None)
+    (tmp_path / "eval_factory_metrics.json").write_text("[]")
+    assert nemo.usage(tmp_path) == Usage()
+
+
+def test_samples_have_the_metrics_names_of_the_results(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
+    place = tmp_path / "model"
+    place.mkdir()
+    (place / "results_1.json").write_text("{}")
+    sample = {"doc_id": 0, "metrics": ["acc"], "acc": 1}
+    lines = [json.dumps(sample | {"filter": name}) for name in ("none", "strict")]
+    (place / "samples_demo_1.jsonl").write_text("\n".join(lines))
+    found = list(nemo.samples(evaluation, tmp_path))
+    assert [each.scores for each in found] == [{"acc": 1}, {"acc__strict": 1}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 from collections.abc import Iterator
@@ -107,7 +108,9 @@ def _cluster() -> Check:
 
     cluster = slurm()
     if not cluster.problem:
-        return Check("cluster", "ok", cluster.version)
+        lacks = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
+        need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
+        return Check("cluster", "ok", cluster.version, need)
     return Check("cluster", "no", cluster.problem, "needed by --profile slurm only")
 
 

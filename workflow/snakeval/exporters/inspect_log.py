@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -119,10 +119,8 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _samples(place: EvaluationDirectory, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The samples that the harness logged. Several answers to one question are its epochs."""
-    read: Callable[[EvaluationDirectory], Iterator[Any]] | None
-    read = getattr(harnesses, "read_samples", None)
     epochs: dict[tuple[str, str], int] = {}
-    for sample in read(place) if read else ():
+    for sample in harnesses.read_samples(place):
         same = f"{sample.task}/{sample.id}" + (f"/{sample.filter}" if sample.filter else "")
         epochs[same, ""] = epoch = epochs.get((same, ""), 0) + 1
         choice = {"message": {"role": "assistant", "content": sample.answer}, "stop_reason": "stop"}

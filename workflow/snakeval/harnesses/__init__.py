@@ -8,14 +8,15 @@ again from the raw results, and nothing is evaluated again.
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snakeval.completion import Metric
+from snakeval.completion import EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
 
@@ -53,6 +54,37 @@ class Command:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One item of a benchmark, as a harness logged it. All texts are the model's or the data's.
+
+    Attributes:
+        id: the same for every model that was asked the same; several answers to one question
+            have one id.
+        task, filter: as in :class:`snakeval.completion.Metric`.
+        scores: metric -> its score of this item; NaN where the harness could not score it.
+        group: items of one group are not independent, as questions about one text; or empty.
+    """
+
+    id: str
+    task: str
+    scores: Mapping[str, float]
+    filter: str = ""
+    question: str = ""
+    answer: str = ""
+    reference: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a harness counted of its requests; None where it did not."""
+
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
 class Adapter(Protocol):
     """The names that an adapter module has. ``CACHES``: patterns of artifacts to resume from."""
 
@@ -68,6 +100,16 @@ class Adapter(Protocol):
         Raises:
             EvaluationError: there are no results, or they cannot be read.
         """
+
+    def samples(self, evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
+        """Read the samples one by one; none where the harness logged none.
+
+        Raises:
+            EvaluationError: while they are read: they cannot be.
+        """
+
+    def usage(self, artifacts: Path) -> Usage:
+        """Read what the harness counted of its requests, as far as it is there."""
 
 
 ADAPTERS = {
@@ -209,3 +251,41 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     if not found:
         raise EvaluationError("the harness wrote results without a single metric; see its log")
     return found
+
+
+def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
+    """Read one by one what the harness logged of each item of a finished evaluation.
+
+    There may be a million of them: keep what you need.
+
+    Raises:
+        EvaluationError: while they are read: the files are gone, or are not what they were.
+    """
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
+    try:
+        yield from adapter(evaluation.identity.adapter).samples(evaluation, directory.artifacts)
+    except OSError as error:
+        raise EvaluationError(
+            f"samples cannot be read: {error.filename} ({error.strerror})"
+        ) from None
+    except RecursionError:
+        raise EvaluationError("samples are nested too deeply") from None
+
+
+def score(value: object) -> float | None:
+    """Return an item's score: a number, NaN too, or a truth; None for anything else."""
+    return _float(value) if isinstance(value, (bool, int, float)) else None
+
+
+def text(value: object) -> str:
+    """Return what people read of a part of a sample: a text as it is, and data as JSON.
+
+    Half a surrogate, which JSON can name and UTF-8 cannot, becomes a question mark.
+    """
+    if value is None:
+        return ""
+    found = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return found if found.isascii() else found.encode("utf-8", "replace").decode()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,15 @@ from snakeval.evaluation import Evaluation
 from snakeval.harnesses import (
     Command,
     Paths,
+    Sample,
+    Usage,
     auxiliary_values,
     base_url,
     number,
     optional_count,
     optional_number,
+    score,
+    text,
 )
 from snakeval.shell import argv, render
 
@@ -64,36 +70,99 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Find each metric in the newest file that ``metrics.file`` matches."""
     mapping = evaluation.identity.metrics
-    matches = [path for path in artifacts.glob(mapping["file"]) if path.is_file()]
-    matches.sort(key=lambda path: path.stat().st_mtime)
-    if not matches:
+    file = _newest(artifacts, mapping["file"])
+    if file is None:
         raise EvaluationError(
             f"the command ended without writing {mapping['file']}; see its log, or correct "
             "metrics.file"
         )
-    data = _parse(matches[-1], mapping.get("format") or "")
+    data = _parse(file, mapping.get("format") or "")
     found = []
     for name, where in mapping["values"].items():
-        value = _search(data, where["value"], matches[-1].name)
+        value = _search(data, where["value"], file.name)
         if value is None:
             raise EvaluationError(
-                f"{matches[-1].name} has nothing at {where['value']!r}; correct "
-                f"metrics.values.{name}"
+                f"{file.name} has nothing at {where['value']!r}; correct metrics.values.{name}"
             )
-        n = _search(data, where.get("n"), matches[-1].name)
+        n = _search(data, where.get("n"), file.name)
         found.append(
             Metric(
                 evaluation.identity.task,
                 name,
                 number(_from_text(value), f"{name} ({where['value']})"),
-                stderr=optional_number(
-                    _from_text(_search(data, where.get("stderr"), matches[-1].name))
-                ),
+                stderr=optional_number(_from_text(_search(data, where.get("stderr"), file.name))),
                 n=optional_count(_from_text(n)),
                 higher_is_better=where.get("higher_is_better"),
             )
         )
     return tuple(found)
+
+
+def _newest(artifacts: Path, pattern: str) -> Path | None:
+    matches = [path for path in artifacts.glob(pattern) if path.is_file()]
+    return max(matches, key=lambda path: path.stat().st_mtime, default=None)
+
+
+_TEXTS = ("question", "answer", "reference", "group")
+
+
+def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
+    """Find the samples where ``metrics.samples`` says; JSON lines and CSV are read line by line."""
+    mapping = evaluation.transport.samples
+    file = _newest(artifacts, mapping["file"]) if mapping else None
+    if file is None:
+        return
+    paths = {name: _finder(mapping[name]) for name in ("id", *_TEXTS) if mapping[name]}
+    scores = {name: _finder(path) for name, path in mapping["scores"].items()}
+    for position, item in enumerate(_items(file, mapping), 1):
+        try:
+            found = {name: score(_from_text(find(item))) for name, find in scores.items()}
+            name = text(paths["id"](item)) if "id" in paths else ""
+            texts = {name: text(paths[name](item)) for name in _TEXTS if name in paths}
+        except jmespath.exceptions.JMESPathError as error:
+            raise EvaluationError(
+                f"metrics.samples: does not fit sample {position} of {file.name}: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
+        yield Sample(
+            name or str(position),
+            evaluation.identity.task,
+            {name: value for name, value in found.items() if value is not None},
+            **texts,
+        )
+
+
+def _finder(path: str) -> Callable[[Any], Any]:
+    """Return what finds *path* in an item. A plain key needs no JMESPath, which takes a while."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", path, re.ASCII):
+        found: Callable[[Any], Any] = jmespath.compile(path).search
+        return found
+    return lambda item: item.get(path) if isinstance(item, dict) else None
+
+
+def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
+    kind = mapping.get("format") or {".jsonl": "jsonl", ".csv": "csv", ".tsv": "csv"}.get(
+        file.suffix, ""
+    )
+    if kind not in ("jsonl", "csv"):
+        found = _search(_parse(file, kind), mapping.get("items") or "@", file.name)
+        if not isinstance(found, list):
+            raise EvaluationError(
+                f"{file.name} has no list of samples at {mapping.get('items') or '@'!r}; correct "
+                "metrics.samples.items"
+            )
+        yield from found
+        return
+    with file.open(encoding="utf-8", newline="") as lines:
+        try:
+            if kind == "csv":
+                yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
+            else:
+                yield from (json.loads(line) for line in lines if line.strip())
+        except (ValueError, csv.Error) as error:
+            raise EvaluationError(
+                f"{file.name} does not parse as {kind}: {str(error)[:200]}"
+            ) from None
 
 
 def _parse(path: Path, kind: str) -> Any:
@@ -130,3 +199,8 @@ def _from_text(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def usage(artifacts: Path) -> Usage:
+    """No declaration says where a command counts them."""
+    return Usage()

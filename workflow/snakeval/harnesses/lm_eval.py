@@ -7,13 +7,24 @@ Command line: its ``run`` command; results: the ``results_<time>.json`` that its
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
+from snakeval.harnesses import (
+    Command,
+    Paths,
+    Sample,
+    Usage,
+    number,
+    optional_count,
+    optional_number,
+    score,
+    text,
+)
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
@@ -52,6 +63,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         "max_retries": max(1, transport.max_retries),
         "timeout": transport.request_timeout,
     }
+    if params.get("seed") is not None:
+        model_args["seed"] = params["seed"]  # of each request; extra.seed is of few-shot examples
     if chat:
         model_args |= {"tokenizer_backend": None, "tokenized_requests": False}
     model_args |= extra.pop("model_args", None) or {}
@@ -100,7 +113,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Read the newest ``results_*.json``."""
-    files = sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
+    files = _results(artifacts)
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
@@ -115,6 +128,71 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(f"{files[-1].name} is no results file: {error!r}") from None
+
+
+def _results(artifacts: Path) -> list[Path]:
+    """The results files, the newest last."""
+    return sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
+
+
+def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
+    """Read ``samples_<task>_<time>.jsonl``, which ``--log_samples`` writes beside the results."""
+    files = _results(artifacts)
+    if not files:
+        return
+    time = files[-1].stem.removeprefix("results_")
+    for path in sorted(files[-1].parent.glob(f"samples_*_{time}.jsonl")):
+        task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    yield _sample(task, json.loads(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise EvaluationError(
+                        f"{path.name}, line {number} is no sample: {error!r}"
+                    ) from None
+
+
+def _sample(task: str, data: Mapping[str, Any]) -> Sample:
+    filtered = data.get("filtered_resps")
+    answers = filtered if filtered is not None else data.get("resps")
+    # The number alone could name another question where the data were another.
+    content = str(data.get("doc_hash") or "")[:12]
+    return Sample(
+        text(f"{data['doc_id']}:{content}" if content else str(data["doc_id"])),
+        task,
+        {name: found for name in data["metrics"] if (found := score(data.get(name))) is not None},
+        filter="" if (name := str(data.get("filter") or "none")) == "none" else name,
+        question=_question(data),
+        answer=text(answers[0] if isinstance(answers, list) and len(answers) == 1 else answers),
+        reference=text(data.get("target")),
+    )
+
+
+def _question(data: Mapping[str, Any]) -> str:
+    """The prompt as the model got it, or else the item.
+
+    ``arguments`` are those of each request; a chat is there as JSON.
+    """
+    arguments = data.get("arguments")
+    first = next(iter(arguments.values()), None) if isinstance(arguments, dict) else arguments
+    prompt = first.get("arg_0") if isinstance(first, dict) else first
+    while isinstance(prompt, list) and prompt:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        return text(data.get("doc"))
+    if prompt.startswith("[{"):
+        try:
+            messages = json.loads(prompt)
+            return "\n\n".join(
+                text(m["content"])
+                if len(messages) == 1
+                else f"{text(m['role'])}: {text(m['content'])}"
+                for m in messages
+            )
+        except (ValueError, KeyError, TypeError):
+            pass  # a question that only begins as a chat does
+    return prompt
 
 
 def _task(
@@ -138,3 +216,8 @@ def _task(
             )
         )
     return found
+
+
+def usage(artifacts: Path) -> Usage:
+    """It counts none."""
+    return Usage()

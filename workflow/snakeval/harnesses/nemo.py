@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +17,16 @@ import yaml
 from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
-from snakeval.harnesses import Command, Paths, number, optional_count, optional_number
+from snakeval.harnesses import (
+    Command,
+    Paths,
+    Sample,
+    Usage,
+    lm_eval,
+    number,
+    optional_count,
+    optional_number,
+)
 
 PARSER_VERSION = 1
 #: The harness's own, and those of the adapter between it and the model: cache, …_stats_cache.
@@ -43,7 +54,10 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
     adapter = extra.pop("adapter_config", None)
-    if "extra" in params:
+    if "seed" in params:
+        # No parameter of the contract, but a harness may know it.
+        extra.setdefault("seed", params.pop("seed"))
+    if "extra" in params or extra:
         params["extra"] = extra
     params |= {key: getattr(transport, key) for key in sorted(TRANSPORT_PARAMS)}
     endpoint: dict[str, Any] = {
@@ -146,3 +160,32 @@ def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
                 )
         # A group holds its members' groups; a task that belongs to it is listed by itself.
         yield from _sections(section.get("groups") or {})
+
+
+def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
+    """Read the samples of the harnesses that we know to log some: lm-evaluation-harness.
+
+    The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's,
+    and names a metric with a filter ``<metric>__<filter>`` in its results.
+    """
+    for sample in lm_eval.samples(evaluation, artifacts):
+        if sample.filter:
+            scores = {f"{name}__{sample.filter}": value for name, value in sample.scores.items()}
+            yield replace(sample, scores=scores, filter="")
+        else:
+            yield sample
+
+
+def usage(artifacts: Path) -> Usage:
+    """Read ``eval_factory_metrics.json``: means over the requests that succeeded."""
+    path = artifacts / "eval_factory_metrics.json"
+    try:
+        stats = json.loads(path.read_text(encoding="utf-8"))["response_stats"]
+        requests = optional_count(stats.get("count"))
+        answered = optional_count(stats.get("successful_count")) or 0
+        means = [
+            optional_number(stats.get(f"avg_{kind}_tokens")) for kind in ("prompt", "completion")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Usage()  # nothing stands or falls with it
+    return Usage(requests, *(None if mean is None else round(mean * answered) for mean in means))

@@ -1,0 +1,128 @@
+"""The table and the report of a run with very many samples, and the memory that they take.
+
+    python benchmarks/report.py [--samples 1000000]
+
+Two models on one benchmark. Each step is a process of its own; what the table works out is kept, as
+after a run, so the report finds its intervals. Memory is the peak resident size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snakeval.completion import Completion, EvaluationDirectory, manifest, now
+from snakeval.config import load
+from snakeval.evaluation import Evaluation
+from snakeval.harnesses import read_metrics
+from snakeval.matrix import expand
+from snakeval.plan import Planned, write_plan
+
+BENCHMARK = {
+    "harness": "generic",
+    "command": "true",
+    "metrics": {
+        "file": "f.json",
+        "values": {"accuracy": "accuracy"},
+        "samples": {
+            "file": "samples.jsonl",
+            "id": "id",
+            "scores": {"accuracy": "right"},
+            "question": "question",
+            "answer": "answer",
+            "reference": "reference",
+        },
+    },
+}
+
+
+def make(directory: Path, samples: int) -> Path:
+    """Make a run whose evaluations are finished, with this many samples in all."""
+    models: dict[str, Any] = {
+        name: {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": name}}
+        for name in ("one", "two")
+    }
+    file = directory / "config.yaml"
+    file.write_text(yaml.safe_dump({"models": models, "benchmarks": {"b": BENCHMARK}}))
+    evaluations = expand(load([file])[0])
+    run = directory / "2026-01-01-00-00-00-0123abcd"
+    plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations]
+    write_plan(run / ".snakeval/plan.json", plan)
+    for seed, evaluation in enumerate(evaluations):
+        finish(run, evaluation, samples // len(evaluations), random.Random(seed))
+    return run
+
+
+def finish(run: Path, evaluation: Evaluation, samples: int, chance: random.Random) -> None:
+    """Write what a harness and the job leave of an evaluation."""
+    place = EvaluationDirectory(run / evaluation.id)
+    place.begin(evaluation.fingerprint)
+    place.spec.write_text(evaluation.to_json())
+    right = 0
+    with (place.artifacts / "samples.jsonl").open("w") as file:
+        for number in range(samples):
+            answer = number + (chance.random() < 0.3)
+            right += answer == number
+            item = {
+                "id": f"q{number}",
+                "question": f"What is {number} + 0? Answer with the number only.",
+                "answer": str(answer),
+                "reference": str(number),
+                "right": answer == number,
+            }
+            file.write(json.dumps(item) + "\n")
+    (place.artifacts / "f.json").write_text(json.dumps({"accuracy": right / samples}))
+    place.complete(
+        Completion(
+            model=evaluation.model, benchmark=evaluation.benchmark,
+            fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
+            metrics=read_metrics(evaluation, place.artifacts), adapter="generic", parser_version=1,
+            started=now(), finished=now(), seconds=1.0, attempt=1, runtime="process", image="",
+            image_digest="", host="h", versions={}, manifest=manifest(place.artifacts),
+        )
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Print the time and the memory of each step."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--samples", type=int, default=1_000_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        run = make(Path(name), options.samples)
+        print(f"{options.samples:,} samples")
+        for step, code in (
+            ("table", "from snakeval.results import table as make"),
+            ("report", "from snakeval.report import write as make"),
+        ):
+            started = time.monotonic()
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    f"{code}\nfrom pathlib import Path\nmake(Path({str(run)!r}))",
+                ]
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"{step}: failed")
+            seconds = time.monotonic() - started
+            cpu = usage.ru_utime + usage.ru_stime
+            peak = usage.ru_maxrss / 1024
+            print(f"{step:<8}{seconds:6.1f} s, of CPU {cpu:5.1f} s, {peak:5.0f} MiB")
+        size = (run / "report.html").stat().st_size / 2**20
+        print(f"report.html {size:.1f} MiB, loads none of the samples when it opens")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""Bridge of the rule `report` to the package."""
+
+from pathlib import Path
+
+from snakeval.report import write
+
+write(Path(snakemake.output.page).parent)

@@ -1,0 +1,88 @@
+"""The report is made by the run itself, whatever finished, and Snakemake's own report has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.configs import MODEL
+from support.workspace import Workspace
+
+GOOD = {
+    "harness": "generic",
+    "command": "echo '{\"v\": 0.5}' > {{ results }}/f.json",
+    "metrics": {"file": "f.json", "values": {"v": "v"}},
+}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Workspace:
+    return workspace(tmp_path, good=GOOD)
+
+
+def workspace(directory: Path, **benchmarks: Any) -> Workspace:
+    return Workspace.below(directory, models={"m": MODEL}, benchmarks=benchmarks)
+
+
+def test_a_run_ends_with_its_report(work: Workspace) -> None:
+    done = work.snakemake()
+    page = work.run / "report.html"
+    assert f"Report:  {page.relative_to(work.directory)}" in done.output
+    assert "1 of 1 evaluations done" in page.read_text()
+    page.unlink()
+    again = work.snakemake()
+    assert page.exists()
+    assert again.evaluated == set()
+
+
+def test_a_failed_run_has_a_report_with_the_reason_and_the_next_makes_it_anew(
+    tmp_path: Path,
+) -> None:
+    flag = tmp_path / "mended"
+    fails = GOOD | {"command": f"test -e {flag} && {GOOD['command']}"}
+    work = workspace(tmp_path, good=GOOD, bad=fails)
+    assert work.snakemake().exit_code == 1
+    page = work.run / "report.html"
+    assert "Partial: 1 failed" in page.read_text()
+    flag.touch()
+    assert work.snakemake().exit_code == 0
+    assert "Partial" not in page.read_text()
+
+
+def test_a_report_that_cannot_be_made_costs_no_result(tmp_path: Path) -> None:
+    samples = {"file": "s.jsonl", "scores": {"v": "v"}}
+    logs = GOOD | {
+        "command": "cd {{ results }}; echo '{\"v\": 1}' | tee s.jsonl > f.json",
+        "metrics": {"file": "f.json", "values": {"v": "v"}, "samples": samples},
+    }
+    work = workspace(tmp_path, logs=logs)
+    work.snakemake()
+    chunk = next((work.run / "report").glob("*.js"))
+    chunk.unlink()
+    chunk.mkdir()  # in the way
+    (work.run / "report.html").unlink()
+    done = work.snakemake()
+    assert done.exit_code == 1
+    assert "Results: " in done.output
+    assert "snakeval: no report: " in done.output
+    assert work.table()["status"].tolist() == ["done"]
+
+
+def test_snakemakes_own_report_has_the_table_and_the_page(work: Workspace) -> None:
+    work.snakemake()
+    done = work.snakemake("--report", "snakemake.html")
+    assert done.exit_code == 0, done.output
+    assert "Adding results.csv" in done.output
+    assert "Adding summary.html" in done.output
+    text = (work.directory / "snakemake.html").read_text()
+    assert "with standard error and 95 % interval" in text
+
+
+def test_a_chosen_benchmark_is_chosen_with_its_repeats(tmp_path: Path) -> None:
+    work = workspace(tmp_path, often=GOOD | {"repeats": 3}, other=GOOD)
+    done = work.snakemake("--config", "benchmarks=often")
+    assert done.evaluated == {"m/often", "m/often-r2", "m/often-r3"}
+    assert "no evaluation" not in done.output
+    assert work.snakemake().evaluated == {"m/other"}

@@ -1,0 +1,110 @@
+"""The report in a browser: from the matrix to the wrong samples of two models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snakeval import report
+from support.browser import Browser, browser
+from support.sampled import Sampled, answers
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+
+
+def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    a, b = answers(300, 0.8, 1), answers(300, 0.5, 2)
+    run = Sampled(tmp_path, {"a": {"one": a, "two": a}, "b": {"one": b, "two": b}})
+    chromium.open(report.write(run.path))
+
+    chromium.click(".matrix a[href='#samples/two/b']")
+    assert len(chromium.texts("#items .item")) == 10
+    assert chromium.texts("#told") == ["300 of 300 samples"]
+
+    chromium.choose("show", "wrong")
+    chromium.texts("#items .wrong", 10)
+    assert chromium.texts("#told") == [f"{b.count(0)} of 300 samples"]
+    first = chromium.texts("#items .item > h4:first-child")[0]
+    assert first == f"q{b.index(0)}"
+
+    chromium.choose("other", "a")
+    chromium.texts("#items .answers > div", 20)
+    chromium.choose("show", "won")
+    lost = [n for n in range(300) if a[n] and not b[n]]
+    assert chromium.texts("#items .right", 10)
+    assert chromium.texts("#told") == [f"{len(lost)} of 300 samples"]
+    chromium.click("#pager button[data-step='1']")
+    for _ in range(100):
+        named = chromium.texts("#items .item > h4:first-child")
+        if named[0] == f"q{lost[10]}":
+            break
+    assert named == [f"q{number}" for number in lost[10:20]]
+
+
+def test_plots_and_differences_are_there(tmp_path: Path, chromium: Browser) -> None:
+    scores = {"a": {"one": answers(99, 0.9, 1)}, "b": {"one": answers(99, 0.3, 2)}}
+    chromium.open(report.write(Sampled(tmp_path, scores).path))
+    chromium.texts("#ranking-0 .point", 2)
+    chromium.run("document.getElementById('benchmark-0').scrollIntoView()")
+    chromium.texts("#plot-benchmark-0 .point", 2)
+    assert chromium.texts("#benchmark-0 summary") == ["1 difference, 1 significant"]
+    chromium.click("#benchmark-0 summary")
+    assert chromium.texts("#benchmark-0 tbody th") == ["a − b"]
+
+
+def test_nothing_that_a_model_wrote_runs(tmp_path: Path, chromium: Browser) -> None:
+    evil = (
+        "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>"
+        "![x](javascript:window.pwned=3)\u202e\u2028';window.pwned=4//"
+    )
+    item = dict.fromkeys(("id", "question", "answer", "reference", "group"), evil) | {"acc": 0}
+    run = Sampled(tmp_path, {"m": {"b": [item, {"acc": 1}]}, "n": {"b": [item, {"acc": 0}]}})
+    chromium.open(report.write(run.path))
+    chromium.click(".matrix a[href='#samples/b/m']")
+    chromium.choose("other", "n")
+    chromium.texts("#items .answers > div", 4)
+    shown = chromium.texts("#items .text")
+    assert evil.replace("\u202e", "‹U+202E›").replace("\u2028", "‹U+2028›") in shown
+    assert chromium.texts("#items img, #items script, #items a", 0) == []
+    assert chromium.run("return window.pwned") is None
+
+
+def test_a_page_without_its_samples_says_where_they_are(tmp_path: Path, chromium: Browser) -> None:
+    page = report.write(Sampled(tmp_path, {"m": {"b": [1, 0]}}).path)
+    moved = tmp_path / "moved.html"
+    page.rename(moved)
+    chromium.open(moved)
+    chromium.click(".matrix a[href='#samples/b/m']")
+    for _ in range(100):
+        (told,) = chromium.texts("#told")
+        if told:
+            break
+    assert told.startswith("Samples are in the directory report beside this page")
+
+
+def test_the_page_is_there_at_once_though_there_are_100_000_samples(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    run = Sampled(tmp_path, {m: {"b": answers(50_000, 0.5, 1)} for m in ("one", "two")})
+    page = report.write(run.path)
+    # The page holds none of them: it is as large as that of a small run, which opens at once.
+    small = Sampled(tmp_path, {m: {"b": [1, 0]} for m in ("one", "two")}, id="feedbeef")
+    assert page.stat().st_size < report.write(small.path).stat().st_size + 1000
+    chromium.open(page)
+    chromium.click(".matrix a[href='#samples/b/one']")
+    assert len(chromium.texts("#items .item")) == 10

@@ -1,0 +1,105 @@
+"""Chromium, driven by the W3C WebDriver protocol (https://www.w3.org/TR/webdriver2/)."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_OPTIONS = {
+    "args": [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--window-size=1280,1000",
+        "--force-prefers-reduced-motion",
+    ]
+}
+
+
+class Browser:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        options = {"alwaysMatch": {"goog:chromeOptions": _OPTIONS}}
+        self._url += f"/session/{self._send('POST', '/session', capabilities=options)['sessionId']}"
+
+    def _send(self, method: str, path: str, **body: Any) -> Any:
+        data = json.dumps(body).encode() if method == "POST" else None
+        request = urllib.request.Request(self._url + path, data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"]) from None
+
+    def open(self, page: Path) -> None:
+        self._send("POST", "/url", url=page.resolve().as_uri())
+
+    def click(self, css: str) -> None:
+        """Click an element, as soon as it is there."""
+        self.texts(css)
+        element = self._send("POST", "/element", using="css selector", value=css)
+        self._send("POST", f"/element/{next(iter(element.values()))}/click")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self._send("POST", "/execute/sync", script=script, args=arguments)
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose an option of a `select`, as soon as it is there."""
+        self.texts(f"select[name={name}] option[value='{value}']")
+        # At once, since the page makes its options anew whenever one is chosen.
+        script = """
+            const select = document.querySelector(`select[name=${arguments[0]}]`);
+            select.value = arguments[1];
+            select.dispatchEvent(new Event("change", { bubbles: true }));
+        """
+        self.run(script, name, value)
+
+    def texts(self, css: str, count: int | None = None) -> list[str]:
+        """The texts of elements, as soon as there are *count*, or any."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+        for _ in range(200):
+            found: list[str] = self.run(script, css)
+            if len(found) == count or (count is None and found):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"{css}: {found}")
+
+    def close(self) -> None:
+        self._send("DELETE", "")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    driver = subprocess.Popen(
+        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        found = _started(f"http://127.0.0.1:{port}")
+        try:
+            yield found
+        finally:
+            found.close()
+    finally:
+        driver.terminate()
+        driver.wait(timeout=30)
+
+
+def _started(url: str) -> Browser:
+    for _ in range(200):
+        try:
+            return Browser(url)
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    raise AssertionError("chromedriver does not answer")

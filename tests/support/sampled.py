@@ -1,0 +1,100 @@
+"""A run's directory made by hand whose evaluations logged their samples."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from snakeval.completion import EvaluationDirectory, Metric, manifest
+from snakeval.compose import text
+from snakeval.evaluation import Evaluation, digest
+from snakeval.job import evaluation_directory
+from snakeval.matrix import expand
+from snakeval.plan import Planned, write_plan
+from snakeval.registry import Entry, remember
+from snakeval.runs import identity
+from support.configs import config
+from support.made import completion
+
+SAMPLES = {
+    "file": "samples.jsonl",
+    "id": "id",
+    "scores": {"acc": "acc"},
+    "question": "question",
+    "answer": "answer",
+    "reference": "reference",
+    "group": "group",
+}
+BENCHMARK = {
+    "harness": "generic",
+    "command": "true",
+    "metrics": {
+        "file": "f.json",
+        "values": {"acc": {"value": "acc", "n": "n"}},
+        "samples": SAMPLES,
+    },
+}
+
+
+class Sampled:
+    """A run whose models × benchmarks are *scores*, each a list of samples' scores or items."""
+
+    def __init__(
+        self,
+        directory: Path,
+        scores: Mapping[str, Mapping[str, Sequence[Any]]],
+        id: str = "",
+        name: str = "named",
+        **benchmark: Any,
+    ) -> None:
+        names = (name for found in scores.values() for name in found if "-r" not in name)
+        rows = dict.fromkeys(names, BENCHMARK | benchmark)
+        models = {m: {"endpoint": {"url": "http://host/v1", "model_id": m}} for m in scores}
+        content = {"name": name, "models": models, "benchmarks": rows}
+        made = config(directory, content)
+        self.evaluations = {e.id: e for e in expand(made)}
+        id = id or digest(identity(made))[:8]
+        self.path = directory / f"2026-01-02-03-04-05-{id}"
+        plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in self.evaluations.values()]
+        write_plan(self.path / ".snakeval/plan.json", plan)
+        told = {"id": id, "identity": identity(made), "snakeval": "0"}
+        (self.path / ".snakeval/run.json").write_text(json.dumps(told))
+        (self.path / "config.yaml").write_text(text(made))
+        remember(Entry(id, name, str(self.path), str(directory), ("snakemake",), "1"))
+        for evaluation in self.evaluations.values():
+            if (found := scores[evaluation.model].get(evaluation.benchmark)) is not None:
+                self._complete(evaluation, found)
+
+    def __getitem__(self, id: str) -> EvaluationDirectory:
+        return evaluation_directory(self.path, self.evaluations[id])
+
+    def _complete(self, evaluation: Evaluation, found: Sequence[Any]) -> None:
+        place = self[evaluation.id]
+        place.begin(evaluation.fingerprint)
+        place.spec.write_text(evaluation.to_json())
+        total = 0.0
+        with (place.artifacts / "samples.jsonl").open("w") as file:
+            for item in _items(found):
+                file.write(json.dumps(item) + "\n")
+                total += item["acc"]
+        value = total / len(found)
+        (place.artifacts / "f.json").write_text(json.dumps({"acc": value, "n": len(found)}))
+        metric = Metric(evaluation.identity.task, "acc", value, n=len(found), higher_is_better=True)
+        record = completion(evaluation, place, (metric,))
+        place.complete(replace(record, manifest=manifest(place.artifacts)))
+
+
+def _items(found: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for number, item in enumerate(found):
+        base = {"id": f"q{number}", "question": f"Question {number}?", "answer": "42"}
+        yield base | ({"acc": float(item)} if isinstance(item, (int, float)) else item)
+
+
+def answers(n: int, right: float, seed: int) -> list[int]:
+    """Scores of *n* samples of which about this part is right."""
+    chosen = random.Random(seed)
+    return [int(chosen.random() < right) for _ in range(n)]

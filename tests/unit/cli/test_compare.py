@@ -1,0 +1,166 @@
+"""`snakeval compare`: verdicts, gates and their exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.made import Said, snakeval
+from support.sampled import Sampled, answers
+
+Capture = pytest.CaptureFixture[str]
+
+OLD = answers(200, 0.8, 1)
+WORSE = [*([0] * 40), *OLD[40:]]
+BETTER = [*([1] * 60), *OLD[60:]]
+#: Two samples changed: nothing that chance does not do.
+SAME = [1 - OLD[0], 1 - OLD[1], *OLD[2:]]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+
+
+def runs(tmp_path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    Sampled(tmp_path, {"m": old}, id="aaaa1111")
+    Sampled(tmp_path, {"m": new}, id="bbbb2222")
+
+
+def compared(capsys: Capture, *options: str) -> tuple[Said, dict[str, dict[str, Any]]]:
+    said = snakeval(capsys, "compare", "aaaa", "bbbb", "--format", "json", *options)
+    return said, {row["benchmark"]: row for row in json.loads(said.out)}
+
+
+def test_each_benchmark_is_better_worse_or_neither(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, dict.fromkeys("wbs", OLD), {"w": WORSE, "b": BETTER, "s": SAME})
+    said, rows = compared(capsys)
+    assert said.exit_code == 0
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "w": "worse",
+        "b": "better",
+        "s": "no significant difference",
+    }
+    changed = [f"q{n}" for n in range(40) if OLD[n]]
+    assert (rows["w"]["samples_worse"], rows["w"]["samples_better"]) == (changed, [])
+    assert rows["w"]["difference"] == pytest.approx(-len(changed) / 200)
+    assert rows["w"]["ci_low"] < rows["w"]["difference"] < rows["w"]["ci_high"] < 0
+
+
+def test_a_gate_fails_what_got_significantly_worse_by_more_than_it_allows(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    runs(tmp_path, {"w": OLD, "s": OLD}, {"w": WORSE, "s": SAME})
+    said, rows = compared(capsys, "--fail-if-worse", "0.02")
+    assert said.exit_code == 1
+    assert rows["w"]["gate"].startswith("worse by 0.")
+    assert rows["s"]["gate"] == ""
+    assert "gate: m/w: worse by" in said.err
+    assert compared(capsys, "--fail-if-worse", "0.5")[0].exit_code == 0
+
+
+POLICY = """
+default: {max_drop: 0.001, significant: false}
+benchmarks:
+  w*: {max_drop: 0.5}
+  s: {at_least: 0.99}
+"""
+
+
+def test_a_policy_has_thresholds_for_each_benchmark(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, dict.fromkeys("wsx", OLD), {"w": WORSE, "s": BETTER, "x": SAME})
+    (tmp_path / "p.yaml").write_text(POLICY)
+    said, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
+    assert said.exit_code == 1
+    assert rows["w"]["gate"] == ""
+    assert "is less than 0.99" in rows["s"]["gate"]
+    drop = sum(OLD) - sum(SAME)
+    assert bool(rows["x"]["gate"]) == (drop > 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("defualt: {}", "unknown key 'defualt'; did you mean 'default'?"),
+        ("default: {max_drop: -1}", "default.max_drop: "),
+        ("benchmarks: {nosuch: {}}", "benchmarks.nosuch: no such benchmark is compared"),
+        ("[", "not valid YAML"),
+    ],
+)
+def test_a_wrong_policy_is_one_sentence_with_its_file(
+    tmp_path: Path, capsys: Capture, text: str, said: str
+) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": WORSE})
+    (tmp_path / "p.yaml").write_text(text)
+    found = snakeval(capsys, "compare", "aaaa", "bbbb", "--policy", str(tmp_path / "p.yaml"))
+    assert found.exit_code == 2
+    assert "p.yaml" in found.err
+    assert said in found.err or "line 1" in found.err
+
+
+def test_what_the_candidate_has_not_finished_fails_a_gate(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": OLD, "only": OLD}, {"w": OLD})
+    assert compared(capsys)[0].exit_code == 0
+    said, rows = compared(capsys, "--fail-if-worse", "0.1")
+    assert said.exit_code == 1
+    assert rows["only"]["verdict"] == "missing"
+    (tmp_path / "p.yaml").write_text("allow_missing: true")
+    assert compared(capsys, "--policy", str(tmp_path / "p.yaml"))[0].exit_code == 0
+
+
+def test_different_samples_are_paired_as_far_as_they_are_common(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": OLD[:50]})
+    _, rows = compared(capsys)
+    assert (rows["w"]["n"], rows["w"]["n_baseline"], rows["w"]["n_candidate"]) == (50, 200, 50)
+    assert rows["w"]["difference"] == 0
+    said = snakeval(capsys, "compare", "aaaa", "bbbb")
+    assert "50 of 200 and 50" in said.out
+
+
+def test_benchmarks_that_are_defined_otherwise_are_told_apart(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    Sampled(tmp_path, {"m": {"w": OLD}}, id="aaaa1111")
+    Sampled(tmp_path, {"m": {"w": OLD}}, id="bbbb2222", params={"temperature": 0.5})
+    said = snakeval(capsys, "compare", "aaaa", "bbbb")
+    assert "defined otherwise: params.temperature: None → 0.5" in said.out
+
+
+def test_one_model_is_compared_with_one_whatever_their_names(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    Sampled(tmp_path, {"old": {"w": OLD}, "new": {"w": WORSE}}, id="aaaa1111")
+    said = snakeval(capsys, "compare", "aaaa/old", "aaaa/new", "--samples")
+    assert "old → new" in said.out
+    assert "worse" in said.out
+    assert f"old → new/w: worse: q{OLD.index(1)}" in said.out.splitlines()
+
+
+def test_runs_with_nothing_in_common_are_told_so(tmp_path: Path, capsys: Capture) -> None:
+    Sampled(tmp_path, {"m": {"a": [1]}, "n": {"a": [1]}}, id="aaaa1111")
+    Sampled(tmp_path, {"x": {"a": [1]}, "y": {"a": [1]}}, id="bbbb2222")
+    said = snakeval(capsys, "compare", "aaaa", "bbbb")
+    assert (said.exit_code, said.err.count("\n")) == (2, 1)
+    assert "have no model in common; name one of each: ID/MODEL" in said.err
+
+
+def test_tables_for_people_and_programs(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": WORSE})
+    said = snakeval(capsys, "compare", "aaaa", "bbbb", "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(said.out))
+    assert (row["verdict"], row["samples_better"]) == ("worse", "0")
+    said = snakeval(capsys, "compare", "aaaa", "bbbb", "--format", "markdown")
+    assert said.out.startswith("| model")
+
+
+def test_two_gates_at_once_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": OLD})
+    said = snakeval(capsys, "compare", "a", "b", "--policy", "p", "--fail-if-worse", "1")
+    assert said.exit_code == 2

@@ -1,0 +1,122 @@
+"""`snakeval verify`: what was changed after the fact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snakeval import results
+from support.made import snakeval
+from support.sampled import Sampled
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sampled:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "prompt.txt").write_text("2 + 2?")
+    made = Sampled(tmp_path, {"m": {"a": [1, 0], "b": [1, 1]}, "n": {}}, files=str(files))
+    results.write(made.path, *(made.path / f"results.{end}" for end in ("csv", "json", "md")))
+    return made
+
+
+def test_a_run_that_nobody_touched_is_as_it_was(run: Sampled, capsys: Capture) -> None:
+    said = snakeval(capsys, "verify", str(run.path))
+    assert (said.exit_code, said.out) == (0, "")
+    assert said.err == "2 of 4 evaluations are as they were; nothing was changed\n"
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def both_records(run: Sampled, old: str, new: str) -> None:
+    """What somebody does who knows of the second one."""
+    place = run["m/a"]
+    replaced(place.published, old, new)
+    replaced(place.record(run.evaluations["m/a"].fingerprint), old, new)
+
+
+CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
+    (
+        lambda run: replaced(run["m/a"].artifacts / "samples.jsonl", "0.0", "1.0"),
+        "m/a changed artifacts/samples.jsonl has another content",
+    ),
+    (
+        lambda run: (run["m/a"].artifacts / "f.json").unlink(),
+        "m/a changed artifacts/f.json is gone",
+    ),
+    (
+        lambda run: (run["m/a"].artifacts / "more").write_text(""),
+        "m/a changed artifacts/more was added",
+    ),
+    (
+        lambda run: replaced(run["m/a"].published, '"value": 0.5', '"value": 0.9'),
+        "m/a changed evaluation.json is not the record that was published",
+    ),
+    (
+        lambda run: both_records(run, '"value": 0.5', '"value": 0.9'),
+        "m/a changed acc is 0.9 in the record, and 0.5 in the artifacts",
+    ),
+    (
+        lambda run: both_records(run, '"model_id": "m"', '"model_id": "x"'),
+        "m/a changed what its record defines has the fingerprint",
+    ),
+    (
+        lambda run: run["m/a"].record(run.evaluations["m/a"].fingerprint).unlink(),
+        "is gone, and evaluation.json is there",
+    ),
+    (
+        lambda run: run["m/a"].record(run.evaluations["m/a"].fingerprint).write_text("{"),
+        "cannot be read",
+    ),
+    (lambda run: run["m/a"].published.unlink(), "m/a changed evaluation.json is gone"),
+    (
+        lambda run: replaced(run.path / "results.json", '"value": 0.5', '"value": 0.9'),
+        "results.json changed m/a: acc is 0.9, and 0.5 in the record",
+    ),
+    (
+        lambda run: replaced(run.path / "config.yaml", "model_id: m", "model_id: x"),
+        "m/a changed defined otherwise than it was: model_id: 'm' → 'x'",
+    ),
+    (
+        lambda run: replaced(run.path / "config.yaml", "name: named", "name: other"),
+        "config.yaml changed its name and params are of a run with the id",
+    ),
+    (
+        lambda run: (run.path.parent / "files/prompt.txt").write_text("3 + 3?"),
+        "m/a changed defined otherwise than it was: files_digest: ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), CHANGES)
+def test_whatever_is_changed_is_told(
+    run: Sampled, capsys: Capture, change: Callable[[Sampled], object], told: str
+) -> None:
+    change(run)
+    said = snakeval(capsys, "verify", str(run.path))
+    assert said.exit_code == 1
+    assert told in "\n".join(" ".join(line.split()) for line in said.out.splitlines())
+
+
+def test_what_cannot_be_checked_is_told_and_is_no_change(run: Sampled, capsys: Capture) -> None:
+    (run.path / "config.yaml").unlink()
+    said = snakeval(capsys, "verify", str(run.path), "--json")
+    assert said.exit_code == 0
+    (finding,) = json.loads(said.out)
+    assert (finding["where"], finding["state"]) == ("config.yaml", "not checked")
+
+
+def test_a_part_of_a_run_can_be_checked(run: Sampled, capsys: Capture) -> None:
+    (run["m/a"].artifacts / "f.json").unlink()
+    assert snakeval(capsys, "verify", f"{run.path}/m/b").exit_code == 0
+    assert snakeval(capsys, "verify", f"{run.path}/m/a").exit_code == 1

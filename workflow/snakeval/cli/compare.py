@@ -1,0 +1,212 @@
+"""``snakeval compare``: a candidate's run against a baseline's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snakeval import evidence
+from snakeval.cli import target
+from snakeval.cli.target import Target
+from snakeval.errors import ConfigError
+
+if TYPE_CHECKING:
+    from snakeval.gate import Policy, Row
+    from snakeval.measured import Measured
+
+_FORMATS = ("table", "markdown", "csv", "json")
+Key = tuple[str, str]
+
+
+@click.command(
+    "compare", short_help="A candidate's run against a baseline's; an exit code for gates."
+)
+@click.argument("baseline", metavar="BASELINE", shell_complete=target.complete)
+@click.argument("candidate", metavar="CANDIDATE", shell_complete=target.complete)
+@click.option(
+    "--fail-if-worse",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="Exit with 1 if a benchmark got significantly worse, and by more than X.",
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML with thresholds for each benchmark.",
+)
+@click.option("--samples", "lists", is_flag=True, help="Name the samples that changed.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="table",
+    show_default=True,
+    help="How it is printed.",
+)
+def command(
+    baseline: str,
+    candidate: str,
+    fail_if_worse: float | None,
+    policy_file: Path | None,
+    lists: bool,
+    form: str,
+) -> int:
+    """Tell for each benchmark whether CANDIDATE is better or worse than BASELINE, or neither.
+
+    Both are runs, or models of runs (ID/MODEL). Models of the same name are compared; one model
+    with one model, whatever their names. Samples are paired where both harnesses logged them.
+
+    Exit codes: 0 passed, or there was no gate; 1 a gate failed; 2 bad input.
+
+    \b
+    snakeval compare 8b1a 77fe
+    snakeval compare 8b1a/old 77fe/new --fail-if-worse 0.02
+    snakeval compare 8b1a 77fe --policy release.yaml --format json
+    """
+    if policy_file is not None and fail_if_worse is not None:
+        raise ConfigError("--policy and --fail-if-worse: give one; a policy has `max_drop`")
+    targets = [target.find(text) for text in (baseline, candidate)]
+    names = _pairs(*(_planned(each) for each in targets), targets=targets)
+    from snakeval import gate
+
+    policy: Policy | None = None
+    if policy_file is not None:
+        policy = gate.read_policy(policy_file, [benchmark for _, benchmark in names])
+    elif fail_if_worse is not None:
+        policy = gate.Policy(default=gate.Rule(max_drop=fail_if_worse))
+    before = _measured(targets[0], {key: old for key, (old, _) in names.items()})
+    after = _measured(targets[1], {key: new for key, (_, new) in names.items()})
+    missing = [key for key in names if (key in before) != (key in after)]
+    if not before.keys() & after.keys() and not missing:
+        raise ConfigError(
+            f"{baseline} and {candidate}: neither has finished a benchmark; nothing to compare yet"
+        )
+    rows = gate.judge(before, after, missing, policy)
+    _print(rows, form, lists, gated=policy is not None)
+    failed = [row for row in rows if row.failed]
+    for row in failed:
+        click.echo(f"gate: {row.model}/{row.benchmark}: {row.failed}", err=True)
+    return 1 if failed else 0
+
+
+def _planned(part: Target) -> list[Key]:
+    return [
+        (item.model, item.benchmark)
+        for item in evidence.planned(part.run)
+        if part.covers(item.model, item.benchmark) and not item.left_out
+    ]
+
+
+def _pairs(
+    old: Sequence[Key], new: Sequence[Key], *, targets: Sequence[Target]
+) -> dict[Key, tuple[str, str]]:
+    """Return what is compared: (what it is called, benchmark) -> the two models.
+
+    Raises:
+        ConfigError: nothing of the one is in the other.
+    """
+    models = [list(dict.fromkeys(model for model, _ in keys)) for keys in (old, new)]
+    if len(models[0]) == len(models[1]) == 1 and models[0] != models[1]:
+        together = [(models[0][0], models[1][0], f"{models[0][0]} → {models[1][0]}")]
+    else:
+        together = [(model, model, model) for model in models[0] if model in models[1]]
+    pairs = {
+        (name, benchmark): (before, after)
+        for before, after, name in together
+        for benchmark in dict.fromkeys(benchmark for _, benchmark in [*old, *new])
+        if (before, benchmark) in old or (after, benchmark) in new
+    }
+    if not pairs or not {b for _, b in old} & {b for _, b in new}:
+        both = " and ".join(each.name for each in targets)
+        raise ConfigError(
+            f"{both}: have no {'benchmark' if pairs else 'model'} in common"
+            + ("" if pairs else "; name one of each: ID/MODEL")
+        )
+    return pairs
+
+
+def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
+    from snakeval.measured import measure
+
+    plan = {(item.model, item.benchmark): item for item in evidence.planned(part.run)}
+    found = {}
+    for key, model in wanted.items():
+        item = plan.get((model, key[1]))
+        if item and part.covers(model, key[1]) and (one := measure(part.run, item)):
+            found[key] = one
+    return found
+
+
+def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
+    from snakeval.gate import as_data
+
+    data = as_data(rows)
+    if form == "json":
+        click.echo(json.dumps(data, indent=1, allow_nan=False))
+        return
+    import pandas as pd
+
+    if form == "csv":
+        for entry in data:
+            for key in ("samples_better", "samples_worse"):
+                entry[key] = len(entry.get(key, ()))
+        click.echo(pd.DataFrame(data).to_csv(index=False), nl=False)
+        return
+    shown = [_shown(entry, gated) for entry in data]
+    if form == "markdown":
+        click.echo(pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True))
+    else:
+        from snakeval.cli.output import show
+
+        show(shown, list(shown[0]), as_json=False)
+    for row in rows if lists else ():
+        for word, ids in (("better", row.better), ("worse", row.worse)):
+            for sample in ids:
+                click.echo(f"{row.model}/{row.benchmark}: {word}: {_plain(sample)}")
+
+
+def _shown(row: Mapping[str, Any], gated: bool) -> dict[str, str]:
+    def number(key: str, sign: str = "") -> str:
+        value = row.get(key)
+        return "" if value is None else f"{value:{sign}.4f}"
+
+    n, sizes = row.get("n") or 0, {row.get("n_baseline"), row.get("n_candidate")}
+    p = row.get("p")
+    return {
+        "model": row["model"],
+        "benchmark": row["benchmark"],
+        "metric": row.get("metric", ""),
+        "baseline": number("baseline"),
+        "candidate": number("candidate"),
+        "difference": number("difference", "+"),
+        "95 %": f"{row['ci_low']:+.4f} to {row['ci_high']:+.4f}"
+        if row.get("ci_low") is not None
+        else "",
+        "p": "" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.4f}",
+        "samples": ""
+        if not n
+        else f"{n}"
+        if sizes == {n}
+        else f"{n} of {row['n_baseline']} and {row['n_candidate']}",
+        "better/worse": f"{len(row['samples_better'])}/{len(row['samples_worse'])}" if n else "",
+        "verdict": row["verdict"] + (f" ({row['note']})" if _tells(row) else ""),
+        **({"gate": "failed" if row["gate"] else "passed"} if gated else {}),
+    }
+
+
+def _tells(row: Mapping[str, Any]) -> bool:
+    """Whether the note is more than how an interval was made."""
+    note: str = row["note"]
+    if row["verdict"] in ("missing", "not comparable"):
+        return True
+    return note.startswith(("none: ", "unpaired")) or "defined otherwise" in note
+
+
+def _plain(text: str) -> str:
+    """A sample's id, which is the data set's, on one line and without control characters."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

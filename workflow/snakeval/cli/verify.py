@@ -1,0 +1,40 @@
+"""``snakeval verify``: whether a run's files are what they were when it finished."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from snakeval import evidence
+from snakeval.cli import target
+from snakeval.cli.output import json_option, show
+
+
+@click.command("verify", short_help="Whether a run's files are what they were when it finished.")
+@click.argument("wanted", metavar="ID", shell_complete=target.complete)
+@json_option
+def command(wanted: str, as_json: bool) -> int:
+    """Work out manifests and fingerprints anew, and say what was changed after the fact.
+
+    Exit codes: 0 all is as it was; 1 something was changed; 2 bad input. ID/MODEL and
+    ID/MODEL/BENCHMARK check a part.
+
+    \b
+    snakeval verify 8b1a
+    """
+    found = target.find(wanted)
+    plan = evidence.planned(found.run)
+    from snakeval.verify import CHANGED, verify
+
+    part = tuple(item for item in plan if found.covers(item.model, item.benchmark))
+    findings, sound = verify(found.run, part)
+    if findings or as_json:
+        rows = [asdict(each) for each in findings]
+        show(rows, ("where", "state", "what"), as_json=as_json)
+    changed = sum(each.state == CHANGED for each in findings)
+    if not as_json:
+        planned = sum(not item.left_out for item in part)
+        said = f"{changed} changed" if changed else "nothing was changed"
+        click.echo(f"{sound} of {planned} evaluations are as they were; {said}", err=True)
+    return 1 if changed else 0

@@ -1,0 +1,280 @@
+"use strict";
+// The page's own script. Whatever a model wrote becomes a text node, never markup.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const PAGE = 10;
+
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  };
+  const number = (value, sign = false) => {
+    if (value === null) return "–";
+    const size = Math.abs(value);
+    const text = size === 0 || (size >= 1e-3 && size < 100) ? value.toFixed(3)
+      : size >= 100 && size < 1e5 ? value.toFixed(1) : value.toPrecision(3);
+    return (sign && value > 0 ? "+" : "") + text.replace("-", "−");
+  };
+  const chance = (p) => (p === null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
+
+  // --- plots, drawn when they come into view ------------------------------------------------
+
+  const drawn = new Set();
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // plotly.js takes a second to start: it does so when there is something to draw, and after the
+  // page is there to be read.
+  function ready() {
+    if (window.Plotly) return;
+    document.head.append(make("script", { textContent: document.getElementById("plotly").textContent }));
+  }
+
+  function draw(place, plot) {
+    ready();
+    const ink = colour("--ink"), soft = colour("--soft"), line = colour("--line");
+    const accent = colour("--accent");
+    const rows = [...plot.rows].reverse().filter((row) => row[1] !== null);
+    const about = rows.map(([model, value, low, high, note]) =>
+      `${model}: ${number(value)}` +
+      (low === null ? "" : ` [${number(low)}, ${number(high)}]`) + ` · ${note}`);
+    const trace = {
+      type: "scatter", mode: "markers", hoverinfo: "text",
+      // As text: Plotly reads a part of HTML in labels.
+      text: about.map(escaped),
+      x: rows.map((row) => row[1]),
+      y: rows.map((_, index) => index),
+      marker: { size: 9, color: accent },
+      error_x: {
+        type: "data", symmetric: false, thickness: 2.5, width: 0, color: accent,
+        array: rows.map((row) => (row[3] === null ? 0 : row[3] - row[1])),
+        arrayminus: rows.map((row) => (row[2] === null ? 0 : row[1] - row[2])),
+      },
+    };
+    const narrow = place.clientWidth < 420 ? 14 : 26;
+    const layout = {
+      height: 62 + 30 * rows.length,
+      margin: { l: 10, r: 14, t: 6, b: 44 },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
+      xaxis: {
+        title: { text: escaped(plot.axis), font: { size: 12, color: soft } }, gridcolor: line,
+        zeroline: false, tickfont: { size: 12, color: soft }, fixedrange: true, nticks: 6,
+      },
+      yaxis: {
+        tickmode: "array", tickvals: rows.map((_, index) => index),
+        ticktext: rows.map((row) => escaped(short(row[0], narrow))), automargin: true,
+        showgrid: false, zeroline: false, fixedrange: true, range: [-0.6, rows.length - 0.4],
+        ticks: "outside", tickcolor: "rgba(0,0,0,0)", ticklen: 6,
+      },
+      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: ink, size: 12 } },
+      showlegend: false, dragmode: false,
+    };
+    Plotly.react(place, [trace], layout, { displayModeBar: false, responsive: true });
+    drawn.add(plot);
+  }
+
+  const escaped = (text) => String(text)
+    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const short = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
+  const placeOf = (plot) =>
+    document.getElementById(plot.id.startsWith("benchmark") ? `plot-${plot.id}` : plot.id);
+
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((each) => each.isIntersecting)) {
+      seen.unobserve(entry.target);
+      const plot = data.plots.find((each) => placeOf(each) === entry.target);
+      setTimeout(() => draw(entry.target, plot), 50);
+    }
+  }, { rootMargin: "300px" });
+  for (const plot of data.plots) {
+    const place = placeOf(plot);
+    place.style.minHeight = `${62 + 30 * plot.rows.length}px`;
+    seen.observe(place);
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const plot of drawn) draw(placeOf(plot), plot);
+  });
+
+  // --- differences -------------------------------------------------------------------------
+
+  for (const place of document.querySelectorAll("[data-differences]")) {
+    const rows = data.differences[place.dataset.differences];
+    if (!rows) continue;
+    place.hidden = false;
+    const sure = rows.filter((row) => row.at(-1)).length;
+    place.querySelector("summary").textContent =
+      `${rows.length} ${rows.length === 1 ? "difference" : "differences"}, ${sure} significant`;
+    place.addEventListener("toggle", () => {
+      const inside = place.querySelector(".scroll");
+      if (place.open && !inside.firstChild) inside.append(differences(rows));
+      const plot = place.parentElement.querySelector(".js-plotly-plot");
+      if (plot) Plotly.Plots.resize(plot); // an open one is as wide as the page
+    });
+  }
+
+  function differences(rows) {
+    const head = ["models", "difference", "95 % interval", "p", "detectable", "samples"];
+    const body = rows.map((row) => {
+      const [a, b, value, low, high, p, n, left, right, , , detectable, note, sure] = row;
+      const samples = n === left && n === right ? `${n}` : `${n} of ${left} and ${right}`;
+      return make("tr", { title: note, className: sure ? "sure" : "" },
+        make("th", { scope: "row", textContent: `${a} − ${b}` }),
+        ...[number(value, true), low === null ? note : `${number(low, true)} to ${number(high, true)}`,
+          chance(p), number(detectable), n ? samples : "–"].map((text) =>
+          make("td", { className: "number", textContent: text })));
+    });
+    return make("table", { className: "plain differences" },
+      make("thead", {}, make("tr", {}, ...head.map((text, index) =>
+        make("th", { scope: "col", textContent: text, className: index ? "number" : "" })))),
+      make("tbody", {}, ...body));
+  }
+
+  // --- samples -----------------------------------------------------------------------------
+
+  const form = document.getElementById("choose");
+  if (!form) return;
+  const loaded = new Map();
+  window.snakeval = (name, content) => loaded.get(name)?.resolve(content);
+
+  function load(name) {
+    if (!loaded.has(name)) {
+      const waits = {};
+      waits.promise = new Promise((resolve, reject) => Object.assign(waits, { resolve, reject }));
+      loaded.set(name, waits);
+      const script = make("script", { src: `${data.directory}/${name}.js` });
+      script.onerror = () => {
+        loaded.delete(name);
+        waits.reject(new Error(`Samples are in the directory ${data.directory} beside this page, ` +
+          "and that is not here, or of another report: open the page where the run is."));
+      };
+      document.head.append(script);
+    }
+    return loaded.get(name).promise;
+  }
+
+  const SHOW = { all: "all samples", wrong: "wrong", right: "right" };
+  const BOTH = { lost: "right here, wrong beside", won: "wrong here, right beside" };
+
+  // The choice stands in the address, so that a link leads to it and "back" goes back.
+  function chosen() {
+    const [, ...parts] = location.hash.slice(1).split("/").map(decodeURIComponent);
+    const [first] = Object.keys(data.samples);
+    const benchmark = parts[0] in data.samples ? parts[0] : first;
+    const models = data.samples[benchmark];
+    const model = parts[1] in models ? parts[1] : Object.keys(models)[0];
+    const other = parts[3] in models && parts[3] !== model ? parts[3] : "";
+    const show = parts[2] in SHOW || (other && parts[2] in BOTH) ? parts[2] : "all";
+    return { benchmark, model, show, other, page: Math.max(0, parseInt(parts[4] || "1", 10) - 1 || 0) };
+  }
+
+  function go(choice) {
+    const { benchmark, model, show, other, page } = choice;
+    const parts = [benchmark, model, show, other, page + 1];
+    location.hash = `samples/${parts.map(encodeURIComponent).join("/")}`;
+  }
+
+  function options(select, names, value) {
+    select.replaceChildren(...names.map(([name, text]) =>
+      make("option", { value: name, textContent: text, selected: name === value })));
+  }
+
+  let turn = 0;
+  async function show() {
+    const mine = ++turn;
+    const choice = chosen();
+    const models = data.samples[choice.benchmark];
+    options(form.benchmark, Object.keys(data.samples).map((name) => [name, name]), choice.benchmark);
+    options(form.model, Object.keys(models).map((name) => [name, name]), choice.model);
+    options(form.other, [["", "nothing"], ...Object.keys(models)
+      .filter((name) => name !== choice.model).map((name) => [name, name])], choice.other);
+    options(form.show, Object.entries(choice.other ? { ...SHOW, ...BOTH } : SHOW), choice.show);
+    const told = document.getElementById("told");
+    try {
+      const here = await load(models[choice.model][0]);
+      const beside = choice.other ? await load(models[choice.other][0]) : null;
+      const partner = new Map((beside ? beside.ids : []).map((id, index) => [id, index]));
+      const fits = {
+        all: () => true,
+        wrong: (index) => here.right[index] === 0,
+        right: (index) => here.right[index] === 1,
+        lost: (index) => here.right[index] === 1 && beside.right[partner.get(here.ids[index])] === 0,
+        won: (index) => here.right[index] === 0 && beside.right[partner.get(here.ids[index])] === 1,
+      }[choice.show];
+      const found = [...here.ids.keys()].filter(fits);
+      const pages = Math.max(1, Math.ceil(found.length / PAGE));
+      const page = Math.min(choice.page, pages - 1);
+      const part = found.slice(page * PAGE, (page + 1) * PAGE);
+      const items = await Promise.all(part.map(async (index) => {
+        const other = beside ? partner.get(here.ids[index]) : undefined;
+        return item(choice, here.ids[index],
+          await sample(here, index), other === undefined ? null : await sample(beside, other));
+      }));
+      if (mine !== turn) return;
+      document.getElementById("items").replaceChildren(...items);
+      const [, total, shown] = models[choice.model];
+      told.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
+        (shown < total ? ` (of ${total.toLocaleString("en")} in all)` : "") +
+        (here.right.every((right) => right === null)
+          ? ". Their scores are not from 0 to 1, so none is right or wrong." : "");
+      const pager = document.getElementById("pager");
+      pager.hidden = pages === 1;
+      pager.querySelector("span").textContent = `${page + 1} of ${pages}`;
+      for (const button of pager.querySelectorAll("button")) {
+        const next = page + Number(button.dataset.step);
+        button.disabled = next < 0 || next >= pages;
+        button.onclick = () => go({ ...choice, page: next });
+      }
+    } catch (error) {
+      if (mine === turn) {
+        document.getElementById("items").replaceChildren();
+        told.textContent = error.message;
+      }
+    }
+  }
+
+  async function sample(index, position) {
+    const chunk = await load(index.chunks[Math.floor(position / data.chunk)]);
+    const [question, answer, reference, group, scores] = chunk[position % data.chunk];
+    return { question, answer, reference, group, scores, right: index.right[position] };
+  }
+
+  const text = (content) => make("div", { className: "text", dir: "auto", textContent: content, tabIndex: -1 });
+
+  function item(choice, id, here, beside) {
+    const answer = (model, one) => make("div",
+      { className: one === null || one.right === null ? "" : one.right ? "right" : "wrong" },
+      make("h4", {}, `${model} `, make("span", { className: "mark", textContent: one === null
+        ? "did not answer this one"
+        : Object.entries(one.scores).map(([name, score]) => `${name} ${score}`).join(", ") })),
+      one === null ? null : text(one.answer));
+    return make("article", { className: "item" },
+      make("h4", { textContent: here.group ? `${id} · group ${here.group}` : id }),
+      text(here.question),
+      make("h4", { textContent: "reference" }), text(here.reference),
+      make("div", { className: "answers" }, answer(choice.model, here),
+        choice.other ? answer(choice.other, beside) : null));
+  }
+
+  form.addEventListener("change", () => go({
+    benchmark: form.benchmark.value, model: form.model.value, show: form.show.value,
+    other: form.other.value, page: 0,
+  }));
+  window.addEventListener("hashchange", () => {
+    if (!location.hash.startsWith("#samples")) return;
+    show();
+    document.getElementById("samples").scrollIntoView();
+  });
+  if (location.hash.startsWith("#samples/")) {
+    show();
+    document.getElementById("samples").scrollIntoView();
+  } else {
+    const near = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) {
+        near.disconnect();
+        show();
+      }
+    }, { rootMargin: "300px" });
+    near.observe(document.getElementById("samples"));
+  }
+})();
