@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A distribution of its own, which `pip install 'snakeval[lepton]'` brings.
+LEPTON := workflow/snakemake-executor-plugin-lepton
 # Two tests at a time; those that share a test bed one after the other (tests/conftest.py).
 PYTEST ?= -n 2 --dist loadgroup
 
@@ -13,11 +15,13 @@ demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 
 test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a skip is a failure
 	@$(BIN)/pytest $(PYTEST)
+	@cd $(LEPTON) && $(CURDIR)/$(BIN)/pytest $(PYTEST)
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
+	@cd $(LEPTON) && $(CURDIR)/$(BIN)/mypy --no-error-summary
 	@$(BIN)/snakefmt --check Snakefile rules
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint --quiet
 
@@ -37,12 +41,13 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "Making $(VENV) with the pinned dependencies (once, about a minute)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev]'
+	  --constraint constraints.txt --editable '.[dev]' --editable $(LEPTON)
 	@touch $@
 
 constraints:
 	@rm -rf $(VENV)/fresh && $(PYTHON) -m venv $(VENV)/fresh
-	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check \
+	  --editable '.[dev]' --editable $(LEPTON)
 	@$(VENV)/fresh/bin/pip freeze --exclude-editable > constraints.txt
 	@rm -rf $(VENV)/fresh
 

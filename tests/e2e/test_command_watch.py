@@ -264,7 +264,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
 def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     work, snakeval = served.work, Command(served.work)
-    served.asks("slow", seed=1, count=60, pause=0.1)
+    served.asks("slow", seed=1, count=200, pause=0.1)
     first = work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
     second = work.start("--config", "run=new")

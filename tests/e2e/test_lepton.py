@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("leptonai", reason="needs the library of Lepton: pip install '.[lepton]'")
 from standin import StandIn
 
 from snakeval.completion import Completion

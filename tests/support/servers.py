@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-
 #: MLflow's own background jobs, of which it starts eight processes, are none of ours.
 _CALM = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 

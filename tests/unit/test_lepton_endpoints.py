@@ -12,8 +12,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-
-pytest.importorskip("leptonai", reason="needs the library of Lepton: pip install '.[lepton]'")
 from leptonai.api.v2.client import reset_new_deployment_api_flag_cache
 from standin import Fault, StandIn
 
