@@ -91,6 +91,7 @@ BEDS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two at a time (``-n 2 --dist loadgroup``): what shares a test bed stays in one process.
 
