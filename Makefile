@@ -38,7 +38,7 @@ profiles: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "snakeval needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	@echo "Making $(VENV) with the pinned dependencies (once, about a minute)"
+	@echo "Making $(VENV) with the pinned dependencies (once, some minutes)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev]' --editable $(LEPTON)
