@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A distribution of its own, which `pip install 'snakeval[lepton]'` brings.
 LEPTON := workflow/snakemake-executor-plugin-lepton
 # Two tests at a time; those that share a test bed one after the other (tests/conftest.py).
-PYTEST ?= -n 2 --dist loadgroup
+PYTEST ?= -n 2
 
 .PHONY: demo test lint format profiles constraints clean
 

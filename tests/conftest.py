@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -91,18 +93,25 @@ BEDS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two at a time (``-n 2 --dist loadgroup``): what shares a test bed stays in one process.
+#: Files of tests that share a bed. Slurm's tests wait most of the time.
+_SLURM = re.compile(r"e2e/test_(slurm|nodes)|pool/test_nodes|runtimes/test_pyxis|\[pyxis")
+_MACHINE = re.compile(r"/e2e/|/exporters/|/pool/|/runtimes/|dag/test_(bad_input|examples)")
 
-    Slurm's tests wait most of the time, so they run beside the others.
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two at a time (``-n 2``): what shares a test bed runs in one process, one after the other.
+
+    Marks of pytest-xdist 3.8 would say it, but pytest 9.2 does not let them.
     """
-    for item in items:
-        marks = {mark.name for mark in item.iter_markers()}
-        if "slurm" in marks:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-        elif "e2e" in item.path.parts or not marks.isdisjoint(BEDS):
-            item.add_marker(pytest.mark.xdist_group("machine"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByBed(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if _SLURM.search(nodeid):
+                return "slurm"
+            return "machine" if _MACHINE.search(nodeid) else nodeid
+
+    return ByBed(config, log)
 
 
 @pytest.fixture(autouse=True)
