@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 import json
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,8 +35,6 @@ from snakeval.files import write_if_changed
 from snakeval.packing import Limits, pack, total_seconds
 from snakeval.slurm import Job
 
-#: The directory of an allocation's server, below its model's; the wildcard of the rule `deploy`.
-DIRECTORY = re.compile(r"deployment(?:-(\d+))?")
 #: Every resource that a schedulers' section may ask for.
 SITE = (*RESOURCES.values(), "slurm_extra", "nodes", "tasks_per_node")
 
@@ -49,8 +46,7 @@ def directory(number: int) -> str:
 
 def number(name: str) -> int:
     """Return the number of the allocation whose :func:`directory` is *name*."""
-    match = DIRECTORY.fullmatch(name)
-    return int(match[1] or 1) if match else 1
+    return int(name.removeprefix("deployment").removeprefix("-") or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +95,7 @@ class Allocations:
         self.slots, self._remote, self._head = max(slots, 1), remote, head
         self._saved, self._missing, self._busy = saved, missing, busy
         self._asked: dict[tuple[str, str], Slurm] = {}
+        self._asked_of: dict[str, Slurm] = {}
 
     # --- who is where ---------------------------------------------------------------------
 
@@ -179,6 +176,18 @@ class Allocations:
         slurm = self.of_model(name)
         return slurm.walltime or slurm.max_walltime_per_allocation if self._remote else None
 
+    def asked(self, evaluation: Evaluation, resource: str) -> int | None:
+        """What ``execution`` says *evaluation* needs of mem_mb or runtime, where it says it.
+
+        0 minutes in an allocation whose whole time is said: the job that deploys asks for it.
+        """
+        if not self._remote or resource not in ("mem_mb", "runtime"):
+            return None
+        if host := self.host(evaluation):
+            return 0 if resource == "runtime" and self.runtime(host) else None
+        asked = self.of_evaluation(evaluation)
+        return asked.mem_mb if resource == "mem_mb" else asked.walltime
+
     def _beside(self, members: Iterable[Evaluation], resource: str, slots: int) -> int:
         """What *slots* evaluations side by side need of *resource* at most."""
         needs = (evaluation.transport.resources.get(resource) or 0 for evaluation in members)
@@ -186,8 +195,10 @@ class Allocations:
 
     def of_model(self, name: str) -> Slurm:
         """What Slurm is asked for the allocations of the deployment *name*."""
-        model = self._config.models.get(name) or self._config.auxiliary[name]
-        return layered(self._config.execution, model.execution)
+        if name not in self._asked_of:
+            model = self._config.models.get(name) or self._config.auxiliary[name]
+            self._asked_of[name] = layered(self._config.execution, model.execution)
+        return self._asked_of[name]
 
     def of_evaluation(self, evaluation: Evaluation) -> Slurm:
         """What Slurm is asked for *evaluation*: for its allocation, where it is hosted."""

@@ -25,6 +25,9 @@ NAME_RULE = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+#: Names of the directories of a model's server, one for each of its allocations: see
+#: :func:`snakeval.allocations.directory`.
+DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
 #: Names that a run keeps for itself, beside its models' directories and in them.
 _RESERVED = frozenset(
     {
@@ -36,7 +39,6 @@ _RESERVED = frozenset(
         "results.md",
         "run_all.sh",
         "attempts",
-        "deployment",
         "export",
     }
 )
@@ -57,7 +59,7 @@ def _name(value: object) -> object:
             "{value} is no name fit for a path; {rule}",
             {"value": ascii(value), "rule": NAME_RULE},
         )
-    if value.lower() in _RESERVED or re.fullmatch(r"deployment-\d+", value.lower()):
+    if value.lower() in _RESERVED or DEPLOYMENT.fullmatch(value.lower()):
         raise PydanticCustomError(
             "name",
             "'{value}' is the name of a file of ours; rename it",

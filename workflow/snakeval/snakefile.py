@@ -13,19 +13,20 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from snakeval import __version__, lepton
-from snakeval.allocations import DIRECTORY, Allocations, directory, number
+from snakeval.allocations import Allocations, directory, number
 from snakeval.completion import INTERVALS_VERSION, Completion
 from snakeval.config import Config, Selection, load
 from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, canonical_json, digest
+from snakeval.fields import DEPLOYMENT
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
 from snakeval.job import container, evaluation_directory, installable
@@ -129,16 +130,10 @@ class Matrix:
         default = self._default(name)
 
         def needed(evaluation: Evaluation) -> int:
-            # Where the whole allocation's time is said, none is added for what runs in it.
-            host = self._allocations.host(evaluation) if name == "runtime" else None
-            if host and self._allocations.runtime(host):
-                return 0
             own = evaluation.transport.resources.get(name)
-            if not own and name in ("mem_mb", "runtime"):
-                asked = self._allocations.of_evaluation(evaluation)
-                own = asked.mem_mb if name == "mem_mb" else asked.walltime
-                own = None if self._allocations.host(evaluation) or not self._remote else own
-            return own or default
+            asked = self._allocations.asked(evaluation, name)
+            # Where the whole allocation's time is said, none is added for what runs in it.
+            return 0 if asked == 0 else own or asked or default
 
         amounts = {needed(evaluation) for evaluation in self.selected.values()}
         if len(amounts) == 1:
@@ -159,22 +154,25 @@ class Matrix:
     @property
     def site(self) -> dict[str, Any]:
         """The resources of an evaluation's job that ``execution`` asks the site's scheduler for."""
+        of = self._allocations.site_of_evaluation
         return self._site(
-            [self._allocations.site_of_evaluation(e) for e in self.selected.values()],
-            lambda wildcards: self._allocations.site_of_evaluation(self[wildcards]),
+            lambda: map(of, self.selected.values()), lambda wildcards: of(self[wildcards])
         )
 
     @property
     def site_of_deployments(self) -> dict[str, Any]:
         """The same for the jobs that deploy."""
-        return self._site(
-            [self._allocations.site_of_model(name) for name in self._deployed],
-            lambda wildcards: self._allocations.site_of_model(wildcards.model),
-        )
+        of = self._allocations.site_of_model
+        return self._site(lambda: map(of, self._deployed), lambda wildcards: of(wildcards.model))
 
-    def _site(self, all_asked: Sequence[Mapping[str, Any]], asked: Lookup) -> dict[str, Any]:
+    def _site(
+        self, everything: Callable[[], Iterable[Mapping[str, Any]]], asked: Lookup
+    ) -> dict[str, Any]:
+        """What jobs ask for, of which *everything* tells all and *asked* that of wildcards."""
         found: dict[str, Any] = {}
-        for name in self._allocations.asks:
+        names = self._allocations.asks
+        all_asked = list(everything()) if names else []
+        for name in names:
             profiled = self._profiled(name)
             values = {each.get(name, profiled) for each in all_asked}
             found[name] = (
@@ -266,7 +264,7 @@ class Matrix:
     @property
     def deployment(self) -> str:
         """The pattern of the directories of deployments."""
-        return DIRECTORY.pattern.replace("(\\d+)", "\\d+")
+        return DEPLOYMENT.pattern
 
     def gpus(self, wildcards: _Deployed) -> int:
         """How many GPUs the job that deploys a model needs."""
