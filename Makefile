@@ -15,7 +15,7 @@ demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 
 test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a skip is a failure
 	@$(BIN)/pytest $(PYTEST)
-	@cd $(LEPTON) && $(CURDIR)/$(BIN)/pytest $(PYTEST)
+	@cd $(LEPTON) && LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(CURDIR)/$(BIN)/pytest -rs $(PYTEST)
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff check --quiet .

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 #: MLflow's own background jobs, of which it starts eight processes, are none of ours.
@@ -40,6 +43,36 @@ def served(command: Sequence[str], path: str, directory: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """Answers in JSON, and says nothing on the terminal."""
+
+    protocol_version = "HTTP/1.1"
+
+    def reply(self, status: int, said: object) -> None:
+        text = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler], **shared: object) -> Iterator[str]:
+    """Serve *handler*, whose requests share attributes, in a thread; yield its URL."""
+    bound = type("Handler", (handler,), shared)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,6 +18,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from support.servers import JsonHandler, answering
 
 ID = "1aBcD_-sheet"
 _TOKEN = "ya29.token-of-the-stand-in"
@@ -197,9 +197,8 @@ def _number(letters: str) -> int:
     return number - 1
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     sheets: Sheets
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._answer()
@@ -229,26 +228,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.sheets.lost -= 1
             self.close_connection = True
             return
-        text = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        self.reply(status, said)
 
 
 @contextmanager
 def serve() -> Iterator[Sheets]:
     """Serve an empty spreadsheet."""
     sheets = Sheets()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"sheets": sheets}))
-    sheets.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with answering(_Handler, sheets=sheets) as sheets.url:
         yield sheets
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.servers import JsonHandler, answering
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -180,9 +180,8 @@ class Wandb:
             run.exit_code = said.get("exitcode")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     wandb: Wandb
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         self._answer()
@@ -198,12 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         status, said = self._said(body)
-        text = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self.reply(status, said)
 
     def _said(self, body: bytes) -> tuple[int, Any]:
         if self.wandb.fail:
@@ -228,22 +222,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             return 200, {"data": self.wandb.answer(data["query"], data.get("variables") or {})}
         except (AttributeError, KeyError) as error:
-            print("UNKNOWN", error, data)
             return 400, {"errors": [{"message": f"{type(error).__name__}: {error}"}]}
-
-    def log_message(self, *words: object) -> None:
-        """Say nothing."""
 
 
 @contextmanager
 def serve() -> Iterator[Wandb]:
     """Serve an account without a run."""
     wandb = Wandb()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"wandb": wandb}))
-    wandb.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with answering(_Handler, wandb=wandb) as wandb.url:
         yield wandb
-    finally:
-        server.shutdown()
-        server.server_close()

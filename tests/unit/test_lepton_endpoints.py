@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 from leptonai.api.v2.client import reset_new_deployment_api_flag_cache
-from standin import Fault, StandIn
+from standin import Fault, StandIn, status
 
 from snakeval.deployment import Plan
 from snakeval.errors import EvaluationError
@@ -69,15 +67,6 @@ def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
     told: list[str] = []
     endpoints.serve(asked, Event(), told.append)
     return told
-
-
-def status(url: str, token: str) -> int:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def test_an_endpoint_is_ready_when_its_model_is_and_only_its_key_opens_it(

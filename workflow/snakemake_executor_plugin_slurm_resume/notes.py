@@ -5,9 +5,9 @@ replaces the file as a whole. So a reader sees all of it, and a Snakemake that i
 submission and its note loses no job: the next one finds it in the queue by its name. ::
 
     {"name": "snakeval_evaluate_m_b_1f0c93a1", "rule": "evaluate", "group": "",
-     "outputs": ["/work/results/m/b/evaluation.json"], "digests": ["5f3a0b1c"], "direct": true,
+     "outputs": ["/home/me/results/m/b/evaluation.json"], "digests": ["5f3a0b1c"], "direct": true,
      "jobs": [{"id": "12", "submitted": "2026-11-25T14:00:00+00:00", "state": "RUNNING",
-               "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/work/…/12.log"}]}
+               "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/home/me/12.log"}]}
 
 ``jobs`` are the Slurm jobs that were submitted for it, the newest last; there is none between the
 intent and the submission. ``state`` is Slurm's word as it was last seen, or one of ours: CLOSED for

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -36,6 +37,8 @@ GRACE = 30.0
 #: And how long after each harder word.
 _STEP = 10.0
 _LOOK_SECONDS = 0.3
+#: A cluster's controller, which all share, is asked less often.
+_QUEUE_SECONDS = 2.0
 _ENGINE_SECONDS = 20
 
 Act = Callable[[], None]
@@ -63,6 +66,7 @@ class Remains:
         self._run = run
         self._evaluation = evaluation
         self._seen: dict[Head, None] = {}
+        self._queue, self._asked = Queue(run), -math.inf
         self.blind: set[str] = set()
 
     def end(self, told: Callable[[str], None], grace: float = GRACE) -> tuple[list[Remain], bool]:
@@ -110,10 +114,11 @@ class Remains:
 
     def _queued(self) -> Iterator[Remain]:
         """Jobs of Slurm. Of one evaluation the job, or where that does more the process in it."""
-        queue = Queue(self._run)
+        if time.monotonic() - self._asked > _QUEUE_SECONDS:
+            self._queue, self._asked = Queue(self._run), time.monotonic()
         if not self._evaluation:
-            jobs = queue.live()
-        elif (mine := queue.of(self._evaluation)) and mine.lives:
+            jobs = self._queue.live()
+        elif (mine := self._queue.of(self._evaluation)) and mine.lives:
             jobs = [mine]
         else:
             return

@@ -169,17 +169,13 @@ class Queue:
             if program == "squeue":
                 self.silent = "there is no squeue on this machine"
             return {}
-        command = [program, *options, "-j", ",".join(jobs)]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_SECONDS, check=False
-            )
-            said = done.stderr.strip()
+            done = _call(program, *options, "-j", ",".join(jobs))
         except (OSError, subprocess.TimeoutExpired) as error:
             self.silent = f"{program} does not answer ({error!r:.80})"
             return {}
-        # Where all of the jobs are forgotten, squeue says that they are no job ids.
-        if done.returncode != 0 and program == "squeue" and "Invalid job id" not in said:
+        if program == "squeue" and _refuses(done):
+            said = done.stderr.strip()
             self.silent = f"{program}: {said.splitlines()[-1] if said else 'failed'}"
         found = {}
         for line in done.stdout.splitlines():
@@ -189,6 +185,15 @@ class Queue:
                     jobs[id], state=state, reason=reason, start=start, node=node, certain=True
                 )
         return found
+
+
+def _call(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+
+
+def _refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
+    """Whether squeue failed. Where all jobs are forgotten, it says that they are no job ids."""
+    return squeue.returncode != 0 and "Invalid job id" not in squeue.stderr
 
 
 def _number(id: str) -> int:
@@ -214,13 +219,10 @@ def link_notes(run: Path) -> None:
 def is_live(job: str) -> bool | None:
     """Whether the job of that id waits or runs; None where Slurm does not say."""
     try:
-        done = subprocess.run(
-            ["squeue", "-h", "-t", "all", "-o", "%T", "-j", job],
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        done = _call("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+    if _refuses(done):
         return None
     return any(line.strip() not in ENDED for line in done.stdout.splitlines())
 
@@ -259,4 +261,4 @@ def terminate(job: Job, host: str, pid: int) -> None:
 
 def _do(*command: str) -> None:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+        _call(*command)

@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_the_same_content_makes_the_same_archive(tree: Path, tmp_path: Path) -> None:
-    transfer = Transfer(tree, PurePosixPath("/work/tree"))
+    transfer = Transfer(tree, PurePosixPath("/data/tree"))
     first = archive.pack([transfer], tmp_path / "1.tgz")
     os.utime(tree / "a", (1, 1))
     assert archive.pack([transfer], tmp_path / "2.tgz") == first

@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,7 @@ from leptonai.api.v2.types.deployment import (
 from leptonai.api.v2.types.secret import SecretItem
 
 from conftest import until
-from standin import StandIn
+from standin import StandIn, status
 
 LEP = shutil.which("lep", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
@@ -63,15 +61,6 @@ def an_endpoint(command: str, idle: int | None = None) -> LeptonDeployment:
     return LeptonDeployment(metadata=Metadata(name="model"), spec=spec)
 
 
-def _status(url: str, token: str) -> int:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 SERVE = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1"
 
 
@@ -82,8 +71,8 @@ def test_an_endpoint_gets_ready_checks_tokens_and_goes(client: APIClient, lepton
         client.deployment.create_with_response(an_endpoint(SERVE))
     until(lambda: client.deployment.get("model").status.state.value == "Ready", "ready")
     url = client.deployment.get("model").status.endpoint.external_endpoint
-    assert _status(url, "our-token") == 200
-    assert _status(url, "other") == 401
+    assert status(url, "our-token") == 200
+    assert status(url, "other") == 401
     # Tokens are not shown again.
     assert client.deployment.get("model").spec.api_tokens[0].value == "***"
     assert client.deployment.delete("model")
@@ -99,7 +88,7 @@ def test_an_idle_endpoint_is_scaled_to_zero_and_does_not_wake_by_itself(
     until(lambda: client.deployment.get("model").status.phase.value == "Stopped", "stopped")
     assert client.deployment.get("model").status.state.value == "Not Ready"
     url = client.deployment.get("model").status.endpoint.external_endpoint
-    assert _status(url, "our-token") == 503
+    assert status(url, "our-token") == 503
     change = LeptonDeploymentUserSpec(resource_requirement=ResourceRequirement(min_replicas=1))
     client.deployment.update("model", LeptonDeployment(spec=change))
     until(lambda: lepton.workspace.endpoints.loads["model"] == 2, "a second load")

@@ -11,6 +11,7 @@ import click
 
 from snakeval import evidence
 from snakeval.cli import target
+from snakeval.cli.output import format_option
 from snakeval.cli.target import Target
 from snakeval.errors import ConfigError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from snakeval.gate import Policy, Row
     from snakeval.measured import Measured
 
-_FORMATS = ("table", "markdown", "csv", "json")
 Key = tuple[str, str]
 
 
@@ -40,14 +40,7 @@ Key = tuple[str, str]
     help="YAML with thresholds for each benchmark.",
 )
 @click.option("--samples", "lists", is_flag=True, help="Name the samples that changed.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="How it is printed.",
-)
+@format_option
 def command(
     baseline: str,
     candidate: str,

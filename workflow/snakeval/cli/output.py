@@ -11,6 +11,16 @@ import click
 #: The option of every command that lists something.
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
+#: The option of every command that prints a table in the form that is wanted.
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(("table", "markdown", "csv", "json")),
+    default="table",
+    show_default=True,
+    help="How it is printed.",
+)
+
 
 def show(
     rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, as_json: bool, empty: str = ""

@@ -10,26 +10,19 @@ import click
 
 from snakeval import evidence
 from snakeval.cli import target
+from snakeval.cli.output import format_option
 from snakeval.cli.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FORMATS = ("table", "markdown", "csv", "json")
 #: What makes a row of several runs' tables.
 _KEYS = ["model", "benchmark", "task", "metric", "filter"]
 
 
 @click.command("results", short_help="The results table of one run, or of several side by side.")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="How it is printed.",
-)
+@format_option
 def command(ids: Sequence[str], form: str) -> None:
     """Print the results of a run, whatever is finished, failed or missing.
 

@@ -8,7 +8,8 @@ and marked as such where it is made. Only Python's standard library is used.
 In a test: ``with StandIn() as lepton: …``. On its own: ``python -m standin --help``.
 """
 
+from standin.asked import status
 from standin.faults import Fault
 from standin.server import StandIn
 
-__all__ = ["Fault", "StandIn"]
+__all__ = ["Fault", "StandIn", "status"]
