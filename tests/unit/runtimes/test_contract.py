@@ -280,6 +280,8 @@ def test_what_a_killed_attempt_left_is_removed_by_the_next(runtime: Runtime, res
     orphan = subprocess.Popen(
         left.argv, cwd=results, env={**os.environ, "SNAKEVAL_CONTAINER": left.name}
     )
+    while not (results / "left").exists():  # until then it may have no environment to be known by
+        time.sleep(0.02)
     assert run(runtime, spec(runtime, results, "true"))[0].exit_code == 0
     assert orphan.wait(timeout=10) == -9
 
