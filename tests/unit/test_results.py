@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from snakeval.config import SamplesFile
 from snakeval.evaluation import Evaluation
 from snakeval.harnesses import generic
 from snakeval.job import evaluation_directory
+from snakeval.lease import start_time
 from snakeval.matrix import expand
 from snakeval.plan import Planned, write_plan
 from snakeval.results import COLUMNS, table, to_markdown, write
@@ -65,10 +68,26 @@ def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: Path) -
     }  # fmt: skip
     by_name = frame.set_index("benchmark")
     assert by_name["reason"]["failed"] == "out | of coffee"
-    assert by_name["reason"]["begun"].startswith("attempt 1 has not ended")
+    assert by_name["reason"]["begun"] == "attempt 1 was interrupted"
     row = by_name.loc["done"]
     assert (row["value"], row["stderr"], row["n"], row["metric"]) == (0.25, 0.1, 4, "v")
     assert frame["value"].notna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "told"),
+    [
+        (socket.gethostname(), os.getpid(), "attempt 1 runs"),
+        (socket.gethostname(), 2**22 + 1, "attempt 1 was interrupted"),
+        ("another", 1, "attempt 1 has not ended: it runs, or was interrupted"),
+    ],
+)
+def test_an_attempt_without_an_end_is_told_by_its_lease(
+    run: Path, host: str, pid: int, told: str
+) -> None:
+    lease = {"id": "i", "host": host, "pid": pid, "start": start_time(pid), "beat": 1}
+    (run / "m/begun/.snakeval/lease").write_text(json.dumps(lease))
+    assert table(run).set_index("benchmark")["reason"]["begun"] == told
 
 
 def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:

@@ -66,8 +66,19 @@ def _index() -> Path:
 
 
 def remember(entry: Entry) -> None:
-    """Put a run into the index, or note how it was started this time."""
-    write_if_changed(_index() / f"{entry.path.name}.json", json.dumps(asdict(entry), indent=1))
+    """Put a run into the index, or note how it was started this time, and that it was just now."""
+    place = _place(entry)
+    if not write_if_changed(place, json.dumps(asdict(entry), indent=1)):
+        os.utime(place)
+
+
+def _place(entry: Entry) -> Path:
+    return _index() / f"{entry.path.name}.json"
+
+
+def last_started(known: Sequence[Entry]) -> Entry:
+    """Return which of *known*, all of the index, was started or resumed last."""
+    return max(known, key=lambda entry: _place(entry).stat().st_mtime)
 
 
 def entries(since: timedelta | None = None) -> list[Entry]:

@@ -58,8 +58,8 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
         if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
         elif number := directory.unended_attempt(item.fingerprint):
-            reason = f"attempt {number} has not ended: it runs, or was interrupted"
-            yield {**base, "status": "pending", "reason": reason}
+            how = _unended(str(directory.path))
+            yield {**base, "status": "pending", "reason": f"attempt {number} {how}"}
         else:
             yield {**base, "status": "pending"}
         return
@@ -93,6 +93,19 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
             "n": metric.n,
             "higher_is_better": metric.higher_is_better,
         }
+
+
+def _unended(place: str) -> str:
+    """What can be said of an attempt without an end, by its lease."""
+    try:
+        held = evidence.Held.read(place)
+    except (OSError, ValueError):
+        lives = None
+    else:
+        lives = held is not None and held.holder.lives
+    if lives is None:
+        return "has not ended: it runs, or was interrupted"
+    return "runs" if lives else "was interrupted"
 
 
 def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:

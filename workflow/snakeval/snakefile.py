@@ -627,6 +627,8 @@ class Matrix:
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
+        if sys.stdout.isatty():
+            shown = _fitted(shown, shutil.get_terminal_size().columns)
         print(f"\n{shown}\nResults: {csv}", flush=True)
         try:
             if not self._is_current(run / "report.html"):
@@ -722,6 +724,15 @@ def _difference(record: Path, evaluation: Evaluation) -> str:
     except (OSError, ValueError):
         return "its record cannot be read"
     return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
+
+
+def _fitted(table: str, width: int) -> str:
+    """Cut a table's lines to a terminal's width: reasons are long, and were told before."""
+    lines = (
+        line if len(line) <= width else line[: width - 2].rstrip() + " …"
+        for line in table.splitlines()
+    )
+    return "\n".join(lines)
 
 
 #: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import cli
+from snakeval import cli, registry
 from snakeval.cli.ls_runs import command as ls_runs
 from snakeval.registry import enter
 from support.made import Made, Said, snakeval
@@ -82,11 +82,14 @@ def test_a_part_of_a_run_may_be_asked_for(
     assert {*rows(said)} == shown
 
 
-def test_without_an_id_those_with_a_head_are_shown_or_else_the_newest(
+def test_without_an_id_those_with_a_head_are_shown_or_else_what_was_started_last(
     run: Made, tmp_path: Path, capsys: Capture
 ) -> None:
     Made(tmp_path, "b", name="2026-01-03-00-00-00-00000000")
     assert snakeval(capsys, "status").out.startswith("Run 00000000")
+    registry.remember(registry.find("0123abcd"))
+    assert snakeval(capsys, "status").out.startswith("Run 0123abcd")
+    registry.remember(registry.find("00000000"))
     enter(run.path, ["snakemake"])
     said = snakeval(capsys, "status")
     assert said.out.startswith("Run 0123abcd")

@@ -49,7 +49,8 @@ _STYLES = {
 def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) -> None:
     """Say of each evaluation whether it is done, runs, failed or waits, and where.
 
-    Without an ID: the runs that something works at, or else the newest. Nothing is told on
+    Without an ID: the runs that something works at, or else the one that was started or resumed
+    last. Nothing is told on
     hearsay: what is said to run has a live process now.
 
     \b
@@ -135,7 +136,7 @@ class View:
 def _current() -> list[Target]:
     known = registry.entries()
     live = [entry for entry in known if any(head.lives for head in registry.heads(entry.path))]
-    return [Target(entry) for entry in live or known[:1]]
+    return [Target(entry) for entry in live or (known and [registry.last_started(known)])]
 
 
 def _look(which: Target, before: View | None = None) -> View:
