@@ -18,24 +18,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from snakeval import __version__, lepton
+from snakeval import lepton
 from snakeval.allocations import Allocations, directory, number
 from snakeval.completion import INTERVALS_VERSION, Completion
 from snakeval.config import Config, Selection, load
-from snakeval.deployment import Plan, installed, plan_path
 from snakeval.durations import Durations
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.fields import DEPLOYMENT
-from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.harnesses import parser_versions
-from snakeval.job import container, evaluation_directory, installable
-from snakeval.lepton.runtime import LeptonRuntime
+from snakeval.job import evaluation_directory
 from snakeval.matrix import deployments, split
-from snakeval.registry import Entry, enter, leave, remember
 from snakeval.runs import Run, find
-from snakeval.runtimes import Runtime, choose
-from snakeval.slurm import Queue, link_notes
+from snakeval.slurm import Queue
 
 #: A run writes at least its plan and its logs; less free space than this is as good as none.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
@@ -465,8 +460,19 @@ class Matrix:
         Raises:
             SystemExit: the run cannot start; the message says why.
         """
+        from snakeval.start import Start
+
         try:
-            self._save()
+            Start(
+                self._run,
+                self.config,
+                self.everything,
+                self.left_out,
+                self._deployed,
+                self._allocations,
+                remote=self._remote,
+                on_lepton=self._on_lepton,
+            ).write()
         except (ConfigError, EvaluationError) as error:
             raise SystemExit(f"snakeval: {error}") from None
         except OSError as error:
@@ -475,224 +481,22 @@ class Matrix:
                 "correct output_dir or free some space"
             ) from None
 
-    def _save(self) -> None:
-        from snakeval.plan import Planned, write_plan
-        from snakeval.scripts import run_all_script, run_script
-
-        run = self._run.directory
-        run.mkdir(parents=True, exist_ok=True)
-        identity = {"id": self._run.id, "identity": self._run.identity, "snakeval": __version__}
-        if not (run / ".snakeval" / "run.json").exists():
-            write_atomically(run / ".snakeval" / "run.json", json.dumps(identity, indent=1))
-        remember(
-            Entry(
-                self._run.id,
-                self.config.name,
-                str(run.resolve()),
-                str(Path.cwd()),
-                tuple(sys.argv),
-                __version__,
-            )
-        )
-        enter(run, sys.argv)
-        if self._remote:
-            link_notes(run)
-        resolved = self._resolved()
-        write_if_changed(run / "config.yaml", resolved)
-        write_if_changed(home() / "run_configs" / f"{self._run.id}.yaml", resolved)
-        write_plan(
-            run / ".snakeval" / "plan.json",
-            [Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything]
-            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out],
-        )
-        self._allocations.save()
-        by_hand = self._save_deployments(run)
-        self._save_batch_scripts(run)
-        write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
-        runtimes: dict[tuple[str, str], Runtime] = {}
-        for evaluation in self.everything:
-            directory = evaluation_directory(run, evaluation)
-            text = evaluation.to_json()
-            if directory.spec.exists() and directory.spec.read_text(encoding="utf-8") == text:
-                continue
-            key = (evaluation.transport.runtime, evaluation.identity.image)
-            if key not in runtimes:
-                runtimes[key], why = self._runtime(*key, installable(evaluation))
-                print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
-            runtime = runtimes[key]
-            spec = container(evaluation, directory, runtime, run.name, by_hand)
-            script = run_script(evaluation, directory, spec, runtime)
-            write_if_changed(directory.path / "run.sh", script, mode=0o755)
-            # Last, so that the next start makes what a failure above kept from being made.
-            write_if_changed(directory.spec, text)
-
-    def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
-        """Return what starts an image here; on Lepton nothing needs to."""
-        try:
-            return choose(wanted, image, installable)
-        except EvaluationError:
-            if not self._on_lepton:
-                raise
-            return LeptonRuntime(), "runs on Lepton"
-
-    def _save_deployments(self, run: Path) -> dict[str, str]:
-        """Write what is deployed for which evaluations; return URLs to serve at by hand."""
-        from snakeval.deployment import container as server_container
-        from snakeval.scripts import serve_script
-
-        plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self._deployed}
-        for evaluation in self.everything:
-            for name in evaluation.transport.servers:
-                plans[name].append((evaluation.id, evaluation.fingerprint))
-        urls = {}
-        for rank, (name, deployment) in enumerate(self._deployed.items()):
-            port = deployment.serving.port or _BY_HAND_PORT + rank
-            urls[name] = deployment.route_url(port)
-            text = Plan(name, rank, deployment, tuple(plans[name])).to_json()
-            path = plan_path(run, name)
-            if path.exists() and path.read_text(encoding="utf-8") == text:
-                continue
-            serving = deployment.serving
-            runtime, _ = self._runtime(
-                serving.runtime, deployment.definition.image, installed(deployment, os.environ)
-            )
-            gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
-            spec = server_container(deployment, runtime, port, gpu_ids)
-            if serving.nodes == 1:  # on several it is started by snakeval alone
-                script = serve_script(name, port, spec, runtime)
-                write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
-            write_if_changed(path, text)
-        return urls
-
-    def _save_batch_scripts(self, run: Path) -> None:
-        """Write the scripts that a person can hand to sbatch, where Slurm is in play."""
-        from snakeval.scripts import Served, sbatch_script
-
-        if not (self._remote or self._allocations.configured):
-            return
-        ranks = list(self._deployed)
-        for model, (members, names, asked) in self._allocations.by_hand().items():
-            servers = [
-                Served(
-                    name,
-                    serving.port or _BY_HAND_PORT + ranks.index(name),
-                    serving.health_path,
-                    serving.models_path,
-                    serving.readiness_timeout,
-                )
-                for name in names
-                for serving in [self._deployed[name].serving]
-            ]
-            script = sbatch_script(run, model, members, servers, asked, self._allocations.slots)
-            write_if_changed(run / f"sbatch_{model}.sh", script, mode=0o755)
-
-    def _resolved(self) -> str:
-        """The configuration as it was understood. It holds names of keys, never keys."""
-        from snakeval.compose import text
-
-        return f"# Run {self._run.id}, resolved by snakeval {__version__}\n{text(self.config)}"
-
     # --- at the end -----------------------------------------------------------------------
 
     def report(self) -> None:
-        """Stop the models' servers, print the results table and say where the report is.
+        """Stop the models' servers, print the results table and say where the report is."""
+        from snakeval.end import End
 
-        Both are made here if their rules did not run, as after a failure.
-        """
-        if self._deployed:
-            from snakeval import pool
-
-            loads = pool.leave(pool.head_of(os.getpid()))
-            if loads:
-                each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
-                print(f"\nModel loads: {sum(loads.values())} ({each})")
-        if self._remote:
-            for line in self._allocations.spent(Queue(self._run.directory).noted):
-                print(line)
-        run = self._run.directory
-        lepton.end(run, print)
-        leave(run)
-        csv, json_file, markdown = files = [run / name for name in _TABLES]
-        missing = 0
-        try:
-            if not self._is_current(markdown):
-                from snakeval import results
-
-                frame = results.write(run, csv, json_file, markdown)
-                status = frame.drop_duplicates(["model", "benchmark"])["status"]
-                missing = status.isin(["failed", "pending"]).sum()
-                self._date_back(*files)
-            shown = markdown.read_text(encoding="utf-8")
-            self._learn(json.loads(json_file.read_text(encoding="utf-8")))
-        except OSError as error:
-            print(f"snakeval: no results table: {error}", file=sys.stderr)
-            return
-        if sys.stdout.isatty():
-            shown = _fitted(shown, shutil.get_terminal_size().columns)
-        print(f"\n{shown}\nResults: {csv}", flush=True)
-        try:
-            if not self._is_current(run / "report.html"):
-                from snakeval import report
-
-                self._date_back(report.write(run), run / report.SAMPLES / report.SUMMARY)
-            print(f"Report:  {run / 'report.html'}", flush=True)
-        except OSError as error:
-            print(f"snakeval: no report: {error}", file=sys.stderr)
-        if self.exports:
-            self._tell_exports()
-        if missing:
-            print(
-                f"{missing} of {len(self.everything)} evaluations are not done; "
-                "the same command does them and repeats nothing",
-                flush=True,
-            )
-
-    def _tell_exports(self) -> None:
-        """Say what arrived where: the rule that exports never fails."""
-        from snakeval.exporters.note import read, undelivered
-
-        run = self._run
-        by_hand = f"`snakeval export {run.id}`"
-        if not self._is_current(Path(self.exports[0])):
-            print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
-            return
-        lacking = undelivered(run.directory)
-        if arrived := [name for name in read(run.directory) if name not in lacking]:
-            print(f"Exported to {', '.join(arrived)}", flush=True)
-        for name, reason in lacking.items():
-            print(
-                f"Not all exported to {name}: {reason}; the same command or {by_hand} sends it",
-                flush=True,
-            )
-
-    def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Remember how long evaluations took."""
-        durations = Durations.load()
-        for name, deployment in self._deployed.items():
-            for record in self._run.directory.glob(f"{name}/deployment*/deployment.json"):
-                seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
-                if seconds is not None:
-                    durations.learn_loading(deployment, seconds)
-        for row in rows:
-            evaluation = self.selected.get((row["model"], row["benchmark"]))
-            if evaluation is not None and row["status"] == "done":
-                durations.learn(evaluation, row["seconds"])
-        durations.save()
-
-    def _date_back(self, *files: Path) -> None:
-        """Date files before any record, so that their rules make them again when more is done."""
-        date = (self._run.directory / ".snakeval" / "run.json").stat().st_mtime
-        for file in files:
-            os.utime(file, (date, date))
-
-    def _is_current(self, made_of_records: Path) -> bool:
-        """Whether its rule made a file (or a note) after every record and the plan."""
-        try:
-            made = made_of_records.stat().st_mtime
-            parts = [*map(Path, self.records()), self._run.directory / ".snakeval" / "plan.json"]
-            return all(part.stat().st_mtime <= made for part in parts)
-        except FileNotFoundError:
-            return False
+        End(
+            self._run,
+            self.everything,
+            self.selected,
+            self.records(),
+            self._deployed,
+            self._allocations,
+            self.exports,
+            remote=self._remote,
+        ).tell()
 
 
 def _signed(function: Lookup) -> Lookup:
@@ -724,15 +528,6 @@ def _difference(record: Path, evaluation: Evaluation) -> str:
     except (OSError, ValueError):
         return "its record cannot be read"
     return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
-
-
-def _fitted(table: str, width: int) -> str:
-    """Cut a table's lines to a terminal's width: reasons are long, and were told before."""
-    lines = (
-        line if len(line) <= width else line[: width - 2].rstrip() + " …"
-        for line in table.splitlines()
-    )
-    return "\n".join(lines)
 
 
 #: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.
