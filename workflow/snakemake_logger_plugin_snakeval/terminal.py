@@ -36,6 +36,17 @@ def usable() -> bool:
         return False
 
 
+#: What draws now.
+_drawing: Terminal | None = None
+
+
+def columns() -> int | None:
+    """How wide the terminal is that shows standard output; None where none does."""
+    if _drawing is not None and _drawing.shows_output:
+        return _drawing.size().columns
+    return os.get_terminal_size(1).columns if os.isatty(1) else None
+
+
 class Terminal:
     """Draws until :meth:`close`. *heard* is given each line that goes by."""
 
@@ -58,6 +69,13 @@ class Terminal:
         self._thread.start()
         # Snakemake may end without a word to us, as when the run cannot start.
         atexit.register(self.close)
+        global _drawing
+        _drawing = self
+
+    @property
+    def shows_output(self) -> bool:
+        """Whether standard output goes here, too."""
+        return 1 in self._saved and not self._ended.is_set()
 
     def close(self) -> None:
         """Take the lines away and give the streams back."""
@@ -114,7 +132,7 @@ class Terminal:
     def _refresh(self) -> None:
         if self._gone:
             return
-        size = self._size()
+        size = self.size()
         try:
             lines = self._draw(size.columns, size.lines)
         except Exception:
@@ -128,13 +146,14 @@ class Terminal:
         """Go to the first of the lines and clear what is below; a narrower terminal broke them."""
         if not self._shown:
             return b""
-        columns = self._size().columns
+        columns = self.size().columns
         lengths = (cell_len(_ESCAPES.sub("", line)) for line in self._shown)
         rows = sum(max(1, -(-length // columns)) for length in lengths)
         up = f"\x1b[{rows - 1}A" if rows > 1 else ""
         return f"\r{up}\x1b[J".encode()
 
-    def _size(self) -> os.terminal_size:
+    def size(self) -> os.terminal_size:
+        """The terminal's size, or a usual one where it does not tell."""
         try:
             size = os.get_terminal_size(self._saved[2])
         except OSError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snakemake_logger_plugin_snakeval.terminal import columns
 from snakeval import lepton
 from snakeval.allocations import Allocations
 from snakeval.deployment import Deployment
@@ -20,6 +21,8 @@ from snakeval.registry import leave
 from snakeval.runs import Run
 from snakeval.slurm import Queue
 
+#: Ends a cell of a Markdown table.
+_BAR = re.compile(r"(?<!\\)\|")
 _TABLES = ("results.csv", "results.json", "results.md")
 
 
@@ -69,8 +72,8 @@ class End:
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
-        if sys.stdout.isatty():
-            shown = _fitted(shown, shutil.get_terminal_size().columns)
+        if width := columns():
+            shown = _fitted(shown, width)
         print(f"\n{shown}\nResults: {csv}", flush=True)
         try:
             if not self._is_current(run / "report.html"):
@@ -138,9 +141,18 @@ class End:
 
 
 def _fitted(table: str, width: int) -> str:
-    """Cut a table's lines to a terminal's width: reasons are long, and were told before."""
-    lines = (
-        line if len(line) <= width else line[: width - 2].rstrip() + " …"
-        for line in table.splitlines()
+    """Where a table is too wide, leave out reasons, which were told before; then the intervals."""
+    from tabulate import tabulate
+
+    head, _, *rows = (
+        [cell.strip() for cell in _BAR.split(line)[1:-1]] for line in table.splitlines()
     )
-    return "\n".join(lines)
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    for name in ("status", "95 %"):
+        if max(map(len, table.splitlines())) <= width:
+            break
+        cells = columns.pop(name)
+        if name == "status":
+            columns[name] = tuple(cell.partition(":")[0] for cell in cells)
+        table = tabulate(columns, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return table
