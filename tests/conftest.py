@@ -93,9 +93,13 @@ BEDS = {
 }
 
 
-#: Files of tests that share a bed. Slurm's tests wait most of the time.
-_SLURM = re.compile(r"e2e/test_(slurm|nodes)|pool/test_nodes|runtimes/test_pyxis|\[pyxis")
-_MACHINE = re.compile(r"/e2e/|/exporters/|/pool/|/runtimes/|dag/test_(bad_input|examples)")
+#: Files of tests that share a bed, the first that fits. Slurm's tests wait most of the time.
+_BED = {
+    "slurm": re.compile(r"e2e/test_(slurm|nodes)|pool/test_nodes|runtimes/test_pyxis|\[pyxis"),
+    "lepton": re.compile(r"e2e/test_lepton"),
+    "exporters": re.compile(r"/exporters/|e2e/test_export"),
+    "machine": re.compile(r"/e2e/|/pool/|/runtimes/|dag/test_(bad_input|examples)"),
+}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -107,9 +111,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByBed(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if _SLURM.search(nodeid):
-                return "slurm"
-            return "machine" if _MACHINE.search(nodeid) else nodeid
+            return next((bed for bed, names in _BED.items() if names.search(nodeid)), nodeid)
 
     return ByBed(config, log)
 

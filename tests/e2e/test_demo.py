@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import docker
 import pytest
 
 from snakeval.demo.items import benchmarks, expected_score
 from snakeval.demo.server import MODELS
+from support.engine import containers_of
 from support.workspace import REPOSITORY
 
 
@@ -40,5 +40,6 @@ def test_the_demo_ends_with_the_table_and_a_second_one_has_nothing_to_do(tmp_pat
         (model, name): expected_score(model, name) for model in MODELS for name in benchmarks()
     }
     assert "Model loads: 2 (careful 1, sloppy 1)" in output
-    assert not docker.from_env().containers.list(all=True, filters={"label": "snakeval.server"})
+    (run,) = tmp_path.glob("results/*-*")
+    assert not containers_of(run)
     assert "Nothing to be done" in demo(tmp_path)

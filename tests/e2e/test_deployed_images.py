@@ -8,13 +8,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import docker
 import psutil
 import pytest
 
 from snakeval.demo.items import expected_score, generate
 from snakeval.demo.ledger import read_ledger
-from snakeval.deployment import Plan
+from support.engine import containers_of
 from support.workspace import REPOSITORY, Workspace
 
 TASKS = REPOSITORY / "config" / "benchmarks" / "demo"
@@ -26,18 +25,6 @@ def finished(work: Workspace) -> str:
     done = work.snakemake()
     assert done.exit_code == 0, done.output
     return done.output
-
-
-def containers_left(work: Workspace) -> list[str]:
-    """What `docker ps -a` shows of a run: its harnesses, and the servers that it deployed."""
-    labels = [f"snakeval.run={work.run.name}"]
-    labels += [f"snakeval.server={plan.deployment.id}" for plan in Plan.all(work.run)]
-    engine = docker.from_env()
-    return [
-        container.name
-        for label in labels
-        for container in engine.containers.list(all=True, filters={"label": label})
-    ]
 
 
 def processes_left(work: Workspace) -> list[str]:
@@ -94,7 +81,7 @@ def test_both_images_evaluate_a_model_that_is_served_in_a_container(tmp_path: Pa
     models = {"sloppy": {"deployment": server}}
     work = Workspace.below(tmp_path, runtime="docker", models=models, benchmarks=benchmarks)
     output = finished(work)
-    assert containers_left(work) == []
+    assert containers_of(work.run) == []
     assert_no_process_is_left(work)
 
     table = work.table()

@@ -18,6 +18,7 @@ import yaml
 
 from snakeval.demo.items import benchmarks, expected_score
 from snakeval.demo.server import MODELS, DemoServer, serve
+from support.engine import containers_of
 from support.workspace import REPOSITORY, Workspace
 
 TASKS = REPOSITORY / "config" / "benchmarks" / "demo"
@@ -130,7 +131,7 @@ def kill_container_after(work: Workspace, server: DemoServer, answers: int) -> N
     while server.stats()["answered"] < answers:
         assert head.poll() is None, head.communicate()[0]
         time.sleep(0.05)
-    (container,) = docker("ps", "-q", "--filter", "label=snakeval.evaluation").split()
+    (container,) = containers_of(work.run)
     docker("kill", "--signal", "KILL", container)
     output, _ = head.communicate(timeout=60)
     assert "the harness was killed (SIGKILL)" in output
@@ -186,12 +187,12 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
         while server.stats()["answered"] < before + 15:
             assert head.poll() is None, head.communicate()[0]
             time.sleep(0.05)
-        (container,) = docker("ps", "-q", "--filter", "label=snakeval.evaluation").split()
+        (container,) = containers_of(work.run)
         os.kill(head.pid, signal.SIGKILL)
         docker("kill", "--signal", "KILL", container)
         head.communicate(timeout=60)
         until = time.monotonic() + 60
-        while docker("ps", "-aq", "--filter", "label=snakeval.evaluation"):
+        while containers_of(work.run):
             assert time.monotonic() < until, "a container is left"
             time.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""The Docker engine of the test bed, which one test restarts while others may need it."""
+"""The Docker engine of the test bed, which tests and people use side by side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import fcntl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import docker
+
+from snakeval.deployment import Plan
 
 _LOCK = Path(tempfile.gettempdir()) / "snakeval-testbed-engine.lock"
 
@@ -17,3 +21,15 @@ def engine(*, alone: bool = False) -> Iterator[None]:
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
+
+
+def containers_of(run: Path) -> list[str]:
+    """What `docker ps -a` shows of a run: its harnesses, and the servers that it deployed."""
+    labels = [f"snakeval.run={run.name}"]
+    labels += [f"snakeval.server={plan.deployment.id}" for plan in Plan.all(run)]
+    engine = docker.from_env()
+    return [
+        container.name
+        for label in labels
+        for container in engine.containers.list(all=True, filters={"label": label})
+    ]
