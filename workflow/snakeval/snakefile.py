@@ -440,7 +440,8 @@ class Matrix:
     def notes(self) -> list[str]:
         """Sentences for the person who plans or starts the run."""
         state = "continues" if self._run.exists else "new"
-        lines = [f"Run {self._run.id} ({state}): {len(self.selected)} evaluations in {self.run}"]
+        many = f"{len(self.selected)} evaluation" + "s" * (len(self.selected) != 1)
+        lines = [f"Run {self._run.id} ({state}): {many} in {self.run}"]
         reasons: Counter[str] = Counter(item.reason for item in self.left_out)
         lines += [f"Left out: {reason}" for reason in list(reasons)[:20]]
         if len(reasons) > 20:
