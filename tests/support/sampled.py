@@ -27,9 +27,9 @@ SAMPLES = {
     "question": "question",
     "answer": "answer",
     "reference": "reference",
-    "group": "group",
+    "group": "group || id",
 }
-BENCHMARK = {
+BENCHMARK: dict[str, Any] = {
     "harness": "generic",
     "command": "true",
     "metrics": {

@@ -176,6 +176,17 @@ def test_a_group_has_the_samples_of_its_tasks_where_each_counts_the_same() -> No
     assert scores_of(samples, ("both", "acc", ""), macro) is None
 
 
+def test_a_group_of_tasks_has_the_groups_of_its_tasks() -> None:
+    samples = gather(
+        Sample(str(n), task, {"acc": n < 2}, group=text)
+        for task, texts in (("one", "aabb"), ("two", "aab."))
+        for n, text in enumerate(texts)
+    )
+    found, _ = scores_of(samples, ("both", "acc", ""), 0.5) or (None, 1)
+    assert found is not None
+    assert of_samples(found).note == "clustered, 8 samples in 5 groups"
+
+
 def test_a_filter_that_only_the_samples_name_is_found() -> None:
     samples = gather(Sample(str(n), "t", {"acc": n < 3}, filter="strict") for n in range(4))
     assert scores_of(samples, ("t", "acc", ""), 0.75) is not None

@@ -121,15 +121,30 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
         if name in found and (scale := _scale(found[name], value)):
             return found[name], scale
     parts = {name[0]: part for name, part in found.items() if name[1:] == (metric, filter_name)}
-    if key in found or len(parts) < 2 or any(part.groups is not None for part in parts.values()):
+    if key in found or len(parts) < 2:
         return None
     names = [f"{task}/{name}" for task, part in parts.items() for name in part.ids]
     together = Scores(
         pd.Index(names, dtype=object),
         np.concatenate([part.values for part in parts.values()]),
+        _groups(parts),
         unscored=sum(part.unscored for part in parts.values()),
     )
     return (together, scale) if (scale := _scale(together, value)) else None
+
+
+def _groups(parts: Mapping[str, Scores]) -> Array | None:
+    """Return the groups of the samples of several tasks, each a group of its task."""
+    if all(part.groups is None for part in parts.values()):
+        return None
+    return np.asarray(
+        [
+            f"{task}/{name}"
+            for task, part in parts.items()
+            for name in (part.ids if part.groups is None else part.groups)
+        ],
+        dtype=object,
+    )
 
 
 def _scale(scores: Scores, value: float) -> float:
