@@ -63,7 +63,7 @@ class Total:
         """Add up what is known."""
         given = list(numbers)
         known = [number for number in given if number is not None]
-        return cls(None if given and not known else sum(known), len(known) < len(given))
+        return cls(sum(known) if known else None, len(known) < len(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -
                 EvaluationDirectory(run / model / item.benchmark), finished.get(item.benchmark)
             )
             for item in plan
-            if item.model == model and not item.left_out
+            if item.model == model
         )
         seconds = sum(record.seconds for record in finished.values())
         deployed = plan_path(run, model).exists()
