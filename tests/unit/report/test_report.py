@@ -130,7 +130,7 @@ def test_samples_are_in_chunks_beside_the_page_and_found_by_its_index(run: Sampl
     assert index["right"] == answers(100, 0.9, 1)
     chunk = shelf(run, index["chunks"][0])
     assert isinstance(chunk, list)
-    assert chunk[7] == ["Question 7?", "42", "", "q7", {"acc": f"{index['scores'][7]:g}"}]
+    assert chunk[7] == ["Question 7?", "42", "", "", {"acc": f"{index['scores'][7]:g}"}]
 
 
 def test_another_report_takes_away_what_it_needs_no_more(run: Sampled, tmp_path: Path) -> None:
