@@ -393,6 +393,41 @@ def of_two_numbers(random: Random) -> tuple[float | None, float | None, float]:
     return found.low, found.high, 0.2
 
 
+def of_two_in_groups(random: Random) -> tuple[float | None, float | None, float]:
+    groups = np.arange(20).repeat(15)
+    left = random.normal(size=20)[groups] + random.normal(0.1, 1, 300)
+    named = [f"g{g}" for g in groups]
+    found = difference(
+        scores(left.tolist(), named), scores(random.normal(size=300).tolist(), named)
+    )
+    return found.low, found.high, 0.1
+
+
+def of_two_that_share_nothing(random: Random) -> tuple[float | None, float | None, float]:
+    a, b = (random.random(n) < p for n, p in ((150, 0.8), (120, 0.65)))
+    pair = [(float(x.mean()), of_samples(scores(x.astype(float).tolist()))) for x in (a, b)]
+    found = unpaired(*pair[0], *pair[1])
+    assert found is not None
+    return found.low, found.high, 0.15
+
+
+def of_an_average(random: Random) -> tuple[float | None, float | None, float]:
+    chances = (0.95, 0.6, 0.8, 0.3)
+    right = [(random.random(100) < p).astype(float) for p in chances]
+    found = macro_average(
+        {
+            str(p): ("acc", x.mean(), of_samples(scores(x.tolist())))
+            for p, x in zip(chances, right, strict=True)
+        }
+    )
+    return found.low, found.high, float(np.mean(chances))
+
+
+def of_repeats(random: Random) -> tuple[float | None, float | None, float]:
+    found = repeats(random.normal(0.7, 0.02, 5).tolist(), [None] * 5)
+    return found.low, found.high, 0.7
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -404,6 +439,10 @@ def of_two_numbers(random: Random) -> tuple[float | None, float | None, float]:
         pytest.param(of_two_that_answer(0.7, 0.6, 100), id="paired"),
         pytest.param(of_two_that_answer(0.98, 0.97, 200), id="paired, nearly all right"),
         pytest.param(of_two_numbers, id="paired numbers"),
+        pytest.param(of_two_in_groups, id="paired, groups"),
+        pytest.param(of_two_that_share_nothing, id="unpaired"),
+        pytest.param(of_an_average, id="average"),
+        pytest.param(of_repeats, id="repeats"),
     ],
 )
 def test_95_percent_intervals_contain_the_truth_95_times_in_100(made: Made) -> None:
