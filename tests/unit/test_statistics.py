@@ -107,6 +107,21 @@ def test_34_pairs_detect_half_a_standard_deviation_as_tables_of_power_say() -> N
 # --- bad input -------------------------------------------------------------------------------
 
 
+def test_groups_that_one_of_two_runs_knows_are_those_of_both() -> None:
+    known, unknown = scores([1, 0, 1, 1], ["a", "a", "b", "b"]), scores([1, 1, 0, 1])
+    notes = {difference(known, unknown).note, difference(unknown, known).note}
+    assert notes == {"clustered, 4 samples in 2 groups"}
+
+
+def test_samples_in_groups_detect_what_their_groups_would() -> None:
+    changes = np.random.default_rng(3).normal(size=40)
+    of_groups = difference(
+        scores(changes.repeat(5).tolist(), [f"g{n // 5}" for n in range(200)]), scores([0.0] * 200)
+    )
+    alone = difference(scores(changes.tolist()), scores([0.0] * 40))
+    assert of_groups.detectable == pytest.approx(alone.detectable, rel=0.01)
+
+
 def test_all_right_and_all_wrong_still_have_an_interval() -> None:
     right, wrong = of_samples(scores([1.0] * 50)), of_samples(scores([0.0] * 50))
     assert (right.high, wrong.low) == pytest.approx((1, 0))

@@ -373,8 +373,14 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     changes = scale * (left - right)
     counts = (int((changes > 0).sum()), int((changes < 0).sum()))
     groups = None if a.groups is None else a.groups[common]
-    detectable_ = detectable(float(changes.std(ddof=1)), sizes[0]) if sizes[0] > 1 else None
+    if groups is None and b.groups is not None:  # one of the runs was told of them, the other not
+        groups = b.groups[found[common]]
     low, high, p, note = _tested(changes / scale, groups, a.binary and b.binary)
+    clusters = 0 if groups is None else len(np.unique(groups))
+    if low is not None and high is not None and 1 < clusters < sizes[0]:
+        smallest = detectable_in_groups(scale * (high - low) / 2, clusters)
+    else:
+        smallest = detectable(float(changes.std(ddof=1)), sizes[0]) if sizes[0] > 1 else None
     return Difference(
         float(changes.mean()),
         None if low is None else scale * low,
@@ -382,7 +388,7 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
         p,
         *sizes,
         *counts,
-        detectable_,
+        smallest,
         note,
     )
 
@@ -481,6 +487,17 @@ def detectable(deviation: float, n: int) -> float | None:
     if n < 3 or not (math.isfinite(deviation) and deviation > 0):
         return None
     return _detectable_effect(n) * deviation
+
+
+def detectable_in_groups(half: float, groups: int) -> float | None:
+    """Return the same of differences whose clustered interval is so wide on either side.
+
+    Then it is the means of groups that are independent, not the samples.
+    """
+    from scipy import stats
+
+    stderr = half / float(stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1))
+    return detectable(stderr * math.sqrt(groups), groups)
 
 
 @cache
