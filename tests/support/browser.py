@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -72,6 +73,20 @@ class Browser:
                 return found
             time.sleep(0.05)
         raise AssertionError(f"{css}: {found}")
+
+    def picture(self, width: int, height: int, *, dark: bool = False, at: str = "html") -> bytes:
+        """A PNG of what such a screen shows of the page, from an element on."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        for command, settings in (
+            ("Emulation.setDeviceMetricsOverride", size),
+            ("Emulation.setEmulatedMedia", {"features": [scheme]}),
+            ("Emulation.setScrollbarsHidden", {"hidden": True}),
+        ):
+            self._send("POST", "/goog/cdp/execute", cmd=command, params=settings)
+        self.run("document.querySelector(arguments[0]).scrollIntoView()", at)
+        time.sleep(1)  # plots are drawn anew
+        return base64.b64decode(self._send("GET", "/screenshot"))
 
     def close(self) -> None:
         self._send("DELETE", "")

@@ -27,9 +27,8 @@ SAMPLES = {
     "question": "question",
     "answer": "answer",
     "reference": "reference",
-    "group": "group",
 }
-BENCHMARK = {
+BENCHMARK: dict[str, Any] = {
     "harness": "generic",
     "command": "true",
     "metrics": {
@@ -52,6 +51,9 @@ class Sampled:
         **benchmark: Any,
     ) -> None:
         names = (name for found in scores.values() for name in found if "-r" not in name)
+        if any("group" in item for item in _dicts(scores)):
+            samples = SAMPLES | {"group": "group"}
+            benchmark["metrics"] = BENCHMARK["metrics"] | {"samples": samples}
         rows = dict.fromkeys(names, BENCHMARK | benchmark)
         models = {m: {"endpoint": {"url": "http://host/v1", "model_id": m}} for m in scores}
         content = {"name": name, "models": models, "benchmarks": rows}
@@ -86,6 +88,11 @@ class Sampled:
         metric = Metric(evaluation.identity.task, "acc", value, n=len(found), higher_is_better=True)
         record = completion(evaluation, place, (metric,))
         place.complete(replace(record, manifest=manifest(place.artifacts)))
+
+
+def _dicts(scores: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+    lists = (items for found in scores.values() for items in found.values())
+    yield from (item for items in lists for item in items if isinstance(item, dict))
 
 
 def _items(found: Sequence[Any]) -> Iterator[dict[str, Any]]:

@@ -82,6 +82,26 @@ def test_a_repeat_with_the_name_of_a_benchmark_is_refused(tmp_path: Path) -> Non
         expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
 
 
+def test_groups_are_told_to_harnesses_that_log_items_and_change_no_fingerprint(
+    tmp_path: Path,
+) -> None:
+    row = {"harness": "lm-eval", "task": "t"}
+    plain, grouped = expand(
+        config(
+            tmp_path,
+            {
+                "models": {"m": MODEL},
+                "benchmarks": {"a": row, "b": row | {"samples": {"group": "text"}}},
+            },
+        )
+    )
+    assert plain.fingerprint == grouped.fingerprint
+    assert grouped.transport.samples == {"group": "text"}
+    rows = {"b": COMMAND | {"samples": {"group": "text"}}}
+    with pytest.raises(ConfigError, match=r"`samples` is of lm-eval and .*; generic has metrics"):
+        expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
+
+
 def test_where_samples_stand_changes_no_fingerprint(tmp_path: Path) -> None:
     samples = {"file": "s.jsonl", "scores": {"v": "v"}}
     told = COMMAND | {"metrics": {"file": "f", "values": {"v": "v"}, "samples": samples}}

@@ -12,7 +12,7 @@ from snakeval.completion import Metric
 from snakeval.measured import Measured, compare, measure, pairs
 from snakeval.plan import Planned
 from snakeval.statistics import Interval
-from support.sampled import Sampled, answers
+from support.sampled import BENCHMARK, SAMPLES, Sampled, answers
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,9 @@ def test_samples_that_cannot_be_read_are_told_and_cost_no_score(tmp_path: Path) 
     (found,) = all_of(run)
     assert found.metric.value == 0.5
     assert found.problem.startswith("samples.jsonl does not parse as jsonl")
+
+
+def test_a_group_that_no_sample_has_is_told(tmp_path: Path) -> None:
+    metrics = BENCHMARK["metrics"] | {"samples": SAMPLES | {"group": "text"}}
+    (one,) = all_of(Sampled(tmp_path, {"m": {"b": [0, 1]}}, metrics=metrics))
+    assert one.problem == "no sample has anything at 'text'; correct samples.group"

@@ -107,6 +107,21 @@ def test_34_pairs_detect_half_a_standard_deviation_as_tables_of_power_say() -> N
 # --- bad input -------------------------------------------------------------------------------
 
 
+def test_groups_that_one_of_two_runs_knows_are_those_of_both() -> None:
+    known, unknown = scores([1, 0, 1, 1], ["a", "a", "b", "b"]), scores([1, 1, 0, 1])
+    notes = {difference(known, unknown).note, difference(unknown, known).note}
+    assert notes == {"clustered, 4 samples in 2 groups"}
+
+
+def test_samples_in_groups_detect_what_their_groups_would() -> None:
+    changes = np.random.default_rng(3).normal(size=40)
+    of_groups = difference(
+        scores(changes.repeat(5).tolist(), [f"g{n // 5}" for n in range(200)]), scores([0.0] * 200)
+    )
+    alone = difference(scores(changes.tolist()), scores([0.0] * 40))
+    assert of_groups.detectable == pytest.approx(alone.detectable, rel=0.01)
+
+
 def test_all_right_and_all_wrong_still_have_an_interval() -> None:
     right, wrong = of_samples(scores([1.0] * 50)), of_samples(scores([0.0] * 50))
     assert (right.high, wrong.low) == pytest.approx((1, 0))
@@ -174,6 +189,17 @@ def test_a_group_has_the_samples_of_its_tasks_where_each_counts_the_same() -> No
     assert (found[0].values.size, len(set(found[0].ids))) == (10, 10)
     macro = (3 / 4 + 1 / 6) / 2
     assert scores_of(samples, ("both", "acc", ""), macro) is None
+
+
+def test_a_group_of_tasks_has_the_groups_of_its_tasks() -> None:
+    samples = gather(
+        Sample(str(n), task, {"acc": n < 2}, group=text)
+        for task, texts in (("one", "aabb"), ("two", "aab."))
+        for n, text in enumerate(texts)
+    )
+    found, _ = scores_of(samples, ("both", "acc", ""), 0.5) or (None, 1)
+    assert found is not None
+    assert of_samples(found).note == "clustered, 8 samples in 5 groups"
 
 
 def test_a_filter_that_only_the_samples_name_is_found() -> None:
@@ -382,6 +408,41 @@ def of_two_numbers(random: Random) -> tuple[float | None, float | None, float]:
     return found.low, found.high, 0.2
 
 
+def of_two_in_groups(random: Random) -> tuple[float | None, float | None, float]:
+    groups = np.arange(20).repeat(15)
+    left = random.normal(size=20)[groups] + random.normal(0.1, 1, 300)
+    named = [f"g{g}" for g in groups]
+    found = difference(
+        scores(left.tolist(), named), scores(random.normal(size=300).tolist(), named)
+    )
+    return found.low, found.high, 0.1
+
+
+def of_two_that_share_nothing(random: Random) -> tuple[float | None, float | None, float]:
+    a, b = (random.random(n) < p for n, p in ((150, 0.8), (120, 0.65)))
+    pair = [(float(x.mean()), of_samples(scores(x.astype(float).tolist()))) for x in (a, b)]
+    found = unpaired(*pair[0], *pair[1])
+    assert found is not None
+    return found.low, found.high, 0.15
+
+
+def of_an_average(random: Random) -> tuple[float | None, float | None, float]:
+    chances = (0.95, 0.6, 0.8, 0.3)
+    right = [(random.random(100) < p).astype(float) for p in chances]
+    found = macro_average(
+        {
+            str(p): ("acc", x.mean(), of_samples(scores(x.tolist())))
+            for p, x in zip(chances, right, strict=True)
+        }
+    )
+    return found.low, found.high, float(np.mean(chances))
+
+
+def of_repeats(random: Random) -> tuple[float | None, float | None, float]:
+    found = repeats(random.normal(0.7, 0.02, 5).tolist(), [None] * 5)
+    return found.low, found.high, 0.7
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -393,6 +454,10 @@ def of_two_numbers(random: Random) -> tuple[float | None, float | None, float]:
         pytest.param(of_two_that_answer(0.7, 0.6, 100), id="paired"),
         pytest.param(of_two_that_answer(0.98, 0.97, 200), id="paired, nearly all right"),
         pytest.param(of_two_numbers, id="paired numbers"),
+        pytest.param(of_two_in_groups, id="paired, groups"),
+        pytest.param(of_two_that_share_nothing, id="unpaired"),
+        pytest.param(of_an_average, id="average"),
+        pytest.param(of_repeats, id="repeats"),
     ],
 )
 def test_95_percent_intervals_contain_the_truth_95_times_in_100(made: Made) -> None:

@@ -22,7 +22,7 @@ from snakeval.files import write_atomically
 
 RECORD_FORMAT = 1
 #: Raise it when intervals of scores are worked out in another way: tables are then made anew.
-INTERVALS_VERSION = 1
+INTERVALS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,6 +360,14 @@ class MetricsFile(Strict):
     _file = field_validator("file")(_below_the_artifacts)
 
 
+class LoggedSamples(Strict):
+    """What is known of the samples that lm-evaluation-harness logs. It changes no score."""
+
+    group: JMESPath = Field(
+        description="in an item of the data set: what items that are not independent have in common"
+    )
+
+
 class Benchmark(Strict):
     """One task with its parameters: a task of the catalogue, or one of your own."""
 
@@ -390,6 +398,9 @@ class Benchmark(Strict):
     resources: Resources = Resources()
     command: str | None = Field(default=None, description="generic: shell command, as jinja2")
     metrics: MetricsFile | None = Field(default=None, description="generic: where metrics stand")
+    samples: LoggedSamples | None = Field(
+        default=None, description="lm-evaluation-harness: which of its samples are not independent"
+    )
     requirements: tuple[str, ...] = Field(
         default=(), description="generic, runtime process: pinned packages of its environment"
     )

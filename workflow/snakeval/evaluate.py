@@ -27,7 +27,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING
 
-from snakeval import __version__, worker
+from snakeval import __version__, spent, worker
 from snakeval.completion import Completion, EvaluationDirectory, manifest, now
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import Evaluation
@@ -196,7 +196,8 @@ def _attempt(
             spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
             image_digest = runtime.prepare(spec, report)
             started, clock = now(), time.monotonic()
-            outcome = runtime.run(spec, log, halt)
+            with spent.use(directory.private, directory.attempt_log(attempt)):
+                outcome = runtime.run(spec, log, halt)
             seconds = time.monotonic() - clock
             # A harness may notice before the pool does that its server is gone.
             if outcome.exit_code != 0 and urls and not stop.is_set():

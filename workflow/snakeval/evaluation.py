@@ -119,7 +119,8 @@ class Transport:
         servers: names of the run's deployments that must serve while it runs: its model's,
             its auxiliary models'.
         auxiliary_keys: auxiliary model -> environment variable that holds its API key.
-        samples: where a generic harness logs its samples, as ``metrics.samples`` says it.
+        samples: where a generic harness logs its samples, as ``metrics.samples`` says it; of
+            others ``group``, as ``samples`` says it.
         heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
     """
 

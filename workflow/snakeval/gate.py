@@ -82,7 +82,8 @@ class Row:
     Attributes:
         compared: with ``a`` the candidate and ``b`` the baseline; None where one of them has not
             finished it.
-        verdict: better, worse, no significant difference, not comparable, or missing.
+        verdict: better, worse, no significant difference, unknown (they differ, and nothing tells
+            whether by chance), not comparable, or missing.
         better, worse: ids of the samples that changed for the better, and for the worse.
         failed: why the gate does not let it pass, or nothing.
         note: how they were compared, or why not, and what of their definitions differs.
@@ -124,6 +125,8 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
     gain = _gain(compared)
     if gain is None:
         verdict = "not comparable"
+    elif compared.corrected is None and gain != 0:
+        verdict = "unknown"
     elif compared.significant and gain != 0:
         verdict = "better" if gain > 0 else "worse"
     else:

@@ -18,7 +18,7 @@ from snakeval.config import Benchmark, Config, EndpointType, Model, Params
 from snakeval.deployment import Deployment, check, resolve
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
-from snakeval.harnesses import Paths, command
+from snakeval.harnesses import LOGS_ITEMS, Paths, command
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +266,9 @@ class _Row:
             self._fail("a generic benchmark needs `command` and `metrics`; add them")
         if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
             self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
+        if spec.samples and harness.name not in LOGS_ITEMS:
+            instead = "metrics.samples" if harness.adapter == "generic" else "no groups"
+            self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
         self.image = spec.image or harness.image
         if config.runtime not in ("auto", "process") and not self.image:
             self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
@@ -275,6 +278,8 @@ class _Row:
         # Where samples stand changes no score, so it is no part of the identity.
         found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
         self.samples: dict[str, Any] = found.pop("samples", None) or {}
+        if spec.samples:
+            self.samples = spec.samples.model_dump(mode="json")
         self.metrics = found
 
     def _resolve(self, more: Mapping[str, Mapping[str, Any]]) -> Resolved:

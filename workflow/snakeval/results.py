@@ -173,10 +173,11 @@ def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
     """Where intervals are kept, under all that they depend on."""
     parser = adapter(done.adapter).PARSER_VERSION
     declared = ""
-    if done.adapter == "generic":
+    spec: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
         spec = evidence.read_json(str(directory.spec)) or {}
-        if samples := (spec.get("transport") or {}).get("samples"):
-            declared = f"-{digest(samples)[:8]}"
+    if samples := (spec.get("transport") or {}).get("samples"):
+        declared = f"-{digest(samples)[:8]}"
     name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
     return directory.private / name
 

@@ -121,15 +121,30 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
         if name in found and (scale := _scale(found[name], value)):
             return found[name], scale
     parts = {name[0]: part for name, part in found.items() if name[1:] == (metric, filter_name)}
-    if key in found or len(parts) < 2 or any(part.groups is not None for part in parts.values()):
+    if key in found or len(parts) < 2:
         return None
     names = [f"{task}/{name}" for task, part in parts.items() for name in part.ids]
     together = Scores(
         pd.Index(names, dtype=object),
         np.concatenate([part.values for part in parts.values()]),
+        _groups(parts),
         unscored=sum(part.unscored for part in parts.values()),
     )
     return (together, scale) if (scale := _scale(together, value)) else None
+
+
+def _groups(parts: Mapping[str, Scores]) -> Array | None:
+    """Return the groups of the samples of several tasks, each a group of its task."""
+    if all(part.groups is None for part in parts.values()):
+        return None
+    return np.asarray(
+        [
+            f"{task}/{name}"
+            for task, part in parts.items()
+            for name in (part.ids if part.groups is None else part.groups)
+        ],
+        dtype=object,
+    )
 
 
 def _scale(scores: Scores, value: float) -> float:
@@ -358,8 +373,14 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     changes = scale * (left - right)
     counts = (int((changes > 0).sum()), int((changes < 0).sum()))
     groups = None if a.groups is None else a.groups[common]
-    detectable_ = detectable(float(changes.std(ddof=1)), sizes[0]) if sizes[0] > 1 else None
+    if groups is None and b.groups is not None:  # one of the runs was told of them, the other not
+        groups = b.groups[found[common]]
     low, high, p, note = _tested(changes / scale, groups, a.binary and b.binary)
+    clusters = 0 if groups is None else len(np.unique(groups))
+    if low is not None and high is not None and 1 < clusters < sizes[0]:
+        smallest = detectable_in_groups(scale * (high - low) / 2, clusters)
+    else:
+        smallest = detectable(float(changes.std(ddof=1)), sizes[0]) if sizes[0] > 1 else None
     return Difference(
         float(changes.mean()),
         None if low is None else scale * low,
@@ -367,7 +388,7 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
         p,
         *sizes,
         *counts,
-        detectable_,
+        smallest,
         note,
     )
 
@@ -466,6 +487,17 @@ def detectable(deviation: float, n: int) -> float | None:
     if n < 3 or not (math.isfinite(deviation) and deviation > 0):
         return None
     return _detectable_effect(n) * deviation
+
+
+def detectable_in_groups(half: float, groups: int) -> float | None:
+    """Return the same of differences whose clustered interval is so wide on either side.
+
+    Then it is the means of groups that are independent, not the samples.
+    """
+    from scipy import stats
+
+    stderr = half / float(stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1))
+    return detectable(stderr * math.sqrt(groups), groups)
 
 
 @cache

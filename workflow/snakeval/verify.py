@@ -6,12 +6,13 @@ write its records, too.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from snakeval.completion import Completion, EvaluationDirectory, manifest
 from snakeval.config import load
@@ -43,7 +44,7 @@ def verify(run: Path, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
     Of each finished evaluation: that its record says the fingerprint of what it defines, that its
     artifacts have the checksums of its manifest and are all, and that its scores are those that
     the artifacts hold. Of the run: that its configuration still gives these fingerprints (a
-    benchmark's files and a model's weights are part of them), and that its table says the scores
+    benchmark's files and a model's weights are part of them), and that its tables say the scores
     of the records.
     """
     findings: list[Finding] = []
@@ -175,24 +176,37 @@ def _configuration(
 
 
 def _table(run: Path, records: Mapping[str, Completion]) -> Iterator[Finding]:
-    """Compare the scores of ``results.json`` with the records', where the records have any."""
-    try:
-        rows: list[dict[str, Any]] = json.loads((run / "results.json").read_text(encoding="utf-8"))
-        told: dict[tuple[str, ...], Any] = {
-            (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): r["value"]
-            for r in rows
-            if r["status"] == "done"
-        }
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield Finding("results.json", CHANGED, f"cannot be read ({error})")
-        return
+    """Compare the scores of the run's tables with the records', where the records have any."""
+    for name, read in (("results.json", json.loads), ("results.csv", _csv)):
+        try:
+            rows = read((run / name).read_text(encoding="utf-8"))
+            told: dict[tuple[str, ...], float] = {
+                (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
+                    r["value"]
+                )
+                for r in rows
+                if r["status"] == "done"
+            }
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield Finding(name, CHANGED, f"cannot be read ({error})")
+            continue
+        for said in _other_scores(told, records):
+            yield Finding(name, CHANGED, said)
+
+
+def _csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _other_scores(
+    told: Mapping[tuple[str, ...], float], records: Mapping[str, Completion]
+) -> Iterator[str]:
     for name, record in records.items():
         if record.parser_version != adapter(record.adapter).PARSER_VERSION:
             continue
         for metric in record.metrics:
             key = (record.model, record.benchmark, metric.task, metric.metric, metric.filter)
             if key in told and (value := told[key]) != metric.value:
-                said = f"{name}: {metric.metric} is {value}, and {metric.value} in the record"
-                yield Finding("results.json", CHANGED, said)
+                yield f"{name}: {metric.metric} is {value}, and {metric.value} in the record"

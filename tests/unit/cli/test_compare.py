@@ -38,13 +38,16 @@ def compared(capsys: Capture, *options: str) -> tuple[Said, dict[str, dict[str, 
 
 
 def test_each_benchmark_is_better_worse_or_neither(tmp_path: Path, capsys: Capture) -> None:
-    runs(tmp_path, dict.fromkeys("wbs", OLD), {"w": WORSE, "b": BETTER, "s": SAME})
+    alike = {"u": [0.2] * 5}, {"u": [0.5] * 5}  # each sample has changed by the same
+    old, new = dict.fromkeys("wbs", OLD), {"w": WORSE, "b": BETTER, "s": SAME}
+    runs(tmp_path, old | alike[0], new | alike[1])
     said, rows = compared(capsys)
     assert said.exit_code == 0
     assert {name: row["verdict"] for name, row in rows.items()} == {
         "w": "worse",
         "b": "better",
         "s": "no significant difference",
+        "u": "unknown",
     }
     changed = [f"q{n}" for n in range(40) if OLD[n]]
     assert (rows["w"]["samples_worse"], rows["w"]["samples_better"]) == (changed, [])

@@ -84,6 +84,10 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
         "results.json changed m/a: acc is 0.9, and 0.5 in the record",
     ),
     (
+        lambda run: replaced(run.path / "results.csv", ",0.5,", ",0.9,"),
+        "results.csv changed m/a: acc is 0.9, and 0.5 in the record",
+    ),
+    (
         lambda run: replaced(run.path / "config.yaml", "model_id: m", "model_id: x"),
         "m/a changed defined otherwise than it was: model_id: 'm' → 'x'",
     ),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from snakeval.completion import Metric
@@ -42,8 +43,10 @@ def offline(run: Made, *words: str) -> dict[str, wandb_files.Offline]:
     return {each.name: each for each in found}
 
 
-def online(run: Made, wandb: Wandb, *words: str) -> subprocess.CompletedProcess[str]:
-    return exported(run, *words, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY)
+def online(
+    run: Made, wandb: Wandb, *words: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return exported(run, *words, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY, **variables)
 
 
 # --- offline ------------------------------------------------------------------------------
@@ -151,7 +154,21 @@ def test_where_wandb_is_switched_off_nothing_is_said_to_have_arrived(run: Made) 
 
 def test_a_server_that_does_not_answer_is_one_sentence(run: Made, wandb: Wandb) -> None:
     wandb.fail = 429
-    done = online(run, wandb, "--set", "attempts=1")
+    done = online(run, wandb, "--set", "attempts=1", WANDB_HTTP_TIMEOUT="2")
     assert done.returncode == 1
     assert "m/good, m/bad, m/to_do did not arrive (0 did): W&B does not answer" in done.stderr
     assert not list(Path(run.cwd / "home").glob(".netrc"))
+
+
+def test_the_command_ends_though_the_library_s_service_does_not(
+    run: Made, wandb: Wandb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_it(given: object) -> None:
+        for child in psutil.Process().children(recursive=True):
+            if child.name() == "wandb-core":
+                child.suspend()
+
+    monkeypatch.setattr(wandb, "_Viewer", stop_it)
+    done = online(run, wandb, "--set", "attempts=1", WANDB_HTTP_TIMEOUT="1")
+    assert done.returncode == 1
+    assert "m/good, m/bad, m/to_do did not arrive (0 did): W&B does not answer" in done.stderr

@@ -173,13 +173,20 @@ SAMPLE = {
 }
 
 
-def logged(tmp_path: Path, *samples: Any, time: str = "2026-01-01") -> list[Sample]:
+def logged(
+    tmp_path: Path,
+    *samples: Any,
+    time: str = "2026-01-01",
+    task: str = "my_task",
+    **benchmark: Any,
+) -> list[Sample]:
     place = tmp_path / "artifacts/model"
     place.mkdir(parents=True, exist_ok=True)
     (place / f"results_{time}.json").write_text("{}")
     lines = "".join(f"{json.dumps(sample)}\n" for sample in samples)
-    (place / f"samples_my_task_{time}.jsonl").write_text(lines)
-    return list(lm_eval.samples(evaluation(tmp_path, {}), tmp_path / "artifacts"))
+    (place / f"samples_{task}_{time}.jsonl").write_text(lines)
+    made = evaluation(tmp_path, {}, **benchmark)
+    return list(lm_eval.samples(made, tmp_path / "artifacts"))
 
 
 def test_samples_have_question_answer_reference_and_scores(tmp_path: Path) -> None:
@@ -209,6 +216,21 @@ def test_the_question_is_the_prompt_or_else_the_item(
 ) -> None:
     (found,) = logged(tmp_path, SAMPLE | {"arguments": arguments})
     assert found.question == question
+
+
+def test_questions_about_one_text_are_a_group_where_the_task_is_known(tmp_path: Path) -> None:
+    items = [SAMPLE | {"doc": {"passage": text}} for text in ("One. " * 20, "One. " * 20, "Two.")]
+    one, same, other = (sample.group for sample in logged(tmp_path, *items, task="drop"))
+    assert one == same
+    assert len(one) == 16  # not the text itself
+    assert other == "Two."
+    assert {sample.group for sample in logged(tmp_path / "unknown", *items)} == {""}
+
+
+def test_a_configuration_says_what_items_of_a_group_have_in_common(tmp_path: Path) -> None:
+    items = [SAMPLE | {"doc": {"source": {"page": page}}} for page in (7, 7, 8)]
+    found = logged(tmp_path, *items, samples={"group": "source.page"})
+    assert [sample.group for sample in found] == ["7", "7", "8"]
 
 
 def test_samples_are_those_of_the_newest_results(tmp_path: Path) -> None:

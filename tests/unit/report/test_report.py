@@ -11,9 +11,10 @@ from statistics import variance
 
 import pytest
 
-from snakeval import report
+from snakeval import report, spent
+from snakeval.deployment import plan_path
 from snakeval.harnesses import Sample
-from snakeval.report.facts import collect
+from snakeval.report.facts import Total, collect
 from snakeval.report.samples import CHUNK, MAX_CHARACTERS, Kept, Shelves, script_json, visible
 from support.sampled import Sampled, answers
 
@@ -147,6 +148,24 @@ EVIL = (
     '"]}]);alert(1);//\u2028\u202egnp.exe\u0000<!--<script>\ud800 {{ 7*7 }} '
     "[x](javascript:alert(1)) ![x](http://127.0.0.1/x.png)"
 )
+
+
+def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sampled) -> None:
+    spent.add(run["bad/one"].private, 90)  # as its record says
+    spent.add(run["bad/one"].private, 30)
+    plan_path(run.path, "bad").parent.mkdir()
+    plan_path(run.path, "bad").touch()
+    servers = run.path / "bad/deployment"
+    servers.mkdir()
+    (servers / "server-1.log").touch()
+    (servers / spent.FILE).write_text('{"use": "a", "gpus": 2, "seconds": 3600}\n')
+    good, bad = collect(run.path, Shelves(run.path / "report")).costs
+    assert (bad.done, bad.samples.value, bad.requests.value) == (1, 100, None)
+    assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
+    assert (bad.gpu_hours, bad.loads) == (2, 1)
+    assert (good.seconds.value, good.deployed) == (180, False)
+    (servers / spent.FILE).unlink()
+    assert "unknown" in page_of(run).text
 
 
 def test_what_a_model_wrote_is_text_and_nothing_else(tmp_path: Path) -> None:

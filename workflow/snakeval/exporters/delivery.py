@@ -65,8 +65,10 @@ def deliver(run: Path, title: str, name: str, exporter: Exporter, say: Say) -> D
         result.undelivered = dict.fromkeys((package.key for package in sent), _reason(error))
         return result
     try:
-        _send(sent, exporter, name, say, result)
-        exporter.close()
+        try:
+            _send(sent, exporter, name, say, result)
+        finally:
+            exporter.close()
     except Exception as error:  # what it was to write out at its end may be lost
         result.undelivered |= dict.fromkeys(result.delivered, _reason(error))
         result.delivered = {}

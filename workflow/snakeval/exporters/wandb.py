@@ -12,16 +12,21 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import psutil
 from pydantic import Field
 
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
 
 Result = TypeVar("Result")
+
+#: Seconds for the library's service to end. All that was sent has arrived by then.
+_LEAVE = 10
 
 
 class WandbOptions(Options):
@@ -58,7 +63,11 @@ class Wandb:
 
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        _asked(login)
+        try:
+            _asked(login)
+        except BaseException:
+            _leave(1)  # nothing was sent
+            raise
 
     def send(self, package: Package) -> Sequence[str]:
         """Make the W&B run of *package*, or bring it up to date."""
@@ -66,9 +75,7 @@ class Wandb:
 
     def close(self) -> None:
         """End the service of the library."""
-        import wandb
-
-        wandb.teardown()
+        _leave(min(_LEAVE, self.options.timeout))
 
     def _send(self, package: Package) -> Sequence[str]:
         import wandb
@@ -177,6 +184,24 @@ def _settings(timeout: int) -> Any:
         finish_timeout=timeout,
         finish_timeout_raises=True,
     )
+
+
+def _leave(seconds: float) -> None:
+    """End the library's service, a process of its own: with a request, or else by force.
+
+    The library waits for ever. But a service that answers just when the library hangs up reads no
+    more, the request to end included, and lives as long as we do.
+    """
+    import wandb
+
+    leaving = threading.Thread(target=wandb.teardown, daemon=True)
+    leaving.start()
+    leaving.join(seconds)
+    if leaving.is_alive():
+        for child in psutil.Process().children():
+            if child.name() == "wandb-core":
+                child.kill()
+        leaving.join(1)
 
 
 def _asked(action: Callable[[], Result]) -> Result:

@@ -11,7 +11,7 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -112,6 +112,8 @@ class Adapter(Protocol):
         """Read what the harness counted of its requests, as far as it is there."""
 
 
+#: The harnesses that log items of data sets, by their names in the catalogue.
+LOGS_ITEMS = ("lm-eval", "lm-evaluation-harness")
 ADAPTERS = {
     "lm-eval": "snakeval.harnesses.lm_eval",
     "nemo": "snakeval.harnesses.nemo",
@@ -265,14 +267,31 @@ def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
         evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
+    wanted = evaluation.transport.samples.get("group")
+    number = grouped = 0
     try:
-        yield from adapter(evaluation.identity.adapter).samples(evaluation, directory.artifacts)
+        for sample in adapter(evaluation.identity.adapter).samples(evaluation, directory.artifacts):
+            number += 1
+            grouped += bool(sample.group)
+            yield sample
     except OSError as error:
         raise EvaluationError(
             f"samples cannot be read: {error.filename} ({error.strerror})"
         ) from None
     except RecursionError:
         raise EvaluationError("samples are nested too deeply") from None
+    if wanted and number and not grouped:
+        raise EvaluationError(f"no sample has anything at {wanted!r}; correct samples.group")
+
+
+def finder(path: str) -> Callable[[Any], Any]:
+    """Return what finds a JMESPath in an item. A plain key needs none, which takes a while."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", path, re.ASCII):
+        import jmespath
+
+        found: Callable[[Any], Any] = jmespath.compile(path).search
+        return found
+    return lambda item: item.get(path) if isinstance(item, dict) else None
 
 
 def score(value: object) -> float | None:

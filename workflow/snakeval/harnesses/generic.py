@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from snakeval.harnesses import (
     Usage,
     auxiliary_values,
     base_url,
+    finder,
     number,
     optional_count,
     optional_number,
@@ -112,8 +112,8 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     file = _newest(artifacts, mapping["file"]) if mapping else None
     if file is None:
         return
-    paths = {name: _finder(mapping[name]) for name in ("id", *_TEXTS) if mapping[name]}
-    scores = {name: _finder(path) for name, path in mapping["scores"].items()}
+    paths = {name: finder(mapping[name]) for name in ("id", *_TEXTS) if mapping[name]}
+    scores = {name: finder(path) for name, path in mapping["scores"].items()}
     for position, item in enumerate(_items(file, mapping), 1):
         try:
             found = {name: score(_from_text(find(item))) for name, find in scores.items()}
@@ -130,14 +130,6 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
             {name: value for name, value in found.items() if value is not None},
             **texts,
         )
-
-
-def _finder(path: str) -> Callable[[Any], Any]:
-    """Return what finds *path* in an item. A plain key needs no JMESPath, which takes a while."""
-    if not re.fullmatch(r"[A-Za-z_]\w*", path, re.ASCII):
-        found: Callable[[Any], Any] = jmespath.compile(path).search
-        return found
-    return lambda item: item.get(path) if isinstance(item, dict) else None
 
 
 def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:

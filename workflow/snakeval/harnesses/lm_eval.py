@@ -6,8 +6,10 @@ Command line: its ``run`` command; results: the ``results_<time>.json`` that its
 
 from __future__ import annotations
 
+import fnmatch
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from snakeval.harnesses import (
     Paths,
     Sample,
     Usage,
+    finder,
     number,
     optional_count,
     optional_number,
@@ -34,6 +37,16 @@ _OPTIONS = {
     "num_fewshot": "--num_fewshot",
     "system_instruction": "--system_instruction",
     "seed": "--seed",
+}
+#: Tasks with several questions about one text, and where its items have that text: as the files
+#: of lm_eval/tasks of 0.4.13 define these tasks. Miller 2024 (arXiv:2411.00640, section 2.2) has
+#: DROP among its examples. (RACE and CoQA have one item a text there.)
+_GROUPS = {
+    "belebele_*": "flores_passage",
+    "drop": "passage",
+    "multirc": "paragraph",
+    "qasper_*": "title",
+    "record": "passage",
 }
 _MODELS = {"chat": "local-chat-completions", "completions": "local-completions"}
 
@@ -143,17 +156,36 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     time = files[-1].stem.removeprefix("results_")
     for path in sorted(files[-1].parent.glob(f"samples_*_{time}.jsonl")):
         task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
+        group = _group_finder(evaluation, task)
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield _sample(task, json.loads(line))
+                    data = json.loads(line)
+                    yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise EvaluationError(
                         f"{path.name}, line {number} is no sample: {error!r}"
                     ) from None
 
 
-def _sample(task: str, data: Mapping[str, Any]) -> Sample:
+def _group_finder(evaluation: Evaluation, task: str) -> Callable[[Any], Any] | None:
+    """Return what finds the group of an item: as the configuration says, or as the task is known.
+
+    Tasks of a group of tasks, as the subjects of MMLU, are no groups: they are not drawn by chance
+    from others, and another set of questions would be of the same ones.
+    """
+    known = (field for name, field in _GROUPS.items() if fnmatch.fnmatchcase(task, name))
+    path = evaluation.transport.samples.get("group") or next(known, None)
+    return finder(path) if path else None
+
+
+def _name(group: object) -> str:
+    """Return a short name of a group, which may be a whole text."""
+    found = text(group)
+    return found if len(found) <= 60 else hashlib.sha256(found.encode()).hexdigest()[:16]
+
+
+def _sample(task: str, data: Mapping[str, Any], group: str) -> Sample:
     filtered = data.get("filtered_resps")
     answers = filtered if filtered is not None else data.get("resps")
     # The number alone could name another question where the data were another.
@@ -166,6 +198,7 @@ def _sample(task: str, data: Mapping[str, Any]) -> Sample:
         question=_question(data),
         answer=text(answers[0] if isinstance(answers, list) and len(answers) == 1 else answers),
         reference=text(data.get("target")),
+        group=group,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from snakeval import spent
 from snakeval.completion import EvaluationDirectory
 from snakeval.errors import EvaluationError
 from snakeval.evaluate import finish, read
@@ -134,6 +135,7 @@ def collect(
         shutil.copyfile(said, log)
         directory.show_log(attempt)
     seconds = int(told.get("LEPTON_SECONDS") or 0)
+    spent.add(directory.private, seconds)
     if problem := told.get("LEPTON_PROBLEM"):
         raise EvaluationError(_reason(evaluation, told, problem, log))
     finish(

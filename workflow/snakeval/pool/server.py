@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from snakeval import node, step
+from snakeval import node, spent, step
 from snakeval.child import run_child
 from snakeval.container import ContainerSpec
 from snakeval.deployment import MARK, Deployment, Nodes, container, installed, server_name
@@ -128,7 +128,7 @@ class Server:
         for tries_left in reversed(range(_PORT_TRIES)):
             self.port = self._choose_port()
             log = self._new_log()
-            with log.open("ab") as output:
+            with log.open("ab") as output, spent.use(self._directory, log, self._gpus()):
                 outcome = self._run(runtime, output)
             reason = self._why(outcome, log)
             lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail(log)))
@@ -151,6 +151,9 @@ class Server:
                 )
             time.sleep(0.2)
         return wanted
+
+    def _gpus(self) -> int:
+        return len(self.gpu_ids) * max(1, len(self._place.hosts))
 
     def _new_log(self) -> Path:
         """A log for each start; ``server.log`` leads to the newest."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from snakeval import __version__, statistics
 from snakeval.completion import now
 from snakeval.files import write_atomically
 from snakeval.measured import Compared, Measured, goodness
-from snakeval.report.facts import Cell, Facts, collect
+from snakeval.report.facts import Cell, Facts, Total, collect
 from snakeval.report.samples import CHUNK, Shelves, script_json, visible
 
 PAGE = "report.html"
@@ -58,7 +58,9 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         "duration": _duration,
         "count": _count,
         "small": _small,
+        "total": _total,
     }
+    environment.globals |= {"count": _count, "duration": _duration, "hours": _hours}
     data = script_json({} if summary else _visible(_for_the_script(facts)))
     own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
     total, shown = facts.samples
@@ -193,6 +195,16 @@ def _count(value: int | None) -> str:
 
 def _small(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
+
+
+def _total(total: Total, shown: Callable[[Any], str]) -> str:
+    if total.value is None:
+        return "unknown"
+    return ("≥ " if total.partial else "") + shown(total.value)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f}" if not 0 < hours < 0.01 else f"{hours:.2g}"
 
 
 def _duration(seconds: float) -> str:

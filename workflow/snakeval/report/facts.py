@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from snakeval import measured, results, statistics
-from snakeval.deployment import Plan
-from snakeval.errors import EvaluationError
+from snakeval import measured, results, spent, statistics
+from snakeval.completion import Completion, EvaluationDirectory
+from snakeval.deployment import plan_path
 from snakeval.harnesses import adapter
 from snakeval.measured import Compared, Measured, Repeated
 from snakeval.plan import Planned, read_plan
@@ -53,24 +52,45 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """A sum over evaluations; None where nobody counted. ``partial``: of some, nobody did."""
+
+    value: float | None
+    partial: bool = False
+
+    @classmethod
+    def of(cls, numbers: Iterable[float | None]) -> Total:
+        """Add up what is known."""
+        given = list(numbers)
+        known = [number for number in given if number is not None]
+        return cls(sum(known) if known else None, len(known) < len(given))
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model's evaluations took; None where nobody counted.
+    """What a model's evaluations took.
 
     Attributes:
-        seconds: in which harnesses ran, those that ran at once added up.
-        gpu_hours: GPUs of its server times the hours in which one of its evaluations ran.
-        loads: how often its server was started.
+        samples, requests, prompt_tokens, completion_tokens: of what is finished.
+        seconds: in which harnesses ran, those that ran at once added up; failed and interrupted
+            attempts, too, which ``unfinished`` has alone.
+        gpu_hours: GPUs of its servers times the hours in which they had them, loading and idle,
+            too; None where that is not known, or nobody deployed it here.
+        loads: how often a server of it was started; None as before.
+        deployed: whether it has servers of ours.
     """
 
     model: str
     done: int
-    samples: int | None
-    requests: int | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    seconds: float
+    samples: Total
+    requests: Total
+    prompt_tokens: Total
+    completion_tokens: Total
+    seconds: Total
+    unfinished: Total
     gpu_hours: float | None
     loads: int | None
+    deployed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,25 +228,60 @@ def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[
 
 
 def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -> Iterator[Cost]:
-    try:
-        gpus = {p.name: p.deployment.serving.gpus for p in Plan.all(run)}
-    except EvaluationError:
-        gpus = {}
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
         usage = [adapter(one.record.adapter).usage(one.directory.artifacts) for one in mine]
-        served = model in gpus
+        finished = {one.benchmark: one.record for one in mine}
+        unfinished = Total.of(
+            _unfinished(
+                EvaluationDirectory(run / model / item.benchmark), finished.get(item.benchmark)
+            )
+            for item in plan
+            if item.model == model
+        )
+        seconds = sum(record.seconds for record in finished.values())
+        deployed = plan_path(run, model).exists()
+        gpu_hours, loads = _served(run, model, done=bool(mine)) if deployed else (None, None)
         yield Cost(
             model,
             len(mine),
-            _sum([_size(one) for one in mine]),
-            _sum([each.requests for each in usage]),
-            _sum([each.prompt_tokens for each in usage]),
-            _sum([each.completion_tokens for each in usage]),
-            sum(one.record.seconds for one in mine),
-            gpus[model] * _busy(mine) / 3600 if served else None,
-            len(list((run / model / "deployment").glob("server-*.log"))) if served else None,
+            Total.of(_size(one) for one in mine),
+            Total.of(each.requests for each in usage),
+            Total.of(each.prompt_tokens for each in usage),
+            Total.of(each.completion_tokens for each in usage),
+            Total(seconds + (unfinished.value or 0.0), unfinished.partial),
+            unfinished,
+            gpu_hours,
+            loads,
+            deployed,
         )
+
+
+def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
+    """Return the seconds of all attempts at an evaluation that did not finish it."""
+    uses = spent.read(directory.private, directory.path)
+    if uses is None:  # none, or of a version that did not note them
+        attempts = record.attempt - 1 if record else any(directory.logs.glob("attempt-*.log"))
+        return None if attempts else 0.0
+    return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
+
+
+def _served(run: Path, model: str, *, done: bool) -> tuple[float | None, int | None]:
+    """Return the GPU-hours of a model's servers, and how often one was started."""
+    place = run / model / "deployment"
+    homes = [place, *place.glob("instance-*")]
+    loads = sum(len(list(home.glob("server-*.log"))) for home in homes)
+    if not loads and (done or (run / ".snakeval" / "lepton").exists()):
+        return None, None  # served by another run's server, or elsewhere
+    total = 0.0
+    for home in homes:
+        if not any(home.glob("server-*.log")):
+            continue
+        uses = spent.read(home, home)
+        if uses is None:
+            return None, loads
+        total += sum(each.gpus * each.seconds for each in uses)
+    return total / 3600, loads
 
 
 def _size(one: Measured) -> int | None:
@@ -234,25 +289,6 @@ def _size(one: Measured) -> int | None:
     if one.metric.n is not None or one.scores is None:
         return one.metric.n
     return int(one.scores.values.size)
-
-
-def _sum(numbers: Sequence[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
-
-
-def _busy(ran: Sequence[Measured]) -> float:
-    """The seconds in which at least one of the evaluations ran."""
-    spans = sorted(
-        (datetime.fromisoformat(one.record.started), datetime.fromisoformat(one.record.finished))
-        for one in ran
-    )
-    total, until = 0.0, None
-    for start, end in spans:
-        begins = start if until is None else max(start, until)
-        total += max(0.0, (end - begins).total_seconds())
-        until = end if until is None else max(until, end)
-    return total
 
 
 def _read(path: Path) -> dict[str, Any]:

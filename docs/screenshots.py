@@ -1,0 +1,47 @@
+"""Makes the pictures of the report in docs/: `PYTHONPATH=tests python docs/screenshots.py RUN`.
+
+RUN is the directory of a run of the demo. The other run is made here.
+"""
+
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from snakeval import report
+from support.browser import browser
+from support.sampled import Sampled, answers
+
+HERE = Path(__file__).parent
+MODELS = [f"model-{number:02}" for number in range(1, 21)]
+BENCHMARKS = [f"task-{number:02}" for number in range(1, 21)]
+
+
+def twenty_by_twenty(directory: Path) -> Path:
+    """A run with one failure and one evaluation that is not done."""
+    chance = random.Random(1)
+    scores = {
+        model: {
+            name: answers(200, 0.25 + 0.03 * rank + chance.uniform(0, 0.15), chance.randrange(999))
+            for name in BENCHMARKS
+        }
+        for rank, model in enumerate(MODELS)
+    }
+    del scores["model-07"]["task-05"], scores["model-17"]["task-15"]
+    run = Sampled(directory, scores, name="twenty-by-twenty")
+    run["model-07/task-05"].path.mkdir()
+    run["model-07/task-05"].fail("model deployment failed: out of memory")
+    return run.path
+
+
+with tempfile.TemporaryDirectory() as directory, browser() as chromium:
+    os.environ["SNAKEVAL_HOME"] = directory
+    chromium.open(report.write(Path(sys.argv[1])))
+    chromium.texts("#ranking-0 .point")
+    (HERE / "report.png").write_bytes(chromium.picture(1200, 1010))
+    chromium.run("location.hash = 'samples/letters/sloppy/wrong/careful'")
+    chromium.texts("#items .answers > div")
+    (HERE / "report-phone.png").write_bytes(chromium.picture(390, 844, dark=True, at="#told"))
+    chromium.open(report.write(twenty_by_twenty(Path(directory))))
+    (HERE / "report-20x20.png").write_bytes(chromium.picture(1280, 1000))
