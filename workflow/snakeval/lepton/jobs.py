@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from snakeval.completion import EvaluationDirectory
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluate import finish, read
 from snakeval.evaluation import Evaluation
 from snakeval.files import write_atomically
 from snakeval.job import container
-from snakeval.lepton import EVALUATION, RUN
+from snakeval.lepton import EVALUATION, RUN, killed
 from snakeval.lepton.notes import Notes
 from snakeval.lepton.runtime import LeptonRuntime
 from snakeval.runtimes import Outcome
@@ -39,13 +39,16 @@ def prepare(directory: EvaluationDirectory, fingerprint: str) -> int:
 
     Raises:
         EvaluationError: it cannot be evaluated.
+        Interrupted: it was ended by hand, and this Snakemake goes on without it.
     """
+    run = directory.path.parents[1]
+    _refuse_killed(directory)
+    killed.forget(run, _id(directory))
     if done := directory.completion(fingerprint):
         directory.publish(done)
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
     evaluation = read(directory, fingerprint)
-    run = directory.path.parents[1]
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in evaluation.transport.servers:
@@ -56,6 +59,16 @@ def prepare(directory: EvaluationDirectory, fingerprint: str) -> int:
     text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
     write_atomically(job_file(directory), text)
     return 0
+
+
+def _id(directory: EvaluationDirectory) -> str:
+    return "/".join(directory.path.parts[-2:])
+
+
+def _refuse_killed(directory: EvaluationDirectory) -> None:
+    if killed.by_hand(directory.path.parents[1], _id(directory)):
+        print("ended by `snakeval kill`; the next start evaluates it", file=sys.stderr)
+        raise Interrupted
 
 
 def job_file(directory: EvaluationDirectory) -> Path:
@@ -121,6 +134,7 @@ def collect(
 
     Raises:
         EvaluationError: the results cannot be read.
+        Interrupted: the job was ended by hand.
     """
     evaluation = read(directory, fingerprint)
     attempt = directory.begin(fingerprint)
@@ -135,6 +149,7 @@ def collect(
         directory.show_log(attempt)
     seconds = int(told.get("LEPTON_SECONDS") or 0)
     if problem := told.get("LEPTON_PROBLEM"):
+        _refuse_killed(directory)
         raise EvaluationError(_reason(evaluation, told, problem, log))
     finish(
         evaluation,
