@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from leptonai.api.v2.client import reset_new_deployment_api_flag_cache
 from standin import Fault, StandIn, status
 
 from snakeval.deployment import Plan
@@ -18,21 +15,15 @@ from snakeval.errors import EvaluationError
 from snakeval.lepton.endpoints import Endpoints
 from snakeval.lepton.notes import Notes
 from snakeval.lepton.platform import Platform
-from snakeval.matrix import deployments
-from support.configs import COMMAND, config
+from support.lepton import free_port, served, standin
 from support.served import wait_for
-from support.workspace import REPOSITORY
 
 
 @pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    reset_new_deployment_api_flag_cache()
     monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.1)
-    with StandIn("process") as standin:
-        standin.workspace.new_endpoints = request.param
-        for name, value in standin.environment.items():
-            monkeypatch.setenv(name, value)
-        yield standin
+    with standin(monkeypatch, request.param) as started:
+        yield started
 
 
 @pytest.fixture
@@ -42,25 +33,7 @@ def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def plan(tmp_path: Path, port: int, **changes: Any) -> Plan:
-    deployment = {
-        "kind": "generic",
-        "image": "any/image",
-        "command": f"exec {sys.executable} -m snakeval.demo.server --port {{{{ port }}}} "
-        "--models {{ served_model_name }}",
-        "served_model_name": "careful",
-        "port": port,
-        "set_env": {"PYTHONPATH": str(REPOSITORY / "workflow")},
-        "readiness_timeout": 60,
-        "max_restarts": 0,
-    } | changes
-    settings = {"models": {"m": {"deployment": deployment}}, "benchmarks": {"b": COMMAND}}
-    return Plan("m", 0, deployments(config(tmp_path, settings))["m"])
+    return free_port()
 
 
 def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
@@ -72,7 +45,7 @@ def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
 def test_an_endpoint_is_ready_when_its_model_is_and_only_its_key_opens_it(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
-    serve(endpoints, plan(tmp_path, port))
+    serve(endpoints, served(tmp_path, port))
     noted = Notes(tmp_path / "run").ready("m")
     (key,) = lepton.workspace.secrets.values()
     models = noted.url.replace("/chat/completions", "/models")
@@ -88,7 +61,7 @@ def test_a_lost_answer_makes_no_second_endpoint(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, when: str
 ) -> None:
     lepton.faults.add(Fault("POST /(deployments|endpoints)", when=when))
-    serve(endpoints, plan(tmp_path, port))
+    serve(endpoints, served(tmp_path, port))
     assert len(lepton.workspace.endpoints.all) == 1
     endpoints.end(lambda text: None)
 
@@ -96,7 +69,7 @@ def test_a_lost_answer_makes_no_second_endpoint(
 def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
-    asked = plan(tmp_path, port)
+    asked = served(tmp_path, port)
     serve(endpoints, asked)
     (made,) = lepton.workspace.endpoints.all.values()
     lepton.workspace.ttl_scale = 0  # nobody asks it, for longer than it is kept
@@ -110,9 +83,9 @@ def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
 def test_another_definition_takes_the_place_of_the_old_one(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
-    serve(endpoints, plan(tmp_path, port))
+    serve(endpoints, served(tmp_path, port))
     (old,) = lepton.workspace.endpoints.all
-    told = serve(endpoints, plan(tmp_path, port, extra_args="--load 0.1"))
+    told = serve(endpoints, served(tmp_path, port, extra_args="more"))
     assert f"deletes {old}, which serves another definition" in told
     wait_for(lambda: len(lepton.workspace.endpoints.all) == 1, "the end of the old one")
     endpoints.end(lambda text: None)
@@ -125,7 +98,7 @@ def test_scaling_and_place_are_as_configured(
         "node_group": "h100", "resource_shape": "gpu.1xh100-sxm", "min_replicas": 1,
         "max_replicas": 3, "target_qpm": 60, "image_pull_secrets": ["registry"],
     }  # fmt: skip
-    serve(endpoints, plan(tmp_path, port, lepton=options))
+    serve(endpoints, served(tmp_path, port, lepton=options))
     (made,) = lepton.workspace.endpoints.all.values()
     scaler = made.part["autoscaling" if made.new else "auto_scaler"]
     assert scaler["target_throughput"]["qpm"] == 60
@@ -152,6 +125,6 @@ def test_what_cannot_be_served_is_told(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str
 ) -> None:
     with pytest.raises(EvaluationError, match=says):
-        serve(endpoints, plan(tmp_path, port, **changes))
+        serve(endpoints, served(tmp_path, port, **changes))
     endpoints.end(lambda text: None)
     assert Notes(tmp_path / "run").all() == []

@@ -8,8 +8,7 @@ share the calls out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -23,7 +22,7 @@ from snakeval.errors import EvaluationError
 from snakeval.lepton.endpoints import Endpoints
 from snakeval.lepton.notes import Notes
 from snakeval.lepton.platform import Platform
-from support.lepton import free_port, served
+from support.lepton import free_port, served, standin
 from support.served import wait_for
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -44,16 +43,7 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ca
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_RETRIES", 0)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_REQUEST_TIMEOUT_SECONDS", 0.5)
 
-    @contextmanager
-    def started() -> Iterator[StandIn]:
-        reset_new_deployment_api_flag_cache()
-        with StandIn("process") as standin:
-            standin.workspace.new_endpoints = request.param
-            for name, value in standin.environment.items():
-                monkeypatch.setenv(name, value)
-            yield standin
-
-    return started
+    return lambda: standin(monkeypatch, request.param)
 
 
 class Life:

@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from typing import Any, TypeVar
 
 import requests
@@ -18,6 +19,7 @@ from leptonai.api.v2.client import (
 )
 from leptonai.api.v2.log import LogAPIError
 from leptonai.api.v2.types.deployment import LeptonDeployment
+from leptonai.api.v2.types.job import LeptonJobQueryMode
 from leptonai.api.v2.types.secret import SecretItem
 from leptonai.api.v2.types.workspace import WorkspaceInfo, WorkspaceState
 from leptonai.api.v2.utils import (
@@ -36,6 +38,7 @@ BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 #: Seconds to wait for an answer.
 TIMEOUT = 60.0
 
+_PAGE = 500
 _LOGIN = "`lep login -c WORKSPACE:TOKEN`, or set LEPTON_WORKSPACE_ID and LEPTON_WORKSPACE_TOKEN"
 #: States of jobs that have ended, and of those that were deleted.
 _ENDED, _DELETED = ("Completed", "Failed", "Stopped"), ("Deleting", "Deleted", "Archived")
@@ -230,7 +233,7 @@ class Platform:
         for event in events:
             if event.type_ == "Warning":
                 counts[event.reason] += event.count or 1
-        hopeless = [r for r, count in counts.items() if r in _HOPELESS and count >= _ENOUGH]
+        hopeless = [r for r, times in counts.items() if r in _HOPELESS and times >= _ENOUGH]
         told = f"{_HOPELESS[hopeless[0]]} ({hopeless[0]})" if hopeless else ""
         if self.new_routes:  # they have no others
             return Trouble(told, counts["BackOff"], "BackOff")
@@ -263,13 +266,20 @@ class Platform:
     # --- jobs -----------------------------------------------------------------------------
 
     def jobs_of(self, run: str) -> list[Job]:
-        """Return the jobs of a run, known by their environment, that were not deleted."""
+        """Return the jobs of a run, known by their environment, that were not deleted.
+
+        One request for each 500 jobs of the workspace.
+        """
         found = []
-        for job in self._ask("list jobs", lambda c: c.job.list_all(job_query_mode="alive_only")):
-            env = {var.name: var.value for var in job.spec.envs or []}
-            state = job.status.state.value if job.status and job.status.state else "unknown"
-            if env.get(RUN) == run and state not in _DELETED:
-                found.append(Job(str(job.metadata.id_), str(env.get(EVALUATION)), state))
+        for page in count(1):
+            jobs = self._ask("list jobs", partial(_list_jobs, page=page))
+            for job in jobs:
+                env = {var.name: var.value for var in job.spec.envs or []}
+                state = job.status.state.value if job.status and job.status.state else "unknown"
+                if env.get(RUN) == run and state not in _DELETED:
+                    found.append(Job(str(job.metadata.id_), str(env.get(EVALUATION)), state))
+            if len(jobs) < _PAGE:
+                break
         return found
 
     def delete_job(self, job: str) -> None:
@@ -397,6 +407,11 @@ class Platform:
         again = status in (0, 408, 429) or status >= 500
         wait = min(float(after), 60.0) if after.replace(".", "", 1).isdigit() else 0.0
         return _Refused(f"could not {what}: HTTP {status}{why}", status), wait if again else None
+
+
+def _list_jobs(client: Any, page: int) -> list[Any]:
+    mode = LeptonJobQueryMode.AliveOnly.value
+    return list(client.job.list_all(job_query_mode=mode, page=page, page_size=_PAGE))
 
 
 class _Refused(EvaluationError):

@@ -68,7 +68,7 @@ class _Remains:
         mine = [job for job in jobs if self._evaluation in ("", job.evaluation)]
         for job in mine:
             if not job.lives:
-                self._report(f"Keeps {job} ({job.evaluation}): the next start collects it")
+                self._report(f"Keeps {_text(job)}: the next start collects it")
                 continue
             if self._evaluation:
                 killed.note(self._run, job.evaluation)
@@ -76,7 +76,7 @@ class _Remains:
             self._platform.delete_job(job.id)
         ended = {job.id for job in mine if job.lives}
         live = self._look_again(jobs, ended)
-        left = [f"{job} ({job.evaluation})" for job in live if job.id in ended]
+        left = [_text(job) for job in live if job.id in ended]
         idle = self._idle(noted, {job.evaluation for job in live})
         for each in idle:
             self._report(f"Ends endpoint {each.name} of {each.model}")
@@ -125,6 +125,10 @@ class _Remains:
                 evidence.completion(f"{self._run}/{item.model}/{item.benchmark}", item.fingerprint)
             )
         }
+
+
+def _text(job: Job) -> str:
+    return f"Lepton job {job.id} of {job.evaluation}, {job.state}"
 
 
 def _only_troubles(report: Report) -> Report:
