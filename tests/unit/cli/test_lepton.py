@@ -11,7 +11,7 @@ import pytest
 from standin import Fault, StandIn
 
 from snakeval import registry
-from snakeval.errors import Interrupted
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.lepton import jobs
 from snakeval.lepton.endpoints import Endpoints
 from snakeval.lepton.notes import Noted, Notes
@@ -65,11 +65,9 @@ def test_status_names_jobs_and_endpoints_as_the_platform_does_by_one_list_each(
         "ends it, or Lepton after 600 s without a request\n"
     ) in told.out
     rows = {line.split()[0]: line for line in told.out.splitlines() if line.startswith("m/")}
-    assert (
-        f"running  Lepton job {job} is Running"
-        in " ".join(rows["m/b"].split(" ")).replace("   ", "  ")
-        or f"Lepton job {job} is Running" in rows["m/b"]
-    )
+    assert rows["m/b"].split()[1] == "running"
+    assert f"Lepton job {job} is Running" in rows["m/b"]
+    assert rows["m/other"].split()[1] == "waiting"
     assert f"Lepton job {other} is Queueing" in rows["m/other"]
     assert "Slurm" not in told.out
     assert len(lepton.asked("GET /jobs")) == 1
@@ -168,7 +166,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     with pytest.raises(Interrupted):
         jobs.prepare(run["b"], fingerprint)
     registry.leave(run.path)  # and the next start
-    with pytest.raises(Exception, match="Lepton runs containers"):
+    with pytest.raises(EvaluationError, match="Lepton runs containers"):
         jobs.prepare(run["b"], fingerprint)
 
 
@@ -181,9 +179,8 @@ def test_kill_keeps_what_has_ended_for_the_next_start(
     assert f"Lepton job {job} is Completed, and the next start collects it" in row
     said = snakeval(capsys, "kill", "01")
     assert (said.exit_code, said.err) == (0, "")
-    assert said.out.splitlines()[0] == (
-        f"Keeps Lepton job {job} is Completed (m/b): the next start collects it"
-    )
+    kept = f"Keeps Lepton job {job} of m/b, Completed: the next start collects it"
+    assert said.out.splitlines()[0] == kept
     assert [each.id for each in lepton.alive] == [job]
 
 
@@ -196,7 +193,7 @@ def test_what_does_not_go_is_told(
     lepton.faults.add(Fault("DELETE ", status=200, times=10**6, body="{}"))  # it says so only
     said = snakeval(capsys, "kill", "01")
     assert said.exit_code == 1
-    assert f"snakeval: left: Lepton job {job} is Running (m/b)\n" in said.err
+    assert f"snakeval: left: Lepton job {job} of m/b, Running\n" in said.err
     assert f"snakeval: left: endpoint {name} of Lepton\n" in said.err
     lepton.faults.clear()
     assert snakeval(capsys, "kill", "01").exit_code == 0
