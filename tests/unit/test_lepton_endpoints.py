@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -114,7 +116,11 @@ def test_scaling_and_place_are_as_configured(
     ("changes", "says"),
     [
         ({"command": "echo no kernel image; exit 9"}, "its log ends: no kernel image"),
+        ({"image": "missing/image"}, r"its image cannot be pulled \(ErrImagePull\)"),
+        ({"served_model_name": "other"}, "does not list 'other', but careful; correct served_mod"),
         ({"lepton": {"node_group": "h200"}}, "no node group h200; there are cpu, h100"),
+        ({"lepton": {"resource_shape": "gpu.9"}}, r"no resource shape gpu.9; there are cpu.large"),
+        ({"lepton": {"mounts": ["node-nfs:no=/x"]}}, "no volume node-nfs:no; there are node-local"),
         ({"env": ["NO_SUCH"]}, "no secret NO_SUCH in the workspace"),
         ({"gpus": 99}, "no resource shape has 99 GPUs"),
         ({"mounts": [{"source": "/tmp", "target": "/x"}]}, "are of this machine"),
@@ -122,9 +128,84 @@ def test_scaling_and_place_are_as_configured(
     ],
 )  # fmt: skip
 def test_what_cannot_be_served_is_told(
-    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str
-) -> None:
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("snakeval.lepton.endpoints._PATIENCE", 0.2)
     with pytest.raises(EvaluationError, match=says):
         serve(endpoints, served(tmp_path, port, **changes))
     endpoints.end(lambda text: None)
     assert Notes(tmp_path / "run").all() == []
+
+
+def test_a_workspace_that_is_paused_or_a_token_that_has_expired_is_told(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port)
+    token, lepton.workspace.token = lepton.workspace.token, "new"
+    with pytest.raises(EvaluationError, match="the token is wrong or has expired; `lep login") as e:
+        serve(endpoints, asked)
+    assert token not in str(e.value)
+    lepton.workspace.token, lepton.workspace.state = token, "paused"
+    with pytest.raises(EvaluationError, match="the Lepton workspace standin is paused"):
+        serve(endpoints, asked)
+
+
+def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_key(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
+) -> None:
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    kept = dict(lepton.workspace.secrets)
+    lepton.workspace.token = "new"
+    monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
+    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    assert any("adopts" in text for text in serve(again, asked))
+    assert lepton.workspace.secrets == kept
+    assert list(lepton.workspace.endpoints.loads.values()) == [1]
+    again.end(lambda text: None)
+
+
+def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("snakeval.lepton.endpoints._PATIENCE", 0.2)
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    lepton.workspace.secrets.clear()
+    lepton.workspace.token = "new"
+    monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
+    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    with pytest.raises(EvaluationError, match="made with another token of the workspace"):
+        serve(again, asked)
+    serve(again, asked)
+    assert list(lepton.workspace.endpoints.loads.values()) == [2]
+    again.end(lambda text: None)
+
+
+def test_one_that_is_being_deleted_is_waited_out_and_made_anew(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    (old,) = lepton.workspace.endpoints.all.values()
+    old.deleting = True
+    goes = threading.Timer(0.5, lepton.workspace.endpoints.delete, [old])
+    goes.start()
+    told = serve(endpoints, asked)
+    assert f"waits until {old.name} is deleted" in told
+    assert f"made endpoint {old.name} (cpu.small)" in told
+    endpoints.end(lambda text: None)
+
+
+def test_waiting_for_a_node_is_no_failure(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    # As Kubernetes has it of pods that no node has room for.
+    event = {"type": "Warning", "reason": "FailedScheduling", "regarding": {}, "count": 99}
+    event["last_observed_time"] = "2026-01-01T00:00:00Z"
+    queued = json.dumps([event])
+    lepton.faults.add(Fault("GET .*/events", status=200, body=queued, times=10**6))
+    serve(endpoints, served(tmp_path, port))
+    assert lepton.asked("GET .*/events")
+    endpoints.end(lambda text: None)
