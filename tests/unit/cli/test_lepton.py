@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -72,6 +76,30 @@ def test_status_names_jobs_and_endpoints_as_the_platform_does_by_one_list_each(
     assert "Slurm" not in told.out
     assert len(lepton.asked("GET /jobs")) == 1
     assert len(lepton.asked("GET /(deployments|endpoints)")) == 1
+
+
+@pytest.mark.parametrize("lepton", [True], ids=["endpoints"], indirect=True)
+def test_the_vendors_command_shows_them_under_the_names_that_status_prints(
+    run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
+) -> None:
+    serve(run, tmp_path)
+    submitted(run.path, "m/b", "echo it said this")
+    wait_for(lambda: lepton.jobs[0].state == "Completed", "its end")
+    told = json.loads(snakeval(capsys, "status", "01", "--json").out)[0]
+    (job,) = (each["job"] for each in told["evaluations"] if each["job"])
+    (endpoint,) = told["endpoints"]
+
+    def lep(*words: str) -> str:
+        command = [str(Path(sys.executable).with_name("lep")), *words]
+        env = {**os.environ, "COLUMNS": "300", "LEPTON_CACHE_DIR": str(tmp_path)}
+        (tmp_path / "latest_version_check").write_text(str(int(time.time())))
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert job in lep("job", "list")
+    assert endpoint["name"] in lep("endpoint", "list")
+    assert "it said this" in lep("job", "log", "--id", job)
 
 
 def test_status_counts_the_replicas_that_are_ready(
