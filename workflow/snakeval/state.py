@@ -209,8 +209,8 @@ class _Look:
             )
         if found.state in ("pending", "interrupted") and self._has_head:
             for name in self._asking.get(found.id, ()):
-                if (serving := self._lepton.serving(name)) is not None:
-                    return replace(found, state="deploying", reason=str(serving))
+                if (endpoint := self._lepton.deploying(name)) is not None:
+                    return replace(found, state="deploying", reason=str(endpoint))
         return found
 
     def _by_files(self, item: Planned, place: str) -> State:

@@ -222,7 +222,7 @@ def test_what_does_not_go_is_told(
     said = snakeval(capsys, "kill", "01")
     assert said.exit_code == 1
     assert f"snakeval: left: Lepton job {job} of m/b, Running\n" in said.err
-    assert f"snakeval: left: endpoint {name} of Lepton\n" in said.err
+    assert f"snakeval: left: endpoint {name} of Lepton: it was deleted, and is Ready\n" in said.err
     lepton.faults.clear()
     assert snakeval(capsys, "kill", "01").exit_code == 0
 

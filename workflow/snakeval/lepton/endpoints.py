@@ -71,7 +71,7 @@ class Endpoints:
                 note = other
             elif other.model == plan.name:
                 report(f"deletes {other.name}, which serves another definition")
-                self._delete(other, report)
+                self.delete(other)
         self._notes.write(note)
         token = self._token(name)
         found = self._standing(name, stop, report)
@@ -92,7 +92,7 @@ class Endpoints:
         wait = _Wait(self._platform, note, plan.deployment, token, stop, report, has_key)
         url = wait.until_ready(lambda: self._wake(name, plan.deployment))
         if not url:
-            self._delete(note, report)
+            self.delete(note)
             raise EvaluationError(
                 f"deployment failed: {name} was made with another token of the workspace, and is "
                 "deleted; the same command makes it anew"
@@ -109,9 +109,25 @@ class Endpoints:
     def end_one(self, endpoint: Noted, report: Report) -> None:
         """Delete an endpoint; if that cannot be, tell so and keep its note."""
         try:
-            self._delete(endpoint, report)
+            self.delete(endpoint)
+            report(f"deleted endpoint {endpoint.name} of {endpoint.model}")
         except EvaluationError as error:
             report(f"endpoint {endpoint.name} may still run: {error}; the same command tries again")
+
+    def delete(self, endpoint: Noted) -> None:
+        """Delete an endpoint with its key, and look whether it goes.
+
+        Raises:
+            EvaluationError: it does not, or that cannot be known; its note stays.
+        """
+        self._platform.delete(endpoint.name)
+        for _ in range(_LOOKS):
+            found = self._platform.endpoint(endpoint.name)
+            if found is None or state_of(found) == "Deleting":
+                self._notes.forget(endpoint)
+                return
+            time.sleep(_POLL)
+        raise EvaluationError(f"it was deleted, and is {state_of(found)}")
 
     # --- one endpoint ---------------------------------------------------------------------
 
@@ -143,18 +159,6 @@ class Endpoints:
         )
         spec = LeptonDeploymentUserSpec(resource_requirement=change)
         self._platform.scale(name, LeptonDeployment(spec=spec))
-
-    def _delete(self, endpoint: Noted, report: Report) -> None:
-        """Delete it, and look whether it goes."""
-        self._platform.delete(endpoint.name)
-        for _ in range(_LOOKS):
-            found = self._platform.endpoint(endpoint.name)
-            if found is None or state_of(found) == "Deleting":
-                self._notes.forget(endpoint)
-                report(f"deleted endpoint {endpoint.name} of {endpoint.model}")
-                return
-            time.sleep(_POLL)
-        raise EvaluationError(f"it was deleted, and is {state_of(found)}")
 
 
 @dataclass

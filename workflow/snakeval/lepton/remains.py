@@ -80,9 +80,10 @@ class _Remains:
         idle = self._idle(noted, {job.evaluation for job in live})
         for each in idle:
             self._report(f"Ends endpoint {each.name} of {each.model}")
-            self._endpoints.end_one(each, _only_troubles(self._report))
-        still = {each.name for each in Notes(self._run).all()}
-        left += [f"endpoint {each.name} of Lepton" for each in idle if each.name in still]
+            try:
+                self._endpoints.delete(each)
+            except EvaluationError as error:
+                left.append(f"endpoint {each.name} of Lepton: {error}")
         return left, bool(ended or idle)
 
     def _look_again(self, jobs: list[Job], ended: set[str]) -> list[Job]:
@@ -129,7 +130,3 @@ class _Remains:
 
 def _text(job: Job) -> str:
     return f"Lepton job {job.id} of {job.evaluation}, {job.state}"
-
-
-def _only_troubles(report: Report) -> Report:
-    return lambda text: None if text.startswith("deleted ") else report(text)

@@ -38,6 +38,7 @@ class Endpoint:
         ready, wanted: replicas; None where that is not known.
         reason: why it cannot be known.
         time_out: seconds without a request after which the platform scales it to zero.
+        served: whether its model has answered, ever.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Endpoint:
     wanted: int | None = None
     reason: str = ""
     time_out: int | None = None
+    served: bool = False
 
     def __str__(self) -> str:
         """Say what is to be known of it."""
@@ -61,7 +63,7 @@ class Endpoint:
     @property
     def costs(self) -> bool:
         """Whether something of it may run."""
-        return self.state != "gone" and self.wanted != 0
+        return self.state not in ("gone", "unknown") and self.wanted != 0
 
 
 class Watch:
@@ -84,9 +86,9 @@ class Watch:
             return Watched("interrupted", "it was ended by `snakeval kill`")
         return None
 
-    def serving(self, model: str) -> Endpoint | None:
-        """Return the endpoint of a model, if one is noted."""
-        return next((each for each in self.endpoints if each.model == model), None)
+    def deploying(self, model: str) -> Endpoint | None:
+        """Return the endpoint of a model, if there is one that is not ready yet."""
+        return next((e for e in self.endpoints if e.model == model and not e.served), None)
 
     @cached_property
     def endpoints(self) -> list[Endpoint]:
@@ -140,6 +142,7 @@ class Watch:
             self._platform.ready_replicas(there),
             wanted_replicas(there),
             time_out=down.no_traffic_timeout if down else None,
+            served=bool(noted.url),
         )
 
     @cached_property
