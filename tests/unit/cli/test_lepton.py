@@ -115,6 +115,17 @@ def test_status_counts_the_replicas_that_are_ready(
     assert told["name"] == endpoint.name
 
 
+def test_an_evaluation_waits_for_its_endpoint_while_a_snakemake_lives(
+    run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
+) -> None:
+    name = serve(run, tmp_path)
+    Notes(run.path).write(Noted("m", name))  # as before it is ready
+    registry.enter(run.path, ["snakemake"])
+    told = snakeval(capsys, "status", "01").out
+    assert f"deploying  endpoint {name} of m: Ready, 1 of 1" in " ".join(told.split("   "))
+    assert "it is left" not in told
+
+
 def test_an_endpoint_that_is_scaled_to_zero_or_gone_is_told(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,8 +70,7 @@ class Watch:
 
     def __init__(self, run: Path) -> None:
         self._run = run
-        #: Why the platform could not be asked, where it could not.
-        self.silent = ""
+        self._silent = ""  # why jobs could not be asked for
 
     def of(self, evaluation: str, has_head: bool) -> Watched | None:
         """Return how far Lepton is with an evaluation, if it has a job of it."""
@@ -80,8 +78,8 @@ class Watch:
             return _of_job(told, has_head)
         if evaluation not in self._submitted:
             return None
-        if self.silent:
-            return Watched("unknown", self.silent)
+        if self._silent:
+            return Watched("unknown", self._silent)
         if killed.by_hand(self._run, evaluation):
             return Watched("interrupted", "it was ended by `snakeval kill`")
         return None
@@ -94,7 +92,7 @@ class Watch:
     def endpoints(self) -> list[Endpoint]:
         """The endpoints that are noted for the run, as they are."""
         noted = Notes(self._run).all()
-        return list(self._look(noted)) if noted else []
+        return self._look(noted) if noted else []
 
     @cached_property
     def _submitted(self) -> set[str]:
@@ -108,23 +106,22 @@ class Watch:
         try:
             jobs = self._platform.jobs_of(self._run.name)
         except EvaluationError as error:
-            self.silent = f"Lepton cannot be asked: {error}"
+            self._silent = f"Lepton cannot be asked: {error}"
             return {}
         rank = {state: number for number, state in enumerate(_WORTH)}
         jobs.sort(key=lambda job: (not job.lives, rank.get(job.state, len(rank))), reverse=True)
         return {job.evaluation: job for job in jobs}
 
-    def _look(self, noted: list[Noted]) -> Iterator[Endpoint]:
-        if self._submitted:
-            _ = self._jobs  # what cannot be asked for them is not asked for again
+    def _look(self, noted: list[Noted]) -> list[Endpoint]:
+        _ = self._jobs  # a platform that does not tell of them is not asked again
+        silent = self._silent
         try:
-            if self.silent:
-                raise EvaluationError(self.silent)
-            found = self._platform.endpoints()
-            yield from [self._endpoint(each, found) for each in noted]
+            if not silent:
+                found = self._platform.endpoints()
+                return [self._endpoint(each, found) for each in noted]
         except EvaluationError as error:
-            self.silent = self.silent or f"Lepton cannot be asked: {error}"
-            yield from (Endpoint(n.model, n.name, "unknown", reason=self.silent) for n in noted)
+            silent = f"Lepton cannot be asked: {error}"
+        return [Endpoint(each.model, each.name, "unknown", reason=silent) for each in noted]
 
     def _endpoint(self, noted: Noted, found: dict[str, Any]) -> Endpoint:
         from snakeval.lepton.platform import state_of, wanted_replicas
