@@ -27,12 +27,18 @@ from support.served import wait_for
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
+#: Of the two families of routes that endpoints have; else it is the newer one.
+BOTH = pytest.mark.parametrize(
+    "lepton", [False, True], ids=["deployments", "endpoints"], indirect=True
+)
+
+
+@pytest.fixture
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     monkeypatch.setattr("snakeval.lepton.platform.BACKOFF", (0.05,))
     monkeypatch.setattr("snakeval.lepton.remains._PAUSES", (0.05, 0.1))
     monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.1)
-    with standin(monkeypatch, request.param) as started:
+    with standin(monkeypatch, getattr(request, "param", True)) as started:
         yield started
 
 
@@ -54,6 +60,7 @@ def running(lepton: StandIn) -> None:
     wait_for(lambda: all(job.state == "Running" for job in lepton.alive), "the jobs do not run")
 
 
+@BOTH
 def test_status_names_jobs_and_endpoints_as_the_platform_does_by_one_list_each(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -78,7 +85,6 @@ def test_status_names_jobs_and_endpoints_as_the_platform_does_by_one_list_each(
     assert len(lepton.asked("GET /(deployments|endpoints)")) == 1
 
 
-@pytest.mark.parametrize("lepton", [True], ids=["endpoints"], indirect=True)
 def test_the_vendors_command_shows_them_under_the_names_that_status_prints(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -102,6 +108,7 @@ def test_the_vendors_command_shows_them_under_the_names_that_status_prints(
     assert "it said this" in lep("job", "log", "--id", job)
 
 
+@BOTH
 def test_status_counts_the_replicas_that_are_ready(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -126,6 +133,7 @@ def test_an_evaluation_waits_for_its_endpoint_while_a_snakemake_lives(
     assert "it is left" not in told
 
 
+@BOTH
 def test_an_endpoint_that_is_scaled_to_zero_or_gone_is_told(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -163,6 +171,7 @@ def test_what_cannot_be_asked_is_unknown(
     assert lepton.workspace.secrets == {}
 
 
+@BOTH
 def test_kill_of_one_evaluation_ends_its_job_and_the_endpoint_with_the_last(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
