@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from standin import StandIn
 
+from snakeval.cli.doctor_lepton import _LIBRARY
 from support.configs import COMMAND, MODEL, write
 from support.lepton import standin
 from support.made import snakeval
+from support.workspace import REPOSITORY
 
 Capture = pytest.CaptureFixture[str]
 
@@ -76,6 +78,12 @@ def test_a_library_that_was_not_tested_is_told(
     monkeypatch.setattr("snakeval.cli.doctor_lepton.version", lambda name: "0.27.3")
     found = checks(capsys)["lepton"]
     assert (found["state"], found["found"]) == ("wrong", "leptonai 0.27.3")
+
+
+def test_the_versions_are_those_that_the_executor_allows() -> None:
+    least, below = (".".join(map(str, limit)).removesuffix(".0") for limit in _LIBRARY)
+    plugin = REPOSITORY / "workflow/snakemake-executor-plugin-lepton/pyproject.toml"
+    assert f'"leptonai>={least},<{below}"' in plugin.read_text()
 
 
 def test_the_workspace_and_what_the_profile_names_are_looked_at(
