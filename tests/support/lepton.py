@@ -82,5 +82,8 @@ def served(directory: Path, port: int, **changes: Any) -> Plan:
         "readiness_timeout": 60,
         "max_restarts": 0,
     } | changes
-    settings = {"models": {"m": {"deployment": deployment}}, "benchmarks": {"b": COMMAND}}
+    settings = {
+        "models": {"m": {"deployment": deployment}},
+        "benchmarks": {"b": {**COMMAND, "image": "any/image"}},
+    }
     return Plan("m", 0, deployments(config(directory, settings))["m"])

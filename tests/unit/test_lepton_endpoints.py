@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 from standin import Fault, StandIn, status
 
-from snakeval.deployment import Plan
+from snakeval.config import load
+from snakeval.deployment import Plan, plan_path
 from snakeval.errors import EvaluationError
+from snakeval.job import evaluation_directory
+from snakeval.lepton import jobs
 from snakeval.lepton.endpoints import Endpoints
 from snakeval.lepton.notes import Notes
 from snakeval.lepton.platform import Platform
+from snakeval.matrix import expand
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 
@@ -78,6 +82,27 @@ def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
     wait_for(lambda: made.phase == "Stopped", "scaled to zero")
     lepton.workspace.ttl_scale = 1
     assert any("adopts" in text for text in serve(endpoints, asked))
+    assert lepton.workspace.endpoints.loads == {made.name: 2}
+    endpoints.end(lambda text: None)
+
+
+def test_another_attempt_at_an_evaluation_wakes_what_was_scaled_to_zero(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked, run = served(tmp_path, port), tmp_path / "run"
+    serve(endpoints, asked)
+    plan_path(run, "m").parent.mkdir(parents=True)
+    plan_path(run, "m").write_text(asked.to_json())
+    (evaluation,) = expand(load([tmp_path / "c.yaml"], {})[0])
+    directory = evaluation_directory(run, evaluation)
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(evaluation.to_json())
+    directory.begin(evaluation.fingerprint)
+    (made,) = lepton.workspace.endpoints.all.values()
+    lepton.workspace.ttl_scale = 0
+    wait_for(lambda: made.phase == "Stopped", "scaled to zero")
+    lepton.workspace.ttl_scale = 1
+    assert jobs.prepare(directory, evaluation.fingerprint) == 0
     assert lepton.workspace.endpoints.loads == {made.name: 2}
     endpoints.end(lambda text: None)
 

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work(stop: Event) -> int:
         if options.command == "prepare":
-            return jobs.prepare(directory, options.fingerprint)
+            return jobs.prepare(directory, options.fingerprint, stop)
         if options.command == "collect":
             return _collect(directory, options.fingerprint)
         return _deploy(options.record, options.log, stop)

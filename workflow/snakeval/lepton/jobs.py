@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 from snakeval.completion import EvaluationDirectory
+from snakeval.deployment import Plan
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluate import finish, read
 from snakeval.evaluation import Evaluation
 from snakeval.files import write_atomically
 from snakeval.job import container
-from snakeval.lepton import EVALUATION, RUN, killed
-from snakeval.lepton.notes import Notes
+from snakeval.lepton import EVALUATION, RUN, killed, need_library
+from snakeval.lepton.notes import Noted, Notes
 from snakeval.lepton.runtime import LeptonRuntime
 from snakeval.runtimes import Outcome
 
@@ -32,14 +34,17 @@ _KEY = "SNAKEVAL_LEPTON_KEY"
 _RESULTS = "/results"
 
 
-def prepare(directory: EvaluationDirectory, fingerprint: str) -> int:
+def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None = None) -> int:
     """Adopt the evaluation, or write what its job shall run.
+
+    Before another attempt its model's endpoint is looked after: it may be what failed, scaled to
+    zero or deleted. Before the first one the rule `deploy` has done so.
 
     Returns 0, or :data:`DONE_ALREADY`.
 
     Raises:
         EvaluationError: it cannot be evaluated.
-        Interrupted: it was ended by hand, and this Snakemake goes on without it.
+        Interrupted: it was ended by hand, and this Snakemake goes on without it; or *stop* is set.
     """
     run = directory.path.parents[1]
     _refuse_killed(directory)
@@ -49,16 +54,32 @@ def prepare(directory: EvaluationDirectory, fingerprint: str) -> int:
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
     evaluation = read(directory, fingerprint)
+    # What is there is sent only where it is the point to resume from.
+    resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in evaluation.transport.servers:
-        endpoint = Notes(run).ready(name)
+        endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
         urls[name], keys[name] = endpoint.url, endpoint.name
-    # Sent only where it is the point to resume from.
-    resumes = directory.attempted == fingerprint
     text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
     write_atomically(job_file(directory), text)
     return 0
+
+
+def _serve(run: Path, name: str, stop: Event) -> Noted:
+    need_library()
+    from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
+    from snakeval.lepton.platform import PlatformError
+
+    def report(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    ready = Notes(run).ready(name)
+    try:
+        return Endpoints(run).serve(Plan.read(run, name), stop, report)
+    except PlatformError as error:
+        report(f"{error}; {ready.name} may serve all the same")
+        return ready
 
 
 def _id(directory: EvaluationDirectory) -> str:

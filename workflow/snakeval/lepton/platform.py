@@ -107,6 +107,10 @@ def wanted_replicas(endpoint: LeptonDeployment) -> int:
     return int((needs.min_replicas if needs else 0) or 0)
 
 
+class PlatformError(EvaluationError):
+    """The platform refused a request, or did not answer."""
+
+
 class Platform:
     """A workspace, by the variables and the login that ``lep`` uses."""
 
@@ -378,7 +382,7 @@ class Platform:
                 time.sleep(max(pause, wait))
         raise AssertionError  # the last turn returns or raises
 
-    def _problem(self, what: str, error: Exception) -> tuple[EvaluationError, float | None]:
+    def _problem(self, what: str, error: Exception) -> tuple[PlatformError, float | None]:
         """Return what to tell, and how long to wait at least before trying again (None: never)."""
         match error:
             case ClientError() | ServerError():
@@ -394,10 +398,10 @@ class Platform:
                 status, text, after = 404, f"no workspace {self.workspace}", ""
             case requests.RequestException():
                 told = f"could not {what}: {self._client.url} does not answer"
-                return EvaluationError(f"{told} ({type(error).__name__})"), 0.0
+                return PlatformError(f"{told} ({type(error).__name__})"), 0.0
             case RuntimeError() | ValueError() | TypeError() | AttributeError() | KeyError():
                 # What the library makes of an answer that it did not expect.
-                return EvaluationError(f"could not {what}: its answer cannot be read"), 0.0
+                return PlatformError(f"could not {what}: its answer cannot be read"), 0.0
             case _:
                 raise error
         why = {
@@ -414,7 +418,7 @@ def _list_jobs(client: Any, page: int) -> list[Any]:
     return list(client.job.list_all(job_query_mode=mode, page=page, page_size=_PAGE))
 
 
-class _Refused(EvaluationError):
+class _Refused(PlatformError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
