@@ -74,12 +74,11 @@ def _serve(run: Path, name: str, stop: Event) -> Noted:
     def report(text: str) -> None:
         print(text, file=sys.stderr)
 
-    ready = Notes(run).ready(name)
     try:
         return Endpoints(run).serve(Plan.read(run, name), stop, report)
     except PlatformError as error:
-        report(f"{error}; {ready.name} may serve all the same")
-        return ready
+        report(f"{error}; its endpoint may serve all the same")
+        return Notes(run).ready(name)
 
 
 def _id(directory: EvaluationDirectory) -> str:
