@@ -5,11 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from snakeval.demo.server import DemoServer, serve
+from snakeval.lepton.endpoints import Endpoints
+from snakeval.lepton.platform import Platform
+from support.lepton import free_port, served, standin
+from support.served import wait_for
 from support.workspace import Workspace
 
 SUM, PRODUCT = "What is 966 + 991?", "What is 12 * 34?"
@@ -280,3 +285,15 @@ def test_a_failed_evaluation_is_named_and_it_alone_runs_again(work: Workspace) -
     assert not (work.run / "one/another/failure.json").exists()
     (old,) = (work.run / "one/another").glob("attempts/*/logs/attempt-1.log")
     assert "out of coffee" in old.read_text()
+
+
+def test_a_start_with_nothing_to_do_deletes_an_endpoint_that_was_left_on_lepton(
+    work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with standin(monkeypatch) as lepton:
+        endpoints = Endpoints(work.run, Platform())
+        endpoints.serve(served(tmp_path, free_port()), Event(), lambda text: None)
+        done = work.snakemake()
+        assert (done.exit_code, done.evaluated) == (0, set()), done.output
+        assert "deleted endpoint snakeval-m-" in done.output
+        wait_for(lambda: not lepton.workspace.endpoints.all, "its end")

@@ -197,9 +197,31 @@ def test_kill_ends_what_a_killed_head_left(work: OnLepton) -> None:
     assert [s["state"] for s in work.status()] == ["running"] * 4
     killed = work.snakeval("kill", work.run.name[-8:])
     assert killed.returncode == 0, killed.stdout + killed.stderr
-    assert "Ends job smk-evaluate-" in killed.stdout
+    assert "Ends Lepton job smk-evaluate-" in killed.stdout
+    assert "Ends endpoint snakeval-served-" in killed.stdout
     work.nothing_is_left()
     assert "running" not in {s["state"] for s in work.status()}
+
+
+@pytest.mark.parametrize("lepton", [True], ids=["endpoints"], indirect=True)
+def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
+    work: OnLepton,
+) -> None:
+    del work.config["models"]["served"]
+    work.config["benchmarks"]["b1"]["params"] = {"extra": {"pause": 60}}
+    head = work.start()
+    running(work, 2)
+    killed = work.snakeval("kill", f"{work.run}/other/b1")
+    assert killed.returncode == 0, killed.stdout + killed.stderr
+    output, _ = head.communicate(timeout=120)
+    assert head.returncode == 1, output
+    assert {s["benchmark"]: s["state"] for s in work.status()} == {
+        "b0": "done",
+        "b1": "interrupted",
+    }
+    assert len(work.standin.jobs) == 2
+    work.nothing_is_left()
+    assert work.snakemake("-n").evaluated == {"other/b1"}
 
 
 def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from snakeval.errors import ConfigError, did_you_mean
 
@@ -60,6 +61,29 @@ def find_profile(name: str, directory: Path | None = None) -> str:
 def profile_names() -> list[str]:
     """The names of profiles that ``--profile`` finds from any directory."""
     return sorted(_named())
+
+
+def profile_settings(name: str) -> dict[str, Any]:
+    """Return what stands in the profile that *name* finds, as Snakemake reads it; raw values.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    known = _named()
+    if name not in known:
+        raise ConfigError(f"there is no profile {name}; `snakeval profiles install` links ours")
+    import yaml
+
+    files = [file for file in known[name].iterdir() if _PROFILE_FILE.fullmatch(file.name)]
+    # Snakemake takes one that is for its version first.
+    file = max(files, key=lambda each: (".v" in each.name, each.name))
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: has no keys")
+    return data
 
 
 def is_profile(path: Path) -> bool:

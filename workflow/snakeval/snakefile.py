@@ -28,6 +28,7 @@ from snakeval.evaluation import Evaluation, canonical_json, digest
 from snakeval.fields import DEPLOYMENT
 from snakeval.harnesses import parser_versions
 from snakeval.job import evaluation_directory
+from snakeval.lepton.notes import Notes
 from snakeval.matrix import deployments, split
 from snakeval.runs import Run, find
 from snakeval.slurm import Queue
@@ -97,7 +98,16 @@ class Matrix:
 
     def records(self, wildcards: object = None) -> list[str]:
         """The completion records of the selected evaluations."""
+        if self._left_endpoints:
+            # Where there is nothing to be done, Snakemake would end before its hooks delete them.
+            self._workflow.dag.forcefiles.add(f"{self.run}/results.csv")
         return [self._record(evaluation) for evaluation in self.selected.values()]
+
+    @cached_property
+    def _left_endpoints(self) -> bool:
+        """Whether Lepton may have endpoints that an earlier start did not delete."""
+        main = self._workflow is not None and self._workflow.is_main_process
+        return main and self._run.exists and bool(Notes(self._run.directory).all())
 
     def missing(self, wildcards: object = None) -> list[str]:
         """The selected records that are not there yet."""

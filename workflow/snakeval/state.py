@@ -22,7 +22,7 @@ from typing import Any
 from snakeval import evidence
 from snakeval.completion import EvaluationDirectory
 from snakeval.evidence import Held
-from snakeval.lepton.watch import Watched, watch
+from snakeval.lepton.watch import Watch
 from snakeval.plan import Planned
 from snakeval.registry import heads
 from snakeval.slurm import Queue
@@ -61,6 +61,7 @@ class State:
         requests: done, and in all where that is known; only of a running one whose harness tells.
         metric, value, stderr: the headline metric of a finished one.
         job: of the scheduler, by its id, where one was submitted and is not done.
+        scheduler: Slurm or Lepton, where there is a job.
     """
 
     model: str
@@ -78,6 +79,7 @@ class State:
     value: float | None = None
     stderr: float | None = None
     job: str = ""
+    scheduler: str = ""
 
     @property
     def id(self) -> str:
@@ -95,22 +97,24 @@ def states(
     before: Iterable[State] = (),
     *,
     only: Callable[[str, str], bool] = lambda model, benchmark: True,
+    lepton: Watch | None = None,
 ) -> list[State]:
     """Return the state of each evaluation of *run*, in the plan's order.
 
     *before* is an earlier answer: what was done then is not looked at again. *only* says of a
-    model and a benchmark whether it is wanted.
+    model and a benchmark whether it is wanted. *lepton* is what Lepton has of the run, where that
+    was looked for already.
 
     Raises:
         ConfigError: the run has no plan that can be read.
     """
     plan = [item for item in evidence.planned(run) if only(item.model, item.benchmark)]
     known = {state.id: state for state in before if state.state == "done"}
-    look = _Look(run)
+    look = _Look(run, lepton or Watch(run))
     found = [known.get(f"{item.model}/{item.benchmark}") or look(item) for item in plan]
     if look.doubts:
         time.sleep(max(look.doubts.values()))
-        again = _Look(run, look)
+        again = _Look(run, look._lepton, look)
         for number, state in enumerate(found):
             if state.id in look.doubts:
                 found[number] = again(plan[number])
@@ -157,8 +161,9 @@ class _Look:
     the look that had these doubts.
     """
 
-    def __init__(self, run: Path, first: _Look | None = None) -> None:
+    def __init__(self, run: Path, lepton: Watch, first: _Look | None = None) -> None:
         self._run = run
+        self._lepton = lepton
         self._first = first
         self._beats: dict[str, int] = {}
         self.doubts: dict[str, float] = {}
@@ -178,33 +183,34 @@ class _Look:
         found = self._on_lepton(self._by_files(item, place))
         if found.state == "done" or (job := self._queue.of(found.id)) is None:
             return found
+        there = partial(replace, found, job=job.id, scheduler="Slurm")
         if found.active:
-            return replace(found, job=job.id)
+            return there()
         if self._queue.silent and not job.certain and job.lives:
-            return replace(
-                found,
-                state="unknown",
-                reason=f"Slurm job {job.id} cannot be asked for: {self._queue.silent}",
-                job=job.id,
-            )
+            reason = f"Slurm job {job.id} cannot be asked for: {self._queue.silent}"
+            return there(state="unknown", reason=reason)
         if job.lives and found.state != "unknown":
-            return replace(found, state="waiting", reason=str(job), job=job.id)
+            return there(state="waiting", reason=str(job))
         if found.state in ("interrupted", "unknown") and not job.lives:
             again = "; it is submitted again" if self._has_head else ""
-            return replace(found, state="interrupted", reason=f"{job}{again}", job=job.id)
+            return there(state="interrupted", reason=f"{job}{again}")
         if found.state == "pending" and not job.lives and job.word != "COMPLETED":
-            return replace(found, reason=str(job), job=job.id)
+            return there(reason=str(job))
         return found
 
     def _on_lepton(self, found: State) -> State:
         """What Lepton says of an evaluation that is not done."""
         if found.state in ("done", "skipped") or found.active:
             return found
-        if (told := self._lepton.get(found.id)) is not None:
-            return replace(found, state=told.state, reason=told.reason, job=told.job)
-        told = self._lepton.get(found.model)
-        if told is not None and found.state in ("pending", "interrupted") and self._has_head:
-            return replace(found, state=told.state, reason=told.reason)
+        if (told := self._lepton.of(found.id, self._has_head)) is not None:
+            where = "Lepton" if told.job else ""
+            return replace(
+                found, state=told.state, reason=told.reason, job=told.job, scheduler=where
+            )
+        if found.state in ("pending", "interrupted") and self._has_head:
+            for name in self._asking.get(found.id, ()):
+                if (endpoint := self._lepton.deploying(name)) is not None:
+                    return replace(found, state="deploying", reason=str(endpoint))
         return found
 
     def _by_files(self, item: Planned, place: str) -> State:
@@ -304,10 +310,6 @@ class _Look:
     @cached_property
     def _queue(self) -> Queue:
         return self._first._queue if self._first else Queue(self._run)
-
-    @cached_property
-    def _lepton(self) -> dict[str, Watched]:
-        return self._first._lepton if self._first else watch(self._run)
 
     @cached_property
     def _has_head(self) -> bool:

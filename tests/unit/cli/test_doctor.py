@@ -25,6 +25,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("LEPTON_CACHE_DIR", str(tmp_path / "lepton"))
+    monkeypatch.delenv("LEPTON_WORKSPACE_ID", raising=False)
     monkeypatch.delenv("SNAKEVAL_GPUS", raising=False)
     (tmp_path / "bin").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -35,14 +35,11 @@ class Workspace:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._shapes: dict[str | None, list[Shape]] = {}  #: by the id of the node group
+        self._secrets: frozenset[str] = frozenset()
 
     @functools.cached_property
     def _groups(self) -> dict[str, tuple[str, frozenset[str]]]:
         return self._service.node_groups()
-
-    @functools.cached_property
-    def _secrets(self) -> frozenset[str]:
-        return self._service.secrets()
 
     def node_group(self, name: str) -> str:
         """Return the id of the node group of that name or id."""
@@ -69,8 +66,11 @@ class Workspace:
                 )
 
     def check_secrets(self, names: Iterable[str]) -> None:
-        """Check that the workspace has these secrets."""
-        for name in names:
+        """Check that the workspace has these secrets. One may be made while the run goes on."""
+        wanted = tuple(names)
+        if not self._secrets.issuperset(wanted):
+            self._secrets = self._service.secrets()
+        for name in wanted:
             if name not in self._secrets:
                 raise TaskError(
                     f"there is no secret {name!r} in the workspace: `lep secret create -n {name} "

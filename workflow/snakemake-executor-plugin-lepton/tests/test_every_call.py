@@ -30,6 +30,7 @@ FAULTS = {
     "an error before the effect": {"status": 500},
     "an error after the effect": {"status": 500, "when": "after"},
     "a lost answer": {"when": "drop"},
+    "no answer in time": {"when": "after", "delay": 3},
     "an answer that is not JSON": {"status": 200, "when": "after", "body": "<html>"},
 }
 
@@ -40,7 +41,7 @@ def _run(directory: Path, fault: Fault | None) -> tuple[int, str, StandIn]:
         if fault:
             lepton.faults.add(fault)
         workflow = Workflow(directory, lepton).write(TWO)
-        run = workflow.run()
+        run = workflow.run("--lepton-request-timeout", "2")
         return run.code, run.output, lepton
 
 

@@ -15,6 +15,7 @@ from conftest import Workflow, until
 from snakemake_executor_plugin_lepton import identity
 from snakemake_executor_plugin_lepton.errors import ServiceError
 from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.spec import Workspace
 from standin import Fault, StandIn
 
 ONE = """
@@ -348,6 +349,16 @@ def test_rule_10_an_unknown_secret_is_an_error(service: Service, workflow: Workf
     run = workflow.write(ONE).run("--lepton-secrets", "TOKEN")
     assert run.code == 1
     assert "there is no secret 'TOKEN' in the workspace: `lep secret create -n TOKEN" in run.output
+
+
+def test_rule_10_a_secret_that_is_made_while_the_run_goes_on_is_found(
+    service: Service, lepton: StandIn
+) -> None:
+    workspace = Workspace(service)
+    for name in ("first", "second"):
+        lepton.workspace.secrets[name] = "value"
+        workspace.check_secrets(["first", name])
+    assert len(lepton.asked("GET /usersecrets")) == 2
 
 
 def test_a_wrong_token_is_told_and_not_asked_again(lepton: StandIn) -> None:

@@ -6,13 +6,14 @@ import importlib.util
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from snakeval.cli import here
+from snakeval.cli import doctor_lepton, here
+from snakeval.cli.check import Check
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
 
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
 _ROOM_BYTES = 2 * 1024**3
 #: The versions that pyproject.toml allows.
 _SNAKEMAKE = ((9, 27), (10, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was looked at. ``no`` is fine as long as nobody needs it; ``wrong`` is to be mended."""
-
-    what: str
-    state: Literal["ok", "no", "wrong"]
-    found: str
-    to_do: str = ""
 
 
 @click.command("doctor", short_help="Check engine, disk, credentials and versions.")
@@ -65,6 +56,7 @@ def _checks(file: Path | None) -> Iterator[Check]:
         yield Check("configuration", "no", "none here", "`snakeval init` makes one")
     yield from _engines(config)
     yield _cluster()
+    yield from doctor_lepton.checks(config, sorted(_variables(config)) if config else ())
     yield from _credentials(config)
     yield from _disks(config)
     yield _gpus()

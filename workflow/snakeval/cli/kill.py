@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from snakeval import lepton, registry
+from snakeval import registry
 from snakeval.cli import target
 from snakeval.cli.target import Target
 from snakeval.state import State, states
@@ -18,7 +18,7 @@ FAILED = 1
 @click.command("kill", short_help="Stop a run, or one evaluation; what is finished stays.")
 @click.argument("which", metavar="ID[/MODEL/BENCHMARK]", shell_complete=target.complete)
 def command(which: str) -> int:
-    """Stop a run on this machine: Snakemake, its jobs, containers and model servers.
+    """Stop a run: Snakemake, its jobs, containers and model servers, here, on Slurm or Lepton.
 
     Or one evaluation of it: the others go on. What is finished stays, and running the run again
     resumes what was stopped. Exit code 1 if something is left, which is then named.
@@ -32,16 +32,15 @@ def command(which: str) -> int:
         raise click.UsageError(
             f"{which}: name one evaluation, {which}/BENCHMARK, or the run, {found.entry.id}"
         )
+    from snakeval.lepton import remains as lepton
     from snakeval.remains import Remains
 
     before = states(found.run, only=found.covers)
     evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else ""
     remains = Remains(found.run, evaluation)
     left, was_any = remains.end(lambda text: click.echo(f"Ends {text}"))
-    remote: list[str] = []
-    if not evaluation:
-        remote, ended = lepton.stop(found.run, lambda text: click.echo(f"Ends {text}"))
-        was_any = was_any or ended
+    remote, ended = lepton.stop(found.run, click.echo, evaluation)
+    was_any = was_any or ended
     after = states(found.run, only=found.covers)
     told = [remain.text for remain in left]
     told += remote
@@ -63,7 +62,7 @@ def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
             )
     here = socket.gethostname()
     for state in after:
-        if state.active and state.host != here:
+        if state.active and state.host not in ("", here):
             yield f"the job of {state.id} on {state.host} (process {state.pid})"
         elif state.state == "unknown":
             yield f"{state.id}, perhaps: {state.reason}"

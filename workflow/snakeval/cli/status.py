@@ -17,6 +17,7 @@ from snakeval import registry
 from snakeval.cli import target
 from snakeval.cli.output import json_option
 from snakeval.cli.target import Target
+from snakeval.lepton.watch import Endpoint, Watch
 from snakeval.registry import Head
 from snakeval.state import STATES, State, states
 
@@ -79,6 +80,7 @@ class View:
     target: Target
     heads: list[Head]
     states: list[State]
+    endpoints: list[Endpoint]
 
     @property
     def ended(self) -> bool:
@@ -118,6 +120,20 @@ class View:
             parts = [f"nothing runs; `snakeval resume {self.target.entry.id}` does the rest"]
         return "; ".join(parts)
 
+    @property
+    def served(self) -> list[str]:
+        """What of Lepton serves its models, and what becomes of it if nobody comes back."""
+        alone = not any(head.lives or head.lives is None for head in self.heads)
+        lines = []
+        for endpoint in self.endpoints:
+            left = ""
+            if alone and endpoint.costs:
+                limit = endpoint.time_out
+                after = f", or Lepton after {limit} s without a request" if limit else ""
+                left = f"; it is left: `snakeval kill {self.target.entry.id}` ends it{after}"
+            lines.append(f"{endpoint}{left}")
+        return lines
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for programs."""
         entry = self.target.entry
@@ -130,6 +146,7 @@ class View:
             ],
             "ended": self.ended,
             "evaluations": [asdict(state) for state in self.states],
+            "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
         }
 
 
@@ -142,8 +159,10 @@ def _current() -> list[Target]:
 def _look(which: Target, before: View | None = None) -> View:
     # Heads first: a run is not told to have ended by what its head did in between.
     heads = registry.heads(which.run)
-    found = states(which.run, before.states if before else (), only=which.covers)
-    return View(which, heads, found)
+    lepton = Watch(which.run)
+    found = states(which.run, before.states if before else (), only=which.covers, lepton=lepton)
+    served = [each for each in lepton.endpoints if which.model in ("", each.model)]
+    return View(which, heads, found, served)
 
 
 # --- once ---------------------------------------------------------------------------------------
@@ -167,6 +186,7 @@ def _picture(views: Sequence[View], everything: bool) -> Group:
         parts += [Text("")] if number else []
         parts.append(Text(f"Run {view.target.name}{name}  {entry.directory}", style="bold"))
         parts.append(Text("; ".join(part for part in (view.counts, view.who) if part)))
+        parts += [Text(line[:1].upper() + line[1:]) for line in view.served]
         parts += _tables(view, everything)
     return Group(*parts)
 
@@ -248,7 +268,8 @@ def _time(seconds: float | None) -> str:
 
 
 def _where(state: State) -> str:
-    job = f"Slurm job {state.job}" if state.job and state.job not in state.reason else ""
+    told = not state.job or state.job in state.reason
+    job = "" if told else f"{state.scheduler} job {state.job}"
     if state.pid is None:
         return state.host if state.state == "done" else job
     inside = f"container {state.container}" if state.container else ""
@@ -270,7 +291,7 @@ def _watch(targets: Sequence[Target], everything: bool) -> None:
     with Live(console=console, auto_refresh=False) as live:
         for views in _looks(targets):
             # What does not fit on the screen could not be drawn over: then totals.
-            rows = sum(len(view.states) + 4 for view in views)
+            rows = sum(len(view.states) + len(view.endpoints) + 4 for view in views)
             picture = _picture(views, everything or rows < console.height)
             # A line of its own for the ^C that a terminal shows.
             live.update(Group(picture, Text("")), refresh=True)
@@ -282,6 +303,10 @@ def _watch_plainly(targets: Sequence[Target]) -> None:
     views: list[View] = []
     for views in _looks(targets):
         for view in views:
+            for endpoint in view.endpoints:
+                if told.get(endpoint.name) != str(endpoint):
+                    told[endpoint.name] = str(endpoint)
+                    click.echo(f"{datetime.now():%H:%M:%S} {endpoint}")
             for state in view.states:
                 name = f"{view.target.entry.id}/{state.id}"
                 if told.get(name) != state.state:

@@ -42,31 +42,3 @@ def end(run: Path, report: Callable[[str], None]) -> None:
         Endpoints(run).end(report)
     except EvaluationError as error:
         report(f"endpoints of Lepton may still run: {error}")
-
-
-def stop(run: Path, report: Callable[[str], None]) -> tuple[list[str], bool]:
-    """Delete all jobs and endpoints of *run*, and look again.
-
-    Returns:
-        What is left, and whether there was anything.
-    """
-    submitted = any(run.glob("*/*/evaluation.json.job"))
-    endpoints = Notes(run).all()
-    if not submitted and not endpoints:
-        return [], False
-    jobs = []
-    try:
-        need_library()
-        from snakeval.lepton.platform import Platform
-
-        platform = Platform()
-        jobs = platform.jobs_of(run.name) if submitted else []
-        for job in jobs:
-            report(f"job {job.id} of Lepton, of {job.evaluation}")
-            platform.delete_job(job.id)
-        left = [f"job {job.id} of Lepton" for job in (platform.jobs_of(run.name) if jobs else [])]
-    except EvaluationError as error:
-        left = [f"jobs of Lepton, perhaps: {error}"]
-    end(run, lambda text: report(text.removeprefix("deleted ")))
-    left += [f"endpoint {endpoint.name} of Lepton" for endpoint in Notes(run).all()]
-    return left, bool(jobs or endpoints)

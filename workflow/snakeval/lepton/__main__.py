@@ -13,9 +13,10 @@ from threading import Event
 from snakeval import worker
 from snakeval.completion import EvaluationDirectory, now
 from snakeval.deployment import Plan
+from snakeval.evidence import deployed
 from snakeval.files import write_atomically
 from snakeval.lepton import jobs, need_library
-from snakeval.lepton.notes import Notes
+from snakeval.lepton.notes import Noted, Notes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work(stop: Event) -> int:
         if options.command == "prepare":
-            return jobs.prepare(directory, options.fingerprint)
+            return jobs.prepare(directory, options.fingerprint, stop)
         if options.command == "collect":
             return _collect(directory, options.fingerprint)
         return _deploy(options.record, options.log, stop)
@@ -43,13 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
     code = jobs.collect(directory, fingerprint)
     run = directory.path.parents[1]
-    model = directory.path.parent.name
-    serves = any(endpoint.model == model for endpoint in Notes(run).all())
-    if serves and _is_done(Plan.read(run, model), run):
+    for endpoint in _idle(run, "/".join(directory.path.parts[-2:])):
         from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
 
-        Endpoints(run).end_of(model, _say)
+        Endpoints(run).end_one(endpoint, _say)
     return code
+
+
+def _idle(run: Path, evaluation: str) -> list[Noted]:
+    """The endpoints that *evaluation* asked and nothing asks any more."""
+    asked = {name for name, asking in deployed(run) if asking == evaluation}
+    noted = [endpoint for endpoint in Notes(run).all() if endpoint.model in asked]
+    return [endpoint for endpoint in noted if _is_done(Plan.read(run, endpoint.model), run)]
 
 
 def _is_done(plan: Plan, run: Path) -> bool:
@@ -76,6 +82,7 @@ def _deploy(record: Path, log: Path, stop: Event) -> int:
         endpoint = Endpoints(run).serve(plan, stop, report)
         seconds = round(time.monotonic() - started, 1)
         told = {"state": "ready", "seconds": seconds, "url": endpoint.url, "name": endpoint.name}
+    EvaluationDirectory(record.parent).failure.unlink(missing_ok=True)
     write_atomically(record, json.dumps({"deployment": name, "time": now(), **told}))
     return 0
 

@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 from snakeval import spent
 from snakeval.completion import EvaluationDirectory
-from snakeval.errors import EvaluationError
+from snakeval.deployment import Plan
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluate import finish, read
 from snakeval.evaluation import Evaluation
 from snakeval.files import write_atomically
 from snakeval.job import container
-from snakeval.lepton import EVALUATION, RUN
-from snakeval.lepton.notes import Notes
+from snakeval.lepton import EVALUATION, RUN, killed, need_library
+from snakeval.lepton.notes import Noted, Notes
 from snakeval.lepton.runtime import LeptonRuntime
 from snakeval.runtimes import Outcome
 
@@ -33,30 +35,61 @@ _KEY = "SNAKEVAL_LEPTON_KEY"
 _RESULTS = "/results"
 
 
-def prepare(directory: EvaluationDirectory, fingerprint: str) -> int:
+def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None = None) -> int:
     """Adopt the evaluation, or write what its job shall run.
+
+    Before another attempt its model's endpoint is looked after: it may be what failed, scaled to
+    zero or deleted. Before the first one the rule `deploy` has done so.
 
     Returns 0, or :data:`DONE_ALREADY`.
 
     Raises:
         EvaluationError: it cannot be evaluated.
+        Interrupted: it was ended by hand, and this Snakemake goes on without it; or *stop* is set.
     """
+    run = directory.path.parents[1]
+    _refuse_killed(directory)
+    killed.forget(run, _id(directory))
     if done := directory.completion(fingerprint):
         directory.publish(done)
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
     evaluation = read(directory, fingerprint)
-    run = directory.path.parents[1]
+    # What is there is sent only where it is the point to resume from.
+    resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in evaluation.transport.servers:
-        endpoint = Notes(run).ready(name)
+        endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
         urls[name], keys[name] = endpoint.url, endpoint.name
-    # Sent only where it is the point to resume from.
-    resumes = directory.attempted == fingerprint
     text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
     write_atomically(job_file(directory), text)
     return 0
+
+
+def _serve(run: Path, name: str, stop: Event) -> Noted:
+    need_library()
+    from snakeval.lepton.endpoints import Endpoints  # the platform's library takes a second
+    from snakeval.lepton.platform import PlatformError
+
+    def report(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    try:
+        return Endpoints(run).serve(Plan.read(run, name), stop, report)
+    except PlatformError as error:
+        report(f"{error}; its endpoint may serve all the same")
+        return Notes(run).ready(name)
+
+
+def _id(directory: EvaluationDirectory) -> str:
+    return "/".join(directory.path.parts[-2:])
+
+
+def _refuse_killed(directory: EvaluationDirectory) -> None:
+    if killed.by_hand(directory.path.parents[1], _id(directory)):
+        print("ended by `snakeval kill`; the next start evaluates it", file=sys.stderr)
+        raise Interrupted
 
 
 def job_file(directory: EvaluationDirectory) -> Path:
@@ -122,6 +155,7 @@ def collect(
 
     Raises:
         EvaluationError: the results cannot be read.
+        Interrupted: the job was ended by hand.
     """
     evaluation = read(directory, fingerprint)
     attempt = directory.begin(fingerprint)
@@ -137,6 +171,7 @@ def collect(
     seconds = int(told.get("LEPTON_SECONDS") or 0)
     spent.add(directory.private, seconds)
     if problem := told.get("LEPTON_PROBLEM"):
+        _refuse_killed(directory)
         raise EvaluationError(_reason(evaluation, told, problem, log))
     finish(
         evaluation,

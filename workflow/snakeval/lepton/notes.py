@@ -29,11 +29,8 @@ class Notes:
         self._directory = run / ".snakeval" / "lepton"
 
     def all(self) -> list[Noted]:
-        """Return every endpoint that may be there."""
-        return [
-            Noted(**json.loads(file.read_text(encoding="utf-8")))
-            for file in sorted(self._directory.glob("*.json"))
-        ]
+        """Return every endpoint that may be there. Of a damaged note the name is left."""
+        return [_read(file) for file in sorted(self._directory.glob("*.json"))]
 
     def ready(self, model: str) -> Noted:
         """Return the endpoint that serves *model*.
@@ -57,3 +54,11 @@ class Notes:
 
     def _path(self, endpoint: Noted) -> Path:
         return self._directory / f"{endpoint.name}.json"
+
+
+def _read(file: Path) -> Noted:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return Noted(str(data["model"]), file.stem, str(data.get("url") or ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Noted("", file.stem)

@@ -55,6 +55,13 @@ class Transport(Protocol):
         """Remove what is left of the attempt on the way."""
 
 
+def kind_of(settings: ExecutorSettings) -> str:
+    """Return the name of the transport that the settings ask for."""
+    if settings.transport != "auto":
+        return settings.transport
+    return "s3" if settings.s3_prefix else "mount" if settings.mount else "log"
+
+
 def choose(settings: ExecutorSettings, service: Service) -> Transport:
     """Return the transport that the settings ask for.
 
@@ -64,9 +71,7 @@ def choose(settings: ExecutorSettings, service: Service) -> Transport:
     from snakemake_executor_plugin_lepton.transport.log import LogTransport
     from snakemake_executor_plugin_lepton.transport.mount import MountTransport
 
-    kind = settings.transport
-    if kind == "auto":
-        kind = "s3" if settings.s3_prefix else "mount" if settings.mount else "log"
+    kind = kind_of(settings)
     if kind == "log":
         return LogTransport(service, settings.log_cap * 1024)
     if kind == "mount":

@@ -231,6 +231,7 @@ def _answers(address: tuple[str, int]) -> bool:
 def _ingress(endpoint: Endpoint) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and body are two writes
 
         def log_message(self, *args: Any) -> None:
             """Quiet."""
