@@ -44,7 +44,6 @@ Lookup = TypeVar("Lookup", bound=Callable[..., Any])
 _BY_HAND_PORT = 8000
 #: Tells the Snakemakes in jobs of other hosts which run this is.
 _RUN = "SNAKEVAL_RUN"
-_TABLES = ("results.csv", "results.json", "results.md")
 
 
 class Wildcards(Protocol):
