@@ -50,12 +50,12 @@ def test_a_small_case_is_packed_as_well_as_trying_all_ways() -> None:
 
 
 @given(
-    st.lists(st.floats(1, 5000), max_size=12),
+    st.lists(st.floats(1, 5000), max_size=8),
     st.integers(1, 3),
     st.none() | st.integers(1, 5),
     st.none() | st.integers(1, 4),
 )
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_each_evaluation_is_in_one_slot_and_no_limit_is_broken(
     durations: list[float], slots: int, most: int | None, count: int | None
 ) -> None:
