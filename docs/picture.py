@@ -14,6 +14,6 @@ for line in lines:
     text = Text(line)
     text.highlight_regex(r"\bdone\b", "green")
     text.highlight_regex(re.compile(r"^(deploy|evaluate)\b"), "cyan")
-    text.highlight_regex(r"(?<=\| )\d\.\d{4}", "bold")
+    text.highlight_regex(r"(?<=\| )\d\.\d{4}(?= ±)", "bold")
     console.print(text, soft_wrap=True, highlight=False)
 Path(__file__).with_name("demo.svg").write_text(console.export_svg(title="make demo"))

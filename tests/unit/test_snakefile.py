@@ -120,6 +120,10 @@ def test_the_plan_changes_with_what_the_table_shows_and_with_nothing_else(tmp_pa
     assert matrix(tmp_path, params={"parallelism": 9}).plan == plan
     assert matrix(tmp_path, TWO | {"exclude": ["m/b"]}).plan != plan
     assert matrix(tmp_path, params={"top_p": 0.5}).plan != plan
+    samples = {"file": "s.jsonl", "scores": {"v": "v"}}
+    told = COMMAND | {"metrics": {**COMMAND["metrics"], "samples": samples}}
+    told = TWO | {"benchmarks": {"b": told, "c": COMMAND}}
+    assert matrix(tmp_path, told).plan != plan, "intervals are made of samples"
 
 
 def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(

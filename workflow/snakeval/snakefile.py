@@ -332,8 +332,13 @@ class Matrix:
 
     @property
     def plan(self) -> str:
-        """A digest of what the table shows: a dropped benchmark changes it, too."""
-        return digest([sorted([e.id, e.fingerprint] for e in self.everything), self._reasons()])
+        """A digest of what the table shows: a dropped benchmark changes it, too.
+
+        And where samples stand, of which intervals are made.
+        """
+        shown = sorted([e.id, e.fingerprint] for e in self.everything)
+        samples = {e.id: e.transport.samples for e in self.everything if e.transport.samples}
+        return digest([shown, self._reasons(), *([samples] if samples else [])])
 
     @property
     def parsers(self) -> str:
