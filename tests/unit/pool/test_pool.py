@@ -329,6 +329,7 @@ class TestInstances:
             eventually(lambda: ready(2), "not two instances")
             victim = instances(machine)[0]
             victim.kill()
+            victim.wait(10)  # whom it dies with in hand HAProxy tells so: harnesses ask again
             for _ in range(20):
                 ask(servers["careful"])
             eventually(lambda: victim not in instances(machine) and ready(2), "no new one")
