@@ -36,14 +36,13 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
-def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Any]:
     """Start a stand-in whose endpoints have one of the two families of routes."""
     monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.05)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_RETRIES", 0)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_REQUEST_TIMEOUT_SECONDS", 0.5)
-
-    return lambda: standin(monkeypatch, request.param)
+    return lambda new_endpoints: standin(monkeypatch, new_endpoints)
 
 
 class Life:
@@ -96,16 +95,17 @@ class Life:
 
 
 @pytest.mark.parametrize("lasts", [False, True], ids=["passes", "lasts"])
+@pytest.mark.parametrize("new", [False, True], ids=["deployments", "endpoints"])
 def test_a_fault_at_any_call_makes_no_second_endpoint_and_leaves_none(
-    start: Callable[[], Any], tmp_path: Path, lasts: bool
+    start: Callable[[bool], Any], tmp_path: Path, new: bool, lasts: bool
 ) -> None:
     every = os.environ.get("LEPTON_EVERY_CALL") == "1"
     problems: list[str] = []
     asked: list[str] = []
     for number in count():
-        kinds = list(FAULTS) if every else _share(number, lasts)
+        kinds = list(FAULTS) if every else _share(number, 2 * new + lasts)
         for kind in kinds:
-            with start() as lepton:
+            with start(new) as lepton:
                 times = 10**6 if lasts else 1
                 lepton.faults.add(Fault(".", skip=number, times=times, **FAULTS[kind]))
                 life = Life(tmp_path / f"{number}-{[*FAULTS].index(kind)}", lepton, lasts)
@@ -122,6 +122,6 @@ def test_a_fault_at_any_call_makes_no_second_endpoint_and_leaves_none(
     assert number >= 18
 
 
-def _share(number: int, lasts: bool) -> list[str]:
-    """The kind to try at a call; every other call is for those that last."""
-    return [list(FAULTS)[number // 2 % len(FAULTS)]] if number % 2 == lasts else []
+def _share(number: int, turn: int) -> list[str]:
+    """The kind to try at a call, if it is the turn's."""
+    return [list(FAULTS)[(number // 4 + 2 * turn) % len(FAULTS)]] if number % 4 == turn else []
