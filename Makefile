@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A distribution of its own, which `pip install 'snakeval[lepton]'` brings.
 LEPTON := workflow/snakemake-executor-plugin-lepton
-# Two tests at a time; those that share a test bed one after the other (tests/conftest.py).
-PYTEST ?= -n 2
+# Three tests at a time, since most of them wait; those that share a test bed one after the other
+# (tests/conftest.py).
+PYTEST ?= -n 3
 
 .PHONY: demo test lint format profiles constraints clean
 

@@ -98,12 +98,13 @@ _BED = {
     "slurm": re.compile(r"e2e/test_(slurm|nodes)|pool/test_nodes|runtimes/test_pyxis|\[pyxis"),
     "lepton": re.compile(r"e2e/test_lepton"),
     "exporters": re.compile(r"/exporters/|e2e/test_export"),
+    "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
     "machine": re.compile(r"/e2e/|/pool/|/runtimes/|dag/test_(bad_input|examples)"),
 }
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two at a time (``-n 2``): what shares a test bed runs in one process, one after the other.
+    """Several at a time (``-n 3``): what shares a test bed runs in one process, one after the other.
 
     Marks of pytest-xdist 3.8 would say it, but pytest 9.2 does not let them.
     """
