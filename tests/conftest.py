@@ -121,7 +121,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def test_bed(request: pytest.FixtureRequest) -> Iterator[None]:
     """Look for what the test's markers say that it needs."""
     marked = {mark.name for mark in request.node.iter_markers()}
-    with engine() if {"slurm", "docker"} <= marked else contextlib.nullcontext():
+    uses_engine = marked & {"docker", "images"} and "restarts_engine" not in marked
+    with engine() if uses_engine else contextlib.nullcontext():
         _look_for_beds(request)
         yield
 

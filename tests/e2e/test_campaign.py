@@ -153,6 +153,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.root
 @pytest.mark.images
+@pytest.mark.restarts_engine
 def test_after_any_fault_the_same_command_completes_the_run_and_repeats_nothing(
     tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

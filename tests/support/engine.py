@@ -13,13 +13,17 @@ import docker
 from snakeval.deployment import Plan
 
 _LOCK = Path(tempfile.gettempdir()) / "snakeval-testbed-engine.lock"
+#: Whoever waits to be alone keeps others from coming.
+_GATE = _LOCK.with_suffix(".gate")
 
 
 @contextlib.contextmanager
 def engine(*, alone: bool = False) -> Iterator[None]:
-    """Keep the engine as it is; *alone*: do with it what one wants. Two may run the tests."""
+    """Keep the engine as it is; *alone*: do with it what one wants. Several may run the tests."""
     with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        with _GATE.open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 
