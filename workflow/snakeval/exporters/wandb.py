@@ -215,10 +215,11 @@ def _asked(action: Callable[[], Result]) -> Result:
     try:
         return action()
     except AuthenticationError as error:
-        # Raised, too, where nobody could be asked about the key.
-        if "Failed to execute API request" in str(error):
-            raise ExportError("W&B does not answer", passing=True) from None
-        raise ExportError(f"W&B refuses the key of WANDB_API_KEY ({error})") from None
+        if "invalid API key" in str(error):
+            raise ExportError(f"W&B refuses the key of WANDB_API_KEY ({error})") from None
+        # Raised, too, where nobody could be asked about the key, in words that depend on when the
+        # library stopped asking.
+        raise ExportError(f"W&B does not answer as it should ({error})", passing=True) from None
     except UsageError as error:
         hint = "; export WANDB_API_KEY" if "API key" in str(error) else ""
         raise ExportError(f"{str(error).rstrip('.')}{hint}") from None
