@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -160,7 +161,8 @@ def test_the_seeds_configurations_for_slurm_and_lepton_plan(
     assert plan.returncode == 0, plan.stderr
     assert evaluated(plan.stderr) == {f"{model}/{task}" for task in tasks}
     assert plan.stderr.count("\ndeploy  ") == deploys
-    assert f"profiles/{name.partition('_')[0]}" in plan.stderr
+    # Its own, or by the name that `snakeval profiles install` makes known.
+    assert re.search(rf"--profile (\S+/)?{name.partition('_')[0]} ", plan.stderr)
 
 
 def test_the_example_of_a_deployment_plans_its_servers(examples: Workspace) -> None:

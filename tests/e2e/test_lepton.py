@@ -134,6 +134,11 @@ def running(work: OnLepton, number: int) -> None:
     )
 
 
+def states(work: OnLepton) -> dict[str, str]:
+    """Of the benchmarks of the one model that there is."""
+    return {state["benchmark"]: state["state"] for state in work.status()}
+
+
 def end(process: subprocess.Popen[str], number: int) -> Done:
     os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=120)
@@ -210,15 +215,13 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     del work.config["models"]["served"]
     work.config["benchmarks"]["b1"]["params"] = {"extra": {"pause": 60}}
     head = work.start()
-    running(work, 2)
+    wait_for(lambda: len(work.standin.jobs) == 2, "two jobs", 120)
+    wait_for(lambda: states(work)["b1"] == "running", "b1 does not run", 120)
     killed = work.snakeval("kill", f"{work.run}/other/b1")
     assert killed.returncode == 0, killed.stdout + killed.stderr
     output, _ = head.communicate(timeout=120)
     assert head.returncode == 1, output
-    assert {s["benchmark"]: s["state"] for s in work.status()} == {
-        "b0": "done",
-        "b1": "interrupted",
-    }
+    assert states(work) == {"b0": "done", "b1": "interrupted"}
     assert len(work.standin.jobs) == 2
     work.nothing_is_left()
     assert work.snakemake("-n").evaluated == {"other/b1"}
