@@ -62,10 +62,6 @@ def test_an_input_that_is_not_there_is_told(workflow: Workflow) -> None:
     [
         (["--lepton-image", ""], "it has no container image"),
         (["--lepton-transport", "pigeon"], "it is one of auto, s3, mount, log"),
-        (["--lepton-transport", "s3"], "needs --lepton-s3-prefix"),
-        (["--lepton-transport", "mount"], "needs --lepton-mount"),
-        (["--lepton-mount", "node-nfs:shared=/x", "--lepton-mount-local", "/no"], "/no is no dir"),
-        (["--lepton-s3-prefix", "bucket"], "is not s3://BUCKET/PREFIX"),
         (["--lepton-workspace", "other"], "no workspace other"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
 
 import pytest
 from leptonai.api.v2.types.common import Metadata
@@ -45,6 +46,15 @@ def a_job(name: str = "smk-a-0123456789", key: str = "k", run: str = "r") -> Lep
     )
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
+    """A workflow of one job that has ended well."""
+    with StandIn("process") as lepton:
+        workflow = Workflow(tmp_path_factory.mktemp("done"), lepton).write(ONE)
+        assert workflow.run().code == 0
+        yield workflow
+
+
 # 1. Names and labels
 
 
@@ -55,11 +65,10 @@ def test_rule_1_names_are_lower_case_and_at_most_36_long(rule: str) -> None:
     assert name != identity.job_name("smk", rule, "run", "job", 2)
 
 
-def test_rule_1_a_job_has_its_run_and_its_hash_as_labels(workflow: Workflow) -> None:
-    assert workflow.write(ONE).run().code == 0
-    (job,) = workflow.lepton.jobs
+def test_rule_1_a_job_has_its_run_and_its_hash_as_labels(done: Workflow) -> None:
+    (job,) = done.lepton.jobs
     assert job.metadata["name"].startswith("smk-one-")
-    assert job.metadata["labels"][identity.RUN] == workflow.read(".snakemake/lepton/run-id").strip()
+    assert job.metadata["labels"][identity.RUN] == done.read(".snakemake/lepton/run-id").strip()
     assert len(job.metadata["labels"][identity.JOB]) == 32
     assert job.metadata["labels"][identity.ATTEMPT] == "1"
 
@@ -247,13 +256,12 @@ def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
 
 
 def test_rule_5_a_finished_job_is_kept_for_three_days_and_deleted_when_collected(
-    workflow: Workflow,
+    done: Workflow,
 ) -> None:
-    assert workflow.write(ONE).run().code == 0
-    (job,) = workflow.lepton.jobs
+    (job,) = done.lepton.jobs
     assert job.spec["ttl_seconds_after_finished"] == 259200
     assert job.archived
-    assert workflow.lepton.asked("DELETE /jobs/") == [
+    assert done.lepton.asked("DELETE /jobs/") == [
         f"DELETE /jobs/{job.id}?job_query_mode=alive_only"
     ]
 
@@ -306,9 +314,8 @@ def test_rule_7_a_failure_tells_state_exit_code_log_events_and_where_to_look(
 # 8. Endpoints
 
 
-def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(workflow: Workflow) -> None:
-    assert workflow.write(ONE).run().code == 0
-    assert workflow.lepton.asked("/(endpoints|deployments)") == []
+def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(done: Workflow) -> None:
+    assert done.lepton.asked("/(endpoints|deployments)") == []
 
 
 # 9. Node groups
