@@ -43,7 +43,9 @@ from snakemake_executor_plugin_lepton.transport import Place, choose
 #: Where Snakemake keeps its own things; a run's working directory is its identity.
 PRIVATE = Path(".snakemake/lepton")
 
-#: Seconds between two looks at the events of jobs that do not start, and how many at a time.
+#: Seconds until the first look at the events of a job that does not start (each next pause is twice
+#: as long), the longest pause, and how many jobs at a time.
+_EVENTS_FIRST = 2.0
 _EVENTS_EVERY = 30.0
 _EVENTS_JOBS = 5
 _COLLECTORS = 4
@@ -65,7 +67,8 @@ class Tracked:
     running_since: float | None = None
     unknown_since: float | None = None
     ended_since: float | None = None
-    events_at: float = 0.0
+    events_at: float = 0.0  #: when to look at its events; 0: it was not seen starting yet
+    events_pause: float = _EVENTS_FIRST
     missing: int = 0  #: times in a row that the service did not know it
     broken: str | None = None  #: why it is given up, though the service would go on
     overdue: bool = False  #: it was stopped, for it outlived its runtime
@@ -352,13 +355,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def _look_at_events(self, tracked: list[Tracked], now: float) -> None:
         """See that an image cannot be pulled, instead of waiting for it for ever."""
-        stuck = [
-            item
-            for item in tracked
-            if item.reading is Reading.STARTING and now - item.events_at > _EVENTS_EVERY
-        ]
+        starting = [item for item in tracked if item.reading is Reading.STARTING]
+        for item in starting:
+            item.events_at = item.events_at or now + item.events_pause
+        stuck = [item for item in starting if item.events_at <= now]
         for item in sorted(stuck, key=lambda item: item.events_at)[:_EVENTS_JOBS]:
-            item.events_at = now
+            item.events_pause = min(2 * item.events_pause, _EVENTS_EVERY)
+            item.events_at = now + item.events_pause
             if reason := failure.hopeless(self._service.events(item.place.job)):
                 item.broken = reason
                 item.reading = Reading.FAILED

@@ -36,7 +36,7 @@ def problem(
     *, receipt: Receipt | None, done: bool, broken: str | None, overdue: bool, runtime: int | None
 ) -> str | None:
     """Return what is wrong with an ended job, or None if it succeeded."""
-    if broken:
+    if broken and not receipt:
         return broken
     if overdue or (runtime and receipt and receipt.exit == TIMED_OUT):
         return f"it ran longer than its runtime of {(runtime or 0) // 60} minutes"

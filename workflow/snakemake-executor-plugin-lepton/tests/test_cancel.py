@@ -34,7 +34,7 @@ def test_ctrl_c_leaves_no_job_not_even_while_submitting(workflow: Workflow, afte
 def test_ctrl_c_looks_again_when_a_deletion_is_refused(workflow: Workflow) -> None:
     head = workflow.write(MANY.replace("range(30)", "range(3)")).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
-    workflow.lepton.faults.add(Fault("DELETE /jobs", status=400, times=2))
+    workflow.lepton.faults.add(Fault("DELETE /jobs", status=400))
     os.killpg(head.pid, signal.SIGINT)
     head.communicate(timeout=90)
     assert workflow.lepton.alive == []

@@ -44,7 +44,12 @@ def test_what_works_is_told_with_the_names_of_the_settings(
         (["--lepton-mounts", "node-nfs:no=/x"], "volumes", "there is no volume 'node-nfs:no'"),
         (["--lepton-secrets", "NO_SUCH"], "secrets", "`lep secret create -n NO_SUCH -v …`"),
         (["--lepton-s3-prefix", "bucket"], "files", "is not s3://BUCKET/PREFIX"),
+        (["--lepton-transport", "s3"], "files", "needs --lepton-s3-prefix"),
         (["--lepton-transport", "mount"], "files", "needs --lepton-mount"),
+        (
+            ["--lepton-mount", "node-nfs:shared=/x", "--lepton-mount-local", "/no"],
+            "files", "--lepton-mount-local /no is no directory",
+        ),
         (["--lepton-transport", "pigeon"], "files", "it is one of auto, s3, mount, log"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
 
 import pytest
 from leptonai.api.v2.types.common import Metadata
@@ -45,6 +46,15 @@ def a_job(name: str = "smk-a-0123456789", key: str = "k", run: str = "r") -> Lep
     )
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
+    """A workflow of one job that has ended well."""
+    with StandIn("process") as lepton:
+        workflow = Workflow(tmp_path_factory.mktemp("done"), lepton).write(ONE)
+        assert workflow.run().code == 0
+        yield workflow
+
+
 # 1. Names and labels
 
 
@@ -55,11 +65,10 @@ def test_rule_1_names_are_lower_case_and_at_most_36_long(rule: str) -> None:
     assert name != identity.job_name("smk", rule, "run", "job", 2)
 
 
-def test_rule_1_a_job_has_its_run_and_its_hash_as_labels(workflow: Workflow) -> None:
-    assert workflow.write(ONE).run().code == 0
-    (job,) = workflow.lepton.jobs
+def test_rule_1_a_job_has_its_run_and_its_hash_as_labels(done: Workflow) -> None:
+    (job,) = done.lepton.jobs
     assert job.metadata["name"].startswith("smk-one-")
-    assert job.metadata["labels"][identity.RUN] == workflow.read(".snakemake/lepton/run-id").strip()
+    assert job.metadata["labels"][identity.RUN] == done.read(".snakemake/lepton/run-id").strip()
     assert len(job.metadata["labels"][identity.JOB]) == 32
     assert job.metadata["labels"][identity.ATTEMPT] == "1"
 
@@ -81,7 +90,7 @@ def test_rule_2_a_create_with_a_lost_answer_is_looked_up_before_the_next(
 
 def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> None:
     workflow.lepton.workspace.capacity = 1
-    head = workflow.write(sleepers(1, 6)).start()
+    head = workflow.write(sleepers(1, 3)).start()
     until(lambda: len(workflow.lepton.alive) == 1, "the job")
     (job,) = workflow.lepton.alive
     double = workflow.lepton.workspace.jobs.create(
@@ -98,14 +107,20 @@ def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> Non
 
 
 def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(8, 20)).start()
+    done = workflow.directory / "done"
+    waiting = sleepers(8, 0).replace("sleep 0", f"until [ -e {done} ]; do sleep 0.2; done")
+    head = workflow.write(waiting).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 8, "eight running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
     workflow.unlock()
-    run = workflow.run()
-    assert run.code == 0, run.output
-    assert run.output.count("goes on with smk-sleeper-") == 8
+    looks = len(workflow.lepton.asked(r"GET /jobs\?"))
+    head = workflow.start()
+    until(lambda: len(workflow.lepton.asked(r"GET /jobs\?")) > looks + 1, "the next head's looks")
+    done.touch()
+    output, _ = head.communicate(timeout=90)
+    assert head.returncode == 0, output
+    assert output.count("goes on with smk-sleeper-") == 8
     assert [job.starts for job in workflow.lepton.jobs] == [1] * 8
     assert workflow.lepton.alive == []
 
@@ -147,7 +162,7 @@ def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: 
 
 
 def test_rule_4_a_poll_is_one_list_for_all_jobs(workflow: Workflow) -> None:
-    run = workflow.write(sleepers(8, 6)).run()
+    run = workflow.write(sleepers(8, 3)).run()
     assert run.code == 0, run.output
     lists = workflow.lepton.asked(r"GET /jobs\?")
     assert all("job_query_mode=alive_and_archive" in request for request in lists)
@@ -184,7 +199,7 @@ def test_rule_4_a_refused_poll_is_asked_again_later(
 def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 2)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
-    workflow.lepton.faults.add(Fault("GET ", status=503, times=4))
+    workflow.lepton.faults.add(Fault("GET ", status=503, times=2))
     output, _ = head.communicate(timeout=90)
     assert head.returncode == 0, output
 
@@ -198,6 +213,15 @@ def test_rule_4_an_unknown_state_is_waited_for(workflow: Workflow) -> None:
     job.shown = None
     output, _ = head.communicate(timeout=60)
     assert head.returncode == 0, output
+
+
+def test_rule_4_a_job_in_an_unknown_state_that_has_sent_its_files_is_done(
+    workflow: Workflow,
+) -> None:
+    workflow.lepton.workspace.jobs.show("Pondering")
+    run = workflow.write(ONE).run("--lepton-unknown-grace", "1")
+    assert run.code == 0, run.output
+    assert workflow.lepton.alive == []
 
 
 def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> None:
@@ -222,8 +246,7 @@ def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Wor
 def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 6)).start("--lepton-patience", "1")
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
-    jobs = workflow.lepton.workspace.jobs
-    jobs.delete(jobs.all.pop(next(iter(jobs.all))))
+    workflow.lepton.workspace.jobs.vanish(workflow.lepton.jobs[0])
     output, _ = head.communicate(timeout=60)
     assert head.returncode == 1
     assert "Its last state was gone" in output
@@ -233,13 +256,12 @@ def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
 
 
 def test_rule_5_a_finished_job_is_kept_for_three_days_and_deleted_when_collected(
-    workflow: Workflow,
+    done: Workflow,
 ) -> None:
-    assert workflow.write(ONE).run().code == 0
-    (job,) = workflow.lepton.jobs
+    (job,) = done.lepton.jobs
     assert job.spec["ttl_seconds_after_finished"] == 259200
     assert job.archived
-    assert workflow.lepton.asked("DELETE /jobs/") == [
+    assert done.lepton.asked("DELETE /jobs/") == [
         f"DELETE /jobs/{job.id}?job_query_mode=alive_only"
     ]
 
@@ -292,9 +314,8 @@ def test_rule_7_a_failure_tells_state_exit_code_log_events_and_where_to_look(
 # 8. Endpoints
 
 
-def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(workflow: Workflow) -> None:
-    assert workflow.write(ONE).run().code == 0
-    assert workflow.lepton.asked("/(endpoints|deployments)") == []
+def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(done: Workflow) -> None:
+    assert done.lepton.asked("/(endpoints|deployments)") == []
 
 
 # 9. Node groups

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from standin.server import StandIn
 
 
 @dataclass(slots=True)
@@ -20,6 +24,8 @@ class Fault:
     delay: float = 0.0  #: seconds before the answer
     body: str = '{"code":"Fault","message":"injected"}'
     skip: int = 0  #: matching requests that go well first
+    #: What befalls the workspace just before the request; that itself then goes well.
+    befalls: Callable[[StandIn], None] | None = None
 
 
 class Faults:

@@ -36,6 +36,7 @@ class Job:
     failed: int = 0
     succeeded: int = 0
     starts: int = 0  #: how often its container ran
+    preempted: int = 0
     created: int = field(default_factory=now_ms)
     ended: int | None = None
     ended_at: float = 0.0
@@ -99,6 +100,8 @@ class Jobs:
         self._workspace = workspace
         self._lock = threading.RLock()
         self.all: dict[str, Job] = {}
+        self.vanished: list[Job] = []
+        self._shown: str | None = None
 
     def create(self, body: dict[str, Any]) -> Job:
         metadata = dict(body.get("metadata") or {})
@@ -107,7 +110,7 @@ class Jobs:
             "id": f"{name}-{secrets.token_hex(2)}", "name": name, "created_at": now_ms(),
             "created_by": "standin@example.com", "version": 1, "owner": "standin@example.com",
         }  # fmt: skip
-        job = Job(metadata, dict(body.get("spec") or {}))
+        job = Job(metadata, dict(body.get("spec") or {}), shown=self._shown)
         with self._lock:
             self.all[job.id] = job
         return job
@@ -156,10 +159,23 @@ class Jobs:
             job.state = "Deleting"
             threading.Thread(target=self._stop, args=(job, "Stopped"), daemon=True).start()
 
+    def show(self, state: str | None) -> None:
+        """Show this instead of the state of every job, those to come among them."""
+        self._shown = state
+        for job in list(self.all.values()):
+            job.shown = state
+
+    def vanish(self, job: Job) -> None:
+        """End and forget it, with its log."""
+        with self._lock:
+            self.vanished.append(self.all.pop(job.id))
+        self.delete(job)
+
     def preempt(self, job: Job) -> None:
         """Take its node away: it is queued again."""
         workload, job.workload = job.workload, None
         job.state = "Queueing"
+        job.preempted += 1
         job.next_try = time.monotonic() + 0.5
         if workload:
             workload.stop(0)

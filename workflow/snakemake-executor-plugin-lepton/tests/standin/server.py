@@ -58,7 +58,7 @@ class StandIn:
     @property
     def jobs(self) -> list[Job]:
         """Return all jobs there ever were."""
-        return list(self.workspace.jobs.all.values())
+        return [*self.workspace.jobs.all.values(), *self.workspace.jobs.vanished]
 
     @property
     def alive(self) -> list[Job]:
@@ -125,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {path}"
         standin.requests.append((time.time(), request))
         fault = standin.faults.take(request)
+        if fault and fault.befalls:
+            fault.befalls(standin)
+            fault = None
         if fault and fault.when == "before":
             return self._fail(fault)
         given = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
