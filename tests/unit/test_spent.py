@@ -39,3 +39,9 @@ def test_one_that_was_killed_was_as_long_as_its_log_says_wherever_that_was_moved
 
 def test_what_was_never_noted_is_not_known(tmp_path: Path) -> None:
     assert spent.read(tmp_path, tmp_path) is None
+
+
+def test_where_it_cannot_be_noted_nothing_fails(tmp_path: Path) -> None:
+    with spent.use(tmp_path / "absent", tmp_path / "log"):
+        pass
+    assert not (tmp_path / "absent").exists()

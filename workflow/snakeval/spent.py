@@ -34,7 +34,8 @@ def use(directory: Path, log: Path, gpus: int = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        _add(directory, {"use": name, "seconds": round(time.monotonic() - clock, 3)})
+        seconds = round(time.monotonic() - clock, 3)
+        _add(directory, {"use": name, "seconds": seconds, "gpus": gpus})
 
 
 def add(directory: Path, seconds: float) -> None:
@@ -43,7 +44,8 @@ def add(directory: Path, seconds: float) -> None:
 
 
 def _add(directory: Path, line: dict[str, Any]) -> None:
-    with (directory / FILE).open("a", encoding="utf-8") as file:
+    # On a full disk the report knows less, but nothing fails for it.
+    with contextlib.suppress(OSError), (directory / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
