@@ -98,3 +98,15 @@ def until(holds: Callable[[], bool], what: str, timeout: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.05)
+
+
+def ctrl_c(head: subprocess.Popen[str]) -> str:
+    """Press it, wait for the end, and return what the head printed."""
+    os.killpg(head.pid, signal.SIGINT)
+    try:
+        output, _ = head.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        # Snakemake 9.27 overlooks one that comes while it writes a line of its log.
+        os.killpg(head.pid, signal.SIGINT)
+        output, _ = head.communicate(timeout=60)
+    return output

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 
-from conftest import Workflow, until
+from conftest import Workflow, ctrl_c, until
 
 AROUND = """
 rule one:
@@ -80,6 +79,5 @@ def test_ctrl_c_ends_a_job_on_this_machine(workflow: Workflow) -> None:
     place = workflow.directory / "pid"
     head = workflow.write(HERE.replace("@", f"echo $$ >{place}; sleep 60")).start()
     until(lambda: place.exists() and place.read_text() != "", "the command")
-    os.killpg(head.pid, signal.SIGINT)
-    head.communicate(timeout=60)
+    ctrl_c(head)
     assert not os.path.exists(f"/proc/{place.read_text().strip()}")  # noqa: PTH110

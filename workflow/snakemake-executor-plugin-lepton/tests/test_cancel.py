@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 import pytest
 
-from conftest import Workflow, until
+from conftest import Workflow, ctrl_c, until
 from standin import Fault
 
 MANY = """
@@ -24,8 +22,7 @@ rule sleeper:
 def test_ctrl_c_leaves_no_job_not_even_while_submitting(workflow: Workflow, after: int) -> None:
     head = workflow.write(MANY).start()
     until(lambda: len(workflow.lepton.jobs) >= after, "submissions")
-    os.killpg(head.pid, signal.SIGINT)
-    output, _ = head.communicate(timeout=90)
+    output = ctrl_c(head)
     assert head.returncode != 0
     time.sleep(1)
     assert workflow.lepton.alive == [], output
@@ -35,8 +32,7 @@ def test_ctrl_c_looks_again_when_a_deletion_is_refused(workflow: Workflow) -> No
     head = workflow.write(MANY.replace("range(30)", "range(3)")).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
     workflow.lepton.faults.add(Fault("DELETE /jobs", status=400))
-    os.killpg(head.pid, signal.SIGINT)
-    head.communicate(timeout=90)
+    ctrl_c(head)
     assert workflow.lepton.alive == []
 
 
@@ -46,12 +42,10 @@ def test_another_snakemake_in_the_same_directory_keeps_its_jobs(workflow: Workfl
     until(lambda: len(workflow.lepton.alive) == 1, "the first one's job")
     second = workflow.start("--nolock", "2.txt")
     until(lambda: len(workflow.lepton.alive) == 2, "the second one's job")
-    os.killpg(second.pid, signal.SIGINT)
-    second.communicate(timeout=60)
+    ctrl_c(second)
     (job,) = workflow.lepton.alive
     assert first.poll() is None
-    os.killpg(first.pid, signal.SIGINT)
-    first.communicate(timeout=60)
+    ctrl_c(first)
     assert job.archived
     assert list(workflow.directory.glob(".snakemake/lepton/heads/*")) == []
 
@@ -60,8 +54,7 @@ def test_the_same_command_after_ctrl_c_completes_the_run(workflow: Workflow) -> 
     few = MANY.replace("range(30)", "range(3)")
     head = workflow.write(few).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
-    os.killpg(head.pid, signal.SIGINT)
-    head.communicate(timeout=90)
+    ctrl_c(head)
     run = workflow.write(few.replace("sleep 60", "sleep 0")).run()
     assert run.code == 0, run.output
     assert workflow.lepton.alive == []
