@@ -147,12 +147,12 @@ def _fitted(table: str, width: int) -> str:
     head, _, *rows = (
         [cell.strip() for cell in _BAR.split(line)[1:-1]] for line in table.splitlines()
     )
-    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    cells = dict(zip(head, zip(*rows, strict=True), strict=True))
     for name in ("status", "95 %"):
         if max(map(len, table.splitlines())) <= width:
             break
-        cells = columns.pop(name)
+        told = cells.pop(name)
         if name == "status":
-            columns[name] = tuple(cell.partition(":")[0] for cell in cells)
-        table = tabulate(columns, headers="keys", tablefmt="pipe", disable_numparse=True)
+            cells[name] = tuple(cell.partition(":")[0] for cell in told)
+        table = tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
     return table

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -68,8 +69,10 @@ def _index() -> Path:
 def remember(entry: Entry) -> None:
     """Put a run into the index, or note how it was started this time, and that it was just now."""
     place = _place(entry)
-    if not write_if_changed(place, json.dumps(asdict(entry), indent=1)):
-        os.utime(place)
+    write_if_changed(place, json.dumps(asdict(entry), indent=1))
+    # By a finer clock than the file system's, whose times of two files may be the same.
+    now = time.time_ns()
+    os.utime(place, ns=(now, now))
 
 
 def _place(entry: Entry) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snakeval.cli import doctor_lepton, here
-from snakeval.cli.check import Check
+from snakeval.cli.check import Check, numbers
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
 
@@ -71,9 +71,8 @@ def _versions() -> Iterator[Check]:
 
     yield Check("snakeval", "ok", f"{__version__}, Python {platform.python_version()}")
     found = version("snakemake")
-    number = tuple(int(part) for part in found.split(".")[:2] if part.isdecimal())
     least, below = (".".join(map(str, limit)) for limit in _SNAKEMAKE)
-    fits = _SNAKEMAKE[0] <= number < _SNAKEMAKE[1]
+    fits = _SNAKEMAKE[0] <= numbers(found) < _SNAKEMAKE[1]
     yield Check(
         "snakemake",
         "ok" if fits else "wrong",

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakeval.cli.check import Check
+from snakeval.cli.check import Check, numbers
 from snakeval.errors import ConfigError, EvaluationError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def checks(config: Config | None, variables: Iterable[str]) -> Iterator[Check]:
         return
     found = version("leptonai")
     least, below = _LIBRARY
-    if not least <= _numbers(found) < below:
+    if not least <= numbers(found) < below:
         yield Check("lepton", "wrong", f"leptonai {found}", f"{_INSTALL} brings one that fits")
         return
     if not logged_in:
@@ -63,10 +63,6 @@ def _has_login() -> bool:
     """Whether ``lep`` would find a workspace: by a variable, or by what it keeps of a login."""
     cache = Path(os.environ.get("LEPTON_CACHE_DIR") or "~/.cache/lepton").expanduser()
     return bool(os.environ.get("LEPTON_WORKSPACE_ID")) or (cache / "workspace_info.yaml").exists()
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())
 
 
 def _by_the_executor() -> Iterator[Check]:

@@ -51,8 +51,7 @@ def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) ->
     """Say of each evaluation whether it is done, runs, failed or waits, and where.
 
     Without an ID: the runs that something works at, or else the one that was started or resumed
-    last. Nothing is told on
-    hearsay: what is said to run has a live process now.
+    last. Nothing is told on hearsay: what is said to run has a live process now.
 
     \b
     snakeval status

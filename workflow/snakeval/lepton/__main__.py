@@ -13,7 +13,6 @@ from threading import Event
 from snakeval import worker
 from snakeval.completion import EvaluationDirectory, now
 from snakeval.deployment import Plan
-from snakeval.evidence import deployed
 from snakeval.files import write_atomically
 from snakeval.lepton import jobs, need_library
 from snakeval.lepton.notes import Noted, Notes
@@ -53,9 +52,8 @@ def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
 
 def _idle(run: Path, evaluation: str) -> list[Noted]:
     """The endpoints that *evaluation* asked and nothing asks any more."""
-    asked = {name for name, asking in deployed(run) if asking == evaluation}
-    noted = [endpoint for endpoint in Notes(run).all() if endpoint.model in asked]
-    return [endpoint for endpoint in noted if _is_done(Plan.read(run, endpoint.model), run)]
+    asked = Notes(run).asked_by(evaluation)
+    return [endpoint for endpoint in asked if _is_done(Plan.read(run, endpoint.model), run)]
 
 
 def _is_done(plan: Plan, run: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
+from snakeval.evidence import deployed
 from snakeval.files import write_atomically
 
 
@@ -26,11 +27,17 @@ class Notes:
     """The endpoints of a run."""
 
     def __init__(self, run: Path) -> None:
+        self._run = run
         self._directory = run / ".snakeval" / "lepton"
 
     def all(self) -> list[Noted]:
         """Return every endpoint that may be there. Of a damaged note the name is left."""
         return [_read(file) for file in sorted(self._directory.glob("*.json"))]
+
+    def asked_by(self, evaluation: str) -> list[Noted]:
+        """Return those of the models that *evaluation* asks: its own, and auxiliary ones."""
+        asked = {name for name, asking in deployed(self._run) if asking == evaluation}
+        return [endpoint for endpoint in self.all() if endpoint.model in asked]
 
     def ready(self, model: str) -> Noted:
         """Return the endpoint that serves *model*.

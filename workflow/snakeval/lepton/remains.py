@@ -43,14 +43,8 @@ def stop(run: Path, report: Report, evaluation: str = "") -> tuple[list[str], bo
     except EvaluationError as error:
         what = evaluation or "jobs"
         left = [f"{what} on Lepton, perhaps: {error}"] if submitted else []
-        mine = noted if not evaluation else _serving(run, evaluation, noted)
+        mine = Notes(run).asked_by(evaluation) if evaluation else noted
         return left + [f"endpoint {each.name} of Lepton, perhaps: {error}" for each in mine], True
-
-
-def _serving(run: Path, evaluation: str, noted: list[Noted]) -> list[Noted]:
-    """Those that *evaluation* asks."""
-    asked = {name for name, asking in evidence.deployed(run) if asking == evaluation}
-    return [each for each in noted if each.model in asked]
 
 
 class _Remains:
@@ -104,7 +98,7 @@ class _Remains:
             asking.setdefault(name, []).append(evaluation)
         return [
             each
-            for each in _serving(self._run, self._evaluation, noted)
+            for each in Notes(self._run).asked_by(self._evaluation)
             if not any(self._needs(name, live) for name in asking[each.model])
         ]
 
