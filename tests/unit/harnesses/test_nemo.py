@@ -61,7 +61,7 @@ def test_all_parameters_stand_in_the_run_configuration(evaluation: Evaluation) -
     assert params["extra"]["args"] == "--include_path ."
     assert written["target"]["api_endpoint"] == {
         "url": "http://host/v1/chat", "model_id": "m,'=\"", "type": "chat",
-        "api_key_name": "SNAKEVAL_API_KEY",
+        "adapter_config": {"use_caching": False}, "api_key_name": "SNAKEVAL_API_KEY",
     }  # fmt: skip
     assert command.secrets == {"SNAKEVAL_API_KEY": "KEY"}
 
@@ -84,10 +84,37 @@ def test_the_adapter_is_configured_beside_the_endpoint_and_not_in_extra(
 
 
 @pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (None, {"use_caching": False}),
+        ({}, {"use_caching": False}),
+        ({"use_caching": None}, {"use_caching": False}),
+        ({"use_request_logging": True}, {"use_caching": False, "use_request_logging": True}),
+        ({"use_caching": True}, {"use_caching": True}),
+        # an empty list configures nothing, so the adapter's defaults would apply
+        ({"interceptors": []}, {"use_caching": False, "interceptors": []}),
+        # the adapter rejects use_caching beside interceptors
+        (
+            {"interceptors": [{"name": "endpoint"}]},
+            {"interceptors": [{"name": "endpoint", "config": {}}]},
+        ),
+    ],
+)
+def test_the_cache_of_answers_is_off_unless_the_user_sets_it(
+    evaluation: Evaluation, given: object, written: dict[str, Any]
+) -> None:
+    assert adapter_of(evaluation, given) == written
+
+
+def test_the_cache_setting_does_not_change_the_fingerprint(evaluation: Evaluation) -> None:
+    assert "use_caching" not in json.dumps(evaluation.identity.params)
+
+
+@pytest.mark.parametrize(
     ("given", "kept"),
     [
-        ({"caching_dir": "./mine"}, {"caching_dir": "/results/mine"}),
-        ({"caching_dir": "/shared"}, {"caching_dir": "/shared"}),
+        ({"caching_dir": "./mine"}, {"use_caching": False, "caching_dir": "/results/mine"}),
+        ({"caching_dir": "/shared"}, {"use_caching": False, "caching_dir": "/shared"}),
         (
             {"interceptors": ["caching", "endpoint"]},
             {

@@ -53,7 +53,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     identity, transport = evaluation.identity, evaluation.transport
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
-    adapter = extra.pop("adapter_config", None)
+    adapter = _adapter_config(extra.pop("adapter_config", None), paths.results)
     if "seed" in params:
         # No parameter of the contract, but a harness may know it.
         extra.setdefault("seed", params.pop("seed"))
@@ -64,11 +64,10 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         "url": paths.endpoint_url,
         "model_id": identity.model_id,
         "type": identity.endpoint_type,
+        "adapter_config": adapter,
     }
     if transport.api_key_name:
         endpoint["api_key_name"] = _API_KEY
-    if adapter is not None:
-        endpoint["adapter_config"] = _adapter_config(adapter, paths.results)
     run_config = {
         "config": {
             "type": f"{identity.harness}.{identity.task}",
@@ -87,17 +86,22 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 
 
 def _adapter_config(given: Any, results: str) -> dict[str, Any]:
-    """Return the adapter's configuration; what it keeps is below *results*, to resume from.
+    """Return the adapter's configuration, with every relative directory below *results*.
 
-    Without ``interceptors`` that is its default.
+    The adapter caches answers by default and gives equal requests one answer, so a task that
+    asks K times for the same item gets fewer than K answers. The cache is therefore off unless
+    the user sets ``use_caching``. A list of ``interceptors`` replaces the default configuration,
+    and the adapter rejects ``use_caching`` beside it (adapter_config.py of nemo-evaluator 0.2.8).
     """
+    if given is None:
+        given = {}
     if not isinstance(given, Mapping):
         raise EvaluationError(f"extra.adapter_config must hold keys and values, not {given!r:.60}")
     config = _below(results, {key: value for key, value in given.items() if value is not None})
     interceptors = config.get("interceptors")
     if isinstance(interceptors, list):
         config["interceptors"] = [_interceptor(entry, results) for entry in interceptors]
-    return config
+    return config if interceptors else {"use_caching": False, **config}
 
 
 def _interceptor(entry: Any, results: str) -> Any:
