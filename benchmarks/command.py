@@ -19,11 +19,11 @@ from pathlib import Path
 
 from plan import finish_ours, make_ours
 
-from snakeval.config import load
-from snakeval.job import evaluation_directory
-from snakeval.matrix import expand
-from snakeval.plan import Planned, write_plan
-from snakeval.registry import Entry, remember
+from snakeval.config.config import load
+from snakeval.jobs.container import evaluation_directory
+from snakeval.matrix.expand import expand
+from snakeval.run.index import Entry, remember
+from snakeval.run.plan import Planned, write_plan
 
 SNAKEVAL = [sys.executable, "-m", "snakeval"]
 #: Command -> how many seconds more than `python -c pass` it may take.

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import yaml
 
-from snakeval.completion import Completion, EvaluationDirectory, now
-from snakeval.config import load
-from snakeval.matrix import expand
-from snakeval.runs import find
+from snakeval.config.config import load
+from snakeval.evaluation.record import Completion, EvaluationDirectory, now
+from snakeval.matrix.expand import expand
+from snakeval.run.find import find
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BARE = """

@@ -21,12 +21,12 @@ from typing import Any
 
 import yaml
 
-from snakeval.completion import Completion, EvaluationDirectory, manifest, now
-from snakeval.config import load
-from snakeval.evaluation import Evaluation
+from snakeval.config.config import load
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest, now
 from snakeval.harnesses import read_metrics
-from snakeval.matrix import expand
-from snakeval.plan import Planned, write_plan
+from snakeval.matrix.expand import expand
+from snakeval.run.plan import Planned, write_plan
 
 BENCHMARK = {
     "harness": "generic",
@@ -102,8 +102,8 @@ def main() -> None:
         run = make(Path(name), options.samples)
         print(f"{options.samples:,} samples")
         for step, code in (
-            ("table", "from snakeval.results import table as make"),
-            ("report", "from snakeval.report import write as make"),
+            ("table", "from snakeval.results.table import table as make"),
+            ("report", "from snakeval.results.report import write as make"),
         ):
             started = time.monotonic()
             process = subprocess.Popen(

@@ -24,5 +24,5 @@ rule evaluate:
     params:
         fingerprint=matrix.fingerprint,
     shell:
-        "python -m snakeval.evaluate {output.record:q}"
+        "python -m snakeval.jobs.evaluate {output.record:q}"
         " --fingerprint {params.fingerprint} --head $PPID"

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from snakeval.report import write
+from snakeval.results.report import write
 
 write(Path(snakemake.output.page).parent)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snakeval.results import write
+from snakeval.results.table import write
 
 csv, json, markdown = (Path(path) for path in snakemake.output)
 write(csv.parent, csv, json, markdown)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval.config import load
+from snakeval.config.config import load
 from snakeval.demo.items import expected_score
 from snakeval.demo.server import serve
-from snakeval.matrix import deployments, expand
+from snakeval.matrix.expand import deployments, expand
 from support.configs import write
 from support.workspace import REPOSITORY, Workspace
 

@@ -70,7 +70,7 @@ def test_quiet_is_quiet(work: Workspace) -> None:
 
 
 def test_shell_commands_are_printed_on_request(work: Workspace) -> None:
-    assert any("python -m snakeval.evaluate" in line for line in lines(work, "-n", "-p"))
+    assert any("python -m snakeval.jobs.evaluate" in line for line in lines(work, "-n", "-p"))
 
 
 # --- on a terminal ----------------------------------------------------------------------------

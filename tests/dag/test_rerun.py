@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from snakeval.demo.server import DemoServer, serve
-from snakeval.lepton.endpoints import Endpoints
-from snakeval.lepton.platform import Platform
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 from support.workspace import Workspace

@@ -66,7 +66,7 @@ def _nothing() -> None:
 def _kill_process(*words: str) -> Callable[[Served, Path, random.Random], Callable[[], None]]:
     def kill(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
         if found := made.named(*words):
-            kill_9(rng.choice(found) if words[0] == "snakeval.evaluate" else found[0])
+            kill_9(rng.choice(found) if words[0] == "snakeval.jobs.evaluate" else found[0])
         return _nothing
 
     return kill
@@ -107,8 +107,8 @@ def _break_endpoint(made: Served, disk: Path, rng: random.Random) -> Callable[[]
 
 FAULTS = {
     "kill -9 of the head": _kill_process("--snakefile"),
-    "kill -9 of a job": _kill_process("snakeval.evaluate", "evaluation.json"),
-    "kill -9 of the supervisor": _kill_process("snakeval.pool.supervisor"),
+    "kill -9 of a job": _kill_process("snakeval.jobs.evaluate", "evaluation.json"),
+    "kill -9 of the supervisor": _kill_process("snakeval.serving.supervisor"),
     "kill of a harness's container": _kill_container("snakeval.evaluation"),
     "kill of a server's container": _kill_container("snakeval.server"),
     "restart of the engine": _restart_engine,

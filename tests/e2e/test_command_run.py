@@ -15,9 +15,9 @@ import psutil
 import pytest
 import yaml
 
-from snakeval.config import load
+from snakeval.config.config import load
 from snakeval.demo.server import serve
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.command import FAILS, evaluated, printed_command, says, snakeval, started, workspace
 from support.served import wait_for
 from support.workspace import REPOSITORY, Workspace
@@ -273,7 +273,7 @@ def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) ->
     wait_for(lambda: [*work.directory.glob("results/*/m/quick/evaluation.json")], "quick is not")
     wait_for(lambda: is_at_it(work), "no evaluation started")
     for each in processes(work):
-        if "snakeval.evaluate" not in " ".join(each.cmdline()):
+        if "snakeval.jobs.evaluate" not in " ".join(each.cmdline()):
             each.kill()
     process.communicate(timeout=30)
     record = next(work.directory.glob("results/*/m/quick/evaluation.json"))

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from snakeval.executors.local import Remains
 from snakeval.lease import process_lives
-from snakeval.remains import Remains
 from support.served import Served, kill_9, wait_for
 from support.workspace import Done, Workspace
 
@@ -246,7 +246,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     served.deployment["command"] = loads + served.deployment["command"]
     served.asks("slow", seed=1, count=100, pause=0.1)
     head = work.start()
-    wait_for(lambda: served.named("snakeval.pool.supervisor"), "no pool", 60)
+    wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool", 60)
     wait_for(lambda: snakeval.said("careful/slow") == "deploying", "it is not deployed")
     (tmp_path / "loaded").touch()
     wait_for(lambda: snakeval.said("careful/slow") == "running", "it does not run")
@@ -291,7 +291,7 @@ def test_what_is_left_without_its_pool_is_ended_too(tmp_path: Path, runtime: str
     served.asks("slow", seed=1, count=200, pause=0.1)
     head = served.work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
-    for process in [*served.named("snakeval.pool.supervisor"), *served.named("--snakefile")[:1]]:
+    for process in [*served.named("snakeval.serving.supervisor"), *served.named("--snakefile")[:1]]:
         kill_9(process)
     killed = snakeval("kill", str(served.work.run))
     assert killed.exit_code == 0, killed.output

@@ -112,8 +112,8 @@ def test_a_server_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
 
 VICTIMS: dict[str, Callable[[Served], list[psutil.Process]]] = {
     "snakemake": lambda served: served.named("--snakefile")[:1],
-    "supervisor": lambda served: served.named("snakeval.pool.supervisor"),
-    "evaluation": lambda served: served.named("snakeval.evaluate", "evaluation.json")[-1:],
+    "supervisor": lambda served: served.named("snakeval.serving.supervisor"),
+    "evaluation": lambda served: served.named("snakeval.jobs.evaluate", "evaluation.json")[-1:],
 }
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from standin import StandIn
 
-from snakeval.completion import Completion
 from snakeval.demo.server import DemoServer, serve
+from snakeval.evaluation.record import Completion
 from support.served import wait_for
 from support.workspace import REPOSITORY, Done, Workspace
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import report
+from snakeval.results import report
 from support.browser import Browser, browser
 from support.sampled import Sampled, answers
 

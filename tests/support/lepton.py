@@ -16,9 +16,9 @@ from leptonai.api.v2.types.deployment import EnvVar, LeptonContainer
 from leptonai.api.v2.types.job import LeptonJob, LeptonJobUserSpec
 from standin import StandIn
 
-from snakeval.deployment import Plan
-from snakeval.lepton import EVALUATION, RUN
-from snakeval.matrix import deployments
+from snakeval.executors.lepton import EVALUATION, RUN
+from snakeval.matrix.expand import deployments
+from snakeval.serving.deployment import Plan
 from support.configs import COMMAND, config
 
 #: Lists the model `careful`; the demo's server would take a second to start.

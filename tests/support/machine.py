@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from snakeval import config, pool
-from snakeval.deployment import Plan, plan_path, resolve
+from snakeval.config import config
 from snakeval.lease import process_lives
+from snakeval.serving import client
+from snakeval.serving.deployment import Plan, plan_path, resolve
 
 SERVE = (
     "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
@@ -29,7 +30,7 @@ class Machine:
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.head = pool.head_of(os.getpid())
+        self.head = client.head_of(os.getpid())
         self.heard: list[str] = []
         self.lost: list[str] = []
         self._ranks = iter(range(100))
@@ -43,7 +44,9 @@ class Machine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Plan(name, next(self._ranks), deployment, planned).to_json())
 
-    def serve(self, *names: str, **options: Any) -> AbstractContextManager[dict[str, pool.Served]]:
+    def serve(
+        self, *names: str, **options: Any
+    ) -> AbstractContextManager[dict[str, client.Served]]:
         defaults: dict[str, Any] = {
             "who": "a test",
             "head": self.head,
@@ -51,7 +54,7 @@ class Machine:
             "report": self.heard.append,
             "lost": self.lost.append,
         }
-        return pool.serve(self.run, names, **(defaults | options))
+        return client.serve(self.run, names, **(defaults | options))
 
 
 @contextmanager
@@ -62,14 +65,14 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     made = Machine(tmp_path / "run")
     yield made
-    pool.leave(made.head)
+    client.leave(made.head)
     left = [p.pid for p in psutil.process_iter() if str(tmp_path) in _home_of(p)]
     eventually(lambda: not any(map(process_lives, left)), "a process is left")
 
 
 def _home_of(process: psutil.Process) -> str:
     try:
-        ours = "snakeval.pool" in " ".join(process.cmdline())
+        ours = "snakeval.serving.supervisor" in " ".join(process.cmdline())
         return process.environ().get("SNAKEVAL_HOME", "") if ours else ""
     except psutil.Error:
         return ""

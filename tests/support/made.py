@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from snakeval import cli
-from snakeval.completion import Completion, EvaluationDirectory, Metric, manifest, now
-from snakeval.evaluation import Evaluation
-from snakeval.job import evaluation_directory
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Completion, EvaluationDirectory, Metric, manifest, now
+from snakeval.jobs.container import evaluation_directory
 from snakeval.lease import start_time
-from snakeval.matrix import expand
-from snakeval.plan import Planned, write_plan
-from snakeval.registry import Entry, remember
+from snakeval.matrix.expand import expand
+from snakeval.run.index import Entry, remember
+from snakeval.run.plan import Planned, write_plan
 from support.configs import COMMAND, MODEL, config
 
 

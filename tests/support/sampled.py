@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snakeval.completion import EvaluationDirectory, Metric, manifest
-from snakeval.compose import text
-from snakeval.evaluation import Evaluation, digest
-from snakeval.job import evaluation_directory
-from snakeval.matrix import expand
-from snakeval.plan import Planned, write_plan
-from snakeval.registry import Entry, remember
-from snakeval.runs import identity
+from snakeval.config.compose import text
+from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.record import EvaluationDirectory, Metric, manifest
+from snakeval.jobs.container import evaluation_directory
+from snakeval.matrix.expand import expand
+from snakeval.run.find import identity
+from snakeval.run.index import Entry, remember
+from snakeval.run.plan import Planned, write_plan
 from support.configs import config
 from support.made import completion
 

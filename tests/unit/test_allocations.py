@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from snakeval.allocations import Allocations, directory, number
-from snakeval.durations import Durations
-from snakeval.evaluation import Evaluation
-from snakeval.matrix import deployments, expand
-from snakeval.slurm import Job
+from snakeval.evaluation.definition import Evaluation
+from snakeval.executors.slurm import Job
+from snakeval.matrix.allocations import Allocations, directory, number
+from snakeval.matrix.durations import Durations
+from snakeval.matrix.expand import deployments, expand
 from support.configs import COMMAND, MODEL, config
 
 SERVER = {"kind": "generic", "command": "serve {{ port }}", "gpus": 2}

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from snakeval import catalogue
-from snakeval.config import EndpointType, Kind, Params
+from snakeval.config.config import EndpointType, Kind, Params
 from snakeval.errors import ConfigError
 from snakeval.harnesses import ADAPTERS
 

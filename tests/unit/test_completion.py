@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakeval.completion import Completion, EvaluationDirectory, Metric, manifest, now
+from snakeval.evaluation.record import Completion, EvaluationDirectory, Metric, manifest, now
 
 OLD, NEW = "a" * 64, "b" * 64
 

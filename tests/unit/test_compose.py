@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval.compose import compose, text
-from snakeval.config import check, load
+from snakeval.config.compose import compose, text
+from snakeval.config.config import check, load
 from snakeval.errors import ConfigError
-from snakeval.matrix import expand
-from snakeval.runs import identity
+from snakeval.matrix.expand import expand
+from snakeval.run.find import identity
 from support.configs import COMMAND, VALID, changed, write
 from support.workspace import REPOSITORY
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from snakeval.config import load
+from snakeval.config.config import load
 from snakeval.errors import ConfigError
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import MODEL, VALID, changed, config, write
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

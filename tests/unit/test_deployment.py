@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from snakeval import catalogue, config
-from snakeval.container import ContainerSpec
-from snakeval.deployment import (
+from snakeval import catalogue
+from snakeval.config import config
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.runtimes import connect
+from snakeval.runtimes.podman import Podman
+from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving.deployment import (
     MARK,
     Deployment,
     Nodes,
@@ -26,9 +30,6 @@ from snakeval.deployment import (
     server_name,
     server_names,
 )
-from snakeval.errors import ConfigError, EvaluationError
-from snakeval.runtimes import connect
-from snakeval.runtimes.podman import Podman
 
 HUB = {"hf_model_handle": "org/model"}
 ALL_SIZES = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": 4}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.diagnosis import endpoint_trouble, failure_reason, last_error
-from snakeval.matrix import expand
+from snakeval.jobs.failure import endpoint_trouble, failure_reason, last_error
+from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
 from support.configs import VALID, changed, config
 

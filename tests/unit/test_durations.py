@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.durations import Durations
-from snakeval.evaluation import Evaluation, Identity, Transport
+from snakeval.evaluation.definition import Evaluation, Identity, Transport
+from snakeval.matrix.durations import Durations
 
 EVALUATION = Evaluation(
     "m", "b", Identity("h", "generic", "i", "t", "m", "u", "chat", {}), Transport()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.end import _fitted
+from snakeval.dag.on_end import _fitted
 
 TABLE = """\
 | model | metric     | 95 %       | status                   |

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakeval.evaluation import Evaluation, Identity, Transport, canonical_json, digest
+from snakeval.evaluation.definition import Evaluation, Identity, Transport, canonical_json, digest
 
 IDENTITY = Identity(
     harness="h", adapter="generic", image="i", task="t", model_id="m", endpoint_url="u",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from snakeval.compose import text
-from snakeval.config import load
+from snakeval.config.compose import text
+from snakeval.config.config import load
+from snakeval.config.execution import Execution, Slurm, layered, resources
 from snakeval.errors import ConfigError
-from snakeval.execution import Execution, Slurm, layered, resources
 from support.configs import changed, write
 
 

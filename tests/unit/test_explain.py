@@ -1,4 +1,4 @@
-"""`python -m snakeval.explain`: the resolved value of each parameter, and where it stands."""
+"""`python -m snakeval.cli.explain`: the resolved value of each parameter, and where it stands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from snakeval.explain import main
+from snakeval.cli.explain import main
 
 CONFIG = {
     "params": {"temperature": 0.5, "parallelism": 2},

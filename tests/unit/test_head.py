@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import head
+from snakeval.cli.launch import snakemake_process
 from support.served import wait_for
 
 
@@ -29,7 +29,7 @@ from support.served import wait_for
     ],
 )
 def test_exit_codes(script: str, code: int) -> None:
-    assert head.run(["sh", "-c", script]) == code
+    assert snakemake_process.run(["sh", "-c", script]) == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -43,7 +43,7 @@ def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, numbe
 
     threading.Thread(target=tell).start()
     before = signal.getsignal(number)
-    assert head.run(["bash", "-c", script], cwd=tmp_path) == 130
+    assert snakemake_process.run(["bash", "-c", script], cwd=tmp_path) == 130
     assert (tmp_path / "told").read_text().split() == ["told", "ended"]
     assert signal.getsignal(number) is before
 
@@ -70,16 +70,16 @@ def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: P
 def test_what_ends_before_it_is_ready_is_told_with_its_exit_code(
     tmp_path: Path, script: str, code: int
 ) -> None:
-    child = head.detach(["sh", "-c", script], tmp_path / "log")
-    assert head.settle(child, ready=lambda: False) == code
+    child = snakemake_process.detach(["sh", "-c", script], tmp_path / "log")
+    assert snakemake_process.settle(child, ready=lambda: False) == code
 
 
 @pytest.mark.parametrize(("ready", "seconds"), [(True, 20), (False, 0.3)])
 def test_what_is_ready_or_slow_goes_on(tmp_path: Path, ready: bool, seconds: float) -> None:
     started = time.monotonic()
-    child = head.detach(["sleep", "30"], tmp_path / "log")
+    child = snakemake_process.detach(["sleep", "30"], tmp_path / "log")
     try:
-        assert head.settle(child, lambda: ready, seconds) is None
+        assert snakemake_process.settle(child, lambda: ready, seconds) is None
         assert time.monotonic() - started < 10
     finally:
         child.kill()
@@ -92,7 +92,10 @@ def test_the_command_is_that_of_this_interpreter(
     here = Path(sys.executable).parent
     words = ["--snakefile", "S", "--profile", "p", "--configfile", "c.yaml", "-n"]
     monkeypatch.setenv("PATH", str(tmp_path))
-    made = head.command(Path("c.yaml"), "p", ["-n"], snakefile="S")
+    made = snakemake_process.command(Path("c.yaml"), "p", ["-n"], snakefile="S")
     assert made == [str(here / "snakemake"), *words]
     monkeypatch.setenv("PATH", str(here))
-    assert head.command(Path("c.yaml"), "p", ["-n"], snakefile="S") == ["snakemake", *words]
+    assert snakemake_process.command(Path("c.yaml"), "p", ["-n"], snakefile="S") == [
+        "snakemake",
+        *words,
+    ]

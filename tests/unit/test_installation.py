@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import installation
+from snakeval.cli.launch import installation
+from snakeval.cli.launch.installation import find_profile
 from snakeval.errors import ConfigError
-from snakeval.installation import find_profile
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from snakeval import exporters
-from snakeval.compose import compose
-from snakeval.config import Config, check
+from snakeval.config.compose import compose
+from snakeval.config.config import Config, check
+from snakeval.config.nemo_launcher import Translated, fit, translate
 from snakeval.errors import ConfigError
-from snakeval.launcher import Translated, fit, translate
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, VALID, write
 
 TARGET = {"api_endpoint": {"url": "http://host/v1/chat/completions", "model_id": "org/m-1"}}
@@ -517,7 +517,7 @@ def test_an_error_in_a_value_names_the_launchers_key(tmp_path: Path) -> None:
 def test_where_it_runs_is_the_profiles_and_every_key_of_the_executor_is_refused_by_name(
     tmp_path: Path, executor: str
 ) -> None:
-    from snakeval.launcher.execution import EXECUTION
+    from snakeval.config.nemo_launcher.execution import EXECUTION
 
     assert translated(tmp_path, GOOD, f"execution={executor}/default").profile == executor
     keys = [key for key, handler in EXECUTION[executor].items() if isinstance(handler, str)]

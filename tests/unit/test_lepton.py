@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from snakeval import lepton
-from snakeval.completion import EvaluationDirectory
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation
-from snakeval.job import evaluation_directory
-from snakeval.lepton import Notes, jobs
-from snakeval.lepton.notes import Noted
-from snakeval.lepton.remains import stop
-from snakeval.matrix import deployments, expand
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.executors import lepton
+from snakeval.executors.lepton import Notes, jobs
+from snakeval.executors.lepton.notes import Noted
+from snakeval.executors.lepton.stop import stop
+from snakeval.jobs.container import evaluation_directory
+from snakeval.matrix.expand import deployments, expand
 from support.configs import COMMAND, MODEL, config
 
 SERVED = {"deployment": {"kind": "generic", "image": "server", "command": "serve {{ port }}"}}

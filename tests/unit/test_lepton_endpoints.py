@@ -12,22 +12,22 @@ from typing import Any
 import pytest
 from standin import Fault, StandIn, status
 
-from snakeval.config import load
-from snakeval.deployment import Plan, plan_path
+from snakeval.config.config import load
 from snakeval.errors import EvaluationError
-from snakeval.job import evaluation_directory
-from snakeval.lepton import jobs
-from snakeval.lepton.endpoints import Endpoints
-from snakeval.lepton.notes import Notes
-from snakeval.lepton.platform import Platform
-from snakeval.matrix import expand
+from snakeval.executors.lepton import jobs
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.executors.lepton.notes import Notes
+from snakeval.jobs.container import evaluation_directory
+from snakeval.matrix.expand import expand
+from snakeval.serving.deployment import Plan, plan_path
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 
 
 @pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.1)
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
     with standin(monkeypatch, request.param) as started:
         yield started
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_served_is_told(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("snakeval.lepton.endpoints._PATIENCE", 0.2)
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
     with pytest.raises(EvaluationError, match=says):
         serve(endpoints, served(tmp_path, port, **changes))
     endpoints.end(lambda text: None)
@@ -194,7 +194,7 @@ def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_k
 def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("snakeval.lepton.endpoints._PATIENCE", 0.2)
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
     asked = served(tmp_path, port)
     serve(endpoints, asked)
     lepton.workspace.secrets.clear()

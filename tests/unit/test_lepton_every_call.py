@@ -19,9 +19,9 @@ from leptonai.api.v2.client import reset_new_deployment_api_flag_cache
 from standin import Fault, StandIn
 
 from snakeval.errors import EvaluationError
-from snakeval.lepton.endpoints import Endpoints
-from snakeval.lepton.notes import Notes
-from snakeval.lepton.platform import Platform
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.executors.lepton.notes import Notes
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 
@@ -39,7 +39,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Any]:
     """Start a stand-in whose endpoints have one of the two families of routes."""
-    monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.05)
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.05)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_RETRIES", 0)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_REQUEST_TIMEOUT_SECONDS", 0.5)
     return lambda new_endpoints: standin(monkeypatch, new_endpoints)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_logger_plugin_snakeval.picture import Picture
-from snakemake_logger_plugin_snakeval.tally import Tally
+from snakeval.watch.display.picture import Picture
+from snakeval.watch.display.tally import Tally
 from support.screen import Screen
 
 RUN = Path("results/run")
@@ -238,7 +238,7 @@ def test_drawing_a_run_of_10000_is_quick() -> None:
 SHARING = """
 import subprocess, sys, time
 from pathlib import Path
-from snakemake_logger_plugin_snakeval.terminal import Terminal
+from snakeval.watch.display.terminal import Terminal
 
 count = 0
 def draw(columns, rows):

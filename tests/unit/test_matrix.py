@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snakeval.errors import ConfigError
-from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation, Identity, Transport
-from snakeval.matrix import deployments, expand, layer_params, split
+from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
+from snakeval.matrix.expand import deployments, expand, layer_params, split
 from support.configs import COMMAND, MODEL, VALID, changed, config
 
 CHAT = {"endpoint": {"url": "http://host/v1", "model_id": "c"}}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import measured
-from snakeval.completion import Metric
-from snakeval.measured import Measured, compare, measure, pairs
-from snakeval.plan import Planned
-from snakeval.statistics import Interval
+from snakeval.evaluation.record import Metric
+from snakeval.results import comparison
+from snakeval.results.comparison import Measured, compare, measure, pairs
+from snakeval.results.statistics.samples import Interval
+from snakeval.run.plan import Planned
 from support.sampled import BENCHMARK, SAMPLES, Sampled, answers
 
 
@@ -36,7 +36,7 @@ def test_every_pair_is_compared_or_of_many_models_each_with_the_best(
     scores = {"poor": [0, 0, 1], "best": [1, 1, 1], "fair": [1, 0, 1]}
     found = all_of(Sampled(tmp_path, {model: {"b": each} for model, each in scores.items()}))
     assert names(found) == [("poor", "best"), ("poor", "fair"), ("best", "fair")]
-    monkeypatch.setattr(measured, "MAX_PAIRS", 2)
+    monkeypatch.setattr(comparison, "MAX_PAIRS", 2)
     assert names(found) == [("best", "poor"), ("best", "fair")]
 
 

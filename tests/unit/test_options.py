@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
+from snakeval.cli.launch.snakemake_options import Option, config, split, values, without
 from snakeval.errors import ConfigError
-from snakeval.options import Option, config, split, values, without
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snakeval.packing import Limits, pack, total_seconds
+from snakeval.matrix.packing import Limits, pack, total_seconds
 
 HOUR = 3600.0
 

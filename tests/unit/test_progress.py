@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.completion import EvaluationDirectory
-from snakeval.progress import doing, requests, tail
+from snakeval.evaluation.progress import doing, requests, tail
+from snakeval.evaluation.record import EvaluationDirectory
 
 #: What lm-evaluation-harness 0.4.13 printed, its job before and its bars in between.
 LM_EVAL = """\

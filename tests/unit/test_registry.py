@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import registry
 from snakeval.errors import ConfigError
-from snakeval.registry import Entry, enter, entries, find, head_file, heads, leave, remember
+from snakeval.run import index
+from snakeval.run.index import Entry, enter, entries, find, head_file, heads, leave, remember
 from support.made import gone
 
 
@@ -154,4 +154,4 @@ def test_a_pid_that_another_process_has_by_now_is_no_head(tmp_path: Path) -> Non
 def test_of_a_head_on_another_host_it_is_not_known(tmp_path: Path) -> None:
     run = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
     head(run, host=f"not-{socket.gethostname()}")
-    assert [found.lives for found in registry.heads(run)] == [None]
+    assert [found.lives for found in index.heads(run)] == [None]

@@ -12,15 +12,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from snakeval.completion import Completion, Metric, manifest, now
-from snakeval.config import SamplesFile
-from snakeval.evaluation import Evaluation
+from snakeval.config.config import SamplesFile
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Completion, Metric, manifest, now
 from snakeval.harnesses import generic
-from snakeval.job import evaluation_directory
+from snakeval.jobs.container import evaluation_directory
 from snakeval.lease import start_time
-from snakeval.matrix import expand
-from snakeval.plan import Planned, write_plan
-from snakeval.results import COLUMNS, table, to_markdown, write
+from snakeval.matrix.expand import expand
+from snakeval.results.table import COLUMNS, table, to_markdown, write
+from snakeval.run.plan import Planned, write_plan
 from support.configs import COMMAND, MODEL, config
 
 

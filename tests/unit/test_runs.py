@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snakeval.errors import ConfigError
-from snakeval.runs import Run, find
+from snakeval.run.find import Run, find
 from support.configs import MODEL, VALID, changed, config
 
 NOON = datetime(2026, 11, 24, 12)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from snakeval.config import load
-from snakeval.deployment import Plan
-from snakeval.durations import Durations
+from snakeval.config.config import load
+from snakeval.dag.matrix import Matrix, Wildcards
 from snakeval.errors import ConfigError
-from snakeval.job import evaluation_directory
-from snakeval.snakefile import Matrix, Wildcards
+from snakeval.jobs.container import evaluation_directory
+from snakeval.matrix.durations import Durations
+from snakeval.serving.deployment import Plan
 from support.configs import COMMAND, MODEL, changed, write
 
 TWO = {"models": {"m": MODEL, "n": MODEL}, "benchmarks": {"b": COMMAND, "c": COMMAND}}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from snakeval.config.source import MAX_VALUES, merge, read
 from snakeval.errors import ConfigError
-from snakeval.sources import MAX_VALUES, merge, read
 from support.configs import write
 
 

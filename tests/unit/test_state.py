@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import evidence
-from snakeval.completion import EvaluationDirectory, Metric
 from snakeval.errors import ConfigError
-from snakeval.plan import Planned
-from snakeval.pool import wire
-from snakeval.registry import enter
-from snakeval.state import State, counts, headline, states
+from snakeval.evaluation.record import EvaluationDirectory, Metric
+from snakeval.run import deployments
+from snakeval.run.index import enter
+from snakeval.run.plan import Planned
+from snakeval.serving import wire
+from snakeval.watch.state import State, counts, headline, states
 from support.made import Made, gone, lease_text
 
 
@@ -287,7 +287,7 @@ def test_a_record_counts_here_as_it_does_for_adoption(run: Made, harm: str) -> N
     elif harm == "fingerprint":
         record = place.record(fingerprint)
         record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": "other"}))
-    counted = evidence.completion(str(place.path), fingerprint)[1]
+    counted = deployments.completion(str(place.path), fingerprint)[1]
     assert counted == (place.completion(fingerprint) is not None) == (harm == "nothing")
 
 

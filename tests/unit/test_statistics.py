@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from snakeval.harnesses import Sample
-from snakeval.statistics import (
+from snakeval.results.statistics.samples import (
     Interval,
     Scores,
     detectable,

@@ -16,7 +16,7 @@ from support.served import wait_for
 SLOW = "import pathlib, time; pathlib.Path('imports').touch(); time.sleep(30)"
 
 
-@pytest.mark.parametrize("job", ["snakeval.evaluate", "snakeval.deploy"])
+@pytest.mark.parametrize("job", ["snakeval.jobs.evaluate", "snakeval.jobs.deploy"])
 def test_ctrl_c_while_a_job_is_importing_is_silent(tmp_path: Path, job: str) -> None:
     (tmp_path / "argparse.py").write_text(SLOW)
     process = subprocess.Popen(

@@ -20,7 +20,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 if TYPE_CHECKING:
-    from snakemake_logger_plugin_snakeval.display import Display
+    from snakeval.watch.display.display import Display
 
 __all__ = ["LogHandler"]
 
@@ -54,7 +54,8 @@ _EVALUATE, _DEPLOY = "evaluate", "deploy"
 
 
 _JOB = re.compile(
-    r"python -m snakeval\.(?:evaluate|deploy) .*?([^/\s]+/[^/\s]+)/(?:evaluation|deployment)\.json"
+    r"python -m snakeval\.jobs\.(?:evaluate|deploy) .*?([^/\s]+/[^/\s]+)/"
+    r"(?:evaluation|deployment)\.json"
 )
 #: How a job ends that tells its reason: failed, or interrupted.
 _TOLD = ("returned non-zero exit status 1.", "returned non-zero exit status 130.")
@@ -77,8 +78,8 @@ class LogHandler(LogHandlerBase):
         Snakemake 9.27 parses them before any Snakefile: a file that is absent or not UTF-8 ends
         in a traceback, and aliases of aliases keep it busy for ever.
         """
+        from snakeval.config.source import read
         from snakeval.errors import ConfigError
-        from snakeval.sources import read
 
         for name in _configfiles(sys.argv[1:]):
             try:
@@ -121,15 +122,15 @@ class LogHandler(LogHandlerBase):
     def _open(self, stats: dict[str, int]) -> Display | None:
         """Return a display where there are evaluations to show and a terminal to show them on."""
         settings = self.common_settings
-        matrix = getattr(sys.modules.get("snakeval.snakefile"), "opened", None)
+        matrix = getattr(sys.modules.get("snakeval.dag.matrix"), "opened", None)
         if settings.quiet or settings.dryrun or matrix is None or not stats.get(_EVALUATE):
             return None
         # rich is imported only where it is used.
-        from snakemake_logger_plugin_snakeval.terminal import usable
+        from snakeval.watch.display.terminal import usable
 
         if not usable():
             return None
-        from snakemake_logger_plugin_snakeval.display import Display, tally_of
+        from snakeval.watch.display.display import Display, tally_of
 
         return Display(tally_of(matrix, stats.get(_DEPLOY, 0)), color=not settings.nocolor)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from snakeval import pool
 from snakeval.cli import doctor
+from snakeval.serving import client
 from support.configs import VALID, changed, write
 from support.made import snakeval
 
@@ -135,5 +135,5 @@ def test_models_that_are_served_now_are_named(
 ) -> None:
     assert checks(capsys)["served models"]["found"] == "none now"
     servers = [{"model": "llama", "state": "ready", "gpus": ["0"]}]
-    monkeypatch.setattr(pool, "status", lambda: {"servers": servers})
+    monkeypatch.setattr(client, "status", lambda: {"servers": servers})
     assert checks(capsys)["served models"]["found"] == "llama (ready, GPU 0)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from snakeval.completion import Metric
+from snakeval.evaluation.record import Metric
 from snakeval.exporters import note
 from support.configs import write
 from support.made import Made, snakeval

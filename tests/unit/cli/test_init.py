@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from snakeval import cli
 from snakeval.cli import init
-from snakeval.config import Config, load
-from snakeval.matrix import expand
+from snakeval.config.config import Config, load
+from snakeval.matrix.expand import expand
 
 ALL = ("--endpoint", "http://host/v1", "--model-id", "org/m", "--benchmark", "gsm8k")
 FILE = Path("evaluation.yaml")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import remains
-from snakeval.job import container_name
+from snakeval.executors import local
+from snakeval.executors.local import Remains
+from snakeval.jobs.container import container_name
 from snakeval.lease import start_time
-from snakeval.registry import Head, head_file
-from snakeval.remains import Remains
+from snakeval.run.index import Head, head_file
 from support.made import Made, gone, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -80,8 +80,8 @@ class Waits:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(remains, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(remains, "_STEP", 0.3)
+    monkeypatch.setattr(local, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(local, "_STEP", 0.3)
     return Made(tmp_path, "b", "other")
 
 

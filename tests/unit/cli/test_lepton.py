@@ -14,12 +14,12 @@ from threading import Event
 import pytest
 from standin import Fault, StandIn
 
-from snakeval import registry
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.lepton import jobs
-from snakeval.lepton.endpoints import Endpoints
-from snakeval.lepton.notes import Noted, Notes
-from snakeval.lepton.platform import Platform
+from snakeval.executors.lepton import jobs
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.run import index
 from support.lepton import free_port, served, standin, submitted
 from support.made import Made, snakeval
 from support.served import wait_for
@@ -35,9 +35,9 @@ BOTH = pytest.mark.parametrize(
 
 @pytest.fixture
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.lepton.platform.BACKOFF", (0.05,))
-    monkeypatch.setattr("snakeval.lepton.remains._PAUSES", (0.05, 0.1))
-    monkeypatch.setattr("snakeval.lepton.endpoints._POLL", 0.1)
+    monkeypatch.setattr("snakeval.executors.lepton.api.BACKOFF", (0.05,))
+    monkeypatch.setattr("snakeval.executors.lepton.stop._PAUSES", (0.05, 0.1))
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
     with standin(monkeypatch, getattr(request, "param", True)) as started:
         yield started
 
@@ -127,7 +127,7 @@ def test_an_evaluation_waits_for_its_endpoint_while_a_snakemake_lives(
 ) -> None:
     name = serve(run, tmp_path)
     Notes(run.path).write(Noted("m", name))  # as before it is ready
-    registry.enter(run.path, ["snakemake"])
+    index.enter(run.path, ["snakemake"])
     told = snakeval(capsys, "status", "01").out
     assert f"deploying  endpoint {name} of m: Ready, 1 of 1" in " ".join(told.split("   "))
     assert "it is left" not in told
@@ -201,7 +201,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
     name = serve(run, tmp_path)
-    registry.enter(run.path, ["snakemake"])
+    index.enter(run.path, ["snakemake"])
     submitted(run.path, "m/b")
     said = snakeval(capsys, "kill", "01/m/b")
     assert (said.exit_code, said.err) == (0, "")
@@ -213,7 +213,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     assert not run["b"].failure.exists()
     with pytest.raises(Interrupted):
         jobs.prepare(run["b"], fingerprint)
-    registry.leave(run.path)  # and the next start
+    index.leave(run.path)  # and the next start
     with pytest.raises(EvaluationError, match="Lepton runs containers"):
         jobs.prepare(run["b"], fingerprint)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.cli.logs import _start
-from snakeval.registry import enter, leave
+from snakeval.run.index import enter, leave
 from support.made import Made, snakeval
 
 Capture = pytest.CaptureFixture[str]

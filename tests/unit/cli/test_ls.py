@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval import installation
+from snakeval.cli.launch import installation
 from support.configs import VALID, write
 from support.made import Made, snakeval
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.installation import profiles
+from snakeval.cli.launch.installation import profiles
 from support.configs import VALID
 from support.made import snakeval
 from support.workspace import REPOSITORY, Workspace

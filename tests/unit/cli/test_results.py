@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from snakeval.completion import Metric
+from snakeval.evaluation.record import Metric
 from support.made import Made, snakeval
 
 Capture = pytest.CaptureFixture[str]

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval import cli, head
-from snakeval.compose import text
-from snakeval.config import load
-from snakeval.registry import Entry, remember
-from snakeval.runs import find
+from snakeval import cli
+from snakeval.cli.launch import snakemake_process
+from snakeval.config.compose import text
+from snakeval.config.config import load
+from snakeval.run.find import find
+from snakeval.run.index import Entry, remember
 from support.configs import VALID, write
 
 
@@ -58,7 +59,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
         lines.append((Path.cwd(), list(argv)))
         return 0
 
-    monkeypatch.setattr(head, "run", run)
+    monkeypatch.setattr(snakemake_process, "run", run)
     return lines
 
 
@@ -181,9 +182,9 @@ def test_a_run_that_cannot_be_resumed_is_one_sentence(
 def test_a_head_that_lives_is_not_joined(
     known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snakeval import registry
+    from snakeval.run import index
 
-    registry.enter(known.path, ["snakemake"])
+    index.enter(known.path, ["snakemake"])
     assert cli.main(["resume", known.id]) == 2
     assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
     assert cli.main(["resume", known.id, "-n"]) == 0

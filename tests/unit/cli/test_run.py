@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from snakeval import cli, head, registry
-from snakeval.config import load
+from snakeval import cli
+from snakeval.cli.launch import snakemake_process
+from snakeval.config.config import load
 from snakeval.files import home
 from snakeval.lease import start_time
-from snakeval.runs import find
+from snakeval.run import index
+from snakeval.run.find import find
 from support.configs import COMMAND, VALID, changed, write
 
 
@@ -37,7 +39,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         lines.append(argv)
         return 0
 
-    monkeypatch.setattr(head, "run", run)
+    monkeypatch.setattr(snakemake_process, "run", run)
     return lines
 
 
@@ -167,7 +169,7 @@ def test_a_second_head_is_refused(
     run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, socket.gethostname(), os.getpid())
-    assert registry.heads(run_directory)
+    assert index.heads(run_directory)
     assert cli.main(["run", *C]) == 2
     assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
     assert not ran
@@ -186,8 +188,8 @@ def test_a_head_on_another_host_is_named_and_no_hindrance(
 def test_detached_it_says_what_was_started_and_how_to_follow_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(head, "detach", lambda argv, log: SimpleNamespace(pid=1234))
-    monkeypatch.setattr(head, "settle", lambda child, ready: None)
+    monkeypatch.setattr(snakemake_process, "detach", lambda argv, log: SimpleNamespace(pid=1234))
+    monkeypatch.setattr(snakemake_process, "settle", lambda child, ready: None)
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out
     run_id = find(load([Path("c.yaml")])[0]).id
@@ -199,7 +201,9 @@ def test_detached_it_says_what_was_started_and_how_to_follow_it(
 def test_a_detached_run_that_ends_at_once_is_told_with_its_last_words(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(head, "command", lambda *_, **__: ["sh", "-c", "seq 1 50; exit 3"])
+    monkeypatch.setattr(
+        snakemake_process, "command", lambda *_, **__: ["sh", "-c", "seq 1 50; exit 3"]
+    )
     assert cli.main(["run", *C, "--detach"]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import cli, registry
-from snakeval.cli.ls_runs import command as ls_runs
-from snakeval.registry import enter
+from snakeval import cli
+from snakeval.cli.ls.runs import command as ls_runs
+from snakeval.run import index
+from snakeval.run.index import enter
 from support.made import Made, Said, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -87,9 +88,9 @@ def test_without_an_id_those_with_a_head_are_shown_or_else_what_was_started_last
 ) -> None:
     Made(tmp_path, "b", name="2026-01-03-00-00-00-00000000")
     assert snakeval(capsys, "status").out.startswith("Run 00000000")
-    registry.remember(registry.find("0123abcd"))
+    index.remember(index.find("0123abcd"))
     assert snakeval(capsys, "status").out.startswith("Run 0123abcd")
-    registry.remember(registry.find("00000000"))
+    index.remember(index.find("00000000"))
     enter(run.path, ["snakemake"])
     said = snakeval(capsys, "status")
     assert said.out.startswith("Run 0123abcd")

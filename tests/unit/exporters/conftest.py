@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.completion import Metric
+from snakeval.evaluation.record import Metric
 from support.made import Made, completion
 
 EXACT = 0.1234567890123456

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from snakeval import exporters
-from snakeval.completion import Metric
 from snakeval.errors import ConfigError
+from snakeval.evaluation.record import Metric
 from snakeval.exporters import ExportError, Options, configured, note
 from snakeval.exporters.delivery import Delivery, deliver, deliver_configured
 from snakeval.exporters.package import Package, packages
@@ -215,7 +215,7 @@ configured({"local": {}, "wandb": {}, "mlflow": {"tracking_uri": "x"},
             "gsheets": {"spreadsheet_id": "x"}})
 heavy = {"wandb", "mlflow", "gspread", "google.auth", "pandas", "tenacity"} & set(sys.modules)
 assert not heavy, heavy
-import snakeval.evaluate
+import snakeval.jobs.evaluate
 assert "snakeval.exporters.delivery" not in sys.modules
 """
     done = subprocess.run(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snakeval import exporters
-from snakeval.completion import Metric
+from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
 from support.sheets import ID, Sheets, serve

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from snakeval.completion import Metric
+from snakeval.evaluation.record import Metric
 from support import wandb_files
 from support.made import Made
 from support.wandb_api import KEY, Wandb, serve

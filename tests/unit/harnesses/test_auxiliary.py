@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from snakeval.errors import ConfigError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import Command, Paths, command
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
 
 AUXILIARY = {

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import Paths, Sample, generic, read_metrics
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import config
 
 

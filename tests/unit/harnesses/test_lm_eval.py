@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import Paths, Sample, lm_eval, read_metrics
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import config
 
 PATHS = Paths("/results", "/inputs", "http://host/v1/chat/completions")

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import Paths, Usage, nemo, read_metrics
-from snakeval.matrix import expand
+from snakeval.matrix.expand import expand
 from support.configs import COMMAND, VALID, config
 
 #: As nemo-evaluator 0.2.8 writes it, shortened.

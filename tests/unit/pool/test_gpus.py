@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import pytest
 
-from snakeval.pool.gpus import pick, slots
+from snakeval.serving.gpus import pick, slots
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from snakeval import node, pool
-from snakeval.container import ContainerSpec
-from snakeval.deployment import Nodes
 from snakeval.errors import EvaluationError
+from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving import client, node_process
+from snakeval.serving.deployment import Nodes
 from support import standins
 from support.machine import SERVE, Machine, eventually, made
 
@@ -89,7 +89,7 @@ def test_each_node_runs_its_part_and_the_head_answers(
         lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
         assert not any("canary" in line for line in lines)
     assert sleepers(tmp_path)
-    assert pool.leave(machine.head) == {"careful": 1}
+    assert client.leave(machine.head) == {"careful": 1}
     eventually(lambda: not sleepers(tmp_path), "a rank is left")
 
 
@@ -112,7 +112,7 @@ def test_kill_9_of_the_pool_leaves_nothing_on_any_node(machine: Machine, tmp_pat
         (supervisor,) = (
             process
             for process in psutil.process_iter(["cmdline"])
-            if "snakeval.pool.supervisor" in (process.info["cmdline"] or ())
+            if "snakeval.serving.supervisor" in (process.info["cmdline"] or ())
             and process.environ().get("SNAKEVAL_HOME") == str(tmp_path / "home")
         )
         os.kill(supervisor.pid, signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_more_nodes_than_the_job_has_are_refused(machine: Machine) -> None:
 def test_a_part_counts_its_own_gpus() -> None:
     spec = ContainerSpec("n", "", ("true",), "/", gpu_ids=("4", "6"))
     nodes = Nodes(("n1", "n2"), ("10.0.0.1", "10.0.0.2"), 20001)
-    told = json.loads(node.message("process", spec, nodes, ("4", "5", "6")))
-    here = node.part(told, "n2", {"CUDA_VISIBLE_DEVICES": "0,1,2"})
+    told = json.loads(node_process.message("process", spec, nodes, ("4", "5", "6")))
+    here = node_process.part(told, "n2", {"CUDA_VISIBLE_DEVICES": "0,1,2"})
     assert (here.name, here.gpu_ids) == ("n-1", ("0", "2"))
     assert here.env == {"SNAKEVAL_NODE_RANK": "1", "SNAKEVAL_NODE_ADDRESS": "10.0.0.2"}

@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
-from snakeval import pool
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.pool.wire import directory
+from snakeval.serving import client
+from snakeval.serving.wire import directory
 from support.machine import SERVE, Machine, eventually, made
 
 
@@ -31,13 +31,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         yield machine
 
 
-def listens(server: pool.Served) -> bool:
+def listens(server: client.Served) -> bool:
     host, _, port = server.url.split("/")[2].partition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def pid_of(server: pool.Served) -> int:
+def pid_of(server: client.Served) -> int:
     port = int(server.url.split("/")[2].rpartition(":")[2])
     return next(
         c.pid
@@ -60,14 +60,14 @@ def test_one_server_serves_all_that_ask_and_ends_with_its_head(machine: Machine)
         server = first["careful"]
         with urllib.request.urlopen(server.url.removesuffix("/chat/completions") + "/models") as it:
             assert json.load(it)["data"][0]["id"] == "careful"
-        status = pool.status()
+        status = client.status()
         assert status is not None
         assert [s["users"] for s in status["servers"]] == [["a test", "a test"]]
         run = str(machine.run.resolve())
         assert [s["runs"] for s in status["servers"]] == [[run]]
         assert status["clients"] == [{"run": run, "who": "a test", "holds": True}] * 2
     assert listens(server), "it is kept for the evaluations to come"
-    assert pool.leave(machine.head) == {"careful": 1}
+    assert client.leave(machine.head) == {"careful": 1}
     assert not listens(server)
     assert Path(server.log).read_text().startswith("Serving careful at")
 
@@ -123,7 +123,7 @@ def test_models_that_fit_are_served_side_by_side(
 def test_the_first_model_of_a_run_is_loaded_first_however_jobs_race(machine: Machine) -> None:
     machine.deploys("careful", "careful/a", gpus=1)
     machine.deploys("sloppy", "sloppy/a", gpus=1)
-    with pytest.raises(pool.Busy), machine.serve("sloppy", eager=True):
+    with pytest.raises(client.Busy), machine.serve("sloppy", eager=True):
         pass
     with machine.serve("careful", eager=True) as servers:
         assert listens(servers["careful"])
@@ -147,7 +147,7 @@ def test_a_server_that_dies_is_told_to_its_users_and_starts_again(machine: Machi
     # Another head starts with a clean slate.
     other = subprocess.Popen(["sleep", "60"])
     try:
-        with machine.serve("careful", head=pool.head_of(other.pid)) as servers:
+        with machine.serve("careful", head=client.head_of(other.pid)) as servers:
             assert listens(servers["careful"])
     finally:
         other.kill()
@@ -245,12 +245,12 @@ def test_kill_9_of_the_supervisor_ends_the_servers_and_the_next_who_asks_has_the
 def test_the_death_of_a_head_ends_what_only_it_used(machine: Machine) -> None:
     machine.deploys("careful", "careful/a")
     other = subprocess.Popen(["sleep", "60"])
-    with machine.serve("careful", head=pool.head_of(other.pid)) as servers:
+    with machine.serve("careful", head=client.head_of(other.pid)) as servers:
         pass
     other.kill()
     other.wait()
     eventually(lambda: not listens(servers["careful"]), "the server is left")
-    eventually(lambda: pool.status() is None, "the supervisor is left")
+    eventually(lambda: client.status() is None, "the supervisor is left")
 
 
 def test_whoever_waits_can_be_stopped(machine: Machine) -> None:
@@ -279,7 +279,7 @@ def test_a_secret_reaches_the_server_and_nothing_that_others_see(
             assert b"canary" not in path.read_bytes()
 
 
-def ask(server: pool.Served) -> str:
+def ask(server: client.Served) -> str:
     """Ask the model something; return which instance answered."""
     body = json.dumps({"model": "careful", "messages": [{"role": "user", "content": "1 + 1"}]})
     request = urllib.request.Request(
@@ -290,7 +290,7 @@ def ask(server: pool.Served) -> str:
 
 
 def ready(count: int) -> bool:
-    status = pool.status()
+    status = client.status()
     return status is not None and status["servers"][0]["instances"] == ["ready"] * count
 
 
@@ -319,7 +319,7 @@ class TestInstances:
             place = machine.run / "careful/deployment"
             made = {path.parent.name for path in place.glob("*/server.log")}
             assert made == {"instance-0", "instance-1", "instance-2", "proxy"}
-        pool.leave(machine.head)
+        client.leave(machine.head)
         assert instances(machine) == []
         assert not listens(servers["careful"])
 

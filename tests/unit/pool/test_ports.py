@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.deployment import MARK
-from snakeval.pool import ports
-from snakeval.pool.ports import belongs_to_another, free_port, is_free, listener
+from snakeval.serving import ports
+from snakeval.serving.deployment import MARK
+from snakeval.serving.ports import belongs_to_another, free_port, is_free, listener
 
 LISTEN = (
     "import socket, time; s = socket.create_server(('127.0.0.1', 0));"

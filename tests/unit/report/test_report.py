@@ -11,11 +11,19 @@ from statistics import variance
 
 import pytest
 
-from snakeval import report, spent
-from snakeval.deployment import plan_path
+from snakeval.evaluation import timings
 from snakeval.harnesses import Sample
-from snakeval.report.facts import Total, collect
-from snakeval.report.samples import CHUNK, MAX_CHARACTERS, Kept, Shelves, script_json, visible
+from snakeval.results import report
+from snakeval.results.report.content import Total, collect
+from snakeval.results.report.samples import (
+    CHUNK,
+    MAX_CHARACTERS,
+    Kept,
+    Shelves,
+    script_json,
+    visible,
+)
+from snakeval.serving.deployment import plan_path
 from support.sampled import Sampled, answers
 
 
@@ -151,20 +159,20 @@ EVIL = (
 
 
 def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sampled) -> None:
-    spent.add(run["bad/one"].private, 90)  # as its record says
-    spent.add(run["bad/one"].private, 30)
+    timings.add(run["bad/one"].private, 90)  # as its record says
+    timings.add(run["bad/one"].private, 30)
     plan_path(run.path, "bad").parent.mkdir()
     plan_path(run.path, "bad").touch()
     servers = run.path / "bad/deployment"
     servers.mkdir()
     (servers / "server-1.log").touch()
-    (servers / spent.FILE).write_text('{"use": "a", "gpus": 2, "seconds": 3600}\n')
+    (servers / timings.FILE).write_text('{"use": "a", "gpus": 2, "seconds": 3600}\n')
     good, bad = collect(run.path, Shelves(run.path / "report")).costs
     assert (bad.done, bad.samples.value, bad.requests.value) == (1, 100, None)
     assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
     assert (bad.gpu_hours, bad.loads) == (2, 1)
     assert (good.seconds.value, good.deployed) == (180, False)
-    (servers / spent.FILE).unlink()
+    (servers / timings.FILE).unlink()
     assert "unknown" in page_of(run).text
 
 

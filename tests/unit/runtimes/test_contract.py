@@ -21,11 +21,11 @@ from typing import Any
 import docker
 import pytest
 
-from snakeval.container import ContainerSpec, Mount
 from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 from snakeval.runtimes.marked import marked
+from snakeval.runtimes.spec import ContainerSpec, Mount
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 NASTY = """it's "a" $(touch executed) `touch executed` \\ $HOME ; & | key\nsecond line"""
@@ -346,7 +346,7 @@ def test_labels_name_the_run_and_the_evaluation(results: Path) -> None:
 
 OWNER = """
 import json, sys, threading
-from snakeval.container import ContainerSpec, Mount
+from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.runtimes import connect
 data = json.loads(sys.argv[2])
 data["mounts"] = tuple(Mount(*mount) for mount in data["mounts"])

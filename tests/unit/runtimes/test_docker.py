@@ -21,10 +21,10 @@ from typing import Any
 import docker
 import pytest
 
-from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import connect
 from snakeval.runtimes.docker import Docker
+from snakeval.runtimes.spec import ContainerSpec
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 

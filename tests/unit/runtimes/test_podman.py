@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from snakeval.container import ContainerSpec
 from snakeval.runtimes.podman import Podman
+from snakeval.runtimes.spec import ContainerSpec
 
 
 def test_each_gpu_is_a_device() -> None:

@@ -13,11 +13,11 @@ from threading import Event
 
 import pytest
 
-from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.lease import process_lives
 from snakeval.runtimes.marked import oom_kills
 from snakeval.runtimes.process import connect, environment
+from snakeval.runtimes.spec import ContainerSpec
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from snakeval.container import ContainerSpec, Mount
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import choose, connect
 from snakeval.runtimes.pyxis import Pyxis, uri
+from snakeval.runtimes.spec import ContainerSpec, Mount
 from support import standins
 
 BUSYBOX = "snakeval-testbed/busybox:latest"

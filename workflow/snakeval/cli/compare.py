@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snakeval import evidence
-from snakeval.cli import target
 from snakeval.cli.output import format_option
-from snakeval.cli.target import Target
 from snakeval.errors import ConfigError
+from snakeval.run import deployments, target
+from snakeval.run.target import Target
 
 if TYPE_CHECKING:
-    from snakeval.gate import Policy, Row
-    from snakeval.measured import Measured
+    from snakeval.results.comparison import Measured
+    from snakeval.results.gate import Policy, Row
 
 Key = tuple[str, str]
 
@@ -65,7 +64,7 @@ def command(
         raise ConfigError("--policy and --fail-if-worse: give one; a policy has `max_drop`")
     targets = [target.find(text) for text in (baseline, candidate)]
     names = _pairs(*(_planned(each) for each in targets), targets=targets)
-    from snakeval import gate
+    from snakeval.results import gate
 
     policy: Policy | None = None
     if policy_file is not None:
@@ -90,7 +89,7 @@ def command(
 def _planned(part: Target) -> list[Key]:
     return [
         (item.model, item.benchmark)
-        for item in evidence.planned(part.run)
+        for item in deployments.planned(part.run)
         if part.covers(item.model, item.benchmark) and not item.left_out
     ]
 
@@ -124,9 +123,9 @@ def _pairs(
 
 
 def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
-    from snakeval.measured import measure
+    from snakeval.results.comparison import measure
 
-    plan = {(item.model, item.benchmark): item for item in evidence.planned(part.run)}
+    plan = {(item.model, item.benchmark): item for item in deployments.planned(part.run)}
     found = {}
     for key, model in wanted.items():
         item = plan.get((model, key[1]))
@@ -136,7 +135,7 @@ def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
 
 
 def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
-    from snakeval.gate import as_data
+    from snakeval.results.gate import as_data
 
     data = as_data(rows)
     if form == "json":

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from snakeval import evidence
-from snakeval.cli import target
-from snakeval.cli.target import Target
 from snakeval.errors import ConfigError
+from snakeval.run import deployments, target
+from snakeval.run.target import Target
 
 _FORMATS = ("json", "csv", "parquet", "markdown", "inspect")
 
@@ -85,7 +84,7 @@ def command(
     for each in targets:
         if each.model:
             raise ConfigError(f"{each.name}: a run is exported as a whole; write {each.entry.id}")
-        evidence.planned(each.run)
+        deployments.planned(each.run)
     given = _given(settings, artifacts, tags)
     if formats:
         given["formats"] = formats

@@ -150,7 +150,7 @@ def _text(
     limit_samples: int | None,
     output: Path,
 ) -> str:
-    from snakeval.launcher import fit
+    from snakeval.config.nemo_launcher import fit
 
     limit = f"limit_samples: {limit_samples}" if limit_samples else "# limit_samples: 10"
     key = f"api_key_name: {api_key_name}" if api_key_name else "# api_key_name: MY_API_KEY"
@@ -193,8 +193,8 @@ def _check(text: str, output: Path) -> None:
     """Refuse what `snakeval run` would refuse."""
     import tempfile
 
-    from snakeval.config import load
-    from snakeval.matrix import expand
+    from snakeval.config.config import load
+    from snakeval.matrix.expand import expand
 
     with tempfile.TemporaryDirectory() as directory:
         draft = Path(directory) / output.name

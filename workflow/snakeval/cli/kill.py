@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import click
 
-from snakeval import registry
-from snakeval.cli import target
-from snakeval.cli.target import Target
-from snakeval.state import State, states
+from snakeval.run import index, target
+from snakeval.run.target import Target
+from snakeval.watch.state import State, states
 
 FAILED = 1
 
@@ -32,8 +31,8 @@ def command(which: str) -> int:
         raise click.UsageError(
             f"{which}: name one evaluation, {which}/BENCHMARK, or the run, {found.entry.id}"
         )
-    from snakeval.lepton import remains as lepton
-    from snakeval.remains import Remains
+    from snakeval.executors.lepton import stop as lepton
+    from snakeval.executors.local import Remains
 
     before = states(found.run, only=found.covers)
     evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else ""
@@ -53,12 +52,12 @@ def command(which: str) -> int:
 
 def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
     """What other hosts run, and what cannot be known."""
-    heads = [] if which.benchmark else registry.heads(which.run)
+    heads = [] if which.benchmark else index.heads(which.run)
     for head in heads:
         if head.lives is None:
             yield (
                 f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
-                f"remove {registry.head_file(which.run, head)} if it is gone"
+                f"remove {index.head_file(which.run, head)} if it is gone"
             )
     here = socket.gethostname()
     for state in after:

@@ -12,15 +12,14 @@ from typing import IO, Protocol
 
 import click
 
-from snakeval import evidence, registry
-from snakeval.cli import target
-from snakeval.cli.target import Target
-from snakeval.completion import EvaluationDirectory
 from snakeval.errors import ConfigError
-from snakeval.evidence import read_json
+from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.executors.slurm import Queue
 from snakeval.files import home
-from snakeval.slurm import Queue
-from snakeval.state import states
+from snakeval.run import deployments, index, target
+from snakeval.run.deployments import read_json
+from snakeval.run.target import Target
+from snakeval.watch.state import states
 
 #: How often a followed log is looked at, in seconds.
 _LOOK_SECONDS = 0.3
@@ -102,7 +101,7 @@ class _Evaluation:
         (self._state,) = states(self._which.run, only=self._which.covers)
 
     def files(self) -> list[Path]:
-        from snakeval.progress import newest_log
+        from snakeval.evaluation.progress import newest_log
 
         found = [log for log in [newest_log(self._directory)] if log.exists()]
         # Until its harness prints something: what the scheduler's job printed.
@@ -149,7 +148,7 @@ class _Server:
     """How a model was deployed, and what its server printed."""
 
     def __init__(self, which: Target) -> None:
-        if which.model not in evidence.deployments(which.run):
+        if which.model not in deployments.deployments(which.run):
             raise ConfigError(
                 f"{which.name}: is an endpoint, of which nothing was started here; its "
                 f"evaluations have logs: {which.name}/BENCHMARK"
@@ -263,7 +262,7 @@ def _of_slurm(run: Path, name: str) -> list[Path]:
 
 
 def _has_head(which: Target) -> bool:
-    return any(head.lives for head in registry.heads(which.run))
+    return any(head.lives for head in index.heads(which.run))
 
 
 # --- printing -----------------------------------------------------------------------------------

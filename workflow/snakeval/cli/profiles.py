@@ -23,7 +23,7 @@ def install(force: bool) -> int:
     What is yours there is never overwritten: rename it, if you want ours under that name. Exit
     code 1 says that something was in the way.
     """
-    from snakeval.installation import user_profiles
+    from snakeval.cli.launch.installation import user_profiles
 
     own = user_profiles()[0]
     in_the_way = 0
@@ -36,7 +36,7 @@ def install(force: bool) -> int:
 
 def ours() -> list[Path]:
     """Return our profiles. Snakemake reads `default` beside the Snakefile, whatever is chosen."""
-    from snakeval.installation import is_profile, profiles
+    from snakeval.cli.launch.installation import is_profile, profiles
 
     return [p for p in sorted(profiles().iterdir()) if is_profile(p) and p.name != "default"]
 

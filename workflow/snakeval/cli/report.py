@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from snakeval import evidence
-from snakeval.cli import target
 from snakeval.errors import ConfigError
+from snakeval.run import deployments, target
 
 
 @click.command("report", short_help="The report of a run, as a page for a browser.")
@@ -24,8 +23,8 @@ def command(wanted: str, opens: bool) -> None:
     found = target.find(wanted)
     if found.model:
         raise ConfigError(f"{found.name}: a report is of a whole run; write {found.entry.id}")
-    evidence.planned(found.run)  # in one sentence, where it is not there
-    from snakeval import report
+    deployments.planned(found.run)  # in one sentence, where it is not there
+    from snakeval.results import report
 
     try:
         page = report.write(found.run)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snakeval import evidence
-from snakeval.cli import target
 from snakeval.cli.output import format_option
-from snakeval.cli.target import Target
+from snakeval.run import deployments, target
+from snakeval.run.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +41,8 @@ def command(ids: Sequence[str], form: str) -> None:
 
 
 def _frame(part: Target) -> pd.DataFrame:
-    evidence.planned(part.run)  # in one sentence, where it is not there
-    from snakeval.results import table
+    deployments.planned(part.run)  # in one sentence, where it is not there
+    from snakeval.results.table import table
 
     frame = table(part.run)
     for column, wanted in (("model", part.model), ("benchmark", part.benchmark)):
@@ -62,7 +61,7 @@ def _labels(targets: Sequence[Target]) -> list[str]:
 
 
 def _print_one(frame: pd.DataFrame, form: str) -> None:
-    from snakeval.results import records, shown, to_markdown
+    from snakeval.results.table import records, shown, to_markdown
 
     if form == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
@@ -75,7 +74,7 @@ def _print_one(frame: pd.DataFrame, form: str) -> None:
 
 
 def _print_several(frames: dict[str, pd.DataFrame], form: str) -> None:
-    from snakeval.results import records, shown
+    from snakeval.results.table import records, shown
 
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     readable = form in ("table", "markdown")

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from snakeval import __version__
-from snakeval.cli.place import place_of, place_options
+from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.run import profile_names
 from snakeval.errors import ConfigError
-from snakeval.registry import Entry, entries, find
+from snakeval.run.index import Entry, entries, find
 
 #: Options that were meant for one time: a resume does all that is missing, and nothing else.
 _ONCE = frozenset(
@@ -57,11 +57,11 @@ def command(
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
     saved = _saved(entry.path)
-    from snakeval import options as snakemake
     from snakeval.cli.launch import launch
-    from snakeval.compose import save
-    from snakeval.config import load
-    from snakeval.installation import find_profile, is_profile
+    from snakeval.cli.launch import snakemake_options as snakemake
+    from snakeval.cli.launch.installation import find_profile, is_profile
+    from snakeval.config.compose import save
+    from snakeval.config.config import load
 
     started_in, here = _directory(entry), Path.cwd()
     if profile and is_profile(here / Path(profile).expanduser()):

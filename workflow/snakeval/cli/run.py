@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from snakeval.cli.place import place_of, place_options
+from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.errors import ConfigError
 
 
 def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Complete the names of profiles in a shell."""
-    from snakeval.installation import profile_names
+    from snakeval.cli.launch.installation import profile_names
 
     return [name for name in profile_names() if name.startswith(typed)]
 
@@ -64,10 +64,10 @@ def command(
     _refuse_forgotten_option(options)
     place, name = _named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
-    from snakeval.compose import compose, save, text
-    from snakeval.config import check
-    from snakeval.installation import find_profile
-    from snakeval.launcher import translate
+    from snakeval.cli.launch.installation import find_profile
+    from snakeval.config.compose import compose, save, text
+    from snakeval.config.config import check
+    from snakeval.config.nemo_launcher import translate
 
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snakeval import registry
-from snakeval.cli import target
 from snakeval.cli.output import json_option
-from snakeval.cli.target import Target
-from snakeval.lepton.watch import Endpoint, Watch
-from snakeval.registry import Head
-from snakeval.state import STATES, State, states
+from snakeval.executors.lepton.status import Endpoint, Watch
+from snakeval.run import index, target
+from snakeval.run.index import Head
+from snakeval.run.target import Target
+from snakeval.watch.state import STATES, State, states
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -150,14 +149,14 @@ class View:
 
 
 def _current() -> list[Target]:
-    known = registry.entries()
-    live = [entry for entry in known if any(head.lives for head in registry.heads(entry.path))]
-    return [Target(entry) for entry in live or (known and [registry.last_started(known)])]
+    known = index.entries()
+    live = [entry for entry in known if any(head.lives for head in index.heads(entry.path))]
+    return [Target(entry) for entry in live or (known and [index.last_started(known)])]
 
 
 def _look(which: Target, before: View | None = None) -> View:
     # Heads first: a run is not told to have ended by what its head did in between.
-    heads = registry.heads(which.run)
+    heads = index.heads(which.run)
     lepton = Watch(which.run)
     found = states(which.run, before.states if before else (), only=which.covers, lepton=lepton)
     served = [each for each in lepton.endpoints if which.model in ("", each.model)]

@@ -6,9 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from snakeval import evidence
-from snakeval.cli import target
 from snakeval.cli.output import json_option, show
+from snakeval.run import deployments, target
 
 
 @click.command("verify", short_help="Whether a run's files are what they were when it finished.")
@@ -24,8 +23,8 @@ def command(wanted: str, as_json: bool) -> int:
     snakeval verify 8b1a
     """
     found = target.find(wanted)
-    plan = evidence.planned(found.run)
-    from snakeval.verify import CHANGED, verify
+    plan = deployments.planned(found.run)
+    from snakeval.results.verify import CHANGED, verify
 
     part = tuple(item for item in plan if found.covers(item.model, item.benchmark))
     findings, sound = verify(found.run, part)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, c
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError
 
+from snakeval.config.types import Strict
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.fields import Strict
 
 if TYPE_CHECKING:
     from snakeval.exporters.package import Package

@@ -22,8 +22,8 @@ from tenacity import (
     wait_random,
 )
 
-from snakeval.completion import now
 from snakeval.errors import ConfigError
+from snakeval.evaluation.record import now
 from snakeval.exporters import Exporter, ExportError, configured, note
 from snakeval.exporters.package import Package, lack, packages
 

@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from snakeval import __version__, harnesses
-from snakeval.completion import Completion, EvaluationDirectory
 from snakeval.errors import EvaluationError
+from snakeval.evaluation.record import Completion, EvaluationDirectory
 from snakeval.exporters.package import Package
 
 #: A viewer reads such a log as a whole: of more samples, only the first are in it.
@@ -27,7 +27,7 @@ _ERROR = ("message", "traceback", "traceback_ansi")
 
 def logs(package: Package) -> Iterator[tuple[str, str]]:
     """Yield name and text of a log for each evaluation of a run: done or failed, not pending."""
-    from snakeval.results import records
+    from snakeval.results.table import records
 
     for (model, benchmark), rows in package.frame.groupby(["model", "benchmark"], sort=False):
         status = rows["status"].iloc[0]

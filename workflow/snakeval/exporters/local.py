@@ -18,9 +18,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from snakeval.config.types import PathText
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
-from snakeval.fields import PathText
 
 Format = Literal["json", "csv", "parquet", "markdown", "inspect"]
 
@@ -111,7 +111,7 @@ Files = list[tuple[str, bytes]]
 
 
 def _json(results: Package) -> Files:
-    from snakeval.results import records
+    from snakeval.results.table import records
 
     data = {
         "run": results.run,
@@ -131,7 +131,7 @@ def _csv(results: Package) -> Files:
 
 
 def _markdown(results: Package) -> Files:
-    from snakeval.results import to_markdown
+    from snakeval.results.table import to_markdown
 
     title = f"# {' '.join(filter(None, (results.title, results.run)))}\n"
     note = f"\n**{results.partial.capitalize()}.**\n" if results.partial else ""

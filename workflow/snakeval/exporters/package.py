@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakeval.completion import Completion, EvaluationDirectory
+from snakeval.evaluation.record import Completion, EvaluationDirectory
 from snakeval.exporters import Options
-from snakeval.plan import Planned, read_plan
+from snakeval.run.plan import Planned, read_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ class Package:
         directory: the run's.
         title: the configuration's name.
         model, benchmark: of one evaluation; empty for a run.
-        frame: the results table's rows, see :func:`snakeval.results.table`.
+        frame: the results table's rows, see :func:`snakeval.results.table.table`.
         done, failed, missing: numbers of evaluations.
         facts: what defines the evaluation, by dotted names; nothing for a run.
         tags: those that were asked for.
@@ -148,7 +148,7 @@ def packages(run: Path, title: str, options: Options) -> list[Package]:
 
     Pairs that no endpoint type allows are rows of the run, and no evaluations.
     """
-    from snakeval.results import table
+    from snakeval.results.table import table
 
     whole = table(run)
     chosen = whole["metric"].isna() | whole["metric"].map(

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from snakeval.completion import EvaluationDirectory, Metric
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import EvaluationDirectory, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Sample:
     Attributes:
         id: the same for every model that was asked the same; several answers to one question
             have one id.
-        task, filter: as in :class:`snakeval.completion.Metric`.
+        task, filter: as in :class:`snakeval.evaluation.record.Metric`.
         scores: metric -> its score of this item; NaN where the harness could not score it.
         group: items of one group are not independent, as questions about one text; or empty.
     """

@@ -12,9 +12,9 @@ from typing import Any
 import jmespath
 import yaml
 
-from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Metric
 from snakeval.harnesses import (
     Command,
     Paths,

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import Evaluation
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Metric
 from snakeval.harnesses import (
     Command,
     Paths,

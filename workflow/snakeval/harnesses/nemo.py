@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from snakeval.completion import Metric
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import TRANSPORT_PARAMS, Evaluation
+from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
+from snakeval.evaluation.record import Metric
 from snakeval.harnesses import (
     Command,
     Paths,

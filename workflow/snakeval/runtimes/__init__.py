@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import IO, Protocol
 
-from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
+from snakeval.runtimes.spec import ContainerSpec
 
 Report = Callable[[str], None]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from snakeval.container import ContainerSpec, mount_option, wrapped
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, images
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
+from snakeval.runtimes.spec import ContainerSpec, mount_option, wrapped
 
 #: The image's own entry point and arguments, as the conversion writes them.
 _RUNSCRIPT = "/.singularity.d/runscript"

@@ -17,9 +17,9 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
 from docker.utils import parse_repository_tag
 
-from snakeval.container import ContainerSpec, by_hand
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
+from snakeval.runtimes.spec import ContainerSpec, by_hand
 
 if TYPE_CHECKING:
     import requests

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from snakeval.child import run_child
-from snakeval.container import ContainerSpec
+from snakeval.processes import run_child
 from snakeval.runtimes import Outcome
+from snakeval.runtimes.spec import ContainerSpec
 
 #: Names the container in the environment of its processes, as :attr:`ContainerSpec.name` does.
 MARK = "SNAKEVAL_CONTAINER"
@@ -60,7 +60,7 @@ def run_marked(
     cwd: str | None = None,
     by_signal: bool = True,
 ) -> Outcome:
-    """Run *words*, which are *spec* under its lifeline, as :func:`snakeval.child.run_child` does.
+    """Run *words*, which are *spec* under its lifeline, as :func:`snakeval.processes.run_child`.
 
     *env* must hold the :data:`MARK`.
     """

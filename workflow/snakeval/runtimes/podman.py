@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
-from snakeval.child import run_child
-from snakeval.container import ContainerSpec, by_hand, command_line
 from snakeval.errors import EvaluationError
+from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Report
+from snakeval.runtimes.spec import ContainerSpec, by_hand, command_line
 
 
 def connect() -> Podman:

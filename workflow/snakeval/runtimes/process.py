@@ -16,12 +16,12 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from snakeval.container import ContainerSpec
 from snakeval.errors import EvaluationError
 from snakeval.files import home
 from snakeval.lease import Lease
 from snakeval.runtimes import Outcome, Report
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
+from snakeval.runtimes.spec import ContainerSpec
 
 
 def connect() -> Process:

@@ -20,11 +20,11 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from snakeval.container import ContainerSpec, wrapped
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, images
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
-from snakeval.step import environment
+from snakeval.runtimes.spec import ContainerSpec, wrapped
+from snakeval.runtimes.srun import environment
 
 #: What pyxis takes for a separator or hands to a shell unquoted (``enroot_create_start_config``).
 _UNMOUNTABLE = re.compile(r'[,:"$`\\\n]')

@@ -1,0 +1,38 @@
+"""The configuration that a command looks into where none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+
+_USUAL = Path("config/config.yaml")
+
+config_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help=f"The configuration to look into.  [default: {_USUAL}, if it is there]",
+)
+
+
+def named(file: Path | None) -> Path | None:
+    """Return *file*, or the usual one where it is there."""
+    return file or (_USUAL if _USUAL.exists() else None)
+
+
+def read(path: Path) -> Config:
+    """Return the configuration in *path*, whatever its shape.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    from snakeval.config.compose import compose
+    from snakeval.config.config import check
+    from snakeval.config.nemo_launcher import translate
+
+    return check(translate(compose(path.parent, path.name), path.stem).source)

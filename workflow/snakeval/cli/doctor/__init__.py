@@ -1,0 +1,194 @@
+"""``snakeval doctor``: what works here, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from snakeval.cli import config_option
+from snakeval.cli.doctor import lepton
+from snakeval.cli.doctor.check import Check, numbers
+from snakeval.cli.output import json_option, show
+from snakeval.errors import ConfigError, EvaluationError
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+
+#: With less free space no image and no data set fits.
+_ROOM_BYTES = 2 * 1024**3
+#: The versions that pyproject.toml allows.
+_SNAKEMAKE = ((9, 27), (10, 0))
+
+
+@click.command("doctor", short_help="Check engine, disk, credentials and versions.")
+@config_option.config_option
+@json_option
+def command(file: Path | None, as_json: bool) -> int:
+    """Look at all that evaluations need here, and say of each what to do.
+
+    Exit code 1 says that something is wrong; what is marked `no` is only needed by some.
+    """
+    checks = list(_checks(file))
+    rows = [
+        {name.replace("_", " "): value for name, value in asdict(check).items()} for check in checks
+    ]
+    show(rows, ("what", "state", "found", "to do"), as_json=as_json)
+    return 1 if any(check.state == "wrong" for check in checks) else 0
+
+
+def _checks(file: Path | None) -> Iterator[Check]:
+    yield from _versions()
+    config: Config | None = None
+    if path := config_option.named(file):
+        try:
+            config = config_option.read(path)
+            yield Check("configuration", "ok", str(path))
+        except ConfigError as error:
+            for line in str(error).splitlines():
+                yield Check("configuration", "wrong", line, "correct it")
+    else:
+        yield Check("configuration", "no", "none here", "`snakeval init` makes one")
+    yield from _engines(config)
+    yield _cluster()
+    yield from lepton.checks(config, sorted(_variables(config)) if config else ())
+    yield from _credentials(config)
+    yield from _disks(config)
+    yield _gpus()
+    yield _pool()
+    yield _profiles()
+
+
+def _versions() -> Iterator[Check]:
+    from importlib.metadata import version
+
+    from snakeval import __version__
+
+    yield Check("snakeval", "ok", f"{__version__}, Python {platform.python_version()}")
+    found = version("snakemake")
+    least, below = (".".join(map(str, limit)) for limit in _SNAKEMAKE)
+    fits = _SNAKEMAKE[0] <= numbers(found) < _SNAKEMAKE[1]
+    yield Check(
+        "snakemake",
+        "ok" if fits else "wrong",
+        found,
+        "" if fits else f"pip install 'snakemake>={least},<{below}'",
+    )
+
+
+def _engines(config: Config | None) -> Iterator[Check]:
+    from snakeval.cli.doctor.probes import runtimes
+
+    for runtime in runtimes():
+        what = f"runtime {runtime.name}"
+        if not runtime.problem:
+            yield Check(what, "ok", runtime.version)
+            continue
+        found, _, to_do = runtime.problem.rpartition("; ")
+        needed = config is not None and config.runtime == runtime.name
+        yield Check(what, "wrong" if needed else "no", found or to_do, to_do if found else "")
+
+
+def _cluster() -> Check:
+    from snakeval.cli.doctor.probes import slurm
+
+    cluster = slurm()
+    if not cluster.problem:
+        lacks = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
+        need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
+        return Check("cluster", "ok", cluster.version, need)
+    return Check("cluster", "no", cluster.problem, "needed by --profile slurm only")
+
+
+def _credentials(config: Config | None) -> Iterator[Check]:
+    for name, users in sorted(_variables(config).items() if config else ()):
+        what, needed = f"${name}", f"for {', '.join(sorted(users))}"
+        if os.environ.get(name):
+            yield Check(what, "ok", f"is set, {needed}")
+        else:
+            yield Check(what, "wrong", f"is not set, {needed}", f"export {name}=…")
+
+
+def _variables(config: Config) -> dict[str, set[str]]:
+    """The variables that the configuration names, and what needs each."""
+    found: dict[str, set[str]] = {}
+    for section, models in (("models", config.models), ("auxiliary", config.auxiliary)):
+        for name, model in models.items():
+            if model.endpoint and model.endpoint.api_key_name:
+                found.setdefault(model.endpoint.api_key_name, set()).add(f"{section}.{name}")
+            for variable in model.deployment.env.values() if model.deployment else ():
+                found.setdefault(variable, set()).add(f"{section}.{name}")
+    for name, benchmark in config.benchmarks.items():
+        for variable in benchmark.env.values():
+            found.setdefault(variable, set()).add(f"benchmarks.{name}")
+    return found
+
+
+def _disks(config: Config | None) -> Iterator[Check]:
+    from snakeval.cli.doctor.probes import free_bytes, unwritable
+    from snakeval.files import home
+
+    places = {"$SNAKEVAL_HOME": home()}
+    if config:
+        places["output_dir"] = Path(config.output_dir).expanduser()
+    for what, place in places.items():
+        if problem := unwritable(place):
+            yield Check(what, "wrong", f"{place}: {problem}", "name another directory")
+            continue
+        free = free_bytes(place)
+        enough = free >= _ROOM_BYTES
+        yield Check(
+            what,
+            "ok" if enough else "wrong",
+            f"{place}: {free / 1024**3:.1f} GiB free",
+            "" if enough else f"free some, {_ROOM_BYTES // 1024**3} GiB at least",
+        )
+
+
+def _gpus() -> Check:
+    from snakeval.serving.gpus import slots
+
+    ids = slots(os.environ)
+    if ids:
+        return Check("GPUs", "ok", f"{len(ids)}: {', '.join(ids)}")
+    return Check("GPUs", "no", "none", "served models that need one wait for --resources gpu=N")
+
+
+def _pool() -> Check:
+    from snakeval.serving import client
+
+    try:
+        status = client.status()
+    except EvaluationError as error:
+        return Check("served models", "wrong", str(error), "remove it")
+    if not status or not status["servers"]:
+        return Check("served models", "ok", "none now")
+    servers = [
+        f"{server['model']} ({server['state']}"
+        + (f", GPU {', '.join(server['gpus'])}" if server["gpus"] else "")
+        + ")"
+        for server in status["servers"]
+    ]
+    return Check("served models", "ok", ", ".join(servers))
+
+
+def _profiles() -> Check:
+    from snakeval.cli.launch.installation import user_profiles
+    from snakeval.cli.profiles import ours
+
+    own, names = user_profiles()[0], [path.name for path in ours()]
+    missing = [name for name in names if not (own / name).exists()]
+    if not missing:
+        return Check("profiles", "ok", f"{', '.join(names)} in {own}")
+    return Check(
+        "profiles",
+        "no",
+        f"{', '.join(missing)} not in {own}",
+        "for `snakemake --profile NAME` anywhere: snakeval profiles install",
+    )

@@ -1,0 +1,135 @@
+"""What ``snakeval doctor`` says of Lepton: the library, the workspace, the profile, the models."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snakeval.cli.doctor.check import Check, numbers
+from snakeval.errors import ConfigError, EvaluationError
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+    from snakeval.executors.lepton.api import Platform
+    from snakeval.serving.deployment import Deployment
+
+#: The versions that the executor's pyproject.toml allows: later ones have removed interfaces.
+_LIBRARY = ((0, 47, 1), (0, 48, 0))
+_PLUGIN = "snakemake_executor_plugin_lepton"
+_INSTALL = "pip install 'snakeval[lepton]'"
+_ONLY = "needed by --profile lepton only"
+_SECONDS = 120
+
+
+def checks(config: Config | None, variables: Iterable[str]) -> Iterator[Check]:
+    """Yield what is to be said. *variables* are those that the configuration names."""
+    logged_in = _has_login()
+    if any(importlib.util.find_spec(name) is None for name in ("leptonai", _PLUGIN)):
+        lacks = "its library or its executor is not installed"
+        if logged_in:
+            yield Check("lepton", "wrong", lacks, _INSTALL)
+        else:
+            yield Check("lepton", "no", lacks, f"{_ONLY}: {_INSTALL}")
+        return
+    found = version("leptonai")
+    least, below = _LIBRARY
+    if not least <= numbers(found) < below:
+        yield Check("lepton", "wrong", f"leptonai {found}", f"{_INSTALL} brings one that fits")
+        return
+    if not logged_in:
+        to_do = f"{_ONLY}: lep login -c WORKSPACE:TOKEN"
+        yield Check("lepton", "no", f"leptonai {found}, and no login", to_do)
+        return
+    yield Check("lepton", "ok", f"leptonai {found}")
+    works = True
+    for check in _by_the_executor():
+        works = works and (check.state == "ok" or check.what != "lepton workspace")
+        yield check
+    if works and config is not None:
+        try:
+            yield from _of_configuration(config, variables)
+        except EvaluationError as error:
+            yield Check("lepton workspace", "wrong", str(error), "try again")
+
+
+def _has_login() -> bool:
+    """Whether ``lep`` would find a workspace: by a variable, or by what it keeps of a login."""
+    cache = Path(os.environ.get("LEPTON_CACHE_DIR") or "~/.cache/lepton").expanduser()
+    return bool(os.environ.get("LEPTON_WORKSPACE_ID")) or (cache / "workspace_info.yaml").exists()
+
+
+def _by_the_executor() -> Iterator[Check]:
+    """What the executor says of the workspace and of the settings of the profile."""
+    try:
+        options = _options()
+    except ConfigError as error:
+        yield Check("lepton profile", "wrong", str(error), "correct it")
+        return
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", _PLUGIN, "--json", *options],
+            capture_output=True, text=True, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+        found = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Check("lepton profile", "wrong", f"the executor does not answer ({error!r:.100})")
+        return
+    except ValueError:
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        yield Check("lepton profile", "wrong", said[:200], "correct the profile lepton")
+        return
+    for each in found:
+        # Its sentences say what to do.
+        yield Check(f"lepton {each['what']}", "ok" if each["ok"] else "wrong", each["found"])
+
+
+def _options() -> list[str]:
+    """The executor's settings in the profile `lepton` that a name finds, as it takes them."""
+    from snakeval.cli.launch.installation import profile_settings
+
+    settings = profile_settings("lepton")
+    return [
+        word
+        for key, value in settings.items()
+        if key.startswith("lepton-") and value is not None
+        for word in (f"--{key}", str(value))
+    ]
+
+
+def _of_configuration(config: Config, variables: Iterable[str]) -> Iterator[Check]:
+    """Whether the workspace has what the configuration's evaluations and models name."""
+    from snakeval.executors.lepton.api import Platform
+    from snakeval.matrix.expand import deployments
+
+    platform = Platform(backoff=(1.0,), timeout=30)
+    secrets = platform.secrets()
+    for name in variables:
+        if name in secrets:
+            yield Check(f"lepton secret {name}", "ok", "the workspace has it")
+        else:
+            to_do = f"{_ONLY}: lep secret create -n {name} -v …"
+            yield Check(f"lepton secret {name}", "no", "not in the workspace", to_do)
+    for name, deployment in deployments(config).items():
+        yield _served(name, deployment, platform)
+
+
+def _served(name: str, deployment: Deployment, platform: Platform) -> Check:
+    from snakeval.executors.lepton.spec import specification
+
+    what = f"lepton endpoint of {name}"
+    try:
+        needs = specification(platform, deployment).resource_requirement
+    except EvaluationError as error:
+        if deployment.serving.lepton:
+            return Check(what, "wrong", str(error), "correct deployment.lepton")
+        return Check(what, "no", str(error), _ONLY)
+    least, most = needs.min_replicas, needs.max_replicas
+    replicas = f"{least} to {most} replicas" if most != least else f"{least} replicas"
+    return Check(what, "ok", f"would get {needs.resource_shape}, {replicas}")

@@ -1,0 +1,129 @@
+"""What ``run`` and ``resume`` share: the last checks, and Snakemake in front or behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from snakeval.cli.launch import snakemake_options, snakemake_process
+from snakeval.cli.launch.mode import Place
+from snakeval.config.config import Config, load
+from snakeval.dag.matrix import Matrix
+from snakeval.errors import ConfigError
+from snakeval.files import home
+from snakeval.run import find, index
+
+#: How many lines of a run that ended at once are shown.
+_LAST_WORDS = 20
+#: Options of Snakemake that the command gives itself, and how it is told of them.
+_OWN = {
+    "configfile": "name the file with --config, before the --",
+    "profile": "write --profile before the --",
+    "snakefile": "leave it out: it is snakeval's",
+    "directory": "leave it out, and start in that directory",
+}
+
+
+def launch(
+    configfile: Path,
+    profile: str,
+    words: Sequence[str],
+    where: Place,
+    *,
+    snakefile: str = "",
+    cd: Path | None = None,
+) -> int:
+    """Check all that can be checked, then run Snakemake in the working directory.
+
+    *words* are options for Snakemake; *cd* is the working directory, where the user is elsewhere.
+
+    Raises:
+        ConfigError: bad input, or a head is at the run already.
+    """
+    given = snakemake_options.split(words)
+    for option in given:
+        if option.name in _OWN:
+            raise ConfigError(f"-- {' '.join(option.words)}: {_OWN[option.name]}")
+    config, selection, _ = load([configfile], snakemake_options.config(given))
+    try:
+        Matrix(config, selection).check()
+    except ConfigError as error:
+        lines = str(error).splitlines()
+        raise ConfigError("\n".join(f"{configfile}: {line}" for line in lines)) from None
+    run = find.find(config, selection.run)
+    if not any(option.name == "dryrun" for option in given):
+        _refuse_second_head(run)
+    argv = snakemake_process.command(configfile, profile, words, snakefile=snakefile)
+    place = f"cd {shlex.quote(str(cd))} && " if cd else ""
+    click.echo(f"{place}{shlex.join(argv)}", err=True)
+    if where is Place.CLUSTER:
+        return _on_cluster(argv, run.id, config)
+    if where is Place.BACKGROUND:
+        return _detached(argv, run.id)
+    return snakemake_process.run(argv)
+
+
+def _detached(argv: Sequence[str], run_id: str) -> int:
+    """Start the run in the background; return as soon as `status` and `kill` know of it.
+
+    That it ended before is told with its last words: it failed, or nothing was to be done.
+    """
+    log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
+    child = snakemake_process.detach(argv, log)
+
+    def is_at_it() -> bool:
+        runs = (entry.path for entry in index.entries() if entry.id == run_id)
+        return any(child.pid == one.pid for run in runs for one in index.heads(run))
+
+    code = None
+    with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the waiting and not the run
+        code = snakemake_process.settle(child, is_at_it)
+    if code is not None:
+        words = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        click.echo("\n".join(words[-_LAST_WORDS:]), err=True)
+        click.echo(f"Run {run_id} has ended already: {log}", err=True)
+        return code
+    click.echo(f"Run {run_id} goes on in the background, as process {child.pid}.")
+    _told(run_id, log)
+    return 0
+
+
+def _on_cluster(argv: Sequence[str], run_id: str, config: Config) -> int:
+    """Submit the run's Snakemake as a job of its own."""
+    from snakeval.config.execution import head_options, layered
+    from snakeval.dag.by_hand import head_script
+    from snakeval.executors.slurm import submit
+
+    directory = (home() / "logs").absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
+    asked = head_options(layered(config.execution))
+    number = submit(head_script(run_id, argv, Path.cwd(), log, asked))
+    click.echo(f"Run {run_id} is Slurm job {number}, which goes on without you.")
+    _told(run_id, log)
+    return 0
+
+
+def _told(run_id: str, log: Path) -> None:
+    click.echo(f"  log     {log}")
+    click.echo(f"  follow  snakeval status {run_id} --watch")
+    click.echo(f"  stop    snakeval kill {run_id}")
+
+
+def _refuse_second_head(run: find.Run) -> None:
+    for other in index.heads(run.directory):
+        if other.lives:
+            raise ConfigError(
+                f"run {run.id}: process {other.pid} is at it already; follow it with "
+                f"`snakeval status {run.id} --watch`, or stop it with `snakeval kill {run.id}`"
+            )
+        click.echo(
+            f"snakeval: process {other.pid} on {other.host} may still be at run {run.id}; "
+            "no evaluation is done twice, whatever it does",
+            err=True,
+        )

@@ -1,0 +1,243 @@
+"""Composes a configuration: one file, Hydra's defaults list and interpolation, and overrides.
+
+A file without ``defaults:`` is plain YAML, as ``snakemake --configfile`` reads it: a ``${…}`` in
+it stays text. With ``defaults:`` Hydra composes it from the config groups beside it and from ours
+(:mod:`snakeval.config.hydra_groups`), and ``${…}`` is resolved. Overrides have Hydra's grammar in
+both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snakeval.config import hydra_groups
+from snakeval.config.config import Config
+from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
+from snakeval.config.source import Key, Source, merge, read
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.files import home, write_if_changed
+
+_GROUPS = Path(hydra_groups.__file__).parent
+#: An interpolation that would write a variable's value into the saved configuration.
+_FROM_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(?:env|decode)\s*:\s*(?:\$\{\s*oc\.env\s*:\s*)?(\w+)")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+#: Sections whose values are names of variables.
+_VARIABLES = frozenset({"env", "env_vars", "set_env"})
+
+
+def compose(config_dir: Path, config_name: str, overrides: Sequence[str] = ()) -> Source:
+    """Return the configuration *config_name* of *config_dir* with *overrides*.
+
+    ``key=value`` changes what is there, ``+key=value`` adds, ``++key=value`` does either, ``~key``
+    takes away. Relative paths are relative to the file that they stand in, and those of overrides
+    to the working directory.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    path = _find(config_dir, config_name)
+    data = read(path)
+    changes = [parse(text) for text in overrides]
+    if "defaults" not in data:
+        source = merge([path])
+        source = Source(unshared(source.data), source.origins, source.bases, source.files)
+        apply(changes, source)
+        return source
+    choices = [change for change in changes if _is_choice(change, path.parent)]
+    source = _compose(path, data, [change.text for change in choices])
+    apply([change for change in changes if change not in choices], source)
+    return Source(_resolved(source), source.origins, source.bases, source.files)
+
+
+def text(config: Config) -> str:
+    """Return *config* as YAML that reads as the same again: what was written, and no more.
+
+    Defaults are left out and an explicit null stays, since it takes away a value of the
+    catalogue.
+    """
+    data = config.model_dump(mode="json", exclude_unset=True)
+    for name in ("auxiliary", "include", "exclude"):
+        if not data.get(name):
+            data.pop(name, None)
+    for model in [*data["models"].values(), *data.get("auxiliary", {}).values()]:
+        if "deployment" in model and not model["deployment"].get("mounts"):
+            model["deployment"].pop("mounts", None)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def save(config: Config) -> Path:
+    """Write *config* where composed ones are kept; return the file, named by its content."""
+    composed = text(config)
+    digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
+    path = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
+    write_if_changed(path, composed)
+    return path
+
+
+def _find(directory: Path, name: str) -> Path:
+    given = directory / name
+    path = given if name.endswith((".yaml", ".yml")) else directory / f"{name}.yaml"
+    if path.is_file():
+        return path
+    if given.is_file():
+        return given
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: no such directory; check the path")
+    names = sorted(file.stem for file in directory.iterdir() if file.suffix in (".yaml", ".yml"))
+    hint = did_you_mean(path.stem, names) or (
+        f"; there are {', '.join(names[:10])}" if names else "; there is no YAML file in it"
+    )
+    raise ConfigError(f"{path}: no such file{hint}")
+
+
+def _is_choice(change: Change, directory: Path) -> bool:
+    """Whether it chooses among the files of a config group, and is no value."""
+    group = change.key.partition("@")[0]
+    is_group = any((place / group).is_dir() for place in (directory, _GROUPS))
+    return "." not in group and is_group and not isinstance(change.value, dict)
+
+
+def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Source:
+    """Return what Hydra composes, its interpolations as they were written."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import CompactHydraException, MissingConfigException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if path.suffix != ".yaml":
+        raise ConfigError(f"{path}: has `defaults`, which Hydra reads in .yaml files; rename it")
+    groups = _group_files(path, data, choices)
+    below = [f"hydra.searchpath=[pkg://{hydra_groups.__name__}]"]
+    place = str(path.parent.absolute())
+    try:
+        with warnings.catch_warnings(), initialize_config_dir(config_dir=place, version_base=None):
+            warnings.simplefilter("ignore")  # a list without _self_ is Hydra's to order
+            composed = hydra_compose(config_name=path.stem, overrides=[*below, *choices])
+        whole: dict[str, Any] = OmegaConf.to_container(composed, resolve=False)  # type: ignore[assignment]
+    except MissingConfigException as error:
+        raise ConfigError(f"{path}: defaults: {_no_such_group(error, path.parent)}") from None
+    except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: {_first_line(error)}; correct it") from None
+    origins: dict[Key, str] = {}
+    bases: dict[Key, Path] = {}
+    own = set(paths(data))
+    for key in paths(whole):
+        file = path if key in own else groups.get(key[0], path)
+        origins[key] = str(file)
+        bases[key] = file.absolute().parent
+    return Source(whole, origins, bases, (str(path),))
+
+
+def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> dict[str, Path]:
+    """Read strictly what Hydra will read beside *path*; return the file of each top-level key."""
+    chosen: dict[str, Any] = {}
+    for entry in data["defaults"] if isinstance(data["defaults"], list) else ():
+        if isinstance(entry, dict):
+            chosen |= {str(group).split()[-1]: option for group, option in entry.items()}
+    for choice in choices:
+        group, _, option = choice.lstrip("+").partition("=")
+        chosen[group] = option
+    files: dict[str, Path] = {}
+    for group, options in chosen.items():
+        group = group.partition("@")[0]
+        for option in options if isinstance(options, list) else [options]:
+            for place in (path.parent, _GROUPS):
+                file = place / group / f"{str(option).removesuffix('.yaml')}.yaml"
+                if file.is_file():
+                    read(file)
+                    files[group] = file
+                    break
+    return files
+
+
+def _no_such_group(error: Any, directory: Path) -> str:
+    """Say what the defaults list names in vain."""
+    wanted = str(error.missing_cfg_file)
+    group, slash, option = wanted.rpartition("/")
+    known = [str(name) for name in error.options or ()]
+    # Hydra knows the files of the group, and not those of folders in it: `slurm/default`.
+    known += [
+        file.relative_to(place / group).with_suffix("").as_posix()
+        for place in (directory, _GROUPS)
+        if group
+        for file in sorted((place / group).rglob("*.yaml"))
+    ]
+    known = list(dict.fromkeys(known))
+    longer = [name for name in known if name.startswith(f"{option}/")]
+    hint = f"; did you mean '{longer[0]}'?" if longer else did_you_mean(option, known)
+    hint = hint or (f"; there are {', '.join(known)}" if known else "")
+    what = f"no {option} in {group}" if slash else f"no file {wanted}.yaml"
+    return f"{what}{hint or '; correct the name'}"
+
+
+def _resolved(source: Source) -> dict[str, Any]:
+    """Return the data with its interpolations replaced by values."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    _refuse_secrets(source)
+    missing = [key for key, value in _leaves(source.data) if value == "???"]
+    if missing:
+        raise ConfigError(
+            "\n".join(
+                f"{source.origin(key)}: {'.'.join(key)} is ???, which asks for a value; set it "
+                f"there or with {OPTION} {'.'.join(key)}=…"
+                for key in missing
+            )
+        )
+    try:
+        tree = OmegaConf.create(source.data)
+        resolved: dict[str, Any] = OmegaConf.to_container(tree, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        key = str(error.full_key or "")
+        where = source.origin(_split(key)) if key else " + ".join(source.files)
+        raise ConfigError(
+            f"{where}: {key + ': ' if key else ''}{_first_line(error)}; correct it, or write "
+            "\\${…} where it is no interpolation"
+        ) from None
+    return resolved
+
+
+def _refuse_secrets(source: Source) -> None:
+    """Refuse to write a secret's value into what is saved."""
+    problems = []
+    for key, value in _leaves(source.data):
+        found = _FROM_ENVIRONMENT.search(value) if isinstance(value, str) else None
+        if found and (_SECRET.search(found[1]) or _VARIABLES.intersection(key)):
+            problems.append(
+                f"{source.origin(key)}: {'.'.join(key)}: would write the value of ${found[1]} "
+                f"into the saved configuration; name the variable instead: {found[1]}"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _leaves(value: Any, place: Key = ()) -> Iterator[tuple[Key, Any]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(item, (*place, str(name)))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _leaves(item, (*place, str(number)))
+    else:
+        yield place, value
+
+
+def _split(key: str) -> Key:
+    """The parts of OmegaConf's ``a.b[0].c``."""
+    return tuple(part for part in re.split(r"[.\[\]]+", key) if part)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    if lines:
+        return lines[0].rstrip(".")
+    return _first_line(error.__cause__) if error.__cause__ else type(error).__name__

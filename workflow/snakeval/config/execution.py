@@ -1,0 +1,232 @@
+"""The section ``execution``: what a scheduler is asked for. No score depends on any of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from snakeval.config.types import Strict
+
+#: The forms that sbatch takes (https://slurm.schedmd.com/sbatch.html#OPT_time), the last one
+#: with days. Minutes alone only in quotes: see :func:`_minutes`.
+_WALLTIMES = (
+    re.compile(r"(?P<m>\d+)(:(?P<s>[0-5]?\d))?"),
+    re.compile(r"(?P<h>\d+):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d)"),
+    re.compile(r"(?P<d>\d+)-(?P<h>\d+)(:(?P<m>[0-5]?\d)(:(?P<s>[0-5]?\d))?)?"),
+)
+#: What Snakemake's Slurm executor says itself, or what has a key of its own here.
+_TAKEN = (
+    "account", "comment", "constraint", "cpus-per-task", "error", "exclusive", "export", "gpus",
+    "gres", "job-name", "mem", "nodes", "output", "partition", "qos", "time",
+)  # fmt: skip
+#: Their short forms.
+_SHORT = {"-A", "-C", "-J", "-N", "-c", "-e", "-o", "-p", "-q", "-t", "-G"}
+
+
+def _minutes(value: object) -> object:
+    """Return the minutes of a walltime, rounded up."""
+    if value is None:
+        return value
+    if isinstance(value, str):
+        for form in _WALLTIMES:
+            if match := form.fullmatch(value.strip()):
+                part = {key: int(text) for key, text in match.groupdict("0").items()}
+                hours = 24 * part.get("d", 0) + part.get("h", 0)
+                minutes = 60 * hours + part["m"] + math.ceil(part["s"] / 60)
+                if minutes:
+                    return minutes
+    # To YAML, 4:00:00 is the number 14400: nobody could tell it from minutes.
+    raise PydanticCustomError(
+        "walltime", 'is no walltime; write hours, minutes and seconds in quotes: "04:00:00"'
+    )
+
+
+def _text(minutes: int | None) -> str | None:
+    return None if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}:00"
+
+
+#: Minutes; written as sbatch writes them, so that a saved configuration reads as the same again.
+Walltime = Annotated[int, BeforeValidator(_minutes), PlainSerializer(_text)]
+
+
+class Slurm(Strict):
+    """What sbatch is asked for. What is not set is the profile's, or else the cluster's.
+
+    Of evaluations of endpoints each is a job. A model that we serve and its evaluations are one
+    job, an allocation, or as many as the last three keys make of them.
+    """
+
+    account: str | None = Field(default=None, min_length=1)
+    partition: str | None = Field(default=None, min_length=1)
+    cpu_partition: str | None = Field(
+        default=None, min_length=1, description="of evaluations without GPUs; null = partition"
+    )
+    qos: str | None = Field(default=None, min_length=1)
+    walltime: Walltime | None = Field(default=None, description="of one job; it resumes after it")
+    max_total_walltime: Walltime | None = Field(
+        default=None, description="of a job and all those that resume it; null = no limit"
+    )
+    gres: str | None = Field(
+        default=None,
+        pattern=r"^\w+(:[\w.]+)?(:\d+[TGM]?)?$",
+        description="GPUs as --gres, such as gpu:8; null = --gpus, as many as the model needs",
+    )
+    constraint: str | None = Field(default=None, min_length=1)
+    exclusive: bool = False
+    cpus_per_task: PositiveInt | None = Field(
+        default=None, description="null = one for each evaluation that runs at the same time"
+    )
+    mem_mb: PositiveInt | None = Field(
+        default=None, description="null = what `resources` and deployments say"
+    )
+    comment: str | None = Field(default=None, min_length=1)
+    extra_flags: str = Field(default="", description="any other flags of sbatch")
+    head_walltime: Walltime | None = Field(
+        default=None, description="of Snakemake itself with --head-on-cluster; it goes on after it"
+    )
+    evaluations_per_allocation: PositiveInt | None = None
+    max_walltime_per_allocation: Walltime | None = Field(
+        default=None, description="evaluations are packed so that they fit; null = walltime"
+    )
+    allocations_per_model: PositiveInt | None = None
+
+    @field_validator("extra_flags", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        if isinstance(value, (list, tuple)) and all(isinstance(flag, str) for flag in value):
+            return " ".join(value)
+        return value
+
+    @field_validator("extra_flags")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise PydanticCustomError(
+                "flags", "are no flags of sbatch: {why}", {"why": str(error).lower()}
+            ) from None
+        for word in words:
+            name = word.partition("=")[0]
+            if name.removeprefix("--") in _TAKEN or name in _SHORT:
+                raise PydanticCustomError(
+                    "flags",
+                    "holds {flag}, which has a key of its own or is set for each job; take it out",
+                    {"flag": name},
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        longest = self.max_walltime_per_allocation
+        if longest and self.walltime and longest > self.walltime:
+            raise PydanticCustomError(
+                "walltime", "has max_walltime_per_allocation above walltime; lower it"
+            )
+        return self
+
+
+class Execution(Strict):
+    """What schedulers are asked for: of all jobs, of a model's or of a benchmark's."""
+
+    slurm: Slurm = Slurm()
+
+
+#: The keys that belong to a whole allocation, which a benchmark has no say in.
+PACKING = frozenset(
+    {"evaluations_per_allocation", "max_walltime_per_allocation", "allocations_per_model"}
+)
+
+
+def layered(*layers: Execution | None) -> Slurm:
+    """Return what the last of *layers* says, key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if layer is not None:
+            merged |= {name: getattr(layer.slurm, name) for name in layer.slurm.model_fields_set}
+    return Slurm.model_construct(**merged)
+
+
+#: Our keys -> resources of Snakemake's Slurm executor
+#: (https://snakemake.github.io/snakemake-plugin-catalog/plugins/executor/slurm.html).
+RESOURCES: Mapping[str, str] = {
+    "account": "slurm_account",
+    "partition": "slurm_partition",
+    "qos": "qos",
+    "constraint": "constraint",
+    "gres": "gres",
+    "cpus_per_task": "cpus_per_task",
+    "comment": "slurm_comment",
+    "max_total_walltime": "max_total_runtime",
+}
+
+
+def resources(asked: Slurm, *, gpus: bool) -> dict[str, str | int]:
+    """Return *asked* as Snakemake's resources; those not asked for are left out.
+
+    *gpus* tells whether the job has any. ``walltime`` and ``mem_mb`` are not among them: Snakemake
+    knows both, whatever the executor.
+    """
+    found = {resource: getattr(asked, key) for key, resource in RESOURCES.items()}
+    if not gpus:
+        found["slurm_partition"] = asked.cpu_partition or asked.partition
+        found["gres"] = None
+    extra = " ".join(
+        ["--exclusive"] * asked.exclusive + [asked.extra_flags] * bool(asked.extra_flags)
+    )
+    found["slurm_extra"] = extra or None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def head_options(asked: Slurm) -> dict[str, str | int]:
+    """Return what sbatch is asked for Snakemake itself: one CPU where those without GPUs are."""
+    own = asked.model_copy(
+        update={
+            "walltime": asked.head_walltime,
+            "max_walltime_per_allocation": None,
+            "gres": None,
+            "exclusive": False,
+            "mem_mb": None,
+            "cpus_per_task": None,
+        }
+    )
+    return sbatch_options(own, gpus=0, cpus=None, mem_mb=None)
+
+
+def sbatch_options(
+    asked: Slurm, *, gpus: int, cpus: int | None, mem_mb: int | None
+) -> dict[str, str | int]:
+    """Return *asked* as long options of sbatch, an empty text for a flag; ``extra`` are more.
+
+    *gpus*, *cpus* and *mem_mb* (MiB) are what the job needs where *asked* does not say it.
+    """
+    partition = asked.partition if gpus else asked.cpu_partition or asked.partition
+    options = {
+        "account": asked.account,
+        "partition": partition,
+        "qos": asked.qos,
+        "time": asked.walltime or asked.max_walltime_per_allocation,
+        "constraint": asked.constraint,
+        "comment": asked.comment,
+        "exclusive": "" if asked.exclusive else None,
+        "gres": asked.gres if gpus else None,
+        "gpus": None if asked.gres or not gpus else gpus,
+        "ntasks": 1,
+        "cpus-per-task": asked.cpus_per_task or cpus,
+        "mem": asked.mem_mb or mem_mb,
+        "extra": asked.extra_flags or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,50 @@
+"""``deployment.lepton``: how a model's endpoint scales, and where. No score depends on it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
+
+from snakeval.config.types import Strict
+
+
+class LeptonEndpoint(Strict):
+    """Options of a model's endpoint on Lepton; elsewhere they mean nothing."""
+
+    resource_shape: str | None = Field(
+        default=None, description="null = the smallest one with the deployment's GPUs"
+    )
+    node_group: str | None = Field(default=None, description="by its name or id")
+    min_replicas: PositiveInt = Field(default=1, description="kept while the run lasts")
+    max_replicas: PositiveInt | None = Field(default=None, description="null = min_replicas")
+    target_qpm: PositiveInt | None = Field(
+        default=None, description="scale by requests a minute and replica"
+    )
+    target_gpu_utilization: PositiveInt | None = Field(
+        default=None, le=100, description="scale by the GPUs' use, in %"
+    )
+    no_traffic_timeout: PositiveInt = Field(
+        default=7200,
+        description="seconds without a request after which the platform ends what a lost head "
+        "left; longer than the longest pause of your benchmarks",
+    )
+    request_timeout: int = Field(
+        default=3600, ge=300, le=3600, description="seconds that one request may take"
+    )
+    mounts: tuple[str, ...] = Field(
+        default=(),
+        description="volumes, SOURCE[/sub/path]=/mount/path[:ro], as node-nfs:data=/data",
+    )
+    image_pull_secrets: tuple[str, ...] = Field(default=(), description="registry credentials")
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.min_replicas:
+            raise PydanticCustomError("one", "has max_replicas below min_replicas; raise it")
+        if self.target_qpm and self.target_gpu_utilization:
+            raise PydanticCustomError(
+                "one", "has both target_qpm and target_gpu_utilization; keep one"
+            )
+        return self

@@ -1,0 +1,84 @@
+"""Reads configurations in the shape of NVIDIA's launcher: ``execution``, ``deployment``, …
+
+They become models, benchmarks and params of ours; our own keys may stand beside them. What cannot
+be honoured is refused by name: nothing is ignored. What says nothing (null, an empty mapping) is
+no wish. The launcher's documentation: https://docs.nvidia.com/nemo/evaluator/latest/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snakeval.config.config import Params
+from snakeval.config.nemo_launcher import execution, export, target, tasks
+from snakeval.config.nemo_launcher.draft import Draft, fit, in_shape
+from snakeval.config.source import Source
+
+__all__ = ["Translated", "fit", "translate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A configuration of ours, and what the launcher's said about where it runs.
+
+    Attributes:
+        profile: the profile that ``execution`` names, or nothing.
+        options: for Snakemake's command line.
+    """
+
+    source: Source
+    profile: str = ""
+    options: tuple[str, ...] = ()
+
+
+def translate(source: Source, name: str) -> Translated:
+    """Return *source* in our shape; *name* is the run's where it has none (the file's stem).
+
+    ``config.params`` at the top, which the launcher's users give on the command line, is stronger
+    than the parameters of any benchmark, whatever the shape.
+
+    Raises:
+        ConfigError: one line for each key that is unknown, wrong or not supported.
+    """
+    theirs = in_shape(source.data)
+    if not theirs and "config" not in source.data:
+        return Translated(source)
+    draft = Draft(source)
+    draft.take_ours()
+    where = execution.Where()
+    if theirs:
+        draft.data.setdefault("name", fit(name))
+        where = execution.read(draft)
+        kinds = tasks.read(draft, where, target.endpoint_types(draft))
+        target.read(draft, where, kinds)
+        export.read(draft, where.auto_export)
+    _strongest(draft)
+    return Translated(draft.source_of_ours(), where.profile, tuple(where.options))
+
+
+def _strongest(draft: Draft) -> None:
+    """``config.params``, as of ``-o +config.params.limit_samples=10``: for every evaluation."""
+    draft.only(("config",), draft.section("config"), {"params"})
+    params = draft.section("config", "params")
+    draft.only(("config", "params"), params, set(Params.model_fields))
+    for name, value in params.items():
+        draft.layer(("params", name), value, ("config", "params", name))
+    benchmarks = draft.data.get("benchmarks")
+    for benchmark in benchmarks.values() if isinstance(benchmarks, Mapping) else ():
+        if isinstance(benchmark, dict):
+            _take_away(benchmark.get("params"), params)
+            per_model = benchmark.get("per_model")
+            for own in per_model.values() if isinstance(per_model, Mapping) else ():
+                _take_away(own, params)
+
+
+def _take_away(params: Any, stronger: Mapping[str, Any]) -> None:
+    """Take away what *stronger* sets; of ``extra`` key by key."""
+    if isinstance(params, dict):
+        for name, value in stronger.items():
+            if isinstance(value, Mapping) and isinstance(params.get(name), dict):
+                _take_away(params[name], value)
+            else:
+                params.pop(name, None)

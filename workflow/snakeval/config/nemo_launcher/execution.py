@@ -1,0 +1,257 @@
+"""``execution`` and the top-level ``env_vars``: where it runs, and what containers are given."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakeval.config.execution import Execution
+from snakeval.config.nemo_launcher import lepton
+from snakeval.config.nemo_launcher.draft import Draft, Variables, says
+from snakeval.config.source import Key
+from snakeval.errors import did_you_mean
+
+
+@dataclass
+class Where:
+    """What ``execution`` says.
+
+    Attributes:
+        profile: of Snakemake, named by ``execution.type``.
+        options: for Snakemake's command line.
+        readiness_timeout: of the model's server, with the key that says so.
+        serving: further keys of a deployment of ours, each with its value and the key that says it.
+        lepton: further keys of ``deployment.lepton``.
+        auto_export: where results go, see :mod:`snakeval.config.nemo_launcher.export`.
+        env, mounts: of the containers, ``evaluation`` and ``deployment``.
+    """
+
+    profile: str = ""
+    options: list[str] = field(default_factory=list)
+    readiness_timeout: tuple[Any, Key] | None = None
+    serving: dict[str, tuple[Any, Key]] = field(default_factory=dict)
+    lepton: dict[str, Any] = field(default_factory=dict)
+    auto_export: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, Variables] = field(
+        default_factory=lambda: {"evaluation": Variables(), "deployment": Variables()}
+    )
+    mounts: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {"evaluation": [], "deployment": []}
+    )
+
+
+#: Our own keys of ``execution``, which may stand beside the launcher's.
+OURS = frozenset(Execution.model_fields)
+
+#: Takes a value that says something into the draft or into where it runs; or why it is refused.
+Handler = Callable[[Draft, Where, Any, Key], None] | str
+
+
+def _output_dir(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if "output_dir" in draft.data:
+        draft.refuse(key, "stands at the top, too, as output_dir; keep one")
+    else:
+        draft.put(("output_dir",), value, key)
+
+
+def _mode(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if value == "sequential":
+        where.options += ["--cores", "1"]
+    elif value != "parallel":
+        draft.refuse(key, f"must be sequential or parallel, not {value!r:.60}")
+
+
+def _readiness(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.readiness_timeout = (value, key)
+
+
+def _env_vars(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    groups = draft.mapping(value, key)
+    draft.only(key, groups, where.env)
+    for name, variables in where.env.items():
+        values = draft.mapping(groups.get(name), (*key, name))
+        served = name == "deployment"
+        variables.update(draft.variables(values, (*key, name), literals=served))
+
+
+def _mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    groups = draft.mapping(value, key)
+    # The launcher mounts the home on Slurm only; where it would, the table refuses it.
+    draft.only(key, groups, {*where.mounts, "auxiliary", "mount_home"})
+    if says(groups.get("auxiliary")):
+        draft.refuse((*key, "auxiliary"), "is not supported; give each model of `auxiliary` mounts")
+    for name, mounts in where.mounts.items():
+        for source, target in draft.mapping(groups.get(name), (*key, name)).items():
+            path, _, mode = str(target).partition(":")
+            mounts.append({"source": source, "target": path, "read_only": mode == "ro"})
+
+
+def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if isinstance(value, Mapping) and value.get("mount_home"):
+        draft.refuse((*key, "mount_home"), "no home is mounted here; mount what is needed, by name")
+    _mounts(draft, where, value, key)
+
+
+def _auto_export(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.auto_export = draft.mapping(value, key)
+
+
+def _slurm(ours: str) -> Handler:
+    """Take a value over as our ``execution.slurm`` has it."""
+
+    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
+        draft.put(("execution", "slurm", ours), value, key)
+
+    return take
+
+
+def _nodes(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    """The launcher counts the nodes of all instances; ours are those of each."""
+    section = draft.section("execution")
+    nodes, instances = section.get("num_nodes") or 1, section.get("num_instances") or 1
+    if not (isinstance(nodes, int) and isinstance(instances, int)) or nodes % max(instances, 1):
+        draft.refuse(key, f"{nodes} nodes cannot be shared by {instances} instances; correct one")
+        return
+    where.serving = {"nodes": (nodes // instances, key), "instances": (instances, key)}
+
+
+def _gpus_per_node(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if not draft.section("execution").get("gres"):
+        draft.put(("execution", "slurm", "gres"), f"gpu:{value}", key)
+
+
+def _flags(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    """``{constraint: a, contiguous: null}`` is ``--constraint=a --contiguous``."""
+    flags = []
+    for name, item in draft.mapping(value, key).items():
+        if name == "constraint":
+            draft.put(("execution", "slurm", name), item, key)
+        elif item is not False:
+            flags.append(f"--{name}" if item in (None, True) else f"--{name}={item}")
+    if flags:
+        draft.put(("execution", "slurm", "extra_flags"), " ".join(flags), key)
+
+
+def _one(why: str) -> Handler:
+    """Take 1, which is what there is in any case, and refuse more."""
+
+    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
+        if value != 1:
+            draft.refuse(key, why)
+
+    return take
+
+
+def _host(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if value not in ("localhost", socket.gethostname(), socket.getfqdn()):
+        draft.refuse(key, "is another machine; log in there and run snakeval on it, or take it out")
+
+
+def _user(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    if value not in (getpass.getuser(), "${oc.env:USER}"):
+        draft.refuse(key, "is not you; jobs are submitted in your name; take it out")
+
+
+def _lepton_names(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    for name in value if isinstance(value, list) else [value]:
+        where.env["evaluation"].names[str(name)] = str(name)
+
+
+def _lepton_tasks(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    where.options += lepton.task_options(draft, value, key)
+
+
+def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
+    platform = draft.mapping(value, key)
+    draft.only(key, platform, {"tasks", "deployment"})
+    tasks = draft.mapping(platform.get("tasks"), (*key, "tasks"))
+    where.options += lepton.platform_options(draft, tasks, (*key, "tasks"))
+    secrets = lepton.names_of_secrets(draft, tasks.get("env_vars"), (*key, "tasks", "env_vars"))
+    where.env["evaluation"].names.update(secrets)
+    served, place = platform.get("deployment"), (*key, "deployment")
+    served = draft.mapping(served, place)
+    draft.only(place, served, {"node_group", "endpoint_readiness_timeout", "platform_defaults"})
+    if says(served.get("node_group")):
+        where.lepton["node_group"] = served["node_group"]
+    if says(served.get("endpoint_readiness_timeout")):
+        key = (*place, "endpoint_readiness_timeout")
+        where.readiness_timeout = (served["endpoint_readiness_timeout"], key)
+    if says(served.get("platform_defaults")):
+        draft.refuse((*place, "platform_defaults"), "is not supported; write deployment.lepton")
+
+
+_COMMON: dict[str, Handler] = {
+    "output_dir": _output_dir,
+    "endpoint_readiness_timeout": _readiness,
+    "env_vars": _env_vars,
+    "mounts": _mounts,
+    "auto_export": _auto_export,
+}
+
+#: What becomes of each key of ``execution``, by executor. A key that is not here is unknown.
+EXECUTION: dict[str, dict[str, Handler]] = {
+    "local": _COMMON
+    | {
+        "mode": _mode,
+        "extra_docker_args": "is not supported; use mounts, `resources`, `network` or env_vars",
+    },
+    "slurm": _COMMON
+    | {
+        "mounts": _slurm_mounts,
+        "hostname": _host,
+        "username": _user,
+        "account": _slurm("account"),
+        "partition": _slurm("partition"),
+        "cpu_partition": _slurm("cpu_partition"),
+        "num_nodes": _nodes,
+        "num_instances": _nodes,
+        "ntasks_per_node": _one("is not supported: each job is one task; take it out"),
+        "gres": _slurm("gres"),
+        "gpus_per_node": _gpus_per_node,
+        "walltime": _slurm("walltime"),
+        "max_walltime": _slurm("max_total_walltime"),
+        "subproject": "is not supported: jobs are named for the run; write sbatch_comment",
+        "sbatch_comment": _slurm("comment"),
+        "sbatch_extra_flags": _flags,
+        "deployment": "is not supported: a server has one task on each node; take it out",
+        "proxy": "is not supported: several instances stand behind our own HAProxy; take it out",
+        "evaluation_gpu_visible": "is not supported; give `resources.gpus`",
+    },
+    "lepton": {
+        "output_dir": _output_dir,
+        "auto_export": _auto_export,
+        "env_var_names": _lepton_names,
+        "evaluation_tasks": _lepton_tasks,
+        "lepton_platform": _lepton_platform,
+    },
+}
+
+
+def read(draft: Draft) -> Where:
+    """Read ``execution`` and ``env_vars``; what is wrong is noted in *draft*."""
+    where = Where()
+    section = {k: v for k, v in draft.section("execution").items() if k not in OURS}
+    kind = section.pop("type", None) or "local"
+    table = EXECUTION.get(kind) if isinstance(kind, str) else None
+    if table is None:
+        hint = did_you_mean(str(kind), EXECUTION) or f"; known are {', '.join(EXECUTION)}"
+        draft.refuse(("execution", "type"), f"no executor {kind!r:.60}{hint}")
+        return where
+    where.profile = kind
+    everywhere = draft.section("env_vars")
+    for name, variables in where.env.items():
+        served = name == "deployment"
+        variables.update(draft.variables(everywhere, ("env_vars",), literals=served))
+    draft.only(("execution",), section, {*table, "type"})
+    for name, value in section.items():
+        handler = table.get(name)
+        if handler is None or not says(value):
+            continue
+        if isinstance(handler, str):
+            draft.refuse(("execution", name), handler)
+        else:
+            handler(draft, where, value, ("execution", name))
+    return where

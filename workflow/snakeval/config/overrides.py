@@ -1,0 +1,210 @@
+"""Overrides of a configuration on the command line, in Hydra's grammar.
+
+``key=value`` changes what is there, ``+key=value`` adds, ``++key=value`` does either, ``~key``
+takes away. They are applied to plain data, so that they mean the same for a plain file and for a
+composed one, and so that a key may hold dots (``models.llama-3.1.endpoint.url``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.source import Key, Source
+from snakeval.errors import ConfigError, did_you_mean
+
+#: What the origin of a value that an override set is called.
+OPTION = "-o"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One override. ``kind`` is what stands before the key: nothing, ``+``, ``++`` or ``~``."""
+
+    text: str
+    kind: str
+    key: str
+    value: Any
+
+    def fail(self, sentence: str) -> ConfigError:
+        """Return the error that it is wrong."""
+        return ConfigError(f"{OPTION} {self.text}: {sentence}")
+
+
+def parse(text: str) -> Change:
+    """Read one override.
+
+    Raises:
+        ConfigError: it is none; the message says the grammar.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType
+    from hydra.errors import HydraException
+
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+        if not override.key_or_group:
+            raise ValueError("no key")
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{OPTION} {text}: has several values; write a list as key=[a,b], or a text "
+                "with a comma as \"key='a,b'\""
+            )
+        value = override.value()
+    except (HydraException, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{OPTION} {text}: is no override; write key=value, +key=value, ++key=value or ~key, "
+            "and quote what has spaces or brackets, as \"key='some text'\""
+        ) from None
+    kinds = {OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
+    key = override.key_or_group
+    if override.package is not None:
+        key += f"@{override.package}"
+    # Hydra's key may end in a package, which only a choice of a group has.
+    return Change(text, kinds.get(override.type, ""), key, value)
+
+
+def apply(changes: Sequence[Change], source: Source) -> None:
+    """Change the data of *source*, one override after the other, and note where it came from.
+
+    Raises:
+        ConfigError: a key is not there, or is there already; the message says what to write.
+    """
+    for change in changes:
+        found, missing = _locate(source.data, change.key.split("."))
+        if change.kind == "~":
+            _take_away(source, change, found, missing)
+        elif missing and not change.kind:
+            raise _no_such_key(source, change, found, missing)
+        else:
+            _put(source, change, found, missing)
+
+
+def _take_away(source: Source, change: Change, found: Key, missing: Sequence[str]) -> None:
+    if missing:
+        raise _no_such_key(source, change, found, missing)
+    holder = _at(source.data, found[:-1])
+    if isinstance(holder, list):
+        del holder[int(found[-1])]
+    else:
+        del holder[_own_key(holder, found[-1])]
+
+
+def _put(source: Source, change: Change, found: Key, missing: Sequence[str]) -> None:
+    value = change.value
+    present = _at(source.data, found)
+    whole = isinstance(value, (dict, list))
+    if change.kind == "+" and not missing and present is not None and not whole:
+        raise change.fail(
+            f"{'.'.join(found)} is there already; to change it write "
+            f"{OPTION} {change.text.lstrip('+')}"
+        )
+    for part in reversed(missing):
+        value = {part: value}
+    if isinstance(value, dict) and isinstance(present, dict):
+        _merge(present, value)
+    elif missing and present is not None:
+        raise change.fail(f"{'.'.join(found)} is {present!r:.60}, which has no keys")
+    else:
+        holder = _at(source.data, found[:-1])
+        holder[int(found[-1]) if isinstance(holder, list) else _own_key(holder, found[-1])] = value
+    place = (*found, *missing)
+    for path in paths(change.value, place):
+        source.origins[path] = OPTION
+        source.bases[path] = Path.cwd()
+
+
+def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[str]) -> ConfigError:
+    holder = _at(source.data, found)
+    where = ".".join(found) or " + ".join(source.files)
+    if isinstance(holder, list):
+        return change.fail(
+            f"{where} has no '{missing[0]}'; name one of its {len(holder)} items by its number, "
+            "from 0, or by its `name`"
+        )
+    known = [str(key) for key in holder] if isinstance(holder, dict) else []
+    hint = did_you_mean(missing[0], known)
+    if change.kind == "~":
+        return change.fail(f"no key '{missing[0]}' in {where}{hint or '; leave it out'}")
+    add = f"{hint} To" if hint else "; to"
+    return change.fail(
+        f"no key '{missing[0]}' in {where}{add} add it write {OPTION} +{change.text}"
+    )
+
+
+def _locate(data: Any, parts: Sequence[str]) -> tuple[Key, tuple[str, ...]]:
+    """Return the keys that are there, and the parts of the dotted key that are not.
+
+    A key may hold dots itself (``models.llama-3.1.endpoint``); in a list a part is a number, or
+    the ``name`` of one of its mappings, whole or after a dot.
+    """
+    found: list[str] = []
+    rest = list(parts)
+    while rest:
+        for length in range(len(rest), 0, -1):
+            name = ".".join(rest[:length])
+            key = _key_of(data, name)
+            if key is not None:
+                found.append(key)
+                data = data[int(key)] if isinstance(data, list) else data[_own_key(data, key)]
+                del rest[:length]
+                break
+        else:
+            break
+    return tuple(found), tuple(rest)
+
+
+def _key_of(data: Any, name: str) -> str | None:
+    if isinstance(data, dict):
+        return name if any(str(key) == name for key in data) else None
+    if not isinstance(data, list):
+        return None
+    if name.isdecimal():
+        return name if int(name) < len(data) else None
+    names = [str(item.get("name")) if isinstance(item, dict) else "" for item in data]
+    fitting = [i for i, own in enumerate(names) if own == name] or [
+        i for i, own in enumerate(names) if own.endswith(f".{name}")
+    ]
+    return str(fitting[0]) if len(fitting) == 1 else None
+
+
+def _own_key(data: Mapping[Any, Any], name: str) -> Any:
+    """The key that is called *name*: YAML reads some as numbers."""
+    return next((key for key in data if str(key) == name), name)
+
+
+def _at(data: Any, key: Key) -> Any:
+    for part in key:
+        data = data[int(part)] if isinstance(data, list) else data[_own_key(data, part)]
+    return data
+
+
+def _merge(target: dict[Any, Any], layer: Mapping[Any, Any]) -> None:
+    for name, value in layer.items():
+        key = _own_key(target, str(name))
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def unshared(value: Any) -> Any:
+    """Return a copy in which no part stands twice, as with YAML's aliases: each can be changed."""
+    if isinstance(value, dict):
+        return {key: unshared(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unshared(item) for item in value]
+    return value
+
+
+def paths(value: Any, place: Key = ()) -> Iterator[Key]:
+    """Yield every key of a nested mapping, and *place* itself."""
+    if place:
+        yield place
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from paths(item, (*place, str(name)))

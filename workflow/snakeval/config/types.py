@@ -1,0 +1,160 @@
+"""The kinds of fields that a configuration is made of, each with an error that says the fix."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from snakeval.errors import did_you_mean
+
+NAME_RULE = (
+    "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+#: Names of the directories of a model's server, one for each of its allocations: see
+#: :func:`snakeval.matrix.allocations.directory`.
+DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
+#: Names that a run keeps for itself, beside its models' directories and in them.
+_RESERVED = frozenset(
+    {
+        "config.yaml",
+        "report",
+        "report.html",
+        "results.csv",
+        "results.json",
+        "results.md",
+        "run_all.sh",
+        "attempts",
+        "export",
+    }
+)
+
+
+def _name(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("name", "is empty; write a name")
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise PydanticCustomError(
+            "name", "is no text to YAML, but {kind}; put the name in quotes", {"kind": kind}
+        )
+    if not _NAME.fullmatch(value):
+        # In ASCII, so that a letter which only looks like one of the alphabet's shows.
+        raise PydanticCustomError(
+            "name",
+            "{value} is no name fit for a path; {rule}",
+            {"value": ascii(value), "rule": NAME_RULE},
+        )
+    if value.lower() in _RESERVED or DEPLOYMENT.fullmatch(value.lower()):
+        raise PydanticCustomError(
+            "name",
+            "'{value}' is the name of a file of ours; rename it",
+            {"value": value},
+        )
+    return value
+
+
+def _variable(value: object) -> object:
+    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+        # The value is not repeated: people paste the key itself here.
+        raise PydanticCustomError(
+            "variable",
+            "is no name of an environment variable; give the variable's name, never its value",
+        )
+    return value
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str):
+        # Snakemake takes {} for a wildcard and <> for a path variable of its own.
+        unfit = [char for char in value if char in "{}<>" or not char.isprintable()]
+        if unfit or not value:
+            raise PydanticCustomError(
+                "path",
+                "{why}; name another path",
+                {"why": f"cannot hold {unfit[0]!a}" if unfit else "is empty"},
+            )
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            raise PydanticCustomError(
+                "path", "begins with ~ and the name of no user; write the path out"
+            ) from None
+    return value
+
+
+def _plain(value: object) -> object:
+    """Refuse what JSON does not have: it would be lost, or differ from run to run (a set)."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise PydanticCustomError(
+                    "plain", "the key {key} is no text; put it in quotes", {"key": repr(key)}
+                )
+            _plain(value[key])
+    elif isinstance(value, list):
+        for item in value:
+            _plain(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("plain", "must hold finite numbers only")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise PydanticCustomError(
+            "plain",
+            "holds a {kind}, which no harness can be handed; put the value in quotes",
+            {"kind": type(value).__name__},
+        )
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+PathText = Annotated[str, BeforeValidator(_path)]
+Plain = Annotated[dict[str, Any], BeforeValidator(_plain)]
+Variable = Annotated[str, BeforeValidator(_variable)]
+
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key is an error that names the nearest key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key '{key}'{hint}",
+                        {
+                            "key": str(key),
+                            "hint": did_you_mean(str(key), cls.model_fields)
+                            or f"; known are {', '.join(sorted(cls.model_fields))}",
+                        },
+                    )
+        return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
+        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
+        known = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and known is not bool:
+            raise PydanticCustomError(
+                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
+            )
+        return value

@@ -1,0 +1,1 @@
+"""What the Snakefile calls: the bridge between snakeval and Snakemake."""

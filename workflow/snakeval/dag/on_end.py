@@ -1,0 +1,158 @@
+"""What follows when a run's Snakemake ends, whatever failed: servers stop, the table is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakeval.evaluation.definition import Evaluation
+from snakeval.executors import lepton
+from snakeval.executors.slurm import Queue
+from snakeval.matrix.allocations import Allocations
+from snakeval.matrix.durations import Durations
+from snakeval.run.find import Run
+from snakeval.run.index import leave
+from snakeval.serving.deployment import Deployment
+from snakeval.watch.display.terminal import columns
+
+#: Ends a cell of a Markdown table.
+_BAR = re.compile(r"(?<!\\)\|")
+_TABLES = ("results.csv", "results.json", "results.md")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A run whose Snakemake has done what it could."""
+
+    run: Run
+    everything: Sequence[Evaluation]
+    selected: Mapping[tuple[str, str], Evaluation]
+    records: Sequence[str]
+    deployed: Mapping[str, Deployment]
+    allocations: Allocations
+    exports: Sequence[str]
+    remote: bool
+
+    def tell(self) -> None:
+        """Stop the models' servers, print the results table and say where the report is.
+
+        Both are made here if their rules did not run, as after a failure.
+        """
+        if self.deployed:
+            from snakeval.serving import client
+
+            loads = client.leave(client.head_of(os.getpid()))
+            if loads:
+                each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
+                print(f"\nModel loads: {sum(loads.values())} ({each})")
+        if self.remote:
+            for line in self.allocations.spent(Queue(self.run.directory).noted):
+                print(line)
+        run = self.run.directory
+        lepton.end(run, print)
+        leave(run)
+        csv, json_file, markdown = files = [run / name for name in _TABLES]
+        missing = 0
+        try:
+            if not self._is_current(markdown):
+                from snakeval.results import table as results
+
+                frame = results.write(run, csv, json_file, markdown)
+                status = frame.drop_duplicates(["model", "benchmark"])["status"]
+                missing = status.isin(["failed", "pending"]).sum()
+                self._date_back(*files)
+            shown = markdown.read_text(encoding="utf-8")
+            self._learn(json.loads(json_file.read_text(encoding="utf-8")))
+        except OSError as error:
+            print(f"snakeval: no results table: {error}", file=sys.stderr)
+            return
+        if width := columns():
+            shown = _fitted(shown, width)
+        print(f"\n{shown}\nResults: {csv}", flush=True)
+        try:
+            if not self._is_current(run / "report.html"):
+                from snakeval.results import report
+
+                self._date_back(report.write(run), run / report.SAMPLES / report.SUMMARY)
+            print(f"Report:  {run / 'report.html'}", flush=True)
+        except OSError as error:
+            print(f"snakeval: no report: {error}", file=sys.stderr)
+        if self.exports:
+            self._tell_exports()
+        if missing:
+            print(
+                f"{missing} of {len(self.everything)} evaluations are not done; "
+                "the same command does them and repeats nothing",
+                flush=True,
+            )
+
+    def _tell_exports(self) -> None:
+        """Say what arrived where: the rule that exports never fails."""
+        from snakeval.exporters.note import read, undelivered
+
+        run = self.run
+        by_hand = f"`snakeval export {run.id}`"
+        if not self._is_current(Path(self.exports[0])):
+            print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
+            return
+        lacking = undelivered(run.directory)
+        if arrived := [name for name in read(run.directory) if name not in lacking]:
+            print(f"Exported to {', '.join(arrived)}", flush=True)
+        for name, reason in lacking.items():
+            print(
+                f"Not all exported to {name}: {reason}; the same command or {by_hand} sends it",
+                flush=True,
+            )
+
+    def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Remember how long evaluations took."""
+        durations = Durations.load()
+        for name, deployment in self.deployed.items():
+            for record in self.run.directory.glob(f"{name}/deployment*/deployment.json"):
+                seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
+                if seconds is not None:
+                    durations.learn_loading(deployment, seconds)
+        for row in rows:
+            evaluation = self.selected.get((row["model"], row["benchmark"]))
+            if evaluation is not None and row["status"] == "done":
+                durations.learn(evaluation, row["seconds"])
+        durations.save()
+
+    def _date_back(self, *files: Path) -> None:
+        """Date files before any record, so that their rules make them again when more is done."""
+        date = (self.run.directory / ".snakeval" / "run.json").stat().st_mtime
+        for file in files:
+            os.utime(file, (date, date))
+
+    def _is_current(self, made_of_records: Path) -> bool:
+        """Whether its rule made a file (or a note) after every record and the plan."""
+        try:
+            made = made_of_records.stat().st_mtime
+            parts = [*map(Path, self.records), self.run.directory / ".snakeval" / "plan.json"]
+            return all(part.stat().st_mtime <= made for part in parts)
+        except FileNotFoundError:
+            return False
+
+
+def _fitted(table: str, width: int) -> str:
+    """Where a table is too wide, leave out reasons, which were told before; then the intervals."""
+    from tabulate import tabulate
+
+    head, _, *rows = (
+        [cell.strip() for cell in _BAR.split(line)[1:-1]] for line in table.splitlines()
+    )
+    cells = dict(zip(head, zip(*rows, strict=True), strict=True))
+    for name in ("status", "95 %"):
+        if max(map(len, table.splitlines())) <= width:
+            break
+        told = cells.pop(name)
+        if name == "status":
+            cells[name] = tuple(cell.partition(":")[0] for cell in told)
+        table = tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return table

@@ -1,0 +1,1 @@
+"""One evaluation: its definition, its directory, its record."""

@@ -1,0 +1,202 @@
+"""One evaluation: a benchmark on a model, as plain data that crosses from the head to the job.
+
+:class:`Identity` is everything that determines the scores, :class:`Transport` everything that
+does not. They are different types, so that no list of exceptions decides what a fingerprint holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS
+
+#: Raise it when the meaning of an identity changes: every evaluation then runs again.
+IDENTITY_FORMAT = 1
+
+
+#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
+TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of *value*: sorted keys, no blanks, ASCII, no NaN."""
+    return _CANONICAL.encode(value)
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON of *value*, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What determines the scores.
+
+    Attributes:
+        harness: the harness's name in the catalogue.
+        adapter: the module that knows its command line.
+        image: the container image, or empty for a command without one.
+        packages: pinned packages of a generic command's environment (``runtime: process``).
+        task: the harness's name of the task.
+        endpoint_url: the full URL that requests go to; of a deployed model only its path, since
+            host and port are another each time.
+        params: limit_samples, temperature, top_p, max_new_tokens, task and extra.
+        files_digest: SHA-256 over the benchmark's own files, or empty.
+        command, metrics: of a generic harness.
+        deployment: what the model is served from (:class:`snakeval.serving.deployment.Definition`).
+        auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
+            endpoint_type and deployment.
+    """
+
+    harness: str
+    adapter: str
+    image: str
+    task: str
+    model_id: str
+    endpoint_url: str
+    endpoint_type: str
+    params: Mapping[str, Any]
+    files_digest: str = ""
+    packages: tuple[str, ...] = ()
+    command: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    deployment: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON data, with the number of the format."""
+        # Not dataclasses.asdict, which copies deeply: 10,000 fingerprints took it two seconds.
+        data = {"format": IDENTITY_FORMAT, **{n: getattr(self, n) for n in self.__slots__}}
+        for later in ("deployment", "auxiliary"):
+            # Added after the first results were made, whose fingerprints stay what they were.
+            if not data[later]:
+                del data[later]
+        return data
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return digest(self.as_dict())
+
+    def changes(self, before: Mapping[str, Any]) -> list[str]:
+        """Say what is not as in *before*, which is :meth:`as_dict` as a record has it."""
+        return changes(before, json.loads(canonical_json(self.as_dict())))
+
+
+def changes(before: object, after: object, key: str = "") -> list[str]:
+    """Say what differs between two identities as records have them, or between parts of them."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return [
+            change
+            for name in sorted({*before, *after})
+            for change in changes(
+                before.get(name), after.get(name), f"{key}.{name}" if key else name
+            )
+        ]
+    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the job needs and no score depends on.
+
+    Attributes:
+        api_key_name: the environment variable that holds the endpoint's API key, or empty.
+        env: names of environment variables: inside the harness's environment -> here.
+        files: host directory that defines the benchmark, or empty.
+        mounts: (source, target, read_only) of further mounts.
+        requirements: path of pinned requirements for ``runtime: process``, or empty.
+        resources: cpus, mem_mb, shm_mb, gpus, runtime (minutes); None = no limit.
+        servers: names of the run's deployments that must serve while it runs: its model's,
+            its auxiliary models'.
+        auxiliary_keys: auxiliary model -> environment variable that holds its API key.
+        samples: where a generic harness logs its samples, as ``metrics.samples`` says it; of
+            others ``group``, as ``samples`` says it.
+        heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
+    """
+
+    parallelism: int = 4
+    request_timeout: int = 300
+    max_retries: int = 5
+    api_key_name: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""
+    mounts: tuple[tuple[str, str, bool], ...] = ()
+    requirements: str = ""
+    runtime: str = "auto"
+    network: str = "host"
+    resources: Mapping[str, int | None] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    auxiliary_keys: Mapping[str, str] = field(default_factory=dict)
+    heartbeat: float = HEARTBEAT_SECONDS
+    stale: float = STALE_SECONDS
+    samples: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One benchmark on one model: the unit of work, of resume and of reporting.
+
+    ``origins`` tells for each parameter which layer set it (``catalogue``, ``run``, ``benchmark``,
+    ``benchmark on model`` or ``default``).
+    """
+
+    model: str
+    benchmark: str
+    identity: Identity
+    transport: Transport
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """``model/benchmark``: unique in a run, and its directory below the run's."""
+        return f"{self.model}/{self.benchmark}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The fingerprint of its identity."""
+        return self.identity.fingerprint
+
+    def to_json(self) -> str:
+        """Serialise it for the job that runs it."""
+        return json.dumps(
+            {
+                "model": self.model,
+                "benchmark": self.benchmark,
+                "fingerprint": self.fingerprint,
+                "identity": self.identity.as_dict(),
+                "transport": asdict(self.transport),
+                "origins": dict(self.origins),
+            },
+            indent=1,
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """Read what :meth:`to_json` wrote."""
+        data = json.loads(text)
+        identity = dict(data["identity"])
+        written = identity.pop("format")
+        if written != IDENTITY_FORMAT:
+            raise ValueError(f"identity format {written}, this snakeval reads {IDENTITY_FORMAT}")
+        identity["packages"] = tuple(identity["packages"])
+        transport = dict(data["transport"])
+        transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])
+        transport["servers"] = tuple(transport["servers"])
+        return cls(
+            data["model"],
+            data["benchmark"],
+            Identity(**identity),
+            Transport(**transport),
+            data["origins"],
+        )

@@ -1,0 +1,81 @@
+"""How far an evaluation is, as its harness tells it: from the end of its log, or from a counter.
+
+Read without asking anybody, so it is as good for a run that was killed as for one that runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from snakeval.evaluation.record import EvaluationDirectory
+
+#: So much of a log's end is read: some hundred steps of a bar.
+_TAIL_BYTES = 16 * 1024
+#: A bar of tqdm: "Requesting API:  45%|████▌     | 18/40 [00:03<00:05,  4.20it/s]".
+_BAR = re.compile(r"\d{1,3}%\|[^|]{0,300}\| *(\d{1,12})/(\d{1,12}) \[([^\]]{0,80})")
+#: Bars of what is no request: of lm-evaluation-harness, of downloads, of data sets.
+_NO_REQUESTS = re.compile(
+    r"(checking cached|download|fetch|load|generating .* split|map|filter|"
+    r"tokeniz|process)",
+    re.IGNORECASE,
+)
+#: lm-evaluation-harness says this before a bar without a name.
+_PREPARING = re.compile(r"Building contexts for .*\n.*")
+#: What our job itself says in the log, without the log that it may name at the end.
+_OURS = re.compile(r"^snakeval: (.*?)(?: \[log: .*\])?$", re.MULTILINE)
+
+
+def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
+    """Return how many requests the newest attempt has done, and of how many, as far as is told.
+
+    A harness that resumes counts what it still has to ask. The eval-factory's counter knows no
+    total. None where nothing is told (yet).
+    """
+    return bar(tail(newest_log(directory))) or _counted(directory.artifacts / "progress")
+
+
+def doing(directory: EvaluationDirectory) -> str:
+    """Return what our job said last in the newest attempt's log: which server, which runtime."""
+    said = _OURS.findall(tail(newest_log(directory)))
+    return str(said[-1]) if said else ""
+
+
+def newest_log(directory: EvaluationDirectory) -> Path:
+    """Return the newest attempt's log, there or not."""
+    numbers = (path.stem.rpartition("-")[2] for path in directory.logs.glob("attempt-*.log"))
+    return directory.attempt_log(max((int(n) for n in numbers if n.isdecimal()), default=0))
+
+
+def tail(log: Path, size: int = _TAIL_BYTES) -> str:
+    """Return the last *size* bytes of *log* as text; nothing where it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def bar(text: str) -> tuple[int, int] | None:
+    """Return done and total of the last bar of requests in *text*.
+
+    >>> bar("Fetching 2 files: 100%|██| 2/2 [00:01<00:00]\\rAsking:  45%|█▌  | 18/40 [00:03<00:05]")
+    (18, 40)
+    """
+    lines = re.split(r"[\r\n]", _PREPARING.sub("", text))
+    for line in reversed(lines):
+        if (match := _BAR.search(line)) and not _NO_REQUESTS.search(line[: match.start()]):
+            done, total, speed = match.groups()
+            if "B/s" not in speed:
+                return int(done), int(total)
+    return None
+
+
+def _counted(counter: Path) -> tuple[int, None] | None:
+    """Read the eval-factory's counter, which its progress tracking keeps."""
+    try:
+        return int(counter.read_text(encoding="ascii")), None
+    except (OSError, ValueError):
+        return None

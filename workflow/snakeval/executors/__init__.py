@@ -1,0 +1,1 @@
+"""Where jobs run: on this machine, on Slurm, on Lepton, or elsewhere."""

@@ -1,0 +1,44 @@
+"""Lepton: evaluations as its jobs, models as its endpoints.
+
+``snakemake-executor-plugin-lepton`` submits the jobs and knows nothing of snakeval. What is ours
+are the commands that ``profiles/lepton`` has it run on this machine (``__main__``): before an
+evaluation's job (what it shall run), after it (its completion record, by the same code as
+everywhere), and to serve a model. The platform's library is imported only to serve models.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from snakeval.errors import EvaluationError
+from snakeval.executors.lepton.notes import Notes
+
+#: The executor's name, and the profile's.
+EXECUTOR = "lepton"
+#: The variables by which a job tells what it is.
+RUN, EVALUATION = "SNAKEVAL_RUN_NAME", "SNAKEVAL_EVALUATION"
+
+
+def need_library() -> None:
+    """Look for the platform's library, before a module is imported that needs it.
+
+    Raises:
+        EvaluationError: it is not installed.
+    """
+    if importlib.util.find_spec("leptonai") is None:
+        raise EvaluationError("Lepton needs its library: pip install 'snakeval[lepton]'")
+
+
+def end(run: Path, report: Callable[[str], None]) -> None:
+    """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
+    if not Notes(run).all():
+        return
+    try:
+        need_library()
+        from snakeval.executors.lepton.endpoints import Endpoints
+
+        Endpoints(run).end(report)
+    except EvaluationError as error:
+        report(f"endpoints of Lepton may still run: {error}")

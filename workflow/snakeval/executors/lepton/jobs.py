@@ -1,0 +1,197 @@
+"""An evaluation as a job of Lepton: what it shall run, and its completion when it is back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.evaluation import timings
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
+from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.executors.lepton.runtime import LeptonRuntime
+from snakeval.files import write_atomically
+from snakeval.jobs.container import container
+from snakeval.jobs.evaluate import finish, read
+from snakeval.runtimes import Outcome
+from snakeval.serving.deployment import Plan
+
+#: Tells the executor that the record is there, and no job is needed (its lepton_before).
+DONE_ALREADY = 100
+
+#: Stands for the variable of the caller that holds an endpoint's key: here there is none, the
+#: key is a secret of the workspace.
+_KEY = "SNAKEVAL_LEPTON_KEY"
+_RESULTS = "/results"
+
+
+def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None = None) -> int:
+    """Adopt the evaluation, or write what its job shall run.
+
+    Before another attempt its model's endpoint is looked after: it may be what failed, scaled to
+    zero or deleted. Before the first one the rule `deploy` has done so.
+
+    Returns 0, or :data:`DONE_ALREADY`.
+
+    Raises:
+        EvaluationError: it cannot be evaluated.
+        Interrupted: it was ended by hand, and this Snakemake goes on without it; or *stop* is set.
+    """
+    run = directory.path.parents[1]
+    _refuse_killed(directory)
+    stopped_by_hand.forget(run, _id(directory))
+    if done := directory.completion(fingerprint):
+        directory.publish(done)
+        print(f"adopted, complete since {done.finished}", file=sys.stderr)
+        return DONE_ALREADY
+    evaluation = read(directory, fingerprint)
+    # What is there is sent only where it is the point to resume from.
+    resumes = directory.attempted == fingerprint
+    urls: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for name in evaluation.transport.servers:
+        endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
+        urls[name], keys[name] = endpoint.url, endpoint.name
+    text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
+    write_atomically(job_file(directory), text)
+    return 0
+
+
+def _serve(run: Path, name: str, stop: Event) -> Noted:
+    need_library()
+    from snakeval.executors.lepton.api import PlatformError
+    from snakeval.executors.lepton.endpoints import Endpoints
+
+    def report(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    try:
+        return Endpoints(run).serve(Plan.read(run, name), stop, report)
+    except PlatformError as error:
+        report(f"{error}; its endpoint may serve all the same")
+        return Notes(run).ready(name)
+
+
+def _id(directory: EvaluationDirectory) -> str:
+    return "/".join(directory.path.parts[-2:])
+
+
+def _refuse_killed(directory: EvaluationDirectory) -> None:
+    if stopped_by_hand.by_hand(directory.path.parents[1], _id(directory)):
+        print("ended by `snakeval kill`; the next start evaluates it", file=sys.stderr)
+        raise Interrupted
+
+
+def job_file(directory: EvaluationDirectory) -> Path:
+    """Where the executor reads what to run (its lepton_job)."""
+    return directory.path / f"{directory.published.name}.job"
+
+
+def arrived(directory: EvaluationDirectory) -> Path:
+    """Where the executor puts what comes back."""
+    return directory.private / "arrived"
+
+
+def job(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    run: str,
+    urls: Mapping[str, str],
+    keys: Mapping[str, str],
+    resumes: bool,
+) -> dict[str, object]:
+    """Return the job as the executor reads it.
+
+    *urls* and *keys* are of what we serve for it: the URL of the route, and the secret of the
+    workspace that holds its key.
+    """
+    transport = evaluation.transport
+    if evaluation.model in keys:
+        transport = replace(transport, api_key_name=_variable(evaluation.model))
+    asked = {n: _variable(n) for n in keys if n in evaluation.identity.auxiliary}
+    transport = replace(transport, auxiliary_keys={**transport.auxiliary_keys, **asked})
+    spec = container(
+        replace(evaluation, transport=transport), directory, LeptonRuntime(), run, urls
+    )
+    if not spec.image:
+        raise EvaluationError("Lepton runs containers; add `image`")
+    secrets_here = {_variable(name): secret for name, secret in keys.items()}
+    # Data sets that several jobs share need a volume of the platform, mounted at /cache.
+    mounts = [mount for mount in spec.mounts if mount.target not in (_RESULTS, "/cache")]
+    inputs = {mount.source: mount.target for mount in mounts}
+    if resumes and directory.artifacts.is_dir() and any(directory.artifacts.iterdir()):
+        inputs[str(directory.artifacts.resolve())] = _RESULTS
+    steps = [f"mkdir -p {_RESULTS}", f"cd {shlex.quote(spec.workdir)}"]
+    return {
+        "image": spec.image,
+        "command": " && ".join([*steps, f"exec {shlex.join(spec.argv)}"]),
+        "env": {**spec.env, RUN: run, EVALUATION: evaluation.id},
+        "secrets": {inside: secrets_here.get(here, here) for inside, here in spec.secrets.items()},
+        "inputs": inputs,
+        "outputs": {str(arrived(directory).resolve()): _RESULTS},
+    }
+
+
+def _variable(name: str) -> str:
+    return f"{_KEY}_{name}"
+
+
+def collect(
+    directory: EvaluationDirectory, fingerprint: str, told: Mapping[str, str] = os.environ
+) -> int:
+    """Make the completion record of what came back, or leave the reason of a failure.
+
+    *told* is what the executor says of the job (its lepton_then).
+
+    Raises:
+        EvaluationError: the results cannot be read.
+        Interrupted: the job was ended by hand.
+    """
+    evaluation = read(directory, fingerprint)
+    attempt = directory.begin(fingerprint)
+    back = arrived(directory)
+    if back.exists():
+        # With what an earlier attempt left: it was sent along.
+        shutil.rmtree(directory.artifacts)
+        back.rename(directory.artifacts)
+    log = directory.attempt_log(attempt)
+    if said := told.get("LEPTON_LOG"):
+        shutil.copyfile(said, log)
+        directory.show_log(attempt)
+    seconds = int(told.get("LEPTON_SECONDS") or 0)
+    timings.add(directory.private, seconds)
+    if problem := told.get("LEPTON_PROBLEM"):
+        _refuse_killed(directory)
+        raise EvaluationError(_reason(evaluation, told, problem, log))
+    finish(
+        evaluation,
+        directory,
+        attempt=attempt,
+        started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        seconds=seconds,
+        runtime=f"lepton {told.get('LEPTON_JOB', '')}".strip(),
+        image=evaluation.identity.image,
+        image_digest="",
+        servers={},
+    )
+    job_file(directory).unlink(missing_ok=True)
+    return 0
+
+
+def _reason(evaluation: Evaluation, told: Mapping[str, str], problem: str, log: Path) -> str:
+    code = int(told.get("LEPTON_EXIT_CODE") or 0)
+    if code in (0, 124) or not log.exists():
+        return problem  # the platform's, not the harness's
+    from snakeval.jobs.failure import failure_reason
+
+    return failure_reason(evaluation, Outcome(code), log)

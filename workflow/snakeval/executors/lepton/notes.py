@@ -1,0 +1,71 @@
+"""Which endpoints a run has: noted from before they are made until they are gone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from snakeval.errors import EvaluationError
+from snakeval.files import write_atomically
+from snakeval.run.deployments import deployed
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An endpoint of the run. Its key is a secret of the workspace by the endpoint's name.
+
+    ``url`` is the full URL of its route, empty until it is ready.
+    """
+
+    model: str
+    name: str
+    url: str = ""
+
+
+class Notes:
+    """The endpoints of a run."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._directory = run / ".snakeval" / "lepton"
+
+    def all(self) -> list[Noted]:
+        """Return every endpoint that may be there. Of a damaged note the name is left."""
+        return [_read(file) for file in sorted(self._directory.glob("*.json"))]
+
+    def asked_by(self, evaluation: str) -> list[Noted]:
+        """Return those of the models that *evaluation* asks: its own, and auxiliary ones."""
+        asked = {name for name, asking in deployed(self._run) if asking == evaluation}
+        return [endpoint for endpoint in self.all() if endpoint.model in asked]
+
+    def ready(self, model: str) -> Noted:
+        """Return the endpoint that serves *model*.
+
+        Raises:
+            EvaluationError: there is none that got ready.
+        """
+        for endpoint in self.all():
+            if endpoint.model == model and endpoint.url:
+                return endpoint
+        raise EvaluationError(f"no endpoint serves {model}; give the same command again")
+
+    def write(self, endpoint: Noted) -> None:
+        """Note an endpoint."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path(endpoint), json.dumps(asdict(endpoint)))
+
+    def forget(self, endpoint: Noted) -> None:
+        """Forget an endpoint that is gone."""
+        self._path(endpoint).unlink(missing_ok=True)
+
+    def _path(self, endpoint: Noted) -> Path:
+        return self._directory / f"{endpoint.name}.json"
+
+
+def _read(file: Path) -> Noted:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return Noted(str(data["model"]), file.stem, str(data.get("url") or ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Noted("", file.stem)

@@ -1,0 +1,36 @@
+"""Lepton as a container runtime, as far as a container's definition asks."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import IO
+
+from snakeval.runtimes import Outcome, Report
+from snakeval.runtimes.spec import ContainerSpec, by_hand
+
+
+class LeptonRuntime:
+    """The harness sees mount targets, whether this machine has a container engine or not.
+
+    It runs nothing itself: that is the executor's.
+    """
+
+    name = "lepton"
+    isolated = True
+    host = "127.0.0.1"
+
+    def has(self, spec: ContainerSpec) -> bool:
+        """Whether the platform has the image is not known here."""
+        return False
+
+    def prepare(self, spec: ContainerSpec, report: Report) -> str:
+        """The platform gets the image, and does not tell its digest."""
+        return ""
+
+    def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
+        """Not here."""
+        raise NotImplementedError("jobs are the executor's")
+
+    def shell(self, spec: ContainerSpec) -> str:
+        """By hand the same runs in Docker."""
+        return by_hand(spec, "docker", None)

@@ -1,0 +1,288 @@
+"""The job that completes one evaluation: ``python -m snakeval.jobs.evaluate RECORD``.
+
+Adopts what is done, waits for whoever is at it, resumes what was interrupted, and otherwise runs
+the harness. Publishes the completion record last, atomically. It imports little, since it starts
+once for every evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+if __name__ == "__main__":
+    # Until `worker.run` takes over: a Ctrl-C while the rest is imported is no traceback.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+import argparse
+import contextlib
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import IO, TYPE_CHECKING
+
+from snakeval import __version__
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import timings
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest, now
+from snakeval.harnesses import adapter, read_metrics
+from snakeval.jobs import run_job
+from snakeval.jobs.container import container, installable
+from snakeval.lease import Lease
+from snakeval.runtimes import choose
+
+if TYPE_CHECKING:
+    from snakeval.serving import client
+
+#: How long after a harness failed its server's death may still be heard of, in seconds.
+_NOTICE_SECONDS = 1.5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job; return 0 (complete), 1 (failed, with a reason) or 130 (interrupted)."""
+    parser = argparse.ArgumentParser(prog="python -m snakeval.jobs.evaluate", description=__doc__)
+    parser.add_argument("record", type=Path, help="the completion record to publish")
+    parser.add_argument("--fingerprint", required=True, help="what the record must be of")
+    parser.add_argument("--head", type=int, default=0, help="pid whose death ends this job")
+    options = parser.parse_args(arguments)
+    directory = EvaluationDirectory(options.record.parent)
+
+    def work(stop: Event) -> int:
+        evaluation = read(directory, options.fingerprint)
+        return _complete(evaluation, directory, options.head or os.getpid(), stop)
+
+    return run_job.run(directory, directory.log, options.head, work)
+
+
+def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
+    """Return the evaluation of a directory.
+
+    Raises:
+        EvaluationError: there is none, or it is of another fingerprint.
+    """
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{directory.spec} cannot be read ({error}); give the same command again"
+        ) from None
+    if evaluation.fingerprint != fingerprint:
+        raise EvaluationError(
+            "its definition was changed by another command meanwhile; give your command again"
+        )
+    return evaluation
+
+
+def _complete(
+    evaluation: Evaluation, directory: EvaluationDirectory, head: int, stop: Event
+) -> int:
+    fingerprint = evaluation.fingerprint
+    if done := directory.completion(fingerprint):
+        directory.publish(done)
+        print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
+        return 0
+    with Lease(
+        directory.private / "lease",
+        done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
+        lost=stop.set,
+        waiting=lambda holder: print(f"{evaluation.id}: waits for {holder}", file=sys.stderr),
+        heartbeat=evaluation.transport.heartbeat,
+        stale=evaluation.transport.stale,
+    ) as lease:
+        attempt = directory.begin(fingerprint) if lease.acquired else 0
+        # Finished by another while this one waited, or archived from an earlier definition.
+        if done := directory.completion(fingerprint):
+            directory.publish(done)
+            return 0
+        if stop.is_set():
+            return run_job.INTERRUPTED
+        with _log(directory, evaluation, attempt) as log:
+            return _attempt(evaluation, directory, attempt, log, head, stop)
+
+
+@contextlib.contextmanager
+def _log(
+    directory: EvaluationDirectory, evaluation: Evaluation, attempt: int
+) -> Iterator[IO[bytes]]:
+    """A log for each attempt; ``harness.log`` leads to the newest."""
+    with directory.attempt_log(attempt).open("a+b") as log:
+        directory.show_log(attempt)
+        log.write(f"=== {now()} {evaluation.id} attempt {attempt}\n".encode())
+        log.flush()
+        try:
+            yield log
+        finally:
+            # Another Snakemake on this run deletes declared logs when it starts its jobs.
+            directory.show_log(attempt)
+
+
+def _report(log: IO[bytes], text: str) -> None:
+    log.seek(-1, os.SEEK_END)
+    start = "" if log.read() == b"\n" else "\n"  # a harness's output may end within a line
+    log.write(f"{start}snakeval: {text}\n".encode())
+    log.flush()
+
+
+@contextlib.contextmanager
+def _served(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    head: int,
+    stop: Event,
+    report: Callable[[str], None],
+) -> Iterator[tuple[dict[str, client.Served], Event, Event]]:
+    """Have what the evaluation asks served; yield the servers and two events.
+
+    The first, of *stop* or of a lost server, is to end the harness; the second is a lost server.
+    """
+    if not evaluation.transport.servers:
+        yield {}, stop, Event()
+        return
+    from snakeval.serving import client
+
+    halt, lost, left = Event(), Event(), Event()
+
+    def lose(reason: str) -> None:
+        if not left.is_set():
+            report(f"lost its model server: {reason}")
+            lost.set()
+            halt.set()
+
+    def pass_on() -> None:
+        while not left.wait(0.1):
+            if stop.is_set():
+                halt.set()
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    try:
+        with client.serve(
+            directory.path.parents[1],
+            evaluation.transport.servers,
+            who=evaluation.id,
+            head=client.head_of(head),
+            stop=stop,
+            report=report,
+            lost=lose,
+        ) as servers:
+            for name, server in servers.items():
+                report(f"{name} is served at {server.url} ({server.runtime}) [log: {server.log}]")
+            yield servers, halt, lost
+            left.set()
+    finally:
+        left.set()
+
+
+def _attempt(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    attempt: int,
+    log: IO[bytes],
+    head: int,
+    stop: Event,
+) -> int:
+    report = partial(_report, log)
+    runtime, why = choose(
+        evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
+    )
+    report(why)
+    while True:
+        with _served(evaluation, directory, head, stop, report) as (servers, halt, lost):
+            urls = {name: server.url for name, server in servers.items()}
+            spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
+            image_digest = runtime.prepare(spec, report)
+            started, clock = now(), time.monotonic()
+            with timings.use(directory.private, directory.attempt_log(attempt)):
+                outcome = runtime.run(spec, log, halt)
+            seconds = time.monotonic() - clock
+            # A harness may notice before the pool does that its server is gone.
+            if outcome.exit_code != 0 and urls and not stop.is_set():
+                lost.wait(_NOTICE_SECONDS)
+        if stop.is_set():
+            report("interrupted; the same command resumes it")
+            return run_job.INTERRUPTED
+        if not (lost.is_set() and outcome.exit_code != 0):
+            break
+        report("resumes what its cache has as soon as its model is served again")
+    report(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
+    if outcome.exit_code != 0:
+        # Only a failure needs it, and it brings an HTTP client.
+        from snakeval.jobs.failure import failure_reason
+
+        log_file = directory.attempt_log(attempt)
+        raise EvaluationError(
+            failure_reason(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
+        )
+    finish(
+        evaluation,
+        directory,
+        attempt=attempt,
+        started=started,
+        seconds=seconds,
+        runtime=runtime.name,
+        image=spec.image,
+        image_digest=image_digest,
+        servers={name: server.version for name, server in servers.items()},
+    )
+    return 0
+
+
+def finish(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    *,
+    attempt: int,
+    started: str,
+    seconds: float,
+    runtime: str,
+    image: str,
+    image_digest: str,
+    servers: Mapping[str, str],
+) -> None:
+    """Read the scores of what an attempt left, and publish the completion record.
+
+    *servers* are what we served it with: name -> image and digest.
+
+    Raises:
+        EvaluationError: there are no results, or they cannot be read.
+    """
+    reader = adapter(evaluation.identity.adapter)
+    directory.complete(
+        Completion(
+            model=evaluation.model,
+            benchmark=evaluation.benchmark,
+            fingerprint=evaluation.fingerprint,
+            identity=evaluation.identity.as_dict(),
+            metrics=read_metrics(evaluation, directory.artifacts),
+            adapter=evaluation.identity.adapter,
+            parser_version=reader.PARSER_VERSION,
+            started=started,
+            finished=now(),
+            seconds=round(seconds, 3),
+            attempt=attempt,
+            runtime=runtime,
+            image=image,
+            image_digest=image_digest,
+            host=socket.gethostname(),
+            versions={
+                "snakeval": __version__,
+                "python": platform.python_version(),
+                **{f"server {name}": version for name, version in servers.items()},
+            },
+            manifest=manifest(directory.artifacts, reader.CACHES),
+        )
+    )
+
+
+if __name__ == "__main__":
+    # Not sys.exit: tearing the interpreter down costs more than the rest of an adoption.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

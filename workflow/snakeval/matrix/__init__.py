@@ -1,0 +1,1 @@
+"""From a configuration to evaluations, their order and their allocations."""

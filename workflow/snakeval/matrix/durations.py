@@ -1,0 +1,95 @@
+"""How long evaluations and model loads took, learned from every finished run.
+
+Kept in ``$SNAKEVAL_HOME/durations.json``: digest of a benchmark's definition -> model -> seconds. A
+hint only: the order of jobs depends on it, and how they are packed into allocations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+
+from snakeval import catalogue
+from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.files import home, write_if_changed
+from snakeval.serving.deployment import Deployment
+
+#: What a first run is planned with, in seconds: for an answer, and for a model to load.
+_ANSWER_SECONDS = 5.0
+_LOADING_SECONDS = 300.0
+#: Samples of a data set whose size the catalogue does not know.
+_SAMPLES = 1000
+#: In the place of a model's name: what is timed is the loading of it.
+_LOADING = "loading"
+
+
+class Durations:
+    """Seconds by benchmark and model."""
+
+    def __init__(self, seconds: Mapping[str, Mapping[str, float]]) -> None:
+        self._seconds = {
+            benchmark: {model: float(known) for model, known in models.items()}
+            for benchmark, models in seconds.items()
+        }
+
+    @classmethod
+    def load(cls) -> Durations:
+        """Read what was learned; nothing where there is none, or it cannot be read."""
+        try:
+            return cls(json.loads(_path().read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError, TypeError):
+            return cls({})
+
+    def __bool__(self) -> bool:
+        return bool(self._seconds)
+
+    def expect(self, evaluation: Evaluation) -> float | None:
+        """Return the seconds that *evaluation* took before, or else takes on other models."""
+        known = self._seconds.get(_key(evaluation))
+        if not known:
+            return None
+        return known.get(evaluation.identity.model_id) or mean(known.values())
+
+    def guess(self, evaluation: Evaluation) -> float:
+        """Return what is expected, where nothing is known by the catalogue's number of samples."""
+        known = self.expect(evaluation)
+        if known is not None:
+            return known
+        params = evaluation.identity.params
+        size = catalogue.samples(params.get("task") or evaluation.identity.task) or _SAMPLES
+        samples = min(size, params.get("limit_samples") or size)
+        return samples * _ANSWER_SECONDS / evaluation.transport.parallelism
+
+    def loading(self, deployment: Deployment) -> float:
+        """Return the seconds in which *deployment* is ready to serve, or a guess."""
+        known = self._seconds.get(_deployment_key(deployment), {})
+        return known.get(_LOADING, _LOADING_SECONDS)
+
+    def learn_loading(self, deployment: Deployment, seconds: float) -> None:
+        """Remember in how many *seconds* *deployment* was ready."""
+        self._seconds[_deployment_key(deployment)] = {_LOADING: round(seconds, 1)}
+
+    def learn(self, evaluation: Evaluation, seconds: float) -> None:
+        """Remember that *evaluation* took so many *seconds*."""
+        models = self._seconds.setdefault(_key(evaluation), {})
+        models[evaluation.identity.model_id] = round(seconds, 1)
+
+    def save(self) -> None:
+        """Write it for the next run."""
+        write_if_changed(_path(), json.dumps(self._seconds, sort_keys=True))
+
+
+def _path() -> Path:
+    return home() / "durations.json"
+
+
+def _deployment_key(deployment: Deployment) -> str:
+    return digest([_LOADING, asdict(deployment.definition)])[:16]
+
+
+def _key(evaluation: Evaluation) -> str:
+    identity = evaluation.identity
+    return digest([identity.harness, identity.task, dict(identity.params)])[:16]

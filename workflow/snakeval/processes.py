@@ -1,0 +1,89 @@
+"""Runs a child process that is never left behind, streaming its output to a log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import IO
+
+#: How much longer than its grace a child may take that is asked by the end of its input: what
+#: carries the question and the answer is slower than a signal.
+_TRANSPORT_SECONDS = 5.0
+
+
+def run_child(
+    argv: Sequence[str],
+    log: IO[bytes],
+    stop: Event,
+    *,
+    grace: float,
+    stdin: bytes,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    by_signal: bool = True,
+) -> int:
+    """Run *argv* to its end and return its exit code (128 + signal, as shells say it).
+
+    It reads *stdin*, and the stream's end when this process dies, even of SIGKILL: so a command
+    under :data:`snakeval.runtimes.spec.LIFELINE` ends with it. When *stop* is set it gets SIGTERM,
+    and its process group SIGKILL after *grace* seconds. The group is its own, so a Ctrl-C in the
+    terminal reaches it through *stop*, once. Without *by_signal* its input ends first, for a child
+    that would not hand SIGTERM on to what it runs.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    reading, lifeline = os.pipe()
+    try:
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=reading,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+        # It may be gone already: then its exit code says why.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(lifeline, stdin)
+        while True:
+            try:
+                code = child.wait(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                if stop.is_set():
+                    if not by_signal:
+                        os.close(lifeline)
+                        lifeline = -1
+                    code = _stop(child, grace, by_signal)
+                    break
+        _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
+    finally:
+        if lifeline >= 0:
+            os.close(lifeline)
+    return code if code >= 0 else 128 - code
+
+
+def _stop(child: subprocess.Popen[bytes], grace: float, by_signal: bool) -> int:
+    if not by_signal:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(timeout=grace + _TRANSPORT_SECONDS)
+    child.terminate()
+    try:
+        return child.wait(timeout=grace)
+    except subprocess.TimeoutExpired:
+        _signal_group(child.pid, signal.SIGKILL)
+        return child.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

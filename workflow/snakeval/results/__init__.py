@@ -1,0 +1,1 @@
+"""From completion records to tables, comparisons and the report."""

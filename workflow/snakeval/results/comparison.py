@@ -1,0 +1,196 @@
+"""Finished evaluations with what comparing them needs: the headline metric, sample by sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.definition import digest
+from snakeval.evaluation.record import Completion, EvaluationDirectory, Metric
+from snakeval.harnesses import Sample, read_samples
+from snakeval.results import table
+from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics.samples import Difference, Interval, Repeats, Scores
+from snakeval.run.plan import Planned
+from snakeval.watch.state import headline
+
+#: So many pairs of models are compared on a benchmark, or else each with the best one.
+MAX_PAIRS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A finished evaluation.
+
+    Attributes:
+        metric: the one by which people know the benchmark, with its ``interval``.
+        scores: of that metric by sample, where the harness logged samples; ``scale``: what they
+            are multiplied with.
+        problem: why its samples cannot be read, or nothing.
+    """
+
+    directory: EvaluationDirectory
+    record: Completion
+    metric: Metric
+    interval: Interval
+    scores: Scores | None = None
+    scale: float = 1.0
+    problem: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model's name in the configuration."""
+        return self.record.model
+
+    @property
+    def benchmark(self) -> str:
+        """The benchmark's name in the configuration."""
+        return self.record.benchmark
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two runs must share to be compared: metric and filter."""
+        return self.metric.metric, self.metric.filter
+
+
+def measure(
+    run: Path, item: Planned, keep: Callable[[Sample], None] | None = None
+) -> Measured | None:
+    """Return a planned evaluation of *run* if it is finished and can be read.
+
+    *keep* sees each of its samples on the way.
+    """
+    directory = EvaluationDirectory(run / item.model / item.benchmark)
+    record = None if item.left_out else directory.completion(item.fingerprint)
+    if record is None:
+        return None
+    try:
+        metrics = table.current_metrics(directory, record)
+    except EvaluationError:
+        return None
+    found = table.intervals(directory, record, metrics)
+    data = [asdict(metric) for metric in metrics]
+    chosen = headline({"metrics": data, "identity": record.identity})
+    metric = metrics[next(n for n, entry in enumerate(data) if entry is chosen)]
+    interval = found[metrics.index(metric)]
+    try:
+        samples = statistics.gather(_seen(read_samples(directory), keep))
+    except EvaluationError as error:
+        return Measured(directory, record, metric, interval, problem=str(error))
+    key = (metric.task, metric.metric, metric.filter)
+    scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
+    return Measured(directory, record, metric, interval, scores, scale)
+
+
+def _seen(samples: Iterable[Sample], keep: Callable[[Sample], None] | None) -> Iterator[Sample]:
+    for sample in samples:
+        if keep is not None:
+            keep(sample)
+        yield sample
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A benchmark as a model has finished it once or several times, with other seeds.
+
+    ``value`` is the mean of the runs. Its ``interval`` is of the questions' mean scores, so that
+    it holds what choosing questions and what sampling answers add.
+    """
+
+    runs: tuple[Measured, ...]
+    value: float
+    interval: Interval
+
+    @property
+    def variance(self) -> Repeats:
+        """How the runs vary."""
+        values = [run.metric.value for run in self.runs]
+        return statistics.repeats(values, [run.interval.stderr for run in self.runs])
+
+
+def repeated(measured: Iterable[Measured]) -> list[Repeated]:
+    """Put together what is the same evaluation but for its seed, and named as a repeat."""
+    groups: dict[tuple[str, str, str], list[Measured]] = {}
+    for each in measured:
+        identity = each.record.identity
+        params = {k: v for k, v in identity["params"].items() if k != "seed"}
+        name = re.sub(r"-r\d+$", "", each.benchmark)
+        key = (each.model, name, digest({**identity, "params": params}))
+        groups.setdefault(key, []).append(each)
+    return [_repeated(runs) for runs in groups.values()]
+
+
+def _repeated(runs: Sequence[Measured]) -> Repeated:
+    first = runs[0]
+    if len(runs) == 1:
+        return Repeated((first,), first.metric.value, first.interval)
+    value = float(np.mean([run.metric.value for run in runs]))
+    scores = [run.scores for run in runs if run.scores is not None]
+    if len(scores) < len(runs):
+        note = "none: not all of its runs have samples"
+        return Repeated(tuple(runs), value, Interval(None, None, note))
+    found = statistics.of_samples(statistics.together(scores)).scaled(first.scale)
+    return Repeated(tuple(runs), value, found.around(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two evaluations of one benchmark; ``corrected`` is p for all that were compared with it."""
+
+    a: Measured
+    b: Measured
+    difference: Difference
+    corrected: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether there is a difference, at the 5 % level."""
+        return self.corrected is not None and self.corrected <= 1 - statistics.CONFIDENCE
+
+
+def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
+    """Return the difference a - b of each pair, corrected for how many pairs there are."""
+    found = [(a, b, _difference(a, b)) for a, b in pairs]
+    corrected = statistics.holm([difference.p for _, _, difference in found])
+    return [Compared(*pair, p) for pair, p in zip(found, corrected, strict=True)]
+
+
+def _difference(a: Measured, b: Measured) -> Difference:
+    if a.key != b.key:
+        names = " and ".join(" ".join(filter(None, each.key)) for each in (a, b))
+        return Difference(None, None, None, None, 0, 0, 0, note=f"none: {names} differ")
+    if a.scores is not None and b.scores is not None and a.scale == b.scale:
+        found = statistics.difference(a.scores, b.scores, a.scale)
+        if found.n:
+            return found
+    else:
+        without = a if a.scores is None else b
+        why = without.problem or f"{without.model} has no samples of {without.metric.metric}"
+        found = Difference(None, None, None, None, 0, 0, 0, note=f"none: {why}")
+    values = a.metric.value, a.interval, b.metric.value, b.interval
+    return statistics.unpaired(*values) or replace(found, value=values[0] - values[2])
+
+
+def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
+    """Yield the pairs of models on each benchmark; of many models each with the best one only."""
+    benchmarks: dict[str, list[Measured]] = {}
+    for each in measured:
+        benchmarks.setdefault(each.benchmark, []).append(each)
+    for models in benchmarks.values():
+        if len(models) * (len(models) - 1) // 2 <= MAX_PAIRS:
+            yield from combinations(models, 2)
+            continue
+        best = max(models, key=goodness)
+        yield from ((best, other) for other in models if other is not best)
+
+
+def goodness(measured: Measured) -> float:
+    """By what evaluations of one benchmark are ordered: the best has the highest."""
+    value = measured.metric.value
+    return -value if measured.metric.higher_is_better is False else value

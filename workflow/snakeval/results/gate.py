@@ -1,0 +1,211 @@
+"""A candidate against a baseline: what got better or worse, and whether a gate lets it pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from snakeval.config.config import sentences
+from snakeval.config.source import merge
+from snakeval.config.types import Strict
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.evaluation.definition import changes
+from snakeval.results.comparison import Compared, Measured, compare
+from snakeval.results.statistics import samples
+
+#: What of an evaluation's identity is its model.
+_MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
+
+
+class Rule(Strict):
+    """What a benchmark asks of a candidate, in the scale of its metric. None asks nothing."""
+
+    max_drop: float | None = Field(
+        default=None, ge=0, description="how much worse than the baseline it may be"
+    )
+    significant: bool = Field(
+        default=True, description="a drop counts only where it is significant"
+    )
+    at_least: float | None = Field(default=None, description="the least score that passes")
+    at_most: float | None = Field(default=None, description="the highest score that passes")
+
+
+class Policy(Strict):
+    """A gate: a rule for every benchmark, and others for some."""
+
+    default: Rule = Rule()
+    benchmarks: dict[str, Rule] = Field(
+        default_factory=dict,
+        description="by name or shell pattern, the first that fits; what a rule does not say is "
+        "as in `default`",
+    )
+    allow_missing: bool = Field(
+        default=False, description="whether the candidate may lack what the baseline has"
+    )
+
+    def rule(self, benchmark: str) -> Rule:
+        """Return what is asked in *benchmark*."""
+        for pattern, rule in self.benchmarks.items():
+            if fnmatchcase(benchmark, pattern):
+                own = rule.model_dump(exclude_unset=True)
+                return self.default.model_copy(update=own)
+        return self.default
+
+
+def read_policy(path: Path, benchmarks: Sequence[str]) -> Policy:
+    """Read a policy for a comparison of *benchmarks*.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    source = merge([path])
+    try:
+        policy = Policy.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(sentences(error, source))) from None
+    for pattern in policy.benchmarks:
+        if not any(fnmatchcase(name, pattern) for name in benchmarks):
+            hint = did_you_mean(pattern, benchmarks) or "; correct or remove it"
+            raise ConfigError(f"{path}: benchmarks.{pattern}: no such benchmark is compared{hint}")
+    return policy
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One benchmark: the candidate against the baseline.
+
+    Attributes:
+        compared: with ``a`` the candidate and ``b`` the baseline; None where one of them has not
+            finished it.
+        verdict: better, worse, no significant difference, unknown (they differ, and nothing tells
+            whether by chance), not comparable, or missing.
+        better, worse: ids of the samples that changed for the better, and for the worse.
+        failed: why the gate does not let it pass, or nothing.
+        note: how they were compared, or why not, and what of their definitions differs.
+    """
+
+    model: str
+    benchmark: str
+    verdict: str
+    compared: Compared | None = None
+    better: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+    failed: str = ""
+    note: str = field(default="")
+
+
+def judge(
+    baseline: Mapping[tuple[str, str], Measured],
+    candidate: Mapping[tuple[str, str], Measured],
+    missing: Sequence[tuple[str, str]],
+    policy: Policy | None,
+) -> list[Row]:
+    """Compare what both have, by key, and apply *policy*; *missing* is what only one of them has.
+
+    All comparisons are corrected for how many there are.
+    """
+    keys = [key for key in baseline if key in candidate]
+    found = compare([(candidate[key], baseline[key]) for key in keys])
+    rows = [_row(*key, each, policy) for key, each in zip(keys, found, strict=True)]
+    return [*rows, *_missing(missing, candidate, policy)]
+
+
+def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) -> Row:
+    lower = compared.a.metric.higher_is_better is False
+    better: list[str] = []
+    worse: list[str] = []
+    if compared.a.scores is not None and compared.b.scores is not None:
+        higher_ids, lower_ids = samples.changed(compared.a.scores, compared.b.scores)
+        better, worse = (lower_ids, higher_ids) if lower else (higher_ids, lower_ids)
+    gain = _gain(compared)
+    if gain is None:
+        verdict = "not comparable"
+    elif compared.corrected is None and gain != 0:
+        verdict = "unknown"
+    elif compared.significant and gain != 0:
+        verdict = "better" if gain > 0 else "worse"
+    else:
+        verdict = "no significant difference"
+    failed = "; ".join(_breaches(policy.rule(benchmark), compared, gain)) if policy else ""
+    note = compared.difference.note
+    before, after = (_definition(each) for each in (compared.b, compared.a))
+    if otherwise := changes(before, after):
+        note += f"; defined otherwise: {'; '.join(otherwise[:3])}"
+    return Row(model, benchmark, verdict, compared, tuple(better), tuple(worse), failed, note)
+
+
+def _definition(measured: Measured) -> dict[str, Any]:
+    """What defines an evaluation beside its model."""
+    return {key: v for key, v in measured.record.identity.items() if key not in _MODEL}
+
+
+def _gain(compared: Compared) -> float | None:
+    """How much better the candidate is, whatever the metric's direction."""
+    value = compared.difference.value
+    if value is None:
+        return None
+    return -value if compared.a.metric.higher_is_better is False else value
+
+
+def _breaches(rule: Rule, compared: Compared, gain: float | None) -> Iterator[str]:
+    score = compared.a.metric.value
+    if rule.max_drop is not None:
+        if gain is None:
+            yield f"cannot be compared ({compared.difference.note.removeprefix('none: ')})"
+        elif -gain > rule.max_drop:
+            # Where nothing tells chance from change, the scores must do.
+            unknown = compared.corrected is None
+            if compared.significant or unknown or not rule.significant:
+                sure = "" if compared.significant else ", perhaps by chance"
+                yield f"worse by {-gain:.4g}, more than {rule.max_drop:.4g}{sure}"
+    if rule.at_least is not None and score < rule.at_least:
+        yield f"{score:.4g} is less than {rule.at_least:.4g}"
+    if rule.at_most is not None and score > rule.at_most:
+        yield f"{score:.4g} is more than {rule.at_most:.4g}"
+
+
+def _missing(
+    missing: Sequence[tuple[str, str]],
+    candidate: Mapping[tuple[str, str], Measured],
+    policy: Policy | None,
+) -> Iterator[Row]:
+    for key in missing:
+        if key in candidate:
+            yield Row(*key, "missing", note="the baseline has not finished it")
+        else:
+            fails = policy is not None and not policy.allow_missing
+            note = "the candidate has not finished it"
+            yield Row(*key, "missing", failed=note if fails else "", note=note)
+
+
+def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows as plain data, with every digit."""
+    return [_data(row) for row in rows]
+
+
+def _data(row: Row) -> dict[str, Any]:
+    data: dict[str, Any] = {"model": row.model, "benchmark": row.benchmark}
+    if (found := row.compared) is not None:
+        difference = found.difference
+        data |= {
+            "metric": found.a.metric.metric,
+            "filter": found.a.metric.filter,
+            "baseline": found.b.metric.value,
+            "candidate": found.a.metric.value,
+            "difference": difference.value,
+            "ci_low": difference.low,
+            "ci_high": difference.high,
+            "p": found.corrected,
+            "n": difference.n,
+            "n_baseline": difference.right,
+            "n_candidate": difference.left,
+            "detectable": difference.detectable,
+            "samples_better": list(row.better),
+            "samples_worse": list(row.worse),
+        }
+    return data | {"verdict": row.verdict, "gate": row.failed, "note": row.note}

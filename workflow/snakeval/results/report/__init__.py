@@ -1,0 +1,220 @@
+"""The report of a run: one HTML file that opens anywhere, with its samples in scripts beside it.
+
+What it says is in :mod:`snakeval.results.report.content`, how it looks in ``page.html.j2``,
+``page.css`` and ``page.js``, which are all within the file, as plotly.js is. Everything that a model, a data set or
+a harness wrote is hostile: jinja2 escapes it, the page's script sets it as text only, and a content
+security policy lets nothing run but the page's own scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from snakeval import __version__
+from snakeval.evaluation.record import now
+from snakeval.files import write_atomically
+from snakeval.results.comparison import Compared, Measured, goodness
+from snakeval.results.report.content import Cell, Facts, Total, collect
+from snakeval.results.report.samples import CHUNK, Shelves, script_json, visible
+from snakeval.results.statistics import samples as statistics
+
+PAGE = "report.html"
+SAMPLES = "report"
+#: Within that directory: the page without plots and samples, small enough to be put into another.
+SUMMARY = "summary.html"
+
+
+def write(run: Path) -> Path:
+    """Write the report of *run*, whatever is finished, failed or missing; return its path."""
+    shelves = Shelves(run / SAMPLES)
+    facts = collect(run, shelves)
+    page = run / PAGE
+    write_atomically(page, render(facts))
+    write_atomically(run / SAMPLES / SUMMARY, render(facts, summary=True))
+    shelves.tidy()  # last, so that there is no time without either
+    return page
+
+
+def render(facts: Facts, *, summary: bool = False) -> str:
+    """Return the page, or a *summary*: what of it needs neither plotly.js nor files beside it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("snakeval.results.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "score": _score,
+        "duration": _duration,
+        "count": _count,
+        "small": _small,
+        "total": _total,
+    }
+    environment.globals |= {"count": _count, "duration": _duration, "hours": _hours}
+    data = script_json({} if summary else _visible(_for_the_script(facts)))
+    own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
+    total, shown = facts.samples
+    return environment.get_template("page.html.j2").render(
+        facts=facts,
+        summary=summary,
+        version=__version__,
+        made=now(),
+        css=Markup(_resource("page.css")),
+        data=Markup(data),
+        plotly=Markup(plotly),
+        script=Markup(own),
+        policy=_policy(own, plotly),
+        confidence=f"{statistics.CONFIDENCE:.0%}".replace("%", " %"),
+        total=total,
+        shown=shown,
+        provenance=_provenance(facts),
+        failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
+    )
+
+
+def _finalize(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _resource(name: str) -> str:
+    return resources.files("snakeval.results.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """plotly.js, as the package brings it: read, since importing that takes a while."""
+    found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+    return found.read_text(encoding="utf-8")
+
+
+def _policy(*scripts: str) -> str:
+    """A content security policy: our scripts by their hashes, chunks by where they are."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src 'self' file: {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+# --- for the page's script -------------------------------------------------------------------
+
+
+def _for_the_script(facts: Facts) -> dict[str, Any]:
+    samples: dict[str, dict[str, Any]] = {}
+    for (model, benchmark), cell in facts.cells.items():
+        if cell.shelf:
+            shelf = cell.shelf
+            samples.setdefault(benchmark, {})[model] = [shelf.index, shelf.total, shelf.shown]
+    return {
+        "directory": SAMPLES,
+        "chunk": CHUNK,
+        "samples": samples,
+        "plots": [*_ranking_plots(facts), *_benchmark_plots(facts)],
+        "differences": _differences(facts.compared),
+    }
+
+
+def _ranking_plots(facts: Facts) -> Iterator[dict[str, Any]]:
+    for number, ranking in enumerate(facts.rankings):
+        yield {
+            "id": f"ranking-{number}",
+            "axis": ranking.metric,
+            "rows": [[m, a.value, a.low, a.high, a.note] for m, a in ranking.rows],
+        }
+
+
+def _benchmark_plots(facts: Facts) -> Iterator[dict[str, Any]]:
+    for number, benchmark in enumerate(facts.benchmarks):
+        cells = [facts.cells.get((model, benchmark)) for model in facts.models]
+        found = [cell.measured for cell in cells if cell and cell.measured]
+        if found:
+            found.sort(key=goodness, reverse=True)
+            yield {
+                "id": f"benchmark-{number}",
+                "axis": " ".join(filter(None, found[0].key)),
+                "rows": [
+                    [m.model, m.metric.value, m.interval.low, m.interval.high, m.interval.note]
+                    for m in found
+                ],
+            }
+
+
+def _differences(compared: tuple[Compared, ...]) -> dict[str, list[list[Any]]]:
+    rows: dict[str, list[list[Any]]] = {}
+    for each in compared:
+        d = each.difference
+        rows.setdefault(each.a.benchmark, []).append(
+            [
+                *(each.a.model, each.b.model, d.value, d.low, d.high, each.corrected),
+                *(d.n, d.left, d.right, d.higher, d.lower, d.detectable, d.note),
+                each.significant,
+            ]
+        )
+    for found in rows.values():
+        found.sort(key=lambda row: (row[5] is None, row[5], -abs(row[2] or 0)))
+    return rows
+
+
+def _visible(data: Any) -> Any:
+    """Return *data* with hidden characters of all its texts shown."""
+    if isinstance(data, str):
+        return visible(data)
+    if isinstance(data, Mapping):
+        return {visible(str(key)): _visible(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_visible(value) for value in data]
+    return data
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def _score(value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:.3g}"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _small(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _total(total: Total, shown: Callable[[Any], str]) -> str:
+    if total.value is None:
+        return "unknown"
+    return ("≥ " if total.partial else "") + shown(total.value)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f}" if not 0 < hours < 0.01 else f"{hours:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def _provenance(facts: Facts) -> list[tuple[Cell, Measured]]:
+    return [(cell, cell.measured) for cell in facts.cells.values() if cell.measured]

@@ -1,0 +1,310 @@
+"""What the report says, as plain objects: all numbers and texts, and nothing of how they look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from snakeval.evaluation import timings
+from snakeval.evaluation.record import Completion, EvaluationDirectory
+from snakeval.harnesses import adapter
+from snakeval.results import comparison, table
+from snakeval.results.comparison import Compared, Measured, Repeated
+from snakeval.results.report.samples import Kept, Shelf, Shelves
+from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics.samples import Average
+from snakeval.run.plan import Planned, read_plan
+from snakeval.serving.deployment import plan_path
+
+#: The samples of all evaluations together, of which each has its share.
+MAX_SAMPLES = 200_000
+MIN_SAMPLES = 200
+MAX_CONFIG_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the matrix. ``shade``: how good the score is among its like, 0 to 1, or None."""
+
+    model: str
+    benchmark: str
+    status: str
+    reason: str = ""
+    measured: Measured | None = None
+    shade: float | None = None
+    shelf: Shelf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Models by their average over benchmarks of one metric, the best first.
+
+    ``left_out``: models that lack one of the benchmarks, and which.
+    """
+
+    metric: str
+    benchmarks: tuple[str, ...]
+    rows: tuple[tuple[str, Average], ...]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum over evaluations; None where nobody counted. ``partial``: of some, nobody did."""
+
+    value: float | None
+    partial: bool = False
+
+    @classmethod
+    def of(cls, numbers: Iterable[float | None]) -> Total:
+        """Add up what is known."""
+        given = list(numbers)
+        known = [number for number in given if number is not None]
+        return cls(sum(known) if known else None, len(known) < len(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a model's evaluations took.
+
+    Attributes:
+        samples, requests, prompt_tokens, completion_tokens: of what is finished.
+        seconds: in which harnesses ran, those that ran at once added up; failed and interrupted
+            attempts, too, which ``unfinished`` has alone.
+        gpu_hours: GPUs of its servers times the hours in which they had them, loading and idle,
+            too; None where that is not known, or nobody deployed it here.
+        loads: how often a server of it was started; None as before.
+        deployed: whether it has servers of ours.
+    """
+
+    model: str
+    done: int
+    samples: Total
+    requests: Total
+    prompt_tokens: Total
+    completion_tokens: Total
+    seconds: Total
+    unfinished: Total
+    gpu_hours: float | None
+    loads: int | None
+    deployed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the report says of a run."""
+
+    run: str
+    name: str
+    id: str
+    started: str
+    made_by: str
+    models: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+    frame: pd.DataFrame
+    rankings: tuple[Ranking, ...]
+    repeats: tuple[Repeated, ...]
+    compared: tuple[Compared, ...]
+    costs: tuple[Cost, ...]
+    configuration: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """How many samples there are, and how many of them the report shows."""
+        shelves = [cell.shelf for cell in self.cells.values() if cell.shelf]
+        return sum(s.total for s in shelves), sum(s.shown for s in shelves)
+
+
+def collect(run: Path, shelves: Shelves) -> Facts:
+    """Read all that the report says of *run*, and put its samples on *shelves*."""
+    plan = read_plan(run / ".snakeval" / "plan.json")
+    frame = table.table(run)
+    limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, len(plan)))
+    found: dict[tuple[str, str], Measured] = {}
+    shelved: dict[tuple[str, str], Shelf] = {}
+    for item in plan:
+        kept = Kept(limit)
+        one = comparison.measure(run, item, kept)
+        if one is None:
+            continue
+        key = (item.model, item.benchmark)
+        found[key] = one
+        if kept.total:
+            shelved[key] = shelves.put(kept, one.metric, one.scale)
+    everything = list(found.values())
+    repeats = comparison.repeated(everything)
+    identity = _read(run / ".snakeval" / "run.json")
+    return Facts(
+        run=run.resolve().name,
+        name=str((identity.get("identity") or {}).get("name") or ""),
+        id=str(identity.get("id") or run.resolve().name[-8:]),
+        started=run.resolve().name[:16],
+        made_by=str(identity.get("snakeval") or ""),
+        models=tuple(dict.fromkeys(item.model for item in plan)),
+        benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
+        cells=dict(_cells(plan, frame, found, shelved)),
+        frame=frame,
+        rankings=tuple(_rankings(repeats, plan)),
+        repeats=tuple(each for each in repeats if len(each.runs) > 1),
+        compared=tuple(comparison.compare(comparison.pairs(everything))),
+        costs=tuple(_costs(run, plan, everything)),
+        configuration=_text(run / "config.yaml"),
+        counts=_counts(frame),
+    )
+
+
+def _counts(frame: pd.DataFrame) -> dict[str, int]:
+    status = frame.drop_duplicates(["model", "benchmark"])["status"].value_counts()
+    return {state: int(status.get(state, 0)) for state in ("done", "failed", "pending", "skipped")}
+
+
+def _cells(
+    plan: Sequence[Planned],
+    frame: pd.DataFrame,
+    found: Mapping[tuple[str, str], Measured],
+    shelved: Mapping[tuple[str, str], Shelf],
+) -> Iterator[tuple[tuple[str, str], Cell]]:
+    said = frame.drop_duplicates(["model", "benchmark"]).set_index(["model", "benchmark"])
+    status = said["status"].to_dict()
+    reasons = said["reason"].astype(object).fillna("").to_dict()
+    columns: dict[str, list[Measured]] = {}
+    for one in found.values():
+        columns.setdefault(one.benchmark, []).append(one)
+    for item in plan:
+        key = (item.model, item.benchmark)
+        one_of = found.get(key)
+        shade = _shade(one_of, columns[item.benchmark]) if one_of else None
+        yield (
+            key,
+            Cell(*key, str(status[key]), str(reasons[key]), one_of, shade, shelved.get(key)),
+        )
+
+
+def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
+    """How good a score is: itself where the benchmark's are in [0, 1], else within their range."""
+    values = [each.metric.value for each in column if each.key == one.key]
+    low, high = min(values), max(values)
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    if low == high:
+        return None
+    share = (one.metric.value - low) / (high - low)
+    return 1 - share if one.metric.higher_is_better is False else share
+
+
+def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[Ranking]:
+    """A ranking for each metric that benchmarks have; there is no average over different ones.
+
+    A benchmark that was repeated counts as one, with the mean of its runs.
+    """
+    by_metric: dict[str, dict[str, dict[str, Repeated]]] = {}
+    for one in repeats:
+        first = one.runs[0]
+        by_model = by_metric.setdefault(first.metric.metric, {})
+        by_model.setdefault(first.model, {})[first.benchmark] = one
+    wanted = dict.fromkeys(item.benchmark for item in plan)
+    for metric, models in by_metric.items():
+        names = tuple(b for b in wanted if any(b in found for found in models.values()))
+        left_out: dict[str, str] = {}
+        rows: list[tuple[str, Average]] = []
+        for model, found in models.items():
+            if lacks := [name for name in names if name not in found]:
+                left_out[model] = ", ".join(lacks)
+                continue
+            scores = {n: (metric, found[n].value, found[n].interval) for n in names}
+            rows.append((model, statistics.macro_average(scores)))
+        lower = all(
+            one.runs[0].metric.higher_is_better is False
+            for found in models.values()
+            for one in found.values()
+        )
+        rows.sort(key=lambda row: (row[1].value or 0) * (1 if lower else -1))
+        yield Ranking(metric, names, tuple(rows), left_out)
+
+
+def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -> Iterator[Cost]:
+    for model in dict.fromkeys(item.model for item in plan):
+        mine = [one for one in everything if one.model == model]
+        usage = [adapter(one.record.adapter).usage(one.directory.artifacts) for one in mine]
+        finished = {one.benchmark: one.record for one in mine}
+        unfinished = Total.of(
+            _unfinished(
+                EvaluationDirectory(run / model / item.benchmark), finished.get(item.benchmark)
+            )
+            for item in plan
+            if item.model == model
+        )
+        seconds = sum(record.seconds for record in finished.values())
+        deployed = plan_path(run, model).exists()
+        gpu_hours, loads = _served(run, model, done=bool(mine)) if deployed else (None, None)
+        yield Cost(
+            model,
+            len(mine),
+            Total.of(_size(one) for one in mine),
+            Total.of(each.requests for each in usage),
+            Total.of(each.prompt_tokens for each in usage),
+            Total.of(each.completion_tokens for each in usage),
+            Total(seconds + (unfinished.value or 0.0), unfinished.partial),
+            unfinished,
+            gpu_hours,
+            loads,
+            deployed,
+        )
+
+
+def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
+    """Return the seconds of all attempts at an evaluation that did not finish it."""
+    uses = timings.read(directory.private, directory.path)
+    if uses is None:  # none, or of a version that did not note them
+        attempts = record.attempt - 1 if record else any(directory.logs.glob("attempt-*.log"))
+        return None if attempts else 0.0
+    return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
+
+
+def _served(run: Path, model: str, *, done: bool) -> tuple[float | None, int | None]:
+    """Return the GPU-hours of a model's servers, and how often one was started."""
+    place = run / model / "deployment"
+    homes = [place, *place.glob("instance-*")]
+    loads = sum(len(list(home.glob("server-*.log"))) for home in homes)
+    if not loads and (done or (run / ".snakeval" / "lepton").exists()):
+        return None, None  # served by another run's server, or elsewhere
+    total = 0.0
+    for home in homes:
+        if not any(home.glob("server-*.log")):
+            continue
+        uses = timings.read(home, home)
+        if uses is None:
+            return None, loads
+        total += sum(each.gpus * each.seconds for each in uses)
+    return total / 3600, loads
+
+
+def _size(one: Measured) -> int | None:
+    """How many samples an evaluation has, where that is known."""
+    if one.metric.n is not None or one.scores is None:
+        return one.metric.n
+    return int(one.scores.values.size)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # a report without it is still one
+    return data if isinstance(data, dict) else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    cut = len(text) - MAX_CONFIG_CHARACTERS
+    return text if cut <= 0 else f"{text[:MAX_CONFIG_CHARACTERS]}\n… and {cut:,} more characters"

@@ -1,0 +1,171 @@
+"""The samples of a report: chunks of JavaScript beside the page, which it loads when it needs them.
+
+A page that is opened from a disk may not fetch, but it may add ``<script src>``; so a chunk is a
+script, and calls a function of the page with data. All of it is what models wrote: data only, in
+ASCII, and with no character that could end the string or a script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import json
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakeval.evaluation.record import Metric
+from snakeval.files import write_if_changed
+from snakeval.harnesses import Sample
+
+#: Samples a chunk: what a page of them loads.
+CHUNK = 100
+#: Longer texts are cut; the artifacts have them whole.
+MAX_CHARACTERS = 6000
+#: What people cannot see, and what turns text round: shown by its number.
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_PLAIN = frozenset("\n\t")
+
+
+def visible(text: str) -> str:
+    """Return *text* with control, format and direction characters shown as ``‹U+202E›``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"‹U+{ord(char):04X}›"
+        if unicodedata.category(char) in _HIDDEN and char not in _PLAIN
+        else char
+        for char in text.replace("\r\n", "\n")
+    )
+
+
+def script_json(data: object) -> str:
+    """Return JSON that is safe within a ``<script>``: ASCII, and without ``<``, ``>`` or ``&``."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.translate({ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"})
+
+
+@dataclass
+class Kept:
+    """The samples of one evaluation that the report shows.
+
+    Where there are more than *limit* of them, those whose ids have the smallest hashes: a random
+    choice that is the same for every model, so that they can still be laid side by side.
+
+    Attributes:
+        total: how many there were.
+    """
+
+    limit: int
+    total: int = 0
+    _heap: list[tuple[int, int, Sample]] = field(default_factory=list)
+
+    def __call__(self, sample: Sample) -> None:
+        """Keep *sample*, if it is one of those."""
+        self.total += 1
+        name = f"{sample.task}\0{sample.filter}\0{sample.id}".encode("utf-8", "replace")
+        order = -int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
+        entry = (order, self.total, sample)
+        if len(self._heap) < self.limit:
+            heapq.heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapq.heapreplace(self._heap, entry)
+
+    @property
+    def samples(self) -> list[Sample]:
+        """What is kept, in the harness's order."""
+        return [sample for _, _, sample in sorted(self._heap, key=lambda entry: entry[1])]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where the page finds the samples of an evaluation."""
+
+    index: str
+    total: int
+    shown: int
+
+
+class Shelves:
+    """The directory of chunks. What a new report needs no more is taken away at the end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._used: set[str] = set()
+
+    def put(self, kept: Kept, metric: Metric, scale: float) -> Shelf:
+        """Write the samples of an evaluation: those that *metric* is of, or else all."""
+        samples = kept.samples
+        own = [s for s in samples if metric.metric in s.scores and s.filter == metric.filter]
+        samples = own or samples
+        chunks = [
+            self._write([_shown(sample) for sample in samples[start : start + CHUNK]])
+            for start in range(0, len(samples), CHUNK)
+        ]
+        scores = [_score(sample, metric.metric) for sample in samples]
+        index = {
+            "ids": _names(samples),
+            "scores": [None if score is None else scale * score for score in scores],
+            "right": _right(scores, metric.higher_is_better is False),
+            "chunks": chunks,
+        }
+        share = len(own) / len(kept.samples) if own else 1.0
+        total = len(samples) if kept.total <= kept.limit else round(kept.total * share)
+        return Shelf(self._write(index), total, len(samples))
+
+    def _write(self, data: object) -> str:
+        """Write a chunk under the name of its content, so that it need not be written again."""
+        text = script_json(data)
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._used.add(f"{name}.js")
+        write_if_changed(self._directory / f"{name}.js", f'snakeval("{name}",{text})\n')
+        return name
+
+    def tidy(self) -> None:
+        """Take away the chunks of earlier reports."""
+        for path in self._stale():
+            path.unlink(missing_ok=True)
+
+    def _stale(self) -> Iterator[Path]:
+        if self._directory.is_dir():
+            yield from (p for p in self._directory.glob("*.js") if p.name not in self._used)
+
+
+def _names(samples: Sequence[Sample]) -> list[str]:
+    """Names by which samples are found in other evaluations; with what all share left out."""
+    parts = [(sample.task, sample.id, sample.filter) for sample in samples]
+    columns = zip(*parts, strict=True)
+    told = [position == 1 or len(set(column)) > 1 for position, column in enumerate(columns)]
+    return [visible(" ".join(itertools.compress(each, told))) for each in parts]
+
+
+def _score(sample: Sample, metric: str) -> float | None:
+    found = sample.scores.get(metric)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _right(scores: Sequence[float | None], lower_is_better: bool) -> list[int | None]:
+    """Which samples are right (1), having the best score that there can be, and which wrong (0).
+
+    Where scores are not from 0 to 1, there is no best one, and neither right nor wrong.
+    """
+    if not all(score is None or 0 <= score <= 1 for score in scores):
+        return [None for _ in scores]
+    best = 0 if lower_is_better else 1
+    return [None if score is None else int(score == best) for score in scores]
+
+
+def _shown(sample: Sample) -> Sequence[Any]:
+    texts = (sample.question, sample.answer, sample.reference, sample.group)
+    scores = {name: visible(f"{score:g}") for name, score in sample.scores.items()}
+    return [*map(_cut, texts), {visible(name): score for name, score in scores.items()}]
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_CHARACTERS:
+        return visible(text)
+    return f"{visible(text[:MAX_CHARACTERS])}\n… cut here: {len(text):,} characters in all"

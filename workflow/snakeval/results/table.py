@@ -1,0 +1,242 @@
+"""The results table: a row for each model × benchmark × metric, and for what is missing.
+
+Made from completion records. Where a parser is newer than a record, the raw results are read
+again, so a better parser costs no evaluation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.record import INTERVALS_VERSION, Completion, EvaluationDirectory, Metric
+from snakeval.files import write_atomically, write_if_changed
+from snakeval.harnesses import adapter, read_metrics, read_samples
+from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics.samples import Interval, Key, Scores
+from snakeval.run import deployments
+from snakeval.run.plan import Planned, read_plan
+
+COLUMNS = (
+    "model", "benchmark", "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high",
+    "ci_note", "n", "higher_is_better",
+    "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
+    "attempt", "finished", "fingerprint", "path",
+)  # fmt: skip
+
+
+def table(run: Path) -> pd.DataFrame:
+    """Return the results of *run*, whatever is finished, failed or missing.
+
+    Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
+    skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the 95 % interval of the
+    value, ``ci_note`` how it was made or why there is none (see
+    :mod:`snakeval.results.statistics.samples`).
+    """
+    plan = read_plan(run / ".snakeval" / "plan.json")
+    frame = pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
+    # Whole numbers stay whole where some are missing.
+    return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
+
+
+def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
+    base: dict[str, Any] = {"model": item.model, "benchmark": item.benchmark}
+    if item.left_out:
+        yield {**base, "status": "skipped", "reason": item.left_out}
+        return
+    directory = EvaluationDirectory(run / item.model / item.benchmark)
+    base |= {"fingerprint": item.fingerprint, "path": f"{item.model}/{item.benchmark}"}
+    done = directory.completion(item.fingerprint)
+    if done is None:
+        # A model that could not be deployed fails all its evaluations, which then never start.
+        deployment = EvaluationDirectory(run / item.model / "deployment")
+        if reason := directory.failure_reason() or deployment.failure_reason():
+            yield {**base, "status": "failed", "reason": reason}
+        elif number := directory.unended_attempt(item.fingerprint):
+            how = _unended(str(directory.path))
+            yield {**base, "status": "pending", "reason": f"attempt {number} {how}"}
+        else:
+            yield {**base, "status": "pending"}
+        return
+    base |= {
+        "status": "done",
+        "harness": done.identity["harness"],
+        "image": done.image,
+        "image_digest": done.image_digest,
+        "runtime": done.runtime,
+        "limit_samples": done.identity["params"].get("limit_samples"),
+        "seconds": done.seconds,
+        "attempt": done.attempt,
+        "finished": done.finished,
+    }
+    try:
+        metrics = current_metrics(directory, done)
+    except EvaluationError as error:
+        yield {**base, "status": "failed", "reason": f"cannot be read again: {error}"}
+        return
+    for metric, interval in zip(metrics, intervals(directory, done, metrics), strict=True):
+        yield {
+            **base,
+            "task": metric.task,
+            "metric": metric.metric,
+            "filter": metric.filter,
+            "value": metric.value,
+            "stderr": metric.stderr,
+            "ci_low": interval.low,
+            "ci_high": interval.high,
+            "ci_note": interval.note,
+            "n": metric.n,
+            "higher_is_better": metric.higher_is_better,
+        }
+
+
+def _unended(place: str) -> str:
+    """What can be said of an attempt without an end, by its lease."""
+    try:
+        held = deployments.Held.read(place)
+    except (OSError, ValueError):
+        lives = None
+    else:
+        lives = held is not None and held.holder.lives
+    if lives is None:
+        return "has not ended: it runs, or was interrupted"
+    return "runs" if lives else "was interrupted"
+
+
+def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:
+    """Return the metrics as today's parser reads them.
+
+    Raises:
+        EvaluationError: today's parser cannot read the raw results.
+    """
+    version = adapter(done.adapter).PARSER_VERSION
+    if version == done.parser_version:
+        return done.metrics
+    # Cached beside the record, under what it depends on: the record's artifacts and the parser.
+    cache = directory.private / f"metrics-{done.fingerprint[:16]}-{version}.json"
+    try:
+        return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not read with this version yet
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
+    metrics = read_metrics(evaluation, directory.artifacts)
+    write_atomically(
+        cache,
+        json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
+    )
+    return metrics
+
+
+def intervals(
+    directory: EvaluationDirectory, done: Completion, metrics: Sequence[Metric]
+) -> list[Interval]:
+    """Return the 95 % interval of each of *metrics*: from samples, where the harness logged some.
+
+    Worked out once, since a million samples take a while to read, and kept beside the record.
+    """
+    cache = _kept_intervals(directory, done)
+    try:
+        kept = [Interval(*entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+        if len(kept) == len(metrics):
+            return kept
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not worked out yet
+    try:
+        samples = statistics.gather(read_samples(directory))
+    except EvaluationError as error:
+        # Of what the harness wrote itself, and not kept: the samples may be mended.
+        return [
+            Interval(found.low, found.high, f"{found.note} ({error})")
+            for found in (statistics.interval(m.value, m.stderr, m.n) for m in metrics)
+        ]
+    found = [_interval(metric, samples) for metric in metrics]
+    with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
+        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
+    return found
+
+
+def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
+    key = (metric.task, metric.metric, metric.filter)
+    scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
+    return statistics.interval(metric.value, metric.stderr, metric.n, scores, scale)
+
+
+def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
+    """Where intervals are kept, under all that they depend on."""
+    parser = adapter(done.adapter).PARSER_VERSION
+    declared = ""
+    spec: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
+        spec = deployments.read_json(str(directory.spec)) or {}
+    if samples := (spec.get("transport") or {}).get("samples"):
+        declared = f"-{digest(samples)[:8]}"
+    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
+    return directory.private / name
+
+
+def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame:
+    """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
+    frame = table(run)
+    write_atomically(csv, frame.to_csv(index=False))
+    write_atomically(json_file, json.dumps(records(frame), indent=1, allow_nan=False) + "\n")
+    write_atomically(markdown, to_markdown(frame) + "\n")
+    return frame
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain data, with None where there is nothing."""
+    # Not DataFrame.to_json, which rounds: scores are the harness's to the last digit.
+    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    return [{str(column): value for column, value in row.items()} for row in rows]
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """Return the table as people read it, in Markdown."""
+    # A bar in a reason would end its cell.
+    return (
+        shown(frame)
+        .map(lambda cell: cell.replace("|", "\\|"))
+        .to_markdown(index=False, disable_numparse=True)
+    )
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as people read it: value ± standard error, interval, what is missing why."""
+    # A column without a value has no texts, whatever its type.
+    metrics, filters, reasons = (
+        frame[column].astype(object).fillna("") for column in ("metric", "filter", "reason")
+    )
+    texts = pd.DataFrame(
+        {
+            "model": frame["model"],
+            "benchmark": frame["benchmark"],
+            "metric": [
+                f"{metric} ({name})" if name else metric
+                for metric, name in zip(metrics, filters, strict=True)
+            ],
+            "value": [
+                "" if pd.isna(value) else f"{value:.4f}" + ("" if pd.isna(err) else f" ± {err:.4f}")
+                for value, err in zip(frame["value"], frame["stderr"], strict=True)
+            ],
+            "95 %": [
+                "" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
+                for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
+            ],
+            "n": ["" if pd.isna(n) else str(int(n)) for n in frame["n"]],
+            "status": [
+                status + (f": {reason}" if reason else "")
+                for status, reason in zip(frame["status"], reasons, strict=True)
+            ],
+        }
+    )
+    return texts.map(lambda cell: " ".join(cell.split()))

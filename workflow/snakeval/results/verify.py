@@ -1,0 +1,212 @@
+"""Whether a run's files are what they were when its evaluations finished.
+
+Checksums tell of accidents and of careless hands. They are no signature: who can write the run can
+write its records, too.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from snakeval.config.config import load
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest
+from snakeval.harnesses import adapter, read_metrics
+from snakeval.matrix.expand import split
+from snakeval.run.find import identity
+from snakeval.run.plan import Planned
+
+CHANGED, UNCHECKED = "changed", "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was, or that could not be checked.
+
+    ``where`` is an evaluation, or a file of the run.
+    """
+
+    where: str
+    state: str
+    what: str
+
+
+def verify(run: Path, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
+    """Check *run*; return what is not as it was, and how many evaluations are.
+
+    Of each finished evaluation: that its record says the fingerprint of what it defines, that its
+    artifacts have the checksums of its manifest and are all, and that its scores are those that
+    the artifacts hold. Of the run: that its configuration still gives these fingerprints (a
+    benchmark's files and a model's weights are part of them), and that its tables say the scores
+    of the records.
+    """
+    findings: list[Finding] = []
+    records: dict[str, Completion] = {}
+    sound = 0
+    for item in plan:
+        if item.left_out:
+            continue
+        name = f"{item.model}/{item.benchmark}"
+        record, said = _evaluation(EvaluationDirectory(run / name), item.fingerprint)
+        findings += (Finding(name, *each) for each in said)
+        if record is not None:
+            records[name] = record
+            sound += not said
+    findings += _configuration(run, plan, records)
+    findings += _table(run, records)
+    return findings, sound
+
+
+def _evaluation(
+    directory: EvaluationDirectory, fingerprint: str
+) -> tuple[Completion | None, list[tuple[str, str]]]:
+    path = directory.record(fingerprint)
+    try:
+        record = Completion.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        gone = f"its record {path.name} is gone, and evaluation.json is there"
+        return None, [(CHANGED, gone)] if _publishes(directory, fingerprint) else []
+    except (OSError, ValueError) as error:
+        return None, [(CHANGED, f"its record {path.name} cannot be read ({error})")]
+    return record, list(_of_record(directory, record, fingerprint))
+
+
+def _publishes(directory: EvaluationDirectory, fingerprint: str) -> bool:
+    """Whether ``evaluation.json`` says that this fingerprint is done."""
+    try:
+        published = json.loads(directory.published.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(published, dict) and published.get("fingerprint") == fingerprint
+
+
+def _of_record(
+    directory: EvaluationDirectory, record: Completion, fingerprint: str
+) -> Iterator[tuple[str, str]]:
+    if record.fingerprint != fingerprint:
+        yield CHANGED, f"its record is of {record.fingerprint[:12]}, planned is {fingerprint[:12]}"
+    if (made := digest(record.identity)) != record.fingerprint:
+        yield CHANGED, f"what its record defines has the fingerprint {made[:12]}, not its own"
+    try:
+        if directory.published.read_text(encoding="utf-8") != record.to_json():
+            yield CHANGED, "evaluation.json is not the record that was published"
+    except FileNotFoundError:
+        yield CHANGED, "evaluation.json is gone"
+    except (OSError, ValueError) as error:
+        yield CHANGED, f"evaluation.json cannot be read ({error})"
+    changed = list(_files(directory, record))
+    yield from changed
+    if not changed:
+        yield from _scores(directory, record)
+
+
+def _files(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
+    caches = adapter(record.adapter).CACHES
+    expected = {entry["path"]: entry["sha256"] for entry in record.manifest}
+    try:
+        found = {entry["path"]: entry["sha256"] for entry in manifest(directory.artifacts, caches)}
+    except OSError as error:
+        yield CHANGED, f"artifacts/: {error.filename} cannot be read ({error.strerror})"
+        return
+    for path, content in expected.items():
+        if path not in found:
+            # A cache that an older version put into its manifest may go at any time.
+            if not any(fnmatchcase(path, pattern) for pattern in caches):
+                yield CHANGED, f"artifacts/{path} is gone"
+        elif found[path] != content:
+            yield CHANGED, f"artifacts/{path} has another content"
+    for path in found.keys() - expected.keys():
+        yield CHANGED, f"artifacts/{path} was added"
+
+
+def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
+    """Read the scores again, which the manifest does not cover."""
+    if record.parser_version != adapter(record.adapter).PARSER_VERSION:
+        yield UNCHECKED, "its scores: another version of the parser read them"
+        return
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+        if evaluation.fingerprint != record.fingerprint:
+            yield CHANGED, ".snakeval/evaluation.json defines another evaluation"
+            return
+        metrics = read_metrics(evaluation, directory.artifacts)
+    except (OSError, ValueError, KeyError, TypeError, EvaluationError) as error:
+        yield CHANGED, f"its scores cannot be read from its artifacts ({error})"
+        return
+    if metrics != record.metrics:
+        wrong = [
+            f"{new.metric} is {old.value} in the record, and {new.value} in the artifacts"
+            for old, new in zip(record.metrics, metrics, strict=False)
+            if old.value != new.value
+        ]
+        yield CHANGED, wrong[0] if wrong else "its record has other metrics than its artifacts"
+
+
+def _configuration(
+    run: Path, plan: tuple[Planned, ...], records: Mapping[str, Completion]
+) -> Iterator[Finding]:
+    try:
+        config, _, _ = load([run / "config.yaml"])
+        made = {e.id: e for e in split(config)[0]}
+    except ConfigError as error:
+        first = str(error).splitlines()[0]
+        yield Finding("config.yaml", UNCHECKED, f"what it defines: {first}")
+        return
+    own = digest(identity(config))[:8]
+    if not run.resolve().name.endswith(f"-{own}"):
+        yield Finding("config.yaml", CHANGED, f"its name and params are of a run with the id {own}")
+    for item in plan:
+        name = f"{item.model}/{item.benchmark}"
+        if item.left_out:
+            continue
+        if name not in made:
+            yield Finding("config.yaml", CHANGED, f"does not define {name}")
+        elif made[name].fingerprint != item.fingerprint:
+            before = records[name].identity if name in records else {}
+            changes = made[name].identity.changes(before) if before else []
+            said = "; ".join(changes[:3]) or "another fingerprint"
+            yield Finding(name, CHANGED, f"defined otherwise than it was: {said}")
+
+
+def _table(run: Path, records: Mapping[str, Completion]) -> Iterator[Finding]:
+    """Compare the scores of the run's tables with the records', where the records have any."""
+    for name, read in (("results.json", json.loads), ("results.csv", _csv)):
+        try:
+            rows = read((run / name).read_text(encoding="utf-8"))
+            told: dict[tuple[str, ...], float] = {
+                (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
+                    r["value"]
+                )
+                for r in rows
+                if r["status"] == "done"
+            }
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield Finding(name, CHANGED, f"cannot be read ({error})")
+            continue
+        for said in _other_scores(told, records):
+            yield Finding(name, CHANGED, said)
+
+
+def _csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _other_scores(
+    told: Mapping[tuple[str, ...], float], records: Mapping[str, Completion]
+) -> Iterator[str]:
+    for name, record in records.items():
+        if record.parser_version != adapter(record.adapter).PARSER_VERSION:
+            continue
+        for metric in record.metrics:
+            key = (record.model, record.benchmark, metric.task, metric.metric, metric.filter)
+            if key in told and (value := told[key]) != metric.value:
+                yield f"{name}: {metric.metric} is {value}, and {metric.value} in the record"

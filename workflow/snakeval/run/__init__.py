@@ -1,0 +1,1 @@
+"""One run: its directory, its plan, and how to find it."""

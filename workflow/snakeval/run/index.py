@@ -1,0 +1,222 @@
+"""Which runs there are on this machine, wherever they were started; and which heads are at them.
+
+An index, not a truth: ``$SNAKEVAL_HOME/runs/<run directory's name>.json`` says where the run's
+directory is and how it was started last. All that is known of a run stands in its directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.files import home, write_if_changed
+from snakeval.lease import process_lives, start_time
+
+#: The Slurm job that Snakemake itself is; its script sets it, for executors drop Slurm's own.
+HEAD_JOB = "SNAKEVAL_HEAD_JOB"
+#: A run directory's name.
+_NAME = re.compile(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run as it was started last.
+
+    Attributes:
+        id: the invocation id.
+        directory: the run's directory, absolute.
+        cwd: the working directory of the command, where Snakemake keeps ``.snakemake``.
+        command: Snakemake's command line.
+        started: when the run's directory was made, by its name.
+    """
+
+    id: str
+    name: str
+    directory: str
+    cwd: str
+    command: tuple[str, ...]
+    snakeval: str
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return Path(self.directory)
+
+    @property
+    def started(self) -> datetime:
+        """When the run was made, by its directory's name."""
+        return datetime.strptime(self.path.name[:19], "%Y-%m-%d-%H-%M-%S")
+
+    @property
+    def shell_command(self) -> str:
+        """The command line as a person would type it."""
+        return shlex.join(self.command)
+
+
+def _index() -> Path:
+    return home() / "runs"
+
+
+def remember(entry: Entry) -> None:
+    """Put a run into the index, or note how it was started this time, and that it was just now."""
+    place = _place(entry)
+    write_if_changed(place, json.dumps(asdict(entry), indent=1))
+    # By a finer clock than the file system's, whose times of two files may be the same.
+    now = time.time_ns()
+    os.utime(place, ns=(now, now))
+
+
+def _place(entry: Entry) -> Path:
+    return _index() / f"{entry.path.name}.json"
+
+
+def last_started(known: Sequence[Entry]) -> Entry:
+    """Return which of *known*, all of the index, was started or resumed last."""
+    return max(known, key=lambda entry: _place(entry).stat().st_mtime)
+
+
+def entries(since: timedelta | None = None) -> list[Entry]:
+    """Return the runs whose directories are still there, newest first."""
+    return [
+        entry
+        for entry in _listed()
+        if (since is None or datetime.now() - entry.started <= since) and entry.path.is_dir()
+    ]
+
+
+def _listed() -> list[Entry]:
+    """Every run of the index, newest first."""
+    found = []
+    for path in _index().glob("*.json"):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            entry = Entry(**{**data, "command": tuple(data["command"])})
+            found.append((entry.started, entry.path.name, entry))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # of another version, or being written
+    return [entry for *_, entry in sorted(found, key=lambda run: run[:2], reverse=True)]
+
+
+def find(wanted: str) -> Entry:
+    """Return the run that *wanted* names: an id, a directory, or the beginning of an id or name.
+
+    The newest, where runs share the id that was given in full.
+
+    Raises:
+        ConfigError: no run has that name (the nearest are offered), or several.
+    """
+    listed = _listed()
+    known = [entry for entry in listed if entry.path.is_dir()]
+    if wanted and is_run(Path(wanted)):
+        directory = Path(wanted).resolve()
+        mine = [entry for entry in known if entry.path == directory]
+        return mine[0] if mine else _unlisted(directory)
+    whole = [entry for entry in known if wanted in (entry.id, entry.path.name)]
+    if whole:
+        return whole[0]
+    begins = [entry for entry in known if _begins(entry, wanted)]
+    if len({entry.id for entry in begins}) == 1:
+        return begins[0]
+    if begins:
+        names = ", ".join(entry.path.name for entry in begins[:5])
+        raise ConfigError(f"{wanted}: fits several runs ({names}); write more of one")
+    for entry in listed:
+        if wanted and _begins(entry, wanted):
+            raise ConfigError(
+                f"{wanted}: its directory {entry.directory} is gone; if it was moved, name the "
+                "directory where it is now"
+            )
+    ids = [name for entry in known for name in (entry.id, entry.path.name)]
+    hint = did_you_mean(wanted, ids) or (
+        "; `snakeval ls runs` lists them" if known else "; none was started on this machine yet"
+    )
+    raise ConfigError(f"{wanted}: no such run{hint}")
+
+
+def is_run(path: Path) -> bool:
+    """Whether *path* is a run's directory, perhaps partly deleted."""
+    return path.is_dir() and (
+        (path / ".snakeval" / "run.json").exists() or bool(_NAME.fullmatch(path.resolve().name))
+    )
+
+
+def _begins(entry: Entry, wanted: str) -> bool:
+    return entry.id.startswith(wanted) or entry.path.name.startswith(wanted)
+
+
+def _unlisted(directory: Path) -> Entry:
+    """A run that was moved here, or made on another machine."""
+    match = _NAME.fullmatch(directory.name)
+    if match is None:
+        raise ConfigError(f"{directory}: is no run's directory; name one of `snakeval ls runs`")
+    return Entry(match[1], "", str(directory), str(Path.cwd()), (), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A process of Snakemake that works at a run; ``job`` is its own in Slurm, if it is in one."""
+
+    host: str
+    pid: int
+    start: str
+    command: str
+    job: str = ""
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it lives; None where that cannot be known from here."""
+        if self.host == socket.gethostname():
+            return process_lives(self.pid, self.start)
+        if self.job:
+            from snakeval.executors.slurm import is_live
+
+            return is_live(self.job)
+        return None
+
+
+def _heads(run: Path) -> Path:
+    return run / ".snakeval" / "heads"
+
+
+def head_file(run: Path, head: Head) -> Path:
+    """Where it stands that *head* works at *run*."""
+    return _heads(run) / f"{head.host}-{head.pid}.json"
+
+
+def enter(run: Path, command: Sequence[str]) -> None:
+    """Note that this process works at *run*."""
+    head = Head(
+        socket.gethostname(),
+        os.getpid(),
+        start_time(os.getpid()) or "",
+        shlex.join(command),
+        os.environ.get(HEAD_JOB, ""),
+    )
+    write_if_changed(head_file(run, head), json.dumps(asdict(head)))
+
+
+def leave(run: Path) -> None:
+    """Note that this process does not work at *run* any more."""
+    (_heads(run) / f"{socket.gethostname()}-{os.getpid()}.json").unlink(missing_ok=True)
+
+
+def heads(run: Path) -> list[Head]:
+    """Return the heads at *run* that live, and those of other hosts, of which it is not known."""
+    found = []
+    for path in _heads(run).glob("*.json"):
+        try:
+            head = Head(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # it ended just now
+        if head.lives is not False:
+            found.append(head)
+    return found

@@ -1,0 +1,95 @@
+"""What a person points at: ``ID``, ``ID/MODEL`` or ``ID/MODEL/BENCHMARK``.
+
+An id may be cut short, and a path of the run or of what is in it will do, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from snakeval.errors import ConfigError, did_you_mean
+from snakeval.run import deployments, index
+from snakeval.run.index import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A run, a model of it (``benchmark`` is empty), or an evaluation."""
+
+    entry: Entry
+    model: str = ""
+    benchmark: str = ""
+
+    @property
+    def run(self) -> Path:
+        """The run's directory."""
+        return self.entry.path
+
+    @property
+    def name(self) -> str:
+        """As a person would write it."""
+        return "/".join(part for part in (self.entry.id, self.model, self.benchmark) if part)
+
+    def covers(self, model: str, benchmark: str) -> bool:
+        """Whether an evaluation of the run is meant."""
+        return self.model in ("", model) and self.benchmark in ("", benchmark)
+
+
+def find(text: str) -> Target:
+    """Return what *text* points at.
+
+    Raises:
+        ConfigError: there is no such run, model or evaluation (the nearest are offered), or there
+            are several.
+    """
+    entry, rest = _split(text)
+    if len(rest) > 2:
+        raise ConfigError(f"{text}: write ID, ID/MODEL or ID/MODEL/BENCHMARK")
+    target = Target(entry, *rest)
+    if rest:
+        _check(target, text)
+    return target
+
+
+def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
+    if not text.strip("/"):
+        raise ConfigError("'': is no run's id; `snakeval ls runs` lists them")
+    path = Path(text)
+    for run in (path, *list(path.parents)[:2]):
+        if index.is_run(run):
+            return index.find(str(run)), path.relative_to(run).parts
+    name, *rest = text.strip("/").split("/")
+    return index.find(name), tuple(rest)
+
+
+def _check(target: Target, text: str) -> None:
+    plan = deployments.planned(target.run)
+    models = {item.model for item in plan} | deployments.deployments(target.run)
+    if target.model not in models:
+        hint = did_you_mean(target.model, models) or f"; it has {', '.join(sorted(models)[:10])}"
+        raise ConfigError(f"{text}: run {target.entry.id} has no model '{target.model}'{hint}")
+    benchmarks = {item.benchmark for item in plan if item.model == target.model}
+    if target.benchmark and target.benchmark not in benchmarks:
+        known = f"; it has {', '.join(sorted(benchmarks)[:10])}" if benchmarks else ""
+        hint = did_you_mean(target.benchmark, benchmarks) or known
+        raise ConfigError(f"{text}: {target.model} has no benchmark '{target.benchmark}'{hint}")
+
+
+def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Complete ids, and models and benchmarks after an id, in a shell."""
+    try:
+        if "/" not in typed:
+            return [entry.id for entry in index.entries() if entry.id.startswith(typed)]
+        entry, rest = _split(typed)
+        begun = typed.rpartition("/")[0]
+        names = {
+            f"{begun}/{item.model if len(rest) < 2 else item.benchmark}"
+            for item in deployments.planned(entry.path)
+            if len(rest) < 2 or item.model == rest[0]
+        }
+    except (ConfigError, OSError):
+        return []
+    return sorted(name for name in names if name.startswith(typed))

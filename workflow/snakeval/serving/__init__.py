@@ -1,0 +1,1 @@
+"""Model servers: what they are, and the pool that owns them."""

@@ -1,0 +1,204 @@
+"""The pool: the model servers of this machine, shared by every evaluation that needs them.
+
+One supervisor process for each user (:mod:`snakeval.serving.supervisor`) owns the servers; it is
+started by whoever needs it first and ends when nobody does. This module is its client's side::
+
+    with serve(run, ("llama",), who="llama/ifeval", head=head, stop=stop, ...) as servers:
+        evaluate(servers["llama"].url)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.lease import start_time
+from snakeval.serving.wire import Channel, Message, directory, path
+
+_START_SECONDS = 20.0
+_POOL_TRIES = 5
+
+
+class Busy(Exception):
+    """The servers do not fit beside what is served now; they will be started when needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that is ready.
+
+    Attributes:
+        url: the full URL of its route.
+        version: its image with the image's digest, where it has one.
+        log: where its log stands.
+    """
+
+    url: str
+    runtime: str
+    version: str
+    gpus: tuple[str, ...]
+    log: str
+
+
+def head_of(pid: int) -> tuple[int, str]:
+    """Name the process *pid* for ever: with its start time."""
+    return pid, start_time(pid) or ""
+
+
+@contextlib.contextmanager
+def serve(
+    run: Path,
+    names: Sequence[str],
+    *,
+    who: str,
+    head: tuple[int, str],
+    stop: Event,
+    report: Callable[[str], None],
+    lost: Callable[[str], None] = lambda reason: None,
+    eager: bool = False,
+) -> Iterator[dict[str, Served]]:
+    """Have the deployments *names* of *run* served while the context lasts.
+
+    They are reused, started, or started again if they died, and kept while *head* lives for the
+    evaluations to come. *report* hears how far they are. *lost* is called (in a thread) if one
+    of them ends inside the context. *eager* does not wait for its turn.
+
+    Raises:
+        EvaluationError: one will not serve; the reason has its log's last line.
+        Interrupted: *stop* was set while waiting.
+        Busy: *eager*, and others are served for now.
+    """
+    request = {
+        "do": "serve",
+        "run": str(run.resolve()),
+        "names": list(names),
+        "who": who,
+        "head": head,
+        "environ": dict(os.environ),
+        "eager": eager,
+    }
+    channel, servers = _acquire(request, stop, report)
+    try:
+        threading.Thread(target=_listen, args=(channel, lost), daemon=True).start()
+        yield servers
+    finally:
+        channel.close()
+
+
+def _acquire(
+    request: Message, stop: Event, report: Callable[[str], None]
+) -> tuple[Channel, dict[str, Served]]:
+    for _ in range(_POOL_TRIES):
+        channel = _connect(stop)
+        try:
+            channel.send(request)
+            return channel, _wait(channel, stop, report)
+        except (EOFError, OSError):
+            channel.close()  # the supervisor ended just now, or was killed: the next one serves
+        except BaseException:
+            channel.close()
+            raise
+    raise EvaluationError(
+        f"the pool of model servers ended {_POOL_TRIES} times; see {path()}/supervisor.log"
+    )
+
+
+def _wait(channel: Channel, stop: Event, report: Callable[[str], None]) -> dict[str, Served]:
+    while not stop.is_set():
+        message = channel.receive(0.2) or {"event": "nothing yet"}
+        match message["event"]:
+            case "progress":
+                report(message["text"])
+            case "failed":
+                raise EvaluationError(f"deployment failed: {message['reason']}")
+            case "busy":
+                raise Busy(message["why"])
+            case "ready":
+                return {
+                    name: Served(**{**s, "gpus": tuple(s["gpus"])})
+                    for name, s in message["servers"].items()
+                }
+    raise Interrupted
+
+
+def _listen(channel: Channel, lost: Callable[[str], None]) -> None:
+    reason = "the pool of servers ended"
+    with contextlib.suppress(EOFError):
+        while message := channel.receive():
+            if message["event"] == "lost":
+                reason = str(message["reason"])
+                break
+    lost(reason)
+
+
+def leave(head: tuple[int, str]) -> dict[str, int]:
+    """Tell the pool that *head* is done; return how often it loaded each deployment.
+
+    Returns when what only *head* used has ended; at once where there is no pool.
+    """
+    try:
+        with contextlib.closing(_channel()) as channel:
+            channel.send({"do": "leave", "head": head})
+            answer = channel.receive()
+            return dict(answer["loads"]) if answer else {}
+    except (EOFError, OSError):
+        return {}
+
+
+def status() -> Message | None:
+    """Return what the pool serves to whom, or None where there is no pool."""
+    try:
+        with contextlib.closing(_channel()) as channel:
+            channel.send({"do": "status"})
+            return channel.receive()
+    except (EOFError, OSError):
+        return None
+
+
+def _channel() -> Channel:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(directory() / "socket"))
+    except OSError:
+        connection.close()
+        raise
+    return Channel(connection)
+
+
+def _connect(stop: Event) -> Channel:
+    """Return a connection to the supervisor, started if there is none."""
+    until = time.monotonic() + _START_SECONDS
+    child: subprocess.Popen[bytes] | None = None
+    while time.monotonic() < until:
+        try:
+            return _channel()
+        except OSError:
+            if child is None or child.poll() is not None:
+                child = _start()
+        if stop.wait(0.05):
+            raise Interrupted
+    raise EvaluationError(f"the pool of model servers does not start; see {path()}/supervisor.log")
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # In a session of its own: a terminal's Ctrl-C, or the death of the job that happened to need
+    # it first, is nothing to it.
+    with (directory(make=True) / "supervisor.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakeval.serving.supervisor"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )

@@ -1,0 +1,224 @@
+"""Several equal servers behind one address.
+
+Between them and the harnesses stands HAProxy (https://docs.haproxy.org): harnesses know one URL,
+and none of them can be told of several, or which of those is well. HAProxy asks each server for its
+health, gives a request to the one with the least to do, and gives it to another if that one dies
+with it. Its program is taken from the PATH, or else its image.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from snakeval.files import write_atomically
+from snakeval.serving import ports
+from snakeval.serving.deployment import Deployment, server_name
+from snakeval.serving.nodes import Place
+from snakeval.serving.server import Server
+
+#: Debian's, for nodes without the program.
+_IMAGE = "haproxy:2.6"
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("snakeval"),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+)
+
+
+class Group:
+    """All the instances of a deployment and their proxy, as one server: see :class:`Server`.
+
+    It is ready when the proxy answers for the first instance. One that dies starts again by itself,
+    ``max_restarts`` times, while another serves; when none does, the group has ended.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        places: Sequence[Place],
+        directory: Path,
+        environ: Mapping[str, str],
+        taken_ports: Callable[[], set[int]],
+        changed: Callable[[], None],
+    ) -> None:
+        self.deployment = deployment
+        self.places = tuple(places)
+        self.gpu_ids = tuple(gpu for place in places for gpu in place.gpu_ids)
+        self.port = deployment.serving.port
+        self.state = "starting"
+        self.reason = ""
+        self.progress = ""
+        self.was_ready = False
+        self.stopping = False
+        self._directory = directory
+        self._environ = environ
+        self._taken_ports = taken_ports
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._members: list[Server] = []
+        self._ended: set[int] = set()
+        self._deaths = [0] * len(self.places)
+        self._proxy: Server | None = None
+        self._proxy_ended = False
+
+    def start(self) -> None:
+        """Start the instances; the proxy follows when one is ready."""
+        with self._lock:
+            self.port = self.port or ports.free_port(self._taken_ports())
+            taken = self._taken_ports() | {self.port}
+            for number in range(len(self.places)):
+                port = ports.free_port(taken)
+                taken.add(port)
+                self._members.append(self._instance(number, port))
+            # Where a single server's log would be.
+            self._directory.mkdir(parents=True, exist_ok=True)
+            log = self._directory / "server.log"
+            log.unlink(missing_ok=True)
+            log.symlink_to("instance-0/server.log")
+            for member in self._members:
+                member.start()
+
+    def stop(self) -> None:
+        """Ask all of it to end; it is not to be used any more."""
+        with self._lock:
+            self._stop()
+
+    def described(self) -> dict[str, Any]:
+        """Return it as :class:`snakeval.serving.client.Served`."""
+        url = self.deployment.route_url(self.port)
+        return {**self._members[0].described(), "url": url, "gpus": self.gpu_ids}
+
+    @property
+    def instances(self) -> list[str]:
+        """The state of each instance."""
+        return [member.state for member in self._members]
+
+    def _stop(self) -> None:
+        self.stopping = True
+        for server in [*self._members, *([self._proxy] if self._proxy else [])]:
+            server.stop()
+
+    # --- the instances --------------------------------------------------------------------
+
+    def _instance(self, number: int, port: int) -> Server:
+        serving = replace(self.deployment.serving, port=port, instances=1)
+        return Server(
+            replace(self.deployment, serving=serving),
+            self.places[number],
+            self._directory / f"instance-{number}",
+            self._environ,
+            self._taken_ports,
+            lambda: self._on_instance(number),
+            f"{server_name(self.deployment)}-{number}",
+        )
+
+    def _on_instance(self, number: int) -> None:
+        with self._lock:
+            member = self._members[number]
+            if member.state == "ready" and self._proxy is None and not self.stopping:
+                self._proxy = self._start_proxy()
+            if member.state == "ended" and number not in self._ended:
+                self._bury(number, member)
+            if not self.was_ready:
+                self.progress = f"instance {number}: {member.progress}"
+            self._conclude()
+        self._changed()  # without the lock: whoever hears of it may stop us
+
+    def _bury(self, number: int, member: Server) -> None:
+        self._ended.add(number)
+        if self.stopping:
+            return
+        self._deaths[number] += 1
+        if not any(other.state == "ready" for other in self._members):
+            self._end(f"instance {number}: {member.reason}")
+        elif self._deaths[number] <= self.deployment.serving.max_restarts:
+            self._members[number] = self._instance(number, member.port)
+            self._ended.discard(number)
+            self._members[number].start()
+
+    # --- the proxy ------------------------------------------------------------------------
+
+    def _start_proxy(self) -> Server:
+        file = self._directory / "proxy" / "haproxy.cfg"
+        write_atomically(
+            file,
+            _TEMPLATES.get_template("haproxy.cfg.j2").render(
+                model=self.deployment.definition.served_model_name,
+                host="127.0.0.1" if self.deployment.serving.network == "host" else "0.0.0.0",
+                port=self.port,
+                health=self.deployment.serving.health_path,
+                servers=[f"{member.address}:{member.port}" for member in self._members],
+            ),
+        )
+        definition, serving = self.deployment.definition, self.deployment.serving
+        config = str(file.resolve())
+        proxy = Deployment(
+            replace(
+                definition,
+                kind="generic",
+                image=_IMAGE,
+                command="haproxy -db -f {{ model }}",
+                model=config,
+                set_env={},
+                extra_args="",
+            ),
+            replace(
+                serving,
+                port=self.port,
+                gpus=0,
+                gpu_ids=(),
+                checkpoint_path="",
+                mounts=((config, config, True),),
+                env={},
+                shm_mb=64,
+                mem_mb=None,
+                runtime="process" if shutil.which("haproxy") else serving.runtime,
+                nodes=1,
+                instances=1,
+            ),
+        )
+        server = Server(
+            proxy,
+            Place(()),
+            self._directory / "proxy",
+            self._environ,
+            self._taken_ports,
+            self._on_proxy,
+            f"{server_name(self.deployment)}-proxy",
+        )
+        server.start()
+        return server
+
+    def _on_proxy(self) -> None:
+        with self._lock:
+            proxy = self._proxy
+            if proxy is None or self._proxy_ended:
+                return
+            if proxy.state == "ready" and self.state == "starting":
+                self.state, self.was_ready = "ready", True
+                self.progress = f"{len(self.places)} instances behind {proxy.progress}"
+            if proxy.state == "ended":
+                self._proxy_ended = True
+                if not self.stopping:
+                    self._end(f"the proxy: {proxy.reason}")
+            self._conclude()
+        self._changed()
+
+    # --- the end --------------------------------------------------------------------------
+
+    def _end(self, reason: str) -> None:
+        """End all of it for a *reason*, which whoever is told to stop it does not hear."""
+        self.reason = reason
+        self._stop()
+
+    def _conclude(self) -> None:
+        proxy_is_gone = self._proxy is None or self._proxy_ended
+        if self.stopping and len(self._ended) == len(self._members) and proxy_is_gone:
+            self.state = "ended"

@@ -1,0 +1,283 @@
+"""One model server: starts, gets ready, serves, ends. What it tells is read by the pool."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import timings
+from snakeval.jobs.failure import last_error, tail, without_shell
+from snakeval.processes import run_child
+from snakeval.runtimes import Outcome, Runtime, choose, srun
+from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving import gpus, node_process, nodes, ports
+from snakeval.serving.deployment import MARK, Deployment, Nodes, container, installed, server_name
+from snakeval.serving.nodes import Place
+
+#: How often a server that loads is asked whether it is ready, in seconds.
+_PROBE_SECONDS = 0.25
+#: How often waiting clients hear how far it is, in seconds.
+_TELL_SECONDS = 5.0
+#: A list of models that lacks ours this long after the health path is well will not get it.
+_UNLISTED_SECONDS = 3.0
+_PORT_TRIES = 3
+#: How much longer than a container a task may take to end.
+_STEP_SECONDS = 5
+_IN_USE = re.compile(r"address already in use|EADDRINUSE|Errno 98|Errno 48", re.IGNORECASE)
+#: No proxy stands between us and our own machine.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Server:
+    """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
+
+    Where *place* names hosts it is a step of the Slurm job, with a task on each of them.
+    ``state`` goes from starting over ready to ended; ``reason`` says why it ended if nobody
+    stopped it, ``progress`` how far it is. *changed* is called after each change.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        place: Place,
+        directory: Path,
+        environ: Mapping[str, str],
+        taken_ports: Callable[[], set[int]],
+        changed: Callable[[], None],
+        name: str = "",
+    ) -> None:
+        self.deployment = deployment
+        self.places: tuple[Place, ...] = (place,)
+        self.gpu_ids = place.gpu_ids
+        self.address = "127.0.0.1"
+        self.port = deployment.serving.port
+        self.state = "starting"
+        self.reason = ""
+        self.progress = ""
+        self.runtime = ""
+        self.image_digest = ""
+        self.was_ready = False
+        self.stopping = False
+        self._given_up = ""
+        self.log = directory / "server.log"
+        self._place = place
+        self._name = name or server_name(deployment)
+        self._directory = directory
+        self._environ = environ
+        self._taken_ports = taken_ports
+        self._changed = changed
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def start(self) -> None:
+        """Start it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; it does within its grace period, and is not to be used any more."""
+        self.stopping = True
+        self._end.set()
+
+    def described(self) -> dict[str, Any]:
+        """Return it as :class:`snakeval.serving.client.Served`."""
+        image = self.deployment.definition.image if self.runtime != "process" else "process"
+        return {
+            "url": self.deployment.route_url(self.port, self.address),
+            "runtime": self.runtime,
+            "version": f"{image}@{self.image_digest}" if self.image_digest else image,
+            "gpus": self.gpu_ids,
+            "log": str(self.log),
+        }
+
+    @property
+    def instances(self) -> list[str]:
+        """The state of each instance: it is the only one."""
+        return [self.state]
+
+    def _tell(self, **changes: str) -> None:
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self._changed()
+
+    def _live(self) -> None:
+        try:
+            reason = self._serve()
+        except EvaluationError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"{error.filename or self.log}: {error.strerror}"
+        self._tell(state="ended", reason="" if self.stopping else reason)
+
+    def _serve(self) -> str:
+        """Run it to its end; return why it ended."""
+        deployment, environ = self.deployment, self._environ
+        runtime, why = choose(
+            deployment.serving.runtime, deployment.definition.image, installed(deployment, environ)
+        )
+        self.runtime = runtime.name
+        self._tell(progress=why)
+        for tries_left in reversed(range(_PORT_TRIES)):
+            self.port = self._choose_port()
+            log = self._new_log()
+            with log.open("ab") as output, timings.use(self._directory, log, self._gpus()):
+                outcome = self._run(runtime, output)
+            reason = self._why(outcome, log)
+            lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail(log)))
+            if self.was_ready or self._end.is_set() or not lost_race or not tries_left:
+                break
+            self._tell(progress=f"port {self.port} was taken by somebody else; tries another")
+        return reason
+
+    def _choose_port(self) -> int:
+        wanted = self.deployment.serving.port
+        if not wanted:
+            return ports.free_port(self._taken_ports())
+        until = time.monotonic() + 3  # its predecessor's may take a moment to be free
+        while not ports.is_free(wanted):
+            if time.monotonic() > until:
+                process = ports.listener(wanted)
+                who = f" by {process.name()} (pid {process.pid})" if process else ""
+                raise EvaluationError(
+                    f"port {wanted} is in use{who}; free it, or leave out `port` for a free one"
+                )
+            time.sleep(0.2)
+        return wanted
+
+    def _gpus(self) -> int:
+        return len(self.gpu_ids) * max(1, len(self._place.hosts))
+
+    def _new_log(self) -> Path:
+        """A log for each start; ``server.log`` leads to the newest."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (log := self._directory / f"server-{number}.log").exists():
+            number += 1
+        log.touch()
+        draft = self._directory / f".server.log.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(log.name)
+        draft.replace(self.log)
+        return log
+
+    def _run(self, runtime: Runtime, log: IO[bytes]) -> Outcome:
+        spread = self._nodes()
+        spec = container(
+            *(self.deployment, runtime, self.port, self.gpu_ids, self._environ, self._name), spread
+        )
+        self.image_digest = runtime.prepare(spec, lambda text: self._tell(progress=text))
+        ended = threading.Event()
+        watch = threading.Thread(target=self._become_ready, args=(ended,), daemon=True)
+        watch.start()
+        try:
+            if spread:
+                return self._run_on(spread, runtime, spec, log)
+            return runtime.run(spec, log, self._end)
+        finally:
+            ended.set()
+            watch.join()
+
+    def _nodes(self) -> Nodes | None:
+        hosts = self._place.hosts
+        if not hosts:
+            return None
+        addresses = nodes.addresses(hosts)
+        self.address = addresses[0]
+        return Nodes(hosts, addresses, ports.free_port(self._taken_ports() | {self.port}))
+
+    def _run_on(
+        self, spread: Nodes, runtime: Runtime, spec: ContainerSpec, log: IO[bytes]
+    ) -> Outcome:
+        """Run it as a step. srun kills its tasks at a SIGTERM: the end of their input is kinder."""
+        code = run_child(
+            node_process.command(spread),
+            log,
+            self._end,
+            # Its tasks wait for their containers, which have all of the grace.
+            grace=spec.grace + _STEP_SECONDS,
+            stdin=node_process.message(runtime.name, spec, spread, gpus.slots(self._environ)),
+            env=srun.environment({**os.environ, **self._environ, MARK: self._name}),
+            by_signal=False,
+        )
+        return Outcome(code)
+
+    def _become_ready(self, ended: threading.Event) -> None:
+        started = told = time.monotonic()
+        unlisted_since: float | None = None
+        limit = self.deployment.serving.readiness_timeout
+        while not ended.wait(_PROBE_SECONDS):
+            now = time.monotonic()
+            problem, listed = self._probe()
+            if not problem:
+                if not self._place.hosts and ports.belongs_to_another(self.port, self._name):
+                    problem = f"something else answers on port {self.port}"
+                else:
+                    self.was_ready = True
+                    self._tell(state="ready", progress=f"ready after {now - started:.0f} s")
+                    return
+            unlisted_since = (unlisted_since or now) if listed else None
+            if unlisted_since and now - unlisted_since > _UNLISTED_SECONDS:
+                self._give_up(
+                    f"/v1/models does not list '{self.deployment.definition.served_model_name}', "
+                    f"but {', '.join(listed)}; correct served_model_name"
+                )
+                return
+            if now - started > limit:
+                self._give_up(
+                    f"the server was not ready after {limit} s ({problem}); raise readiness_timeout"
+                )
+                return
+            if now - told > _TELL_SECONDS:
+                told = now
+                said = "".join(f": {line:.160}" for line in tail(self.log)[-1:])
+                self._tell(progress=f"loading for {now - started:.0f} s{said}")
+
+    def _give_up(self, why: str) -> None:
+        said = last_error(self.log)
+        self._given_up = f"{why}{'; its log ends: ' + said if said else ''}"
+        self._end.set()
+
+    def _probe(self) -> tuple[str, tuple[str, ...]]:
+        """Return what it lacks to be ready, and the models that it lists in place of ours."""
+        deployment = self.deployment
+        base = deployment.base_url(self.port, self.address)
+        name = deployment.definition.served_model_name
+        try:
+            with _OPENER.open(base + deployment.serving.health_path, timeout=5):
+                pass
+            with _OPENER.open(base + deployment.serving.models_path, timeout=5) as answer:
+                entries = json.load(answer)["data"]
+            listed = tuple(str(entry["id"]) for entry in entries)
+        except urllib.error.HTTPError as error:
+            return f"{error.url} answers HTTP {error.code}", ()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"it does not answer: {getattr(error, 'reason', error)}", ()
+        if name in listed:
+            return "", ()
+        return f"{deployment.serving.models_path} does not list '{name}'", listed
+
+    def _why(self, outcome: Outcome, log: Path) -> str:
+        if self._given_up:
+            return self._given_up
+        limit = self.deployment.serving.mem_mb
+        if outcome.out_of_memory:
+            fix = f"raise deployment.mem_mb (now {limit})" if limit else "give it more memory"
+            return f"out of memory: the kernel killed the server; {fix}"
+        if no_shell := without_shell(self.deployment.definition.image, log):
+            return no_shell
+        code = outcome.exit_code
+        how = {
+            127: "the server's command was not found (exit code 127)",
+            137: "the server was killed (SIGKILL)",
+        }.get(code, f"the server ended with exit code {code}")
+        said = last_error(log)
+        when = "" if self.was_ready else " before it was ready"
+        return f"{how}{when}{'; its log ends: ' + said if said else ''}"

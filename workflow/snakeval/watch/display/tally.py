@@ -1,0 +1,245 @@
+"""What is known of a run while it runs: counts for each model, what works now, what time is left.
+
+No terminal and no Snakemake here: events come in as calls, and whoever draws asks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+from snakeval.evaluation.record import EvaluationDirectory
+
+#: A rate is over what was seen in so many looks, one a second.
+_LOOKS = 30
+#: From so many seconds on an average says something.
+_ENOUGH_SECONDS = 2.0
+
+
+@dataclass
+class Job:
+    """An evaluation or a deployment that works now."""
+
+    name: str
+    directory: EvaluationDirectory
+    deploys: bool
+    since: float
+    doing: str = ""
+    looks: deque[tuple[float, int, int | None]] = field(
+        default_factory=lambda: deque(maxlen=_LOOKS)
+    )
+
+    def look(self, now: float, requests: tuple[int, int | None] | None, doing: str) -> None:
+        """Note how far it is *now*."""
+        self.doing = doing
+        if requests is None or (self.looks and requests[0] < self.looks[-1][1]):
+            self.looks.clear()  # another bar began
+        if requests is not None:
+            self.looks.append((now, *requests))
+
+    @property
+    def requests(self) -> tuple[int, int | None] | None:
+        """Requests done, and of how many where that is known."""
+        return self.looks[-1][1:] if self.looks else None
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second, where they move."""
+        if not self.looks:
+            return None
+        (first, before, _), (last, done, _) = self.looks[0], self.looks[-1]
+        if last - first < _ENOUGH_SECONDS or done == before:
+            return None
+        return (done - before) / (last - first)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that its requests still take, where both their number and rate are known."""
+        if not (self.requests and self.requests[1] and self.rate):
+            return None
+        return (self.requests[1] - self.requests[0]) / self.rate
+
+
+@dataclass(frozen=True)
+class Model:
+    """How many of a model's evaluations are in which state."""
+
+    name: str
+    total: int
+    done: int
+    failed: int
+    running: int
+
+
+class Tally:
+    """Counts events. May be used by several threads.
+
+    *evaluations* are those of this invocation, as ``model/benchmark``, *missing* those of them
+    that are to be made, and *expect* tells how long one takes as far as earlier runs showed.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        evaluations: Iterable[str],
+        missing: Iterable[str],
+        deployments: int = 0,
+        expect: Callable[[str], float | None] = lambda name: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run, self._expect, self._clock = run, expect, clock
+        self._lock = threading.RLock()
+        to_do = frozenset(missing)
+        self._states = {name: "pending" if name in to_do else "done" for name in evaluations}
+        self._models: dict[str, Counter[str]] = {}
+        for name, state in self._states.items():
+            self._models.setdefault(_model(name), Counter())[state] += 1
+        self._jobs: dict[int, Job] = {}
+        self._took: defaultdict[str, list[float]] = defaultdict(list)
+        self._adopted: set[str] = set()
+        self._loads: list[float] = []
+        self._deployments = deployments
+        self._refused: set[str] = set()
+        self._busy = 0.0
+        self._counted: list[Model] | None = None
+        self.started = clock()
+
+    # --- events -----------------------------------------------------------------------------
+
+    def start(self, jobid: int, name: str) -> None:
+        """A job begins, perhaps again: an evaluation ``model/benchmark``, or a model's server."""
+        deploys = "/" not in name
+        directory = self._run / name / "deployment" if deploys else self._run / name
+        with self._lock:
+            self._jobs[jobid] = Job(name, EvaluationDirectory(directory), deploys, self._clock())
+            self._counted = None
+            if deploys:
+                self._refused.discard(name)
+            else:
+                self._set(name, "running")
+
+    def finish(self, jobid: int) -> None:
+        """A job is done."""
+        with self._lock:
+            if (job := self._jobs.pop(jobid, None)) is None:
+                return
+            seconds = self._clock() - job.since
+            if job.deploys:
+                self._deployments -= 1
+                self._loads.append(seconds)
+                return
+            self._set(job.name, "done")
+            if job.name not in self._adopted:
+                self._busy += seconds
+                self._took[_benchmark(job.name)].append(seconds)
+
+    def fail(self, jobid: int) -> str:
+        """A job failed; return its name."""
+        with self._lock:
+            if (job := self._jobs.pop(jobid, None)) is None:
+                return ""
+            self._counted = None
+            if job.deploys:
+                self._deployments -= 1
+                self._refused.add(job.name)
+                return f"{job.name}/deployment"
+            self._busy += self._clock() - job.since
+            self._set(job.name, "failed")
+            return job.name
+
+    def adopt(self, name: str) -> None:
+        """It was complete already, so that it tells nothing of how long it takes."""
+        with self._lock:
+            self._adopted.add(name)
+
+    def _set(self, name: str, state: str) -> None:
+        self._counted = None
+        counts = self._models.setdefault(_model(name), Counter())
+        if before := self._states.get(name):
+            counts[before] -= 1
+        counts[state] += 1
+        self._states[name] = state
+
+    # --- questions --------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """What works now: servers that load first, then evaluations, the oldest first."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: (not job.deploys, job.since))
+
+    def models(self) -> list[Model]:
+        """Each model: first those that work, then those with something to do."""
+        with self._lock:
+            if self._counted is None:
+                models = [self._count(name, counts) for name, counts in self._models.items()]
+                ended = {model.name: model.done + model.failed >= model.total for model in models}
+                self._counted = sorted(models, key=lambda m: (not m.running, ended[m.name]))
+            return self._counted
+
+    def _count(self, name: str, counts: Counter[str]) -> Model:
+        # Where a model is not served, its evaluations never start.
+        lost = counts["pending"] if name in self._refused else 0
+        total = counts.total()
+        return Model(name, total, counts["done"], counts["failed"] + lost, counts["running"])
+
+    def reason(self, name: str) -> str:
+        """Return the sentence that a failed job left; nothing where it was only interrupted."""
+        directory = EvaluationDirectory(self._run / name)
+        log = directory.path / "server.log" if name.endswith("/deployment") else directory.log
+        why = directory.failure_reason()
+        return f"{name} failed: {why} [log: {log}]" if why else ""
+
+    def remaining(self) -> float | None:
+        """Return about how many seconds are left; None where too little is known to say.
+
+        What is known are the durations of earlier runs and of this one, and the pace of requests;
+        it is divided by how many evaluations ran side by side so far.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._deployments and not self._loads:
+                return None
+            work = longest = self._deployments * mean(self._loads or [0])
+            took = [seconds for benchmark in self._took.values() for seconds in benchmark]
+            usual = mean(took) if took else None
+            for name, state in self._states.items():
+                if state == "pending" and _model(name) not in self._refused:
+                    if (seconds := self._seconds(name, usual)) is None:
+                        return None
+                    work, longest = work + seconds, max(longest, seconds)
+            busy = self._busy
+            for job in self._jobs.values():
+                if job.deploys:
+                    continue
+                busy += now - job.since
+                left, seconds = job.left, self._seconds(job.name, usual)
+                if left is None and seconds is None:
+                    return None
+                if left is None:
+                    # What is late by a minute is given another minute.
+                    left = abs((seconds or 0) - (now - job.since))
+                work, longest = work + left, max(longest, left)
+            elapsed = now - self.started
+            if elapsed < _ENOUGH_SECONDS:
+                return None
+            return max(longest, work / max(1.0, busy / elapsed))
+
+    def _seconds(self, name: str, usual: float | None) -> float | None:
+        """What this run showed of the benchmark, else what earlier runs did, else what is usual."""
+        if here := self._took.get(_benchmark(name)):
+            return sum(here) / len(here)
+        before = self._expect(name)
+        return before if before is not None else usual
+
+
+def _model(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _benchmark(name: str) -> str:
+    return name.partition("/")[2]

@@ -1,0 +1,402 @@
+"""How far each evaluation of a run is, told from evidence alone.
+
+The evidence is what the evaluation's directory holds (lease, record, failure, attempt), what
+lives on this machine, and what the pool serves. Nobody is trusted to have said that it ended: a
+state that needs a live process is told only of one that lives. What cannot be known from here is
+told as unknown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.executors.lepton.status import Watch
+from snakeval.executors.slurm import Queue
+from snakeval.run import deployments
+from snakeval.run.deployments import Held
+from snakeval.run.index import heads
+from snakeval.run.plan import Planned
+
+#: In the order in which people want to hear of them.
+STATES = (
+    "done", "running", "deploying", "waiting", "pending", "interrupted", "failed", "unknown",
+    "skipped",
+)  # fmt: skip
+#: Those of an evaluation that something works at.
+ACTIVE = frozenset(["running", "deploying", "waiting"])
+
+#: How long a job may take from giving its lease back to leaving the reason of its failure.
+_ENDING_SECONDS = 0.3
+#: A lease of another host that is older than so many heartbeats is looked at twice.
+_LATE = 2.5
+_TAIL_BYTES = 64 * 1024
+_HEAD_BYTES = 4 * 1024
+_RUNTIME = re.compile(rb"^snakeval: runtime: (\w+)", re.MULTILINE)
+#: What an attempt's log says of its model's server; see :mod:`snakeval.jobs.evaluate`.
+_SERVED, _LOST, _WAITS = " is served at ", "lost its model server", "waits for "
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far an evaluation is.
+
+    Attributes:
+        state: one of :data:`STATES`.
+        reason: why it failed, was skipped or cannot be known; or how far its server is.
+        attempts: how many have begun.
+        elapsed: seconds; of a finished one, those that it took.
+        host, pid: the job's, of a live attempt or of one that may live.
+        runtime: what its last attempt runs or ran in.
+        container: that one's container, where the runtime has containers.
+        requests: done, and in all where that is known; only of a running one whose harness tells.
+        metric, value, stderr: the headline metric of a finished one.
+        job: of the scheduler, by its id, where one was submitted and is not done.
+        scheduler: Slurm or Lepton, where there is a job.
+    """
+
+    model: str
+    benchmark: str
+    state: str
+    reason: str = ""
+    attempts: int = 0
+    elapsed: float | None = None
+    host: str = ""
+    pid: int | None = None
+    runtime: str = ""
+    container: str = ""
+    requests: tuple[int, int | None] | None = None
+    metric: str = ""
+    value: float | None = None
+    stderr: float | None = None
+    job: str = ""
+    scheduler: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in its run."""
+        return f"{self.model}/{self.benchmark}"
+
+    @property
+    def active(self) -> bool:
+        """Whether something works at it."""
+        return self.state in ACTIVE
+
+
+def states(
+    run: Path,
+    before: Iterable[State] = (),
+    *,
+    only: Callable[[str, str], bool] = lambda model, benchmark: True,
+    lepton: Watch | None = None,
+) -> list[State]:
+    """Return the state of each evaluation of *run*, in the plan's order.
+
+    *before* is an earlier answer: what was done then is not looked at again. *only* says of a
+    model and a benchmark whether it is wanted. *lepton* is what Lepton has of the run, where that
+    was looked for already.
+
+    Raises:
+        ConfigError: the run has no plan that can be read.
+    """
+    plan = [item for item in deployments.planned(run) if only(item.model, item.benchmark)]
+    known = {state.id: state for state in before if state.state == "done"}
+    look = _Look(run, lepton or Watch(run))
+    found = [known.get(f"{item.model}/{item.benchmark}") or look(item) for item in plan]
+    if look.doubts:
+        time.sleep(max(look.doubts.values()))
+        again = _Look(run, look._lepton, look)
+        for number, state in enumerate(found):
+            if state.id in look.doubts:
+                found[number] = again(plan[number])
+    return found
+
+
+def counts(run: Path) -> dict[str, int]:
+    """Return how many evaluations of *run* are done, failed and in all, by their files' names.
+
+    Ten times quicker than :func:`states`: no record is read, so whether it is whole is not known.
+
+    Raises:
+        ConfigError: the run has no plan that can be read.
+    """
+    plan = [item for item in deployments.planned(run) if not item.left_out]
+    undeployed = deployments.undeployed(run)
+    done = failed = 0
+    for item in plan:
+        name = f"{item.model}/{item.benchmark}"
+        if deployments.has_record(f"{run}/{name}", item.fingerprint):
+            done += 1
+        elif name in undeployed or deployments.has_failure(f"{run}/{name}"):
+            failed += 1
+    return {"done": done, "failed": failed, "total": len(plan)}
+
+
+def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the metric of a completion record by which people know the benchmark.
+
+    The first one of the benchmark's own task: harnesses put theirs first, and its parts have
+    other names.
+    """
+    metrics: list[Mapping[str, Any]] = record["metrics"]
+    identity = record["identity"]
+    names = ((identity.get("params") or {}).get("task"), identity.get("task"))
+    own = (metric for metric in metrics if metric["task"] in names)
+    return next(own, metrics[0] if metrics else None)
+
+
+class _Look:
+    """One look at a run. Calling it tells an evaluation's state.
+
+    ``doubts`` says which evaluations to look at once more, and after how many seconds; *first* is
+    the look that had these doubts.
+    """
+
+    def __init__(self, run: Path, lepton: Watch, first: _Look | None = None) -> None:
+        self._run = run
+        self._lepton = lepton
+        self._first = first
+        self._beats: dict[str, int] = {}
+        self.doubts: dict[str, float] = {}
+
+    def __call__(self, item: Planned) -> State:
+        state = partial(State, item.model, item.benchmark)
+        if item.left_out:
+            return state("skipped", item.left_out)
+        try:
+            return self._state(item, f"{self._run}/{item.model}/{item.benchmark}")
+        except OSError as error:
+            return state("unknown", f"{error.filename} cannot be read ({error.strerror})")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return state("unknown", f"its files are damaged ({error!r:.100})")
+
+    def _state(self, item: Planned, place: str) -> State:
+        found = self._on_lepton(self._by_files(item, place))
+        if found.state == "done" or (job := self._queue.of(found.id)) is None:
+            return found
+        there = partial(replace, found, job=job.id, scheduler="Slurm")
+        if found.active:
+            return there()
+        if self._queue.silent and not job.certain and job.lives:
+            reason = f"Slurm job {job.id} cannot be asked for: {self._queue.silent}"
+            return there(state="unknown", reason=reason)
+        if job.lives and found.state != "unknown":
+            return there(state="waiting", reason=str(job))
+        if found.state in ("interrupted", "unknown") and not job.lives:
+            again = "; it is submitted again" if self._has_head else ""
+            return there(state="interrupted", reason=f"{job}{again}")
+        if found.state == "pending" and not job.lives and job.word != "COMPLETED":
+            return there(reason=str(job))
+        return found
+
+    def _on_lepton(self, found: State) -> State:
+        """What Lepton says of an evaluation that is not done."""
+        if found.state in ("done", "skipped") or found.active:
+            return found
+        if (told := self._lepton.of(found.id, self._has_head)) is not None:
+            where = "Lepton" if told.job else ""
+            return replace(
+                found, state=told.state, reason=told.reason, job=told.job, scheduler=where
+            )
+        if found.state in ("pending", "interrupted") and self._has_head:
+            for name in self._asking.get(found.id, ()):
+                if (endpoint := self._lepton.deploying(name)) is not None:
+                    return replace(found, state="deploying", reason=str(endpoint))
+        return found
+
+    def _by_files(self, item: Planned, place: str) -> State:
+        # The lease before the record: a job writes its record before it gives its lease back.
+        held = Held.read(place)
+        record, whole = deployments.completion(place, item.fingerprint)
+        if record and whole:
+            return _done(item, record)
+        name = f"{item.model}/{item.benchmark}"
+        attempt = deployments.read_json(f"{place}/.snakeval/attempt.json") or {}
+        state = partial(State, item.model, item.benchmark, attempts=int(attempt.get("number") or 0))
+        if held is not None:
+            lives, why = self._lives(name, held)
+            if lives:
+                return self._live(state, place, held, attempt)
+            if lives is None:
+                return state("unknown", why, host=held.holder.host, pid=held.holder.pid)
+        if name in self._deploying:
+            return state(*self._deploying[name])
+        same = attempt.get("fingerprint") == item.fingerprint
+        failure = deployments.read_json(f"{place}/failure.json")
+        if failure is not None and (same or not attempt):
+            took = _seconds(attempt.get("started"), failure.get("time"))
+            return state("failed", str(failure["reason"]), elapsed=took)
+        if reason := self._undeployed.get(name):
+            return state("failed", reason)
+        if record:
+            return state("pending", "its artifacts are gone, so it will be evaluated again")
+        if not same:
+            return state("pending", "its definition was changed" if attempt else "")
+        if held is None and self._first is None and self._has_head:
+            # It may be about to leave the reason of its failure, or have begun just now.
+            self.doubts[name] = _ENDING_SECONDS
+        how = "its job was told to end, or was killed"
+        if held is not None:
+            how = f"its job (process {held.holder.pid} on {held.holder.host}) is gone"
+        runtime, container = _runtime(place, attempt)
+        return state("interrupted", how, runtime=runtime, container=container)
+
+    def _live(
+        self, state: partial[State], place: str, held: Held, attempt: Mapping[str, Any]
+    ) -> State:
+        name, why, requests = "running", "", None
+        if place.removeprefix(f"{self._run}/") in self._asking:
+            name, why = _of_server(_log(place, attempt))
+        if name == "running":
+            from snakeval.evaluation.progress import requests as requests_of
+
+            requests = requests_of(EvaluationDirectory(Path(place)))
+        runtime, container = _runtime(place, attempt)
+        return state(
+            name,
+            why,
+            elapsed=_seconds(attempt.get("started"), datetime.now(UTC).isoformat()),
+            host=held.holder.host,
+            pid=held.holder.pid,
+            runtime=runtime,
+            container=container,
+            requests=requests,
+        )
+
+    def _lives(self, name: str, held: Held) -> tuple[bool | None, str]:
+        """Whether the holder lives; and why that cannot be known."""
+        holder = held.holder
+        if (lives := holder.lives) is not None:
+            return lives, ""
+        # It goes on counting while it lives; or it did so just now, by the file server's clock.
+        self._beats[name] = holder.beat
+        before = self._first._beats.get(name) if self._first else None
+        if before is not None and before != holder.beat:
+            return True, ""
+        heartbeat, stale = held.times()
+        age = None if self._now is None else self._now - held.renewed
+        if age is not None and age > stale:
+            return False, ""
+        if age is not None and age < _LATE * heartbeat:
+            return True, ""
+        self.doubts[name] = min(heartbeat + 1, 10)
+        since = "" if age is None else f" for {age:.0f} s"
+        return None, f"process {holder.pid} on {holder.host} gave no sign of life{since}"
+
+    # --- what is looked up once -----------------------------------------------------------
+
+    @cached_property
+    def _now(self) -> float | None:
+        """The file server's time; None where nothing may be written."""
+        probe = self._run / ".snakeval" / f".now.{os.getpid()}"
+        try:
+            probe.write_bytes(b"")
+            return probe.stat().st_mtime
+        except OSError:
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+    @cached_property
+    def _queue(self) -> Queue:
+        return self._first._queue if self._first else Queue(self._run)
+
+    @cached_property
+    def _has_head(self) -> bool:
+        return bool(heads(self._run))
+
+    @cached_property
+    def _asking(self) -> dict[str, list[str]]:
+        """Evaluation -> the deployments that it asks."""
+        asking: dict[str, list[str]] = {}
+        for deployment, evaluation in deployments.deployed(self._run):
+            asking.setdefault(evaluation, []).append(deployment)
+        return asking
+
+    @cached_property
+    def _deploying(self) -> dict[str, tuple[str, str]]:
+        """Evaluations for which a server is being started: state and how far it is."""
+        starting = deployments.starting(self._run) if self._asking else {}
+        return {
+            evaluation: starting[name]
+            for evaluation, names in self._asking.items()
+            for name in names
+            if name in starting
+        }
+
+    @cached_property
+    def _undeployed(self) -> dict[str, str]:
+        return deployments.undeployed(self._run)
+
+
+def _done(item: Planned, record: Mapping[str, Any]) -> State:
+    best = headline(record) or {}
+    chosen = f" ({best['filter']})" if best.get("filter") else ""
+    return State(
+        item.model,
+        item.benchmark,
+        "done",
+        attempts=record["attempt"],
+        elapsed=record["seconds"],
+        host=record["host"],
+        runtime=record["runtime"],
+        metric=f"{best.get('metric', '')}{chosen}",
+        value=best.get("value"),
+        stderr=best.get("stderr"),
+    )
+
+
+def _seconds(started: object, ended: object) -> float | None:
+    if not (isinstance(started, str) and isinstance(ended, str)):
+        return None
+    between = datetime.fromisoformat(ended) - datetime.fromisoformat(started)
+    return max(0.0, round(between.total_seconds(), 1))
+
+
+def _log(place: str, attempt: Mapping[str, Any]) -> Path:
+    return EvaluationDirectory(Path(place)).attempt_log(int(attempt.get("number") or 0))
+
+
+def _runtime(place: str, attempt: Mapping[str, Any]) -> tuple[str, str]:
+    """Return an attempt's runtime, and its container's name where the runtime has containers."""
+    try:
+        with _log(place, attempt).open("rb") as file:
+            said = _RUNTIME.search(file.read(_HEAD_BYTES))
+    except OSError:
+        return "", ""
+    runtime = said[1].decode() if said else ""
+    if runtime not in ("docker", "podman"):
+        return runtime, ""  # its containers are processes, which nobody knows by a name
+    from snakeval.jobs.container import container_name
+
+    return runtime, container_name(EvaluationDirectory(Path(place)))
+
+
+def _of_server(log: Path) -> tuple[str, str]:
+    """Return the state of a live attempt whose model we serve, by what its log says last of it."""
+    from snakeval.evaluation.progress import tail
+
+    text = tail(log, _TAIL_BYTES)
+    ours = [line[10:] for line in text.splitlines() if line.startswith("snakeval: ")]
+    for line in reversed(ours):
+        if _SERVED in line:
+            return "running", ""
+        if _LOST in line:
+            break
+    else:
+        if len(text) >= _TAIL_BYTES // 2:
+            return "running", ""  # all that its harness said came after it was served
+    last = ours[-1] if ours else ""
+    if last.startswith(_WAITS):
+        return "waiting", last
+    return "deploying", "" if last.startswith("runtime: ") else last
