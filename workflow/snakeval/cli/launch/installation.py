@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import snakeval
 from snakeval.errors import ConfigError, did_you_mean
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(snakeval.__file__).resolve().parent
 _PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
 #: Snakemake reads it beside every other, so that it is none to choose.
 _DEFAULT = "default"
