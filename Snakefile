@@ -2,7 +2,7 @@
 # (--configfile, config/config.yaml), where it runs in the profile (--profile profiles/local).
 from snakemake.utils import min_version
 
-from snakeval.dag.matrix import open_matrix
+from snakeval.dag.open import open_matrix
 
 min_version("9.27")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from plan import finish_ours, make_ours
 
-from snakeval.config.config import load
-from snakeval.jobs.container import evaluation_directory
+from snakeval.config.load import load
+from snakeval.evaluation.directory import evaluation_directory
 from snakeval.matrix.expand import expand
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan

@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 import yaml
 
-from snakeval.config.config import load
-from snakeval.evaluation.record import Completion, EvaluationDirectory, now
+from snakeval.config.load import load
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion, now
 from snakeval.matrix.expand import expand
 from snakeval.run.find import find
 

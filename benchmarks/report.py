@@ -21,10 +21,11 @@ from typing import Any
 
 import yaml
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest, now
-from snakeval.harnesses import read_metrics
+from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.record import Completion, now
+from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
 from snakeval.run.plan import Planned, write_plan
 

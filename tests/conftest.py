@@ -95,11 +95,13 @@ BEDS = {
 
 #: Files of tests that share a bed, the first that fits. Slurm's tests wait most of the time.
 _BED = {
-    "slurm": re.compile(r"e2e/test_(slurm|nodes)|pool/test_nodes|runtimes/test_pyxis|\[pyxis"),
+    "slurm": re.compile(r"e2e/test_(slurm|nodes)|serving/test_nodes|runtimes/test_pyxis|\[pyxis"),
     "lepton": re.compile(r"e2e/test_lepton"),
     "exporters": re.compile(r"/exporters/|e2e/test_export"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
-    "machine": re.compile(r"/e2e/|/pool/|/runtimes/|dag/test_(bad_input|examples)"),
+    "machine": re.compile(
+        r"/e2e/|/serving/test_pool|/serving/test_ports|/serving/test_nodes|/runtimes/|test_runtimes|dag/test_(bad_input|examples)"
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.demo.items import expected_score
 from snakeval.demo.server import serve
 from snakeval.matrix.expand import deployments, expand

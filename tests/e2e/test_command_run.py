@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.demo.server import serve
 from snakeval.matrix.expand import expand
 from support.command import FAILS, evaluated, printed_command, says, snakeval, started, workspace

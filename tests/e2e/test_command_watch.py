@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from snakeval.executors.local import Remains
-from snakeval.lease import process_lives
+from snakeval.processes import process_lives
 from support.served import Served, kill_9, wait_for
 from support.workspace import Done, Workspace
 

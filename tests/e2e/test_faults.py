@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from snakeval.demo.server import DemoServer, serve
-from snakeval.lease import process_lives
+from snakeval.processes import process_lives
 from support.workspace import Workspace
 
 SCORE = {"file": "score.json", "values": {"score": "score"}}

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from snakeval.config.config import Config, load
+from snakeval.config.config import Config
+from snakeval.config.load import load
 
 MODEL = {"endpoint": {"url": "http://host/v1", "model_id": "m"}}
 COMMAND = {"harness": "generic", "command": "true", "metrics": {"file": "f", "values": {"v": "v"}}}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker
 
-from snakeval.serving.deployment import Plan
+from snakeval.serving.plan import Plan
 
 _LOCK = Path(tempfile.gettempdir()) / "snakeval-testbed-engine.lock"
 #: Whoever waits to be alone keeps others from coming.

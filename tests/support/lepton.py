@@ -18,7 +18,7 @@ from standin import StandIn
 
 from snakeval.executors.lepton import EVALUATION, RUN
 from snakeval.matrix.expand import deployments
-from snakeval.serving.deployment import Plan
+from snakeval.serving.plan import Plan
 from support.configs import COMMAND, config
 
 #: Lists the model `careful`; the demo's server would take a second to start.

@@ -14,10 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from snakeval.config import config
-from snakeval.lease import process_lives
+from snakeval.config import models
+from snakeval.processes import process_lives
 from snakeval.serving import client
-from snakeval.serving.deployment import Plan, plan_path, resolve
+from snakeval.serving.plan import Plan, plan_path
+from snakeval.serving.resolve import resolve
 
 SERVE = (
     "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
@@ -38,7 +39,7 @@ class Machine:
     def deploys(self, name: str, *evaluations: str, **spec: Any) -> None:
         """Plan a deployment whose evaluations are not done yet."""
         spec = {"kind": "generic", "runtime": "process", "command": SERVE} | spec
-        deployment = resolve(name, config.Deployment(**spec), "host")
+        deployment = resolve(name, models.Deployment(**spec), "host")
         planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
         path = plan_path(self.run, name)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,10 @@ import pytest
 
 from snakeval import cli
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import Completion, EvaluationDirectory, Metric, manifest, now
-from snakeval.jobs.container import evaluation_directory
-from snakeval.lease import start_time
+from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory, manifest
+from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.matrix.expand import expand
+from snakeval.processes import start_time
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan
 from support.configs import COMMAND, MODEL, config

@@ -11,8 +11,8 @@ from typing import Any
 
 from snakeval.config.compose import text
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.evaluation.record import EvaluationDirectory, Metric, manifest
-from snakeval.jobs.container import evaluation_directory
+from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory, manifest
+from snakeval.evaluation.record import Metric
 from snakeval.matrix.expand import expand
 from snakeval.run.find import identity
 from snakeval.run.index import Entry, remember

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from snakeval import catalogue
-from snakeval.config.config import EndpointType, Kind, Params
+from snakeval.config.benchmarks import Params
+from snakeval.config.models import EndpointType, Kind
 from snakeval.errors import ConfigError
 from snakeval.harnesses import ADAPTERS
 

@@ -9,7 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-from snakeval.lease import Lease, process_lives
+from snakeval.lease import Lease
+from snakeval.processes import process_lives
 
 QUICK = {"heartbeat": 0.05, "stale": 0.5}
 

@@ -10,6 +10,15 @@ what jobs print runs through its display, and it draws where there is no termina
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
+from snakeval.matrix.durations import Durations
+from snakeval.watch.display.tally import Tally
+
+if TYPE_CHECKING:
+    from snakeval.dag.matrix import Matrix
+
 import logging
 import re
 import sys
@@ -21,6 +30,27 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 if TYPE_CHECKING:
     from snakeval.watch.display.display import Display
+
+
+def tally_of(matrix: Matrix, deployments: int) -> Tally:
+    """Return the tally of an invocation at its start."""
+    head, end = f"{matrix.run}/", "/evaluation.json"
+    missing = {*matrix.missing(), *matrix.stale}
+    durations = Durations.load()
+
+    def expect(name: str) -> float | None:
+        model, _, benchmark = name.partition("/")
+        evaluation = matrix.selected.get((model, benchmark)) if durations else None
+        return durations.expect(evaluation) if evaluation else None
+
+    return Tally(
+        Path(matrix.run),
+        (evaluation.id for evaluation in matrix.selected.values()),
+        {record.removeprefix(head).removesuffix(end) for record in missing},
+        deployments,
+        cache(expect),
+    )
+
 
 __all__ = ["LogHandler"]
 
@@ -78,7 +108,7 @@ class LogHandler(LogHandlerBase):
         Snakemake 9.27 parses them before any Snakefile: a file that is absent or not UTF-8 ends
         in a traceback, and aliases of aliases keep it busy for ever.
         """
-        from snakeval.config.source import read
+        from snakeval.config.yaml_file import read
         from snakeval.errors import ConfigError
 
         for name in _configfiles(sys.argv[1:]):
@@ -122,7 +152,7 @@ class LogHandler(LogHandlerBase):
     def _open(self, stats: dict[str, int]) -> Display | None:
         """Return a display where there are evaluations to show and a terminal to show them on."""
         settings = self.common_settings
-        matrix = getattr(sys.modules.get("snakeval.dag.matrix"), "opened", None)
+        matrix = getattr(sys.modules.get("snakeval.dag.open"), "opened", None)
         if settings.quiet or settings.dryrun or matrix is None or not stats.get(_EVALUATE):
             return None
         # rich is imported only where it is used.
@@ -130,7 +160,8 @@ class LogHandler(LogHandlerBase):
 
         if not usable():
             return None
-        from snakeval.watch.display.display import Display, tally_of
+        from snakemake_logger_plugin_snakeval import tally_of
+        from snakeval.watch.display.display import Display
 
         return Display(tally_of(matrix, stats.get(_DEPLOY, 0)), color=not settings.nocolor)
 

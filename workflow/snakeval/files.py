@@ -1,10 +1,30 @@
 """Where our own files stand; and writing, so that a reader sees all of the new or of the old."""
+# ruff: noqa: PTH123
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from pathlib import Path
+from typing import Any
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """Return what *path* holds, or None where it is not there.
+
+    Raises:
+        OSError: it is there and cannot be read.
+        ValueError: it is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} is damaged")
+    return data
 
 
 def home() -> Path:

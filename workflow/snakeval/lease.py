@@ -19,35 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from snakeval.processes import process_lives, start_time
+
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
-
-
-def start_time(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
-
-    Empty where there is no /proc; None for a zombie, which has ended.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def process_lives(pid: int, started: str = "") -> bool:
-    """Tell whether *pid* of this host lives and, where known, is the same process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, and belongs to somebody else
-    found = start_time(pid)
-    if found is None:
-        return False
-    return not started or found == started
 
 
 @dataclass(frozen=True, slots=True)

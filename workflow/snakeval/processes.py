@@ -7,8 +7,37 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Event
 from typing import IO
+
+
+def start_time(pid: int) -> str | None:
+    """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
+
+    Empty where there is no /proc; None for a zombie, which has ended.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def process_lives(pid: int, started: str = "") -> bool:
+    """Tell whether *pid* of this host lives and, where known, is the same process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and belongs to somebody else
+    found = start_time(pid)
+    if found is None:
+        return False
+    return not started or found == started
+
 
 #: How much longer than its grace a child may take that is asked by the end of its input: what
 #: carries the question and the answer is slower than a signal.
@@ -29,10 +58,10 @@ def run_child(
     """Run *argv* to its end and return its exit code (128 + signal, as shells say it).
 
     It reads *stdin*, and the stream's end when this process dies, even of SIGKILL: so a command
-    under :data:`snakeval.runtimes.spec.LIFELINE` ends with it. When *stop* is set it gets SIGTERM,
-    and its process group SIGKILL after *grace* seconds. The group is its own, so a Ctrl-C in the
-    terminal reaches it through *stop*, once. Without *by_signal* its input ends first, for a child
-    that would not hand SIGTERM on to what it runs.
+    under :data:`snakeval.runtimes.lifeline.LIFELINE` ends with it. When *stop* is set it gets
+    SIGTERM, and its process group SIGKILL after *grace* seconds. The group is its own, so a Ctrl-C
+    in the terminal reaches it through *stop*, once. Without *by_signal* its input ends first, for
+    a child that would not hand SIGTERM on to what it runs.
 
     Raises:
         OSError: it could not be started.

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from support.configs import MODEL, write
 from support.made import snakeval
 

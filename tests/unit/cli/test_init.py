@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from snakeval import cli
 from snakeval.cli import init
-from snakeval.config.config import Config, load
+from snakeval.config.config import Config
+from snakeval.config.load import load
 from snakeval.matrix.expand import expand
 
 ALL = ("--endpoint", "http://host/v1", "--model-id", "org/m", "--benchmark", "gsm8k")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from snakeval.evaluation.directory import container_name
 from snakeval.executors import local
 from snakeval.executors.local import Remains
-from snakeval.jobs.container import container_name
-from snakeval.lease import start_time
-from snakeval.run.index import Head, head_file
+from snakeval.processes import start_time
+from snakeval.run.heads import Head, head_file
 from support.made import Made, gone, snakeval
 
 Capture = pytest.CaptureFixture[str]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.cli.logs import _start
-from snakeval.run.index import enter, leave
+from snakeval.run.heads import enter, leave
+from snakeval.watch.follow import log_start
 from support.made import Made, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -21,9 +21,9 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("snakeval.cli.logs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("snakeval.cli.logs._RETRY_SECONDS", 0.3)
-    monkeypatch.setattr("snakeval.cli.logs._LAST_WORDS_SECONDS", 0.3)
+    monkeypatch.setattr("snakeval.watch.follow._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("snakeval.watch.follow._RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("snakeval.watch.follow._LAST_WORDS_SECONDS", 0.3)
     return Made(tmp_path, "b")
 
 
@@ -258,5 +258,5 @@ def test_the_last_lines_begin_where_they_do(length: int, end: str) -> None:
     text = "\n".join(lines) + end
     whole = text.splitlines(keepends=True)
     for count in (1, 2, 5000):
-        start = _start(io.BytesIO(text.encode()), count)
+        start = log_start(io.BytesIO(text.encode()), count)
         assert text[start:] == "".join(whole[-count:])

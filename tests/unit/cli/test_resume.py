@@ -15,7 +15,7 @@ import yaml
 from snakeval import cli
 from snakeval.cli.launch import snakemake_process
 from snakeval.config.compose import text
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.run.find import find
 from snakeval.run.index import Entry, remember
 from support.configs import VALID, write
@@ -182,9 +182,9 @@ def test_a_run_that_cannot_be_resumed_is_one_sentence(
 def test_a_head_that_lives_is_not_joined(
     known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snakeval.run import index
+    from snakeval.run import heads
 
-    index.enter(known.path, ["snakemake"])
+    heads.enter(known.path, ["snakemake"])
     assert cli.main(["resume", known.id]) == 2
     assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
     assert cli.main(["resume", known.id, "-n"]) == 0

@@ -13,10 +13,10 @@ import pytest
 
 from snakeval import cli
 from snakeval.cli.launch import snakemake_process
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.files import home
-from snakeval.lease import start_time
-from snakeval.run import index
+from snakeval.processes import start_time
+from snakeval.run import heads
 from snakeval.run.find import find
 from support.configs import COMMAND, VALID, changed, write
 
@@ -169,7 +169,7 @@ def test_a_second_head_is_refused(
     run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, socket.gethostname(), os.getpid())
-    assert index.heads(run_directory)
+    assert heads.heads(run_directory)
     assert cli.main(["run", *C]) == 2
     assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
     assert not ran

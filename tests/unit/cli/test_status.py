@@ -13,7 +13,7 @@ import pytest
 from snakeval import cli
 from snakeval.cli.ls.runs import command as ls_runs
 from snakeval.run import index
-from snakeval.run.index import enter
+from snakeval.run.heads import enter
 from support.made import Made, Said, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -170,7 +170,7 @@ def test_a_run_that_was_partly_deleted_or_moved_is_told_in_a_sentence(
 def test_watched_it_tells_each_change_until_all_has_ended(
     run: Made, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snakeval.cli.status._WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("snakeval.watch.view._WATCH_SECONDS", 0.1)
     run.done("to_do")
     lease = run["at_it"].private / "lease"
 

@@ -12,7 +12,8 @@ import yaml
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.harnesses import Command, Paths, command
+from snakeval.harnesses import command
+from snakeval.harnesses.adapter import Command, Paths
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
 

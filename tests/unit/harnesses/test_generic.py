@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.harnesses import Paths, Sample, generic, read_metrics
+from snakeval.harnesses import generic
+from snakeval.harnesses.adapter import Paths, Sample
+from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
 from support.configs import config
 

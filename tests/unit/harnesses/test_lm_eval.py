@@ -12,7 +12,9 @@ import pytest
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.harnesses import Paths, Sample, lm_eval, read_metrics
+from snakeval.harnesses import lm_eval
+from snakeval.harnesses.adapter import Paths, Sample
+from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
 from support.configs import config
 

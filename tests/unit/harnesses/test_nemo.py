@@ -12,7 +12,9 @@ import yaml
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.harnesses import Paths, Usage, nemo, read_metrics
+from snakeval.harnesses import nemo
+from snakeval.harnesses.adapter import Paths, Usage
+from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, VALID, config
 

@@ -22,7 +22,7 @@ import docker
 import pytest
 
 from snakeval.errors import EvaluationError
-from snakeval.lease import process_lives
+from snakeval.processes import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 from snakeval.runtimes.marked import marked
 from snakeval.runtimes.spec import ContainerSpec, Mount

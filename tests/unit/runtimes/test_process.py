@@ -14,7 +14,7 @@ from threading import Event
 import pytest
 
 from snakeval.errors import EvaluationError
-from snakeval.lease import process_lives
+from snakeval.processes import process_lives
 from snakeval.runtimes.marked import oom_kills
 from snakeval.runtimes.process import connect, environment
 from snakeval.runtimes.spec import ContainerSpec

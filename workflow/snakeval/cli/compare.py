@@ -11,7 +11,8 @@ import click
 
 from snakeval.cli.output import format_option
 from snakeval.errors import ConfigError
-from snakeval.run import deployments, target
+from snakeval.run import plan as deployments
+from snakeval.run import target
 from snakeval.run.target import Target
 
 if TYPE_CHECKING:

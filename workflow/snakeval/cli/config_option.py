@@ -32,7 +32,7 @@ def read(path: Path) -> Config:
         ConfigError: one line for each thing that is wrong.
     """
     from snakeval.config.compose import compose
-    from snakeval.config.config import check
+    from snakeval.config.load import check
     from snakeval.config.nemo_launcher import translate
 
     return check(translate(compose(path.parent, path.name), path.stem).source)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.config.source import Source
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from snakeval.errors import ConfigError
-from snakeval.run import deployments, target
+from snakeval.run import plan, target
 from snakeval.run.target import Target
 
 _FORMATS = ("json", "csv", "parquet", "markdown", "inspect")
@@ -84,7 +84,7 @@ def command(
     for each in targets:
         if each.model:
             raise ConfigError(f"{each.name}: a run is exported as a whole; write {each.entry.id}")
-        deployments.planned(each.run)
+        plan.planned(each.run)
     given = _given(settings, artifacts, tags)
     if formats:
         given["formats"] = formats

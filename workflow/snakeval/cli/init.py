@@ -193,7 +193,7 @@ def _check(text: str, output: Path) -> None:
     """Refuse what `snakeval run` would refuse."""
     import tempfile
 
-    from snakeval.config.config import load
+    from snakeval.config.load import load
     from snakeval.matrix.expand import expand
 
     with tempfile.TemporaryDirectory() as directory:

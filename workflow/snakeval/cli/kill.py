@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import click
 
-from snakeval.run import index, target
+from snakeval.run import heads as index
+from snakeval.run import target
 from snakeval.run.target import Target
 from snakeval.watch.state import State, states
 

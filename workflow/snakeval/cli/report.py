@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from snakeval.errors import ConfigError
-from snakeval.run import deployments, target
+from snakeval.run import plan, target
 
 
 @click.command("report", short_help="The report of a run, as a page for a browser.")
@@ -23,7 +23,7 @@ def command(wanted: str, opens: bool) -> None:
     found = target.find(wanted)
     if found.model:
         raise ConfigError(f"{found.name}: a report is of a whole run; write {found.entry.id}")
-    deployments.planned(found.run)  # in one sentence, where it is not there
+    plan.planned(found.run)  # in one sentence, where it is not there
     from snakeval.results import report
 
     try:

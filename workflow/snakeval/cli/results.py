@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import format_option
-from snakeval.run import deployments, target
+from snakeval.run import plan, target
 from snakeval.run.target import Target
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def command(ids: Sequence[str], form: str) -> None:
 
 
 def _frame(part: Target) -> pd.DataFrame:
-    deployments.planned(part.run)  # in one sentence, where it is not there
+    plan.planned(part.run)  # in one sentence, where it is not there
     from snakeval.results.table import table
 
     frame = table(part.run)

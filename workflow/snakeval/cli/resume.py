@@ -61,7 +61,7 @@ def command(
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile, is_profile
     from snakeval.config.compose import save
-    from snakeval.config.config import load
+    from snakeval.config.load import load
 
     started_in, here = _directory(entry), Path.cwd()
     if profile and is_profile(here / Path(profile).expanduser()):

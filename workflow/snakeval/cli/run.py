@@ -66,7 +66,7 @@ def command(
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch.installation import find_profile
     from snakeval.config.compose import compose, save, text
-    from snakeval.config.config import check
+    from snakeval.config.load import check
     from snakeval.config.nemo_launcher import translate
 
     source = compose(place, name, overrides)

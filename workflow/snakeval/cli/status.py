@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from snakeval.cli.output import json_option
-from snakeval.executors.lepton.status import Endpoint, Watch
-from snakeval.run import index, target
-from snakeval.run.index import Head
+from snakeval.run import target
 from snakeval.run.target import Target
-from snakeval.watch.state import STATES, State, states
+from snakeval.watch.state import STATES, State
+from snakeval.watch.view import View, current_targets, look, looks, said
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-#: How often a watched run is looked at, in seconds.
-_WATCH_SECONDS = 2.0
-#: So many looks nothing may work at what is to be done: Snakemake takes a while to start.
-_IDLE_LOOKS = 3
 #: With more evaluations than this there are totals for each model, unless all are asked for.
 _MANY = 50
 #: How many evaluations are named beside totals.
@@ -59,108 +52,16 @@ def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) ->
     """
     if watch and as_json:
         raise click.UsageError("--watch is for people, --json for programs; give one of them")
-    targets = [target.find(text) for text in ids] if ids else _current()
+    targets = [target.find(text) for text in ids] if ids else current_targets()
     if not targets:
         click.echo("[]" if as_json else "No run was started on this machine yet.", err=not as_json)
     elif as_json:
-        views = [_look(each) for each in targets]
+        views = [look(each) for each in targets]
         click.echo(json.dumps([view.as_dict() for view in views], indent=1))
     elif watch:
         _watch(targets, everything)
     else:
-        _print([_look(each) for each in targets], everything)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What was seen of a run, or of a part of it."""
-
-    target: Target
-    heads: list[Head]
-    states: list[State]
-    endpoints: list[Endpoint]
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing will happen any more."""
-        to_do = [s for s in self.states if s.state in ("pending", "interrupted", "unknown")]
-        return not any(state.active for state in self.states) and not any(
-            head.lives or to_do for head in self.heads
-        )
-
-    @property
-    def finished(self) -> bool:
-        """Whether it ended with nothing left to do."""
-        return self.ended and all(state.state in ("done", "skipped") for state in self.states)
-
-    @property
-    def counts(self) -> str:
-        """``3 of 6 done, 1 running, 2 pending``."""
-        found = Counter(state.state for state in self.states)
-        planned = len(self.states) - found["skipped"]
-        others = [f"{found[state]} {state}" for state in STATES[1:] if found[state]]
-        return ", ".join([f"{found['done']} of {planned} done", *others])
-
-    @property
-    def who(self) -> str:
-        """Who works at it."""
-        here = [head for head in self.heads if head.lives]
-        parts = [f"Snakemake runs (process {head.pid})" for head in here]
-        parts += [
-            f"started on {head.host} (process {head.pid}), of which nothing is known here"
-            for head in self.heads
-            if head.lives is None
-        ]
-        to_do = {"pending", "interrupted", "failed"} & {state.state for state in self.states}
-        if not parts and any(state.active for state in self.states):
-            parts = ["no Snakemake runs"]
-        elif not parts and to_do:
-            parts = [f"nothing runs; `snakeval resume {self.target.entry.id}` does the rest"]
-        return "; ".join(parts)
-
-    @property
-    def served(self) -> list[str]:
-        """What of Lepton serves its models, and what becomes of it if nobody comes back."""
-        alone = not any(head.lives or head.lives is None for head in self.heads)
-        lines = []
-        for endpoint in self.endpoints:
-            left = ""
-            if alone and endpoint.costs:
-                limit = endpoint.time_out
-                after = f", or Lepton after {limit} s without a request" if limit else ""
-                left = f"; it is left: `snakeval kill {self.target.entry.id}` ends it{after}"
-            lines.append(f"{endpoint}{left}")
-        return lines
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for programs."""
-        entry = self.target.entry
-        return {
-            "id": entry.id,
-            "name": entry.name,
-            "directory": entry.directory,
-            "heads": [
-                {"host": head.host, "pid": head.pid, "lives": head.lives} for head in self.heads
-            ],
-            "ended": self.ended,
-            "evaluations": [asdict(state) for state in self.states],
-            "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
-        }
-
-
-def _current() -> list[Target]:
-    known = index.entries()
-    live = [entry for entry in known if any(head.lives for head in index.heads(entry.path))]
-    return [Target(entry) for entry in live or (known and [index.last_started(known)])]
-
-
-def _look(which: Target, before: View | None = None) -> View:
-    # Heads first: a run is not told to have ended by what its head did in between.
-    heads = index.heads(which.run)
-    lepton = Watch(which.run)
-    found = states(which.run, before.states if before else (), only=which.covers, lepton=lepton)
-    served = [each for each in lepton.endpoints if which.model in ("", each.model)]
-    return View(which, heads, found, served)
+        _print([look(each) for each in targets], everything)
 
 
 # --- once ---------------------------------------------------------------------------------------
@@ -244,17 +145,6 @@ def _totals(found: Sequence[State]) -> Table:
     return table
 
 
-def said(state: State) -> str:
-    """Say the one thing to know of an evaluation: its score, its requests, or a reason."""
-    if state.value is not None:
-        error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
-        return f"{state.metric} {state.value:.4f}{error}"
-    if state.requests is not None:
-        done, total = state.requests
-        return f"{done} / {total} requests" if total is not None else f"{done} requests"
-    return state.reason
-
-
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return ""
@@ -287,7 +177,7 @@ def _watch(targets: Sequence[Target], everything: bool) -> None:
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False) as live:
-        for views in _looks(targets):
+        for views in looks(targets):
             # What does not fit on the screen could not be drawn over: then totals.
             rows = sum(len(view.states) + len(view.endpoints) + 4 for view in views)
             picture = _picture(views, everything or rows < console.height)
@@ -299,7 +189,7 @@ def _watch_plainly(targets: Sequence[Target]) -> None:
     """A line for each change, for logs and pipes."""
     told: dict[str, str] = {}
     views: list[View] = []
-    for views in _looks(targets):
+    for views in looks(targets):
         for view in views:
             for endpoint in view.endpoints:
                 if told.get(endpoint.name) != str(endpoint):
@@ -314,15 +204,3 @@ def _watch_plainly(targets: Sequence[Target]) -> None:
                     click.echo(f"{time_now} {name} {state.state}{': ' + rest if rest else ''}")
     for view in views:
         click.echo(f"Run {view.target.name}: {view.counts}")
-
-
-def _looks(targets: Sequence[Target]) -> Iterator[list[View]]:
-    """Look again and again, until all have ended."""
-    views = [_look(each) for each in targets]
-    yield views
-    idle = 0
-    while not all(view.finished for view in views) and idle < _IDLE_LOOKS:
-        time.sleep(_WATCH_SECONDS)
-        views = [_look(view.target, view) for view in views]
-        idle = idle + 1 if all(view.ended for view in views) else 0
-        yield views

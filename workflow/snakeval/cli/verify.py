@@ -7,7 +7,8 @@ from dataclasses import asdict
 import click
 
 from snakeval.cli.output import json_option, show
-from snakeval.run import deployments, target
+from snakeval.run import plan as deployments
+from snakeval.run import target
 
 
 @click.command("verify", short_help="Whether a run's files are what they were when it finished.")

@@ -20,7 +20,8 @@ import yaml
 from snakeval.config import hydra_groups
 from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
-from snakeval.config.source import Key, Source, merge, read
+from snakeval.config.source import Key, Source, merge
+from snakeval.config.yaml_file import read
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
 

@@ -12,14 +12,9 @@ from typing import Any
 
 import yaml
 
-from snakeval.errors import ConfigError
+from snakeval.config.yaml_file import Loader, as_mapping, read
 
 Key = tuple[str, ...]
-
-#: A configuration with more values than this, aliases written out, is taken for an alias bomb.
-#: A real matrix of 1,000 models and 1,000 benchmarks has some 20,000.
-MAX_VALUES = 1_000_000
-MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -49,121 +44,7 @@ class Source:
         return self.bases.get(path, Path())
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that stands twice in one mapping is an error."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Make a value; one that cannot be (2026-99-99, half a surrogate) has a line, too."""
-        try:
-            value = super().construct_object(node, deep)
-            if isinstance(value, str):
-                value.encode()
-                if "\0" in value:
-                    raise ValueError("a NUL character")
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"a value cannot be read ({error}); correct it", node.start_mark
-            ) from None
-        return value
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, yaml.Mark] = {}
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        try:
-            first = seen.setdefault(key, key_node.start_mark)
-        except TypeError:
-            raise yaml.constructor.ConstructorError(
-                None, None, "a mapping cannot be a key", key_node.start_mark
-            ) from None
-        if first is not key_node.start_mark:
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                f"'{key}' stands here a second time (first in line {first.line + 1}); "
-                "rename or remove one",
-                key_node.start_mark,
-            )
-    loader.flatten_mapping(node)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read(path: Path, name: str | None = None) -> dict[str, Any]:
-    """Read one YAML file whose top level is a mapping.
-
-    *name* is what messages call the file (its path as the user gave it).
-
-    Raises:
-        ConfigError: the file cannot be read, is not UTF-8, is not YAML (tabs, syntax, a key
-            twice in one mapping), holds no mapping, or expands to more than a million values.
-    """
-    name = name or str(path)
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{name}: no such file; check the path") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{name}: is a directory; name a YAML file in it") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read ({error.strerror}); check it") from None
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{name}, line {mark.line + 1}" if mark else name
-        problem = error.problem or "not valid YAML"
-        if "\\t" in problem:
-            problem = "a tab is used for indentation; use spaces"
-        elif "recursive" in problem:
-            problem = "an alias refers to itself; write the value out"
-        elif "constructor for the tag" in problem:
-            problem = f"the tag {problem.rpartition('tag ')[2]} is not known; write plain YAML"
-        elif "another document" in problem:
-            problem = "a second document begins; put it in a file of its own"
-        raise ConfigError(f"{where}: {problem}") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"{name}: not valid YAML ({problem}); correct it") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply; flatten it") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{name}: holds a {type(data).__name__}; it must hold keys and values")
-    _refuse_bomb(data, name)
-    return data
-
-
-def _refuse_bomb(data: dict[str, Any], name: str) -> None:
-    """Count the values with every alias written out, without writing them out."""
-    sizes: dict[int, int] = {}
-
-    def size(node: Any, depth: int) -> int:
-        if depth > MAX_DEPTH:
-            raise ConfigError(f"{name}: nested deeper than {MAX_DEPTH} levels; flatten it")
-        if not isinstance(node, (dict, list)):
-            return 1
-        if id(node) not in sizes:
-            children = node.values() if isinstance(node, dict) else node
-            sizes[id(node)] = 1  # an alias to itself must end somewhere; the depth says so
-            sizes[id(node)] = 1 + sum(size(child, depth + 1) for child in children)
-        return sizes[id(node)]
-
-    if size(data, 0) > MAX_VALUES:
-        raise ConfigError(
-            f"{name}: its YAML aliases expand to more than {MAX_VALUES:,} values; "
-            "write the values out, without nested aliases"
-        )
+Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mapping)
 
 
 def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Source:

@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
+    PositiveInt,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -20,13 +22,76 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.errors import did_you_mean
 
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key is an error that names the nearest key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key '{key}'{hint}",
+                        {
+                            "key": str(key),
+                            "hint": did_you_mean(str(key), cls.model_fields)
+                            or f"; known are {', '.join(sorted(cls.model_fields))}",
+                        },
+                    )
+        return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
+        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
+        known = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and known is not bool:
+            raise PydanticCustomError(
+                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
+            )
+        return value
+
+
+class Resources(Strict):
+    """What one evaluation's container may use, and what Snakemake reserves for it."""
+
+    cpus: PositiveInt | None = Field(default=None, description="CPU limit; null = none")
+    mem_mb: PositiveInt | None = Field(default=None, description="memory limit in MiB")
+    shm_mb: PositiveInt | None = Field(default=None, description="size of /dev/shm in MiB")
+    gpus: int = Field(default=0, ge=0, description="GPUs that the harness itself needs")
+    runtime: PositiveInt | None = Field(default=None, description="minutes, for schedulers")
+
+
+def env_names(value: object) -> object:
+    """A list of names is a mapping of each to itself."""
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        return {name: name for name in value}
+    return value
+
+
+class Mount(Strict):
+    """A host path made visible in the harness's container. It does not enter the fingerprint."""
+
+    source: PathText
+    target: str = Field(pattern=r"^/")
+    read_only: bool = True
+
+
+RuntimeName = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
+
+
 NAME_RULE = (
     "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: Names of the directories of a model's server, one for each of its allocations: see
-#: :func:`snakeval.matrix.allocations.directory`.
+#: :func:`snakeval.matrix.hosting.directory`.
 DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
 #: Names that a run keeps for itself, beside its models' directories and in them.
 _RESERVED = frozenset(
@@ -124,37 +189,3 @@ Name = Annotated[str, BeforeValidator(_name)]
 PathText = Annotated[str, BeforeValidator(_path)]
 Plain = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Variable = Annotated[str, BeforeValidator(_variable)]
-
-
-class Strict(BaseModel):
-    """A frozen model in which an unknown key is an error that names the nearest key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: object) -> object:
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key '{key}'{hint}",
-                        {
-                            "key": str(key),
-                            "hint": did_you_mean(str(key), cls.model_fields)
-                            or f"; known are {', '.join(sorted(cls.model_fields))}",
-                        },
-                    )
-        return data
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
-        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
-        known = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and known is not bool:
-            raise PydanticCustomError(
-                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
-            )
-        return value

@@ -11,7 +11,7 @@ import jinja2
 
 from snakeval import __version__
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec
@@ -27,7 +27,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-_TEMPLATES = _environment()
+TEMPLATES = _environment()
 
 
 def run_script(
@@ -86,7 +86,7 @@ def sbatch_script(
         **({} if servers else {"array": f"0-{len(evaluations) - 1}"}),
         **asked,
     }
-    return _TEMPLATES.get_template("sbatch.sh.j2").render(
+    return TEMPLATES.get_template("sbatch.sh.j2").render(
         run=run,
         model=model,
         version=__version__,
@@ -94,28 +94,12 @@ def sbatch_script(
         servers=servers,
         slots=slots,
         secrets=sorted({name for e in evaluations for name in _secrets(e)}),
-        flags=_flags(options),
+        flags=flags(options),
     )
 
 
-def head_script(
-    run: str, command: Sequence[str], cwd: Path, log: Path, asked: Mapping[str, str | int]
-) -> str:
-    """Return the text of a batch script that runs Snakemake's *command*, again and again."""
-    options = {
-        "job-name": f"snakeval-head-{run}",
-        "output": f"{str(log.parent).replace('%', '%%')}/{log.name}",
-        "open-mode": "append",
-        "requeue": "",
-        "signal": "B:USR1@120",
-        **asked,
-    }
-    return _TEMPLATES.get_template("head.sh.j2").render(
-        run=run, cwd=cwd, command=shlex.join(command), flags=_flags(options)
-    )
-
-
-def _flags(options: Mapping[str, str | int]) -> list[str]:
+def flags(options: Mapping[str, str | int]) -> list[str]:
+    """Return options of sbatch as flags of its command line."""
     return [
         str(value) if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
         for name, value in options.items()
@@ -131,7 +115,7 @@ def _secrets(evaluation: Evaluation) -> list[str]:
 def _script(
     notes: Sequence[str], places: Sequence[Path], spec: ContainerSpec, runtime: Runtime
 ) -> str:
-    return _TEMPLATES.get_template("run.sh.j2").render(
+    return TEMPLATES.get_template("run.sh.j2").render(
         notes=notes,
         places=[str(place) for place in [*places, home().resolve() / "cache"]],
         isolated=runtime.isolated,
@@ -143,4 +127,4 @@ def _script(
 
 def run_all_script(run: Path, evaluations: Sequence[Evaluation]) -> str:
     """Return the text of ``run_all.sh``."""
-    return _TEMPLATES.get_template("run_all.sh.j2").render(run=run.name, evaluations=evaluations)
+    return TEMPLATES.get_template("run_all.sh.j2").render(run=run.name, evaluations=evaluations)

@@ -6,58 +6,36 @@ Snakefile is read again in every remote job); :meth:`Matrix.save` writes, once, 
 
 from __future__ import annotations
 
-import gc
-import inspect
 import json
 import os
-import shutil
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from snakeval.config.config import Config, Selection, load
+from snakeval.config.config import Config
+from snakeval.config.load import Selection
 from snakeval.config.types import DEPLOYMENT
+from snakeval.dag.announce import changes_since
+from snakeval.dag.lookup import DeploymentWildcards, Lookup, Wildcards, signed
+from snakeval.dag.preflight import why_no_room
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
-from snakeval.evaluation.record import INTERVALS_VERSION, Completion
+from snakeval.evaluation.directory import evaluation_directory
+from snakeval.evaluation.record import INTERVALS_VERSION
 from snakeval.executors import lepton
 from snakeval.executors.lepton.notes import Notes
 from snakeval.executors.slurm import Queue
 from snakeval.harnesses import parser_versions
-from snakeval.jobs.container import evaluation_directory
-from snakeval.matrix.allocations import Allocations, directory, number
+from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.expand import deployments, split
+from snakeval.matrix.hosting import directory, number
 from snakeval.run.find import Run, find
-
-#: A run writes at least its plan and its logs; less free space than this is as good as none.
-_MIN_FREE_BYTES = 20 * 1024 * 1024
-
-
-Lookup = TypeVar("Lookup", bound=Callable[..., Any])
-
 
 #: Where models are served by hand, one port after the other.
 _BY_HAND_PORT = 8000
-#: Tells the Snakemakes in jobs of other hosts which run this is.
-_RUN = "SNAKEVAL_RUN"
-
-
-class Wildcards(Protocol):
-    """The wildcards of every rule of an evaluation."""
-
-    model: str
-    benchmark: str
-
-
-class _Deployed(Protocol):
-    """The wildcards of the rule that deploys."""
-
-    model: str
-    deployment: str
 
 
 class Matrix:
@@ -122,7 +100,7 @@ class Matrix:
         def fingerprint(wildcards: Wildcards) -> str:
             return self[wildcards].fingerprint
 
-        return _signed(fingerprint)
+        return signed(fingerprint)
 
     # --- what jobs need -------------------------------------------------------------------
 
@@ -142,7 +120,7 @@ class Matrix:
         amounts = {needed(evaluation) for evaluation in self.selected.values()}
         if len(amounts) == 1:
             return amounts.pop()
-        return _signed(lambda wildcards: needed(self[wildcards]))
+        return signed(lambda wildcards: needed(self[wildcards]))
 
     def _default(self, name: str) -> int:
         """What the profile's default-resources say: a resource that a rule sets hides them."""
@@ -182,7 +160,7 @@ class Matrix:
             found[name] = (
                 values.pop()
                 if len(values) == 1
-                else _signed(
+                else signed(
                     lambda wildcards, name=name, profiled=profiled: asked(wildcards).get(
                         name, profiled
                     )
@@ -219,7 +197,7 @@ class Matrix:
                 self._workflow.dag.forcefiles.update(needed)
             return paths if self._is_missing(evaluation) else [ancient(path) for path in paths]
 
-        return _signed(records) if self._deployed else []
+        return signed(records) if self._deployed else []
 
     def _is_missing(self, evaluation: Evaluation) -> bool:
         record = self._record(evaluation)
@@ -270,16 +248,16 @@ class Matrix:
         """The pattern of the directories of deployments."""
         return DEPLOYMENT.pattern
 
-    def gpus(self, wildcards: _Deployed) -> int:
+    def gpus(self, wildcards: DeploymentWildcards) -> int:
         """How many GPUs the job that deploys a model needs."""
         return self._allocations.gpus(wildcards.model, number(wildcards.deployment))
 
-    def mem_mb(self, wildcards: _Deployed) -> int:
+    def mem_mb(self, wildcards: DeploymentWildcards) -> int:
         """How much memory the job that deploys a model needs, in MiB."""
         needed = self._allocations.mem_mb(wildcards.model, number(wildcards.deployment))
         return needed or self._default("mem_mb")
 
-    def runtime(self, wildcards: _Deployed) -> int:
+    def runtime(self, wildcards: DeploymentWildcards) -> int:
         """How long the job that deploys a model may last with all that follows, in minutes."""
         return self._allocations.runtime(wildcards.model) or self._default("runtime")
 
@@ -301,9 +279,9 @@ class Matrix:
         """
         if not self._deployed and not self._durations:
             return 0
-        return _signed(lambda wildcards: self._priorities[wildcards.model, wildcards.benchmark])
+        return signed(lambda wildcards: self._priorities[wildcards.model, wildcards.benchmark])
 
-    def deploy_priority(self, wildcards: _Deployed) -> int:
+    def deploy_priority(self, wildcards: DeploymentWildcards) -> int:
         """A model's server before its evaluations, after the evaluations of models before it.
 
         An auxiliary model's server, which several models' evaluations may wait for, comes first.
@@ -375,7 +353,7 @@ class Matrix:
             self._workflow.dag.forcefiles.update(self.exports)
             return []
 
-        return _signed(force)
+        return signed(force)
 
     # --- before anything runs -------------------------------------------------------------
 
@@ -407,7 +385,7 @@ class Matrix:
                 configured(self.config.export)
             except ConfigError as error:
                 problems += str(error).splitlines()
-        problem = _no_room(self._run.directory)
+        problem = why_no_room(self._run.directory)
         if problem:
             problems.append(f"output_dir: {problem}")
         chosen = {name for e in self.selected.values() for name in e.transport.servers}
@@ -449,7 +427,7 @@ class Matrix:
                 self._workflow.dag.forcefiles.add(record)
             return []
 
-        return _signed(force_if_stale) if self.stale else []
+        return signed(force_if_stale) if self.stale else []
 
     def notes(self) -> list[str]:
         """Sentences for the person who plans or starts the run."""
@@ -463,7 +441,7 @@ class Matrix:
         changed = [e for e in self.selected.values() if self._record(e) in self.stale]
         lines += self._allocations.notes()
         for evaluation in changed[:20]:
-            difference = _difference(Path(self._record(evaluation)), evaluation)
+            difference = changes_since(Path(self._record(evaluation)), evaluation)
             lines.append(f"Changed: {evaluation.id} ({difference})")
         return lines
 
@@ -512,91 +490,3 @@ class Matrix:
             self.exports,
             remote=self._remote,
         ).tell()
-
-
-def _signed(function: Lookup) -> Lookup:
-    """Store the signature, which Snakemake works out several times for each job otherwise."""
-    signed: Any = function  # a function may have any attribute, which types do not know
-    signed.__signature__ = inspect.signature(function)
-    return function
-
-
-def _no_room(directory: Path) -> str:
-    """Say why nothing can be written below *directory*, without writing."""
-    existing = directory.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        return f"{existing} is a file; name a directory"
-    if not os.access(existing, os.W_OK | os.X_OK):
-        return f"{existing} cannot be written; name another directory or correct its permissions"
-    free = shutil.disk_usage(existing).free
-    if free < _MIN_FREE_BYTES:
-        return f"no space left at {existing} ({free // 1024} KiB free); free some"
-    return ""
-
-
-def _difference(record: Path, evaluation: Evaluation) -> str:
-    """Say which parts of the definition changed since *record*."""
-    try:
-        before = Completion.from_json(record.read_text(encoding="utf-8")).identity
-    except (OSError, ValueError):
-        return "its record cannot be read"
-    return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
-
-
-#: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.
-opened: Matrix | None = None
-
-
-def open_matrix(workflow: Any) -> Matrix:
-    """Return the matrix of a Snakemake workflow's ``--configfile`` files and ``--config`` values.
-
-    Without files, ``config/config.yaml`` of the working directory, or else of the Snakefile's.
-
-    Raises:
-        SystemExit: bad input; the message says what to mend, a line a problem.
-    """
-    settings = workflow.config_settings
-    files = [_shown(Path(path)) for path in settings.configfiles]
-    if not files:
-        default = Path("config/config.yaml")
-        files = [default if default.exists() else Path(workflow.basedir) / default]
-    if (gpus := workflow.global_resources.get("gpu").value) is not None:
-        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # what the pool shares out
-    # What the rules call `python` is the interpreter that runs Snakemake, active or not.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    try:
-        config, selection, _ = load(files, settings.config or {})
-        if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
-            # The head's: `run=new` or a newer run of the same id would lead elsewhere.
-            selection = selection.model_copy(update={"run": chosen})
-        try:
-            matrix = Matrix(config, selection, workflow)
-            if workflow.is_main_process:
-                matrix.check()
-        except ConfigError as error:
-            named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())
-            raise ConfigError(named) from None
-    except ConfigError as error:
-        lines = [f"snakeval: {line}" for line in str(error).splitlines()]
-        raise SystemExit("\n".join(lines)) from None
-    if workflow.is_main_process:
-        os.environ[_RUN] = Path(matrix.run).name
-        # Planning makes millions of objects that all stay; going through them again and again
-        # for garbage took a sixth of the time at 10,000 evaluations.
-        gc.set_threshold(100_000, 20, 20)
-        for line in matrix.notes():
-            print(line, file=sys.stderr)
-    global opened
-    opened = matrix
-    return matrix
-
-
-def _shown(path: Path) -> Path:
-    """Paths below the working directory as people write them."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _names(files: Sequence[Path]) -> str:
-    return " + ".join(str(path) for path in files)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.executors import lepton
+from snakeval.executors.lepton import stop
 from snakeval.executors.slurm import Queue
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.run.find import Run
-from snakeval.run.index import leave
+from snakeval.run.heads import leave
 from snakeval.serving.deployment import Deployment
 from snakeval.watch.display.terminal import columns
 
@@ -55,7 +55,7 @@ class End:
             for line in self.allocations.spent(Queue(self.run.directory).noted):
                 print(line)
         run = self.run.directory
-        lepton.end(run, print)
+        stop.end(run, print)
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0
@@ -73,7 +73,7 @@ class End:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         if width := columns():
-            shown = _fitted(shown, width)
+            shown = fitted(shown, width)
         print(f"\n{shown}\nResults: {csv}", flush=True)
         try:
             if not self._is_current(run / "report.html"):
@@ -140,7 +140,7 @@ class End:
             return False
 
 
-def _fitted(table: str, width: int) -> str:
+def fitted(table: str, width: int) -> str:
     """Where a table is too wide, leave out reasons, which were told before; then the intervals."""
     from tabulate import tabulate
 

@@ -15,18 +15,22 @@ from snakeval.config.config import Config
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import evaluation_directory
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.executors.slurm import link_notes
 from snakeval.files import home, write_atomically, write_if_changed
-from snakeval.jobs.container import container, evaluation_directory, installable
+from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.expand import LeftOut
 from snakeval.run.find import Run
-from snakeval.run.index import Entry, enter, remember
+from snakeval.run.heads import enter
+from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan
 from snakeval.runtimes import Runtime, choose
-from snakeval.serving.deployment import Deployment, Plan, installed, plan_path
-from snakeval.serving.deployment import container as server_container
+from snakeval.serving.container import container as server_container
+from snakeval.serving.container import installed
+from snakeval.serving.deployment import Deployment
+from snakeval.serving.plan import Plan, plan_path
 
 #: Where models are served by hand, one port after the other.
 _BY_HAND_PORT = 8000

@@ -5,14 +5,12 @@ Read without asking anybody, so it is as good for a run that was killed as for o
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.logs import tail
 
-#: So much of a log's end is read: some hundred steps of a bar.
-_TAIL_BYTES = 16 * 1024
 #: A bar of tqdm: "Requesting API:  45%|████▌     | 18/40 [00:03<00:05,  4.20it/s]".
 _BAR = re.compile(r"\d{1,3}%\|[^|]{0,300}\| *(\d{1,12})/(\d{1,12}) \[([^\]]{0,80})")
 #: Bars of what is no request: of lm-evaluation-harness, of downloads, of data sets.
@@ -46,16 +44,6 @@ def newest_log(directory: EvaluationDirectory) -> Path:
     """Return the newest attempt's log, there or not."""
     numbers = (path.stem.rpartition("-")[2] for path in directory.logs.glob("attempt-*.log"))
     return directory.attempt_log(max((int(n) for n in numbers if n.isdecimal()), default=0))
-
-
-def tail(log: Path, size: int = _TAIL_BYTES) -> str:
-    """Return the last *size* bytes of *log* as text; nothing where it cannot be read."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read(size).decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def bar(text: str) -> tuple[int, int] | None:

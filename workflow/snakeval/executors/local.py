@@ -16,44 +16,45 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.record import EvaluationDirectory
-from snakeval.executors.slurm import Job, Queue, cancel, terminate
-from snakeval.jobs.container import container_name
-from snakeval.lease import process_lives, start_time
-from snakeval.run.deployments import Held
-from snakeval.run.index import Head, heads
+from snakeval.evaluation.directory import EvaluationDirectory, Held, container_name
+from snakeval.executors.base import _STEP, GRACE, Remain
+from snakeval.executors.slurm import _QUEUE_SECONDS, Job, Queue, cancel, terminate
+from snakeval.logs import last_line
+from snakeval.processes import process_lives, start_time
+from snakeval.run.heads import Head, heads
 from snakeval.runtimes.marked import marked
 from snakeval.serving import client as pool
-from snakeval.serving.deployment import Plan, server_names
-
-#: How long what was asked to end is waited for, in seconds: longer than a harness's and a
-#: server's own grace together.
-GRACE = 30.0
-#: And how long after each harder word.
-_STEP = 10.0
-_LOOK_SECONDS = 0.3
-#: A cluster's controller, which all share, is asked less often.
-_QUEUE_SECONDS = 2.0
-_ENGINE_SECONDS = 20
-
-Act = Callable[[], None]
+from snakeval.serving.deployment import server_names
+from snakeval.serving.plan import Plan
+from snakeval.watch.stop import _LOOK_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Remain:
-    """Something that lives.
+def starting(run: Path) -> dict[str, tuple[str, str]]:
+    """Return the deployments that a job of *run* waits for right now: state and how far it is.
 
-    ``acts``: how it is asked to end, told to end, and killed; None where another does that.
+    Only the pool of this machine can tell: a job's connection to it ends with the job.
     """
+    from snakeval.serving import client as pool
 
-    key: str
-    text: str
-    acts: tuple[Act | None, Act | None, Act | None] = (None, None, None)
+    try:
+        status = pool.status() or {}
+    except EvaluationError:
+        return {}
+    here = str(run.resolve())
+    found = {}
+    for client in status.get("clients", ()):
+        name, _, kind = client["who"].rpartition("/")
+        if kind == "deployment" and client["run"] == here:
+            said = last_line(run / name / "deployment" / "deploy.log")
+            found[name] = ("deploying" if client["holds"] else "waiting", said)
+    return found
+
+
+_ENGINE_SECONDS = 20
 
 
 class Remains:

@@ -22,6 +22,10 @@ from typing import Any
 
 from snakeval.errors import ConfigError
 
+#: A cluster's controller, which all share, is asked less often.
+_QUEUE_SECONDS = 2.0
+
+
 _SECONDS = 20
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"

@@ -15,10 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from snakeval import __version__, harnesses
+from snakeval import __version__
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.record import Completion, EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion
 from snakeval.exporters.package import Package
+from snakeval.harnesses import reading
 
 #: A viewer reads such a log as a whole: of more samples, only the first are in it.
 MAX_SAMPLES = 10_000
@@ -120,7 +122,7 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def _samples(place: EvaluationDirectory, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The samples that the harness logged. Several answers to one question are its epochs."""
     epochs: dict[tuple[str, str], int] = {}
-    for sample in harnesses.read_samples(place):
+    for sample in reading.read_samples(place):
         same = f"{sample.task}/{sample.id}" + (f"/{sample.filter}" if sample.filter else "")
         epochs[same, ""] = epoch = epochs.get((same, ""), 0) + 1
         choice = {"message": {"role": "assistant", "content": sample.answer}, "stop_reason": "stop"}

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakeval.evaluation.record import Completion, EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion
 from snakeval.exporters import Options
 from snakeval.run.plan import Planned, read_plan
 

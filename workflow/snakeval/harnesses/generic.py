@@ -15,20 +15,9 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.harnesses import (
-    Command,
-    Paths,
-    Sample,
-    Usage,
-    auxiliary_values,
-    base_url,
-    finder,
-    number,
-    optional_count,
-    optional_number,
-    score,
-    text,
-)
+from snakeval.harnesses import auxiliary_values, base_url
+from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
 from snakeval.shell import argv, render
 
 PARSER_VERSION = 1

@@ -16,18 +16,8 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.harnesses import (
-    Command,
-    Paths,
-    Sample,
-    Usage,
-    finder,
-    number,
-    optional_count,
-    optional_number,
-    score,
-    text,
-)
+from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)

@@ -17,16 +17,9 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.harnesses import (
-    Command,
-    Paths,
-    Sample,
-    Usage,
-    lm_eval,
-    number,
-    optional_count,
-    optional_number,
-)
+from snakeval.harnesses import lm_eval
+from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.values import number, optional_count, optional_number
 
 PARSER_VERSION = 1
 #: The harness's own, and those of the adapter between it and the model: cache, …_stats_cache.

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, container_name
 from snakeval.files import home, write_if_changed
-from snakeval.harnesses import Paths, command
+from snakeval.harnesses import command
+from snakeval.harnesses.adapter import Paths
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
 
 _RESULTS, _INPUTS, _FILES, _CACHE = "/results", "/snakeval/inputs", "/snakeval/files", "/cache"
 _HERE = re.compile(r"(?<=//)(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1\])(?=[:/?]|$)")
-
-
-def container_name(directory: EvaluationDirectory) -> str:
-    """Return the one name that any attempt at this evaluation uses on this machine."""
-    return f"snakeval-{hashlib.sha256(str(directory.path.resolve()).encode()).hexdigest()[:16]}"
 
 
 def container(
@@ -108,8 +102,3 @@ def installable(evaluation: Evaluation) -> bool:
     """Whether ``runtime: process`` can run the harness: from pinned packages, or as it is here."""
     identity = evaluation.identity
     return bool(evaluation.transport.requirements or identity.packages or not identity.image)
-
-
-def evaluation_directory(run: Path, evaluation: Evaluation) -> EvaluationDirectory:
-    """Return ``<run>/<model>/<benchmark>/``."""
-    return EvaluationDirectory(run / evaluation.model / evaluation.benchmark)

@@ -31,8 +31,10 @@ from snakeval import __version__
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import timings
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest, now
-from snakeval.harnesses import adapter, read_metrics
+from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.record import Completion, now
+from snakeval.harnesses import adapter
+from snakeval.harnesses.reading import read_metrics
 from snakeval.jobs import run_job
 from snakeval.jobs.container import container, installable
 from snakeval.lease import Lease

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation.record import EvaluationDirectory
-from snakeval.lease import process_lives
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.processes import process_lives
 
 INTERRUPTED = 130
 

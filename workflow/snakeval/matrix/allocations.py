@@ -2,8 +2,8 @@
 
 A model that we serve and its evaluations are one job of the scheduler, an *allocation*: a group in
 Snakemake's words. Where ``execution.slurm`` says so they are several, packed by what the
-evaluations are expected to take (:mod:`snakeval.matrix.packing`). Evaluations of an endpoint are jobs
-of their own. On one machine nothing is grouped: the pool of servers shares it out.
+evaluations are expected to take (:mod:`snakeval.matrix.packing`). Evaluations of an endpoint are
+jobs of their own. On one machine nothing is grouped: the pool of servers shares it out.
 """
 
 from __future__ import annotations
@@ -12,58 +12,22 @@ import heapq
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.config import Config
-from snakeval.config.execution import (
-    PACKING,
-    RESOURCES,
-    Execution,
-    Slurm,
-    layered,
-    resources,
-    sbatch_options,
-)
+from snakeval.config.execution import PACKING, Execution, Slurm
+from snakeval.dag.announce import hours_text, names_of_members
 from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.executors.slurm import Job
 from snakeval.files import write_if_changed
 from snakeval.matrix.durations import Durations
+from snakeval.matrix.packed import Packed
 from snakeval.matrix.packing import Limits, pack, total_seconds
+from snakeval.matrix.slurm_requests import SITE, layered, resources, sbatch_options
 from snakeval.serving.deployment import Deployment
-
-#: Every resource that a schedulers' section may ask for.
-SITE = (*RESOURCES.values(), "slurm_extra", "nodes", "tasks_per_node")
-
-
-def directory(number: int) -> str:
-    """Name the directory of a model's allocation *number*, which counts from 1."""
-    return "deployment" if number == 1 else f"deployment-{number}"
-
-
-def number(name: str) -> int:
-    """Return the number of the allocation whose :func:`directory` is *name*."""
-    return int(name.removeprefix("deployment").removeprefix("-") or 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """How the evaluations of one deployed model are spread.
-
-    Attributes:
-        rule: a digest of what they were packed by.
-        numbers: evaluation id -> number of its allocation.
-        seconds: allocation -> how long it is expected to last.
-        gpus: of each allocation.
-    """
-
-    rule: str
-    numbers: Mapping[str, int]
-    seconds: Mapping[int, float] = field(default_factory=dict)
-    gpus: int = 0
 
 
 class Allocations:
@@ -373,14 +337,16 @@ class Allocations:
                 continue
             hours = sum(packed.seconds.values()) / 3600
             what = "allocation" if len(packed.seconds) == 1 else "allocations"
-            total = f"{len(packed.seconds)} {what}, about {_hours(hours)}"
+            total = f"{len(packed.seconds)} {what}, about {hours_text(hours)}"
             if packed.gpus:
                 total += f" and {hours * packed.gpus:.1f} GPU-hours"
             lines.append(f"Allocations: {name} in {total}")
             for number, seconds in sorted(packed.seconds.items())[:20]:
                 members = [id for id, own in packed.numbers.items() if own == number]
-                names = ", ".join(_shown(members, name))
-                lines.append(f"  {self.group_of(name, number)}: {_hours(seconds / 3600)}: {names}")
+                names = ", ".join(names_of_members(members, name))
+                lines.append(
+                    f"  {self.group_of(name, number)}: {hours_text(seconds / 3600)}: {names}"
+                )
         return lines
 
     def spent(self, jobs: Iterable[Job]) -> list[str]:
@@ -399,19 +365,10 @@ class Allocations:
                 sum(job.elapsed for job in own) / 3600,
                 sum(packed.seconds.values()) / 3600,
             )
-            line = f"Allocations: {name} took {_hours(took)} in {len(own)} Slurm jobs"
-            line += f", {_hours(expected)} expected"
+            line = f"Allocations: {name} took {hours_text(took)} in {len(own)} Slurm jobs"
+            line += f", {hours_text(expected)} expected"
             if packed.gpus:
                 took, expected = took * packed.gpus, expected * packed.gpus
                 line += f" ({took:.1f} GPU-hours, {expected:.1f} expected)"
             lines.append(line)
         return lines
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
-
-
-def _shown(ids: Collection[str], model: str, most: int = 12) -> list[str]:
-    names = [id.removeprefix(f"{model}/") for id in ids]
-    return names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]

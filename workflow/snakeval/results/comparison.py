@@ -12,13 +12,20 @@ import numpy as np
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
-from snakeval.evaluation.record import Completion, EvaluationDirectory, Metric
-from snakeval.harnesses import Sample, read_samples
-from snakeval.results import table
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion, Metric, headline
+from snakeval.harnesses.adapter import Sample
+from snakeval.harnesses.reading import read_samples
+from snakeval.results import scores as table
+from snakeval.results.statistics import averages as averages_
+from snakeval.results.statistics import differences as differences_
+from snakeval.results.statistics import intervals as intervals_
 from snakeval.results.statistics import samples as statistics
-from snakeval.results.statistics.samples import Difference, Interval, Repeats, Scores
+from snakeval.results.statistics.averages import Repeats
+from snakeval.results.statistics.differences import Difference
+from snakeval.results.statistics.intervals import Interval
+from snakeval.results.statistics.samples import Scores
 from snakeval.run.plan import Planned
-from snakeval.watch.state import headline
 
 #: So many pairs of models are compared on a benchmark, or else each with the best one.
 MAX_PAIRS = 500
@@ -111,7 +118,7 @@ class Repeated:
     def variance(self) -> Repeats:
         """How the runs vary."""
         values = [run.metric.value for run in self.runs]
-        return statistics.repeats(values, [run.interval.stderr for run in self.runs])
+        return averages_.repeats(values, [run.interval.stderr for run in self.runs])
 
 
 def repeated(measured: Iterable[Measured]) -> list[Repeated]:
@@ -135,7 +142,7 @@ def _repeated(runs: Sequence[Measured]) -> Repeated:
     if len(scores) < len(runs):
         note = "none: not all of its runs have samples"
         return Repeated(tuple(runs), value, Interval(None, None, note))
-    found = statistics.of_samples(statistics.together(scores)).scaled(first.scale)
+    found = intervals_.of_samples(statistics.together(scores)).scaled(first.scale)
     return Repeated(tuple(runs), value, found.around(value))
 
 
@@ -151,13 +158,13 @@ class Compared:
     @property
     def significant(self) -> bool:
         """Whether there is a difference, at the 5 % level."""
-        return self.corrected is not None and self.corrected <= 1 - statistics.CONFIDENCE
+        return self.corrected is not None and self.corrected <= 1 - intervals_.CONFIDENCE
 
 
 def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
     """Return the difference a - b of each pair, corrected for how many pairs there are."""
     found = [(a, b, _difference(a, b)) for a, b in pairs]
-    corrected = statistics.holm([difference.p for _, _, difference in found])
+    corrected = differences_.holm([difference.p for _, _, difference in found])
     return [Compared(*pair, p) for pair, p in zip(found, corrected, strict=True)]
 
 
@@ -166,7 +173,7 @@ def _difference(a: Measured, b: Measured) -> Difference:
         names = " and ".join(" ".join(filter(None, each.key)) for each in (a, b))
         return Difference(None, None, None, None, 0, 0, 0, note=f"none: {names} differ")
     if a.scores is not None and b.scores is not None and a.scale == b.scale:
-        found = statistics.difference(a.scores, b.scores, a.scale)
+        found = differences_.difference(a.scores, b.scores, a.scale)
         if found.n:
             return found
     else:
@@ -174,7 +181,7 @@ def _difference(a: Measured, b: Measured) -> Difference:
         why = without.problem or f"{without.model} has no samples of {without.metric.metric}"
         found = Difference(None, None, None, None, 0, 0, 0, note=f"none: {why}")
     values = a.metric.value, a.interval, b.metric.value, b.interval
-    return statistics.unpaired(*values) or replace(found, value=values[0] - values[2])
+    return differences_.unpaired(*values) or replace(found, value=values[0] - values[2])
 
 
 def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:

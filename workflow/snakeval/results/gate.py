@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from snakeval.config.config import sentences
+from snakeval.config.problems import sentences
 from snakeval.config.source import merge
 from snakeval.config.types import Strict
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.definition import changes
 from snakeval.results.comparison import Compared, Measured, compare
-from snakeval.results.statistics import samples
+from snakeval.results.statistics import differences
 
 #: What of an evaluation's identity is its model.
 _MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
@@ -120,7 +120,7 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
     better: list[str] = []
     worse: list[str] = []
     if compared.a.scores is not None and compared.b.scores is not None:
-        higher_ids, lower_ids = samples.changed(compared.a.scores, compared.b.scores)
+        higher_ids, lower_ids = differences.changed(compared.a.scores, compared.b.scores)
         better, worse = (lower_ids, higher_ids) if lower else (higher_ids, lower_ids)
     gain = _gain(compared)
     if gain is None:

@@ -6,22 +6,18 @@ again, so a better parser costs no evaluation.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.evaluation.record import INTERVALS_VERSION, Completion, EvaluationDirectory, Metric
-from snakeval.files import write_atomically, write_if_changed
-from snakeval.harnesses import adapter, read_metrics, read_samples
-from snakeval.results.statistics import samples as statistics
-from snakeval.results.statistics.samples import Interval, Key, Scores
-from snakeval.run import deployments
+from snakeval.evaluation import directory as deployments
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import write_atomically
+from snakeval.results.scores import current_metrics, intervals
 from snakeval.run.plan import Planned, read_plan
 
 COLUMNS = (
@@ -108,80 +104,6 @@ def _unended(place: str) -> str:
     if lives is None:
         return "has not ended: it runs, or was interrupted"
     return "runs" if lives else "was interrupted"
-
-
-def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:
-    """Return the metrics as today's parser reads them.
-
-    Raises:
-        EvaluationError: today's parser cannot read the raw results.
-    """
-    version = adapter(done.adapter).PARSER_VERSION
-    if version == done.parser_version:
-        return done.metrics
-    # Cached beside the record, under what it depends on: the record's artifacts and the parser.
-    cache = directory.private / f"metrics-{done.fingerprint[:16]}-{version}.json"
-    try:
-        return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        pass  # not read with this version yet
-    try:
-        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
-    metrics = read_metrics(evaluation, directory.artifacts)
-    write_atomically(
-        cache,
-        json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
-    )
-    return metrics
-
-
-def intervals(
-    directory: EvaluationDirectory, done: Completion, metrics: Sequence[Metric]
-) -> list[Interval]:
-    """Return the 95 % interval of each of *metrics*: from samples, where the harness logged some.
-
-    Worked out once, since a million samples take a while to read, and kept beside the record.
-    """
-    cache = _kept_intervals(directory, done)
-    try:
-        kept = [Interval(*entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
-        if len(kept) == len(metrics):
-            return kept
-    except (FileNotFoundError, ValueError, TypeError):
-        pass  # not worked out yet
-    try:
-        samples = statistics.gather(read_samples(directory))
-    except EvaluationError as error:
-        # Of what the harness wrote itself, and not kept: the samples may be mended.
-        return [
-            Interval(found.low, found.high, f"{found.note} ({error})")
-            for found in (statistics.interval(m.value, m.stderr, m.n) for m in metrics)
-        ]
-    found = [_interval(metric, samples) for metric in metrics]
-    with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
-        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
-    return found
-
-
-def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
-    key = (metric.task, metric.metric, metric.filter)
-    scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
-    return statistics.interval(metric.value, metric.stderr, metric.n, scores, scale)
-
-
-def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
-    """Where intervals are kept, under all that they depend on."""
-    parser = adapter(done.adapter).PARSER_VERSION
-    declared = ""
-    spec: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
-        spec = deployments.read_json(str(directory.spec)) or {}
-    if samples := (spec.get("transport") or {}).get("samples"):
-        declared = f"-{digest(samples)[:8]}"
-    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
-    return directory.private / name
 
 
 def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame:

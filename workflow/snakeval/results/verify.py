@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from snakeval.config.config import load
+from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.evaluation.record import Completion, EvaluationDirectory, manifest
-from snakeval.harnesses import adapter, read_metrics
+from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.record import Completion
+from snakeval.harnesses import adapter
+from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
 from snakeval.run.find import identity
 from snakeval.run.plan import Planned

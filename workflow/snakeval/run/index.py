@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +18,7 @@ from pathlib import Path
 
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
-from snakeval.lease import process_lives, start_time
 
-#: The Slurm job that Snakemake itself is; its script sets it, for executors drop Slurm's own.
-HEAD_JOB = "SNAKEVAL_HEAD_JOB"
 #: A run directory's name.
 _NAME = re.compile(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})")
 
@@ -159,64 +155,3 @@ def _unlisted(directory: Path) -> Entry:
     if match is None:
         raise ConfigError(f"{directory}: is no run's directory; name one of `snakeval ls runs`")
     return Entry(match[1], "", str(directory), str(Path.cwd()), (), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A process of Snakemake that works at a run; ``job`` is its own in Slurm, if it is in one."""
-
-    host: str
-    pid: int
-    start: str
-    command: str
-    job: str = ""
-
-    @property
-    def lives(self) -> bool | None:
-        """Whether it lives; None where that cannot be known from here."""
-        if self.host == socket.gethostname():
-            return process_lives(self.pid, self.start)
-        if self.job:
-            from snakeval.executors.slurm import is_live
-
-            return is_live(self.job)
-        return None
-
-
-def _heads(run: Path) -> Path:
-    return run / ".snakeval" / "heads"
-
-
-def head_file(run: Path, head: Head) -> Path:
-    """Where it stands that *head* works at *run*."""
-    return _heads(run) / f"{head.host}-{head.pid}.json"
-
-
-def enter(run: Path, command: Sequence[str]) -> None:
-    """Note that this process works at *run*."""
-    head = Head(
-        socket.gethostname(),
-        os.getpid(),
-        start_time(os.getpid()) or "",
-        shlex.join(command),
-        os.environ.get(HEAD_JOB, ""),
-    )
-    write_if_changed(head_file(run, head), json.dumps(asdict(head)))
-
-
-def leave(run: Path) -> None:
-    """Note that this process does not work at *run* any more."""
-    (_heads(run) / f"{socket.gethostname()}-{os.getpid()}.json").unlink(missing_ok=True)
-
-
-def heads(run: Path) -> list[Head]:
-    """Return the heads at *run* that live, and those of other hosts, of which it is not known."""
-    found = []
-    for path in _heads(run).glob("*.json"):
-        try:
-            head = Head(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue  # it ended just now
-        if head.lives is not False:
-            found.append(head)
-    return found

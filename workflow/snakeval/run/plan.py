@@ -10,7 +10,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakeval.errors import ConfigError
 from snakeval.files import write_if_changed
+
+
+def planned(run: Path) -> tuple[Planned, ...]:
+    """Return the plan of *run*.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+    """
+    path = run / ".snakeval" / "plan.json"
+    try:
+        return read_plan(path)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{run}: has no .snakeval/plan.json: it starts just now, or was partly deleted; "
+            "running it again makes it anew"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
+    except (ValueError, TypeError):
+        raise ConfigError(f"{path}: is damaged; running it again makes it anew") from None
 
 
 @dataclass(frozen=True, slots=True)

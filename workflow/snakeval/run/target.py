@@ -12,6 +12,7 @@ import click
 
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.run import deployments, index
+from snakeval.run import plan as deployments_plan
 from snakeval.run.index import Entry
 
 
@@ -66,7 +67,7 @@ def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
 
 
 def _check(target: Target, text: str) -> None:
-    plan = deployments.planned(target.run)
+    plan = deployments_plan.planned(target.run)
     models = {item.model for item in plan} | deployments.deployments(target.run)
     if target.model not in models:
         hint = did_you_mean(target.model, models) or f"; it has {', '.join(sorted(models)[:10])}"
@@ -87,7 +88,7 @@ def complete(context: click.Context, parameter: click.Parameter, typed: str) -> 
         begun = typed.rpartition("/")[0]
         names = {
             f"{begun}/{item.model if len(rest) < 2 else item.benchmark}"
-            for item in deployments.planned(entry.path)
+            for item in deployments_plan.planned(entry.path)
             if len(rest) < 2 or item.model == rest[0]
         }
     except (ConfigError, OSError):

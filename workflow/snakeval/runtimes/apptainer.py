@@ -21,8 +21,9 @@ from typing import IO
 
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes.command_line import mount_option, wrapped
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
-from snakeval.runtimes.spec import ContainerSpec, mount_option, wrapped
+from snakeval.runtimes.spec import ContainerSpec
 
 #: The image's own entry point and arguments, as the conversion writes them.
 _RUNSCRIPT = "/.singularity.d/runscript"

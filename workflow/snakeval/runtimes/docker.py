@@ -19,7 +19,8 @@ from docker.utils import parse_repository_tag
 
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report
-from snakeval.runtimes.spec import ContainerSpec, by_hand
+from snakeval.runtimes.command_line import by_hand
+from snakeval.runtimes.spec import ContainerSpec
 
 if TYPE_CHECKING:
     import requests

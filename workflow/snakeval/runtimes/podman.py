@@ -14,7 +14,8 @@ from typing import IO, Any
 from snakeval.errors import EvaluationError
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Report
-from snakeval.runtimes.spec import ContainerSpec, by_hand, command_line
+from snakeval.runtimes.command_line import by_hand, command_line
+from snakeval.runtimes.spec import ContainerSpec
 
 
 def connect() -> Podman:

@@ -22,8 +22,9 @@ from typing import IO
 
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes.command_line import wrapped
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
-from snakeval.runtimes.spec import ContainerSpec, wrapped
+from snakeval.runtimes.spec import ContainerSpec
 from snakeval.runtimes.srun import environment
 
 #: What pyxis takes for a separator or hands to a shell unquoted (``enroot_create_start_config``).

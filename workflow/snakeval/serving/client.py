@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.lease import start_time
+from snakeval.processes import start_time
 from snakeval.serving.wire import Channel, Message, directory, path
 
 _START_SECONDS = 20.0

@@ -15,12 +15,13 @@ from typing import IO, Any
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import timings
-from snakeval.jobs.failure import last_error, tail, without_shell
+from snakeval.logs import last_error, tail_lines, without_shell
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, choose, srun
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import gpus, node_process, nodes, ports
-from snakeval.serving.deployment import MARK, Deployment, Nodes, container, installed, server_name
+from snakeval.serving.container import container, installed
+from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.nodes import Place
 
 #: How often a server that loads is asked whether it is ready, in seconds.
@@ -131,7 +132,7 @@ class Server:
             with log.open("ab") as output, timings.use(self._directory, log, self._gpus()):
                 outcome = self._run(runtime, output)
             reason = self._why(outcome, log)
-            lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail(log)))
+            lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail_lines(log)))
             if self.was_ready or self._end.is_set() or not lost_race or not tries_left:
                 break
             self._tell(progress=f"port {self.port} was taken by somebody else; tries another")
@@ -237,7 +238,7 @@ class Server:
                 return
             if now - told > _TELL_SECONDS:
                 told = now
-                said = "".join(f": {line:.160}" for line in tail(self.log)[-1:])
+                said = "".join(f": {line:.160}" for line in tail_lines(self.log)[-1:])
                 self._tell(progress=f"loading for {now - started:.0f} s{said}")
 
     def _give_up(self, why: str) -> None:

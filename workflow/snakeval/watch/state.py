@@ -19,12 +19,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval import files
+from snakeval.evaluation import directory
+from snakeval.evaluation.directory import EvaluationDirectory, Held
+from snakeval.evaluation.record import headline
+from snakeval.executors import local
 from snakeval.executors.lepton.status import Watch
 from snakeval.executors.slurm import Queue
 from snakeval.run import deployments
-from snakeval.run.deployments import Held
-from snakeval.run.index import heads
+from snakeval.run import plan as deployments_plan
+from snakeval.run.heads import heads
 from snakeval.run.plan import Planned
 
 #: In the order in which people want to hear of them.
@@ -108,7 +112,7 @@ def states(
     Raises:
         ConfigError: the run has no plan that can be read.
     """
-    plan = [item for item in deployments.planned(run) if only(item.model, item.benchmark)]
+    plan = [item for item in deployments_plan.planned(run) if only(item.model, item.benchmark)]
     known = {state.id: state for state in before if state.state == "done"}
     look = _Look(run, lepton or Watch(run))
     found = [known.get(f"{item.model}/{item.benchmark}") or look(item) for item in plan]
@@ -129,29 +133,16 @@ def counts(run: Path) -> dict[str, int]:
     Raises:
         ConfigError: the run has no plan that can be read.
     """
-    plan = [item for item in deployments.planned(run) if not item.left_out]
+    plan = [item for item in deployments_plan.planned(run) if not item.left_out]
     undeployed = deployments.undeployed(run)
     done = failed = 0
     for item in plan:
         name = f"{item.model}/{item.benchmark}"
-        if deployments.has_record(f"{run}/{name}", item.fingerprint):
+        if directory.has_record(f"{run}/{name}", item.fingerprint):
             done += 1
-        elif name in undeployed or deployments.has_failure(f"{run}/{name}"):
+        elif name in undeployed or directory.has_failure(f"{run}/{name}"):
             failed += 1
     return {"done": done, "failed": failed, "total": len(plan)}
-
-
-def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the metric of a completion record by which people know the benchmark.
-
-    The first one of the benchmark's own task: harnesses put theirs first, and its parts have
-    other names.
-    """
-    metrics: list[Mapping[str, Any]] = record["metrics"]
-    identity = record["identity"]
-    names = ((identity.get("params") or {}).get("task"), identity.get("task"))
-    own = (metric for metric in metrics if metric["task"] in names)
-    return next(own, metrics[0] if metrics else None)
 
 
 class _Look:
@@ -216,11 +207,11 @@ class _Look:
     def _by_files(self, item: Planned, place: str) -> State:
         # The lease before the record: a job writes its record before it gives its lease back.
         held = Held.read(place)
-        record, whole = deployments.completion(place, item.fingerprint)
+        record, whole = directory.completion(place, item.fingerprint)
         if record and whole:
             return _done(item, record)
         name = f"{item.model}/{item.benchmark}"
-        attempt = deployments.read_json(f"{place}/.snakeval/attempt.json") or {}
+        attempt = files.read_json(f"{place}/.snakeval/attempt.json") or {}
         state = partial(State, item.model, item.benchmark, attempts=int(attempt.get("number") or 0))
         if held is not None:
             lives, why = self._lives(name, held)
@@ -231,7 +222,7 @@ class _Look:
         if name in self._deploying:
             return state(*self._deploying[name])
         same = attempt.get("fingerprint") == item.fingerprint
-        failure = deployments.read_json(f"{place}/failure.json")
+        failure = files.read_json(f"{place}/failure.json")
         if failure is not None and (same or not attempt):
             took = _seconds(attempt.get("started"), failure.get("time"))
             return state("failed", str(failure["reason"]), elapsed=took)
@@ -326,7 +317,7 @@ class _Look:
     @cached_property
     def _deploying(self) -> dict[str, tuple[str, str]]:
         """Evaluations for which a server is being started: state and how far it is."""
-        starting = deployments.starting(self._run) if self._asking else {}
+        starting = local.starting(self._run) if self._asking else {}
         return {
             evaluation: starting[name]
             for evaluation, names in self._asking.items()
@@ -377,14 +368,14 @@ def _runtime(place: str, attempt: Mapping[str, Any]) -> tuple[str, str]:
     runtime = said[1].decode() if said else ""
     if runtime not in ("docker", "podman"):
         return runtime, ""  # its containers are processes, which nobody knows by a name
-    from snakeval.jobs.container import container_name
+    from snakeval.evaluation.directory import container_name
 
     return runtime, container_name(EvaluationDirectory(Path(place)))
 
 
 def _of_server(log: Path) -> tuple[str, str]:
     """Return the state of a live attempt whose model we serve, by what its log says last of it."""
-    from snakeval.evaluation.progress import tail
+    from snakeval.logs import tail
 
     text = tail(log, _TAIL_BYTES)
     ours = [line[10:] for line in text.splitlines() if line.startswith("snakeval: ")]

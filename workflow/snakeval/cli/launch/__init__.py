@@ -12,11 +12,12 @@ import click
 
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
-from snakeval.config.config import Config, load
+from snakeval.config.config import Config
+from snakeval.config.load import load
 from snakeval.dag.matrix import Matrix
 from snakeval.errors import ConfigError
 from snakeval.files import home
-from snakeval.run import find, index
+from snakeval.run import find, heads, index
 
 #: How many lines of a run that ended at once are shown.
 _LAST_WORDS = 20
@@ -78,7 +79,7 @@ def _detached(argv: Sequence[str], run_id: str) -> int:
 
     def is_at_it() -> bool:
         runs = (entry.path for entry in index.entries() if entry.id == run_id)
-        return any(child.pid == one.pid for run in runs for one in index.heads(run))
+        return any(child.pid == one.pid for run in runs for one in heads.heads(run))
 
     code = None
     with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the waiting and not the run
@@ -95,9 +96,9 @@ def _detached(argv: Sequence[str], run_id: str) -> int:
 
 def _on_cluster(argv: Sequence[str], run_id: str, config: Config) -> int:
     """Submit the run's Snakemake as a job of its own."""
-    from snakeval.config.execution import head_options, layered
-    from snakeval.dag.by_hand import head_script
+    from snakeval.cli.launch.head_job import head_script
     from snakeval.executors.slurm import submit
+    from snakeval.matrix.slurm_requests import head_options, layered
 
     directory = (home() / "logs").absolute()
     directory.mkdir(parents=True, exist_ok=True)
@@ -116,7 +117,7 @@ def _told(run_id: str, log: Path) -> None:
 
 
 def _refuse_second_head(run: find.Run) -> None:
-    for other in index.heads(run.directory):
+    for other in heads.heads(run.directory):
         if other.lives:
             raise ConfigError(
                 f"run {run.id}: process {other.pid} is at it already; follow it with "

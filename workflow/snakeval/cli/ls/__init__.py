@@ -99,7 +99,7 @@ def _fits(pattern: str, *names: str) -> bool:
 @json_option
 def models(file: Path | None, as_json: bool) -> None:
     """List the models of the configuration here, and of the runs of this machine."""
-    from snakeval.config.source import read
+    from snakeval.config.yaml_file import read
     from snakeval.run import index
 
     rows: dict[tuple[str, ...], dict[str, Any]] = {}

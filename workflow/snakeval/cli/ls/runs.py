@@ -9,7 +9,9 @@ import click
 
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError
-from snakeval.run import deployments, index
+from snakeval.run import heads as index_heads
+from snakeval.run import index
+from snakeval.run import plan as deployments
 from snakeval.run.index import Entry
 from snakeval.watch.state import counts
 
@@ -63,7 +65,7 @@ def _row(entry: Entry) -> dict[str, object]:
 
 def _live(entry: Entry) -> str:
     """Whether something works at it: yes, no, or perhaps, on which host."""
-    heads = index.heads(entry.path)
+    heads = index_heads.heads(entry.path)
     if any(head.lives for head in heads):
         return "yes"
     hosts = sorted({head.host for head in heads})

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snakeval.config.config import Params
+from snakeval.config.benchmarks import Params
 from snakeval.config.nemo_launcher import execution, export, target, tasks
 from snakeval.config.nemo_launcher.draft import Draft, fit, in_shape
 from snakeval.config.source import Source

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import catalogue
-from snakeval.config.config import ROUTES, EndpointType
+from snakeval.config.models import ROUTES, EndpointType
 from snakeval.config.nemo_launcher import lepton
 from snakeval.config.nemo_launcher.draft import Draft, fit, says
 from snakeval.config.nemo_launcher.execution import Where

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from snakeval import catalogue
-from snakeval.config.config import EndpointType, Params
+from snakeval.config.benchmarks import Params
+from snakeval.config.models import EndpointType
 from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, says
 from snakeval.config.nemo_launcher.execution import Where
 from snakeval.config.overrides import unshared

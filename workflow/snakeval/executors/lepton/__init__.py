@@ -9,11 +9,9 @@ everywhere), and to serve a model. The platform's library is imported only to se
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from pathlib import Path
 
 from snakeval.errors import EvaluationError
-from snakeval.executors.lepton.notes import Notes
+from snakeval.executors.lepton.notes import Notes as Notes
 
 #: The executor's name, and the profile's.
 EXECUTOR = "lepton"
@@ -29,16 +27,3 @@ def need_library() -> None:
     """
     if importlib.util.find_spec("leptonai") is None:
         raise EvaluationError("Lepton needs its library: pip install 'snakeval[lepton]'")
-
-
-def end(run: Path, report: Callable[[str], None]) -> None:
-    """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
-    if not Notes(run).all():
-        return
-    try:
-        need_library()
-        from snakeval.executors.lepton.endpoints import Endpoints
-
-        Endpoints(run).end(report)
-    except EvaluationError as error:
-        report(f"endpoints of Lepton may still run: {error}")

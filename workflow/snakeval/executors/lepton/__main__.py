@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 from threading import Event
 
-from snakeval.evaluation.record import EvaluationDirectory, now
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import now
 from snakeval.executors.lepton import jobs, need_library
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.files import write_atomically
 from snakeval.jobs import run_job
-from snakeval.serving.deployment import Plan
+from snakeval.serving.plan import Plan
 
 
 def main(arguments: list[str] | None = None) -> int:

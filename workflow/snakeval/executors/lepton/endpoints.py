@@ -32,7 +32,8 @@ from snakeval.evaluation.definition import digest
 from snakeval.executors.lepton.api import Platform, state_of
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.spec import SPEC, options, specification
-from snakeval.serving.deployment import Deployment, Plan
+from snakeval.serving.deployment import Deployment
+from snakeval.serving.plan import Plan
 
 Report = Callable[[str], None]
 

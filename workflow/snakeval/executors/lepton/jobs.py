@@ -16,7 +16,7 @@ from threading import Event
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import timings
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
@@ -24,7 +24,7 @@ from snakeval.files import write_atomically
 from snakeval.jobs.container import container
 from snakeval.jobs.evaluate import finish, read
 from snakeval.runtimes import Outcome
-from snakeval.serving.deployment import Plan
+from snakeval.serving.plan import Plan
 
 #: Tells the executor that the record is there, and no job is needed (its lepton_before).
 DONE_ALREADY = 100

@@ -6,7 +6,8 @@ from threading import Event
 from typing import IO
 
 from snakeval.runtimes import Outcome, Report
-from snakeval.runtimes.spec import ContainerSpec, by_hand
+from snakeval.runtimes.command_line import by_hand
+from snakeval.runtimes.spec import ContainerSpec
 
 
 class LeptonRuntime:

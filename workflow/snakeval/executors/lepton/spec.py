@@ -25,7 +25,8 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.runtime import LeptonRuntime
-from snakeval.serving.deployment import MARK, Deployment, container
+from snakeval.serving.container import container
+from snakeval.serving.deployment import MARK, Deployment
 
 #: The variable by which an endpoint tells what it is made of.
 SPEC = "SNAKEVAL_SPEC"

@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakeval.errors import EvaluationError
+from snakeval.evaluation import directory
 from snakeval.executors.lepton import need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
-from snakeval.run import deployments
-from snakeval.run.index import heads
+from snakeval.run import deployments, plan
+from snakeval.run.heads import heads
 
 if TYPE_CHECKING:
     from snakeval.executors.lepton.api import Job
+
+
+def end(run: Path, report: Callable[[str], None]) -> None:
+    """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
+    if not Notes(run).all():
+        return
+    try:
+        need_library()
+        from snakeval.executors.lepton.endpoints import Endpoints
+
+        Endpoints(run).end(report)
+    except EvaluationError as error:
+        report(f"endpoints of Lepton may still run: {error}")
+
 
 Report = Callable[[str], None]
 
@@ -114,12 +129,10 @@ class _Remains:
     def _undone(self) -> set[str]:
         return {
             f"{item.model}/{item.benchmark}"
-            for item in deployments.planned(self._run)
+            for item in plan.planned(self._run)
             if not item.left_out
             and not all(
-                deployments.completion(
-                    f"{self._run}/{item.model}/{item.benchmark}", item.fingerprint
-                )
+                directory.completion(f"{self._run}/{item.model}/{item.benchmark}", item.fingerprint)
             )
         }
 

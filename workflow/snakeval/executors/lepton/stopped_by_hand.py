@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from snakeval.files import write_atomically
-from snakeval.run.index import Head, heads
+from snakeval.run.heads import Head, heads
 
 
 def note(run: Path, evaluation: str) -> None:

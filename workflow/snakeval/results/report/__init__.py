@@ -1,9 +1,9 @@
 """The report of a run: one HTML file that opens anywhere, with its samples in scripts beside it.
 
 What it says is in :mod:`snakeval.results.report.content`, how it looks in ``page.html.j2``,
-``page.css`` and ``page.js``, which are all within the file, as plotly.js is. Everything that a model, a data set or
-a harness wrote is hostile: jinja2 escapes it, the page's script sets it as text only, and a content
-security policy lets nothing run but the page's own scripts.
+``page.css`` and ``page.js``, which are all within the file, as plotly.js is. Everything that a
+model, a data set or a harness wrote is hostile: jinja2 escapes it, the page's script sets it as
+text only, and a content security policy lets nothing run but the page's own scripts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from snakeval.files import write_atomically
 from snakeval.results.comparison import Compared, Measured, goodness
 from snakeval.results.report.content import Cell, Facts, Total, collect
 from snakeval.results.report.samples import CHUNK, Shelves, script_json, visible
-from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics import intervals as statistics
 
 PAGE = "report.html"
 SAMPLES = "report"

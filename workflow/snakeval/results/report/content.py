@@ -11,15 +11,16 @@ from typing import Any
 import pandas as pd
 
 from snakeval.evaluation import timings
-from snakeval.evaluation.record import Completion, EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
 from snakeval.results import comparison, table
 from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.report.samples import Kept, Shelf, Shelves
-from snakeval.results.statistics import samples as statistics
-from snakeval.results.statistics.samples import Average
+from snakeval.results.statistics import averages as statistics
+from snakeval.results.statistics.averages import Average
 from snakeval.run.plan import Planned, read_plan
-from snakeval.serving.deployment import plan_path
+from snakeval.serving.plan import plan_path
 
 #: The samples of all evaluations together, of which each has its share.
 MAX_SAMPLES = 200_000

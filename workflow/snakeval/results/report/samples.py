@@ -20,7 +20,7 @@ from typing import Any
 
 from snakeval.evaluation.record import Metric
 from snakeval.files import write_if_changed
-from snakeval.harnesses import Sample
+from snakeval.harnesses.adapter import Sample
 
 #: Samples a chunk: what a page of them loads.
 CHUNK = 100

@@ -6,18 +6,16 @@ import re
 import sys
 import threading
 import time
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakeval.evaluation.progress import doing, requests, tail
-from snakeval.matrix.durations import Durations
+from snakeval.evaluation.progress import doing, requests
+from snakeval.logs import tail
 from snakeval.watch.display.picture import Picture
 from snakeval.watch.display.tally import Job, Tally
 from snakeval.watch.display.terminal import Terminal
 
 if TYPE_CHECKING:
-    from snakeval.dag.matrix import Matrix
+    pass
 
 _LOOK_SECONDS = 1.0
 #: Jobs beyond those that are shown are looked at in turn, so many a second.
@@ -30,26 +28,6 @@ _FAILED = re.compile(r"^(\S+/\S+) failed: ")
 _ADOPTED = re.compile(r"^(\S+/\S+): adopted, ")
 #: In front of the last line of a deployment's log.
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+ ")
-
-
-def tally_of(matrix: Matrix, deployments: int) -> Tally:
-    """Return the tally of an invocation at its start."""
-    head, end = f"{matrix.run}/", "/evaluation.json"
-    missing = {*matrix.missing(), *matrix.stale}
-    durations = Durations.load()
-
-    def expect(name: str) -> float | None:
-        model, _, benchmark = name.partition("/")
-        evaluation = matrix.selected.get((model, benchmark)) if durations else None
-        return durations.expect(evaluation) if evaluation else None
-
-    return Tally(
-        Path(matrix.run),
-        (evaluation.id for evaluation in matrix.selected.values()),
-        {record.removeprefix(head).removesuffix(end) for record in missing},
-        deployments,
-        cache(expect),
-    )
 
 
 class Display:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from snakeval.evaluation.record import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory
 
 #: A rate is over what was seen in so many looks, one a second.
 _LOOKS = 30

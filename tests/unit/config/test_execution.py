@@ -1,0 +1,106 @@
+"""What a scheduler is asked for, as it is written and as Snakemake's Slurm executor takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from snakeval.config.compose import text
+from snakeval.config.execution import Execution, Slurm
+from snakeval.config.load import load
+from snakeval.errors import ConfigError
+from snakeval.matrix.slurm_requests import layered, resources
+from support.configs import changed, write
+
+
+def slurm(**keys: Any) -> Slurm:
+    return Slurm.model_validate(keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("04:00:00", 240), ("4:00:00", 240), ("00:00:30", 1), ("90", 90), ("90:30", 91),
+        ("1-0", 1440), ("2-12:30", 3630), ("1-00:00:01", 1441),
+    ],
+)  # fmt: skip
+def test_a_walltime_has_the_forms_of_sbatch(text: str, minutes: int) -> None:
+    assert slurm(walltime=text).walltime == minutes
+
+
+@pytest.mark.parametrize("value", [14400, 4, 1.5, "4h", "0", "00:00:00", "1:99:00", ""])
+def test_anything_else_is_refused_with_an_example(value: object) -> None:
+    with pytest.raises(ValidationError, match='in quotes: "04:00:00"'):
+        slurm(walltime=value)
+
+
+def test_what_yaml_makes_of_a_walltime_without_quotes_is_refused_with_its_line(
+    tmp_path: Path,
+) -> None:
+    text = "execution: {slurm: {walltime: 4:00:00}}\nmodels: {}\nbenchmarks: {}\n"
+    with pytest.raises(ConfigError, match=r"c\.yaml: execution\.slurm\.walltime: is no walltime"):
+        load([write(tmp_path, text)])
+
+
+def test_what_is_saved_reads_as_the_same_again(tmp_path: Path) -> None:
+    asked = {"walltime": "1-0", "max_total_walltime": "90", "exclusive": True, "gres": "gpu:8"}
+    read = load([write(tmp_path, changed("execution", to={"slurm": asked}))])[0]
+    assert "walltime: '24:00:00'" in text(read)
+    assert load([write(tmp_path, text(read))])[0] == read
+
+
+def test_each_key_becomes_a_resource_of_the_executor() -> None:
+    asked = slurm(
+        account="a", partition="gpu", qos="q", gres="gpu:8", constraint="c", exclusive=True,
+        cpus_per_task=4, comment="mine", extra_flags=["--nodelist=n1", "--reservation=r"],
+        max_total_walltime="1-0",
+    )  # fmt: skip
+    assert resources(asked, gpus=True) == {
+        "slurm_account": "a", "slurm_partition": "gpu", "qos": "q", "gres": "gpu:8",
+        "constraint": "c", "cpus_per_task": 4, "slurm_comment": "mine",
+        "slurm_extra": "--exclusive --nodelist=n1 --reservation=r", "max_total_runtime": 1440,
+    }  # fmt: skip
+    assert resources(slurm(), gpus=True) == {}
+
+
+def test_a_job_without_gpus_goes_to_the_cpu_partition() -> None:
+    asked = slurm(partition="gpu", cpu_partition="cpu", gres="gpu:8")
+    assert resources(asked, gpus=False) == {"slurm_partition": "cpu"}
+    assert resources(slurm(partition="all"), gpus=False) == {"slurm_partition": "all"}
+
+
+def test_the_last_layer_that_says_something_counts() -> None:
+    run, model = (
+        Execution(slurm=slurm(account="a", qos="low")),
+        Execution(slurm=slurm(qos=None, walltime="60")),
+    )
+    asked = layered(run, model, None)
+    assert (asked.account, asked.qos, asked.walltime) == ("a", None, 60)
+
+
+@pytest.mark.parametrize(
+    "flags", ["--time=5", "-p gpu", "--comment x", "--gres=gpu:1", "--exclusive"]
+)
+def test_a_flag_that_has_a_key_is_refused_by_name(flags: str) -> None:
+    with pytest.raises(ValidationError, match=flags.split("=")[0].split()[0]):
+        slurm(extra_flags=flags)
+
+
+def test_an_allocation_longer_than_its_job_is_refused() -> None:
+    with pytest.raises(ValidationError, match="max_walltime_per_allocation above walltime"):
+        slurm(walltime="60", max_walltime_per_allocation="90")
+
+
+def test_a_benchmark_has_no_say_in_how_a_models_evaluations_are_packed(tmp_path: Path) -> None:
+    place = ("benchmarks", "b", "execution", "slurm", "allocations_per_model")
+    with pytest.raises(ConfigError, match=r"benchmarks\.b\.execution\.slurm\.allocations_per_mod"):
+        load([write(tmp_path, changed(*place, to=2))])
+    load([write(tmp_path, changed(*place[:-1], "cpu_partition", to="long"))])
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'acount'.*account"):
+        load([write(tmp_path, changed("execution", "slurm", "acount", to="a"))])

@@ -1,0 +1,163 @@
+"""An evaluation's directory: what counts as done, and what becomes of what was there before."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.record import Completion, Metric, now
+
+OLD, NEW = "a" * 64, "b" * 64
+
+
+def completion(directory: EvaluationDirectory, fingerprint: str) -> Completion:
+    return Completion(
+        model="m", benchmark="b", fingerprint=fingerprint, identity={"harness": "h"},
+        metrics=(Metric("t", "acc", 0.5, stderr=0.1, n=4),), adapter="generic", parser_version=1,
+        started=now(), finished=now(), seconds=1.0, attempt=1, runtime="process", image="",
+        image_digest="", host="h", versions={}, manifest=manifest(directory.artifacts, ["cache/*"]),
+    )  # fmt: skip
+
+
+def attempt(directory: EvaluationDirectory, fingerprint: str, text: str) -> int:
+    number = directory.begin(fingerprint)
+    (directory.artifacts / "result").write_text(text)
+    return number
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> EvaluationDirectory:
+    return EvaluationDirectory(tmp_path / "m" / "b")
+
+
+def test_a_record_is_read_as_it_was_written(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    done = completion(directory, OLD)
+    directory.complete(done)
+    assert directory.completion(OLD) == done
+    assert Completion.from_json(directory.published.read_text()) == done
+    assert directory.completion(NEW) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1}', "null"])
+def test_what_is_no_record_does_not_count(directory: EvaluationDirectory, text: str) -> None:
+    attempt(directory, OLD, "1")
+    directory.record(OLD).write_text(text)
+    assert directory.completion(OLD) is None
+
+
+def test_a_record_without_its_artifacts_does_not_count(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "12345")
+    (directory.artifacts / "cache").mkdir()
+    (directory.artifacts / "cache" / "answers").write_text("many")
+    directory.complete(completion(directory, OLD))
+    (directory.artifacts / "cache" / "answers").unlink()
+    assert directory.completion(OLD), "a cache is no result"
+    (directory.artifacts / "result").write_text("123")
+    assert directory.completion(OLD) is None
+    (directory.artifacts / "result").unlink()
+    assert directory.completion(OLD) is None
+
+
+def test_a_record_counts_by_its_whole_fingerprint(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    directory.complete(completion(directory, OLD))
+    alike = OLD[:32] + NEW[32:]
+    assert directory.record(alike) == directory.record(OLD)
+    assert directory.completion(alike) is None
+
+
+def test_the_same_definition_goes_on_where_it_was_interrupted(
+    directory: EvaluationDirectory,
+) -> None:
+    assert attempt(directory, OLD, "half") == 1
+    assert directory.begin(OLD) == 2
+    assert (directory.artifacts / "result").read_text() == "half"
+    assert not directory.attempts.exists()
+
+
+def test_another_definition_starts_empty_and_the_old_one_is_kept(
+    directory: EvaluationDirectory,
+) -> None:
+    attempt(directory, OLD, "old")
+    directory.fail("no luck")
+    assert attempt(directory, NEW, "new") == 2
+    assert (directory.attempts / "1/artifacts/result").read_text() == "old"
+    assert json.loads((directory.attempts / "1/failure.json").read_text())["reason"] == "no luck"
+    assert directory.failure_reason() == ""
+
+
+def test_a_finished_definition_comes_back_from_the_archive(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "old")
+    directory.complete(completion(directory, OLD))
+    attempt(directory, NEW, "new")
+    directory.complete(completion(directory, NEW))
+    assert directory.completion(OLD) is None
+
+    directory.begin(OLD)
+    assert directory.completion(OLD)
+    assert (directory.artifacts / "result").read_text() == "old"
+    (archived,) = directory.attempts.glob("*/artifacts/result")
+    assert archived.read_text() == "new"
+
+
+def test_a_failure_stays_until_another_attempt_decides(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    assert directory.unended_attempt(OLD) == 1
+    directory.fail("out of coffee")
+    assert directory.failure_reason() == "out of coffee"
+    assert directory.unended_attempt(OLD) == 0
+    directory.begin(OLD)
+    assert directory.failure_reason() == ""
+    assert directory.unended_attempt(OLD) == 2
+
+
+def test_an_artifact_that_differs_in_size_or_is_a_directory_is_another(
+    directory: EvaluationDirectory,
+) -> None:
+    attempt(directory, OLD, "1")
+    directory.complete(completion(directory, OLD))
+    (directory.artifacts / "result").unlink()
+    (directory.artifacts / "result").mkdir()
+    assert directory.completion(OLD) is None
+
+
+def test_the_attempts_log_is_the_declared_one(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    for number in (1, 2):
+        directory.attempt_log(number).write_text(f"attempt {number}")
+        directory.show_log(number)
+        assert directory.log.read_text() == f"attempt {number}"
+    assert directory.attempt_log(1).read_text() == "attempt 1"
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=8)
+
+
+@given(STEPS)
+def test_whatever_is_tried_in_turn_nothing_finished_is_lost_or_mixed_up(
+    steps: list[tuple[str, bool]],
+) -> None:
+    """Attempts at three definitions, some of which finish."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = EvaluationDirectory(Path(name, "m", "b"))
+        finished: dict[str, str] = {}
+        for step, (letter, finishes) in enumerate(steps):
+            fingerprint = letter * 64
+            directory.begin(fingerprint)
+            assert (directory.completion(fingerprint) is not None) == (letter in finished)
+            if letter in finished:
+                assert (directory.artifacts / "result").read_text() == finished[letter]
+                continue
+            (directory.artifacts / "result").write_text(f"{letter}{step}")
+            if finishes:
+                directory.complete(completion(directory, fingerprint))
+                finished[letter] = f"{letter}{step}"
+        kept = {path.read_text() for path in directory.path.rglob("result")}
+        assert kept >= set(finished.values())

@@ -1,0 +1,236 @@
+"""A model's endpoint: made once, adopted, woken, told what is wrong with, and deleted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from standin import Fault, StandIn, status
+
+from snakeval.config.load import load
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.directory import evaluation_directory
+from snakeval.executors.lepton import jobs
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.executors.lepton.notes import Notes
+from snakeval.matrix.expand import expand
+from snakeval.serving.plan import Plan, plan_path
+from support.lepton import free_port, served, standin
+from support.served import wait_for
+
+
+@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
+def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
+    with standin(monkeypatch, request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
+    return Endpoints(tmp_path / "run", Platform(backoff=(0.05, 0.05)))
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
+    told: list[str] = []
+    endpoints.serve(asked, Event(), told.append)
+    return told
+
+
+def test_an_endpoint_is_ready_when_its_model_is_and_only_its_key_opens_it(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, served(tmp_path, port))
+    noted = Notes(tmp_path / "run").ready("m")
+    (key,) = lepton.workspace.secrets.values()
+    models = noted.url.replace("/chat/completions", "/models")
+    assert (status(models, key), status(models, "other")) == (200, 401)
+    endpoints.end(lambda text: None)
+    wait_for(lambda: not lepton.workspace.endpoints.all, "its end")
+    assert lepton.workspace.secrets == {}
+    assert Notes(tmp_path / "run").all() == []
+
+
+@pytest.mark.parametrize("when", ["drop", "after", "before"])
+def test_a_lost_answer_makes_no_second_endpoint(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, when: str
+) -> None:
+    lepton.faults.add(Fault("POST /(deployments|endpoints)", when=when))
+    serve(endpoints, served(tmp_path, port))
+    assert len(lepton.workspace.endpoints.all) == 1
+    endpoints.end(lambda text: None)
+
+
+def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    (made,) = lepton.workspace.endpoints.all.values()
+    lepton.workspace.ttl_scale = 0  # nobody asks it, for longer than it is kept
+    wait_for(lambda: made.phase == "Stopped", "scaled to zero")
+    lepton.workspace.ttl_scale = 1
+    assert any("adopts" in text for text in serve(endpoints, asked))
+    assert lepton.workspace.endpoints.loads == {made.name: 2}
+    endpoints.end(lambda text: None)
+
+
+def test_another_attempt_at_an_evaluation_wakes_what_was_scaled_to_zero(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked, run = served(tmp_path, port), tmp_path / "run"
+    serve(endpoints, asked)
+    plan_path(run, "m").parent.mkdir(parents=True)
+    plan_path(run, "m").write_text(asked.to_json())
+    (evaluation,) = expand(load([tmp_path / "c.yaml"], {})[0])
+    directory = evaluation_directory(run, evaluation)
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(evaluation.to_json())
+    directory.begin(evaluation.fingerprint)
+    (made,) = lepton.workspace.endpoints.all.values()
+    lepton.workspace.ttl_scale = 0
+    wait_for(lambda: made.phase == "Stopped", "scaled to zero")
+    lepton.workspace.ttl_scale = 1
+    assert jobs.prepare(directory, evaluation.fingerprint) == 0
+    assert lepton.workspace.endpoints.loads == {made.name: 2}
+    endpoints.end(lambda text: None)
+
+
+def test_another_definition_takes_the_place_of_the_old_one(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, served(tmp_path, port))
+    (old,) = lepton.workspace.endpoints.all
+    told = serve(endpoints, served(tmp_path, port, extra_args="more"))
+    assert f"deletes {old}, which serves another definition" in told
+    wait_for(lambda: len(lepton.workspace.endpoints.all) == 1, "the end of the old one")
+    endpoints.end(lambda text: None)
+
+
+def test_scaling_and_place_are_as_configured(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    options = {
+        "node_group": "h100", "resource_shape": "gpu.1xh100-sxm", "min_replicas": 1,
+        "max_replicas": 3, "target_qpm": 60, "image_pull_secrets": ["registry"],
+    }  # fmt: skip
+    serve(endpoints, served(tmp_path, port, lepton=options))
+    (made,) = lepton.workspace.endpoints.all.values()
+    scaler = made.part["autoscaling" if made.new else "auto_scaler"]
+    assert scaler["target_throughput"]["qpm"] == 60
+    assert scaler["scale_down"]["no_traffic_timeout"] == 7200
+    assert made.scale["max_replicas"] == 3
+    assert made.scale["affinity"] == {"allowed_dedicated_node_groups": ["ng-0a1b2c"]}
+    assert made.spec["image_pull_secrets"] == ["registry"]
+    assert made.spec["ingress_timeout_seconds"] == 3600
+    endpoints.end(lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"command": "echo no kernel image; exit 9"}, "its log ends: no kernel image"),
+        ({"image": "missing/image"}, r"its image cannot be pulled \(ErrImagePull\)"),
+        ({"served_model_name": "other"}, "does not list 'other', but careful; correct served_mod"),
+        ({"lepton": {"node_group": "h200"}}, "no node group h200; there are cpu, h100"),
+        ({"lepton": {"resource_shape": "gpu.9"}}, r"no resource shape gpu.9; there are cpu.large"),
+        ({"lepton": {"mounts": ["node-nfs:no=/x"]}}, "no volume node-nfs:no; there are node-local"),
+        ({"env": ["NO_SUCH"]}, "no secret NO_SUCH in the workspace"),
+        ({"gpus": 99}, "no resource shape has 99 GPUs"),
+        ({"mounts": [{"source": "/tmp", "target": "/x"}]}, "are of this machine"),
+        ({"lepton": {"mounts": ["shared"]}}, "is not SOURCE"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_told(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
+    with pytest.raises(EvaluationError, match=says):
+        serve(endpoints, served(tmp_path, port, **changes))
+    endpoints.end(lambda text: None)
+    assert Notes(tmp_path / "run").all() == []
+
+
+def test_a_workspace_that_is_paused_or_a_token_that_has_expired_is_told(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port)
+    token, lepton.workspace.token = lepton.workspace.token, "new"
+    with pytest.raises(EvaluationError, match="the token is wrong or has expired; `lep login") as e:
+        serve(endpoints, asked)
+    assert token not in str(e.value)
+    lepton.workspace.token, lepton.workspace.state = token, "paused"
+    with pytest.raises(EvaluationError, match="the Lepton workspace standin is paused"):
+        serve(endpoints, asked)
+
+
+def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_key(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
+) -> None:
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    kept = dict(lepton.workspace.secrets)
+    lepton.workspace.token = "new"
+    monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
+    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    assert any("adopts" in text for text in serve(again, asked))
+    assert lepton.workspace.secrets == kept
+    assert list(lepton.workspace.endpoints.loads.values()) == [1]
+    again.end(lambda text: None)
+
+
+def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    lepton.workspace.secrets.clear()
+    lepton.workspace.token = "new"
+    monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
+    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    with pytest.raises(EvaluationError, match="made with another token of the workspace"):
+        serve(again, asked)
+    serve(again, asked)
+    assert list(lepton.workspace.endpoints.loads.values()) == [2]
+    again.end(lambda text: None)
+
+
+def test_one_that_is_being_deleted_is_waited_out_and_made_anew(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port)
+    serve(endpoints, asked)
+    (old,) = lepton.workspace.endpoints.all.values()
+    old.deleting = True
+    goes = threading.Timer(0.5, lepton.workspace.endpoints.delete, [old])
+    goes.start()
+    told = serve(endpoints, asked)
+    assert f"waits until {old.name} is deleted" in told
+    assert f"made endpoint {old.name} (cpu.small)" in told
+    endpoints.end(lambda text: None)
+
+
+def test_waiting_for_a_node_is_no_failure(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    # As Kubernetes has it of pods that no node has room for.
+    event = {"type": "Warning", "reason": "FailedScheduling", "regarding": {}, "count": 99}
+    event["last_observed_time"] = "2026-01-01T00:00:00Z"
+    queued = json.dumps([event])
+    lepton.faults.add(Fault("GET .*/events", status=200, body=queued, times=10**6))
+    serve(endpoints, served(tmp_path, port))
+    assert lepton.asked("GET .*/events")
+    endpoints.end(lambda text: None)

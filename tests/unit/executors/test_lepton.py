@@ -1,0 +1,169 @@
+"""What an evaluation asks of Lepton, and what becomes of what comes back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory
+from snakeval.executors.lepton import Notes, jobs
+from snakeval.executors.lepton import stop as lepton
+from snakeval.executors.lepton.notes import Noted
+from snakeval.executors.lepton.stop import stop
+from snakeval.matrix.expand import deployments, expand
+from support.configs import COMMAND, MODEL, config
+
+SERVED = {"deployment": {"kind": "generic", "image": "server", "command": "serve {{ port }}"}}
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Evaluation:
+    benchmark = {**COMMAND, "image": "harness:1", "env": {"HF_TOKEN": "MY_TOKEN"}}
+    models = {"m": MODEL, "s": SERVED}
+    return expand(config(tmp_path, {"models": models, "benchmarks": {"b": benchmark}}))[0]
+
+
+@pytest.fixture
+def directory(tmp_path: Path, evaluation: Evaluation) -> EvaluationDirectory:
+    directory = evaluation_directory(tmp_path / "run", evaluation)
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(evaluation.to_json())
+    return directory
+
+
+def prepared(directory: EvaluationDirectory, evaluation: Evaluation) -> dict[str, Any]:
+    assert jobs.prepare(directory, evaluation.fingerprint) == 0
+    return dict(json.loads(jobs.job_file(directory).read_text()))
+
+
+def came_back(directory: EvaluationDirectory, text: str) -> dict[str, str]:
+    jobs.arrived(directory).mkdir()
+    (jobs.arrived(directory) / "f").write_text(text)
+    log = directory.path.parent / "job.log"
+    log.write_text("it said\n")
+    return {"LEPTON_LOG": str(log), "LEPTON_SECONDS": "7", "LEPTON_EXIT_CODE": "0"}
+
+
+def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    job = prepared(directory, evaluation)
+    assert job["image"] == "harness:1"
+    assert job["command"].startswith("mkdir -p /results && cd /results && exec ")
+    assert job["secrets"] == {"HF_TOKEN": "MY_TOKEN"}
+    assert job["outputs"] == {str(jobs.arrived(directory).resolve()): "/results"}
+    assert "/results" not in job["inputs"].values()
+
+
+def test_what_comes_back_becomes_the_record_and_is_adopted_from_then_on(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    told = came_back(directory, '{"v": 0.5}')
+    assert jobs.collect(directory, evaluation.fingerprint, told) == 0
+    done = directory.completion(evaluation.fingerprint)
+    assert done is not None
+    assert (done.metrics[0].value, done.seconds, done.attempt) == (0.5, 7, 1)
+    assert directory.log.read_text() == "it said\n"
+    assert jobs.prepare(directory, evaluation.fingerprint) == jobs.DONE_ALREADY
+
+
+def test_what_a_failed_job_wrote_goes_along_with_the_next_attempt(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    told = came_back(directory, "half") | {"LEPTON_EXIT_CODE": "3", "LEPTON_PROBLEM": "it failed"}
+    with pytest.raises(EvaluationError, match="the harness exited with 3; it said"):
+        jobs.collect(directory, evaluation.fingerprint, told)
+    assert (directory.artifacts / "f").read_text() == "half"
+    job = prepared(directory, evaluation)
+    assert job["inputs"][str(directory.artifacts.resolve())] == "/results"
+
+
+def test_a_problem_of_the_platform_is_told_as_it_is(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    told = {"LEPTON_PROBLEM": "its image cannot be pulled", "LEPTON_EXIT_CODE": ""}
+    with pytest.raises(EvaluationError, match=r"^its image cannot be pulled$"):
+        jobs.collect(directory, evaluation.fingerprint, told)
+
+
+def test_results_of_another_definition_are_neither_sent_nor_mixed(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    directory.begin("0" * 64)
+    (directory.artifacts / "old").touch()
+    assert "/results" not in prepared(directory, evaluation)["inputs"].values()
+    told = came_back(directory, '{"v": 1}')
+    assert jobs.collect(directory, evaluation.fingerprint, told) == 0
+    assert [p.name for p in directory.artifacts.iterdir()] == ["f"]
+    assert (directory.attempts / "1" / "artifacts" / "old").exists()
+
+
+def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path: Path) -> None:
+    benchmark = {**COMMAND, "image": "harness", "command": "ask {{ url }} ${{ api_key_name|raw }}"}
+    settings = {"models": {"s": SERVED}, "benchmarks": {"b": benchmark}}
+    (evaluation,) = expand(config(tmp_path, settings))
+    run = tmp_path / "run"
+    directory = evaluation_directory(run, evaluation)
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(evaluation.to_json())
+    with pytest.raises(EvaluationError, match="no endpoint serves s"):
+        jobs.prepare(directory, evaluation.fingerprint)
+    Notes(run).write(Noted("s", "snakeval-s-1", "https://x.example/v1/chat/completions"))
+    job = prepared(directory, evaluation)
+    assert "https://x.example/v1/chat/completions" in job["command"]
+    assert job["secrets"]["API_KEY"] == "snakeval-s-1"
+
+
+def test_a_harness_without_an_image_is_refused(tmp_path: Path) -> None:
+    settings = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
+    (evaluation,) = expand(config(tmp_path, settings))
+    directory = evaluation_directory(tmp_path / "run", evaluation)
+    with pytest.raises(EvaluationError, match="Lepton runs containers; add `image`"):
+        jobs.job(evaluation, directory, "run", {}, {}, resumes=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"min_replicas": 3, "max_replicas": 2}, "max_replicas below min_replicas"),
+        ({"target_qpm": 9, "target_gpu_utilization": 9}, "keep one"),
+        ({"min_replicas": 0}, "greater than 0"),
+        ({"shape": "gpu"}, "shape"),
+    ],
+)  # fmt: skip
+def test_bad_options_of_an_endpoint_are_told(
+    tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    model = {"deployment": {**SERVED["deployment"], "lepton": options}}
+    with pytest.raises(ConfigError, match=says):
+        config(tmp_path, {"models": {"s": model}, "benchmarks": {"b": COMMAND}})
+
+
+def test_options_of_an_endpoint_change_no_fingerprint(tmp_path: Path) -> None:
+    def fingerprints(**options: Any) -> tuple[set[str], set[str]]:
+        model = {"deployment": {**SERVED["deployment"], "lepton": options}}
+        made = config(tmp_path, {"models": {"s": model}, "benchmarks": {"b": COMMAND}})
+        return {e.fingerprint for e in expand(made)}, {d.id for d in deployments(made).values()}
+
+    assert fingerprints()[0] == fingerprints(max_replicas=4)[0]
+    assert fingerprints()[1] != fingerprints(max_replicas=4)[1]
+
+
+def test_without_the_library_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    Notes(tmp_path).write(Noted("s", "snakeval-s-1"))
+    told: list[str] = []
+    lepton.end(tmp_path, told.append)
+    assert "pip install 'snakeval[lepton]'" in told[0]
+    (left,), was_any = stop(tmp_path, told.append)
+    assert was_any
+    assert left.startswith("endpoint snakeval-s-1 of Lepton, perhaps: Lepton needs its library: ")

@@ -1,0 +1,129 @@
+"""The one line that says why a harness failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from snakeval.jobs.failure import endpoint_trouble, failure_reason
+from snakeval.logs import last_error
+from snakeval.matrix.expand import expand
+from snakeval.runtimes import Outcome
+from support.configs import VALID, changed, config
+
+ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: no split\n',
+            "ValueError: no split",
+        ),
+        ("step 1\nERROR: out of quota\ncleaning up\n", "ERROR: out of quota"),
+        ("only\nthis\n", "this"),
+        ("\x1b[31mfatal: red\x1b[0m\n\n", "fatal: red"),
+        ("10%\r20%\rRuntimeError: at 20%\n", "RuntimeError: at 20%"),
+        (
+            "API request failed! Status code: 401, {'error': 'no key'}\n"
+            "RuntimeError: Session is closed\n",
+            "API request failed! Status code: 401, {'error': 'no key'}",
+        ),
+        ("ValueError: x\nsrun: error: n1: task 0: Exited with exit code 1\n", "ValueError: x"),
+        ("srun: error: Unable to create step\n", "srun: error: Unable to create step"),
+        ("", ""),
+    ],
+)
+def test_the_line_that_matters_is_found(tmp_path: Path, log: str, line: str) -> None:
+    path = tmp_path / "log"
+    path.write_text(f"{log}{ENDED}")
+    assert last_error(path) == line
+
+
+def test_out_of_memory_says_what_to_raise(tmp_path: Path) -> None:
+    (made,) = expand(config(tmp_path, changed("resources", "mem_mb", to=100)))
+    reason = failure_reason(made, Outcome(137, out_of_memory=True), tmp_path / "log")
+    assert reason == (
+        "out of memory: the kernel killed the harness; raise resources.mem_mb (now 100)"
+    )
+
+
+def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:1/v1"
+    content = VALID | changed("models", "m", "endpoint", "url", to=url)
+    (made,) = expand(config(tmp_path, content))
+    assert endpoint_trouble(made).startswith(f"the endpoint {url} cannot be reached (")
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/v1/models" else 418)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "key_name", "said"),
+    [
+        (200, None, ""),
+        (404, None, ""),  # some endpoints list no models, and are well
+        (401, None, "refuses no key (set api_key_name) (HTTP 401)"),
+        (403, "MY_KEY", "refuses the key in MY_KEY (HTTP 403)"),
+        (429, None, "answers HTTP 429"),
+        (503, None, "answers HTTP 503"),
+    ],
+)
+def test_what_the_endpoint_answers_is_said_without_the_key(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    key_name: str | None,
+    said: str,
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-canary")
+    with answering(status) as url:
+        endpoint = {"url": url, "model_id": "m", "api_key_name": key_name}
+        (made,) = expand(config(tmp_path, changed("models", "m", "endpoint", to=endpoint)))
+        assert endpoint_trouble(made) == (f"the endpoint {url} {said}" if said else "")
+
+
+def test_a_key_that_no_header_can_hold_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk\nInjected: yes")
+    with answering(200) as url:
+        endpoint = {"url": url, "model_id": "m", "api_key_name": "MY_KEY"}
+        (made,) = expand(config(tmp_path, changed("models", "m", "endpoint", to=endpoint)))
+        assert endpoint_trouble(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "begins"),
+    [
+        (3, "the harness exited with 3; ValueError: x"),
+        (127, "the harness's command was not found in its image (exit code 127); ValueError: x"),
+        (137, "the harness was killed (SIGKILL), perhaps for want of memory; ValueError: x"),
+    ],
+)
+def test_the_exit_code_comes_first(tmp_path: Path, exit_code: int, begins: str) -> None:
+    (tmp_path / "log").write_text("ValueError: x\n")
+    with answering(200) as url:
+        (made,) = expand(config(tmp_path, changed("models", "m", "endpoint", "url", to=url)))
+        assert failure_reason(made, Outcome(exit_code), tmp_path / "log") == begins

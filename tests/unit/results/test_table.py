@@ -1,0 +1,229 @@
+"""The results table."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from snakeval.config.benchmarks import SamplesFile
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import evaluation_directory, manifest
+from snakeval.evaluation.record import Completion, Metric, now
+from snakeval.harnesses import generic
+from snakeval.matrix.expand import expand
+from snakeval.processes import start_time
+from snakeval.results.table import COLUMNS, table, to_markdown, write
+from snakeval.run.plan import Planned, write_plan
+from support.configs import COMMAND, MODEL, config
+
+
+@pytest.fixture
+def evaluations(tmp_path: Path) -> tuple[Evaluation, ...]:
+    rows = dict.fromkeys(("done", "failed", "pending", "begun"), COMMAND)
+    return expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
+
+
+@pytest.fixture
+def run(tmp_path: Path, evaluations: tuple[Evaluation, ...]) -> Path:
+    run = tmp_path / "run"
+    plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations]
+    write_plan(run / ".snakeval/plan.json", [*plan, Planned("m", "left", left_out="needs | chat")])
+    done, failed, _, begun = evaluations
+    complete(run, done, {"v": 0.25})
+    evaluation_directory(run, failed).fail("out | of coffee")
+    evaluation_directory(run, begun).begin(begun.fingerprint)
+    return run
+
+
+def complete(run: Path, evaluation: Evaluation, result: dict[str, Any]) -> None:
+    place = evaluation_directory(run, evaluation)
+    place.begin(evaluation.fingerprint)
+    place.spec.write_text(evaluation.to_json())
+    (place.artifacts / "f").write_text(json.dumps(result))
+    place.complete(
+        Completion(
+            model=evaluation.model, benchmark=evaluation.benchmark,
+            fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
+            metrics=(Metric("t", "v", result["v"], stderr=0.1, n=4, higher_is_better=True),),
+            adapter="generic", parser_version=1, started=now(), finished=now(), seconds=1.0,
+            attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
+            manifest=manifest(place.artifacts),
+        )
+    )  # fmt: skip
+
+
+def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: Path) -> None:
+    frame = table(run)
+    assert tuple(frame.columns) == COLUMNS
+    assert dict(zip(frame["benchmark"], frame["status"], strict=True)) == {
+        "done": "done", "failed": "failed", "pending": "pending", "begun": "pending",
+        "left": "skipped",
+    }  # fmt: skip
+    by_name = frame.set_index("benchmark")
+    assert by_name["reason"]["failed"] == "out | of coffee"
+    assert by_name["reason"]["begun"] == "attempt 1 was interrupted"
+    row = by_name.loc["done"]
+    assert (row["value"], row["stderr"], row["n"], row["metric"]) == (0.25, 0.1, 4, "v")
+    assert frame["value"].notna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "lives", "told"),
+    [
+        (True, True, "attempt 1 runs"),
+        (True, False, "attempt 1 was interrupted"),
+        (False, True, "attempt 1 has not ended: it runs, or was interrupted"),
+    ],
+)
+def test_an_attempt_without_an_end_is_told_by_its_lease(
+    run: Path, here: bool, lives: bool, told: str
+) -> None:
+    host = socket.gethostname() if here else "another"
+    pid = os.getpid() if lives else 2**22 + 1  # there is no such process
+    lease = {"id": "i", "host": host, "pid": pid, "start": start_time(pid), "beat": 1}
+    (run / "m/begun/.snakeval/lease").write_text(json.dumps(lease))
+    assert table(run).set_index("benchmark")["reason"]["begun"] == told
+
+
+def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:
+    write(run, run / "r.csv", run / "r.json", run / "r.md")
+    assert list(pd.read_csv(run / "r.csv")["benchmark"]) == list(table(run)["benchmark"])
+    rows = json.loads((run / "r.json").read_text())
+    assert rows[0]["value"] == 0.25
+    assert rows[1]["value"] is None
+    lines = (run / "r.md").read_text().splitlines()
+    assert len(lines) == 2 + 5
+    assert "0.2500 ± 0.1000" in lines[2]
+    assert "failed: out \\| of coffee" in lines[3]
+
+
+def test_a_score_has_an_interval_or_a_reason_for_having_none(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    row = table(run).iloc[0]
+    # t with 3 degrees of freedom has 3.182 standard errors on each side.
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+        (0.25 - 0.3182, 0.25 + 0.3182), abs=1e-4
+    )
+    assert row["ci_note"] == "the harness's standard error"
+    done = place.completion(evaluations[0].fingerprint)
+    assert done is not None
+    place.complete(replace(done, metrics=(Metric("t", "v", 0.25), Metric("t", "w", 7.0, stderr=0))))
+    frame = table(run)
+    assert frame["ci_low"].isna().all()
+    assert frame["ci_note"][0] == "none: the harness wrote neither samples nor a standard error"
+
+
+def test_intervals_of_samples_are_worked_out_once(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {"file": "s.jsonl", "scores": {"v": "right"}}
+    data = json.loads(evaluations[0].to_json())
+    data["transport"]["samples"] = SamplesFile.model_validate(declared).model_dump(mode="json")
+    place = evaluation_directory(run, evaluations[0])
+    place.spec.write_text(json.dumps(data))
+    done = place.completion(evaluations[0].fingerprint)
+    assert done is not None
+    place.complete(replace(done, metrics=(Metric(evaluations[0].identity.task, "v", 0.25),)))
+    lines = [json.dumps({"right": number == 0}) for number in range(4)]
+    (place.artifacts / "s.jsonl").write_text("\n".join(lines))
+    row = table(run).iloc[0]
+    assert row["ci_note"] == "Wilson, 4 samples"
+    assert row["ci_low"] < 0.25 < row["ci_high"]
+    monkeypatch.setattr(generic, "samples", None)
+    again = table(run).iloc[0]
+    assert (again["ci_low"], again["ci_high"]) == (row["ci_low"], row["ci_high"])
+
+
+def test_samples_that_cannot_be_read_cost_no_score(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    place.spec.unlink()
+    row = table(run).iloc[0]
+    assert (row["value"], row["status"]) == (0.25, "done")
+    assert row["ci_note"].startswith("the harness's standard error (")
+
+
+def test_a_record_of_another_definition_is_no_result(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    write_plan(run / ".snakeval/plan.json", [Planned("m", "done", "0" * 64)])
+    assert list(table(run)["status"]) == ["pending"]
+
+
+def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = evaluation_directory(run, evaluations[0])
+    record = place.published.read_bytes()
+    monkeypatch.setattr(generic, "PARSER_VERSION", 2)
+    monkeypatch.setattr(
+        generic,
+        "metrics",
+        lambda evaluation, artifacts: (
+            Metric("t", "better", 2 * json.loads((artifacts / "f").read_text())["v"]),
+        ),
+    )
+    row = table(run).iloc[0]
+    assert (row["metric"], row["value"]) == ("better", 0.5)
+    assert place.published.read_bytes() == record
+    # Read once: the next table takes what the better parser found.
+    monkeypatch.setattr(generic, "metrics", None)
+    assert table(run).iloc[0]["value"] == 0.5
+
+
+def test_a_parser_that_cannot_read_old_results_says_so(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generic, "PARSER_VERSION", 3)
+    place = run / "m/done/artifacts/f"
+    place.write_text(place.read_text().replace("{", "["))
+    row = table(run).iloc[0]
+    assert row["status"] == "failed"
+    assert row["reason"].startswith("cannot be read again: f does not parse")
+
+
+def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    complete(run, evaluations[2], {"v": 1 / 3})
+    write(run, run / "r.csv", run / "r.json", run / "r.md")
+    rows = json.loads((run / "r.json").read_text())
+    (row,) = (row for row in rows if row["benchmark"] == "pending")
+    assert (row["value"], row["n"], row["attempt"]) == (1 / 3, 4, 1)
+    assert isinstance(row["n"], int)
+    written = pd.read_csv(run / "r.csv").set_index("benchmark")
+    assert written.loc["pending", "value"] == pytest.approx(1 / 3)
+    assert f",{1 / 3!r},0.1," in (run / "r.csv").read_text()
+    assert ",4,True,done," in (run / "r.csv").read_text()
+
+
+def test_a_reason_of_several_lines_stays_in_its_cell(
+    run: Path, evaluations: tuple[Evaluation, ...]
+) -> None:
+    evaluation_directory(run, evaluations[1]).fail("out\n  of coffee")
+    assert "| failed: out of coffee" in to_markdown(table(run))
+
+
+def test_there_is_a_table_though_an_evaluation_cannot_be_read_again(
+    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generic, "PARSER_VERSION", 4)
+    evaluation_directory(run, evaluations[0]).spec.unlink()
+    row = table(run).iloc[0]
+    assert row["status"] == "failed"
+    assert "evaluation.json cannot be read" in row["reason"]
+
+
+def test_an_empty_table_is_still_a_table(run: Path) -> None:
+    write_plan(run / ".snakeval/plan.json", [])
+    assert "status" in to_markdown(table(run))

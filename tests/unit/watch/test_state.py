@@ -1,0 +1,300 @@
+"""How far an evaluation is, told from evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from snakeval.errors import ConfigError
+from snakeval.evaluation import directory
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Metric, headline
+from snakeval.run.heads import enter
+from snakeval.run.plan import Planned
+from snakeval.serving import wire
+from snakeval.watch.state import State, counts, states
+from support.made import Made, gone, lease_text
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    return Made(tmp_path, "b", "other")
+
+
+def state(run: Made) -> State:
+    """Of the evaluation `m/b`."""
+    return states(run.path)[0]
+
+
+def test_what_has_no_trace_is_pending(run: Made) -> None:
+    assert state(run) == State("m", "b", "pending")
+
+
+def test_a_finished_one_is_done_with_its_score_and_its_time(run: Made) -> None:
+    run.done("b", Metric("b", "acc", 0.5, filter="strict", stderr=0.1))
+    assert state(run) == State(
+        "m", "b", "done", attempts=1, elapsed=90, host="h", runtime="process",
+        metric="acc (strict)", value=0.5, stderr=0.1,
+    )  # fmt: skip
+
+
+def test_a_failed_one_has_its_reason(run: Made) -> None:
+    run.failed("b", "out of coffee")
+    assert (state(run).state, state(run).reason) == ("failed", "out of coffee")
+
+
+def test_what_was_left_out_is_skipped_with_its_reason(run: Made) -> None:
+    run.plan.append(Planned("m", "left", left_out="needs chat"))
+    run.save()
+    assert states(run.path)[-1] == State("m", "left", "skipped", "needs chat")
+
+
+def test_an_attempt_without_an_end_and_without_a_lease_was_interrupted(run: Made) -> None:
+    run.begun("b")
+    assert (state(run).state, state(run).attempts) == ("interrupted", 1)
+
+
+@pytest.mark.parametrize("word", ["record", "artifacts", "definition"])
+def test_a_result_that_does_not_count_is_to_be_made_again(run: Made, word: str) -> None:
+    place = run.done("b")
+    fingerprint = run.evaluations["b"].fingerprint
+    if word == "record":
+        place.record(fingerprint).write_text("{")
+    elif word == "artifacts":
+        (place.artifacts / "f").unlink()
+    else:
+        run.plan[0] = Planned("m", "b", "0" * 64)
+        run.save()
+    told = {"record": "interrupted", "artifacts": "pending", "definition": "pending"}
+    assert state(run).state == told[word]
+
+
+def test_a_failure_of_an_earlier_definition_is_none_of_this_one(run: Made) -> None:
+    run.failed("b", "out of coffee")
+    run.plan[0] = Planned("m", "b", "0" * 64)
+    run.save()
+    assert (state(run).state, state(run).reason) == ("pending", "its definition was changed")
+
+
+# --- who lives ----------------------------------------------------------------------------------
+
+
+def test_one_whose_job_lives_runs_and_tells_its_requests(run: Made) -> None:
+    run.held("b", "Requesting API:  45%|####5     | 18/40 [00:03<00:05,  4.20it/s]\r")
+    found = state(run)
+    assert (found.state, found.requests) == ("running", (18, 40))
+    assert (found.host, found.pid, found.runtime) == (socket.gethostname(), os.getpid(), "process")
+    assert found.elapsed is not None
+
+
+def test_one_in_a_container_tells_its_name(run: Made) -> None:
+    run.held("b")
+    log = run["b"].attempt_log(1)
+    log.write_text(log.read_text().replace("process", "docker"))
+    assert state(run).container.startswith("snakeval-")
+
+
+def test_a_killed_job_s_attempt_was_interrupted(run: Made) -> None:
+    run.held("b", pid=gone())
+    assert state(run).state == "interrupted"
+    assert state(run).reason.endswith("is gone")
+
+
+def test_a_pid_that_another_process_has_by_now_does_not_count(run: Made) -> None:
+    run.held("b", start="not its start")
+    assert state(run).state == "interrupted"
+
+
+def test_a_job_that_finished_but_has_its_lease_yet_is_done(run: Made) -> None:
+    run.done("b")
+    (run["b"].private / "lease").write_text(lease_text())
+    assert state(run).state == "done"
+
+
+def test_a_job_on_another_host_that_gave_a_sign_just_now_runs(run: Made) -> None:
+    run.held("b", host="elsewhere", pid=7)
+    assert (state(run).state, state(run).host, state(run).pid) == ("running", "elsewhere", 7)
+
+
+def test_one_that_is_silent_for_long_was_interrupted(run: Made) -> None:
+    run.held("b", host="elsewhere", age=100)
+    assert state(run).state == "interrupted"
+
+
+def test_one_that_is_silent_for_a_while_is_unknown(run: Made) -> None:
+    run.heartbeat("b", 0.1)
+    run.held("b", host="elsewhere", pid=7, age=20)
+    found = state(run)
+    assert found.state == "unknown"
+    assert found.reason.startswith("process 7 on elsewhere gave no sign of life for 2")
+
+
+def test_one_that_counts_on_between_two_looks_runs_whatever_the_clocks_say(run: Made) -> None:
+    run.heartbeat("b", 0.1)
+    lease = run.held("b", host="elsewhere", age=20)
+
+    def beat() -> None:
+        time.sleep(0.3)
+        draft = lease.with_name("draft")
+        draft.write_text(lease_text(host="elsewhere", beat=1))
+        os.utime(draft, times=(time.time() - 20,) * 2)
+        draft.replace(lease)
+
+    threading.Thread(target=beat).start()
+    assert state(run).state == "running"
+
+
+def test_many_that_are_silent_are_waited_for_together(run: Made) -> None:
+    for name in ("b", "other"):
+        run.heartbeat(name, 0.1)
+        run.held(name, host="elsewhere", age=20)
+    begun = time.monotonic()
+    assert [found.state for found in states(run.path)] == ["unknown", "unknown"]
+    assert time.monotonic() - begun < 2
+
+
+def test_nothing_is_left_of_the_question_what_time_it_is(run: Made) -> None:
+    run.held("b", host="elsewhere")
+    before = sorted(run.path.rglob("*"))
+    state(run)
+    assert sorted(run.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
+def test_a_lease_that_is_none_makes_its_evaluation_unknown(run: Made, content: str) -> None:
+    run.held("b").write_text(content)
+    assert state(run).state == "unknown"
+    assert states(run.path)[1].state == "pending"
+
+
+def test_a_file_that_cannot_be_read_is_named(run: Made) -> None:
+    (run["b"].private / "attempt.json").mkdir()
+    found = state(run)
+    assert found.state == "unknown"
+    assert found.reason == (
+        f"{run.path}/m/b/.snakeval/attempt.json cannot be read (Is a directory)"
+    )
+
+
+def test_a_job_between_its_lease_and_its_failure_is_not_told_as_interrupted(run: Made) -> None:
+    enter(run.path, ["snakemake"])
+    place = run.begun("b")
+    threading.Timer(0.1, place.fail, ["out of coffee"]).start()
+    assert state(run).state == "failed"
+
+
+# --- models that we serve -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "why"),
+    [
+        ("", "deploying", ""),
+        ("snakeval: loading for 5 s: 30 %\n", "deploying", "loading for 5 s: 30 %"),
+        ("snakeval: waits for GPUs\n", "waiting", "waits for GPUs"),
+        ("snakeval: m is served at http://h (process) [log: l]\nasks\n", "running", ""),
+        ("snakeval: m is served at http://h [log: l]\nsnakeval: pulled x\n", "running", ""),
+        (
+            "snakeval: m is served at http://h [log: l]\nsnakeval: lost its model server: killed\n",
+            "deploying",
+            "lost its model server: killed",
+        ),
+        ("a line of a harness that says much\n" * 5000, "running", ""),
+    ],
+)
+def test_a_live_attempt_deploys_waits_or_runs_as_its_log_says(
+    run: Made, said: str, told: str, why: str
+) -> None:
+    run.deploys("m", "m/b")
+    run.held("b", said)
+    assert (state(run).state, state(run).reason) == (told, why)
+
+
+def test_a_model_that_could_not_be_deployed_fails_those_that_ask_it(run: Made) -> None:
+    EvaluationDirectory(run.deploys("judge", "m/b")).fail("no GPU")
+    found = states(run.path)
+    assert [(each.state, each.reason) for each in found] == [("failed", "no GPU"), ("pending", "")]
+
+
+def test_to_look_starts_no_pool(run: Made) -> None:
+    run.deploys("m", "m/b", "m/other")
+    assert {found.state for found in states(run.path)} == {"pending"}
+    assert not wire.path().exists()
+
+
+# --- a whole run --------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_not_looked_at_again(run: Made) -> None:
+    run.done("b")
+    before = states(run.path)
+    run["b"].record(run.evaluations["b"].fingerprint).unlink()
+    assert states(run.path, before)[0].state == "done"
+    assert states(run.path)[0].state != "done"
+
+
+def test_a_part_may_be_asked_for(run: Made) -> None:
+    found = states(run.path, only=lambda model, benchmark: benchmark == "other")
+    assert [each.id for each in found] == ["m/other"]
+
+
+def test_done_and_failed_are_counted_quickly(run: Made) -> None:
+    run.done("b")
+    run.failed("other", "x")
+    run.plan.append(Planned("m", "left", left_out="needs chat"))
+    run.save()
+    assert counts(run.path) == {"done": 1, "failed": 1, "total": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "has no .snakeval/plan.json: it starts just now, or was partly deleted"),
+        ("{", "plan.json: is damaged"),
+        ("[[1, 2, 3, 4, 5]]", "plan.json: is damaged"),
+        ("/", "plan.json: cannot be read (Is a directory)"),
+    ],
+)
+def test_a_run_without_its_plan_is_told_in_a_sentence(
+    run: Made, content: str | None, told: str
+) -> None:
+    plan = run.path / ".snakeval/plan.json"
+    plan.unlink()
+    if content == "/":
+        plan.mkdir()
+    elif content is not None:
+        plan.write_text(content)
+    with pytest.raises(ConfigError) as error:
+        states(run.path)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("harm", ["nothing", "absent", "larger", "fingerprint"])
+def test_a_record_counts_here_as_it_does_for_adoption(run: Made, harm: str) -> None:
+    place = run.done("b")
+    fingerprint = run.evaluations["b"].fingerprint
+    if harm == "absent":
+        (place.artifacts / "f").unlink()
+    elif harm == "larger":
+        (place.artifacts / "f").write_text("12")
+    elif harm == "fingerprint":
+        record = place.record(fingerprint)
+        record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": "other"}))
+    counted = directory.completion(str(place.path), fingerprint)[1]
+    assert counted == (place.completion(fingerprint) is not None) == (harm == "nothing")
+
+
+def test_the_headline_is_of_the_benchmark_s_own_task() -> None:
+    metrics = [{"task": "mmlu_law"}, {"task": "mmlu"}, {"task": "mmlu"}]
+    record = {"metrics": metrics, "identity": {"task": "mmlu", "params": {}}}
+    assert headline(record) is metrics[1]
+    assert headline({**record, "identity": {"task": "x", "params": {}}}) is metrics[0]
+    assert headline({**record, "metrics": []}) is None

@@ -1,0 +1,136 @@
+"""Loads configuration files, applies overrides and checks the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from snakeval.config.config import Config
+from snakeval.config.problems import sentences
+from snakeval.config.source import Source, merge
+from snakeval.config.types import Mount, Strict
+from snakeval.errors import ConfigError, did_you_mean
+
+
+#: Keys of ``--config`` that choose, and are no part of the configuration.
+class Selection(Strict):
+    """What ``--config run=… models=… benchmarks=…`` chose for this invocation."""
+
+    run: str | None = None
+    models: tuple[str, ...] | None = None
+    benchmarks: tuple[str, ...] | None = None
+
+
+def load(
+    files: Sequence[Path], overrides: Mapping[str, Any] | None = None
+) -> tuple[Config, Selection, Source]:
+    """Read, merge and check configuration files and ``--config`` values.
+
+    ``models=a,b`` and ``benchmarks=x`` in *overrides* choose among what the files define;
+    ``run=`` chooses the run. Relative paths in a file are relative to that file.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    selection, rest = _split(overrides or {})
+    source = merge(files, rest)
+    config = check(source)
+
+    for kind, chosen, known in (
+        ("models", selection.models, config.models),
+        ("benchmarks", selection.benchmarks, config.benchmarks),
+    ):
+        for name in chosen or ():
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
+    return config, selection, source
+
+
+def check(source: Source) -> Config:
+    """Return what *source* configures, its paths made absolute.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    try:
+        config = Config.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(sentences(error, source))) from None
+    return _with_absolute_paths(config, source)
+
+
+def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
+    """Take the choices out of ``--config`` values: a text or a list of texts is a choice."""
+    rest = dict(overrides)
+    chosen: dict[str, Any] = {}
+    if "run" in rest:
+        # An all-digit id such as 12345678, or 1e234567, arrives as a number.
+        run = rest.pop("run")
+        chosen["run"] = None if run is None else str(run)
+    for key in ("models", "benchmarks"):
+        value = rest.get(key)
+        if isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
+        if isinstance(value, list):
+            chosen[key] = tuple(str(name) for name in value if str(name))
+            del rest[key]
+    return Selection(**chosen), rest
+
+
+def _with_absolute_paths(config: Config, source: Source) -> Config:
+    """Make paths that stand in a file independent of the directory that a command runs in."""
+    benchmarks = {}
+    for name, benchmark in config.benchmarks.items():
+        changes: dict[str, Any] = {}
+        if benchmark.files is not None:
+            changes["files"] = _path_in(source, "benchmarks", name, "files", benchmark.files)
+        if benchmark.mounts:
+            changes["mounts"] = _mounts(source, ("benchmarks", name, "mounts"), benchmark.mounts)
+        benchmarks[name] = benchmark.model_copy(update=changes) if changes else benchmark
+    updates: dict[str, Any] = {"benchmarks": benchmarks}
+    for section in ("models", "auxiliary"):
+        models = dict(getattr(config, section))
+        for name, model in models.items():
+            if (deployment := model.deployment) is None:
+                continue
+            where = (section, name, "deployment")
+            changes = {"mounts": _mounts(source, (*where, "mounts"), deployment.mounts)}
+            if path := deployment.checkpoint_path:
+                changes["checkpoint_path"] = _path_in(source, *where, "checkpoint_path", path)
+            changed = deployment.model_copy(update=changes)
+            models[name] = model.model_copy(update={"deployment": changed})
+        updates[section] = models
+    if directory := config.export.get("local", {}).get("output_dir"):
+        absolute = source.base(("export", "local", "output_dir")) / Path(directory).expanduser()
+        local = {**config.export["local"], "output_dir": str(absolute.resolve())}
+        updates["export"] = {**config.export, "local": local}
+    return config.model_copy(update=updates)
+
+
+def _path_in(source: Source, *where_and_path: str) -> str:
+    """Return the absolute path that stands at a key of a file."""
+    *where, text = where_and_path
+    path = source.base(where) / Path(text).expanduser()
+    file = where[-1] != "files"  # the weights may be one file; a benchmark's files are many
+    if not (path.exists() if file else path.is_dir()):
+        raise ConfigError(
+            f"{source.origin(where)}: {'.'.join(where)}: no "
+            f"{'' if file else 'directory '}{path}; correct the path"
+        )
+    return str(path.resolve())
+
+
+def _mounts(source: Source, where: Sequence[str], mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    resolved = []
+    for mount in mounts:
+        path = source.base(where) / Path(mount.source).expanduser()
+        if not path.exists():
+            raise ConfigError(
+                f"{source.origin(where)}: {'.'.join(where)}: no {path} to mount; correct `source`"
+            )
+        resolved.append(mount.model_copy(update={"source": str(path.resolve())}))
+    return tuple(resolved)

@@ -1,0 +1,248 @@
+"""One row of the matrix while it is expanded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snakeval import catalogue
+from snakeval.config.benchmarks import Benchmark, Params
+from snakeval.config.config import Config
+from snakeval.config.models import EndpointType, Model
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
+from snakeval.harnesses import LOGS_ITEMS, command
+from snakeval.harnesses.adapter import Paths
+from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
+from snakeval.serving.resolve import resolve
+
+
+def repeat_name(benchmark: str, number: int) -> str:
+    """Return the name of a benchmark's repeat, counted from 1: ``gsm8k``, ``gsm8k-r2``, …"""
+    return benchmark if number == 1 else f"{benchmark}-r{number}"
+
+
+class _Served(NamedTuple):
+    """How a model is asked, whether it is served by others or by us."""
+
+    model_id: str
+    endpoint_url: str
+    endpoint_type: str
+    api_key_name: str
+    deployment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, model: Model, config: Config) -> _Served:
+        if model.deployment:
+            definition = resolve(name, model.deployment, config.network, config.runtime).definition
+            return cls(
+                definition.served_model_name,
+                definition.path,
+                definition.endpoint_type,
+                "",
+                asdict(definition),
+            )
+        endpoint = model.endpoint
+        assert endpoint is not None, "the configuration has one or the other"
+        key = endpoint.api_key_name or ""
+        return cls(endpoint.model_id, endpoint.route_url, endpoint.type.value, key, {})
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        data = self._asdict()
+        del data["api_key_name"]
+        return data if self.deployment else {k: v for k, v in data.items() if k != "deployment"}
+
+
+class _Row:
+    """A benchmark with everything that does not depend on the model worked out once."""
+
+    def __init__(
+        self,
+        config: Config,
+        benchmark: str,
+        spec: Benchmark,
+        auxiliary: Mapping[str, _Served],
+        number: int = 1,
+    ) -> None:
+        self.config, self.benchmark, self.spec = config, benchmark, spec
+        self.number = number
+        self.name = repeat_name(benchmark, number)
+        if number > 1 and self.name in config.benchmarks:
+            raise ConfigError(
+                f"benchmarks.{benchmark}.repeats: '{self.name}' is a benchmark, too; rename that"
+            )
+        self.auxiliary = {name: auxiliary[name] for name in spec.auxiliary}
+        self.asked = {name: model.identity for name, model in self.auxiliary.items()}
+        self.asked_servers = tuple(n for n, model in self.auxiliary.items() if model.deployment)
+        self.asked_keys = {n: m.api_key_name for n, m in self.auxiliary.items() if m.api_key_name}
+        task, harness = self._catalogued()
+        self.harness = harness
+        self.task = task.name if task else (spec.task or benchmark)
+        types = spec.endpoint_types or (
+            tuple(EndpointType(kind) for kind in task.endpoint_types) if task else None
+        )
+        self.endpoint_types = types or (
+            tuple(EndpointType)
+            if harness.adapter == "generic"
+            else (EndpointType.CHAT, EndpointType.COMPLETIONS)
+        )
+        self.layers: dict[str, Mapping[str, Any]] = {
+            "default": {
+                key: getattr(Params(), key) for key in (*sorted(TRANSPORT_PARAMS), "extra")
+            },
+            "catalogue": self._defaults(task),
+            "run": explicit(config.params),
+            "benchmark": explicit(spec.params),
+        }
+        self.resolved = self._resolve({})
+        # Worked out once and shared by the row: a copy for each of 10,000 evaluations adds up.
+        self.params = score_params(self.resolved)
+        self.resources = config.resources.model_dump() | spec.resources.model_dump(
+            exclude_unset=True
+        )
+        self.mounts = tuple((m.source, m.target, m.read_only) for m in spec.mounts)
+        self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
+        self.requirements = str(harness.requirements_file or "")
+        if harness.adapter == "generic" and not (spec.command and spec.metrics):
+            self._fail("a generic benchmark needs `command` and `metrics`; add them")
+        if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
+            self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
+        if spec.samples and harness.name not in LOGS_ITEMS:
+            instead = "metrics.samples" if harness.adapter == "generic" else "no groups"
+            self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
+        self.image = spec.image or harness.image
+        if config.runtime not in ("auto", "process") and not self.image:
+            self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
+        if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
+            self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
+        self._checked: set[str] = set()
+        # Where samples stand changes no score, so it is no part of the identity.
+        found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
+        self.samples: dict[str, Any] = found.pop("samples", None) or {}
+        if spec.samples:
+            self.samples = spec.samples.model_dump(mode="json")
+        self.metrics = found
+
+    def _resolve(self, more: Mapping[str, Mapping[str, Any]]) -> Resolved:
+        """Layer the parameters. A repeat has a seed of its own, the first one that of the others.
+
+        So that more repeats of what is there already are all that runs.
+        """
+        layers = {**self.layers, **more}
+        if self.number > 1:
+            seed = layer_params(layers).values.get("seed")
+            own = self.number if seed is None else seed + self.number - 1
+            layers["repeat"] = {"seed": own}
+        return layer_params(layers)
+
+    def _fail(self, sentence: str) -> None:
+        raise ConfigError(f"benchmarks.{self.benchmark}: {sentence}")
+
+    def _catalogued(self) -> tuple[catalogue.Task | None, catalogue.Harness]:
+        spec = self.spec
+        wanted = spec.task or self.benchmark
+        try:
+            if not spec.harness:
+                task = catalogue.find_task(wanted)
+                return task, catalogue.find_harness(task.harness)
+            # Where a harness is named, the task may be one's own, or one that we do not list.
+            return (
+                catalogue.task_of(spec.harness, wanted),
+                catalogue.find_harness(spec.harness),
+            )
+        except ConfigError as error:
+            raise ConfigError(f"benchmarks.{self.benchmark}: {error}") from None
+
+    def _defaults(self, task: catalogue.Task | None) -> dict[str, Any]:
+        """The catalogue's defaults, checked as strictly as a user's parameters."""
+        return explicit(Params.model_validate(task.params)) if task else {}
+
+    def check(self, evaluation: Evaluation) -> None:
+        """Refuse now what the adapter could make no command of later.
+
+        Once for each type of endpoint: a template takes a millisecond.
+        """
+        kind = evaluation.identity.endpoint_type
+        if kind in self._checked and evaluation.model not in self.spec.per_model:
+            return
+        self._checked.add(kind)
+        try:
+            asked = {name: model.endpoint_url for name, model in self.auxiliary.items()}
+            command(evaluation, Paths("results", "inputs", evaluation.identity.endpoint_url, asked))
+        except EvaluationError as error:
+            self._fail(str(error))
+
+    def evaluation(self, model_name: str, model: _Served) -> Evaluation:
+        own = self.spec.per_model.get(model_name)
+        resolved, params = self.resolved, self.params
+        if own is not None:
+            resolved = self._resolve({"benchmark on model": explicit(own)})
+            params = score_params(resolved)
+        values = resolved.values
+        spec = self.spec
+        return Evaluation(
+            model_name,
+            self.name,
+            Identity(
+                harness=self.harness.name,
+                adapter=self.harness.adapter,
+                image=self.image,
+                task=self.task,
+                model_id=model.model_id,
+                endpoint_url=model.endpoint_url,
+                endpoint_type=model.endpoint_type,
+                params=params,
+                files_digest=self.files_digest,
+                packages=spec.requirements,
+                command=spec.command or "",
+                metrics=self.metrics,
+                deployment=model.deployment,
+                auxiliary=self.asked,
+            ),
+            Transport(
+                parallelism=values["parallelism"],
+                request_timeout=values["request_timeout"],
+                max_retries=values["max_retries"],
+                api_key_name=model.api_key_name,
+                env=spec.env,
+                files=spec.files or "",
+                mounts=self.mounts,
+                requirements=self.requirements,
+                runtime=self.config.runtime,
+                network=self.config.network,
+                resources=self.resources,
+                servers=((model_name,) if model.deployment else ()) + self.asked_servers,
+                auxiliary_keys=self.asked_keys,
+                heartbeat=self.config.lease.heartbeat,
+                stale=self.config.lease.stale,
+                samples=self.samples,
+            ),
+            resolved.origins,
+        )
+
+
+def files_digest(directory: Path) -> str:
+    """Return the SHA-256 over the names and contents of the files below *directory*.
+
+    Hidden files and ``__pycache__`` are passed over: editors and interpreters leave them.
+    """
+    total = hashlib.sha256()
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            path = Path(folder, name)
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
+            relative = path.relative_to(directory).as_posix()
+            total.update(f"{len(relative)}:{relative}:{len(content)}:".encode())
+            total.update(content)
+    return total.hexdigest()

@@ -1,0 +1,96 @@
+"""The scores of a completion, read again by the current parser, with intervals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakeval import files
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
+from snakeval.files import write_atomically, write_if_changed
+from snakeval.harnesses import adapter
+from snakeval.harnesses.reading import read_metrics, read_samples
+from snakeval.results.statistics import intervals as intervals_
+from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics.intervals import Interval
+from snakeval.results.statistics.samples import Key, Scores
+
+
+def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:
+    """Return the metrics as today's parser reads them.
+
+    Raises:
+        EvaluationError: today's parser cannot read the raw results.
+    """
+    version = adapter(done.adapter).PARSER_VERSION
+    if version == done.parser_version:
+        return done.metrics
+    # Cached beside the record, under what it depends on: the record's artifacts and the parser.
+    cache = directory.private / f"metrics-{done.fingerprint[:16]}-{version}.json"
+    try:
+        return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not read with this version yet
+    try:
+        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
+    metrics = read_metrics(evaluation, directory.artifacts)
+    write_atomically(
+        cache,
+        json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
+    )
+    return metrics
+
+
+def intervals(
+    directory: EvaluationDirectory, done: Completion, metrics: Sequence[Metric]
+) -> list[Interval]:
+    """Return the 95 % interval of each of *metrics*: from samples, where the harness logged some.
+
+    Worked out once, since a million samples take a while to read, and kept beside the record.
+    """
+    cache = _kept_intervals(directory, done)
+    try:
+        kept = [Interval(*entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+        if len(kept) == len(metrics):
+            return kept
+    except (FileNotFoundError, ValueError, TypeError):
+        pass  # not worked out yet
+    try:
+        samples = statistics.gather(read_samples(directory))
+    except EvaluationError as error:
+        # Of what the harness wrote itself, and not kept: the samples may be mended.
+        return [
+            Interval(found.low, found.high, f"{found.note} ({error})")
+            for found in (intervals_.interval(m.value, m.stderr, m.n) for m in metrics)
+        ]
+    found = [_interval(metric, samples) for metric in metrics]
+    with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
+        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
+    return found
+
+
+def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
+    key = (metric.task, metric.metric, metric.filter)
+    scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
+    return intervals_.interval(metric.value, metric.stderr, metric.n, scores, scale)
+
+
+def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
+    """Where intervals are kept, under all that they depend on."""
+    parser = adapter(done.adapter).PARSER_VERSION
+    declared = ""
+    spec: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
+        spec = files.read_json(str(directory.spec)) or {}
+    if samples := (spec.get("transport") or {}).get("samples"):
+        declared = f"-{digest(samples)[:8]}"
+    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
+    return directory.private / name

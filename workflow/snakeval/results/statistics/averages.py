@@ -1,0 +1,91 @@
+"""Averages over benchmarks and over repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snakeval.results.statistics.intervals import CONFIDENCE, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A macro average: each benchmark counts the same.
+
+    ``note`` says what was averaged, or why nothing was; then the rest is None.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    note: str
+
+
+def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
+    """Average benchmarks: name -> metric, score and its interval.
+
+    Refused over different metrics, whose sum means nothing. The interval takes the benchmarks as
+    given and their errors as independent: squared distances to the bounds add, on each side (the
+    MOVER of Zou and Donner 2008, Statistics in Medicine 27:1693), so it stays where scores can be.
+    """
+    metrics = sorted({metric for metric, _, _ in scores.values()})
+    if len(metrics) != 1:
+        named = " and ".join(metrics)
+        return Average(
+            None, None, None, f"none: no average over {named}" if metrics else "none: no scores"
+        )
+    what = f"mean of {metrics[0]} over {', '.join(scores)}"
+    value = float(np.mean([score for _, score, _ in scores.values()]))
+    below, above = [], []
+    for _, score, found in scores.values():
+        if found.low is None or found.high is None:
+            return Average(value, None, None, f"{what}; no interval, as one of them has none")
+        below.append(score - found.low)
+        above.append(found.high - score)
+    down, up = (float(np.linalg.norm(sides)) / len(sides) for sides in (below, above))
+    return Average(value, value - down, value + up, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How a benchmark's score varies between runs of it with other seeds.
+
+    Attributes:
+        value: the mean of the runs.
+        within: variance of a run's score from its samples: the mean of the squared standard errors.
+        between: variance of the runs' scores.
+        low, high: t interval of the mean over runs; None with fewer than two, or without spread.
+    """
+
+    runs: int
+    value: float
+    within: float | None
+    between: float | None
+    low: float | None
+    high: float | None
+    note: str
+
+
+def repeats(values: Sequence[float], errors: Sequence[float | None]) -> Repeats:
+    """Say how runs of one benchmark vary, of which these are the scores and standard errors.
+
+    The questions are the same in each run, so ``between`` holds what sampling answers adds, and
+    not what choosing questions does, which is ``within`` (Miller 2024, section 3.1).
+    """
+    scores = np.asarray(values, dtype=float)
+    known = [error for error in errors if error is not None]
+    within = float(np.mean(np.square(known))) if len(known) == scores.size else None
+    mean = float(scores.mean())
+    if scores.size < 2:
+        return Repeats(1, mean, within, None, None, None, "none: one run does not vary")
+    between = float(scores.var(ddof=1))
+    if between == 0:
+        same = "none: all runs score the same"
+        return Repeats(scores.size, mean, within, 0.0, None, None, same)
+    from scipy import stats
+
+    found = stats.ttest_1samp(scores, mean).confidence_interval(CONFIDENCE)
+    low, high = float(found.low), float(found.high)
+    return Repeats(scores.size, mean, within, between, low, high, f"t, {scores.size} runs")

@@ -1,0 +1,174 @@
+"""Confidence intervals of a score."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from snakeval.results.statistics.samples import Array, Scores
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % confidence interval of a score, in its scale; or None twice.
+
+    ``note`` says how it was made, or why there is none.
+    """
+
+    low: float | None
+    high: float | None
+    note: str
+
+    @property
+    def stderr(self) -> float | None:
+        """The standard error that a normal interval of this width has."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / (2 * _normal_quantile())
+
+    def around(self, value: float) -> Interval:
+        """Return it with *value*, which a harness may have rounded, inside."""
+        if self.low is None or self.high is None:
+            return self
+        return Interval(min(self.low, value), max(self.high, value), self.note)
+
+    def scaled(self, scale: float) -> Interval:
+        """Return it in another scale."""
+        if self.low is None or self.high is None:
+            return self
+        return Interval(scale * self.low, scale * self.high, self.note)
+
+
+def interval(
+    value: float,
+    stderr: float | None = None,
+    n: int | None = None,
+    scores: Scores | None = None,
+    scale: float = 1.0,
+) -> Interval:
+    """Return the interval of a score: from its samples, or else from its standard error.
+
+    *scores* are those of :func:`scores_of`, with their *scale*.
+    """
+    if not math.isfinite(value):
+        return _none("the score is no finite number")
+    if scores is not None and scores.values.size:
+        found = of_samples(scores).scaled(scale)
+        if scores.unscored:
+            found = Interval(
+                found.low, found.high, f"{found.note}; {scores.unscored} samples without a score"
+            )
+        return found.around(value)
+    return of_stderr(value, stderr, n).around(value)
+
+
+def of_samples(scores: Scores) -> Interval:
+    """Return the interval of the mean of samples.
+
+    - Samples in groups: standard errors clustered by group (Miller 2024, arXiv:2411.00640,
+      section 2.2; statsmodels' ``cov_type="cluster"`` with its correction for few groups) and the
+      t distribution with one degree of freedom less than there are groups.
+    - Scores of 0 and 1: the score interval of Wilson 1927, which is right near 0 and 1, too
+      (``statsmodels.stats.proportion.proportion_confint``).
+    - Others: the t interval of a mean (``scipy.stats.ttest_1samp``).
+    """
+    values = scores.values
+    if not values.size:
+        return _none("no sample has a score")
+    if scores.groups is not None and len(np.unique(scores.groups)) < values.size:
+        return _clustered(scores, scores.groups)
+    if scores.binary:
+        return _wilson(values.sum(), values.size)
+    if values.size == 1:
+        return _none("one sample says nothing of how scores spread")
+    if np.ptp(values) == 0:
+        return _none(f"all {values.size} samples score the same, so their spread is not known")
+    from scipy import stats
+
+    found = stats.ttest_1samp(values, values.mean()).confidence_interval(CONFIDENCE)
+    return _sound(found.low, found.high, f"t, {values.size} samples")
+
+
+def _sound(low: float, high: float, note: str) -> Interval:
+    """Return the interval, unless the numbers are too small or too large to be told apart."""
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        return _none("the scores' spread is beyond what numbers of this machine can tell")
+    return Interval(float(low), float(high), note)
+
+
+def _clustered(scores: Scores, groups: Array) -> Interval:
+    number, mean = len(np.unique(groups)), scores.values.mean()
+    if number == 1:
+        return _none("all samples are of one group, so how groups differ is not known")
+    if np.ptp(scores.values) == 0:
+        if scores.binary:
+            # A group that is all right is worth one sample, at least.
+            found = _wilson(mean * number, number)
+            return Interval(found.low, found.high, f"Wilson, {number} groups that score the same")
+        return _none(f"all {scores.values.size} samples score the same")
+    low, high, _ = mean_interval(scores.values, groups)
+    if not high > low:
+        return _none("all groups score the same, so their spread is not known")
+    if scores.binary:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return _sound(low, high, f"clustered, {scores.values.size} samples in {number} groups")
+
+
+def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
+    """Return the clustered interval of a mean, and the p-value of its being zero."""
+    from statsmodels.regression.linear_model import OLS
+
+    codes, _ = pd.factorize(groups)
+    fit = OLS(values, np.ones_like(values)).fit(
+        cov_type="cluster", cov_kwds={"groups": codes}, use_t=True
+    )
+    low, high = fit.conf_int(1 - CONFIDENCE)[0]
+    return float(low), float(high), float(fit.pvalues[0])
+
+
+def _wilson(successes: float, n: int) -> Interval:
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(successes, n, alpha=1 - CONFIDENCE, method="wilson")
+    return Interval(float(low), float(high), f"Wilson, {n} samples")
+
+
+def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
+    """Return the interval of a score with the standard error that the harness wrote.
+
+    It is a t interval (normal where *n* is not known). Where the error shows that the scores are
+    0 and 1, as it does by the variance p(1 - p), which no other scores between 0 and 1 reach, it
+    is Wilson's.
+    """
+    if stderr is None or not math.isfinite(stderr) or stderr < 0:
+        return _none("the harness wrote neither samples nor a standard error")
+    if stderr == 0:
+        return _none("the standard error is 0, and there are no samples to say more")
+    if n is not None and n > 1 and 0 < value < 1:
+        for degrees in (n - 1, n):
+            if math.isclose(stderr, math.sqrt(value * (1 - value) / degrees), rel_tol=1e-3):
+                return _wilson(value * n, n)
+    from scipy import stats
+
+    if n is not None and n > 1:
+        low, high = stats.t.interval(CONFIDENCE, n - 1, value, stderr)
+    else:
+        low, high = stats.norm.interval(CONFIDENCE, value, stderr)
+    return _sound(low, high, "the harness's standard error")
+
+
+def _none(why: str) -> Interval:
+    return Interval(None, None, f"none: {why}")
+
+
+@cache
+def _normal_quantile() -> float:
+    from scipy import stats
+
+    return float(stats.norm.ppf((1 + CONFIDENCE) / 2))

@@ -1,0 +1,429 @@
+"""The pool: servers, their clients and the account of GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.processes import process_lives
+from snakeval.serving import gpus
+from snakeval.serving.deployment import Serving
+from snakeval.serving.group import Group
+from snakeval.serving.nodes import Place, Room, here, names
+from snakeval.serving.plan import Plan
+from snakeval.serving.server import Server
+from snakeval.serving.wire import Channel, Message
+
+#: A server that nobody uses stays so long, in seconds, for the next evaluation to start, by what
+#: there is to do for it yet: evaluations that are missing, failed ones that Snakemake may try
+#: again at once, nothing.
+_LINGER = {"missing": 20.0, "failed": 3.0, "": 0.0}
+
+
+#: How often heads are looked for, in seconds.
+_TICK = 1.0
+
+
+Head = tuple[int, str]
+
+
+@dataclass
+class Account:
+    """What is remembered of a head: whose servers died how often, and which will not do."""
+
+    deaths: Counter[str] = field(default_factory=Counter)
+    loads: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Client:
+    """A job that asks for servers. ``holds``: it has them, so none of them may be stopped."""
+
+    channel: Channel
+    who: str
+    run: Path
+    head: Head
+    plans: tuple[Plan, ...]
+    environ: Mapping[str, str]
+    eager: bool
+    holds: bool = False
+    gone: bool = False
+    told: str = ""
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Send an event; a client that is gone is noticed by whoever receives from it."""
+        with contextlib.suppress(OSError):
+            self.channel.send({"event": event, **details})
+
+    def progress(self, text: str) -> None:
+        """Send a sentence once."""
+        if text != self.told:
+            self.told = text
+            self.tell("progress", text=text)
+
+
+class Pool:
+    """The state, under one lock. Every change wakes whoever waits.
+
+    ``left``: whether a head has come and gone.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._servers: dict[str, Server | Group] = {}
+        self._users: dict[str, set[tuple[Head, Path, str]]] = {}
+        self._idle_since: dict[str, float] = {}
+        self._clients: list[Client] = []
+        self._heads: dict[Head, Account] = {}
+        self._closing = False
+        self.left = False
+
+    # --- clients --------------------------------------------------------------------------
+
+    def serve(self, client: Client) -> None:
+        """Give *client* its servers and keep them for it until it is gone."""
+        with self._changed:
+            self._clients.append(client)
+            account = self._heads.setdefault(client.head, Account())
+            if client.eager:  # a deployment that is tried anew starts with a clean slate
+                for plan in client.plans:
+                    account.failures.pop(plan.deployment.id, None)
+                    account.deaths.pop(plan.deployment.id, None)
+            try:
+                if self._acquire(client, account):
+                    while not client.gone and client.holds:
+                        self._changed.wait(_TICK)
+            finally:
+                client.holds = False
+                self._clients.remove(client)
+                self._note_idle()
+                self._changed.notify_all()
+
+    def lose(self, client: Client) -> None:
+        """Note that *client* is gone."""
+        with self._changed:
+            client.gone = True
+            self._changed.notify_all()
+
+    def _acquire(self, client: Client, account: Account) -> bool:
+        """Wait for the client's servers; tell it when they are ready, or why they will not be."""
+        while not (client.gone or self._closing) and client.head in self._heads:
+            for plan in client.plans:
+                if why := account.failures.get(plan.deployment.id):
+                    client.tell("failed", reason=why)
+                    return False
+            problem = _impossible(client)
+            if problem:
+                client.tell("failed", reason=problem)
+                return False
+            if not client.holds and not self._place(client, account):
+                waits = "waits for GPUs or a port that another model's server has"
+                if client.eager:
+                    client.tell("busy", why=waits)
+                    return False
+                client.progress(waits)
+            if client.holds:
+                servers = [self._servers.get(plan.deployment.id) for plan in client.plans]
+                found = [server for server in servers if server is not None]
+                if len(found) == len(servers) and all(s.state == "ready" for s in found):
+                    client.tell("ready", servers=self._described(client))
+                    return True
+                for server in found:
+                    if server.progress:
+                        name = server.deployment.definition.served_model_name
+                        prefix = f"{name}: " if len(found) > 1 else ""
+                        client.progress(f"{prefix}{server.progress}")
+            self._changed.wait(_TICK)
+        return False
+
+    def _described(self, client: Client) -> Message:
+        return {plan.name: self._servers[plan.deployment.id].described() for plan in client.plans}
+
+    # --- where a server goes --------------------------------------------------------------
+
+    def _place(self, client: Client, account: Account) -> bool:
+        """Start what *client* lacks if all of it fits at once; make room if that may be."""
+        wanted = {plan.deployment.id: plan for plan in client.plans}
+        alive = {i for i in wanted if (s := self._servers.get(i)) and not s.stopping}
+        missing = [plan for i, plan in wanted.items() if i not in alive]
+        if any(plan.deployment.id in self._servers for plan in missing):
+            return False  # its predecessor is still stopping
+        if missing and client.eager and not _leaves_room(client, missing, account):
+            return False
+        places = _fit(missing, self._servers.values(), client.environ)
+        if places is None:
+            self._make_room(client, missing, keep=alive)
+            return False
+        for plan, place in zip(missing, places, strict=True):
+            self._start(plan, place, client)
+            account.loads[plan.name] += 1
+        for plan in client.plans:
+            self._users.setdefault(plan.deployment.id, set()).add(
+                (client.head, client.run, plan.name)
+            )
+            self._idle_since.pop(plan.deployment.id, None)
+        client.holds = True
+        return True
+
+    def _make_room(self, client: Client, missing: Sequence[Plan], keep: set[str]) -> None:
+        """Stop idle servers until *missing* would fit, those first that are idle longest."""
+        staying = dict(self._servers)
+        stopping = []
+        for i in sorted(self._idle_since, key=lambda i: self._idle_since[i]):
+            server = self._servers[i]
+            if i in keep or (not server.stopping and self._lingers(i)):
+                continue
+            if client.eager and self._to_do(i):
+                continue
+            stopping.append(server)
+            del staying[i]
+            if _fit(missing, staying.values(), client.environ) is not None:
+                for victim in stopping:
+                    victim.stop()
+                return
+
+    def _start(self, plan: Plan, places: Sequence[Place], client: Client) -> None:
+        i = plan.deployment.id
+        common = (
+            client.run / plan.name / "deployment",
+            client.environ,
+            self._ports,
+            lambda: self._on_change(i),
+        )
+        server = (
+            Group(plan.deployment, places, *common)
+            if len(places) > 1
+            else Server(plan.deployment, places[0], *common)
+        )
+        self._servers[i] = server
+        server.start()
+
+    def _ports(self) -> set[int]:
+        return {server.port for server in list(self._servers.values())}
+
+    # --- what happens to servers ----------------------------------------------------------
+
+    def _on_change(self, i: str) -> None:
+        with self._changed:
+            server = self._servers.get(i)
+            if server is not None and server.state == "ended":
+                self._bury(i, server)
+            self._changed.notify_all()
+
+    def _bury(self, i: str, server: Server | Group) -> None:
+        del self._servers[i]
+        self._idle_since.pop(i, None)
+        users = self._users.pop(i, set())
+        holding = [c for c in self._clients if c.holds and _wants(c, i)]
+        for client in holding:
+            client.holds = False
+            if server.was_ready:
+                client.tell("lost", reason=server.reason or "the pool was told to stop")
+        if not server.reason:
+            return
+        for head in {user[0] for user in users} & self._heads.keys():
+            account = self._heads[head]
+            account.deaths[i] += 1
+            limit = server.deployment.serving.max_restarts
+            if not server.was_ready:
+                account.failures[i] = server.reason
+            elif account.deaths[i] > limit:
+                times = f"{account.deaths[i]} times" if limit else "and max_restarts is 0"
+                account.failures[i] = f"the server died {times}; at last: {server.reason}"
+
+    def _lingers(self, i: str) -> bool:
+        since = self._idle_since.get(i)
+        if since is None:
+            return True
+        return time.monotonic() - since < _LINGER[self._to_do(i)]
+
+    def _to_do(self, i: str) -> str:
+        """What there is to do for server *i* yet: see :data:`_LINGER`."""
+        found = {
+            _to_do(run, Plan.read(run, name))
+            for head, run, name in self._users.get(i, ())
+            if head in self._heads
+        }
+        return next((state for state in _LINGER if state in found), "")
+
+    def _note_idle(self) -> None:
+        for i in self._servers:
+            if not any(c.holds and _wants(c, i) for c in self._clients):
+                self._idle_since.setdefault(i, time.monotonic())
+
+    def tick(self) -> bool:
+        """Look for heads that are gone and servers that nobody needs; tell whether any is left."""
+        with self._changed:
+            for head in [head for head in self._heads if not process_lives(*head)]:
+                self._forget(head)
+            for i, since in list(self._idle_since.items()):
+                server = self._servers[i]
+                idle = time.monotonic() - since
+                if (
+                    not any(head in self._heads for head, _, _ in self._users.get(i, ()))
+                    or idle > server.deployment.serving.idle_timeout
+                    or (self._to_do(i) != "missing" and not self._lingers(i))
+                ):
+                    server.stop()
+            return bool(self._heads or self._clients or self._servers)
+
+    def _forget(self, head: Head) -> None:
+        self._heads.pop(head, None)
+        self.left = True
+        self._changed.notify_all()
+
+    def leave(self, head: Head) -> dict[str, int]:
+        """Forget *head* and stop what only it used; return how often each model was loaded."""
+        with self._changed:
+            loads = dict(self._heads.get(head, Account()).loads)
+            mine = [i for i, users in self._users.items() if any(u[0] == head for u in users)]
+            self._forget(head)
+            ending = []
+            for i in mine:
+                # Jobs of this head may still be going; those of others keep theirs.
+                shared = any(c.head != head for c in self._clients if c.holds and _wants(c, i))
+                if not shared and not any(user[0] in self._heads for user in self._users[i]):
+                    self._servers[i].stop()
+                    ending.append(self._servers[i])
+            self._changed.wait_for(lambda: all(s not in self._servers.values() for s in ending))
+            return loads
+
+    def status(self) -> Message:
+        """Return what is served to whom."""
+        with self._changed:
+            return {
+                "servers": [
+                    {
+                        "id": i,
+                        "model": server.deployment.definition.served_model_name,
+                        "state": "stopping" if server.stopping else server.state,
+                        "port": server.port,
+                        "gpus": server.gpu_ids,
+                        "instances": server.instances,
+                        "users": [c.who for c in self._clients if c.holds and _wants(c, i)],
+                        "runs": sorted(
+                            {
+                                str(run)
+                                for head, run, _ in self._users.get(i, ())
+                                if head in self._heads
+                            }
+                        ),
+                    }
+                    for i, server in self._servers.items()
+                ],
+                "clients": [
+                    {"run": str(client.run), "who": client.who, "holds": client.holds}
+                    for client in self._clients
+                ],
+                "waiting": [client.who for client in self._clients if not client.holds],
+                "heads": [pid for pid, _ in self._heads],
+            }
+
+    def close(self) -> None:
+        """Stop everything, and wait until it has ended."""
+        with self._changed:
+            self._closing = True
+            for server in self._servers.values():
+                server.stop()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._servers)
+
+
+def _wants(client: Client, i: str) -> bool:
+    return any(plan.deployment.id == i for plan in client.plans)
+
+
+def _fit(
+    plans: Sequence[Plan], beside: Iterable[Server | Group], environ: Mapping[str, str]
+) -> list[tuple[Place, ...]] | None:
+    """Return the places of each of *plans*, beside servers that stay; None if not all fit."""
+    neighbours = list(beside)
+    room = Room(gpus.slots(environ), [place for server in neighbours for place in server.places])
+    ports = {server.port for server in neighbours}
+    found = {}
+    # Those that name their GPUs choose first, and then those that need several nodes.
+    for plan in sorted(plans, key=_hard_to_place):
+        serving = plan.deployment.serving
+        places = room.place(serving)
+        if places is None or (serving.port and serving.port in ports):
+            return None
+        ports.add(serving.port)
+        found[id(plan)] = places
+    return [found[id(plan)] for plan in plans]
+
+
+def _hard_to_place(plan: Plan) -> tuple[bool, int]:
+    return not plan.deployment.serving.gpu_ids, -plan.deployment.serving.nodes
+
+
+def _impossible(client: Client) -> str:
+    """Say why the client's servers could not be placed here even if all were empty."""
+    try:
+        if _fit(client.plans, (), client.environ) is not None:
+            return ""
+        hosts = names()
+    except EvaluationError as error:
+        return str(error)
+    order = gpus.slots(client.environ)
+    servings = {plan.name: plan.deployment.serving for plan in client.plans}
+    most = max(servings, key=lambda name: servings[name].nodes)
+    if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
+        found = f"the Slurm job has {len(hosts)}" if here() else "this is no Slurm job"
+        return (
+            f"{most} needs {servings[most].nodes} nodes, and {found}; use --profile slurm with so "
+            "many, or lower `nodes`"
+        )
+    wanted = {name: serving for name, serving in servings.items() if serving.gpus}
+    asked = ", ".join(f"{name} {_asked(serving)}" for name, serving in wanted.items())
+    if not wanted:
+        return "its servers ask for the same port; leave out `port` for free ones"
+    return (
+        f"GPUs that are not there: {asked}, and this machine has {len(order)}"
+        f"{' (' + ','.join(order) + ')' if order else ''}"
+        f"{f', as each of {len(hosts)} nodes' if len(hosts) > 1 else ''}; lower `gpus`, or say how "
+        "many there are with --resources gpu=N"
+    )
+
+
+def _asked(serving: Serving) -> str:
+    which = "the GPUs " + ",".join(serving.gpu_ids) if serving.gpu_ids else str(serving.gpus)
+    each = f" on {serving.nodes} nodes" if serving.nodes > 1 else ""
+    return f"{which}{each}{f' x {serving.instances}' if serving.instances > 1 else ''}"
+
+
+def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bool:
+    """Whether an eager start leaves room for what its run deploys before it.
+
+    So the first model is loaded first, however the jobs' starts race each other.
+    """
+    rank = min(plan.rank for plan in client.plans)
+    before = [
+        plan
+        for plan in Plan.all(client.run)
+        if plan.rank < rank
+        and plan.deployment.id not in account.failures
+        and _to_do(client.run, plan) == "missing"
+    ]
+    distinct = {plan.deployment.id: plan for plan in [*before, *missing]}
+    return _fit(list(distinct.values()), (), client.environ) is not None
+
+
+def _to_do(run: Path, plan: Plan) -> str:
+    """What of the plan's evaluations is to be done: see :data:`_LINGER`."""
+    found = ""
+    for evaluation, fingerprint in plan.evaluations:
+        place = EvaluationDirectory(run / evaluation)
+        if not place.record(fingerprint).exists():
+            if not place.failure.exists():
+                return "missing"
+            found = "failed"
+    return found

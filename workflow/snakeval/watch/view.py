@@ -1,0 +1,140 @@
+"""The view that ``status`` prints and refreshes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from snakeval.executors.lepton.status import Endpoint, Watch
+from snakeval.run import heads as index_heads
+from snakeval.run import index
+from snakeval.run.heads import Head
+from snakeval.run.target import Target
+from snakeval.watch.state import STATES, State, states
+
+#: How often a watched run is looked at, in seconds.
+_WATCH_SECONDS = 2.0
+
+
+#: So many looks nothing may work at what is to be done: Snakemake takes a while to start.
+_IDLE_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was seen of a run, or of a part of it."""
+
+    target: Target
+    heads: list[Head]
+    states: list[State]
+    endpoints: list[Endpoint]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        to_do = [s for s in self.states if s.state in ("pending", "interrupted", "unknown")]
+        return not any(state.active for state in self.states) and not any(
+            head.lives or to_do for head in self.heads
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended with nothing left to do."""
+        return self.ended and all(state.state in ("done", "skipped") for state in self.states)
+
+    @property
+    def counts(self) -> str:
+        """``3 of 6 done, 1 running, 2 pending``."""
+        found = Counter(state.state for state in self.states)
+        planned = len(self.states) - found["skipped"]
+        others = [f"{found[state]} {state}" for state in STATES[1:] if found[state]]
+        return ", ".join([f"{found['done']} of {planned} done", *others])
+
+    @property
+    def who(self) -> str:
+        """Who works at it."""
+        here = [head for head in self.heads if head.lives]
+        parts = [f"Snakemake runs (process {head.pid})" for head in here]
+        parts += [
+            f"started on {head.host} (process {head.pid}), of which nothing is known here"
+            for head in self.heads
+            if head.lives is None
+        ]
+        to_do = {"pending", "interrupted", "failed"} & {state.state for state in self.states}
+        if not parts and any(state.active for state in self.states):
+            parts = ["no Snakemake runs"]
+        elif not parts and to_do:
+            parts = [f"nothing runs; `snakeval resume {self.target.entry.id}` does the rest"]
+        return "; ".join(parts)
+
+    @property
+    def served(self) -> list[str]:
+        """What of Lepton serves its models, and what becomes of it if nobody comes back."""
+        alone = not any(head.lives or head.lives is None for head in self.heads)
+        lines = []
+        for endpoint in self.endpoints:
+            left = ""
+            if alone and endpoint.costs:
+                limit = endpoint.time_out
+                after = f", or Lepton after {limit} s without a request" if limit else ""
+                left = f"; it is left: `snakeval kill {self.target.entry.id}` ends it{after}"
+            lines.append(f"{endpoint}{left}")
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for programs."""
+        entry = self.target.entry
+        return {
+            "id": entry.id,
+            "name": entry.name,
+            "directory": entry.directory,
+            "heads": [
+                {"host": head.host, "pid": head.pid, "lives": head.lives} for head in self.heads
+            ],
+            "ended": self.ended,
+            "evaluations": [asdict(state) for state in self.states],
+            "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
+        }
+
+
+def current_targets() -> list[Target]:
+    """Return the live runs, or the run that was started last if none is live."""
+    known = index.entries()
+    live = [entry for entry in known if any(head.lives for head in index_heads.heads(entry.path))]
+    return [Target(entry) for entry in live or (known and [index.last_started(known)])]
+
+
+def look(which: Target, before: View | None = None) -> View:
+    """Read the state of one target."""
+    # Heads first: a run is not told to have ended by what its head did in between.
+    heads = index_heads.heads(which.run)
+    lepton = Watch(which.run)
+    found = states(which.run, before.states if before else (), only=which.covers, lepton=lepton)
+    served = [each for each in lepton.endpoints if which.model in ("", each.model)]
+    return View(which, heads, found, served)
+
+
+def said(state: State) -> str:
+    """Say the one thing to know of an evaluation: its score, its requests, or a reason."""
+    if state.value is not None:
+        error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
+        return f"{state.metric} {state.value:.4f}{error}"
+    if state.requests is not None:
+        done, total = state.requests
+        return f"{done} / {total} requests" if total is not None else f"{done} requests"
+    return state.reason
+
+
+def looks(targets: Sequence[Target]) -> Iterator[list[View]]:
+    """Look again and again, until all have ended."""
+    views = [look(each) for each in targets]
+    yield views
+    idle = 0
+    while not all(view.finished for view in views) and idle < _IDLE_LOOKS:
+        time.sleep(_WATCH_SECONDS)
+        views = [look(view.target, view) for view in views]
+        idle = idle + 1 if all(view.ended for view in views) else 0
+        yield views
