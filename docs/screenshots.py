@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from snakeval import report
+from snakeval.results import report
 from support.browser import browser
 from support.sampled import Sampled, answers
 

@@ -153,7 +153,7 @@ def test_a_user_without_rights_to_the_output_directory_is_told(tmp_path: Path, m
         (place / "closed").mkdir(mode=mode)
         write(place, VALID | {"output_dir": "closed"})
         code = (
-            "import os; from pathlib import Path; from snakeval.config.config import load;"
+            "import os; from pathlib import Path; from snakeval.config.load import load;"
             "from snakeval.dag.matrix import Matrix;"
             "config, selection, _ = load([Path('c.yaml')]);"
             "Matrix(config, selection);"  # the other user may not read what Python imports late

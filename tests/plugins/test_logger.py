@@ -325,10 +325,10 @@ import logging, logging.handlers, queue, subprocess
 from types import SimpleNamespace
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_snakeval import LogHandler
-from snakeval import snakefile
+from snakeval.dag import open as dag_open
 
 names = {("m", "b"): SimpleNamespace(id="m/b")}
-snakefile.opened = SimpleNamespace(run="run", selected=names, stale=(), missing=lambda: [])
+dag_open.opened = SimpleNamespace(run="run", selected=names, stale=(), missing=lambda: [])
 settings = SimpleNamespace(quiet=None, dryrun=False, nocolor=False, printshellcmds=False)
 handler = LogHandler(settings, None)
 logger = logging.getLogger("snakemake.logging")

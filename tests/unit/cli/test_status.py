@@ -196,7 +196,7 @@ def test_ctrl_c_ends_the_watching(
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("snakeval.cli.status.time.sleep", interrupt)
+    monkeypatch.setattr("snakeval.watch.view.time.sleep", interrupt)
     assert snakeval(capsys, "status", "-w").exit_code == cli.INTERRUPTED
 
 

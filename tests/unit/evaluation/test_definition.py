@@ -76,7 +76,7 @@ def test_no_transport_changes_a_fingerprint_and_any_survives_the_way_to_the_job(
 
 def test_a_fingerprint_is_the_same_in_every_process_and_every_release() -> None:
     code = (
-        "from snakeval.evaluation import digest; import json, sys;"
+        "from snakeval.evaluation.definition import digest; import json, sys;"
         "print(digest(json.load(sys.stdin)))"
     )
     for seed in ("1", "2"):

@@ -50,7 +50,7 @@ def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, numbe
 
 def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from snakeval import head; "
+        "from pathlib import Path; from snakeval.cli.launch import snakemake_process as head; "
         "print(head.detach(['sh', '-c', 'echo said; exec sleep 30'], Path('logs/log')).pid)"
     )
     started = time.monotonic()
