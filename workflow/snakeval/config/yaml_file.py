@@ -86,7 +86,7 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
         data = yaml.load(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f"{name}, line {mark.line + 1}" if mark else name
+        where = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
         problem = error.problem or "not valid YAML"
         if "\\t" in problem:
             problem = "a tab is used for indentation; use spaces"

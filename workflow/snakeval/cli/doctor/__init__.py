@@ -14,7 +14,7 @@ import click
 
 from snakeval.cli import config_option
 from snakeval.cli.doctor import lepton
-from snakeval.cli.doctor.check import Check, numbers
+from snakeval.cli.doctor.check import Check
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: With less free space no image and no data set fits.
 _ROOM_BYTES = 2 * 1024**3
 #: The versions that pyproject.toml allows.
-_SNAKEMAKE = ((9, 27), (10, 0))
+_SNAKEMAKE = ">=9.27,<10"
 
 
 @click.command("doctor", short_help="Check engine, disk, credentials and versions.")
@@ -68,17 +68,18 @@ def _checks(file: Path | None) -> Iterator[Check]:
 def _versions() -> Iterator[Check]:
     from importlib.metadata import version
 
+    from packaging.specifiers import SpecifierSet
+
     from snakeval import __version__
 
     yield Check("snakeval", "ok", f"{__version__}, Python {platform.python_version()}")
     found = version("snakemake")
-    least, below = (".".join(map(str, limit)) for limit in _SNAKEMAKE)
-    fits = _SNAKEMAKE[0] <= numbers(found) < _SNAKEMAKE[1]
+    fits = SpecifierSet(_SNAKEMAKE).contains(found, prereleases=True)
     yield Check(
         "snakemake",
         "ok" if fits else "wrong",
         found,
-        "" if fits else f"pip install 'snakemake>={least},<{below}'",
+        "" if fits else f"pip install 'snakemake{_SNAKEMAKE}'",
     )
 
 

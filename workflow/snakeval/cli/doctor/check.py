@@ -14,8 +14,3 @@ class Check:
     state: Literal["ok", "no", "wrong"]
     found: str
     to_do: str = ""
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """Return the first three numbers of a package's version, to be compared."""
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())

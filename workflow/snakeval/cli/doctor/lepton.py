@@ -12,7 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakeval.cli.doctor.check import Check, numbers
+from packaging.specifiers import SpecifierSet
+
+from snakeval.cli.doctor.check import Check
 from snakeval.errors import ConfigError, EvaluationError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from snakeval.serving.deployment import Deployment
 
 #: The versions that the executor's pyproject.toml allows: later ones have removed interfaces.
-_LIBRARY = ((0, 47, 1), (0, 48, 0))
+_LIBRARY = ">=0.47.1,<0.48"
 _PLUGIN = "snakemake_executor_plugin_lepton"
 _INSTALL = "pip install 'snakeval[lepton]'"
 _ONLY = "needed by --profile lepton only"
@@ -39,8 +41,7 @@ def checks(config: Config | None, variables: Iterable[str]) -> Iterator[Check]:
             yield Check("lepton", "no", lacks, f"{_ONLY}: {_INSTALL}")
         return
     found = version("leptonai")
-    least, below = _LIBRARY
-    if not least <= numbers(found) < below:
+    if not SpecifierSet(_LIBRARY).contains(found, prereleases=True):
         yield Check("lepton", "wrong", f"leptonai {found}", f"{_INSTALL} brings one that fits")
         return
     if not logged_in:

@@ -27,6 +27,7 @@ from leptonai.api.v2.utils import (
     WorkspaceNotFoundError,
     WorkspaceUnauthorizedError,
 )
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from snakeval.errors import EvaluationError
 from snakeval.executors.lepton import EVALUATION, RUN
@@ -108,7 +109,15 @@ def wanted_replicas(endpoint: LeptonDeployment) -> int:
 
 
 class PlatformError(EvaluationError):
-    """The platform refused a request, or did not answer."""
+    """The platform refused a request, or did not answer.
+
+    Attributes:
+        wait: the least number of seconds before a retry; None if a retry cannot help.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class Platform:
@@ -371,19 +380,29 @@ class Platform:
     # --- requests -------------------------------------------------------------------------
 
     def _ask(self, what: str, request: Callable[[Any], T]) -> T:
-        """Send a request, again where that may help. All of ours may be sent twice."""
-        for pause in (*self._backoff, None):
+        """Send a request; retry it if that can help. Every request here may be sent twice."""
+
+        def send() -> T:
             try:
                 return request(self._client)
             except Exception as error:
-                problem, wait = self._problem(what, error)
-                if pause is None or wait is None:
-                    raise problem from None
-                time.sleep(max(pause, wait))
-        raise AssertionError  # the last turn returns or raises
+                raise self._problem(what, error) from None
 
-    def _problem(self, what: str, error: Exception) -> tuple[PlatformError, float | None]:
-        """Return what to tell, and how long to wait at least before trying again (None: never)."""
+        def pause(state: RetryCallState) -> float:
+            problem = state.outcome and state.outcome.exception()
+            least = problem.wait if isinstance(problem, PlatformError) else None
+            return max(self._backoff[state.attempt_number - 1], least or 0.0)
+
+        retrying = Retrying(
+            stop=stop_after_attempt(len(self._backoff) + 1),
+            wait=pause,
+            retry=retry_if_exception(lambda e: isinstance(e, PlatformError) and e.wait is not None),
+            reraise=True,
+        )
+        return retrying(send)
+
+    def _problem(self, what: str, error: Exception) -> PlatformError:
+        """Return the error to report; raise *error* if it is none of the platform's."""
         match error:
             case ClientError() | ServerError():
                 status, text = int(error.response.status_code), str(error.response.text)
@@ -398,10 +417,10 @@ class Platform:
                 status, text, after = 404, f"no workspace {self.workspace}", ""
             case requests.RequestException():
                 told = f"could not {what}: {self._client.url} does not answer"
-                return PlatformError(f"{told} ({type(error).__name__})"), 0.0
+                return PlatformError(f"{told} ({type(error).__name__})", 0.0)
             case RuntimeError() | ValueError() | TypeError() | AttributeError() | KeyError():
                 # What the library makes of an answer that it did not expect.
-                return PlatformError(f"could not {what}: its answer cannot be read"), 0.0
+                return PlatformError(f"could not {what}: its answer cannot be read", 0.0)
             case _:
                 raise error
         why = {
@@ -410,7 +429,7 @@ class Platform:
         }.get(status, f" ({' '.join(text.split())[:200]})" if text else "")
         again = status in (0, 408, 429) or status >= 500
         wait = min(float(after), 60.0) if after.replace(".", "", 1).isdigit() else 0.0
-        return _Refused(f"could not {what}: HTTP {status}{why}", status), wait if again else None
+        return _Refused(f"could not {what}: HTTP {status}{why}", status, wait if again else None)
 
 
 def _list_jobs(client: Any, page: int) -> list[Any]:
@@ -419,8 +438,8 @@ def _list_jobs(client: Any, page: int) -> list[Any]:
 
 
 class _Refused(PlatformError):
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, wait: float | None) -> None:
+        super().__init__(message, wait)
         self.status = status
 
 
