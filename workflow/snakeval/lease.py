@@ -27,16 +27,20 @@ STALE_SECONDS = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, as the lease says it."""
+    """The process that holds a lease.
+
+    ``renewed`` is the time of the lease's file, by the file server's clock.
+    """
 
     id: str
     host: str
     pid: int
     start: str
     beat: int
+    renewed: float = 0.0
 
     @classmethod
-    def read(cls, text: str) -> Holder:
+    def read(cls, text: str, renewed: float = 0.0) -> Holder:
         """Read a lease.
 
         Raises:
@@ -44,8 +48,8 @@ class Holder:
         """
         try:
             data = json.loads(text)
-            start = str(data["start"] or "")
-            return cls(str(data["id"]), str(data["host"]), int(data["pid"]), start, data["beat"])
+            start, beat = str(data["start"] or ""), data["beat"]
+            return cls(str(data["id"]), str(data["host"]), int(data["pid"]), start, beat, renewed)
         except (KeyError, TypeError) as error:
             raise ValueError(f"no lease: {error!r}") from None
 

@@ -1,5 +1,9 @@
-"""The directory of one evaluation: its paths, and what is in its files."""
-# ruff: noqa: PTH110, PTH116, PTH123
+"""The directory of one evaluation: the only module that knows its files' names and formats.
+
+An object of this module holds a path as text and nothing else. Construction reads nothing, and
+each property makes its path when it is asked, so that ten thousand of them cost milliseconds.
+"""
+# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -8,149 +12,332 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
-from snakeval.files import read_json, write_atomically
+from snakeval.files import read_json, write_atomically, write_if_changed
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
 
+_RECORD = "evaluation.json"
 
-def manifest(artifacts: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
-    """Return path, size in bytes and SHA-256 of every file below *artifacts*.
 
-    *ignore* are shell patterns of relative paths: a harness's caches are no results.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The newest attempt at an evaluation; ``number`` is 0 if there was none.
+
+    ``fingerprint`` is the one that the artifacts belong to.
     """
-    entries = []
-    for path in _files(artifacts):
-        relative = path.relative_to(artifacts).as_posix()
-        if not any(fnmatchcase(relative, pattern) for pattern in ignore):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            entries.append({"path": relative, "size": path.stat().st_size, "sha256": content})
-    return tuple(entries)
+
+    number: int = 0
+    fingerprint: str = ""
+    started: str = ""
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())
+class JobDirectory:
+    """``<run>/<model>/<name>/``: what the directories of all jobs share, above all a failure."""
 
+    __slots__ = ("_place",)
 
-class EvaluationDirectory:
-    """``<run>/<model>/<benchmark>/`` and what stands in it."""
+    def __init__(self, path: Path | str) -> None:
+        self._place = os.fspath(path)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.artifacts = path / "artifacts"
-        self.logs = path / "logs"
-        self.log = self.logs / "harness.log"
-        self.attempts = path / "attempts"
-        self.published = path / "evaluation.json"
-        self.failure = path / "failure.json"
-        self.private = path / ".snakeval"
-        self.spec = self.private / "evaluation.json"
-        self._attempt = self.private / "attempt.json"
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._place == self._place
 
-    def attempt_log(self, attempt: int) -> Path:
-        """What an attempt's harness printed. Not declared, so Snakemake never deletes it."""
-        return self.logs / f"attempt-{attempt}.log"
+    def __hash__(self) -> int:
+        return hash(self._place)
 
-    def show_log(self, attempt: int) -> None:
-        """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
-        draft = self.logs / f".harness.log.{os.getpid()}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(self.attempt_log(attempt).name)
-        draft.replace(self.log)
+    def __str__(self) -> str:
+        """Return the path."""
+        return self._place
 
-    def record(self, fingerprint: str) -> Path:
-        """Where the undeclared completion record of *fingerprint* stands."""
-        return self.private / f"completion-{fingerprint[:16]}.json"
-
-    def completion(self, fingerprint: str) -> Completion | None:
-        """Return the completion of *fingerprint* if there is one and its artifacts are whole.
-
-        Whole means: each file is there with its size. Contents are not read, so that adopting
-        takes milliseconds; the checksums are there for whoever doubts.
-        """
-        try:
-            found = Completion.from_json(self.record(fingerprint).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if found.fingerprint != fingerprint:
-            return None
-        for entry in found.manifest:
-            try:
-                if (self.artifacts / entry["path"]).stat().st_size != entry["size"]:
-                    return None
-            except OSError:
-                return None
-        return found
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place!r})"
 
     @property
-    def attempted(self) -> str:
-        """The fingerprint that the artifacts are of, or nothing."""
-        return str(self._read_attempt().get("fingerprint", ""))
+    def path(self) -> Path:
+        """The directory."""
+        return Path(self._place)
 
-    def begin(self, fingerprint: str) -> int:
-        """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.
+    @property
+    def name(self) -> str:
+        """``<model>/<name>``, as people write it."""
+        return "/".join(self._place.rsplit("/", 2)[-2:])
 
-        Artifacts of the same fingerprint stay: they are the point to resume from. Those of
-        another move to ``attempts/<n>/``, and if an archived attempt finished this fingerprint,
-        it moves back.
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return os.path.basename(os.path.dirname(self._place))
+
+    @property
+    def run_path(self) -> Path:
+        """The run's directory. Use :meth:`snakeval.run.directory.RunDirectory.of`."""
+        return Path(os.path.dirname(os.path.dirname(self._place)))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the directory is there."""
+        return os.path.isdir(self._place)
+
+    @property
+    def script(self) -> Path:
+        """The script that does the same by hand."""
+        raise NotImplementedError
+
+    def write_script(self, text: str) -> None:
+        """Save the script that does the same by hand."""
+        write_if_changed(self.script, text, mode=0o755)
+
+    # --- failure --------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> Path:
+        """Why the last attempt failed."""
+        return Path(f"{self._place}/failure.json")
+
+    def has_failure(self) -> bool:
+        """Whether the last attempt left the reason of a failure."""
+        return os.path.exists(f"{self._place}/failure.json")
+
+    def fail(self, reason: str, **details: Any) -> None:
+        """Leave the reason of a failure for people, ``status`` and the table."""
+        data = {"reason": reason, "time": now(), **details}
+        write_atomically(self.failure, json.dumps(data, indent=1))
+
+    def forget_failure(self) -> None:
+        """Remove the reason of a failure."""
+        self.failure.unlink(missing_ok=True)
+
+    def read_failure(self) -> dict[str, Any] | None:
+        """Return ``reason``, ``time`` and details of the last attempt's failure, if it failed.
+
+        Raises:
+            OSError, ValueError: the file exists and cannot be read.
         """
-        self.private.mkdir(parents=True, exist_ok=True)
-        current = self._read_attempt()
-        number = int(current.get("number", 0))
-        if current.get("fingerprint") != fingerprint:
-            self._archive(current)
-            number = max(number, self._last_archived())
-            self._restore(fingerprint)
-        for directory in (self.artifacts, self.logs):
-            directory.mkdir(exist_ok=True)
-        self.failure.unlink(missing_ok=True)  # the log has it, and this attempt decides anew
-        attempt = {"fingerprint": fingerprint, "number": number + 1, "started": now()}
-        write_atomically(self._attempt, json.dumps(attempt))
-        return number + 1
+        return read_json(f"{self._place}/failure.json")
 
-    def _read_attempt(self) -> dict[str, Any]:
+    def failure_reason(self) -> str:
+        """Return the one-line reason of the last attempt's failure, or nothing."""
         try:
-            data = json.loads(self._attempt.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return {}
-        return data if isinstance(data, dict) else {}
+            reason = str((self.read_failure() or {})["reason"])
+        except (OSError, ValueError, KeyError):
+            return ""
+        # A harness may have printed half a surrogate, which no file can hold.
+        return reason.encode("utf-8", "replace").decode()
 
-    def _last_archived(self) -> int:
-        numbers = [int(p.name) for p in self.attempts.glob("[0-9]*") if p.name.isdigit()]
-        return max(numbers, default=0)
 
-    def _archive(self, attempt: dict[str, Any]) -> None:
-        moving = [p for p in (self.artifacts, self.logs, self.failure) if p.exists()]
-        moving += self.private.glob("completion-*.json")
-        if not any(p.is_file() or any(p.iterdir()) for p in moving):
-            return
-        target = self.attempts / str(self._last_archived() + 1)
-        target.mkdir(parents=True)
-        for path in moving:
-            path.rename(target / path.name)
-        write_atomically(target / "attempt.json", json.dumps(attempt))
+class EvaluationDirectory(JobDirectory):
+    """``<run>/<model>/<benchmark>/`` and its files.
 
-    def _restore(self, fingerprint: str) -> None:
-        for archived in sorted(self.attempts.glob(f"*/{self.record(fingerprint).name}")):
-            for path in (archived.parent / "artifacts", archived.parent / "logs"):
-                if path.exists():
-                    path.rename(self.path / path.name)
-            archived.rename(self.record(fingerprint))
-            shutil.rmtree(archived.parent)
-            return
+    The completion record is written first to a private folder. Snakemake does not know that
+    folder, so it never deletes the record. Then the record is published as ``evaluation.json``,
+    the declared output. A record counts only if its fingerprint fits and its artifacts are there.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of_record(cls, record: Path | str) -> Self:
+        """Return the directory of an evaluation whose declared output is *record*."""
+        return cls(os.path.dirname(os.fspath(record)))
+
+    # --- paths ----------------------------------------------------------------------------
+
+    @property
+    def output(self) -> str:
+        """The published record, as the rule ``evaluate`` declares its output."""
+        return f"{self._place}/{_RECORD}"
+
+    @property
+    def published(self) -> Path:
+        """The published record."""
+        return Path(self.output)
+
+    @property
+    def artifacts(self) -> Path:
+        """What the harness wrote."""
+        return Path(f"{self._place}/artifacts")
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs of attempts."""
+        return Path(f"{self._place}/logs")
+
+    @property
+    def log(self) -> Path:
+        """The declared log: a link to the newest attempt's."""
+        return Path(f"{self._place}/logs/harness.log")
+
+    @property
+    def attempts(self) -> Path:
+        """The archive: artifacts, logs and records of earlier definitions."""
+        return Path(f"{self._place}/attempts")
+
+    @property
+    def script(self) -> Path:
+        """``run.sh``, which runs the harness by hand."""
+        return Path(f"{self._place}/run.sh")
+
+    @property
+    def private(self) -> Path:
+        """The folder that Snakemake does not know of."""
+        return Path(f"{self._place}/.snakeval")
+
+    @property
+    def spec(self) -> Path:
+        """The evaluation's definition, for the job."""
+        return Path(f"{self._place}/.snakeval/{_RECORD}")
+
+    @property
+    def inputs(self) -> Path:
+        """The files that the harness's command reads."""
+        return Path(f"{self._place}/.snakeval/inputs")
+
+    @property
+    def lease(self) -> Path:
+        """The attempt lease."""
+        return Path(f"{self._place}/.snakeval/lease")
+
+    @property
+    def timings(self) -> Path:
+        """How long harnesses ran; see :mod:`snakeval.evaluation.timings`."""
+        return Path(f"{self._place}/.snakeval/spent.jsonl")
+
+    @property
+    def killed(self) -> Path:
+        """Which Snakemakes must not start this evaluation again."""
+        return Path(f"{self._place}/.snakeval/killed.json")
+
+    @property
+    def remote_job(self) -> Path:
+        """What an executor's plugin runs for this evaluation on another machine."""
+        return Path(f"{self.output}.job")
+
+    @property
+    def arrived(self) -> Path:
+        """Artifacts that came back from another machine."""
+        return Path(f"{self._place}/.snakeval/arrived")
+
+    def record(self, fingerprint: str) -> Path:
+        """The undeclared completion record of *fingerprint*."""
+        return Path(self._record(fingerprint))
+
+    def _record(self, fingerprint: str) -> str:
+        return f"{self._place}/.snakeval/completion-{fingerprint[:16]}.json"
+
+    def cache(self, what: str, fingerprint: str, *depends: object) -> Path:
+        """A file that keeps what is expensive to compute of *fingerprint*'s artifacts.
+
+        Its name holds all that the content *depends* on.
+        """
+        parts = "-".join(map(str, (what, fingerprint[:16], *depends)))
+        return Path(f"{self._place}/.snakeval/{parts}.json")
+
+    @property
+    def container_name(self) -> str:
+        """The one name that any attempt at this evaluation uses on this machine."""
+        return f"snakeval-{hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]}"
+
+    # --- definition -----------------------------------------------------------------------
+
+    def read_evaluation(self) -> Evaluation:
+        """Return the evaluation that this directory defines.
+
+        Raises:
+            EvaluationError: there is none, or it cannot be read.
+        """
+        try:
+            return Evaluation.from_json(self.spec.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(f"{self.spec} cannot be read ({error})") from None
+
+    def read_transport(self) -> Mapping[str, Any]:
+        """Return the evaluation's transport as plain data, without building an evaluation.
+
+        Raises:
+            OSError, ValueError: the definition exists and cannot be read.
+        """
+        spec = read_json(f"{self._place}/.snakeval/{_RECORD}") or {}
+        return spec.get("transport") or {}
+
+    def defines(self, evaluation: Evaluation) -> bool:
+        """Whether the definition here is *evaluation*, to the letter."""
+        try:
+            return self.spec.read_text(encoding="utf-8") == evaluation.to_json()
+        except FileNotFoundError:
+            return False
+
+    def define(self, evaluation: Evaluation) -> None:
+        """Save the definition for the job."""
+        write_if_changed(self.spec, evaluation.to_json())
+
+    # --- completion -----------------------------------------------------------------------
+
+    def has_record(self, fingerprint: str) -> bool:
+        """Whether there is a record of *fingerprint*, whole or not."""
+        return os.path.exists(self._record(fingerprint))
+
+    def read_record(self, fingerprint: str) -> dict[str, Any] | None:
+        """Return the record of *fingerprint* as plain data, whole or not.
+
+        None if there is none, or if it is damaged.
+
+        Raises:
+            OSError: it exists and cannot be read.
+        """
+        try:
+            record = read_json(self._record(fingerprint))
+        except ValueError:
+            return None
+        if record is None or record.get("fingerprint") != fingerprint:
+            return None
+        return record
+
+    def is_whole(self, record: Mapping[str, Any]) -> bool:
+        """Whether each artifact of *record* is there with its size.
+
+        Contents are not read, so that reuse takes milliseconds; ``snakeval verify`` reads them.
+
+        Raises:
+            OSError: an artifact cannot be looked at.
+        """
+        artifacts = f"{self._place}/artifacts/"
+        try:
+            for entry in record["manifest"]:
+                if os.stat(artifacts + entry["path"]).st_size != entry["size"]:
+                    return False
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def is_complete(self, fingerprint: str) -> bool:
+        """Whether the evaluation of *fingerprint* is finished and its artifacts are whole.
+
+        Raises:
+            OSError: its files exist and cannot be read.
+        """
+        record = self.read_record(fingerprint)
+        return record is not None and self.is_whole(record)
+
+    def completion(self, fingerprint: str) -> Completion | None:
+        """Return the completion of *fingerprint*, if there is one and its artifacts are whole."""
+        try:
+            record = self.read_record(fingerprint)
+            if record is not None and self.is_whole(record):
+                return Completion.from_dict(record)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # an unreadable record is none: the evaluation runs again
+        return None
 
     def complete(self, completion: Completion) -> None:
         """Write the record where it survives, then publish it."""
         write_atomically(self.record(completion.fingerprint), completion.to_json())
-        self.failure.unlink(missing_ok=True)
+        self.forget_failure()
         self.publish(completion)
 
     def publish(self, completion: Completion) -> None:
@@ -159,34 +346,174 @@ class EvaluationDirectory:
             self.show_log(completion.attempt)
         write_atomically(self.published, completion.to_json())
 
-    def fail(self, reason: str, **details: Any) -> None:
-        """Leave the reason of a failure where people and ``status`` find it."""
-        data = {"reason": reason, "time": now(), **details}
-        write_atomically(self.failure, json.dumps(data, indent=1))
+    def manifest(self, ignore: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
+        """Return path, size in bytes and SHA-256 of every artifact.
 
-    def failure_reason(self) -> str:
-        """Return the one-line reason of the last attempt's failure, or nothing."""
+        *ignore* are shell patterns of relative paths: a harness's caches are no results.
+
+        Raises:
+            OSError: an artifact cannot be read.
+        """
+        artifacts, entries = self.artifacts, []
+        for path in _files(artifacts):
+            relative = path.relative_to(artifacts).as_posix()
+            if not any(fnmatchcase(relative, pattern) for pattern in ignore):
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                entries.append({"path": relative, "size": path.stat().st_size, "sha256": content})
+        return tuple(entries)
+
+    # --- attempts -------------------------------------------------------------------------
+
+    def read_attempt(self) -> Attempt:
+        """Return the newest attempt.
+
+        Raises:
+            OSError, ValueError: its file exists and cannot be read.
+        """
+        found = read_json(f"{self._place}/.snakeval/attempt.json") or {}
+        return Attempt(
+            int(found.get("number") or 0),
+            str(found.get("fingerprint") or ""),
+            str(found.get("started") or ""),
+        )
+
+    def _attempt(self) -> Attempt:
         try:
-            data = json.loads(self.failure.read_text(encoding="utf-8"))
-            # A harness may have printed half a surrogate, which no file of ours can hold.
-            return str(data["reason"]).encode("utf-8", "replace").decode()
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
+            return self.read_attempt()
+        except (ValueError, TypeError):
+            return Attempt()
+
+    @property
+    def attempted(self) -> str:
+        """The fingerprint that the artifacts belong to, or nothing."""
+        return self._attempt().fingerprint
 
     def unended_attempt(self, fingerprint: str) -> int:
         """Return the number of an attempt at *fingerprint* without an end, or 0.
 
         It runs, or it was interrupted.
         """
-        attempt = self._read_attempt()
-        if attempt.get("fingerprint") != fingerprint or self.failure.exists():
-            return 0
-        return int(attempt.get("number", 0))
+        attempt = self._attempt()
+        return 0 if attempt.fingerprint != fingerprint or self.has_failure() else attempt.number
+
+    def begin(self, fingerprint: str) -> int:
+        """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.
+
+        Artifacts of the same fingerprint stay: they are the point to resume from. Those of
+        another move to ``attempts/<n>/``. If an archived attempt finished this fingerprint, it
+        moves back.
+        """
+        self.private.mkdir(parents=True, exist_ok=True)
+        current = self._attempt()
+        number = current.number
+        if current.fingerprint != fingerprint:
+            self._archive(current)
+            number = max(number, self._last_archived())
+            self._restore(fingerprint)
+        for directory in (self.artifacts, self.logs):
+            directory.mkdir(exist_ok=True)
+        self.forget_failure()  # the log has it, and this attempt decides again
+        begun = Attempt(number + 1, fingerprint, now())
+        write_atomically(self.private / "attempt.json", json.dumps(asdict(begun)))
+        return begun.number
+
+    def _last_archived(self) -> int:
+        numbers = [int(p.name) for p in self.attempts.glob("[0-9]*") if p.name.isdigit()]
+        return max(numbers, default=0)
+
+    def _archive(self, attempt: Attempt) -> None:
+        moving = [p for p in (self.artifacts, self.logs, self.failure) if p.exists()]
+        moving += self.private.glob("completion-*.json")
+        if not any(p.is_file() or any(p.iterdir()) for p in moving):
+            return
+        target = self.attempts / str(self._last_archived() + 1)
+        target.mkdir(parents=True)
+        for path in moving:
+            path.rename(target / path.name)
+        write_atomically(target / "attempt.json", json.dumps(asdict(attempt)))
+
+    def _restore(self, fingerprint: str) -> None:
+        record = self.record(fingerprint)
+        for archived in sorted(self.attempts.glob(f"*/{record.name}")):
+            for path in (self.artifacts, self.logs):
+                if (there := archived.parent / path.name).exists():
+                    there.rename(path)
+            archived.rename(record)
+            shutil.rmtree(archived.parent)
+            return
+
+    # --- logs -----------------------------------------------------------------------------
+
+    def attempt_log(self, attempt: int) -> Path:
+        """What an attempt's harness printed. Not declared, so Snakemake never deletes it."""
+        return Path(f"{self._place}/logs/attempt-{attempt}.log")
+
+    def attempt_logs(self) -> list[Path]:
+        """Return the logs of all attempts at the current definition."""
+        return sorted(self.logs.glob("attempt-*.log"))
+
+    def archived_logs(self) -> list[Path]:
+        """Return the logs of attempts at earlier definitions."""
+        return sorted(self.attempts.glob("*/logs/attempt-*.log"))
+
+    def newest_log(self) -> Path:
+        """Return the newest attempt's log, there or not."""
+        numbers = (path.stem.rpartition("-")[2] for path in self.attempt_logs())
+        return self.attempt_log(max((int(n) for n in numbers if n.isdecimal()), default=0))
+
+    def show_log(self, attempt: int) -> None:
+        """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
+        draft = self.logs / f".harness.log.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(self.attempt_log(attempt).name)
+        draft.replace(self.log)
+
+    # --- lease ----------------------------------------------------------------------------
+
+    def holder(self) -> Holder | None:
+        """Return who holds the attempt lease, if there is one.
+
+        Raises:
+            OSError, ValueError: the lease exists and cannot be read.
+        """
+        try:
+            # An open makes NFS ask its server what the name means now.
+            with open(f"{self._place}/.snakeval/lease", encoding="utf-8") as file:
+                return Holder.read(file.read(), os.fstat(file.fileno()).st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def lease_times(self) -> tuple[float, float]:
+        """Return how often the holder renews the lease and when it is stale, in seconds.
+
+        Raises:
+            OSError, ValueError: the definition exists and cannot be read.
+        """
+        transport = self.read_transport()
+        return (
+            float(transport.get("heartbeat") or HEARTBEAT_SECONDS),
+            float(transport.get("stale") or STALE_SECONDS),
+        )
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(directory):
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())
+
+
+# --- until all callers use the methods ----
+
+
+def manifest(artifacts: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
+    """Return what :meth:`EvaluationDirectory.manifest` returns."""
+    return EvaluationDirectory(artifacts.parent).manifest(ignore)
 
 
 def container_name(directory: EvaluationDirectory) -> str:
     """Return the one name that any attempt at this evaluation uses on this machine."""
-    return f"snakeval-{hashlib.sha256(str(directory.path.resolve()).encode()).hexdigest()[:16]}"
+    return directory.container_name
 
 
 def evaluation_directory(run: Path, evaluation: Evaluation) -> EvaluationDirectory:

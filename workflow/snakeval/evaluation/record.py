@@ -88,8 +88,17 @@ class Completion:
         Raises:
             ValueError: it is no record of this format.
         """
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Completion:
+        """Build it from the plain data of a record.
+
+        Raises:
+            ValueError: it is no record of this format.
+        """
         try:
-            data = json.loads(text)
+            data = dict(record)
             if data.pop("format") != RECORD_FORMAT:
                 raise ValueError("a record of another format")
             data["metrics"] = tuple(Metric(**metric) for metric in data["metrics"])

@@ -43,6 +43,11 @@ class Planned:
     fingerprint: str = ""
     left_out: str = ""
 
+    @property
+    def id(self) -> str:
+        """``model/benchmark``: unique in a run."""
+        return f"{self.model}/{self.benchmark}"
+
 
 def write_plan(path: Path, planned: Sequence[Planned]) -> None:
     """Save what a run is made of, so that its table can be made at any time."""

@@ -35,6 +35,21 @@ class Plan:
         )
 
     @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is no plan.
+        """
+        data = json.loads(text)
+        return cls(
+            data["name"],
+            int(data["rank"]),
+            Deployment.from_dict(data["deployment"]),
+            tuple((str(a), str(b)) for a, b in data["evaluations"]),
+        )
+
+    @classmethod
     def read(cls, run: Path, name: str) -> Plan:
         """Read the plan of the deployment *name* of *run*.
 

@@ -1,0 +1,158 @@
+"""A run's directory: where everything is, and what its files hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from snakeval.config.types import _RESERVED
+from snakeval.errors import ConfigError
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
+
+NAME = "2026-11-24-14-37-58-227b133b"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(tmp_path / NAME)
+    run.make()
+    return run
+
+
+def test_its_name_has_the_time_and_the_invocation_id(run: RunDirectory) -> None:
+    assert (run.name, run.id) == (NAME, "227b133b")
+    assert run.started == datetime(2026, 11, 24, 14, 37, 58)
+    assert RunDirectory.name_of(run.id, run.started) == NAME
+    assert RunDirectory.id_of("attempts") == ""
+
+
+def test_it_is_known_by_its_name_or_by_what_its_first_start_left(tmp_path: Path) -> None:
+    renamed = RunDirectory(tmp_path / "copy")
+    assert not renamed.is_run
+    renamed.make()
+    assert not renamed.is_run
+    renamed.write_origin({"id": "227b133b"})
+    assert renamed.is_run
+    assert not RunDirectory(tmp_path / NAME).is_run  # it is not there
+
+
+def test_the_directory_that_one_works_in_has_its_own_name(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.path)
+    assert RunDirectory(Path()).name == NAME
+    assert RunDirectory(".").is_run
+
+
+def test_what_made_it_is_written_once(run: RunDirectory) -> None:
+    run.write_origin({"id": "1", "identity": {"name": "mine", "params": {}}, "snakeval": "0.1"})
+    run.write_origin({"id": "2"})
+    assert run.read_origin()["id"] == "1"
+    run.origin.write_text("[]")
+    with pytest.raises(ValueError, match="is damaged"):
+        run.read_origin()
+
+
+def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
+    planned = (Planned("m", "b", "f" * 64), Planned("m", "c", left_out="no such endpoint type"))
+    run.write_plan(planned)
+    assert run.plan() == planned
+    assert [item.id for item in planned] == ["m/b", "m/c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [(None, "starts just now"), ("{", "is damaged"), ("[1]", "is damaged")]
+)
+def test_a_plan_that_cannot_be_read_says_why(
+    run: RunDirectory, text: str | None, problem: str
+) -> None:
+    if text is not None:
+        run.write_plan([])
+        run.plan_file.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        run.plan()
+
+
+def test_evaluations_are_those_that_were_ever_defined(run: RunDirectory) -> None:
+    directory = run.evaluation("m/b")
+    assert directory == EvaluationDirectory(run.path / "m" / "b")
+    assert (directory.name, directory.model) == ("m/b", "m")
+    assert RunDirectory.of(directory) == run
+    assert run.evaluations() == []
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text("{}")
+    assert run.evaluations() == [directory]
+
+
+def test_remote_jobs_are_found_by_what_was_submitted(run: RunDirectory) -> None:
+    one, other = run.evaluation("m/b"), run.evaluation("m/c")
+    for directory in (one, other):
+        directory.path.mkdir(parents=True)
+    one.remote_job.write_text("{}")
+    assert run.remote_jobs() == run.remote_jobs("m/b") == [one]
+    assert run.remote_jobs("m/c") == []
+
+
+def test_damaged_plans_of_deployments_ask_nothing(run: RunDirectory) -> None:
+    for name, text in (("a", '{"evaluations": [["m/b", "f"], ["m/c", "f"]]}'), ("b", "{")):
+        path = run.deployment_plan(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert run.deployments() == {"a", "b"}
+    assert list(run.deployed()) == [("a", "m/b"), ("a", "m/c")]
+
+
+def test_the_file_servers_time_is_that_of_a_file(run: RunDirectory) -> None:
+    assert run.file_time() is None  # there is no place for the file
+    run.write_plan([])
+    made = run.plan_file.stat().st_mtime
+    now = run.file_time()
+    assert now is not None
+    assert 0 <= now - made < 60
+    assert [path.name for path in run.plan_file.parent.iterdir()] == ["plan.json"]
+
+
+def test_a_batch_scripts_log_has_no_percent_of_the_path(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "100%" / NAME)
+    assert run.batch_log("%x-%j.log").endswith(f"/100%%/{NAME}/.snakeval/%x-%j.log")
+
+
+def test_no_model_can_have_the_name_of_a_file_of_the_run(run: RunDirectory) -> None:
+    files = [*run.tables, run.config, run.report, run.report_samples, run.exports, run.script]
+    assert {file.name for file in files} <= _RESERVED
+    assert EvaluationDirectory("m/b").attempts.name in _RESERVED
+
+
+def test_a_run_of_the_last_release_has_the_same_layout(run: RunDirectory) -> None:
+    """The names are a contract: jobs that an older snakeval queued write and read them."""
+    below = {
+        run.config: "config.yaml",
+        run.origin: ".snakeval/run.json",
+        run.plan_file: ".snakeval/plan.json",
+        run.allocations: ".snakeval/allocations.json",
+        run.deployment_plan("m"): ".snakeval/deployments/m.json",
+        run.head_file("host", 7): ".snakeval/heads/host-7.json",
+        run.endpoint_notes: ".snakeval/lepton",
+        run.slurm_notes: ".snakeval/slurm_resume",
+        run.table: "results.csv",
+        run.table_json: "results.json",
+        run.table_markdown: "results.md",
+        run.report: "report.html",
+        run.report_samples: "report",
+        run.report_summary: "report/summary.html",
+        run.delivered: "export/delivered.json",
+        run.script: "run_all.sh",
+    }
+    assert {path: path.relative_to(run.path).as_posix() for path in below} == below
+
+
+def test_the_note_of_exports_leads_back_to_the_run(run: RunDirectory) -> None:
+    assert RunDirectory.of_delivery(run.delivered) == run
+    run.exports.mkdir()
+    run.delivered.write_text(json.dumps({"destinations": {}}))
+    assert RunDirectory.of_delivery(run.delivered).delivered.is_file()

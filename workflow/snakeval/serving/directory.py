@@ -1,0 +1,194 @@
+"""The directory of a deployment: the only module that knows its files' names and formats.
+
+A model that is deployed has ``<run>/<model>/deployment/`` beside its evaluations, and
+``deployment-2`` and so on if it is served in several allocations. Construction reads nothing.
+"""
+# ruff: noqa: PTH120
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.directory import JobDirectory
+from snakeval.evaluation.record import now
+from snakeval.files import read_json, write_atomically, write_if_changed
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.plan import Plan
+
+_FOLDER, _RECORD = "deployment", "deployment.json"
+
+
+class DeploymentDirectory(JobDirectory):
+    """``<run>/<model>/deployment/`` and its files."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, run: RunDirectory, name: str, number: int = 1) -> Self:
+        """Return the directory of *run*'s deployment *name* in its allocation *number*."""
+        return cls(f"{run}/{name}/{cls.folder(number)}")
+
+    @classmethod
+    def of_record(cls, record: Path | str) -> Self:
+        """Return the directory of a deployment whose declared output is *record*."""
+        return cls(os.path.dirname(os.fspath(record)))
+
+    @classmethod
+    def all(cls, run: RunDirectory) -> list[Self]:
+        """Return the deployments of *run*: the directory of each one's first allocation."""
+        return [cls.of(run, name) for name in sorted(run.deployments())]
+
+    @staticmethod
+    def folder(number: int) -> str:
+        """Return the folder of a model's allocation *number*, which counts from 1."""
+        return _FOLDER if number == 1 else f"{_FOLDER}-{number}"
+
+    @staticmethod
+    def number(folder: str) -> int:
+        """Return the number of the allocation whose :meth:`folder` is *folder*."""
+        return int(folder.removeprefix(_FOLDER).removeprefix("-") or 1)
+
+    def allocations(self) -> list[Self]:
+        """Return the directories of all allocations of this deployment that exist."""
+        return [type(self)(path) for path in sorted(self.path.parent.glob(f"{_FOLDER}*"))]
+
+    # --- paths ----------------------------------------------------------------------------
+
+    @property
+    def output(self) -> str:
+        """The record, as the rule ``deploy`` declares its output."""
+        return f"{self._place}/{_RECORD}"
+
+    @property
+    def record(self) -> Path:
+        """What became of the deployment."""
+        return Path(self.output)
+
+    @property
+    def log(self) -> Path:
+        """The declared log: the progress of the job that deploys."""
+        return Path(f"{self._place}/deploy.log")
+
+    @property
+    def server_log(self) -> Path:
+        """A link to the log of the server that was started last."""
+        return Path(f"{self._place}/server.log")
+
+    @property
+    def timings(self) -> Path:
+        """How long servers ran; see :mod:`snakeval.evaluation.timings`."""
+        return Path(f"{self._place}/spent.jsonl")
+
+    @property
+    def script(self) -> Path:
+        """``serve.sh``, which serves the model by hand."""
+        return Path(f"{self._place}/serve.sh")
+
+    # --- plan -----------------------------------------------------------------------------
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan: see :meth:`plan`."""
+        return RunDirectory.of(self).deployment_plan(self.model)
+
+    def plan(self) -> Plan:
+        """Return the deployment with the evaluations that need it.
+
+        Raises:
+            EvaluationError: the plan is not there, or cannot be read.
+        """
+        path = self.plan_file
+        try:
+            return Plan.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(
+                f"{path} cannot be read ({error}); give the same command again"
+            ) from None
+
+    def defines(self, plan: Plan) -> bool:
+        """Whether the plan here is *plan*, to the letter."""
+        try:
+            return self.plan_file.read_text(encoding="utf-8") == plan.to_json()
+        except FileNotFoundError:
+            return False
+
+    def define(self, plan: Plan) -> None:
+        """Save the plan for the jobs."""
+        write_if_changed(self.plan_file, plan.to_json())
+
+    # --- record and logs ------------------------------------------------------------------
+
+    def read_record(self) -> dict[str, Any]:
+        """Return what became of the deployment; empty if that is not known yet.
+
+        Raises:
+            OSError, ValueError: the record exists and cannot be read.
+        """
+        return read_json(self.output) or {}
+
+    def complete(self, told: Mapping[str, object]) -> None:
+        """Publish what became of the deployment: its state, and of a server where it is."""
+        self.forget_failure()
+        data = {"deployment": self.model, "time": now(), **told}
+        write_atomically(self.record, json.dumps(data))
+
+    def begin_log(self) -> None:
+        """Start the log of the job that deploys."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("", encoding="utf-8")
+
+    def add_to_log(self, text: str) -> None:
+        """Add a line to the log of the job that deploys."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{now()} {text}\n")
+
+    # --- servers --------------------------------------------------------------------------
+
+    def instance(self, number: int) -> Self:
+        """Return the directory of one of several equal servers, which counts from 0."""
+        return type(self)(f"{self._place}/instance-{number}")
+
+    def instances(self) -> list[Self]:
+        """Return the directories of all equal servers behind one address, if there are several."""
+        return [type(self)(path) for path in sorted(self.path.glob("instance-*"))]
+
+    def server_logs(self) -> list[Path]:
+        """Return the logs of all starts of the server."""
+        return sorted(self.path.glob("server-*.log"))
+
+    def new_server_log(self) -> Path:
+        """Return an empty log for another start; :attr:`server_log` leads to it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (log := self.path / f"server-{number}.log").exists():
+            number += 1
+        log.touch()
+        draft = self.path / f".server.log.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(log.name)
+        draft.replace(self.server_log)
+        return log
+
+    def show_instance_log(self) -> None:
+        """Make :attr:`server_log` lead to the first of several equal servers."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.server_log.unlink(missing_ok=True)
+        target = self.instance(0).server_log.relative_to(self.path)
+        self.server_log.symlink_to(target)
+
+
+def undeployed(run: RunDirectory) -> dict[str, str]:
+    """Return why the model of an evaluation could not be deployed, so that it never starts."""
+    reasons: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for name, evaluation in run.deployed():
+        if name not in reasons:
+            reasons[name] = DeploymentDirectory.of(run, name).failure_reason()
+        if reasons[name]:
+            found[evaluation] = reasons[name]
+    return found
