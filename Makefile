@@ -9,7 +9,7 @@ LEPTON := workflow/snakemake-executor-plugin-lepton
 # (tests/conftest.py).
 PYTEST ?= -n 3
 
-.PHONY: demo test lint format profiles constraints clean
+.PHONY: demo test lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -25,6 +25,9 @@ lint: $(VENV)/ready
 	@cd $(LEPTON) && $(CURDIR)/$(BIN)/mypy --no-error-summary
 	@$(BIN)/snakefmt --check Snakefile rules
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint --quiet
+
+english: $(VENV)/ready  ## the phrases of tests/lint/banned.txt, in all that people read
+	@$(BIN)/python tests/lint/english.py
 
 format: $(VENV)/ready
 	@$(BIN)/ruff check --fix .
