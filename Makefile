@@ -1,11 +1,10 @@
-# `make demo` and `make test` do all their set-up in .venv; nothing else is touched, but by
-# `make profiles`.
+# `make demo` and `make test` install everything in .venv. Only `make profiles` writes elsewhere.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A distribution of its own, which `pip install 'snakeval[lepton]'` brings.
+# A separate distribution, which `pip install 'snakeval[lepton]'` installs.
 LEPTON := workflow/snakemake-executor-plugin-lepton
-# Three tests at a time, since most of them wait; those that share a test bed one after the other
+# Three tests at a time, because most tests wait. Tests of one test bed run one after the other
 # (tests/conftest.py).
 PYTEST ?= -n 3
 
@@ -34,15 +33,16 @@ format: $(VENV)/ready
 	@$(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile rules
 
-# Links in ~/.config/snakemake, for `snakemake --profile local` from any directory. One's own stay.
+# Link the profiles in ~/.config/snakemake, so that `snakemake --profile local` works from any
+# directory. Profiles of your own stay.
 profiles: $(VENV)/ready
 	@$(BIN)/snakeval profiles install
 
-# The versions that this was tested with; `pip install snakeval` takes any that pyproject.toml allows.
+# The tested versions. `pip install snakeval` accepts all versions that pyproject.toml allows.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-	  "snakeval needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	@echo "Making $(VENV) with the pinned dependencies (once, some minutes)"
+	  "snakeval requires Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "Creating $(VENV) with the pinned dependencies (once, some minutes)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev]' --editable $(LEPTON)

@@ -1,5 +1,5 @@
-# benchmark × model -> evaluations -> results. What is measured stands in the configuration
-# (--configfile, config/config.yaml), where it runs in the profile (--profile profiles/local).
+# benchmark × model -> evaluations -> results. The configuration defines what a run measures
+# (--configfile, config/config.yaml). The profile defines where it runs (--profile profiles/local).
 from snakemake.utils import min_version
 
 from snakeval.dag.open import open_matrix
@@ -30,7 +30,7 @@ include: "rules/export.smk"
 rule all:
     default_target: True
     input:
-        # Missing records are targets, too: they are made although the table is there.
+        # Missing records are also targets, so they are built even if the table exists.
         missing=matrix.missing,
         table=rules.table.output,
         report=rules.report.output,

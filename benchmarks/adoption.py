@@ -1,9 +1,10 @@
-"""Adopting finished evaluations of a deployed model: `--forceall` against a bare Snakefile.
+"""Compare the reuse of finished evaluations (`--forceall`) with a bare Snakefile.
 
     python benchmarks/adoption.py [200] [--repeat 3]
 
-Both run the same number of jobs, one at a time. The bare one's jobs are `true`, so what is over
-that is adoption: a process of Python that checks a record against its artifacts. Wall time.
+Both run the same number of jobs, one at a time. The jobs of the bare Snakefile are `true`. The
+difference is the cost of reuse: a Python process that checks a record against its artifacts.
+Times are wall time.
 """
 
 from __future__ import annotations

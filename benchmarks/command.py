@@ -1,9 +1,9 @@
-"""The command's own time: `snakeval …` against `python -c pass`.
+"""Measure the start-up of the command: `snakeval …` against `python -c pass`.
 
     python benchmarks/command.py [--repeat 5] [--evaluations 10000]
 
-Each is timed in turns with `python -c pass`, wall time of the whole process, the smallest of each.
-`status` is that of a made-up run: nine tenths done, the others failed or pending.
+Commands alternate with `python -c pass`. Times are wall time of the whole process, the smallest of
+each. `status` reads a generated run: nine tenths are done, the rest failed or pending.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan
 
 SNAKEVAL = [sys.executable, "-m", "snakeval"]
-#: Command -> how many seconds more than `python -c pass` it may take.
+#: Command -> the seconds that it may take in addition to `python -c pass`.
 TARGETS = {"--help": 0.3, "--version": 0.3, "ls tasks": 0.3, "status": 2.0}
 
 
 def make_run(directory: Path, evaluations: int) -> str:
-    """Leave what a run of so many evaluations leaves; return its id."""
+    """Create the files of a run with this many evaluations; return its id."""
     make_ours(directory, round(evaluations**0.5))
     finish_ours(directory)
     config, _, _ = load([directory / "config.yaml"])

@@ -1,10 +1,10 @@
-"""Overhead of one evaluation: trivial containers through snakeval against bare `docker run`.
+"""Measure the overhead of one evaluation: trivial containers against bare `docker run`.
 
     python benchmarks/overhead.py [--evaluations 20] [--image IMAGE]
 
-Both run the same command in the same image, one after the other, in turns of one process. What
-Snakemake costs once (starting, planning, the table) is measured with an empty second run and
-printed apart; the overhead per evaluation is what remains. The image needs `sh`.
+Both run the same command in the same image, one container at a time. An empty second run measures
+the fixed cost of Snakemake (start, planning, table), which is printed separately. The rest is the
+overhead of each evaluation. The image requires `sh`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def bare(image: str, directory: Path, number: int) -> float:
 
 
 def snakeval(image: str, directory: Path, evaluations: int) -> tuple[float, float]:
-    """Return the seconds of a run, and of the same command when nothing is to be done."""
+    """Return the seconds of a run, and of the same command on the finished run."""
     config = {
         "runtime": "docker",
         "models": {"m": {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}}},

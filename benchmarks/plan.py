@@ -1,10 +1,10 @@
-"""Planning: `snakemake -n` of a matrix against a bare Snakefile with one wildcard rule.
+"""Measure planning: `snakemake -n` of a matrix against a bare Snakefile with one wildcard rule.
 
     python benchmarks/plan.py [100 1000 10000] [--repeat 3]
 
-Both plan the same number of jobs with the same settings of Snakemake, in turns. Time is CPU time
-(user + system) of the whole process, memory its peak resident size; the ratio is of the smallest
-of each. `listed` prints the plan as people see it, `quiet` (`-q`) leaves the listing out.
+Both plan the same number of jobs with the same settings, in turns. Time is CPU time (user + system)
+of the whole process, and memory is its peak resident size. The ratio compares the smallest of each.
+`listed` prints the whole plan; `quiet` (`-q`) omits the listing.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def make_ours(directory: Path, side: int) -> list[str]:
 
 
 def finish_ours(directory: Path) -> None:
-    """Leave what 10,000 finished evaluations leave, without running them."""
+    """Create the files of finished evaluations, without running them."""
     config, _, _ = load([directory / "config.yaml"])
     run = directory / find(config).directory
     for evaluation in expand(config):
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=[100, 1000, 10000])
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    print("evaluations     state    plan   bare s   ours s   ratio  bare MiB  ours MiB   ratio")
+    print("evaluations     state    plan   bare s   this s   ratio  bare MiB  this MiB   ratio")
     for size in options.sizes:
         compare(round(size**0.5), options.repeat)
 

@@ -1,9 +1,9 @@
-"""The table and the report of a run with very many samples, and the memory that they take.
+"""Measure time and memory of the table and the report of a run with many samples.
 
     python benchmarks/report.py [--samples 1000000]
 
-Two models on one benchmark. Each step is a process of its own; what the table works out is kept, as
-after a run, so the report finds its intervals. Memory is the peak resident size.
+The run has two models and one benchmark. Each step is a separate process. As after a run, the
+report reuses the intervals of the table. Memory is the peak resident size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BENCHMARK = {
 
 
 def make(directory: Path, samples: int) -> Path:
-    """Make a run whose evaluations are finished, with this many samples in all."""
+    """Create a run of finished evaluations with this many samples in total."""
     models: dict[str, Any] = {
         name: {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": name}}
         for name in ("one", "two")
@@ -65,7 +65,7 @@ def make(directory: Path, samples: int) -> Path:
 
 
 def finish(run: Path, evaluation: Evaluation, samples: int, chance: random.Random) -> None:
-    """Write what a harness and the job leave of an evaluation."""
+    """Write the files that a harness and its job leave behind."""
     place = EvaluationDirectory(run / evaluation.id)
     place.begin(evaluation.fingerprint)
     place.spec.write_text(evaluation.to_json())

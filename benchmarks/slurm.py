@@ -1,12 +1,12 @@
-"""What Snakemake on Slurm costs: trivial evaluations through the profile against bare `sbatch`.
+"""Measure Snakemake on Slurm: trivial evaluations through the profile against bare `sbatch`.
 
     python benchmarks/slurm.py [--evaluations 16] [--profile profiles/slurm] [--option ...]
 
-All run the same command as Slurm jobs, all at once: `sbatch --wait` of one array,
-`snakemake --profile profiles/slurm`, whose jobs are the evaluations themselves (direct), and the
-same with a Snakemake in each job, as executors have it by default. It says where the time goes,
-from the accounting (whole seconds) and the completion records. `tests/testbed/slurm.sh start` makes
-a cluster of four nodes on one machine, whose cores they share: there CPU seconds count, not nodes.
+The same command runs as Slurm jobs in three ways: one array with `sbatch --wait`, the profile
+`profiles/slurm`, whose jobs are the evaluations themselves (direct), and the profile with a
+Snakemake in each job, the default of executors. The phases come from the accounting (whole seconds)
+and from the completion records. `tests/testbed/slurm.sh start` starts a cluster of four nodes on
+one machine. The nodes share its cores, so compare CPU seconds there, not nodes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMAND = """echo '{"score": 1}' > %s/result.json"""
-#: How long the accounting may take to hear of a job's end.
+#: Seconds until the accounting records the end of a job.
 _ACCOUNTING_SECONDS = 30
 
 
 @dataclass
 class Job:
-    """A Slurm job of the accounting; times are seconds since the epoch, CPU in seconds."""
+    """A Slurm job in the accounting; times are seconds since the epoch, CPU is in seconds."""
 
     submitted: float
     started: float
@@ -79,9 +79,9 @@ def snakeval(directory: Path, count: int, profile: str, options: list[str]) -> N
 
 
 def jobs(directory: Path) -> list[Job]:
-    """Return the jobs of a working directory, as soon as the accounting has them all."""
+    """Return the jobs of a working directory as soon as the accounting has all of them."""
     count = len(list(directory.glob(".snakemake/slurm_logs/**/*.log")))
-    # Without -X, which would leave out what the steps used.
+    # Without -X, which would omit the CPU time of the steps.
     fields = "WorkDir,Submit,Start,End,TotalCPU"
     command = ["sacct", "-n", "-P", "-S", "now-1hours", "-o", fields]
     until = time.monotonic() + _ACCOUNTING_SECONDS
@@ -96,7 +96,7 @@ def jobs(directory: Path) -> list[Job]:
 
 
 def nested(profile: str, directory: Path) -> str:
-    """Return a profile that is *profile*, but with a Snakemake in each job."""
+    """Return a copy of *profile* that starts a Snakemake in each job."""
     keys = yaml.safe_load((Path(profile) / "config.yaml").read_text())
     del keys["slurm-resume-direct"]
     (directory / "config.yaml").write_text(yaml.safe_dump(keys))
@@ -116,7 +116,7 @@ def _seconds(text: str) -> float:
 
 
 def report(directory: Path, began: float, ended: float) -> None:
-    """Say where the time from *began* to *ended* went."""
+    """Print the phases of the time from *began* to *ended*."""
     found = jobs(directory)
     records = [json.loads(p.read_text()) for p in directory.glob("results/*/*/*/evaluation.json")]
     harness = mean(record["seconds"] for record in records)
@@ -125,7 +125,7 @@ def report(directory: Path, began: float, ended: float) -> None:
     print(f"  {min(submitted) - began:6.1f} s  until the first submission: reading, planning")
     print(f"  {max(submitted) - min(submitted):6.1f} s  until the last one was")
     print(f"  {last - max(submitted):6.1f} s  until the last one had ended")
-    print(f"  {ended - last:6.1f} s  until that was noticed and the table was made")
+    print(f"  {ended - last:6.1f} s  until Snakemake noticed it and wrote the table")
     waited = mean(job.started - job.submitted for job in found)
     took = mean(job.ended - job.started for job in found)
     cpu = mean(job.cpu for job in found)
@@ -140,11 +140,11 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=16)
     parser.add_argument("--profile", default=str(REPOSITORY / "profiles/slurm"))
     parser.add_argument(
-        "--option", action="append", default=[], help="a further option of snakemake, as --option=X"
+        "--option", action="append", default=[], help="another option for snakemake, as --option=X"
     )
     options = parser.parse_args()
     count = options.evaluations
-    # Not /tmp: a node of its own has another one.
+    # Not /tmp, because every node has its own.
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".slurm-benchmark-") as name:
         bare_directory, profile_directory = Path(name) / "bare", Path(name) / "profile"
         bare_directory.mkdir()

@@ -1,8 +1,8 @@
-# deployment -> <run>/{model}/deployment/deployment.json; of further allocations deployment-2/...
+# deployment -> <run>/{model}/deployment/deployment.json; other allocations: deployment-2/..., ...
 
 
 rule deploy:
-    """Start a model's server, once for all its evaluations; the last of them ends it."""
+    """Start a model's server once for all its evaluations. The last evaluation stops it."""
     output:
         record="<run>/{model}/{deployment}/deployment.json",
     log:

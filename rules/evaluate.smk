@@ -2,10 +2,10 @@
 
 
 rule evaluate:
-    """Run one benchmark on one model in its container. The only expensive rule."""
+    """Run one benchmark on one model in a container. The only expensive rule."""
     input:
         matrix.forced,
-        # Where we serve the model; see the rule deploy.
+        # The records of the model's servers; see the rule deploy.
         matrix.servers,
     output:
         record="<run>/{model}/{benchmark}/evaluation.json",

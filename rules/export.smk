@@ -1,8 +1,8 @@
-# <run>/results.json -> <run>/export/delivered.json, and wherever `export:` says
+# <run>/results.json -> <run>/export/delivered.json, and the destinations of `export:`
 
 
 rule export:
-    """Send the results to the destinations of the configuration. Never fails: it leaves a note."""
+    """Send the results to the configured destinations. Never fails; a note keeps the outcome."""
     input:
         matrix.undelivered,
         table=rules.table.output.json,

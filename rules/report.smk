@@ -2,13 +2,13 @@
 
 
 rule report:
-    """Make the page that people look at. Nothing waits for it."""
+    """Write the report page. No other rule waits for it."""
     input:
-        # When the table is made anew, so is the report.
+        # A new table requires a new report.
         table=rules.table.output.csv,
     output:
         page="<run>/report.html",
-        # For `snakemake --report`: browsers show no page of several megabytes within another.
+        # For `snakemake --report`: browsers do not embed a page of several megabytes.
         summary=report(
             "<run>/report/summary.html",
             caption="captions/report.rst",

@@ -2,7 +2,7 @@
 
 
 rule table:
-    """Make the results table from the completion records."""
+    """Build the results table from the completion records."""
     input:
         records=matrix.records,
     output:
