@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.executors.local import Remains
+from snakeval.executors.engines import containers
 from snakeval.processes import process_lives
 from support.served import Served, kill_9, wait_for
 from support.workspace import Done, Workspace
@@ -193,14 +193,14 @@ def test_a_killed_run_leaves_nothing_and_is_resumed(
     found = snakeval.states()["m/slow"]
     assert found["runtime"] == runtime
     assert bool(found["container"]) == (runtime != "process")
-    seen = {remain.text for remain in Remains(work.run, "m/slow").containers(names(found))}
+    seen = [*containers(work.run, names(found), servers=False, silent=set())]
     assert len(seen) == (runtime != "process"), "what is looked for afterwards is found before"
     killed = snakeval("kill", work.run.name[20:])
     assert killed.exit_code == 0, killed.output
     assert "stopped, 1 of 2 done; `snakeval resume" in killed.output
     head.communicate(timeout=60)
     assert not process_lives(found["pid"])
-    assert not list(Remains(work.run, "m/slow").containers(names(found)))
+    assert not [*containers(work.run, names(found), servers=False, silent=set())]
     assert snakeval.said("m/slow") == "interrupted"
     assert "nothing to stop" in snakeval("kill", str(work.run)).output
     gate.touch()

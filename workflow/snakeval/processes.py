@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
+from snakeval.errors import EvaluationError
+
 
 def start_time(pid: int) -> str | None:
     """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
@@ -37,6 +39,30 @@ def process_lives(pid: int, started: str = "") -> bool:
     if found is None:
         return False
     return not started or found == started
+
+
+#: How long a command may take that only asks something, in seconds.
+_ANSWER_SECONDS = 30
+
+
+def first_line(command: Sequence[str]) -> str:
+    """Return the first line that a command prints.
+
+    Raises:
+        EvaluationError: it fails, or says nothing for half a minute.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise EvaluationError(f"{command[0]} does not answer within {_ANSWER_SECONDS} s") from None
+    except OSError as error:
+        raise EvaluationError(f"{command[0]} cannot be started ({error.strerror})") from None
+    if done.returncode != 0:
+        problem = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise EvaluationError(f"{command[0]} fails: {problem[-1][:200]}")
+    return (done.stdout.strip().splitlines() or [""])[0]
 
 
 #: How much longer than its grace a child may take that is asked by the end of its input: what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -41,6 +42,22 @@ def fill(template: str, values: Mapping[str, Any], what: str) -> str:
         return environment.from_string(template).render(values)
     except Exception as error:
         raise EvaluationError(f"{what} is no valid template: {error}; correct it") from None
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("snakeval"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    return environment
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a template of ``snakeval/templates``, in which ``{{ x | quote }}`` quotes a value."""
+    return _templates().get_template(name)
 
 
 def argv(text: str) -> tuple[str, ...]:

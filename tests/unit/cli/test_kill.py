@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from snakeval.evaluation.directory import container_name
-from snakeval.executors import local
-from snakeval.executors.local import Remains
 from snakeval.processes import start_time
 from snakeval.run.heads import Head, head_file
+from snakeval.watch.stop import Patience, stop
 from support.made import Made, gone, snakeval
 
 Capture = pytest.CaptureFixture[str]
+
+#: Harder acts follow soon; only the last one has the time that it needs on a busy machine.
+IMPATIENT = Patience(grace=0.2, step=0.3, settle=20, look=0.05)
 
 #: Waits for a signal; tells its name, and ends unless it is to be deaf to it.
 _WAITS = """
@@ -80,8 +82,6 @@ class Waits:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(local, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(local, "_STEP", 0.3)
     return Made(tmp_path, "b", "other")
 
 
@@ -132,8 +132,8 @@ def test_what_does_not_listen_is_told_harder_and_then_killed(
 ) -> None:
     snakemake = processes.enter_context(Waits("SIGINT", "SIGTERM"))
     head(run, snakemake.pid, snakemake.start)
-    left, was_any = Remains(run.path).end(lambda text: None, grace=0.2)
-    assert (left, was_any) == ([], True)
+    stopped = stop(run.path, None, lambda text: None, IMPATIENT)
+    assert (stopped.left, stopped.was_any) == ([], True)
     assert snakemake.told == ["SIGINT", "SIGTERM"]
     assert snakemake.process.returncode == -signal.SIGKILL
 
@@ -168,8 +168,8 @@ def test_what_a_killed_job_left_running_is_found_by_its_mark(
     harness = processes.enter_context(Waits(mark=mine))
     stranger = processes.enter_context(Waits(mark="snakeval-0123456789abcdef"))
     told: list[str] = []
-    left, _ = Remains(run.path).end(told.append, grace=0.2)
-    assert (left, told) == ([], [f"process {harness.pid} of m/b"])
+    stopped = stop(run.path, None, told.append, IMPATIENT)
+    assert (stopped.left, told) == ([], [f"Ends process {harness.pid} of m/b"])
     assert harness.told == ["SIGTERM"]
     assert stranger.lives
 

@@ -11,10 +11,10 @@ import pytest
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory
+from snakeval.executors.base import Fate, Stage
 from snakeval.executors.lepton import Notes, jobs
-from snakeval.executors.lepton import stop as lepton
 from snakeval.executors.lepton.notes import Noted
-from snakeval.executors.lepton.stop import stop
+from snakeval.executors.lepton.stop import close, stopping
 from snakeval.matrix.expand import deployments, expand
 from support.configs import COMMAND, MODEL, config
 
@@ -162,8 +162,10 @@ def test_without_the_library_it_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     Notes(tmp_path).write(Noted("s", "snakeval-s-1"))
     told: list[str] = []
-    lepton.end(tmp_path, told.append)
+    close(tmp_path, told.append)
     assert "pip install 'snakeval[lepton]'" in told[0]
-    (left,), was_any = stop(tmp_path, told.append)
-    assert was_any
-    assert left.startswith("endpoint snakeval-s-1 of Lepton, perhaps: Lepton needs its library: ")
+    (left,) = stopping(tmp_path).looks[Stage.LEFT]()
+    assert left.fate is Fate.UNKNOWN
+    assert left.text.startswith(
+        "endpoint snakeval-s-1 of Lepton, perhaps: Lepton needs its library: "
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.executors.slurm import Job
+from snakeval.executors.base import Job, JobState
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.expand import deployments, expand
@@ -169,10 +169,10 @@ def test_after_the_run_what_the_jobs_took_stands_beside_what_was_expected(tmp_pa
     allocations.save()
     names = ("m/deployment", "m/b0")
     jobs = [
-        Job("1", names, "TIMEOUT", submitted="9999-01-01T00:00:00+00:00", elapsed=3600),
-        Job("2", names, "COMPLETED", submitted="9999-01-01T00:00:00+00:00", elapsed=5400),
-        Job("3", ("e/b0",), "COMPLETED", submitted="9999-01-01T00:00:00+00:00", elapsed=5400),
-        Job("0", names, "COMPLETED", submitted="2020-01-01T00:00:00+00:00", elapsed=5400),
+        Job("1", names, JobState.LOST, submitted="9999-01-01T00:00:00+00:00", seconds=3600),
+        Job("2", names, JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
+        Job("3", ("e/b0",), JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
+        Job("0", names, JobState.ENDED, submitted="2020-01-01T00:00:00+00:00", seconds=5400),
     ]
     assert allocations.spent(jobs) == [
         "Allocations: m took 2.5 h in 2 Slurm jobs, 2.0 h expected (5.0 GPU-hours, 4.0 expected)"

@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snakeval.errors import ConfigError, did_you_mean
 
 _HERE = Path(__file__).parent
@@ -170,6 +168,8 @@ class ServerKind:
 @cache
 def server_kinds() -> dict[str, ServerKind]:
     """Every kind of model server by name."""
+    import yaml
+
     data = yaml.safe_load((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
     return {
         name: ServerKind(**{**facts, "secrets": tuple(facts["secrets"])})

@@ -18,7 +18,7 @@ FAILED = 1
 @click.command("kill", short_help="Stop a run, or one evaluation; what is finished stays.")
 @click.argument("which", metavar="ID[/MODEL/BENCHMARK]", shell_complete=target.complete)
 def command(which: str) -> int:
-    """Stop a run: Snakemake, its jobs, containers and model servers, here, on Slurm or Lepton.
+    """Stop a run: Snakemake, its jobs, containers and model servers, here and in its executor.
 
     Or one evaluation of it: the others go on. What is finished stays, and running the run again
     resumes what was stopped. Exit code 1 if something is left, which is then named.
@@ -32,23 +32,17 @@ def command(which: str) -> int:
         raise click.UsageError(
             f"{which}: name one evaluation, {which}/BENCHMARK, or the run, {found.entry.id}"
         )
-    from snakeval.executors.lepton import stop as lepton
-    from snakeval.executors.local import Remains
+    from snakeval.watch.stop import stop
 
     before = states(found.run, only=found.covers)
-    evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else ""
-    remains = Remains(found.run, evaluation)
-    left, was_any = remains.end(lambda text: click.echo(f"Ends {text}"))
-    remote, ended = lepton.stop(found.run, click.echo, evaluation)
-    was_any = was_any or ended
+    evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else None
+    stopped = stop(found.run, evaluation, click.echo)
     after = states(found.run, only=found.covers)
-    told = [remain.text for remain in left]
-    told += remote
-    told += [*_elsewhere(found, after), *_unseen(before, remains.blind)]
-    for text in told:
+    left = [*stopped.left, *_elsewhere(found, after), *_unseen(before, stopped.silent)]
+    for text in left:
         click.echo(f"snakeval: left: {text}", err=True)
-    click.echo(_summary(found, after, was_any, bool(told)))
-    return FAILED if told else 0
+    click.echo(_summary(found, after, stopped.was_any, bool(left)))
+    return FAILED if left else 0
 
 
 def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
@@ -68,9 +62,9 @@ def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
             yield f"{state.id}, perhaps: {state.reason}"
 
 
-def _unseen(before: list[State], blind: set[str]) -> Iterator[str]:
+def _unseen(before: list[State], silent: set[str]) -> Iterator[str]:
     for state in before:
-        if state.runtime in blind and (state.active or state.state == "interrupted"):
+        if state.runtime in silent and (state.active or state.state == "interrupted"):
             yield f"container {state.container} of {state.id}, perhaps: {state.runtime} is silent"
 
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
 
 from snakeval import __version__
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home
+from snakeval.matrix.slurm_requests import flags
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("snakeval"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quote"] = lambda value: shlex.quote(str(value))
-    return environment
-
-
-TEMPLATES = _environment()
+from snakeval.shell import template
 
 
 def run_script(
@@ -86,7 +72,7 @@ def sbatch_script(
         **({} if servers else {"array": f"0-{len(evaluations) - 1}"}),
         **asked,
     }
-    return TEMPLATES.get_template("sbatch.sh.j2").render(
+    return template("sbatch.sh.j2").render(
         run=run,
         model=model,
         version=__version__,
@@ -98,14 +84,6 @@ def sbatch_script(
     )
 
 
-def flags(options: Mapping[str, str | int]) -> list[str]:
-    """Return options of sbatch as flags of its command line."""
-    return [
-        str(value) if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
-        for name, value in options.items()
-    ]
-
-
 def _secrets(evaluation: Evaluation) -> list[str]:
     transport = evaluation.transport
     keys = [transport.api_key_name, *transport.env.values(), *transport.auxiliary_keys.values()]
@@ -115,7 +93,7 @@ def _secrets(evaluation: Evaluation) -> list[str]:
 def _script(
     notes: Sequence[str], places: Sequence[Path], spec: ContainerSpec, runtime: Runtime
 ) -> str:
-    return TEMPLATES.get_template("run.sh.j2").render(
+    return template("run.sh.j2").render(
         notes=notes,
         places=[str(place) for place in [*places, home().resolve() / "cache"]],
         isolated=runtime.isolated,
@@ -127,4 +105,4 @@ def _script(
 
 def run_all_script(run: Path, evaluations: Sequence[Evaluation]) -> str:
     """Return the text of ``run_all.sh``."""
-    return TEMPLATES.get_template("run_all.sh.j2").render(run=run.name, evaluations=evaluations)
+    return template("run_all.sh.j2").render(run=run.name, evaluations=evaluations)

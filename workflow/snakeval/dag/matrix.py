@@ -24,9 +24,8 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.directory import evaluation_directory
 from snakeval.evaluation.record import INTERVALS_VERSION
-from snakeval.executors import lepton
-from snakeval.executors.lepton.notes import Notes
-from snakeval.executors.slurm import Queue
+from snakeval.executors import of_plugin, of_run
+from snakeval.executors.base import Executor
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
@@ -82,9 +81,10 @@ class Matrix:
 
     @cached_property
     def _left_endpoints(self) -> bool:
-        """Whether Lepton may have endpoints that an earlier start did not delete."""
+        """Whether an executor may have endpoints that an earlier start did not delete."""
         main = self._workflow is not None and self._workflow.is_main_process
-        return main and self._run.exists and bool(Notes(self._run.directory).all())
+        run = self._run
+        return main and run.exists and any(e.leaves(run.directory) for e in of_run(run.directory))
 
     def missing(self, wildcards: object = None) -> list[str]:
         """The selected records that are not there yet."""
@@ -226,7 +226,11 @@ class Matrix:
             saved=self._run.directory / ".snakeval" / "allocations.json",
             head=head,
             missing=self._is_missing,
-            busy=lambda: bool(Queue(self._run.directory).live()),
+            busy=lambda: any(
+                job.state.lives
+                for executor in of_run(self._run.directory)
+                for job in executor.jobs(self._run.directory).all()
+            ),
         )
 
     @property
@@ -238,10 +242,10 @@ class Matrix:
         return not workflow.is_main_process or workflow.resource_settings.nodes is not None
 
     @property
-    def _on_lepton(self) -> bool:
-        """Whether jobs are Lepton's. Known from when the DAG is built, not while rules are read."""
+    def _executor(self) -> Executor:
+        """Where jobs run. Known from when the DAG is built, not while rules are read."""
         plugin = self._workflow.executor_plugin if self._workflow is not None else None
-        return plugin is not None and plugin.name == lepton.EXECUTOR
+        return of_plugin(plugin.name) if plugin is not None else Executor()
 
     @property
     def deployment(self) -> str:
@@ -263,8 +267,8 @@ class Matrix:
 
     def allocation(self, wildcards: Any) -> str | None:
         """The group of a job: a model's server and its evaluations are one job of a scheduler."""
-        if self._on_lepton:
-            return None  # there the model is an endpoint, and each evaluation a job
+        if not self._executor.groups:
+            return None  # a deployed model is no job there, and each evaluation is one
         if hasattr(wildcards, "benchmark"):
             return self._allocations.group(self[wildcards])
         return self._allocations.group_of(wildcards.model, number(wildcards.deployment))
@@ -464,7 +468,7 @@ class Matrix:
                 self._deployed,
                 self._allocations,
                 remote=self._remote,
-                on_lepton=self._on_lepton,
+                executor=self._executor,
             ).write()
         except (ConfigError, EvaluationError) as error:
             raise SystemExit(f"snakeval: {error}") from None
@@ -488,5 +492,5 @@ class Matrix:
             self._deployed,
             self._allocations,
             self.exports,
-            remote=self._remote,
+            executor=self._executor,
         ).tell()

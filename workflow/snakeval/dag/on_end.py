@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snakeval import executors
 from snakeval.evaluation.definition import Evaluation
-from snakeval.executors.lepton import stop
-from snakeval.executors.slurm import Queue
+from snakeval.executors.base import Executor
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.run.find import Run
@@ -37,25 +37,19 @@ class End:
     deployed: Mapping[str, Deployment]
     allocations: Allocations
     exports: Sequence[str]
-    remote: bool
+    executor: Executor
 
     def tell(self) -> None:
         """Stop the models' servers, print the results table and say where the report is.
 
         Both are made here if their rules did not run, as after a failure.
         """
-        if self.deployed:
-            from snakeval.serving import client
-
-            loads = client.leave(client.head_of(os.getpid()))
-            if loads:
-                each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
-                print(f"\nModel loads: {sum(loads.values())} ({each})")
-        if self.remote:
-            for line in self.allocations.spent(Queue(self.run.directory).noted):
-                print(line)
         run = self.run.directory
-        stop.end(run, print)
+        for line in self.allocations.spent(self.executor.jobs(run).noted()):
+            print(line)
+        # An earlier start may have had another executor, and left something there.
+        for executor in executors.of_run(run):
+            executor.close(run, print)
         leave(run)
         csv, json_file, markdown = files = [run / name for name in _TABLES]
         missing = 0

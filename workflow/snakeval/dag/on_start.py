@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval import __version__
+from snakeval import __version__, executors
 from snakeval.config import compose
 from snakeval.config.config import Config
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import evaluation_directory
-from snakeval.executors.lepton.runtime import LeptonRuntime
-from snakeval.executors.slurm import link_notes
+from snakeval.executors.base import Executor
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
@@ -47,7 +46,7 @@ class Start:
     deployed: Mapping[str, Deployment]
     allocations: Allocations
     remote: bool
-    on_lepton: bool
+    executor: Executor
 
     def write(self) -> None:
         """Write only what changed, and note that this process works at the run.
@@ -72,8 +71,8 @@ class Start:
             )
         )
         enter(run, sys.argv)
-        if self.remote:
-            link_notes(run)
+        executors.note(run, self.executor)
+        self.executor.open(run)
         resolved = self._resolved()
         write_if_changed(run / "config.yaml", resolved)
         write_if_changed(home() / "run_configs" / f"{self.run.id}.yaml", resolved)
@@ -104,13 +103,13 @@ class Start:
             write_if_changed(directory.spec, text)
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
-        """Return what starts an image here; on Lepton nothing needs to."""
+        """Return what starts an image here, or what the executor has in its place."""
         try:
             return choose(wanted, image, installable)
         except EvaluationError:
-            if not self.on_lepton:
+            if (elsewhere := self.executor.runtime()) is None:
                 raise
-            return LeptonRuntime(), "runs on Lepton"
+            return elsewhere, f"runs on {self.executor.title}"
 
     def _write_deployments(self, run: Path) -> dict[str, str]:
         """Write what is deployed for which evaluations; return URLs to serve at by hand."""

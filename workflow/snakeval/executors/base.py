@@ -1,29 +1,324 @@
-"""What every executor offers to commands: what still runs, and how to stop it."""
+"""The seam for where jobs run: what an executor is to snakeval.
+
+Snakemake submits the jobs; a Snakemake executor plugin does that and knows nothing of snakeval.
+An :class:`Executor` is snakeval's side of the same place. ``doctor`` asks it for its checks,
+``status`` and ``logs`` for its jobs, ``kill`` for what to stop. A package adds one with the
+entry-point group ``snakeval.executors``; docs/executors.md has an example that runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-#: How long what was asked to end is waited for, in seconds: longer than a harness's and a
-#: server's own grace together.
-GRACE = 30.0
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from snakeval.config.config import Config
+    from snakeval.runtimes import Runtime
+    from snakeval.serving.deployment import Deployment
+
+Report = Callable[[str], None]
+#: ``no`` is a lack that matters only to those who use it. ``wrong`` must be repaired.
+Finding = Literal["ok", "no", "wrong"]
+
+# --- checks -------------------------------------------------------------------------------------
 
 
-#: And how long after each harder word.
-_STEP = 10.0
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked."""
 
+    what: str
+    state: Finding
+    found: str
+    to_do: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is going to run, for checks.
+
+    Attributes:
+        config: None if there is no configuration yet.
+        variables: the environment variables that the configuration names.
+        deployments: returns what the configuration deploys, by name.
+        settings: returns the settings of a Snakemake profile by the profile's name.
+        starting: a run starts with this executor: only checks that take no time.
+    """
+
+    config: Config | None = None
+    variables: tuple[str, ...] = ()
+    deployments: Callable[[], Mapping[str, Deployment]] = dict
+    settings: Callable[[str], Mapping[str, Any]] = lambda profile: {}
+    starting: bool = False
+
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+
+class JobState(StrEnum):
+    """How far a job is, as far as its executor knows."""
+
+    WAITING = "waiting"
+    #: It runs the harness itself. A job that runs snakeval is WAITING until its lease says more.
+    RUNNING = "running"
+    #: It has ended and its results are still there, to be collected.
+    UNCOLLECTED = "uncollected"
+    ENDED = "ended"
+    #: It has ended, and not because it was done.
+    LOST = "lost"
+    #: A person stopped it, and the run continues without it.
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+    @property
+    def lives(self) -> bool:
+        """Whether it waits or runs, or may."""
+        return self in (JobState.WAITING, JobState.RUNNING, JobState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that an executor has, or had, for a run.
+
+    Attributes:
+        id: as the executor's own commands print it; empty where there is none any more.
+        names: ``model/benchmark`` of its evaluations, and ``model/deployment`` of its server.
+        text: a sentence about it, without a full stop.
+        log: the file that has what it printed, or empty.
+        submitted: when, in ISO 8601 (UTC), or empty.
+        seconds: how long it has run, as it was seen last.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    state: JobState
+    text: str = ""
+    log: str = ""
+    submitted: str = ""
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's server that the executor runs apart from jobs.
+
+    Attributes:
+        name: as the executor's own commands print it.
+        state: of the executor; ``gone``, or ``unknown`` where it cannot be asked.
+        ready, wanted: replicas; None where that is not known.
+        reason: why it cannot be known.
+        time_out: seconds without a request after which the executor stops it by itself.
+        served: whether its model has ever answered.
+        executor: the title of the executor that has it.
+    """
+
+    model: str
+    name: str
+    state: str
+    ready: int | None = None
+    wanted: int | None = None
+    reason: str = ""
+    time_out: int | None = None
+    served: bool = False
+    executor: str = ""
+
+    def __str__(self) -> str:
+        """Say what is known of it."""
+        if self.state == "unknown":
+            known = f"unknown, {self.reason}"
+        elif self.ready is None:
+            known = self.state
+        else:
+            known = f"{self.state}, {self.ready} of {self.wanted} replicas ready"
+        return f"endpoint {self.name} of {self.model}: {known}"
+
+    @property
+    def costs(self) -> bool:
+        """Whether something of it may run."""
+        return self.state not in ("gone", "unknown") and self.wanted != 0
+
+
+class Jobs:
+    """What an executor has of one run, at one moment; asked lazily, and once.
+
+    ``silent`` says why the executor could not be asked; it is empty if it was.
+    """
+
+    silent: str = ""
+
+    def of(self, name: str) -> Job | None:
+        """Return the newest job of ``model/benchmark`` or ``model/deployment``."""
+        return next((job for job in reversed(self.all()) if name in job.names), None)
+
+    def all(self) -> Sequence[Job]:
+        """Return every job of the run, the newest last, as it is now."""
+        return ()
+
+    def noted(self) -> Sequence[Job]:
+        """Return every job of the run as it was noted last; asks nothing but files."""
+        return self.all()
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return the servers of the run's models that run apart from jobs."""
+        return ()
+
+    def deploying(self, model: str) -> tuple[Literal["deploying", "waiting"], str] | None:
+        """Return how far a server of *model* is that starts now, if one does."""
+        return None
+
+
+# --- stopping -----------------------------------------------------------------------------------
 
 Act = Callable[[], None]
 
 
+class Fate(Enum):
+    """What becomes of something when a run is stopped."""
+
+    #: It is stopped, with harder and harder means.
+    ENDS = "Ends"
+    #: It has ended, and is kept for the next start.
+    STAYS = "Keeps"
+    #: Whether it is there cannot be known.
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Remain:
-    """Something that lives.
+    """Something of a run that is there.
 
-    ``acts``: how it is asked to end, told to end, and killed; None where another does that.
+    Attributes:
+        key: names it for as long as it is there.
+        text: names it to a person.
+        acts: how it is asked to end, ordered to end, and killed; None where something else does
+            that. An act may raise :class:`snakeval.errors.EvaluationError`: it cannot be stopped.
+        fate: what becomes of it.
+        left: names it to a person if it could not be stopped, in place of ``text``.
+        patience: seconds that its last act may take to show; None for the usual.
     """
 
     key: str
     text: str
     acts: tuple[Act | None, Act | None, Act | None] = (None, None, None)
+    fate: Fate = Fate.ENDS
+    left: str = ""
+    patience: float | None = None
+
+
+class Stage(IntEnum):
+    """The order in which things are stopped: a stage begins when those before it are empty."""
+
+    #: Snakemake, and the jobs in which snakeval itself runs: they clean up after themselves.
+    WORKERS = 1
+    #: What they left, and jobs that run without them.
+    LEFT = 2
+    #: Servers that the jobs asked.
+    SERVERS = 3
+
+
+Look = Callable[[], Iterable[Remain]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """What an executor has to stop.
+
+    Attributes:
+        looks: stage -> a function that returns what is there now.
+        silent: container engines that did not answer a look: their containers are not known.
+    """
+
+    looks: Mapping[Stage, Look] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+
+
+# --- the executor -------------------------------------------------------------------------------
+
+
+class Executor:
+    """Where jobs run. This class has an answer to everything: of an executor without jobs.
+
+    Attributes:
+        name: of its section in the configuration, ``execution.<name>``.
+        title: as people call it.
+        plugins: names of the Snakemake executor plugins whose jobs it knows.
+        credentials: names of the environment variables that it logs in with.
+        groups: whether a deployed model and its evaluations are one job. If not, each evaluation
+            is a job, and the deployed model is something of its own.
+    """
+
+    name: str = ""
+    title: str = ""
+    plugins: ClassVar[tuple[str, ...]] = ()
+    credentials: ClassVar[tuple[str, ...]] = ()
+    groups: ClassVar[bool] = True
+
+    # --- what it declares: methods, since `status` must not import schemas ----------------
+
+    def options(self) -> type[BaseModel] | None:
+        """Return the schema of ``execution.<name>``, or None if there is no such section."""
+        return None
+
+    def deployment_options(self) -> type[BaseModel] | None:
+        """Return the schema of ``deployment.<name>``, or None if there is no such section."""
+        return None
+
+    def resources(self) -> Mapping[str, str]:
+        """Return option -> the resource of Snakemake by which rules ask the plugin for it."""
+        return {}
+
+    # --- what commands ask ----------------------------------------------------------------
+
+    def checks(self, intent: Intent) -> Iterable[Check]:
+        """Check what is needed here, for ``doctor`` and before the first job."""
+        return ()
+
+    def open(self, run: Path) -> None:
+        """Note in *run*, which starts now in this directory, what later commands need to know."""
+
+    def runtime(self) -> Runtime | None:
+        """Return what describes containers if this machine needs no container engine."""
+        return None
+
+    def jobs(self, run: Path) -> Jobs:
+        """Return what still runs or waits for *run*, by evaluation, with states."""
+        return Jobs()
+
+    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+        """Return what is to be stopped of *run*, or of one evaluation, ``model/benchmark``."""
+        return Stopping()
+
+    def log(self, run: Path, name: str) -> Path | None:
+        """Return the file with what the newest job of an evaluation or a deployment printed."""
+        job = next((job for job in reversed(self.jobs(run).noted()) if name in job.names), None)
+        path = Path(job.log) if job and job.log else None
+        return path if path and path.exists() else None
+
+    def leaves(self, run: Path) -> bool:
+        """Whether an earlier start left what :meth:`close` has to tear down; quick, from files."""
+        return False
+
+    def close(self, run: Path, report: Report) -> None:
+        """Tear down what the executor has for *run*, whose Snakemake ends."""
+
+    # --- Snakemake itself as a job ---------------------------------------------------------
+
+    #: Whether Snakemake itself can be a job there; then the two methods below work.
+    hosts_heads: ClassVar[bool] = False
+
+    def submit_head(self, run: str, command: Sequence[str], log: Path, config: Config) -> str:
+        """Submit Snakemake's *command* as a job; return the job's id.
+
+        Raises:
+            ConfigError: the executor does not take it; the message has its words.
+        """
+        raise NotImplementedError
+
+    def head_lives(self, job: str) -> bool | None:
+        """Tell whether the job of a head waits or runs; None if that cannot be known."""
+        return None

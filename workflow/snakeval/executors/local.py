@@ -1,158 +1,119 @@
-"""What of a run lives on this machine, and how each of it is ended.
+"""The executor ``local``: jobs, servers and containers of this machine.
 
-Everything is found by what names it for ever: a process by its start time or by the mark in its
-environment, a container by the name that is made of its evaluation's directory. So a process with
-a pid that was somebody's once, or another run's container, is never touched.
+Each is identified for ever: a process by its start time or by the mark in its environment, a
+container by the name that is made of its evaluation's directory. A process with a reused pid, or
+a container of another run, is never touched.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
-import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import EvaluationDirectory, Held, container_name
-from snakeval.executors.base import _STEP, GRACE, Remain
-from snakeval.executors.slurm import _QUEUE_SECONDS, Job, Queue, cancel, terminate
+from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
+from snakeval.executors.engines import containers
 from snakeval.logs import last_line
 from snakeval.processes import process_lives, start_time
+from snakeval.run.deployments import deployments
 from snakeval.run.heads import Head, heads
 from snakeval.runtimes.marked import marked
 from snakeval.serving import client as pool
 from snakeval.serving.deployment import server_names
 from snakeval.serving.plan import Plan
-from snakeval.watch.stop import _LOOK_SECONDS
 
 
-def starting(run: Path) -> dict[str, tuple[str, str]]:
-    """Return the deployments that a job of *run* waits for right now: state and how far it is.
+class Local(Executor):
+    """This machine. Snakemake's own executor runs the jobs; the pool of servers is snakeval's.
 
-    Only the pool of this machine can tell: a job's connection to it ends with the job.
+    A run of another executor has things here, too: its Snakemake, and what this machine serves.
     """
-    from snakeval.serving import client as pool
 
-    try:
-        status = pool.status() or {}
-    except EvaluationError:
-        return {}
-    here = str(run.resolve())
-    found = {}
-    for client in status.get("clients", ()):
-        name, _, kind = client["who"].rpartition("/")
-        if kind == "deployment" and client["run"] == here:
-            said = last_line(run / name / "deployment" / "deploy.log")
-            found[name] = ("deploying" if client["holds"] else "waiting", said)
-    return found
+    name = "local"
+    title = "this machine"
+    plugins: ClassVar[tuple[str, ...]] = ("local",)
+
+    def jobs(self, run: Path) -> Jobs:
+        """Return what starts here. Running jobs are known by their leases, to `status` itself."""
+        return _Jobs(run)
+
+    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+        """Return Snakemake and its jobs, then servers, processes and containers that they left."""
+        work = Work(run, evaluation or "")
+        return Stopping({Stage.WORKERS: work.workers, Stage.LEFT: work.left}, work.silent)
+
+    def close(self, run: Path, report: Report) -> None:
+        """Give back the servers that this Snakemake's evaluations asked."""
+        if not deployments(run):
+            return
+        loads = pool.leave(pool.head_of(os.getpid()))
+        if loads:
+            each = ", ".join(f"{name} {count}" for name, count in sorted(loads.items()))
+            report(f"\nModel loads: {sum(loads.values())} ({each})")
 
 
-_ENGINE_SECONDS = 20
+class _Jobs(Jobs):
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def deploying(self, model: str) -> tuple[Literal["deploying", "waiting"], str] | None:
+        return self._starting.get(model)
+
+    @cached_property
+    def _starting(self) -> dict[str, tuple[Literal["deploying", "waiting"], str]]:
+        """What a job of the run waits for now. A job's connection to the pool ends with it."""
+        here = str(self._run.resolve())
+        found: dict[str, tuple[Literal["deploying", "waiting"], str]] = {}
+        with contextlib.suppress(EvaluationError):
+            for client in (pool.status() or {}).get("clients", ()):
+                name, _, kind = client["who"].rpartition("/")
+                if kind == "deployment" and client["run"] == here:
+                    said = last_line(self._run / name / "deployment" / "deploy.log")
+                    found[name] = ("deploying" if client["holds"] else "waiting", said)
+        return found
 
 
-class Remains:
-    """What lives of *run*, or of one *evaluation* of it.
-
-    ``blind``: engines that did not answer, so that their containers are not known.
-    """
+class Work:
+    """What of *run*, or of one *evaluation* of it, is on this machine."""
 
     def __init__(self, run: Path, evaluation: str = "") -> None:
         self._run = run
         self._evaluation = evaluation
         self._seen: dict[Head, None] = {}
-        self._queue, self._asked = Queue(run), -math.inf
-        self.blind: set[str] = set()
+        self.silent: set[str] = set()
 
-    def end(self, told: Callable[[str], None], grace: float = GRACE) -> tuple[list[Remain], bool]:
-        """End all of it; return what is left, and whether there was anything.
-
-        *told* hears of each thing when it is seen first.
-        """
-        since: dict[str, float] = {}
-        acted: dict[str, int] = {}
-        while True:
-            left, now = self.look(), time.monotonic()
-            for remain in left:
-                if remain.key not in since:
-                    since[remain.key] = now
-                    told(remain.text)
-                age = now - since[remain.key]
-                due = 1 + (age > grace) + (age > grace + _STEP)
-                for act in remain.acts[acted.get(remain.key, 0) : due]:
-                    if act is not None:
-                        act()
-                acted[remain.key] = due
-            if not left or all(now - since[r.key] > grace + 2 * _STEP for r in left):
-                return left, bool(since)
-            time.sleep(_LOOK_SECONDS)
-
-    def look(self) -> list[Remain]:
-        """Return what lives now. What others end is told only when they are gone."""
-        if owners := [*self._heads(), *self._queued(), *self._jobs()]:
-            return owners
-        serving, alone = ([], {}) if self._evaluation else self._served()
-        names = {**self._names, **alone}
-        return [
-            *serving,
-            *(_process(pid, f"process {pid} of {names[name]}") for pid, name in marked(names)),
-            *self.containers(names),
-        ]
-
-    # --- by kind --------------------------------------------------------------------------
-
-    def _heads(self) -> Iterator[Remain]:
+    def workers(self) -> Iterator[Remain]:
+        """Yield Snakemake and its jobs."""
         if not self._evaluation:
             # One that has left the run has a table to print before it ends.
             self._seen.update((head, None) for head in heads(self._run))
-            yield from (_head(head) for head in self._seen if head.lives)
-
-    def _queued(self) -> Iterator[Remain]:
-        """Jobs of Slurm. Of one evaluation the job, or where that does more the process in it."""
-        if time.monotonic() - self._asked > _QUEUE_SECONDS:
-            self._queue, self._asked = Queue(self._run), time.monotonic()
-        if not self._evaluation:
-            jobs = self._queue.live()
-        elif (mine := self._queue.of(self._evaluation)) and mine.lives:
-            jobs = [mine]
-        else:
-            return
-        for job in jobs:
-            if self._evaluation and job.names != (self._evaluation,):
-                yield from self._within(job)
-                continue
-            what = ", ".join(job.names[:3]) + (", …" if len(job.names) > 3 else "")
-            ask = partial(cancel, job.id)
-            acts = (ask, ask, partial(cancel, job.id, "--signal=KILL", "--full"))
-            yield Remain(f"Slurm {job.id}", f"{job} ({what})", acts)
-
-    def _within(self, job: Job) -> Iterator[Remain]:
-        """The evaluation's process on the node of an allocation; here it is found by its lease."""
-        with contextlib.suppress(OSError, ValueError):
-            held = Held.read(f"{self._run}/{self._evaluation}")
-            if held and held.holder.lives is None:
-                holder = held.holder
-                text = f"process {holder.pid} on {holder.host} ({self._evaluation})"
-                tell = partial(terminate, job, holder.host, holder.pid)
-                yield Remain(f"{holder.host} {holder.pid}", text, (tell, tell, None))
-
-    def _jobs(self) -> Iterator[Remain]:
+            yield from (_head(head) for head in self._seen if head.lives and not head.job)
         for place in self._places:
-            with contextlib.suppress(OSError, ValueError):  # told as unknown by `states`
+            with contextlib.suppress(OSError, ValueError):  # `status` shows it as unknown
                 held = Held.read(place)
                 if held and held.holder.lives:
                     name = "/".join(Path(place).parts[-2:])
                     yield _job(name, held.holder.pid, held.holder.start)
 
+    def left(self) -> Iterator[Remain]:
+        """Yield servers, processes and containers without a job."""
+        serving, alone = ([], {}) if self._evaluation else self._served()
+        names = {**self._names, **alone}
+        yield from serving
+        for pid, name in marked(names):
+            yield _process(pid, f"process {pid} of {names[name]}")
+        servers = not self._evaluation
+        yield from containers(self._run, names, servers=servers, silent=self.silent)
+
     @cached_property
     def _places(self) -> list[str]:
-        """The evaluations' directories; also of those that the plan has no more."""
+        """The evaluations' directories; also of those that are no longer in the plan."""
         if self._evaluation:
             return [str(self._run / self._evaluation)]
         specs = self._run.glob("*/*/.snakeval/evaluation.json")
@@ -160,7 +121,7 @@ class Remains:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """What containers and processes are named by -> the evaluation."""
+        """The names of containers and marks of processes -> the evaluation."""
         return {
             container_name(EvaluationDirectory(Path(place))): "/".join(Path(place).parts[-2:])
             for place in self._places
@@ -170,7 +131,7 @@ class Remains:
         """What the pool serves to this run alone; and names of servers that no pool has."""
         try:
             plans = {plan.deployment.id: plan for plan in Plan.all(self._run)}
-            status = pool.status() or {}
+            status: dict[str, Any] = pool.status() or {}
         except EvaluationError:
             return [], {}
         here = str(self._run.resolve())
@@ -192,21 +153,6 @@ class Remains:
             for name in server_names(plan.deployment)
         }
 
-    def containers(self, names: dict[str, str]) -> Iterator[Remain]:
-        """Yield the containers of this run that are among *names*, running or not."""
-        labels = [f"snakeval.run={self._run.name}"]
-        labels += [] if self._evaluation else ["snakeval.server"]
-        self.blind.clear()
-        for engine in (_Docker, _Podman):
-            try:
-                found = {name for label in labels for name in engine.names(label)}
-            except (OSError, ValueError, subprocess.SubprocessError):
-                self.blind.add(engine.__name__.strip("_").lower())
-                continue
-            for name in found & names.keys():
-                acts = (None, partial(engine.stop, name), partial(engine.remove, name))
-                yield Remain(f"container {name}", f"container {name} of {names[name]}", acts)
-
 
 # --- processes ----------------------------------------------------------------------------------
 
@@ -223,14 +169,9 @@ def _signal(pid: int, start: str, number: signal.Signals, group: bool = False) -
 
 
 def _head(head: Head) -> Remain:
-    if head.job:
-        # Its script hands SIGINT on to Snakemake, which cancels its jobs.
-        ask = partial(cancel, head.job, "--signal=INT", "--batch")
-        end = partial(cancel, head.job)
-        return Remain(f"head {head.job}", f"Snakemake (Slurm job {head.job})", (ask, end, end))
     send = partial(_signal, head.pid, head.start)
-    # As Ctrl-C does it, to the whole group where it leads one. What was started in a script's
-    # background ignores that; then the word that lets jobs end, which get theirs from us.
+    # Like Ctrl-C, to the whole group if it leads one. A process that was started in a script's
+    # background ignores that. It gets the signal that lets jobs end; they are stopped beside it.
     ask = (
         partial(send, signal.SIGTERM)
         if _ignores(head.pid, signal.SIGINT)
@@ -265,72 +206,3 @@ def _process(pid: int, text: str) -> Remain:
     send = partial(_signal, pid, start_time(pid) or "")
     acts = (None, partial(send, signal.SIGTERM), partial(send, signal.SIGKILL))
     return Remain(f"process {pid}", text, acts)
-
-
-# --- containers ---------------------------------------------------------------------------------
-
-
-class _Docker:
-    @staticmethod
-    def names(label: str) -> list[str]:
-        """The names of the containers with *label*.
-
-        Raises:
-            OSError: the engine does not answer.
-        """
-        import docker
-        from docker.errors import DockerException
-
-        try:
-            api = docker.from_env(timeout=_ENGINE_SECONDS).api
-            found = api.containers(all=True, filters={"label": label})
-        except DockerException as error:
-            raise OSError(str(error)) from None
-        return [name.strip("/") for container in found for name in container["Names"]]
-
-    @staticmethod
-    def stop(name: str) -> None:
-        _Docker._do("stop", name, timeout=int(_STEP))
-
-    @staticmethod
-    def remove(name: str) -> None:
-        _Docker._do("remove_container", name, force=True, v=True)
-
-    @staticmethod
-    def _do(what: str, name: str, **options: object) -> None:
-        import docker
-        from docker.errors import DockerException
-
-        with contextlib.suppress(DockerException, OSError):  # what is left is looked for again
-            getattr(docker.from_env(timeout=_ENGINE_SECONDS).api, what)(name, **options)
-
-
-class _Podman:
-    @staticmethod
-    def names(label: str) -> list[str]:
-        """The names of the containers with *label*.
-
-        Raises:
-            OSError, ValueError, subprocess.SubprocessError: podman does not work.
-        """
-        if shutil.which("podman") is None:
-            return []
-        words = ["ps", "--all", "--filter", f"label={label}", "--format", "json"]
-        done = subprocess.run(
-            ["podman", *words], capture_output=True, check=True, timeout=_ENGINE_SECONDS
-        )
-        found = json.loads(done.stdout or b"[]") or []
-        return [str(name) for container in found for name in container["Names"]]
-
-    @staticmethod
-    def stop(name: str) -> None:
-        _Podman._do("stop", "--time", str(int(_STEP)), name)
-
-    @staticmethod
-    def remove(name: str) -> None:
-        _Podman._do("rm", "--force", "--time", "0", name)
-
-    @staticmethod
-    def _do(*words: str) -> None:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(["podman", *words], capture_output=True, check=False, timeout=60)

@@ -15,19 +15,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snakeval.config.config import Config
 from snakeval.config.execution import PACKING, Execution, Slurm
 from snakeval.dag.announce import hours_text, names_of_members
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.executors.slurm import Job
 from snakeval.files import write_if_changed
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.packed import Packed
 from snakeval.matrix.packing import Limits, pack, total_seconds
 from snakeval.matrix.slurm_requests import SITE, layered, resources, sbatch_options
 from snakeval.serving.deployment import Deployment
+
+if TYPE_CHECKING:
+    from snakeval.executors.base import Job
 
 
 class Allocations:
@@ -362,7 +364,7 @@ class Allocations:
             if not own or not packed.seconds:
                 continue
             took, expected = (
-                sum(job.elapsed for job in own) / 3600,
+                sum(job.seconds for job in own) / 3600,
                 sum(packed.seconds.values()) / 3600,
             )
             line = f"Allocations: {name} took {hours_text(took)} in {len(own)} Slurm jobs"

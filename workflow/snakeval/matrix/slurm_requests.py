@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,6 +88,14 @@ def sbatch_options(
         "extra": asked.extra_flags or None,
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def flags(options: Mapping[str, str | int]) -> list[str]:
+    """Return options of sbatch as flags of its command line."""
+    return [
+        str(value) if name == "extra" else f"--{name}={shlex.quote(str(value))}".removesuffix("=''")
+        for name, value in options.items()
+    ]
 
 
 #: Every resource that a schedulers' section may ask for.

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from snakeval.catalogue import plugins
 from snakeval.files import write_if_changed
 from snakeval.processes import process_lives, start_time
 
-#: The Slurm job that Snakemake itself is; its script sets it, for executors drop Slurm's own.
+#: The job that Snakemake itself is; its script sets it, since executors drop the scheduler's own.
 HEAD_JOB = "SNAKEVAL_HEAD_JOB"
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A process of Snakemake that works at a run; ``job`` is its own in Slurm, if it is in one."""
+    """A process of Snakemake that works at a run; ``job`` is the job that it is, if it is one."""
 
     host: str
     pid: int
@@ -32,11 +33,16 @@ class Head:
         """Whether it lives; None where that cannot be known from here."""
         if self.host == socket.gethostname():
             return process_lives(self.pid, self.start)
-        if self.job:
-            from snakeval.executors.slurm import is_live
+        return _job_lives(self.job) if self.job else None
 
-            return is_live(self.job)
-        return None
+
+def _job_lives(job: str) -> bool | None:
+    """Ask the executors in which a head can be a job."""
+    for name in plugins.BUILT_IN[plugins.EXECUTORS]:
+        executor = plugins.load(plugins.EXECUTORS, name)
+        if executor.hosts_heads and (lives := executor().head_lives(job)) is not None:
+            return bool(lives)
+    return None
 
 
 def _heads(run: Path) -> Path:

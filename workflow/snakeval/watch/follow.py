@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
+from snakeval import executors
 from snakeval.errors import ConfigError
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.executors.slurm import Queue
 from snakeval.files import home, read_json
 from snakeval.run import deployments, heads
 from snakeval.run.target import Target
@@ -73,7 +73,7 @@ class _Evaluation:
 
         found = [log for log in [newest_log(self._directory)] if log.exists()]
         # Until its harness prints something: what the scheduler's job printed.
-        return found or _of_slurm(self._which.run, f"{self._which.model}/{self._which.benchmark}")
+        return found or _of_job(self._which.run, f"{self._which.model}/{self._which.benchmark}")
 
     def absent(self) -> str:
         state = self._state
@@ -89,9 +89,10 @@ class _Evaluation:
             more = f" ({others} earlier in {self._directory.path})" if others > 0 else ""
             yield f"{self._which.name}: {log}{more}"
         name = f"{self._which.model}/{self._which.benchmark}"
-        for log in _of_slurm(self._which.run, name):
-            if log not in self.files():
-                yield f"{self._which.name}: its Slurm job's: {log}"
+        for executor in executors.of_run(self._which.run):
+            of_job = executor.log(self._which.run, name)
+            if of_job and of_job not in self.files():
+                yield f"{self._which.name}: its {executor.title} job's: {of_job}"
 
     def ended(self) -> bool:
         self._look()
@@ -131,7 +132,7 @@ class _Server:
         servers = [self._directory / "server.log", *map(Path, filter(None, [record.get("log")]))]
         found = [log.resolve() for log in servers if log.exists()]
         jobs = sorted(self._directory.parent.glob("deployment*/deploy.log"))
-        return (jobs + found[:1]) or _of_slurm(self._which.run, f"{self._which.model}/deployment")
+        return (jobs + found[:1]) or _of_job(self._which.run, f"{self._which.model}/deployment")
 
     def absent(self) -> str:
         return "has no log: it was not deployed yet"
@@ -223,10 +224,10 @@ class _Settled:
         return self._since is not None and time.monotonic() - self._since > self._seconds
 
 
-def _of_slurm(run: Path, name: str) -> list[Path]:
-    """The log of the newest Slurm job of an evaluation or a deployment, if there is one."""
-    job = next((job for job in reversed(Queue(run).noted) if name in job.names), None)
-    return [Path(job.log)] if job and job.log and Path(job.log).exists() else []
+def _of_job(run: Path, name: str) -> list[Path]:
+    """The log of the executor's newest job of an evaluation or a deployment, if there is one."""
+    logs = (executor.log(run, name) for executor in executors.of_run(run))
+    return [log for log in logs if log is not None]
 
 
 def _has_head(which: Target) -> bool:

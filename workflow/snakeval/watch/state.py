@@ -19,13 +19,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from snakeval import files
+from snakeval import executors, files
 from snakeval.evaluation import directory
 from snakeval.evaluation.directory import EvaluationDirectory, Held
 from snakeval.evaluation.record import headline
-from snakeval.executors import local
-from snakeval.executors.lepton.status import Watch
-from snakeval.executors.slurm import Queue
+from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.run import deployments
 from snakeval.run import plan as deployments_plan
 from snakeval.run.heads import heads
@@ -64,8 +62,8 @@ class State:
         container: that one's container, where the runtime has containers.
         requests: done, and in all where that is known; only of a running one whose harness tells.
         metric, value, stderr: the headline metric of a finished one.
-        job: of the scheduler, by its id, where one was submitted and is not done.
-        scheduler: Slurm or Lepton, where there is a job.
+        job: the executor's job, by its id, where one was submitted and is not done.
+        scheduler: the executor's title, where there is a job.
     """
 
     model: str
@@ -101,28 +99,33 @@ def states(
     before: Iterable[State] = (),
     *,
     only: Callable[[str, str], bool] = lambda model, benchmark: True,
-    lepton: Watch | None = None,
+    jobs: Mapping[str, Jobs] | None = None,
 ) -> list[State]:
     """Return the state of each evaluation of *run*, in the plan's order.
 
     *before* is an earlier answer: what was done then is not looked at again. *only* says of a
-    model and a benchmark whether it is wanted. *lepton* is what Lepton has of the run, where that
-    was looked for already.
+    model and a benchmark whether it is wanted. *jobs* is :func:`jobs_of` the run, if that was
+    asked already.
 
     Raises:
         ConfigError: the run has no plan that can be read.
     """
     plan = [item for item in deployments_plan.planned(run) if only(item.model, item.benchmark)]
     known = {state.id: state for state in before if state.state == "done"}
-    look = _Look(run, lepton or Watch(run))
+    look = _Look(run, jobs_of(run) if jobs is None else jobs)
     found = [known.get(f"{item.model}/{item.benchmark}") or look(item) for item in plan]
     if look.doubts:
         time.sleep(max(look.doubts.values()))
-        again = _Look(run, look._lepton, look)
+        again = _Look(run, look._jobs, look)
         for number, state in enumerate(found):
             if state.id in look.doubts:
                 found[number] = again(plan[number])
     return found
+
+
+def jobs_of(run: Path) -> dict[str, Jobs]:
+    """Return what each executor has of a run, by the executor's title; nothing is asked yet."""
+    return {executor.title: executor.jobs(run) for executor in executors.of_run(run)}
 
 
 def counts(run: Path) -> dict[str, int]:
@@ -152,9 +155,9 @@ class _Look:
     the look that had these doubts.
     """
 
-    def __init__(self, run: Path, lepton: Watch, first: _Look | None = None) -> None:
+    def __init__(self, run: Path, jobs: Mapping[str, Jobs], first: _Look | None = None) -> None:
         self._run = run
-        self._lepton = lepton
+        self._jobs = jobs
         self._first = first
         self._beats: dict[str, int] = {}
         self.doubts: dict[str, float] = {}
@@ -171,38 +174,48 @@ class _Look:
             return state("unknown", f"its files are damaged ({error!r:.100})")
 
     def _state(self, item: Planned, place: str) -> State:
-        found = self._on_lepton(self._by_files(item, place))
-        if found.state == "done" or (job := self._queue.of(found.id)) is None:
+        found = self._by_files(item, place)
+        if found.state == "done":
             return found
-        there = partial(replace, found, job=job.id, scheduler="Slurm")
-        if found.active:
-            return there()
-        if self._queue.silent and not job.certain and job.lives:
-            reason = f"Slurm job {job.id} cannot be asked for: {self._queue.silent}"
-            return there(state="unknown", reason=reason)
-        if job.lives and found.state != "unknown":
-            return there(state="waiting", reason=str(job))
-        if found.state in ("interrupted", "unknown") and not job.lives:
-            again = "; it is submitted again" if self._has_head else ""
-            return there(state="interrupted", reason=f"{job}{again}")
-        if found.state == "pending" and not job.lives and job.word != "COMPLETED":
-            return there(reason=str(job))
-        return found
+        for title, jobs in self._jobs.items():
+            if (job := jobs.of(found.id)) is not None:
+                found = replace(found, job=job.id, scheduler=title if job.id else "")
+                if found.active:
+                    return found
+                if not job.state.lives and (serves := self._served_later(found)):
+                    return serves
+                return self._with_job(found, job)
+        return found if found.active else self._served_later(found) or found
 
-    def _on_lepton(self, found: State) -> State:
-        """What Lepton says of an evaluation that is not done."""
-        if found.state in ("done", "skipped") or found.active:
-            return found
-        if (told := self._lepton.of(found.id, self._has_head)) is not None:
-            where = "Lepton" if told.job else ""
-            return replace(
-                found, state=told.state, reason=told.reason, job=told.job, scheduler=where
-            )
-        if found.state in ("pending", "interrupted") and self._has_head:
-            for name in self._asking.get(found.id, ()):
-                if (endpoint := self._lepton.deploying(name)) is not None:
-                    return replace(found, state="deploying", reason=str(endpoint))
-        return found
+    def _with_job(self, found: State, job: Job) -> State:
+        """Combine what the files show of an evaluation at which nothing works with its job."""
+        to = partial(replace, found)
+        if job.state is JobState.UNKNOWN:
+            return to(state="unknown", reason=job.text)
+        if job.state is JobState.STOPPED:
+            return to(state="interrupted", reason=job.text)
+        if job.state is JobState.UNCOLLECTED:
+            if self._has_head:
+                return to(state="waiting", reason=f"{job.text}, to be collected")
+            return to(state="interrupted", reason=f"{job.text}, and the next start collects it")
+        if job.state.lives and found.state != "unknown":
+            return to(state=str(job.state), reason=job.text)
+        if found.state in ("interrupted", "unknown") and not job.state.lives:
+            again = "; it is submitted again" if self._has_head else ""
+            return to(state="interrupted", reason=f"{job.text}{again}")
+        if found.state == "pending" and job.state is JobState.LOST:
+            return to(reason=job.text)
+        return to(job="", scheduler="")
+
+    def _served_later(self, found: State) -> State | None:
+        """Return the state of an evaluation that waits for a server, which starts now."""
+        if found.state not in ("pending", "interrupted", "failed"):
+            return None
+        for name in self._asking.get(found.id, ()):
+            for jobs in self._jobs.values():
+                if (starts := jobs.deploying(name)) is not None:
+                    return replace(found, state=starts[0], reason=starts[1])
+        return None
 
     def _by_files(self, item: Planned, place: str) -> State:
         # The lease before the record: a job writes its record before it gives its lease back.
@@ -219,8 +232,6 @@ class _Look:
                 return self._live(state, place, held, attempt)
             if lives is None:
                 return state("unknown", why, host=held.holder.host, pid=held.holder.pid)
-        if name in self._deploying:
-            return state(*self._deploying[name])
         same = attempt.get("fingerprint") == item.fingerprint
         failure = files.read_json(f"{place}/failure.json")
         if failure is not None and (same or not attempt):
@@ -299,10 +310,6 @@ class _Look:
                 probe.unlink(missing_ok=True)
 
     @cached_property
-    def _queue(self) -> Queue:
-        return self._first._queue if self._first else Queue(self._run)
-
-    @cached_property
     def _has_head(self) -> bool:
         return bool(heads(self._run))
 
@@ -313,17 +320,6 @@ class _Look:
         for deployment, evaluation in deployments.deployed(self._run):
             asking.setdefault(evaluation, []).append(deployment)
         return asking
-
-    @cached_property
-    def _deploying(self) -> dict[str, tuple[str, str]]:
-        """Evaluations for which a server is being started: state and how far it is."""
-        starting = local.starting(self._run) if self._asking else {}
-        return {
-            evaluation: starting[name]
-            for evaluation, names in self._asking.items()
-            for name in names
-            if name in starting
-        }
 
     @cached_property
     def _undeployed(self) -> dict[str, str]:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snakeval.executors.lepton.status import Endpoint, Watch
+from snakeval.executors.base import Endpoint
 from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.heads import Head
 from snakeval.run.target import Target
-from snakeval.watch.state import STATES, State, states
+from snakeval.watch.state import STATES, State, jobs_of, states
 
 #: How often a watched run is looked at, in seconds.
 _WATCH_SECONDS = 2.0
@@ -72,14 +72,16 @@ class View:
 
     @property
     def served(self) -> list[str]:
-        """What of Lepton serves its models, and what becomes of it if nobody comes back."""
+        """The endpoints of its models, and who ends those that no Snakemake will end."""
         alone = not any(head.lives or head.lives is None for head in self.heads)
         lines = []
         for endpoint in self.endpoints:
             left = ""
             if alone and endpoint.costs:
                 limit = endpoint.time_out
-                after = f", or Lepton after {limit} s without a request" if limit else ""
+                after = (
+                    f", or {endpoint.executor} after {limit} s without a request" if limit else ""
+                )
                 left = f"; it is left: `snakeval kill {self.target.entry.id}` ends it{after}"
             lines.append(f"{endpoint}{left}")
         return lines
@@ -111,9 +113,14 @@ def look(which: Target, before: View | None = None) -> View:
     """Read the state of one target."""
     # Heads first: a run is not told to have ended by what its head did in between.
     heads = index_heads.heads(which.run)
-    lepton = Watch(which.run)
-    found = states(which.run, before.states if before else (), only=which.covers, lepton=lepton)
-    served = [each for each in lepton.endpoints if which.model in ("", each.model)]
+    jobs = jobs_of(which.run)
+    found = states(which.run, before.states if before else (), only=which.covers, jobs=jobs)
+    served = [
+        endpoint
+        for each in jobs.values()
+        for endpoint in each.endpoints()
+        if which.model in ("", endpoint.model)
+    ]
     return View(which, heads, found, served)
 
 

@@ -36,7 +36,8 @@ BOTH = pytest.mark.parametrize(
 @pytest.fixture
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     monkeypatch.setattr("snakeval.executors.lepton.api.BACKOFF", (0.05,))
-    monkeypatch.setattr("snakeval.executors.lepton.stop._PAUSES", (0.05, 0.1))
+    monkeypatch.setattr("snakeval.executors.lepton.stop.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("snakeval.executors.lepton.stop.PATIENCE", 0.3)
     monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
     with standin(monkeypatch, getattr(request, "param", True)) as started:
         yield started

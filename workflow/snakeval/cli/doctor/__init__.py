@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 from collections.abc import Iterator
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from snakeval.cli import config_option
-from snakeval.cli.doctor import lepton
-from snakeval.cli.doctor.check import Check
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
+from snakeval.executors.base import Check, Intent
 
 if TYPE_CHECKING:
     from snakeval.config.config import Config
@@ -56,8 +54,7 @@ def _checks(file: Path | None) -> Iterator[Check]:
     else:
         yield Check("configuration", "no", "none here", "`snakeval init` makes one")
     yield from _engines(config)
-    yield _cluster()
-    yield from lepton.checks(config, sorted(_variables(config)) if config else ())
+    yield from _executors(config)
     yield from _credentials(config)
     yield from _disks(config)
     yield _gpus()
@@ -96,15 +93,20 @@ def _engines(config: Config | None) -> Iterator[Check]:
         yield Check(what, "wrong" if needed else "no", found or to_do, to_do if found else "")
 
 
-def _cluster() -> Check:
-    from snakeval.cli.doctor.probes import slurm
+def _executors(config: Config | None) -> Iterator[Check]:
+    """The checks of each executor, installed ones too."""
+    from snakeval import executors
+    from snakeval.cli.launch.installation import profile_settings
+    from snakeval.matrix.expand import deployments
 
-    cluster = slurm()
-    if not cluster.problem:
-        lacks = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
-        need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
-        return Check("cluster", "ok", cluster.version, need)
-    return Check("cluster", "no", cluster.problem, "needed by --profile slurm only")
+    intent = Intent(
+        config,
+        variables=tuple(sorted(_variables(config))) if config else (),
+        deployments=lambda: deployments(config) if config else {},
+        settings=profile_settings,
+    )
+    for executor in executors.every():
+        yield from executor.checks(intent)
 
 
 def _credentials(config: Config | None) -> Iterator[Check]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
+from snakeval.processes import first_line
 from snakeval.runtimes import RUNTIMES, connect
 
 _SECONDS = 30
@@ -51,38 +50,6 @@ def _version(name: str) -> str:
 
         return str(docker.from_env(timeout=_SECONDS).version()["Version"])
     return first_line([name, "version", "--format", "{{.Client.Version}}"])
-
-
-def slurm() -> Answer:
-    """Ask whether this is a machine from which jobs can be sent to a Slurm cluster."""
-    missing = [word for word in ("sinfo", "sbatch") if shutil.which(word) is None]
-    if missing:
-        return Answer("slurm", problem=f"no {' and no '.join(missing)} on the PATH")
-    try:
-        nodes = first_line(["sinfo", "--noheader", "--summarize", "--format", "%P %F"])
-        return Answer("slurm", f"{first_line(['sinfo', '--version'])}: {nodes}")
-    except EvaluationError as error:
-        return Answer("slurm", problem=str(error))
-
-
-def first_line(command: Sequence[str]) -> str:
-    """Return the first line that a command prints.
-
-    Raises:
-        EvaluationError: it fails, or says nothing for half a minute.
-    """
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise EvaluationError(f"{command[0]} does not answer within {_SECONDS} s") from None
-    except OSError as error:
-        raise EvaluationError(f"{command[0]} cannot be started ({error.strerror})") from None
-    if done.returncode != 0:
-        problem = done.stderr.strip().splitlines() or ["it says nothing"]
-        raise EvaluationError(f"{command[0]} fails: {problem[-1][:200]}")
-    return (done.stdout.strip().splitlines() or [""])[0]
 
 
 def free_bytes(directory: Path) -> int:

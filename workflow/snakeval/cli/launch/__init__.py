@@ -63,7 +63,7 @@ def launch(
     place = f"cd {shlex.quote(str(cd))} && " if cd else ""
     click.echo(f"{place}{shlex.join(argv)}", err=True)
     if where is Place.CLUSTER:
-        return _on_cluster(argv, run.id, config)
+        return _as_a_job(argv, run.id, config)
     if where is Place.BACKGROUND:
         return _detached(argv, run.id)
     return snakemake_process.run(argv)
@@ -94,18 +94,16 @@ def _detached(argv: Sequence[str], run_id: str) -> int:
     return 0
 
 
-def _on_cluster(argv: Sequence[str], run_id: str, config: Config) -> int:
+def _as_a_job(argv: Sequence[str], run_id: str, config: Config) -> int:
     """Submit the run's Snakemake as a job of its own."""
-    from snakeval.cli.launch.head_job import head_script
-    from snakeval.executors.slurm import submit
-    from snakeval.matrix.slurm_requests import head_options, layered
+    from snakeval import executors
 
+    executor = executors.of_heads()
     directory = (home() / "logs").absolute()
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
-    asked = head_options(layered(config.execution))
-    number = submit(head_script(run_id, argv, Path.cwd(), log, asked))
-    click.echo(f"Run {run_id} is Slurm job {number}, which goes on without you.")
+    number = executor.submit_head(run_id, argv, log, config)
+    click.echo(f"Run {run_id} is {executor.title} job {number}, which continues without you.")
     _told(run_id, log)
     return 0
 

@@ -13,8 +13,8 @@ import importlib.util
 from snakeval.errors import EvaluationError
 from snakeval.executors.lepton.notes import Notes as Notes
 
-#: The executor's name, and the profile's.
-EXECUTOR = "lepton"
+#: As people call the platform.
+TITLE = "Lepton"
 #: The variables by which a job tells what it is.
 RUN, EVALUATION = "SNAKEVAL_RUN_NAME", "SNAKEVAL_EVALUATION"
 

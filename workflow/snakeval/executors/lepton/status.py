@@ -1,96 +1,68 @@
-"""What Lepton is at for a run: one list of jobs, and one of endpoints where some are noted."""
+"""What Lepton has of a run: one list of jobs, and one of endpoints if some are noted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from snakeval.errors import EvaluationError
-from snakeval.executors.lepton import need_library, stopped_by_hand
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.executors.base import Endpoint, Job, Jobs, JobState
+from snakeval.executors.lepton import TITLE, need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.run.heads import heads
 
 if TYPE_CHECKING:
-    from snakeval.executors.lepton.api import Job, Platform
+    from snakeval.executors.lepton.api import Job as LeptonJob
+    from snakeval.executors.lepton.api import Platform
 
-#: Which of several jobs of an evaluation is told of.
+#: Which of several jobs of an evaluation counts.
 _WORTH = ("Running", "Completed")
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """The state of an evaluation on Lepton (see :mod:`snakeval.watch.state`), with details."""
-
-    state: str
-    reason: str
-    job: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An endpoint of a run.
-
-    Attributes:
-        name: as ``lep endpoint list`` prints it.
-        state: of the platform; ``gone``, or ``unknown`` where it cannot be asked.
-        ready, wanted: replicas; None where that is not known.
-        reason: why it cannot be known.
-        time_out: seconds without a request after which the platform scales it to zero.
-        served: whether its model has answered, ever.
-    """
-
-    model: str
-    name: str
-    state: str
-    ready: int | None = None
-    wanted: int | None = None
-    reason: str = ""
-    time_out: int | None = None
-    served: bool = False
-
-    def __str__(self) -> str:
-        """Say what is to be known of it."""
-        if self.state == "unknown":
-            told = f"unknown, {self.reason}"
-        elif self.ready is None:
-            told = self.state
-        else:
-            told = f"{self.state}, {self.ready} of {self.wanted} replicas ready"
-        return f"endpoint {self.name} of {self.model}: {told}"
-
-    @property
-    def costs(self) -> bool:
-        """Whether something of it may run."""
-        return self.state not in ("gone", "unknown") and self.wanted != 0
-
-
-class Watch:
+class LeptonJobs(Jobs):
     """What Lepton has of *run*. Nothing is asked of a run that has nothing there."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
-        self._silent = ""  # why jobs could not be asked for
 
-    def of(self, evaluation: str, has_head: bool) -> Watched | None:
-        """Return how far Lepton is with an evaluation, if it has a job of it."""
-        if (told := self._jobs.get(evaluation)) is not None:
-            return _of_job(told, has_head)
-        if evaluation not in self._submitted:
+    def of(self, name: str) -> Job | None:
+        """Return the job of an evaluation, or what is known of one that is gone."""
+        if (found := self._jobs.get(name)) is not None:
+            return _job(found)
+        if name not in self._submitted:
             return None
-        if self._silent:
-            return Watched("unknown", self._silent)
-        if stopped_by_hand.by_hand(self._run, evaluation):
-            return Watched("interrupted", "it was ended by `snakeval kill`")
+        if self.silent:
+            return Job("", (name,), JobState.UNKNOWN, self.silent)
+        if stopped_by_hand.by_hand(self._run, name):
+            return Job("", (name,), JobState.STOPPED, "it was ended by `snakeval kill`")
         return None
 
-    def deploying(self, model: str) -> Endpoint | None:
-        """Return the endpoint of a model, if there is one that is not ready yet."""
-        return next((e for e in self.endpoints if e.model == model and not e.served), None)
+    def all(self) -> Sequence[Job]:
+        """Return a job for each evaluation that has one."""
+        return [_job(job) for job in self._jobs.values()]
+
+    def noted(self) -> Sequence[Job]:
+        """Nothing: jobs are noted in the workspace alone."""
+        return ()
+
+    def deploying(self, model: str) -> tuple[Literal["deploying", "waiting"], str] | None:
+        """Return the endpoint of a model while a Snakemake waits for it."""
+        endpoint = next((e for e in self.endpoints() if e.model == model and not e.served), None)
+        if endpoint is None or not heads(self._run):
+            return None
+        if EvaluationDirectory(self._run / model / "deployment").failure.exists():
+            return None
+        return "deploying", str(endpoint)
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return the endpoints that are noted for the run, as they are."""
+        return self._endpoints
 
     @cached_property
-    def endpoints(self) -> list[Endpoint]:
-        """The endpoints that are noted for the run, as they are."""
+    def _endpoints(self) -> list[Endpoint]:
         noted = Notes(self._run).all()
         return self._look(noted) if noted else []
 
@@ -100,28 +72,31 @@ class Watch:
         return {f"{file.parent.parent.name}/{file.parent.name}" for file in files}
 
     @cached_property
-    def _jobs(self) -> dict[str, Job]:
+    def _jobs(self) -> dict[str, LeptonJob]:
         if not self._submitted:
             return {}
         try:
             jobs = self._platform.jobs_of(self._run.name)
         except EvaluationError as error:
-            self._silent = f"Lepton cannot be asked: {error}"
+            self.silent = f"Lepton cannot be asked: {error}"
             return {}
         rank = {state: number for number, state in enumerate(_WORTH)}
         jobs.sort(key=lambda job: (not job.lives, rank.get(job.state, len(rank))), reverse=True)
         return {job.evaluation: job for job in jobs}
 
     def _look(self, noted: list[Noted]) -> list[Endpoint]:
-        _ = self._jobs  # a platform that does not tell of them is not asked again
-        silent = self._silent
+        _ = self._jobs  # a platform that does not answer is not asked again
+        silent = self.silent
         try:
             if not silent:
                 found = self._platform.endpoints()
                 return [self._endpoint(each, found) for each in noted]
         except EvaluationError as error:
             silent = f"Lepton cannot be asked: {error}"
-        return [Endpoint(each.model, each.name, "unknown", reason=silent) for each in noted]
+        return [
+            Endpoint(each.model, each.name, "unknown", reason=silent, executor=TITLE)
+            for each in noted
+        ]
 
     def _endpoint(self, noted: Noted, found: dict[str, Any]) -> Endpoint:
         from snakeval.executors.lepton.api import state_of, wanted_replicas
@@ -129,7 +104,7 @@ class Watch:
         # A second look: lists leave out what the library cannot read.
         there = found.get(noted.name) or self._platform.endpoint(noted.name)
         if there is None:
-            return Endpoint(noted.model, noted.name, "gone")
+            return Endpoint(noted.model, noted.name, "gone", executor=TITLE)
         scaler = there.spec.auto_scaler if there.spec else None
         down = scaler.scale_down if scaler else None
         return Endpoint(
@@ -140,6 +115,7 @@ class Watch:
             wanted_replicas(there),
             time_out=down.no_traffic_timeout if down else None,
             served=bool(noted.url),
+            executor=TITLE,
         )
 
     @cached_property
@@ -150,9 +126,8 @@ class Watch:
         return Platform(backoff=(0.5,), timeout=10)
 
 
-def _of_job(job: Job, has_head: bool) -> Watched:
+def _job(job: LeptonJob) -> Job:
+    state = JobState.UNCOLLECTED
     if job.lives:
-        return Watched("running" if job.state == "Running" else "waiting", str(job), job.id)
-    if has_head:
-        return Watched("waiting", f"{job}, to be collected", job.id)
-    return Watched("interrupted", f"{job}, and the next start collects it", job.id)
+        state = JobState.RUNNING if job.state == "Running" else JobState.WAITING
+    return Job(job.id, (job.evaluation,), state, str(job))

@@ -1,26 +1,34 @@
-"""What of a run lives on Lepton, and how it is ended: jobs, and endpoints that nobody needs."""
+"""What of a run is on Lepton, and how it is stopped: jobs, and endpoints that nothing asks."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import directory
+from snakeval.executors.base import Fate, Remain, Report, Stage, Stopping
 from snakeval.executors.lepton import need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.run import deployments, plan
 from snakeval.run.heads import heads
 
 if TYPE_CHECKING:
-    from snakeval.executors.lepton.api import Job
+    from snakeval.executors.lepton.api import Job, Platform
+    from snakeval.executors.lepton.endpoints import Endpoints
+
+#: Seconds between two lists of jobs.
+LOOK_SECONDS = 1.0
+#: Seconds that a deleted job may take to be gone.
+PATIENCE = 7.5
 
 
-def end(run: Path, report: Callable[[str], None]) -> None:
-    """Delete all endpoints of *run*; those that cannot be deleted are told and stay noted."""
+def close(run: Path, report: Report) -> None:
+    """Delete all endpoints of *run*; report those that cannot be deleted and keep their notes."""
     if not Notes(run).all():
         return
     try:
@@ -32,82 +40,96 @@ def end(run: Path, report: Callable[[str], None]) -> None:
         report(f"endpoints of Lepton may still run: {error}")
 
 
-Report = Callable[[str], None]
+def stopping(run: Path, evaluation: str = "") -> Stopping:
+    """Return what to stop of *run*, or of one *evaluation*.
 
-#: Seconds between looks at jobs that were ended.
-_PAUSES = (0.5, 1.0, 2.0, 4.0)
-
-
-def stop(run: Path, report: Report, evaluation: str = "") -> tuple[list[str], bool]:
-    """Delete the jobs and endpoints of *run*, or those of one *evaluation*, and look again.
-
-    A job that has ended stays where it is: it costs nothing, and the next start collects it.
-
-    *report* hears of each.
-
-    Returns:
-        What is left, and whether there was anything to end.
+    A job that has ended stays: it costs nothing, and the next start collects it.
     """
     noted = Notes(run).all()
     submitted = any(run.glob(f"{evaluation or '*/*'}/evaluation.json.job"))
     if not submitted and not noted:
-        return [], False
-    try:
+        return Stopping()
+    there = _There(run, evaluation, submitted, noted)
+    return Stopping({Stage.LEFT: there.jobs, Stage.SERVERS: there.endpoints})
+
+
+class _There:
+    def __init__(self, run: Path, evaluation: str, submitted: bool, noted: list[Noted]) -> None:
+        self._run, self._evaluation = run, evaluation
+        self._submitted, self._noted = submitted, noted
+        self._jobs: list[Job] = []
+        self._listed = -math.inf
+        self._error = ""
+
+    def jobs(self) -> Iterator[Remain]:
+        """Yield the jobs; or all that may be there, if Lepton cannot be asked."""
+        if not self._error and time.monotonic() - self._listed > LOOK_SECONDS:
+            try:
+                self._jobs = self._platform.jobs_of(self._run.name)
+            except EvaluationError as error:
+                self._error = str(error)
+            self._listed = time.monotonic()
+        if self._error:
+            yield from self._perhaps()
+            return
+        for job in self._jobs:
+            if self._evaluation not in ("", job.evaluation):
+                continue
+            name = f"Lepton job {job.id}"
+            if not job.lives:
+                text = f"{name} of {job.evaluation}, {job.state}: the next start collects it"
+                yield Remain(name, text, fate=Fate.STAYS)
+                continue
+            yield Remain(
+                name,
+                f"{name} of {job.evaluation}",
+                (partial(self._end_job, job), None, None),
+                left=f"{name} of {job.evaluation}, {job.state}",
+                patience=PATIENCE,
+            )
+
+    def endpoints(self) -> Iterator[Remain]:
+        """Yield the endpoints that nothing asks any more."""
+        if self._error:
+            return
+        for each in self._idle({job.evaluation for job in self._jobs if job.lives}):
+            yield Remain(
+                f"endpoint {each.name}",
+                f"endpoint {each.name} of {each.model}",
+                (partial(self._endpoints.delete, each), None, None),
+                left=f"endpoint {each.name} of Lepton",
+            )
+
+    def _perhaps(self) -> Iterator[Remain]:
+        mine = self._noted
+        if self._evaluation:
+            mine = Notes(self._run).asked_by(self._evaluation)
+        what = [f"{self._evaluation or 'jobs'} on Lepton"] if self._submitted else []
+        for text in [*what, *(f"endpoint {each.name} of Lepton" for each in mine)]:
+            yield Remain(text, f"{text}, perhaps: {self._error}", fate=Fate.UNKNOWN)
+
+    def _end_job(self, job: Job) -> None:
+        if self._evaluation:
+            stopped_by_hand.note(self._run, job.evaluation)
+        self._platform.delete_job(job.id)
+        self._listed = -math.inf
+
+    @cached_property
+    def _platform(self) -> Platform:
         need_library()
-        return _Remains(run, report, evaluation).end(noted)
-    except EvaluationError as error:
-        what = evaluation or "jobs"
-        left = [f"{what} on Lepton, perhaps: {error}"] if submitted else []
-        mine = Notes(run).asked_by(evaluation) if evaluation else noted
-        return left + [f"endpoint {each.name} of Lepton, perhaps: {error}" for each in mine], True
-
-
-class _Remains:
-    def __init__(self, run: Path, report: Report, evaluation: str) -> None:
         from snakeval.executors.lepton.api import Platform
+
+        return Platform()
+
+    @cached_property
+    def _endpoints(self) -> Endpoints:
         from snakeval.executors.lepton.endpoints import Endpoints
 
-        self._run, self._report, self._evaluation = run, report, evaluation
-        self._platform = Platform()
-        self._endpoints = Endpoints(run, self._platform)
+        return Endpoints(self._run, self._platform)
 
-    def end(self, noted: list[Noted]) -> tuple[list[str], bool]:
-        """End all of it."""
-        jobs = self._platform.jobs_of(self._run.name)
-        mine = [job for job in jobs if self._evaluation in ("", job.evaluation)]
-        for job in mine:
-            if not job.lives:
-                self._report(f"Keeps {_text(job)}: the next start collects it")
-                continue
-            if self._evaluation:
-                stopped_by_hand.note(self._run, job.evaluation)
-            self._report(f"Ends Lepton job {job.id} of {job.evaluation}")
-            self._platform.delete_job(job.id)
-        ended = {job.id for job in mine if job.lives}
-        live = self._look_again(jobs, ended)
-        left = [_text(job) for job in live if job.id in ended]
-        idle = self._idle(noted, {job.evaluation for job in live})
-        for each in idle:
-            self._report(f"Ends endpoint {each.name} of {each.model}")
-            try:
-                self._endpoints.delete(each)
-            except EvaluationError as error:
-                left.append(f"endpoint {each.name} of Lepton: {error}")
-        return left, bool(ended or idle)
-
-    def _look_again(self, jobs: list[Job], ended: set[str]) -> list[Job]:
-        """Return the jobs that live, once those that were ended are gone, or do not go."""
-        for pause in (*_PAUSES, None) if ended else ():
-            jobs = self._platform.jobs_of(self._run.name)
-            if pause is None or not any(job.lives and job.id in ended for job in jobs):
-                break
-            time.sleep(pause)
-        return [job for job in jobs if job.lives]
-
-    def _idle(self, noted: list[Noted], live: set[str]) -> list[Noted]:
-        """The endpoints that nobody needs any more."""
+    def _idle(self, live: set[str]) -> list[Noted]:
         if not self._evaluation:
-            return noted
+            return Notes(self._run).all()
         asking: dict[str, list[str]] = {}
         for name, evaluation in deployments.deployed(self._run):
             asking.setdefault(name, []).append(evaluation)
@@ -135,7 +157,3 @@ class _Remains:
                 directory.completion(f"{self._run}/{item.model}/{item.benchmark}", item.fingerprint)
             )
         }
-
-
-def _text(job: Job) -> str:
-    return f"Lepton job {job.id} of {job.evaluation}, {job.state}"

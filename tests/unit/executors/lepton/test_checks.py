@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standin import StandIn
 
-from snakeval.cli.doctor.lepton import _LIBRARY
+from snakeval.executors.lepton.checks import _LIBRARY
 from support.configs import COMMAND, MODEL, write
 from support.lepton import standin
 from support.made import snakeval
@@ -75,7 +75,7 @@ def test_without_its_library_it_says_what_to_install(
 def test_a_library_that_was_not_tested_is_told(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snakeval.cli.doctor.lepton.version", lambda name: "0.27.3")
+    monkeypatch.setattr("snakeval.executors.lepton.checks.version", lambda name: "0.27.3")
     found = checks(capsys)["lepton"]
     assert (found["state"], found["found"]) == ("wrong", "leptonai 0.27.3")
 

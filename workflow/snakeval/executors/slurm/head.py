@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from snakeval.dag.by_hand import TEMPLATES, flags
+from snakeval.matrix.slurm_requests import flags
+from snakeval.shell import template
 
 
 def head_script(
@@ -21,6 +22,6 @@ def head_script(
         "signal": "B:USR1@120",
         **asked,
     }
-    return TEMPLATES.get_template("head.sh.j2").render(
+    return template("head.sh.j2").render(
         run=run, cwd=cwd, command=shlex.join(command), flags=flags(options)
     )

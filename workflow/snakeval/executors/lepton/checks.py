@@ -1,4 +1,4 @@
-"""What ``snakeval doctor`` says of Lepton: the library, the workspace, the profile, the models."""
+"""Checks of Lepton: the library, the login, the workspace, the profile and the models."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from snakeval.cli.doctor.check import Check
 from snakeval.errors import ConfigError, EvaluationError
+from snakeval.executors.base import Check, Finding, Intent
 
 if TYPE_CHECKING:
-    from snakeval.config.config import Config
     from snakeval.executors.lepton.api import Platform
     from snakeval.serving.deployment import Deployment
 
@@ -30,12 +29,12 @@ _ONLY = "needed by --profile lepton only"
 _SECONDS = 120
 
 
-def checks(config: Config | None, variables: Iterable[str]) -> Iterator[Check]:
-    """Yield what is to be said. *variables* are those that the configuration names."""
+def checks(intent: Intent) -> Iterator[Check]:
+    """Check what is installed first, then the login, then what the workspace has."""
     logged_in = _has_login()
     if any(importlib.util.find_spec(name) is None for name in ("leptonai", _PLUGIN)):
         lacks = "its library or its executor is not installed"
-        if logged_in:
+        if logged_in or intent.starting:
             yield Check("lepton", "wrong", lacks, _INSTALL)
         else:
             yield Check("lepton", "no", lacks, f"{_ONLY}: {_INSTALL}")
@@ -46,16 +45,19 @@ def checks(config: Config | None, variables: Iterable[str]) -> Iterator[Check]:
         return
     if not logged_in:
         to_do = f"{_ONLY}: lep login -c WORKSPACE:TOKEN"
-        yield Check("lepton", "no", f"leptonai {found}, and no login", to_do)
+        state: Finding = "wrong" if intent.starting else "no"
+        yield Check("lepton", state, f"leptonai {found}, and no login", to_do)
         return
     yield Check("lepton", "ok", f"leptonai {found}")
+    if intent.starting:
+        return
     works = True
-    for check in _by_the_executor():
+    for check in _by_the_executor(intent):
         works = works and (check.state == "ok" or check.what != "lepton workspace")
         yield check
-    if works and config is not None:
+    if works and intent.config is not None:
         try:
-            yield from _of_configuration(config, variables)
+            yield from _of_configuration(intent)
         except EvaluationError as error:
             yield Check("lepton workspace", "wrong", str(error), "try again")
 
@@ -66,10 +68,10 @@ def _has_login() -> bool:
     return bool(os.environ.get("LEPTON_WORKSPACE_ID")) or (cache / "workspace_info.yaml").exists()
 
 
-def _by_the_executor() -> Iterator[Check]:
-    """What the executor says of the workspace and of the settings of the profile."""
+def _by_the_executor(intent: Intent) -> Iterator[Check]:
+    """Have the Snakemake plugin check the workspace and the settings of the profile."""
     try:
-        options = _options()
+        options = _options(intent)
     except ConfigError as error:
         yield Check("lepton profile", "wrong", str(error), "correct it")
         return
@@ -91,11 +93,9 @@ def _by_the_executor() -> Iterator[Check]:
         yield Check(f"lepton {each['what']}", "ok" if each["ok"] else "wrong", each["found"])
 
 
-def _options() -> list[str]:
-    """The executor's settings in the profile `lepton` that a name finds, as it takes them."""
-    from snakeval.cli.launch.installation import profile_settings
-
-    settings = profile_settings("lepton")
+def _options(intent: Intent) -> list[str]:
+    """The plugin's settings in the profile `lepton`, as options of its command."""
+    settings = intent.settings("lepton")
     return [
         word
         for key, value in settings.items()
@@ -104,20 +104,19 @@ def _options() -> list[str]:
     ]
 
 
-def _of_configuration(config: Config, variables: Iterable[str]) -> Iterator[Check]:
+def _of_configuration(intent: Intent) -> Iterator[Check]:
     """Whether the workspace has what the configuration's evaluations and models name."""
     from snakeval.executors.lepton.api import Platform
-    from snakeval.matrix.expand import deployments
 
     platform = Platform(backoff=(1.0,), timeout=30)
     secrets = platform.secrets()
-    for name in variables:
+    for name in intent.variables:
         if name in secrets:
             yield Check(f"lepton secret {name}", "ok", "the workspace has it")
         else:
             to_do = f"{_ONLY}: lep secret create -n {name} -v …"
             yield Check(f"lepton secret {name}", "no", "not in the workspace", to_do)
-    for name, deployment in deployments(config).items():
+    for name, deployment in intent.deployments().items():
         yield _served(name, deployment, platform)
 
 

@@ -9,7 +9,6 @@ is an accounting.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -20,19 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from snakeval.errors import ConfigError
+from snakeval.executors.slurm.commands import ENDED, call, refuses
 
-#: A cluster's controller, which all share, is asked less often.
-_QUEUE_SECONDS = 2.0
-
-
-_SECONDS = 20
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"
 _SACCT = "JobIDRaw,State,Reason,Start,NodeList"
-_FAILED = ("FAILED", "CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "VANISHED")
-_LOST = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CLOSED")
-ENDED = frozenset({"COMPLETED", *_FAILED, *_LOST})
 #: What a person makes of a state.
 _WORDS = {
     "TIMEOUT": "reached its time limit",
@@ -174,11 +165,11 @@ class Queue:
                 self.silent = "there is no squeue on this machine"
             return {}
         try:
-            done = _call(program, *options, "-j", ",".join(jobs))
+            done = call(program, *options, "-j", ",".join(jobs))
         except (OSError, subprocess.TimeoutExpired) as error:
             self.silent = f"{program} does not answer ({error!r:.80})"
             return {}
-        if program == "squeue" and _refuses(done):
+        if program == "squeue" and refuses(done):
             said = done.stderr.strip()
             self.silent = f"{program}: {said.splitlines()[-1] if said else 'failed'}"
         found = {}
@@ -189,15 +180,6 @@ class Queue:
                     jobs[id], state=state, reason=reason, start=start, node=node, certain=True
                 )
         return found
-
-
-def _call(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-
-
-def _refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
-    """Whether squeue failed. Where all jobs are forgotten, it says that they are no job ids."""
-    return squeue.returncode != 0 and "Invalid job id" not in squeue.stderr
 
 
 def _number(id: str) -> int:
@@ -218,51 +200,3 @@ def link_notes(run: Path) -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
     draft.replace(link)
-
-
-def is_live(job: str) -> bool | None:
-    """Whether the job of that id waits or runs; None where Slurm does not say."""
-    try:
-        done = _call("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if _refuses(done):
-        return None
-    return any(line.strip() not in ENDED for line in done.stdout.splitlines())
-
-
-def submit(script: str) -> str:
-    """Hand a batch script to sbatch; return the job's id.
-
-    Raises:
-        ConfigError: sbatch refuses it; the message has its words.
-    """
-    try:
-        done = subprocess.run(
-            ["sbatch", "--parsable"], input=script, capture_output=True, text=True, timeout=60,
-            check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise ConfigError("there is no sbatch on this machine; log in to the cluster") from None
-    except subprocess.TimeoutExpired:
-        raise ConfigError("sbatch does not answer; look at `squeue` before you try again") from None
-    if done.returncode != 0:
-        why = " ".join(done.stderr.split())
-        raise ConfigError(f"{why}; correct execution.slurm (account, partition, head_walltime)")
-    return done.stdout.strip().partition(";")[0]
-
-
-def cancel(job: str, *options: str) -> None:
-    """Have Slurm cancel a job. Whether it has is to be looked for again."""
-    _do("scancel", *options, job)
-
-
-def terminate(job: Job, host: str, pid: int) -> None:
-    """Tell a process of a job to end; the rest of the job goes on."""
-    step = ("--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={host}")
-    _do("srun", f"--jobid={job.id}", *step, "kill", str(pid))
-
-
-def _do(*command: str) -> None:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        _call(*command)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.executors.slurm import Queue, link_notes, notes_of
+from snakeval.executors.slurm.queue import Queue, link_notes, notes_of
 
 Says = Callable[..., Path]
 

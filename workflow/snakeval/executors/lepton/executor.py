@@ -1,0 +1,67 @@
+"""The executor ``lepton``: jobs of Snakemake's plugin ``lepton``, and endpoints of its platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from snakeval.executors.base import Check, Executor, Intent, Jobs, Report, Stopping
+from snakeval.executors.lepton import TITLE
+
+if TYPE_CHECKING:
+    from snakeval.config.lepton import LeptonEndpoint
+    from snakeval.runtimes import Runtime
+
+
+class Lepton(Executor):
+    """Jobs and endpoints of a Lepton workspace. Its library is imported when it is asked."""
+
+    name = "lepton"
+    title = TITLE
+    plugins: ClassVar[tuple[str, ...]] = ("lepton",)
+    credentials: ClassVar[tuple[str, ...]] = ("LEPTON_WORKSPACE_ID", "LEPTON_WORKSPACE_TOKEN")
+    #: A model is an endpoint of the platform, and each evaluation a job.
+    groups = False
+
+    def deployment_options(self) -> type[LeptonEndpoint]:
+        """Return the schema of ``deployment.lepton``."""
+        from snakeval.config.lepton import LeptonEndpoint
+
+        return LeptonEndpoint
+
+    def checks(self, intent: Intent) -> Iterable[Check]:
+        """Check the library, the login, the profile, and what the workspace has of it all."""
+        from snakeval.executors.lepton.checks import checks
+
+        return checks(intent)
+
+    def runtime(self) -> Runtime:
+        """Jobs are containers of the platform."""
+        from snakeval.executors.lepton.runtime import LeptonRuntime
+
+        return LeptonRuntime()
+
+    def jobs(self, run: Path) -> Jobs:
+        """Return the run's jobs and endpoints, by one list of each."""
+        from snakeval.executors.lepton.status import LeptonJobs
+
+        return LeptonJobs(run)
+
+    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+        """Return the jobs, and then the endpoints that nothing asks any more."""
+        from snakeval.executors.lepton.stop import stopping
+
+        return stopping(run, evaluation or "")
+
+    def leaves(self, run: Path) -> bool:
+        """Whether endpoints are noted."""
+        from snakeval.executors.lepton.notes import Notes
+
+        return bool(Notes(run).all())
+
+    def close(self, run: Path, report: Report) -> None:
+        """Delete the run's endpoints."""
+        from snakeval.executors.lepton.stop import close
+
+        close(run, report)

@@ -1,0 +1,71 @@
+"""Slurm's commands: submit, ask for, cancel and signal a job."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+
+from snakeval.errors import ConfigError
+
+_SECONDS = 20
+_FAILED = ("FAILED", "CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "VANISHED")
+_LOST = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CLOSED")
+ENDED = frozenset({"COMPLETED", *_FAILED, *_LOST})
+
+
+def call(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Slurm; its exit code and its words are the caller's to judge."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+
+
+def refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
+    """Whether squeue failed. Where all jobs are forgotten, it says that they are no job ids."""
+    return squeue.returncode != 0 and "Invalid job id" not in squeue.stderr
+
+
+def is_live(job: str) -> bool | None:
+    """Whether the job of that id waits or runs; None where Slurm does not say."""
+    try:
+        done = call("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if refuses(done):
+        return None
+    return any(line.strip() not in ENDED for line in done.stdout.splitlines())
+
+
+def submit(script: str) -> str:
+    """Hand a batch script to sbatch; return the job's id.
+
+    Raises:
+        ConfigError: sbatch refuses it; the message has its words.
+    """
+    try:
+        done = subprocess.run(
+            ["sbatch", "--parsable"], input=script, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ConfigError("there is no sbatch on this machine; log in to the cluster") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigError("sbatch does not answer; look at `squeue` before you try again") from None
+    if done.returncode != 0:
+        why = " ".join(done.stderr.split())
+        raise ConfigError(f"{why}; correct execution.slurm (account, partition, head_walltime)")
+    return done.stdout.strip().partition(";")[0]
+
+
+def cancel(job: str, *options: str) -> None:
+    """Have Slurm cancel a job. Whether it has is to be looked for again."""
+    _do("scancel", *options, job)
+
+
+def terminate(job: str, host: str, pid: int) -> None:
+    """Tell a process of a job to end; the rest of the job goes on."""
+    step = ("--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={host}")
+    _do("srun", f"--jobid={job}", *step, "kill", str(pid))
+
+
+def _do(*command: str) -> None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        call(*command)

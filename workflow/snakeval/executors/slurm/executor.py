@@ -1,0 +1,187 @@
+"""The executor ``slurm``: jobs of Snakemake's plugins ``slurm-resume`` and ``slurm``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.directory import Held
+from snakeval.executors.base import (
+    Check,
+    Executor,
+    Finding,
+    Intent,
+    Job,
+    Jobs,
+    JobState,
+    Remain,
+    Stage,
+    Stopping,
+)
+from snakeval.executors.slurm import commands
+from snakeval.executors.slurm.queue import Job as SlurmJob
+from snakeval.executors.slurm.queue import Queue, link_notes
+from snakeval.processes import first_line
+from snakeval.run.heads import Head, heads
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+    from snakeval.config.execution import Slurm as Options
+
+#: Seconds between two looks at the queue of a controller that all users share.
+_QUEUE_SECONDS = 2.0
+
+
+class Slurm(Executor):
+    """Jobs in the queue of a Slurm cluster."""
+
+    name = "slurm"
+    title = "Slurm"
+    plugins: ClassVar[tuple[str, ...]] = ("slurm-resume", "slurm")
+    hosts_heads = True
+
+    def options(self) -> type[Options]:
+        """Return the schema of ``execution.slurm``."""
+        from snakeval.config.execution import Slurm
+
+        return Slurm
+
+    def resources(self) -> Mapping[str, str]:
+        """Return the resources of Snakemake's Slurm executor."""
+        from snakeval.matrix.slurm_requests import RESOURCES
+
+        return RESOURCES
+
+    def checks(self, intent: Intent) -> Iterator[Check]:
+        """Check that this machine can submit jobs to a cluster, and the plugin is installed."""
+        if missing := [word for word in ("sinfo", "sbatch") if shutil.which(word) is None]:
+            found = f"no {' and no '.join(missing)} on the PATH"
+            state: Finding = "wrong" if intent.starting else "no"
+            yield Check("cluster", state, found, "needed by --profile slurm only")
+            return
+        if intent.starting:
+            return
+        try:
+            nodes = first_line(["sinfo", "--noheader", "--summarize", "--format", "%P %F"])
+            version = first_line(["sinfo", "--version"])
+        except EvaluationError as error:
+            yield Check("cluster", "no", str(error), "needed by --profile slurm only")
+            return
+        lacks = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
+        need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
+        yield Check("cluster", "ok", f"{version}: {nodes}", need)
+
+    def open(self, run: Path) -> None:
+        """Link the notes that the plugin makes in this directory."""
+        link_notes(run)
+
+    def jobs(self, run: Path) -> Jobs:
+        """Return the run's jobs, asked for in one call of squeue."""
+        return _Jobs(run)
+
+    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+        """Return the jobs to cancel; of one evaluation perhaps only a process in its job."""
+        return Stopping({Stage.WORKERS: _Live(run, evaluation or "")})
+
+    def submit_head(self, run: str, command: Sequence[str], log: Path, config: Config) -> str:
+        """Submit a batch script that runs Snakemake again whenever it dies."""
+        from snakeval.executors.slurm.head import head_script
+        from snakeval.matrix.slurm_requests import head_options, layered
+
+        asked = head_options(layered(config.execution))
+        return commands.submit(head_script(run, command, Path.cwd(), log, asked))
+
+    def head_lives(self, job: str) -> bool | None:
+        """Ask squeue."""
+        return commands.is_live(job)
+
+
+class _Jobs(Jobs):
+    """The jobs of a run's :class:`Queue`, in the words of every executor."""
+
+    def __init__(self, run: Path) -> None:
+        self._queue = Queue(run)
+
+    def of(self, name: str) -> Job | None:
+        found = self._queue.of(name)
+        self.silent = self._queue.silent
+        return self._job(found) if found else None
+
+    def all(self) -> Sequence[Job]:
+        return self._all
+
+    @cached_property
+    def _all(self) -> list[Job]:
+        found = self._queue.jobs
+        self.silent = self._queue.silent
+        return [self._job(job) for job in found]
+
+    def noted(self) -> Sequence[Job]:
+        return [self._job(job) for job in self._queue.noted]
+
+    def _job(self, job: SlurmJob) -> Job:
+        state, text = JobState.LOST, str(job)
+        if job.lives:
+            state = JobState.WAITING
+            if self.silent and not job.certain:
+                state = JobState.UNKNOWN
+                text = f"Slurm job {job.id} cannot be asked for: {self.silent}"
+        elif job.word == "COMPLETED":
+            state = JobState.ENDED
+        return Job(job.id, job.names, state, text, job.log, job.submitted, job.elapsed)
+
+
+class _Live:
+    """Looks for jobs of a run that wait or run; Slurm is asked every other second at most."""
+
+    def __init__(self, run: Path, evaluation: str) -> None:
+        self._run, self._evaluation = run, evaluation
+        self._queue, self._asked = Queue(run), -math.inf
+        self._heads: dict[Head, None] = {}
+
+    def __call__(self) -> Iterator[Remain]:
+        if not self._evaluation:
+            # One that has left the run has a table to print before it ends.
+            self._heads.update((head, None) for head in heads(self._run) if head.job)
+            yield from (_head(head) for head in self._heads if head.lives)
+        if time.monotonic() - self._asked > _QUEUE_SECONDS:
+            self._queue, self._asked = Queue(self._run), time.monotonic()
+        if not self._evaluation:
+            jobs = self._queue.live()
+        elif (mine := self._queue.of(self._evaluation)) and mine.lives:
+            jobs = [mine]
+        else:
+            return
+        for job in jobs:
+            if self._evaluation and job.names != (self._evaluation,):
+                yield from self._within(job)
+                continue
+            what = ", ".join(job.names[:3]) + (", …" if len(job.names) > 3 else "")
+            ask = partial(commands.cancel, job.id)
+            acts = (ask, ask, partial(commands.cancel, job.id, "--signal=KILL", "--full"))
+            yield Remain(f"Slurm {job.id}", f"{job} ({what})", acts)
+
+    def _within(self, job: SlurmJob) -> Iterator[Remain]:
+        """The evaluation's process on the node of an allocation; its lease names it."""
+        with contextlib.suppress(OSError, ValueError):
+            held = Held.read(f"{self._run}/{self._evaluation}")
+            if held and held.holder.lives is None:
+                holder = held.holder
+                text = f"process {holder.pid} on {holder.host} ({self._evaluation})"
+                order = partial(commands.terminate, job.id, holder.host, holder.pid)
+                yield Remain(f"{holder.host} {holder.pid}", text, (order, order, None))
+
+
+def _head(head: Head) -> Remain:
+    # Its script passes SIGINT to Snakemake, which cancels its jobs.
+    ask = partial(commands.cancel, head.job, "--signal=INT", "--batch")
+    end = partial(commands.cancel, head.job)
+    return Remain(f"head {head.job}", f"Snakemake (Slurm job {head.job})", (ask, end, end))
