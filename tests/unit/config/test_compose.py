@@ -202,7 +202,10 @@ def test_a_mistake_is_one_sentence(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("defaults: [_self_]\na: 1\na: 2\n", "c.yaml, line 3, column 1: 'a' stands here a second time"),
+        (
+            "defaults: [_self_]\na: 1\na: 2\n",
+            "c.yaml, line 3, column 1: 'a' stands here a second time",
+        ),
         ("defaults: [_self_]\n\ta: 1\n", "a tab is used"),
         (b"defaults: [_self_]\na: \xff\n", "is not UTF-8"),
         ("defaults: [nothing]\n", "c.yaml: defaults: no file nothing.yaml"),
@@ -225,7 +228,9 @@ def test_a_composed_file_is_read_as_strictly_as_any(
 
 def test_a_group_file_is_read_as_strictly_as_any(place: Path) -> None:
     write(place, "llama: {a: 1}\nllama: {b: 2}\n", "models/llama.yaml")
-    with pytest.raises(ConfigError, match=r"models/llama.yaml, line 2, column 1: 'llama' stands here"):
+    with pytest.raises(
+        ConfigError, match=r"models/llama.yaml, line 2, column 1: 'llama' stands here"
+    ):
         compose(place, "composed")
 
 

@@ -1,4 +1,4 @@
-"""Configurations of the launcher's shape: what they become, and what is refused by name."""
+"""Tests the translation of the launcher's configurations, and its errors."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def test_target_becomes_a_model_named_by_its_id(tmp_path: Path) -> None:
         ("日本", "model"),
     ],
 )
-def test_a_name_is_made_fit_for_a_path(name: str, fitting: str) -> None:
+def test_fit_replaces_characters_that_a_path_should_not_contain(name: str, fitting: str) -> None:
     assert fit(name) == fitting
 
 
-def test_the_run_is_named_by_the_file_and_kept_where_execution_says(tmp_path: Path) -> None:
+def test_the_file_names_the_run_and_execution_names_its_directory(tmp_path: Path) -> None:
     content = {"target": TARGET, "evaluation": TASKS, "execution": {"output_dir": "out"}}
     config = made(tmp_path, content)
     assert (config.name, config.output_dir) == ("c", "out")
 
 
-def test_models_and_benchmarks_of_ours_may_stand_beside(tmp_path: Path) -> None:
+def test_a_file_may_mix_both_shapes(tmp_path: Path) -> None:
     ours = {"models": {"own": MODEL}, "benchmarks": {"mine": COMMAND}, "runtime": "process"}
     config = made(tmp_path, {"target": TARGET, "evaluation": TASKS, **ours})
     assert set(config.models) == {"own", "org-m-1"}
@@ -85,7 +85,7 @@ def test_models_and_benchmarks_of_ours_may_stand_beside(tmp_path: Path) -> None:
     assert config.runtime == "process"
 
 
-def test_without_a_target_the_models_are_ours(tmp_path: Path) -> None:
+def test_without_a_target_snakevals_models_are_used(tmp_path: Path) -> None:
     config = made(tmp_path, {"models": {"own": MODEL}, "evaluation": TASKS})
     assert list(config.models) == ["own"]
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_is_relative_to_the_file(
     assert deployment.checkpoint_path == str(tmp_path / "weights")
 
 
-def test_without_a_health_path_the_list_of_models_is_asked(tmp_path: Path) -> None:
+def test_without_a_health_path_the_list_of_models_replaces_it(tmp_path: Path) -> None:
     deployment = {"type": "vllm", "hf_model_handle": "o/m", "endpoints": {"health": None}}
     spec = served(tmp_path, deployment).models["o-m"].deployment
     assert spec is not None
@@ -181,7 +181,7 @@ def test_tasks_of_two_endpoint_types_make_two_models_and_no_pair_twice(tmp_path:
         ("lm-eval.ifeval", "lm-eval.ifeval"),
     ],
 )
-def test_a_task_is_found_by_the_endpoint_that_it_can_ask(
+def test_an_ambiguous_task_is_the_one_that_supports_the_endpoint(
     tmp_path: Path, name: str, task: str
 ) -> None:
     assert evaluated(tmp_path, {"name": name}).benchmarks[name].task == task
@@ -216,7 +216,7 @@ def test_dotted_and_nested_parameters_mean_the_same(tmp_path: Path) -> None:
     assert one.benchmarks["ifeval"].params.extra == {"a": {"b": 1}}
 
 
-def test_parameters_of_all_tasks_are_the_runs_and_a_tasks_own_are_stronger(
+def test_a_tasks_parameters_override_those_of_all_tasks(
     tmp_path: Path,
 ) -> None:
     config = evaluated(
@@ -229,7 +229,7 @@ def test_parameters_of_all_tasks_are_the_runs_and_a_tasks_own_are_stronger(
     assert config.params.limit_samples == 5
 
 
-def test_the_adapter_of_all_tasks_and_of_one_becomes_a_parameter_of_the_benchmarks(
+def test_adapters_of_all_tasks_and_of_one_merge_into_parameters_of_the_benchmarks(
     tmp_path: Path,
 ) -> None:
     def adapter(**config: Any) -> dict[str, Any]:
@@ -257,27 +257,27 @@ def test_the_adapter_of_all_tasks_and_of_one_becomes_a_parameter_of_the_benchmar
     }
 
 
-def test_an_adapter_beside_a_deployment(tmp_path: Path) -> None:
+def test_an_adapter_configures_tasks_of_a_deployment(tmp_path: Path) -> None:
     target = {"api_endpoint": {"adapter_config": {"use_caching": True}}}
     config = served(tmp_path, {"type": "vllm", "hf_model_handle": "o/m"}, target=target)
     assert config.benchmarks["ifeval"].params.extra == {"adapter_config": {"use_caching": True}}
 
 
-def test_variables_of_all_tasks_and_of_one(tmp_path: Path) -> None:
+def test_a_tasks_variables_override_those_of_all_tasks(tmp_path: Path) -> None:
     task = {"name": "ifeval", "env_vars": {"A": "MINE", "C": "host:D"}}
     config = evaluated(tmp_path, task, {"name": "gpqa_diamond"}, env_vars={"A": "ALL"})
     assert config.benchmarks["ifeval"].env == {"A": "MINE", "C": "D"}
     assert config.benchmarks["gpqa_diamond"].env == {"A": "ALL"}
 
 
-def test_mounts_of_the_evaluations(tmp_path: Path) -> None:
+def test_mounts_of_evaluations_become_mounts_of_benchmarks(tmp_path: Path) -> None:
     mounts = {"evaluation": {str(tmp_path): "/data:ro"}}
     content = {"target": TARGET, "evaluation": TASKS, "execution": {"mounts": mounts}}
     (mount,) = made(tmp_path, content).benchmarks["ifeval"].mounts
     assert (mount.source, mount.target, mount.read_only) == (str(tmp_path), "/data", True)
 
 
-def test_one_after_the_other_is_one_core(tmp_path: Path) -> None:
+def test_sequential_mode_is_one_core(tmp_path: Path) -> None:
     content = {"target": TARGET, "evaluation": TASKS, "execution": {"mode": "sequential"}}
     assert translated(tmp_path, content).options == ("--cores", "1")
 
@@ -318,7 +318,7 @@ def test_auto_export_and_its_options_become_destinations(tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_every_option_that_an_export_becomes_is_one_of_ours(tmp_path: Path) -> None:
+def test_snakevals_exporters_accept_every_translated_option(tmp_path: Path) -> None:
     export = {
         "wandb": {"entity": "o", "project": "p", "name": "n", "group": "g", "job_type": "j"},
         "mlflow": {"tracking_uri": "http://m", "experiment_name": "e", "run_name": "r"},
@@ -330,7 +330,7 @@ def test_every_option_that_an_export_becomes_is_one_of_ours(tmp_path: Path) -> N
     assert config.export["local"]["output_dir"] == str(tmp_path / "out")
 
 
-def test_config_params_are_stronger_than_any_tasks(tmp_path: Path) -> None:
+def test_config_params_override_the_parameters_of_a_task(tmp_path: Path) -> None:
     own = {"config.params.limit_samples": 500, "config.params.extra.seed": 1}
     content = {
         "target": TARGET,
@@ -342,7 +342,7 @@ def test_config_params_are_stronger_than_any_tasks(tmp_path: Path) -> None:
     assert {"seed": 1, "n": 2}.items() <= evaluation.identity.params["extra"].items()
 
 
-def test_config_params_work_on_a_configuration_of_ours_too(tmp_path: Path) -> None:
+def test_config_params_also_work_in_snakevals_shape(tmp_path: Path) -> None:
     benchmarks = {"b": COMMAND | {"params": {"limit_samples": 500}}, "c": COMMAND}
     write(tmp_path, VALID | {"benchmarks": benchmarks})
     source = compose(tmp_path, "c", ["+config.params.limit_samples=10"])
@@ -350,13 +350,13 @@ def test_config_params_work_on_a_configuration_of_ours_too(tmp_path: Path) -> No
     assert [e.identity.params["limit_samples"] for e in evaluations] == [10, 10]
 
 
-def test_a_configuration_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
+def test_translate_returns_a_file_in_snakevals_shape_unchanged(tmp_path: Path) -> None:
     write(tmp_path, VALID)
     source = compose(tmp_path, "c")
     assert translate(source, "c").source is source
 
 
-# --- what is refused ----------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------
 
 GOOD = {"target": TARGET, "evaluation": TASKS}
 ADAPTER = {"use_system_prompt": True}
@@ -386,16 +386,16 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         ),
         (
             with_("execution/auto_export", {"destinations": [], "export_image": "python:3"}),
-            "execution.auto_export.export_image: is not needed",
+            "execution.auto_export.export_image: is not supported, since the machine that runs",
         ),
         (with_("execution/auto_export", {"destination": ["x"]}), "did you mean 'destinations'"),
         (with_("execution/mounts", {"evaluaton": {"a": "b"}}), "execution.mounts.evaluaton: unkn"),
         (with_("execution", 3), "execution: must hold keys and values, not 3"),
         (
             with_("execution/output_dir", "x") | {"output_dir": "y"},
-            "execution.output_dir: stands at",
+            "execution.output_dir: repeats the top-level output_dir",
         ),
-        (with_("export/wandb", {"run_id": "x"}), "export.wandb.run_id: is not supported; a run of"),
+        (with_("export/wandb", {"run_id": "x"}), "export.wandb.run_id: is not supported, since sn"),
         (with_("export/wandb", {"log_mode": "x"}), "export.wandb.log_mode: must be per_task or"),
         (
             with_("export/gsheets", {"service_account_file": "/x"}),
@@ -416,16 +416,17 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         (
             with_("target/api_endpoint/adapter_config", ADAPTER)
             | {"evaluation": {"tasks": [{"name": "lm-eval.ifeval"}]}},
-            "target.api_endpoint.adapter_config: adapters are of eval-factory harnesses, and "
-            "lm-eval.ifeval is of lm-eval; take one of them out",
+            "target.api_endpoint.adapter_config: only eval-factory harnesses have an adapter, and "
+            "lm-eval.ifeval uses lm-eval; remove one of them",
         ),
         (
             with_("target/api_endpoint/adapter_config", ADAPTER)
             | {"evaluation": {}, "benchmarks": {"b": COMMAND}},
-            "target.api_endpoint.adapter_config: is for tasks of `evaluation`, and there are none",
+            "target.api_endpoint.adapter_config: applies to the tasks of `evaluation`, which has "
+            "none",
         ),
-        (with_("target/api_endpoint/type", "completions"), "ifeval asks a chat endpoint, and"),
-        (with_("deployment/image", "i"), "deployment: has keys, and type none"),
+        (with_("target/api_endpoint/type", "completions"), "ifeval requires a chat endpoint, but"),
+        (with_("deployment/image", "i"), "deployment: has keys, but its type is none"),
         (with_("evaluation/task", []), "evaluation.task: unknown key 'task'; did you mean 'tasks'"),
         (with_("evaluation/tasks", []), "evaluation.tasks: must be a list of tasks"),
         (with_("evaluation/tasks", ["ifeval"]), "evaluation.tasks.0: must hold keys and values"),
@@ -433,11 +434,11 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         (with_("evaluation/tasks/0/name", "ifevl"), "no task 'ifevl' in the catalogue; did you"),
         (with_("evaluation/tasks/0/name", "mmlu.x"), "no task 'mmlu.x' in the catalogue"),
         (with_("evaluation/tasks/0/name", "humaneval_instruct"), "several harnesses have a task"),
-        (with_("evaluation/tasks/0/name", "gsm8k"), "gsm8k asks a completions endpoint, and"),
+        (with_("evaluation/tasks/0/name", "gsm8k"), "gsm8k requires a completions endpoint, but"),
         (with_("evaluation/tasks/0/image", "i"), "evaluation.tasks.0.image: unknown key 'image'"),
         (with_("evaluation/tasks/0/pre_cmd", "x"), "evaluation.tasks.0.pre_cmd: is not supported"),
         (with_("evaluation/tasks/0/dataset_dir", "x"), "evaluation.tasks.0.dataset_dir: is not"),
-        (with_("evaluation/tasks/0/endpoint_type", "completions"), "is completions, and target"),
+        (with_("evaluation/tasks/0/endpoint_type", "completions"), "is completions, but target"),
         (
             with_("evaluation/overrides", {"config.params.temprature": 1}),
             "evaluation.overrides.config.params.temprature: unknown key 'temprature'; did you mean "
@@ -445,23 +446,23 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
         ),
         (
             with_("evaluation/overrides", {"config.extra.n": 1}),
-            "evaluation.overrides.config.extra: unknown key 'extra'; known are params",
+            "evaluation.overrides.config.extra: unknown key 'extra'; choose one of params",
         ),
         (
             with_("evaluation/overrides", {"target.api_endpoint.url": "x"}),
-            "evaluation.overrides.target.api_endpoint.url: belongs to the top's",
+            "evaluation.overrides.target.api_endpoint.url: cannot differ by task; set it in the",
         ),
         (
             with_("evaluation/overrides", {"config.target.api_endpoint.adapter_config": ADAPTER}),
-            "evaluation.overrides.config.target: stands within config; write it beside config",
+            "evaluation.overrides.config.target: is inside config; move it next to config",
         ),
         (with_("config/parms", {}), "config.parms: unknown key 'parms'; did you mean 'params'?"),
         (with_("config/params", {"limit": 1}), "config.params.limit: unknown key 'limit'"),
-        (with_("models", {"org-m-1": MODEL}), "models.org-m-1: is the name of the launcher's"),
-        (with_("benchmarks", {"ifeval": COMMAND}), "benchmarks.ifeval: is a task of `evaluation`"),
+        (with_("models", {"org-m-1": MODEL}), "models.org-m-1: has the name of the model of `tar"),
+        (with_("benchmarks", {"ifeval": COMMAND}), "benchmarks.ifeval: has the name of a task of"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(
+def test_an_unsupported_key_is_an_error_that_names_it(
     tmp_path: Path, content: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -480,10 +481,10 @@ def test_what_is_not_supported_is_refused_by_name(
         ({"type": "vllm", "lepton_config": {"a": 1}}, "deployment.lepton_config.a: unknown key"),
         ({"type": "vllm", "endpoints": {"ranking": "/r"}}, "deployment.endpoints.ranking: unknown"),
         ({"type": "nim", "image": "i", "pre_cmd": "x"}, "deployment.pre_cmd: type nim has no comm"),
-        ({"type": "sglang", "gpu_memory_utilization": 1}, "is of type vllm only"),
+        ({"type": "sglang", "gpu_memory_utilization": 1}, "requires type vllm; remove it"),
     ],
 )
-def test_a_deployment_that_is_not_supported_is_refused_by_name(
+def test_an_unsupported_key_of_a_deployment_is_an_error_that_names_it(
     tmp_path: Path, spec: dict[str, Any], sentence: str
 ) -> None:
     content = {"deployment": {"hf_model_handle": "o/m", **spec}, "evaluation": TASKS}
@@ -492,13 +493,13 @@ def test_a_deployment_that_is_not_supported_is_refused_by_name(
     assert sentence in str(caught.value)
 
 
-def test_an_endpoint_beside_a_deployment_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"target\.api_endpoint\.url: is of an endpoint"):
+def test_an_endpoint_and_a_deployment_together_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"target\.api_endpoint\.url: belongs to an endpoint"):
         served(tmp_path, {"type": "vllm", "hf_model_handle": "o/m"}, target=TARGET)
 
 
 @pytest.mark.parametrize("value", ["sk-secret-123", "host:", "$(id)", 1, None, "lit:sk-secret-123"])
-def test_a_value_in_place_of_a_variables_name_is_refused_and_not_repeated(
+def test_a_value_instead_of_a_variables_name_is_an_error_that_hides_it(
     tmp_path: Path, value: object
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -515,7 +516,7 @@ def test_an_error_in_a_value_names_the_launchers_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("executor", ["slurm"])
-def test_where_it_runs_is_the_profiles_and_every_key_of_the_executor_is_refused_by_name(
+def test_the_executor_names_the_profile_and_its_unsupported_keys_are_errors(
     tmp_path: Path, executor: str
 ) -> None:
     from snakeval.config.nemo_launcher.execution import EXECUTION
@@ -538,11 +539,11 @@ def test_the_nodes_of_all_instances_become_those_of_each(tmp_path: Path) -> None
     assert served is not None
     assert (served.nodes, served.instances) == (2, 2)
     uneven = (spread[0], "execution.num_nodes=3", spread[2], "deployment=generic")
-    with pytest.raises(ConfigError, match="3 nodes cannot be shared by 2 instances"):
+    with pytest.raises(ConfigError, match="2 instances cannot share 3 nodes equally"):
         made(tmp_path, content, *uneven)
 
 
-def test_what_sbatch_is_asked_for_becomes_ours(tmp_path: Path) -> None:
+def test_sbatch_settings_become_snakevals_slurm_settings(tmp_path: Path) -> None:
     asked = {
         "account": "a", "partition": "gpu", "cpu_partition": "cpu", "walltime": "02:00:00",
         "max_walltime": "10:00:00", "gpus_per_node": 8, "sbatch_comment": "c",
@@ -559,12 +560,12 @@ def test_what_sbatch_is_asked_for_becomes_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("hostname", "login.cluster"), ("username", "nobody-x")]
 )
-def test_another_machine_or_user_is_refused(tmp_path: Path, key: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=rf"execution\.{key}: is (another machine|not you)"):
+def test_another_machine_or_user_is_an_error(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"execution\.{key}: is another (machine|user), "):
         made(tmp_path, with_(f"execution/{key}", value), "execution=slurm/default")
 
 
-def test_what_lepton_is_asked_for_becomes_options_and_deployment_lepton(tmp_path: Path) -> None:
+def test_lepton_settings_become_options_and_deployment_lepton(tmp_path: Path) -> None:
     config_of_lepton = {
         "resource_shape": "gpu.1xh200", "min_replicas": 1, "max_replicas": 3,
         "auto_scaler": {
@@ -604,7 +605,7 @@ def test_what_lepton_is_asked_for_becomes_options_and_deployment_lepton(tmp_path
     assert own.mounts == ("node-nfs:data/models=/models",)
 
 
-def test_a_value_among_leptons_variables_is_refused_and_not_repeated(tmp_path: Path) -> None:
+def test_a_value_among_leptons_variables_is_an_error_that_hides_it(tmp_path: Path) -> None:
     tasks = {"env_vars": {"HF_TOKEN": "hf_secret"}}
     content = with_("execution", {"lepton_platform": {"tasks": tasks}})
     with pytest.raises(ConfigError, match=r"tasks\.env_vars\.HF_TOKEN: is a value") as refused:

@@ -61,7 +61,9 @@ def test_a_merged_key_may_be_overridden_but_none_may_stand_twice(tmp_path: Path)
     path = write(tmp_path, "d: &d {x: 1}\nc: {<<: *d, x: 2}\n")
     assert read(path)["c"] == {"x": 2}
     path = write(tmp_path, "c:\n  x: 1\n  'x': 2\n")
-    with pytest.raises(ConfigError, match=r"line 3, column 3: 'x' stands here a second time \(first"):
+    with pytest.raises(
+        ConfigError, match=r"line 3, column 3: 'x' stands here a second time \(first"
+    ):
         read(path)
 
 

@@ -1,8 +1,10 @@
-"""Reads configurations in the shape of NVIDIA's launcher: ``execution``, ``deployment``, …
+"""Translates configurations of NVIDIA's NeMo Evaluator launcher into snakeval's shape.
 
-They become models, benchmarks and params of ours; our own keys may stand beside them. What cannot
-be honoured is refused by name: nothing is ignored. What says nothing (null, an empty mapping) is
-no wish. The launcher's documentation: https://docs.nvidia.com/nemo/evaluator/latest/
+The launcher's sections (``execution``, ``deployment``, ``target``, ``evaluation``) become
+snakeval's models, benchmarks and params. A file may mix both shapes. The translation ignores
+nothing: every key that snakeval cannot honour is an error that names the key. An empty value (null,
+an empty mapping) requests nothing. The launcher's documentation:
+https://docs.nvidia.com/nemo/evaluator/latest/
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ __all__ = ["Translated", "fit", "translate"]
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A configuration of ours, and what the launcher's said about where it runs.
+    """A configuration in snakeval's shape, and how the launcher's file wants it to run.
 
     Attributes:
-        profile: the profile that ``execution`` names, or nothing.
-        options: for Snakemake's command line.
+        source: the translated configuration.
+        profile: the Snakemake profile that ``execution`` names, or an empty string.
+        options: options for Snakemake's command line.
     """
 
     source: Source
@@ -34,10 +37,11 @@ class Translated:
 
 
 def translate(source: Source, name: str) -> Translated:
-    """Return *source* in our shape; *name* is the run's where it has none (the file's stem).
+    """Translate *source* into snakeval's shape.
 
-    ``config.params`` at the top, which the launcher's users give on the command line, is stronger
-    than the parameters of any benchmark, whatever the shape.
+    The run is called *name* (the file's stem) if the configuration does not name it. The top-level
+    ``config.params``, which users of the launcher set on the command line, overrides the parameters
+    of every benchmark in both shapes.
 
     Raises:
         ConfigError: one line for each key that is unknown, wrong or not supported.
@@ -59,7 +63,7 @@ def translate(source: Source, name: str) -> Translated:
 
 
 def _strongest(draft: Draft) -> None:
-    """``config.params``, as of ``-o +config.params.limit_samples=10``: for every evaluation."""
+    """Apply ``config.params`` (``-o +config.params.limit_samples=10``) to every evaluation."""
     draft.only(("config",), draft.section("config"), {"params"})
     params = draft.section("config", "params")
     draft.only(("config", "params"), params, set(Params.model_fields))
@@ -75,7 +79,7 @@ def _strongest(draft: Draft) -> None:
 
 
 def _take_away(params: Any, stronger: Mapping[str, Any]) -> None:
-    """Take away what *stronger* sets; of ``extra`` key by key."""
+    """Remove the parameters that *stronger* sets; remove those within ``extra`` key by key."""
     if isinstance(params, dict):
         for name, value in stronger.items():
             if isinstance(value, Mapping) and isinstance(params.get(name), dict):

@@ -1,4 +1,4 @@
-"""A configuration of ours while it is made from one in the launcher's shape."""
+"""Collects the translated configuration, and the errors, while snakeval reads the launcher's."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from snakeval.config.overrides import paths, unshared
 from snakeval.config.source import Key, Source
 from snakeval.errors import ConfigError, did_you_mean
 
-#: The top-level keys of the launcher's shape, but those that may stand in ours, too: ``config``
-#: and ``export``.
+#: The launcher's top-level keys, except ``config`` and ``export``, which both shapes have.
 SECTIONS = frozenset(
     {"execution", "deployment", "target", "evaluation", "env_vars", "auxiliary_deployments"}
 )
-#: Those that are refused, and why.
+#: The sections that snakeval does not support, with the message for each.
 _REFUSED = {
-    "auxiliary_deployments": "is not supported in this shape; write our `auxiliary` beside it "
+    "auxiliary_deployments": "is not supported in this shape; write snakeval's `auxiliary` instead "
     "(docs/deployments.md#auxiliary-models)",
 }
 _OURS = frozenset(Config.model_fields)
-#: The sections that a configuration of ours has not.
+#: The sections that only the launcher's shape has.
 THEIRS = SECTIONS - _OURS
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 def fit(name: str) -> str:
-    """Return *name* as a name fit for a path.
+    """Replace the characters of *name* that a path should not contain.
 
     >>> fit("meta/llama-3.1-8b-instruct")
     'meta-llama-3.1-8b-instruct'
@@ -41,14 +40,14 @@ def fit(name: str) -> str:
 
 
 def in_shape(data: Mapping[str, Any]) -> bool:
-    """Whether *data* is in the launcher's shape. ``execution`` alone may be ours."""
+    """Return whether *data* is in the launcher's shape. Both shapes have ``execution``."""
     execution = data.get("execution")
     keys = execution.keys() if isinstance(execution, Mapping) else set()
     return not THEIRS.isdisjoint(data) or not Execution.model_fields.keys() >= keys
 
 
 def says(value: Any) -> bool:
-    """Whether a value is a wish: null, nothing, and a mapping of such are none."""
+    """Return whether a value requests something: not null, not empty, nor a mapping of such."""
     if isinstance(value, Mapping):
         return any(says(item) for item in value.values())
     return value is not None and value != [] and value != ""
@@ -56,19 +55,24 @@ def says(value: Any) -> bool:
 
 @dataclass
 class Variables:
-    """Variables of a container: name there -> name here; and values that anybody may see."""
+    """The environment variables of a container.
+
+    Attributes:
+        names: name in the container -> name on the host.
+        values: name in the container -> a literal value, which must not be secret.
+    """
 
     names: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
 
     def update(self, other: Variables) -> None:
-        """Take over those of *other*, which are stronger."""
+        """Add the variables of *other*, which override equal names."""
         self.names.update(other.names)
         self.values.update(other.values)
 
 
 class Draft:
-    """What is made of *source*, and the problems that were met on the way."""
+    """The translation of *source* so far, and the problems found in it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -78,10 +82,10 @@ class Draft:
         self._problems: list[str] = []
 
     def source_of_ours(self) -> Source:
-        """Return what was made.
+        """Return the translated configuration.
 
         Raises:
-            ConfigError: all the problems, a line each.
+            ConfigError: all the problems, one on each line.
         """
         if self._problems:
             raise ConfigError("\n".join(dict.fromkeys(self._problems)))
@@ -90,21 +94,21 @@ class Draft:
     # --- reading --------------------------------------------------------------------------
 
     def section(self, *key: str) -> dict[str, Any]:
-        """The mapping at *key* of the source, empty where there is none."""
+        """Return the mapping at *key* of the source; it is empty if the source has none."""
         value: Any = self.source.data
         for part in key:
             value = value.get(part) if isinstance(value, Mapping) else None
         return self.mapping(value, key)
 
     def mapping(self, value: Any, key: Key) -> dict[str, Any]:
-        """Return *value* as a mapping; anything but null that is none is refused."""
+        """Return *value* as a mapping; null is an empty one, and any other type is an error."""
         if value is not None and not isinstance(value, Mapping):
             self.refuse(key, f"must hold keys and values, not {value!r:.60}")
             return {}
         return {str(name): item for name, item in (value or {}).items()}
 
     def variables(self, values: Mapping[str, Any], key: Key, *, literals: bool) -> Variables:
-        """Read ``host:NAME``, ``runtime:NAME``, a bare NAME, and ``lit:VALUE`` if *literals*."""
+        """Read ``host:NAME``, ``runtime:NAME`` and a bare NAME; with *literals* ``lit:VALUE``."""
         found = Variables()
         for name, raw in values.items():
             # The documentation has both host:NAME and $host:NAME.
@@ -113,7 +117,8 @@ class Draft:
             if prefix == "lit" and rest and not literals:
                 self.refuse(
                     (*key, name),
-                    "is lit:, and a harness gets variables of yours only; export it: host:NAME",
+                    "has a literal (lit:), which evaluations do not support; export the variable "
+                    "and write host:NAME",
                 )
             elif prefix == "lit" and rest:
                 found.values[name] = rest
@@ -122,30 +127,33 @@ class Draft:
             elif _VARIABLE.fullmatch(text):
                 found.names[name] = text
             else:
-                # The value is not repeated: it may be the secret itself.
+                # The message omits the value, which may be the secret itself.
                 self.refuse(
                     (*key, name),
-                    "names no variable; write host:NAME"
-                    + (", or lit:VALUE for what anybody may see" if literals else ""),
+                    "does not name a variable; write host:NAME"
+                    + (", or lit:VALUE if it is not secret" if literals else ""),
                 )
         return found
 
     # --- writing --------------------------------------------------------------------------
 
     def refuse(self, key: Key, sentence: str) -> None:
-        """Note that a key of the source is wrong or not supported."""
+        """Record an error: a key of the source is wrong or not supported."""
         self._problems.append(f"{self.source.origin(key)}: {'.'.join(key)}: {sentence}")
 
     def only(self, key: Key, data: Mapping[str, Any], known: Iterable[str]) -> None:
-        """Refuse what is not known, with the nearest that is."""
+        """Record an error for each key that is not in *known*; suggest the nearest one."""
         names = sorted(known)
         for name in data:
             if name not in names:
-                hint = did_you_mean(name, names) or f"; known are {', '.join(names)}"
+                hint = did_you_mean(name, names) or f"; choose one of {', '.join(names)}"
                 self.refuse((*key, name), f"unknown key '{name}'{hint}")
 
     def put(self, key: Key, value: Any, said: Key) -> None:
-        """Set a key of ours; *said* is the source's key, for errors and for relative paths."""
+        """Set a key of snakeval's shape.
+
+        Errors name *said*, the source's key. Relative paths start at that key's file.
+        """
         data = self.data
         for part in key[:-1]:
             if not isinstance(data.get(part), dict):
@@ -157,7 +165,7 @@ class Draft:
             self._bases[path] = self.source.base(said)
 
     def layer(self, key: Key, value: Any, said: Key) -> None:
-        """Set a key of ours; a mapping key by key, over what is there."""
+        """Set a key of snakeval's shape, and merge a mapping key by key into the present one."""
         if isinstance(value, Mapping):
             for name, item in value.items():
                 self.layer((*key, str(name)), item, said)
@@ -165,12 +173,12 @@ class Draft:
             self.put(key, value, said)
 
     def take_ours(self) -> None:
-        """Take over what stands in our own shape, and refuse what is in neither."""
+        """Copy the keys of snakeval's shape; a key that is in neither shape is an error."""
         self.only((), self.source.data, {*_OURS, *SECTIONS, "config"})
         for name in _OURS.intersection(self.source.data):
             value = self.source.data[name]
             if name == "execution" and isinstance(value, Mapping):
-                # The launcher has a section of this name, too; beside its keys ours may stand.
+                # Both shapes have this section, and one file may mix their keys.
                 value = {key: item for key, item in value.items() if key in Execution.model_fields}
                 if not value:
                     continue

@@ -1,4 +1,7 @@
-"""``execution`` and the top-level ``env_vars``: where it runs, and what containers are given."""
+"""Reads ``execution`` and the top-level ``env_vars`` of a launcher's configuration.
+
+They name the profile that runs the evaluations, and the variables and mounts of the containers.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,17 @@ from snakeval.errors import did_you_mean
 
 @dataclass
 class Where:
-    """What ``execution`` says.
+    """The settings that ``execution`` contains.
 
     Attributes:
-        profile: of Snakemake, named by ``execution.type``.
-        options: for Snakemake's command line.
-        readiness_timeout: of the model's server, with the key that says so.
-        serving: further keys of a deployment of ours, each with its value and the key that says it.
-        lepton: further keys of ``deployment.lepton``.
+        profile: the Snakemake profile that ``execution.type`` names.
+        options: options for Snakemake's command line.
+        readiness_timeout: how long a model's server may take to start, and the key that sets it.
+        serving: more keys of snakeval's ``deployment``, each with its value and the key that sets
+            it.
+        lepton: more keys of ``deployment.lepton``.
         auto_export: where results go, see :mod:`snakeval.config.nemo_launcher.export`.
-        env, mounts: of the containers, ``evaluation`` and ``deployment``.
+        env, mounts: variables and mounts of the containers of ``evaluation`` and ``deployment``.
     """
 
     profile: str = ""
@@ -43,16 +47,16 @@ class Where:
     )
 
 
-#: Our own keys of ``execution``, which may stand beside the launcher's.
+#: Snakeval's keys of ``execution``, which a file may mix with the launcher's.
 OURS = frozenset(Execution.model_fields)
 
-#: Takes a value that says something into the draft or into where it runs; or why it is refused.
+#: Writes a value that is not empty into the draft or the settings; or the message of the error.
 Handler = Callable[[Draft, Where, Any, Key], None] | str
 
 
 def _output_dir(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if "output_dir" in draft.data:
-        draft.refuse(key, "stands at the top, too, as output_dir; keep one")
+        draft.refuse(key, "repeats the top-level output_dir; keep one of them")
     else:
         draft.put(("output_dir",), value, key)
 
@@ -79,10 +83,12 @@ def _env_vars(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 def _mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     groups = draft.mapping(value, key)
-    # The launcher mounts the home on Slurm only; where it would, the table refuses it.
+    # The launcher mounts the home on Slurm only, and _slurm_mounts reports that as an error.
     draft.only(key, groups, {*where.mounts, "auxiliary", "mount_home"})
     if says(groups.get("auxiliary")):
-        draft.refuse((*key, "auxiliary"), "is not supported; give each model of `auxiliary` mounts")
+        draft.refuse(
+            (*key, "auxiliary"), "is not supported; set `mounts` of each model of `auxiliary`"
+        )
     for name, mounts in where.mounts.items():
         for source, target in draft.mapping(groups.get(name), (*key, name)).items():
             path, _, mode = str(target).partition(":")
@@ -91,7 +97,9 @@ def _mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if isinstance(value, Mapping) and value.get("mount_home"):
-        draft.refuse((*key, "mount_home"), "no home is mounted here; mount what is needed, by name")
+        draft.refuse(
+            (*key, "mount_home"), "is not supported; mount the required directories by name"
+        )
     _mounts(draft, where, value, key)
 
 
@@ -100,7 +108,7 @@ def _auto_export(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 
 def _slurm(ours: str) -> Handler:
-    """Take a value over as our ``execution.slurm`` has it."""
+    """Return a handler that copies a value to one key of snakeval's ``execution.slurm``."""
 
     def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
         draft.put(("execution", "slurm", ours), value, key)
@@ -109,11 +117,13 @@ def _slurm(ours: str) -> Handler:
 
 
 def _nodes(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    """The launcher counts the nodes of all instances; ours are those of each."""
+    """Divide the launcher's nodes of all instances into snakeval's nodes of each instance."""
     section = draft.section("execution")
     nodes, instances = section.get("num_nodes") or 1, section.get("num_instances") or 1
     if not (isinstance(nodes, int) and isinstance(instances, int)) or nodes % max(instances, 1):
-        draft.refuse(key, f"{nodes} nodes cannot be shared by {instances} instances; correct one")
+        draft.refuse(
+            key, f"{instances} instances cannot share {nodes} nodes equally; correct one number"
+        )
         return
     where.serving = {"nodes": (nodes // instances, key), "instances": (instances, key)}
 
@@ -124,7 +134,7 @@ def _gpus_per_node(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 
 def _flags(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    """``{constraint: a, contiguous: null}`` is ``--constraint=a --contiguous``."""
+    """Translate ``{constraint: a, contiguous: null}`` to ``--constraint=a --contiguous``."""
     flags = []
     for name, item in draft.mapping(value, key).items():
         if name == "constraint":
@@ -136,7 +146,7 @@ def _flags(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 
 def _one(why: str) -> Handler:
-    """Take 1, which is what there is in any case, and refuse more."""
+    """Return a handler that accepts the value 1, the only one supported, and reports others."""
 
     def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
         if value != 1:
@@ -147,12 +157,16 @@ def _one(why: str) -> Handler:
 
 def _host(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if value not in ("localhost", socket.gethostname(), socket.getfqdn()):
-        draft.refuse(key, "is another machine; log in there and run snakeval on it, or take it out")
+        draft.refuse(
+            key, "is another machine, and snakeval submits jobs from this one; run it there"
+        )
 
 
 def _user(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if value not in (getpass.getuser(), "${oc.env:USER}"):
-        draft.refuse(key, "is not you; jobs are submitted in your name; take it out")
+        draft.refuse(
+            key, "is another user, and snakeval submits jobs as the current user; remove this key"
+        )
 
 
 def _lepton_names(draft: Draft, where: Where, value: Any, key: Key) -> None:
@@ -191,7 +205,7 @@ _COMMON: dict[str, Handler] = {
     "auto_export": _auto_export,
 }
 
-#: What becomes of each key of ``execution``, by executor. A key that is not here is unknown.
+#: The handler of each key of ``execution``, by executor. A key without a handler is unknown.
 EXECUTION: dict[str, dict[str, Handler]] = {
     "local": _COMMON
     | {
@@ -208,17 +222,18 @@ EXECUTION: dict[str, dict[str, Handler]] = {
         "cpu_partition": _slurm("cpu_partition"),
         "num_nodes": _nodes,
         "num_instances": _nodes,
-        "ntasks_per_node": _one("is not supported: each job is one task; take it out"),
+        "ntasks_per_node": _one("is not supported, since each job is one task; remove it"),
         "gres": _slurm("gres"),
         "gpus_per_node": _gpus_per_node,
         "walltime": _slurm("walltime"),
         "max_walltime": _slurm("max_total_walltime"),
-        "subproject": "is not supported: jobs are named for the run; write sbatch_comment",
+        "subproject": "is not supported, since the run's name names its jobs; write sbatch_comment",
         "sbatch_comment": _slurm("comment"),
         "sbatch_extra_flags": _flags,
-        "deployment": "is not supported: a server has one task on each node; take it out",
-        "proxy": "is not supported: several instances stand behind our own HAProxy; take it out",
-        "evaluation_gpu_visible": "is not supported; give `resources.gpus`",
+        "deployment": "is not supported, since a server runs one task on each node; remove it",
+        "proxy": "is not supported, since snakeval starts its own HAProxy for several instances; "
+        "remove it",
+        "evaluation_gpu_visible": "is not supported; set `resources.gpus`",
     },
     "lepton": {
         "output_dir": _output_dir,
@@ -231,13 +246,13 @@ EXECUTION: dict[str, dict[str, Handler]] = {
 
 
 def read(draft: Draft) -> Where:
-    """Read ``execution`` and ``env_vars``; what is wrong is noted in *draft*."""
+    """Read ``execution`` and ``env_vars``, and record errors in *draft*."""
     where = Where()
     section = {k: v for k, v in draft.section("execution").items() if k not in OURS}
     kind = section.pop("type", None) or "local"
     table = EXECUTION.get(kind) if isinstance(kind, str) else None
     if table is None:
-        hint = did_you_mean(str(kind), EXECUTION) or f"; known are {', '.join(EXECUTION)}"
+        hint = did_you_mean(str(kind), EXECUTION) or f"; choose one of {', '.join(EXECUTION)}"
         draft.refuse(("execution", "type"), f"no executor {kind!r:.60}{hint}")
         return where
     where.profile = kind

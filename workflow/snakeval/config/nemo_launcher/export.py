@@ -1,8 +1,9 @@
-"""``execution.auto_export`` and ``export``: where results go.
+"""Translates the launcher's ``execution.auto_export`` and ``export`` into snakeval's ``export``.
 
-The launcher exports to ``auto_export.destinations``, with options of ``auto_export.configs`` or of
-``export``, by destination. Ours exports to whatever ``export`` names, so options without a
-destination are one, too. Keys that are no option of the launcher's are taken for ours.
+The launcher exports to ``auto_export.destinations``. Options of each destination are in
+``auto_export.configs`` or in ``export``. Snakeval exports to every destination that ``export``
+lists, so a destination with options is enough. Keys that are not options of the launcher pass
+unchanged as snakeval's options.
 https://docs.nvidia.com/nemo/evaluator/latest/libraries/nemo-evaluator-launcher/exporters/
 """
 
@@ -14,10 +15,11 @@ from typing import Any
 from snakeval.config.nemo_launcher.draft import Draft, says
 from snakeval.config.source import Key
 
-#: Takes a value that says something into our options; or why it is refused.
+#: Writes a value that is not empty into snakeval's options; or the message of the error.
 Handler = Callable[[Draft, dict[str, Any], Any, Key], None] | str
 
-#: What the launcher requires of a job's artifacts; an upstream harness has the first of them.
+#: The artifacts that the launcher requires of a job. Harnesses outside NVIDIA's images write only
+#: the first.
 _REQUIRED = ("results*", "eval_factory_metrics.json", "run_config.yml")
 
 
@@ -42,7 +44,8 @@ def _tags(draft: Draft, options: dict[str, Any], value: Any, key: Key) -> None:
 
 def _metrics(draft: Draft, options: dict[str, Any], value: Any, key: Key) -> None:
     names = value if isinstance(value, list) else [value]
-    options["metrics"] = [f"*{name}*" for name in names]  # the launcher looks for a part of it
+    # The launcher matches any part of a metric's name.
+    options["metrics"] = [f"*{name}*" for name in names]
 
 
 def _format(draft: Draft, options: dict[str, Any], value: Any, key: Key) -> None:
@@ -50,7 +53,7 @@ def _format(draft: Draft, options: dict[str, Any], value: Any, key: Key) -> None
 
 
 def _nothing(draft: Draft, options: dict[str, Any], value: Any, key: Key) -> None:
-    """Ours does so anyway."""
+    """Accept an option that describes what snakeval always does."""
 
 
 def _only_false(sentence: str) -> Handler:
@@ -61,10 +64,10 @@ def _only_false(sentence: str) -> Handler:
     return refuse
 
 
-_CREDENTIALS = "is not supported; export GOOGLE_APPLICATION_CREDENTIALS, the path of that file"
+_CREDENTIALS = "is not supported; export GOOGLE_APPLICATION_CREDENTIALS with the file's path"
 _COMMON: dict[str, Handler] = {
     "log_metrics": _metrics,
-    "copy_logs": _nothing,  # these five are read by _artifacts
+    "copy_logs": _nothing,  # _artifacts reads these five
     "log_logs": _nothing,
     "copy_artifacts": _nothing,
     "log_artifacts": _nothing,
@@ -72,37 +75,39 @@ _COMMON: dict[str, Handler] = {
     "job_dirs": "is not supported; `snakeval export` takes runs by id or directory",
 }
 _SERVICE: dict[str, Handler] = _COMMON | {"tags": _tags, "extra_metadata": _metadata}
-#: What becomes of each option of the launcher's, by destination.
+#: The handler of each option of the launcher, by destination.
 _OPTIONS: dict[str, dict[str, Handler]] = {
     "local": _COMMON
     | {
         "format": _format,
-        "output_filename": "is not supported; the files are called results.json and results.csv",
+        "output_filename": "is not supported; remove it, and read results.json or results.csv",
     },
     "wandb": _SERVICE
     | {
         "log_mode": _log_mode,
-        "run_id": "is not supported; a run of W&B has an id of ours, so that it is made once",
+        "run_id": "is not supported, since snakeval chooses the id of a W&B run; remove it",
     },
     "mlflow": _SERVICE
     | {
         "log_config_params": _nothing,
         "log_config_params_max_depth": _nothing,
-        "skip_existing": _only_false("is not supported; what is there is brought up to date"),
-        "exclude_patterns": "is not supported; write `artifacts`, patterns of what is sent",
+        "skip_existing": _only_false(
+            "is not supported, since an export updates existing results; remove it"
+        ),
+        "exclude_patterns": "is not supported; write `artifacts`, the patterns of files to send",
     },
     "gsheets": _COMMON
     | {
-        "spreadsheet_name": "is not supported, for names are not unique; write spreadsheet_id",
+        "spreadsheet_name": "is not supported, since names are not unique; write spreadsheet_id",
         "service_account_file": _CREDENTIALS,
         "oauth_file": _CREDENTIALS,
     },
 }
-_JOB = "is not needed; results are sent by the machine that `snakeval` is started on"
+_JOB = "is not supported, since the machine that runs `snakeval` sends the results; remove it"
 
 
 def read(draft: Draft, auto_export: Mapping[str, Any]) -> None:
-    """Make our ``export`` of the launcher's; what is wrong is noted in *draft*."""
+    """Write snakeval's ``export``, and record errors in *draft*."""
     key = ("execution", "auto_export")
     known = {"destinations", "configs", "launcher_install_cmd", "export_image", "export_mounts"}
     draft.only(key, auto_export, known)
@@ -122,7 +127,7 @@ def read(draft: Draft, auto_export: Mapping[str, Any]) -> None:
         for above, section in ((("export",), export), ((*key, "configs"), configs)):
             given = draft.mapping(section.get(name), (*above, name))
             merged |= given
-            if "spreadsheet_id" in given:  # which is stronger, to the launcher too
+            if "spreadsheet_id" in given:  # the launcher also prefers it to the name
                 given.pop("spreadsheet_name", None)
             for option, value in given.items():
                 _take(draft, name, options, option, value, (*above, name, option))
@@ -148,7 +153,7 @@ def _take(
 
 
 def _artifacts(name: str, given: Mapping[str, Any], options: dict[str, Any]) -> None:
-    """The launcher copies what it requires unless told otherwise; ours only what it is told."""
+    """Set ``artifacts`` to the launcher's defaults; snakeval itself sends no files by default."""
     if name not in ("local", "wandb", "mlflow") or "artifacts" in options:
         return
     patterns: list[str] = []

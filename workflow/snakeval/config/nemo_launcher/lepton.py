@@ -1,4 +1,4 @@
-"""The launcher's keys for Lepton, of ``execution`` and of ``deployment.lepton_config``."""
+"""Reads the launcher's keys for Lepton in ``execution`` and in ``deployment.lepton_config``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snakeval.config.source import Key
 
 #: Keys of ``lepton_config`` that mean the same in ``deployment.lepton``.
 _SAME = ("resource_shape", "min_replicas", "max_replicas", "image_pull_secrets")
-#: Keys of ``lepton_config.auto_scaler``, dotted -> ours.
+#: Dotted keys of ``lepton_config.auto_scaler`` -> snakeval's keys.
 _SCALING = {
     "scale_down.no_traffic_timeout": "no_traffic_timeout",
     "target_gpu_utilization_percentage": "target_gpu_utilization",
@@ -20,7 +20,7 @@ _SCALING = {
 
 
 def task_options(draft: Draft, value: Any, key: Key) -> Iterator[str]:
-    """Yield Snakemake's options for ``execution.evaluation_tasks``; note its time limit."""
+    """Yield Snakemake's options for ``execution.evaluation_tasks``, and set its time limit."""
     tasks = draft.mapping(value, key)
     draft.only(key, tasks, {"resource_shape", "timeout", "use_shared_storage"})
     if says(tasks.get("resource_shape")):
@@ -50,7 +50,7 @@ def platform_options(draft: Draft, value: Any, key: Key) -> Iterator[str]:
 
 
 def names_of_secrets(draft: Draft, value: Any, key: Key) -> dict[str, str]:
-    """Return the variables of ``env_vars`` that are secrets of the workspace: name -> secret."""
+    """Return the variables in ``env_vars`` that hold the workspace's secrets: name -> secret."""
     found = {}
     for name, item in draft.mapping(value, key).items():
         secret = _below(item, "value_from.secret_name_ref")
@@ -64,21 +64,21 @@ def names_of_secrets(draft: Draft, value: Any, key: Key) -> dict[str, str]:
 
 
 def endpoint(draft: Draft, value: Any, key: Key) -> dict[str, tuple[Any, Key]]:
-    """Return ``deployment.lepton`` of what ``lepton_config`` says."""
+    """Translate ``lepton_config`` into ``deployment.lepton``."""
     given = draft.mapping(value, key)
     draft.only(key, given, {*_SAME, "auto_scaler", "mounts", "envs", "health", "api_tokens"})
     ours = {name: given[name] for name in _SAME if says(given.get(name))}
     scaling = draft.mapping(given.get("auto_scaler"), (*key, "auto_scaler"))
     for dotted, name in _SCALING.items():
         wanted = _below(scaling, dotted)
-        if wanted:  # the launcher writes 0 for none
+        if wanted:  # in the launcher, 0 turns the option off
             ours[name] = wanted
     if mounts := list(_mounts(draft, given.get("mounts"), (*key, "mounts"))):
         ours["mounts"] = mounts
     for name, instead in (
         ("envs", "write deployment.env_vars"),
         ("health", "write deployment.endpoints.health"),
-        ("api_tokens", "take it out: the endpoint's key is made by us"),
+        ("api_tokens", "remove it, since snakeval creates the endpoint's key"),
     ):
         if says(given.get(name)):
             draft.refuse((*key, name), f"is not supported; {instead}")
@@ -86,14 +86,17 @@ def endpoint(draft: Draft, value: Any, key: Key) -> dict[str, tuple[Any, Key]]:
 
 
 def _mounts(draft: Draft, value: Any, key: Key) -> Iterator[str]:
-    """``{from: node-nfs:data, path: /sub, mount_path: /there}`` is ``node-nfs:data/sub=/there``."""
+    """Yield each mount as the text that snakeval's options accept.
+
+    ``{from: node-nfs:data, path: /sub, mount_path: /there}`` becomes ``node-nfs:data/sub=/there``.
+    """
     for number, item in enumerate(value or ()):
         mount = draft.mapping(item, (*key, str(number)))
         draft.only((*key, str(number)), mount, {"from", "path", "mount_path"})
         place = str(mount.get("path") or "").strip("/")
         source = "/".join(filter(None, [str(mount.get("from") or ""), place]))
         if not source or not says(mount.get("mount_path")):
-            draft.refuse((*key, str(number)), "needs from, path and mount_path; add them")
+            draft.refuse((*key, str(number)), "requires from, path and mount_path; add them")
         else:
             yield f"{source}={mount['mount_path']}"
 

@@ -1,4 +1,7 @@
-"""``target`` or ``deployment``: one model, or one for each type of endpoint that tasks need."""
+"""Reads the launcher's ``target`` or ``deployment`` as snakeval's models.
+
+The result has one model for each type of endpoint that the tasks require.
+"""
 
 from __future__ import annotations
 
@@ -16,41 +19,41 @@ from snakeval.errors import did_you_mean
 
 _TARGET = ("target", "api_endpoint")
 _DEPLOYMENT = ("deployment",)
-#: Keys of a deployment that mean the same in ours; the last row is ours only.
+#: Keys of a deployment that both shapes share; the last row is only in snakeval's.
 _SAME = (
     "image", "checkpoint_path", "hf_model_handle", "served_model_name",
     "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
     "gpus", "mounts", "shm_mb", "mem_mb", "idle_timeout", "max_restarts", "runtime",
     "nodes", "instances",
 )  # fmt: skip
-#: Keys that are translated below.
+#: Keys that the functions below translate.
 _READ = {
     "type", "port", "extra_args", "gpu_memory_utilization", "command", "base_command", "pre_cmd",
     "env_vars", "endpoints", "lepton_config",
 }  # fmt: skip
-#: Keys that the launcher has, and why they are refused.
+#: The launcher's keys that snakeval does not support, with the message for each.
 _REFUSED = {
     "multiple_instances": "is not supported; write `instances`",
     "server_timeout": "is not supported; write execution.endpoint_readiness_timeout",
 }
-#: Types that the launcher has, and why they are refused.
+#: The launcher's types that snakeval does not support, with the hint for each.
 _REFUSED_TYPES = {
     "vllm_ray": "; write type: vllm with `nodes` and a command, as config/examples/vllm-ray.yaml",
     "vllm_pd": "; write type: vllm",
 }
-#: The launcher's name of a path, and ours.
+#: The launcher's name of a path -> snakeval's.
 _PATHS = {
     "chat": "chat",
     "completions": "completions",
     "embedding": "embeddings",
     "health": "health",
 }
-#: The launcher's port, which few asked for: where no command names it, a free one is better.
+#: The launcher's default port. If no command uses it, snakeval chooses a free port instead.
 _PORT = 8000
 
 
 def endpoint_types(draft: Draft) -> list[str]:
-    """Return the types that the model may be asked as: all, where nothing says it."""
+    """Return the types of endpoint that the model may have: all, unless the file restricts them."""
     every = [kind.value for kind in EndpointType]
     if _served(draft) != "none":
         return every
@@ -58,20 +61,20 @@ def endpoint_types(draft: Draft) -> list[str]:
     if endpoint.get("type"):
         return [str(endpoint["type"])]
     url = str(endpoint.get("url")).partition("?")[0].rstrip("/")
-    # The longest that fits: completions is the end of chat's route, too.
+    # The longest match wins, since chat's route also ends with that of completions.
     ends = sorted((r for r in ROUTES.values() if url.endswith(r)), key=len)
     return [kind.value for kind, route in ROUTES.items() if ends and route == ends[-1]] or every
 
 
 def read(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
-    """Make the models; *kinds* are the types of endpoint that the tasks need."""
+    """Write the models; *kinds* are the types of endpoint that the tasks require."""
     draft.only(("target",), draft.section("target"), {"api_endpoint"})
     served, section = _served(draft), draft.section(*_DEPLOYMENT)
     if served != "none":
         _deployment(draft, where, kinds, served, section)
     elif says({name: value for name, value in section.items() if name != "type"}):
         types = ", ".join(catalogue.server_kinds())
-        draft.refuse(_DEPLOYMENT, f"has keys, and type none; write one of {types}")
+        draft.refuse(_DEPLOYMENT, f"has keys, but its type is none; choose one of {types}")
     elif _target(draft) or not draft.data.get("models"):
         _endpoint(draft, kinds)
 
@@ -81,7 +84,7 @@ def _served(draft: Draft) -> str:
 
 
 def _target(draft: Draft) -> dict[str, Any]:
-    """``target.api_endpoint``, but for the adapter of its tasks (see :mod:`.evaluation`)."""
+    """Return ``target.api_endpoint`` without ``adapter_config``, which :mod:`.tasks` reads."""
     endpoint = draft.section(*_TARGET)
     endpoint.pop("adapter_config", None)
     return endpoint
@@ -105,12 +108,14 @@ def _endpoint(draft: Draft, kinds: Sequence[str]) -> None:
 
 
 def _named(draft: Draft, wanted: str, kinds: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Name a model for each type."""
+    """Yield a model's name and type for each type of endpoint."""
     beside = draft.section("models")
     for position, kind in enumerate(kinds):
         name = f"{fit(wanted)[:50]}-{kind}" if position else fit(wanted)
         if name in beside:
-            draft.refuse(("models", name), "is the name of the launcher's model, too; rename yours")
+            draft.refuse(
+                ("models", name), "has the name of the model of `target` or `deployment`; rename it"
+            )
         else:
             yield name, kind
 
@@ -121,7 +126,7 @@ def _deployment(
     known = catalogue.server_kinds()
     if served not in known:
         hint = _REFUSED_TYPES.get(served) or did_you_mean(served, ["none", *known])
-        hint = hint or f"; known are none, {', '.join(known)}"
+        hint = hint or f"; choose one of none, {', '.join(known)}"
         draft.refuse((*_DEPLOYMENT, "type"), f"no deployment '{served:.60}'{hint}")
         return
     draft.only(_DEPLOYMENT, section, {*_SAME, *_READ, *_REFUSED})
@@ -130,7 +135,9 @@ def _deployment(
             draft.refuse((*_DEPLOYMENT, name), sentence)
     for name, value in _target(draft).items():
         if says(value) and (name, value) != ("model_id", section.get("served_model_name")):
-            draft.refuse((*_TARGET, name), "is of an endpoint, and this is a deployment; drop it")
+            draft.refuse(
+                (*_TARGET, name), "belongs to an endpoint, but the model is a deployment; remove it"
+            )
     values: dict[str, tuple[Any, Key]] = {
         name: (section[name], (*_DEPLOYMENT, name)) for name in _SAME if says(section.get(name))
     }
@@ -161,9 +168,9 @@ def _deployment(
 
 
 def _command(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str, tuple[Any, Key]]:
-    """The command, its port and its arguments.
+    """Return the server's command, port and arguments.
 
-    The launcher's own command names ``extra_args`` itself; ours has them appended.
+    The launcher's command contains ``extra_args``; snakeval appends them to the command.
     """
     name = "command" if section.get("command") else "base_command"
     own, before = section.get(name), section.get("pre_cmd")
@@ -174,7 +181,9 @@ def _command(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str,
     if not own:
         if share := section.get("gpu_memory_utilization"):
             if served != "vllm":
-                draft.refuse((*_DEPLOYMENT, "gpu_memory_utilization"), "is of type vllm only")
+                draft.refuse(
+                    (*_DEPLOYMENT, "gpu_memory_utilization"), "requires type vllm; remove it"
+                )
             extra = f"{extra} --gpu-memory-utilization {share}".strip()
         if extra:
             values["extra_args"] = (extra, (*_DEPLOYMENT, "extra_args"))
@@ -200,7 +209,7 @@ def _variables(
 
 
 def _paths(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str, tuple[Any, Key]]:
-    """The paths of the server, where they differ from what its kind has."""
+    """Return the server's paths that differ from the defaults of its kind."""
     key = (*_DEPLOYMENT, "endpoints")
     given = draft.mapping(section.get("endpoints"), key)
     kind = catalogue.server_kinds()[served]
@@ -212,5 +221,6 @@ def _paths(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str, t
         if given.get(theirs) and given[theirs] != usual[theirs]
     }
     if "health" in given and given["health"] is None:
-        paths["health"] = "/v1/models"  # it has none; this one is asked in any case
+        # A server without a health path still lists its models.
+        paths["health"] = "/v1/models"
     return {"endpoints": (paths, key)} if paths else {}

@@ -1,4 +1,4 @@
-"""``evaluation``: its tasks become benchmarks, its parameters those of every evaluation."""
+"""Translates the launcher's ``evaluation``: tasks become benchmarks, and their parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snakeval.errors import did_you_mean
 
 _CONFIGS = ("nemo_evaluator_config", "overrides")
 _TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS}
-#: Keys that the launcher has, and why they are refused.
+#: The launcher's keys that snakeval does not support, with the message for each.
 _REFUSED = {
     "pre_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
     "post_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
@@ -26,18 +26,18 @@ _REFUSED = {
 }
 _ADAPTER = ("target", "api_endpoint", "adapter_config")
 
-#: Configurations of the adapter between harness and model, the later the stronger, with the key
-#: of each.
+#: Configurations of the adapter between harness and model, each with its key. Later ones override
+#: earlier ones.
 Adapters = list[tuple[Key, dict[str, Any]]]
 
-#: Harnesses whose tasks are named HARNESS.TASK where another has the name: upstream's is none of
-#: the launcher's, and codec looks for contamination with the names of other harnesses' tasks.
+#: Harnesses that win an ambiguous task name only if it is written HARNESS.TASK. The launcher does
+#: not have lm-eval, and codec searches for contamination under the names of other harnesses' tasks.
 _IN_FULL = frozenset({"lm-eval", "codec"})
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One of ``evaluation.tasks``: its benchmark, and the types of endpoint that it can ask."""
+    """One of ``evaluation.tasks``: its benchmark, and the types of endpoint that it supports."""
 
     key: Key
     name: str
@@ -46,9 +46,9 @@ class _Task:
 
 
 def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
-    """Read ``evaluation``; return the types of endpoint that its tasks need, each once.
+    """Read ``evaluation``; return the types of endpoint that its tasks require, each once.
 
-    *allowed* are the types that ``target`` may be asked as.
+    *allowed* are the types that ``target`` offers.
     """
     key = ("evaluation",)
     section = draft.section(*key)
@@ -63,8 +63,8 @@ def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
         for said, _ in adapters:
             draft.refuse(
                 said,
-                "is for tasks of `evaluation`, and there are none; write a "
-                "benchmark's params.extra.adapter_config",
+                "applies to the tasks of `evaluation`, which has none; set "
+                "params.extra.adapter_config of a benchmark",
             )
     if ours is not None:
         draft.layer(("params",), ours, ("params",))
@@ -74,7 +74,7 @@ def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
     kinds = list(dict.fromkeys(task.kinds[0] for task in tasks))
     for task in tasks:
         if len(kinds) > 1 and len(task.kinds) > 1:
-            task.benchmark["endpoint_types"] = [task.kinds[0]]  # not on both models
+            task.benchmark["endpoint_types"] = [task.kinds[0]]  # run on one of the models only
         if names := {**env.names, **task.benchmark.pop("env", {})}:
             task.benchmark["env"] = names
         if where.mounts["evaluation"]:
@@ -113,7 +113,9 @@ def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapt
         _refuse(draft, spec, place)
         name = spec.get("name")
         if not isinstance(name, str) or not name:
-            draft.refuse((*place, "name"), "must be the name of a task, as `snakeval ls tasks` has")
+            draft.refuse(
+                (*place, "name"), "must be the name of a task; list them with `snakeval ls tasks`"
+            )
             continue
         found = _catalogued(draft, name, spec, place, allowed)
         if found is None:
@@ -136,17 +138,17 @@ def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapt
 def _catalogued(
     draft: Draft, name: str, spec: Mapping[str, Any], place: Key, allowed: Collection[str]
 ) -> tuple[dict[str, Any], tuple[str, ...]] | None:
-    """Return the benchmark of a task, and the allowed types of endpoint that it can ask.
+    """Return the benchmark of a task, and the types among *allowed* that it supports.
 
-    A name that several harnesses have means, as in the launcher's examples, the one that can ask
-    the model's endpoint: chat where the configuration does not say.
+    If several harnesses have the name, the one that supports the model's endpoint wins, as in the
+    launcher's examples. If the configuration does not name the type, chat wins.
     """
     given = spec.get("endpoint_type")
     types = (str(given),) if given else tuple(allowed)
     if given and given not in allowed:
         draft.refuse(
             (*place, "endpoint_type"),
-            f"is {given}, and target.api_endpoint is for {' or '.join(allowed)}; correct one",
+            f"is {given}, but target.api_endpoint is {' or '.join(allowed)}; correct one of them",
         )
         return None
     known = [t for t in catalogue.tasks() if name in (t.name, t.qualified)]
@@ -157,7 +159,9 @@ def _catalogued(
         fitting = [t for t in fitting if chat in t.endpoint_types] or fitting
     if len(fitting) > 1:
         names = ", ".join(task.qualified for task in fitting)
-        draft.refuse((*place, "name"), f"several harnesses have a task '{name}'; write {names}")
+        draft.refuse(
+            (*place, "name"), f"several harnesses have a task '{name}'; write one of {names}"
+        )
         return None
     benchmark: dict[str, Any] = {}
     if fitting:
@@ -167,9 +171,9 @@ def _catalogued(
         if not can:
             draft.refuse(
                 place,
-                f"{name} asks a {' or '.join(task.endpoint_types)} endpoint, and "
-                f"target.api_endpoint is for {' or '.join(types)}; correct its url or type, or "
-                "take the task out",
+                f"{name} requires a {' or '.join(task.endpoint_types)} endpoint, but "
+                f"target.api_endpoint is {' or '.join(types)}; correct its url or type, or "
+                "remove the task",
             )
             return None
     else:
@@ -177,7 +181,7 @@ def _catalogued(
         if not own or harness not in catalogue.harnesses():
             names_known = [n for t in catalogue.tasks() for n in (t.name, t.qualified)]
             hint = did_you_mean(name, names_known) or (
-                "; for one of your own write HARNESS.TASK, with a harness of the catalogue"
+                "; for a custom task write HARNESS.TASK, with a harness of the catalogue"
             )
             draft.refuse((*place, "name"), f"no task '{name}' in the catalogue{hint}")
             return None
@@ -192,12 +196,12 @@ def _catalogued(
 
 
 def _put(draft: Draft, task: _Task) -> None:
-    """Give the benchmark a name of its own: a second task of the same name gets a number."""
+    """Write the benchmark under a unique name: a second task of the same name gets a number."""
     named = fit(task.name)
     taken = draft.data.get("benchmarks")
     taken = taken if isinstance(taken, Mapping) else {}
     if any(task.name == str(name) for name in draft.section("benchmarks")):
-        draft.refuse(("benchmarks", task.name), "is a task of `evaluation`, too; rename yours")
+        draft.refuse(("benchmarks", task.name), "has the name of a task of `evaluation`; rename it")
     number, name = 1, named
     while name in taken:
         number += 1
@@ -211,7 +215,7 @@ def _put(draft: Draft, task: _Task) -> None:
 def _configs(
     draft: Draft, section: Mapping[str, Any], key: Key
 ) -> list[tuple[Key, dict[str, Any]]]:
-    """Return what ``nemo_evaluator_config`` and ``overrides`` say, dotted keys written out."""
+    """Return ``nemo_evaluator_config`` and ``overrides`` with dotted keys expanded."""
     found = []
     for name in _CONFIGS:
         said = (*key, name)
@@ -223,7 +227,7 @@ def _configs(
 
 
 def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """Write dotted keys out: ``{"config.params.top_p": 1}`` is three mappings deep."""
+    """Expand dotted keys: ``{"config.params.top_p": 1}`` becomes three nested mappings."""
     nested: dict[str, Any] = {}
     for name, value in dotted.items():
         for part in reversed(name.split(".")):
@@ -233,11 +237,11 @@ def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _params(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return ``config.params``."""
+    """Return ``config.params`` of a task or of all tasks."""
     key = (*key, "config")
     inner = draft.mapping(config.get("config"), key)
     if says(inner.pop("target", None)):
-        draft.refuse((*key, "target"), "stands within config; write it beside config")
+        draft.refuse((*key, "target"), "is inside config; move it next to config")
     draft.only(key, inner, {"params"})
     params = draft.mapping(inner.get("params"), (*key, "params"))
     draft.only((*key, "params"), params, set(Params.model_fields))
@@ -248,7 +252,7 @@ def _params(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]
 
 
 def _endpoint(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return ``target.api_endpoint`` of tasks, which may configure the adapter only."""
+    """Return ``target.api_endpoint`` of a task, which may only configure the adapter."""
     key = (*key, "target")
     target = draft.mapping(config.get("target"), key)
     draft.only(key, target, {"api_endpoint"})
@@ -256,12 +260,14 @@ def _endpoint(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, An
     for name in endpoint:
         if name != "adapter_config":
             place = (*key, "api_endpoint", name)
-            draft.refuse(place, "belongs to the top's target.api_endpoint; set it there")
+            draft.refuse(
+                place, "cannot differ by task; set it in the top-level target.api_endpoint"
+            )
     return endpoint
 
 
 def _adapter(draft: Draft, endpoint: Mapping[str, Any], key: Key) -> Adapters:
-    """Return what an ``api_endpoint`` below *key* says of the adapter, if it does."""
+    """Return the adapter's configuration of an ``api_endpoint`` below *key*, if it has one."""
     key = (*key, *_ADAPTER)
     config = draft.mapping(endpoint.get("adapter_config"), key)
     return [(key, config)] if says(config) else []
@@ -270,7 +276,7 @@ def _adapter(draft: Draft, endpoint: Mapping[str, Any], key: Key) -> Adapters:
 def _adapt(
     draft: Draft, name: str, benchmark: Mapping[str, Any], params: dict[str, Any], configs: Adapters
 ) -> None:
-    """Put the adapter's configuration into the *params* of a task, or refuse it."""
+    """Write the adapter's configuration to the *params* of a task, or record an error."""
     harness = str(benchmark.get("harness") or benchmark["task"].partition(".")[0])
     for key, config in configs:
         if catalogue.find_harness(harness).adapter == "nemo":
@@ -279,8 +285,8 @@ def _adapt(
         else:
             draft.refuse(
                 key,
-                f"adapters are of eval-factory harnesses, and {name} is of {harness}; take one "
-                "of them out",
+                f"only eval-factory harnesses have an adapter, and {name} uses {harness}; remove "
+                "one of them",
             )
 
 
