@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from snakeval.demo.behaviour import MODELS
 from snakeval.demo.items import benchmarks, expected_score
-from snakeval.demo.server import MODELS
 from support.engine import containers_of
 from support.workspace import REPOSITORY
 

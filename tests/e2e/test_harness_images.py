@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from snakeval.demo.behaviour import MODELS
 from snakeval.demo.items import benchmarks, expected_score
-from snakeval.demo.server import MODELS, DemoServer, serve
+from snakeval.demo.server import DemoServer, serve
 from support.engine import containers_of
 from support.workspace import REPOSITORY, Workspace
 

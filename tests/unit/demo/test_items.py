@@ -1,4 +1,4 @@
-"""The demo benchmarks: generated, committed, and answered by rules with known scores."""
+"""Tests the demo benchmarks: the generator, the committed files and the known scores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_each_benchmark_has_a_task_file_for_the_harness(benchmark: str) -> None:
     assert f"test: {benchmark}.jsonl\n" in task
 
 
-def test_answers_are_right_by_an_independent_calculation() -> None:
+def test_answers_match_an_independent_calculation() -> None:
     for item in items.generate("arithmetic"):
         expression = item.question.removeprefix("What is ").partition("?")[0]
         assert item.answer == str(eval(expression))
@@ -48,7 +48,7 @@ def test_answers_are_right_by_an_independent_calculation() -> None:
     ("benchmark", "full", "first_ten"),
     [("arithmetic", 0.675, 0.8), ("sorting", 0.725, 0.7), ("letters", 0.8, 0.5)],
 )
-def test_scores_are_known_to_the_digit(benchmark: str, full: float, first_ten: float) -> None:
+def test_scores_are_exactly_known(benchmark: str, full: float, first_ten: float) -> None:
     assert items.expected_score("careful", benchmark) == 1.0
     assert items.expected_score("careful", benchmark, limit=10) == 1.0
     assert items.expected_score("sloppy", benchmark) == full
@@ -66,7 +66,7 @@ def test_scores_are_known_to_the_digit(benchmark: str, full: float, first_ten: f
     ],
     ids=["bare", "question-answer", "chat-template", "few-shot"],
 )
-def test_the_last_question_is_found_in_any_wrapping(template: str) -> None:
+def test_models_answer_the_last_question_in_any_template(template: str) -> None:
     for benchmark in items.benchmarks():
         for item in items.generate(benchmark):
             prompt = template.format(item.question)
@@ -74,13 +74,13 @@ def test_the_last_question_is_found_in_any_wrapping(template: str) -> None:
             assert items.respond("sloppy", prompt) == items.respond("sloppy", item.question)
 
 
-def test_questions_outside_the_committed_data_are_answered_too() -> None:
+def test_models_also_answer_questions_outside_the_committed_data() -> None:
     assert items.respond("careful", "What is 123456 * 1000?") == "123456000"
     assert items.respond("careful", "Sort these words alphabetically: b, a.") == "a, b"
 
 
 @pytest.mark.parametrize("model", ["careful", "sloppy"])
-def test_anything_else_gets_no_guess(model: str) -> None:
+def test_models_do_not_guess_other_questions(model: str) -> None:
     assert items.respond(model, "What is the capital of France?") == "I do not know."
     assert items.respond(model, "") == "I do not know."
 

@@ -1,4 +1,4 @@
-"""The ledger's file: what outlives a server."""
+"""Tests the ledger's file, which remains after its server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from snakeval.demo.ledger import Ledger, digest, read_ledger
 
 
-def test_lines_say_who_did_what(tmp_path: Path) -> None:
+def test_lines_record_server_model_prompt_and_number(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     ledger.load(["careful", "sloppy"])
     ledger.answer(7, "careful", ["a", "b\u2028"])
@@ -51,7 +51,7 @@ def test_several_ledgers_add_to_one_file(tmp_path: Path) -> None:
     }
 
 
-def test_nothing_is_counted_that_is_not_in_the_file(tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_written_does_not_count(tmp_path: Path) -> None:
     ledger = Ledger(Path("/dev/full"))
     with pytest.raises(OSError, match="No space left"):
         ledger.answer(1, "careful", ["a"])
@@ -70,7 +70,7 @@ def test_an_absent_file_counts_nothing(tmp_path: Path) -> None:
     assert read_ledger(tmp_path / "absent") == ({}, {})
 
 
-def test_a_line_being_written_is_not_read(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     Ledger(path).load(["careful"])
     with path.open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The demo server: OpenAI's API in small, with failures on command and counts of requests."""
+"""Tests the demo server: OpenAI's API, failures on command and counts of requests."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from urllib.request import Request, urlopen
 import pytest
 
 from snakeval.demo import items
+from snakeval.demo.behaviour import Behaviour
 from snakeval.demo.ledger import digest, read_ledger
-from snakeval.demo.server import Behaviour, DemoServer, serve
+from snakeval.demo.server import DemoServer, serve
 
 SOURCES = Path(__file__).parents[3] / "workflow"
 SUM = "What is 37 + 58? Answer with the number only."
 
 
 def call(url: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
-    """Send a GET, or a POST when there is a body; return the status and the JSON that came."""
+    """Send a GET, or a POST if there is a body; return the status and the JSON of the answer."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = Request(url, data, {"Authorization": f"Bearer {key}"} if key else {})
     try:
@@ -49,7 +50,7 @@ def statuses(server: DemoServer, count: int) -> list[int]:
 
 
 class TestAnswers:
-    """What a well-formed request gets."""
+    """Answers to valid requests."""
 
     def test_chat(self) -> None:
         with serve() as server:
@@ -88,7 +89,7 @@ class TestAnswers:
             (1, "5"),
         ]
 
-    def test_answers_end_where_the_request_says(self) -> None:
+    def test_answers_end_at_the_requests_limit_or_stop_word(self) -> None:
         question = "Sort these words alphabetically: plum, pear, fig."
         with serve() as server:
             _, short = chat(server, question, max_tokens=2)
@@ -124,7 +125,7 @@ class TestAnswers:
 
 
 class TestRefusals:
-    """Mistakes of the client: an error in OpenAI's shape."""
+    """Invalid requests get an error in OpenAI's shape."""
 
     def test_unknown_model(self) -> None:
         with serve(models=["careful"]) as server:
@@ -176,7 +177,7 @@ class TestRefusals:
 
 
 class TestKey:
-    """With a key set, only who has it may ask."""
+    """If the server has a key, clients must send it."""
 
     @pytest.mark.parametrize(("key", "status"), [("s3cret", 200), ("wrong", 401), (None, 401)])
     def test_models(self, key: str | None, status: int) -> None:
@@ -185,17 +186,17 @@ class TestKey:
             body = {"model": "careful", "prompt": SUM}
             assert call(f"{server.url}/v1/completions", body, key)[0] == status
 
-    def test_health_and_stats_need_none(self) -> None:
+    def test_health_and_stats_require_no_key(self) -> None:
         with serve(api_key="s3cret") as server:
             assert call(f"{server.url}/health")[0] == 200
             assert call(f"{server.url}/stats")[0] == 200
 
-    def test_is_not_printed(self) -> None:
+    def test_repr_hides_the_key(self) -> None:
         assert "s3cret" not in repr(Behaviour(api_key="s3cret"))
 
 
 class TestMisbehaviour:
-    """Failures that a test asks for."""
+    """Failures on purpose."""
 
     def test_fail_first(self) -> None:
         with serve(fail_status=503, fail_first=2) as server:
@@ -219,7 +220,7 @@ class TestMisbehaviour:
             assert call(f"{server.url}/v1/models")[0] == 200
             assert statuses(server, 1) == [500]
 
-    def test_delay_holds_up_each_request_by_itself(self) -> None:
+    def test_concurrent_requests_share_the_delay(self) -> None:
         with serve(delay=0.2) as server, ThreadPoolExecutor(8) as pool:
             start = time.monotonic()
             assert {status for status, _ in pool.map(lambda _: chat(server), range(8))} == {200}
@@ -241,9 +242,9 @@ class TestMisbehaviour:
 
 
 class TestStats:
-    """What a test can count."""
+    """The counts of requests."""
 
-    def test_repetitions_are_told_from_retries(self) -> None:
+    def test_counts_distinguish_repetitions_from_retries(self) -> None:
         with serve(fail_first=1) as server:
             chat(server, "What is 1 + 1?")  # fails
             chat(server, "What is 1 + 1?")  # its retry
@@ -264,13 +265,13 @@ class TestStats:
                 },
             )
 
-    def test_an_answer_that_nobody_waits_for_is_not_counted(self) -> None:
+    def test_an_answer_does_not_count_after_its_client_hung_up(self) -> None:
         with serve(delay=0.2) as server:
             impatient = http.client.HTTPConnection("127.0.0.1", server.server_port)
             impatient.request("POST", "/v1/completions", body=b"{}")
             impatient.close()
             chat(server)
-            # Both wait equally long, so that either may be the first to end.
+            # Both requests wait equally long, and any of them may end first.
             deadline = time.monotonic() + 5
             while not (stats := server.stats())["abandoned"] and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -298,7 +299,7 @@ class TestStats:
 
 
 class TestLoading:
-    """A server whose weights take a while."""
+    """A server that is still loading."""
 
     def test_has_no_models_yet(self) -> None:
         with serve(load=60) as server:
@@ -309,11 +310,11 @@ class TestLoading:
             stats = server.stats()
         assert (stats["requests"], stats["rejected"], stats["answered"]) == (1, 1, 0)
 
-    def test_does_not_hold_up_who_comes_too_early(self) -> None:
+    def test_rejects_an_early_request_at_once(self) -> None:
         with serve(load=60, delay=60) as server:
             assert chat(server)[0] == 503
 
-    def test_the_key_is_asked_for_all_the_same(self) -> None:
+    def test_requires_the_key_while_it_loads(self) -> None:
         with serve(load=60, api_key="s3cret") as server:
             assert call(f"{server.url}/v1/models")[0] == 401
 
@@ -329,7 +330,7 @@ class TestLoading:
 
 
 class TestLedger:
-    """The file that tells, after restarts, what was loaded and answered."""
+    """The file that keeps loads and answers when the server restarts."""
 
     def test_has_each_prompt_before_the_client_has_its_answer(self, tmp_path: Path) -> None:
         path = tmp_path / "ledger"
@@ -346,7 +347,7 @@ class TestLedger:
                 },
             )
 
-    def test_is_kept_by_a_reset(self, tmp_path: Path) -> None:
+    def test_a_reset_keeps_the_file(self, tmp_path: Path) -> None:
         with serve(ledger=tmp_path / "ledger") as server:
             statuses(server, 1)
             call(f"{server.url}/stats/reset", {})
@@ -354,24 +355,24 @@ class TestLedger:
         loads, answers = read_ledger(tmp_path / "ledger")
         assert (loads["careful"], list(answers.values())) == (1, [2])
 
-    def test_is_closed_with_the_server(self, tmp_path: Path) -> None:
+    def test_the_server_closes_the_file(self, tmp_path: Path) -> None:
         with serve(ledger=tmp_path / "ledger") as server:
             pass
         server.ledger.answer(1, "careful", ["a"])
         assert not read_ledger(tmp_path / "ledger").answers
 
-    def test_a_model_that_is_still_loading_has_begun(self, tmp_path: Path) -> None:
+    def test_a_loading_model_counts_as_a_load(self, tmp_path: Path) -> None:
         with serve(models=["careful"], load=60, ledger=tmp_path / "ledger") as server:
             chat(server)
         assert read_ledger(tmp_path / "ledger") == ({"careful": 1}, {})
 
-    def test_a_server_that_cannot_listen_has_loaded_nothing(self, tmp_path: Path) -> None:
+    def test_a_server_that_cannot_listen_counts_no_load(self, tmp_path: Path) -> None:
         behaviour = Behaviour(ledger=tmp_path / "ledger")
         with serve() as server, pytest.raises(OSError, match="in use"):
             DemoServer("127.0.0.1", server.server_port, behaviour)
         assert not read_ledger(tmp_path / "ledger").loads
 
-    def test_a_request_that_kills_the_server_is_not_answered(self, tmp_path: Path) -> None:
+    def test_a_request_that_crashes_the_server_does_not_count(self, tmp_path: Path) -> None:
         with serve(die_after=1, ledger=tmp_path / "ledger") as server:
             chat(server)
             with pytest.raises(ConnectionError):
@@ -396,7 +397,7 @@ class TestLedger:
 
 @contextmanager
 def command(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the server as users do: in a process of its own."""
+    """Run the server in its own process, as users do."""
     process = subprocess.Popen(
         [sys.executable, "-m", "snakeval.demo.server", *arguments],
         env={**os.environ, "PYTHONPATH": str(SOURCES), **environment},
@@ -417,7 +418,7 @@ def announced_url(process: subprocess.Popen[str]) -> str:
 
 
 def complaint(arguments: Sequence[str]) -> tuple[int, str]:
-    """Run the server where it cannot start; return its exit code and its last line."""
+    """Run a server that cannot start; return its exit code and the last line of its errors."""
     with command(*arguments) as process:
         _, errors = process.communicate(timeout=10)
         return process.returncode, errors.splitlines()[-1]
@@ -441,14 +442,23 @@ class TestCommand:
             assert call(f"{url}/v1/models", key="s3cret")[0] == 200
             assert call(f"{url}/v1/models", key="DEMO_KEY")[0] == 401
 
-    def test_dies_for_good(self) -> None:
+    def test_a_crash_ends_the_process(self) -> None:
         with command("--die-after", "0") as process:
             url = announced_url(process)
             with pytest.raises(ConnectionError):
                 call(f"{url}/v1/completions", {"model": "careful", "prompt": SUM})
             assert process.wait(timeout=10) == 70
 
-    def test_reports_on_its_loading(self) -> None:
+    def test_fails_while_the_file_exists(self, tmp_path: Path) -> None:
+        trouble = tmp_path / "trouble"
+        with command("--fail-while", str(trouble)) as process:
+            url = f"{announced_url(process)}/v1/completions"
+            trouble.touch()
+            assert call(url, {"model": "careful", "prompt": SUM})[0] == 500
+            trouble.unlink()
+            assert call(url, {"model": "careful", "prompt": SUM})[0] == 200
+
+    def test_prints_the_progress_of_its_loading(self) -> None:
         with command("--load", "0.2") as process:
             assert process.stdout is not None
             start = time.monotonic()
@@ -466,7 +476,7 @@ class TestCommand:
             rest, errors = process.communicate(timeout=10)
             assert (process.returncode, rest, errors) == (0, "", "")
 
-    def test_ledger_outlives_servers_that_are_killed(self, tmp_path: Path) -> None:
+    def test_the_ledger_survives_killed_servers(self, tmp_path: Path) -> None:
         path = tmp_path / "ledger"
         for prompt in (SUM, SUM, "What is 1 + 1?"):
             with command("--models", "careful", "--ledger", str(path)) as process:
@@ -480,7 +490,7 @@ class TestCommand:
         writers = [json.loads(line)["server"] for line in path.read_text().splitlines()]
         assert len(set(writers)) == 3
 
-    def test_ledger_in_no_directory(self, tmp_path: Path) -> None:
+    def test_a_ledger_in_a_missing_directory_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "absent" / "ledger"
         code, errors = complaint(["--ledger", str(path)])
         assert code == 2

@@ -1,1 +1,1 @@
-"""A demonstration with known scores: generated benchmarks and a rule-based model server."""
+"""A demonstration whose scores are known: generated benchmarks and a rule-based model server."""

@@ -1,6 +1,6 @@
-"""The part of OpenAI's API that the demo server speaks: a request's bytes to an answer's JSON.
+"""Answers requests of OpenAI's API for the demo server: bytes of a request in, JSON out.
 
-Pure functions; `server` adds the sockets, the counts and the misbehaviour.
+The functions are pure. `server` adds sockets, counts and failures on purpose.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from snakeval.demo.items import respond
 
 Json = dict[str, Any]
 
-#: What a client may ask for and would silently not get, were it not refused.
+#: Features of the API that the demo server does not have; a request for one is an error.
 _UNSUPPORTED = ("stream", "echo", "logprobs", "tools")
 _DIMENSIONS = 8
 
 
 class Refusal(Exception):
-    """A request that gets an error in OpenAI's shape instead of an answer."""
+    """An error in OpenAI's shape, which the client gets instead of an answer."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
-        """Remember what the client is told."""
+        """Store the HTTP status, the message and OpenAI's error code."""
         super().__init__(message)
         self.status = status
         self.code = code
@@ -39,14 +39,23 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """One kind of model request: the texts it asks about, and the answer to them."""
+    """One kind of model request.
+
+    Attributes:
+        prompts: reads the prompts from a request.
+        answer: builds the answer from a request and its prompts.
+    """
 
     prompts: Callable[[Json], list[str]]
     answer: Callable[[Json, list[str]], Json]
 
 
 def parse(body: bytes, models: Collection[str]) -> Json:
-    """Return the request in `body`, which must be a JSON object naming one of `models`."""
+    """Read a request from `body`, a JSON object whose `model` is one of `models`.
+
+    Raises:
+        Refusal: the request is invalid, or it requires an unsupported feature.
+    """
     try:
         request = json.loads(body)
     except ValueError:
@@ -55,14 +64,14 @@ def parse(body: bytes, models: Collection[str]) -> Json:
         raise _bad_request("The body is not a JSON object.")
     model = request.get("model")
     if not isinstance(model, str):
-        raise _bad_request("The request names no model.")
+        raise _bad_request("The request has no 'model'.")
     if model not in models:
         raise Refusal(404, f"The model {model!r} does not exist.", "model_not_found")
     for name in _UNSUPPORTED:
         if request.get(name):
             raise _bad_request(f"The demo server does not support {name!r}.")
     if request.get("n") not in (None, 1):
-        raise _bad_request("The demo server gives one choice a prompt: 'n' must be 1.")
+        raise _bad_request("'n' must be 1, since the demo server has one answer for each prompt.")
     return request
 
 
@@ -78,8 +87,8 @@ def model_list(models: Collection[str]) -> Json:
 
 
 def not_found(path: str) -> Refusal:
-    """Return the error for a path that is not served."""
-    return Refusal(404, f"There is no {path} here.", "unknown_url")
+    """Return the error for a path that the server does not have."""
+    return Refusal(404, f"The demo server has no path {path}.", "unknown_url")
 
 
 def _bad_request(message: str) -> Refusal:
@@ -108,7 +117,7 @@ def _texts(name: str) -> Callable[[Json], list[str]]:
         texts = [value] if isinstance(value, str) else value
         if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
             return texts
-        raise _bad_request(f"{name!r} must be a string or a list of strings (not tokens).")
+        raise _bad_request(f"{name!r} must be a string or a list of strings, not tokens.")
 
     return read
 
@@ -151,7 +160,7 @@ def _completion(request: Json, prompts: list[str], kind: str, wrap: Callable[[st
 
 
 def _generate(request: Json, prompt: str) -> tuple[list[str], str]:
-    """Return the answer's tokens, within the limits the request sets, and why it ended."""
+    """Return the answer's tokens within the request's limits, and its `finish_reason`."""
     text = respond(request["model"], prompt)
     stops = request.get("stop") or []
     for stop in [stops] if isinstance(stops, str) else stops:
@@ -166,7 +175,7 @@ def _generate(request: Json, prompt: str) -> tuple[list[str], str]:
 
 
 def _tokens(text: str) -> list[str]:
-    """Split a text as a tokeniser would, only coarser: words with the space after them."""
+    """Split a text into tokens: each word with the white space after it."""
     return re.findall(r"\S+\s*|\s+", text)
 
 
@@ -184,7 +193,7 @@ def _answer_embeddings(request: Json, prompts: list[str]) -> Json:
 
 
 def _vector(text: str) -> list[float]:
-    """Return a direction drawn from the text's hash: equal texts agree, others are unrelated."""
+    """Return a unit vector derived from the text's hash: only equal texts have equal vectors."""
     values = [byte - 127.5 for byte in _digest(text)[:_DIMENSIONS]]
     length = math.hypot(*values)
     return [value / length for value in values]

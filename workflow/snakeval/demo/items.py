@@ -1,15 +1,15 @@
-"""Three small generated benchmarks, and the rule-based models that answer them.
+"""Generates three small benchmarks, and answers them with rule-based models.
 
-Nothing here is a language model. `careful` reads the question in a prompt and computes the
-answer; `sloppy` does the same and then spoils a known part of its answers. Which questions
-it spoils depends on a hash of the question alone, so a score is known to the digit before
-anything runs, whatever the order, the concurrency or the number of retries.
+No language model takes part. `careful` reads the question in a prompt and computes the answer.
+`sloppy` does the same and then spoils a known part of its answers. A hash of the question alone
+decides whether `sloppy` spoils its answer. Every score is therefore known exactly before a run, and
+does not depend on order, concurrency or retries.
 
     python -m snakeval.demo.items --write DIR    write arithmetic.jsonl, sorting.jsonl, ...
-    python -m snakeval.demo.items --check DIR    exit 1 when the files in DIR differ
+    python -m snakeval.demo.items --check DIR    exit 1 if the files in DIR differ
 
-The generator and the solver share no data: the solver sees the text of a prompt and nothing
-else, as a model would.
+The generator and the solver share no data. The solver sees only the text of a prompt, as a model
+would.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 ITEMS_PER_BENCHMARK = 40
 UNKNOWN = "I do not know."
 
-#: How many of 100 questions each model gets wrong, in the long run.
+#: The percentage of wrong answers of each model, averaged over many questions.
 SLIP_PERCENT: Mapping[str, int] = {"careful": 0, "sloppy": 30}
 
 _VOCABULARY = (
@@ -43,7 +43,7 @@ _WORDS = _VOCABULARY.split()
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a benchmark file."""
+    """One question of a benchmark: a line of its file."""
 
     id: str
     question: str
@@ -52,7 +52,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of question: how it is made, recognised in a prompt, solved and got wrong."""
+    """One kind of question.
+
+    Attributes:
+        make: returns a question and its answer for a seed.
+        pattern: finds the question in a prompt.
+        solve: returns the correct answer to a question that `pattern` found.
+        spoil: turns a correct answer into a wrong one.
+    """
 
     make: Callable[[int], tuple[str, str]]
     pattern: re.Pattern[str]
@@ -66,7 +73,7 @@ def benchmarks() -> list[str]:
 
 
 def generate(benchmark: str) -> list[Item]:
-    """Return the items of a benchmark: the same ones on every machine and Python version."""
+    """Return the items of a benchmark, which are equal on every machine and Python version."""
     make = _FAMILIES[benchmark].make
     distinct: dict[str, str] = {}
     seed = 0
@@ -81,10 +88,10 @@ def generate(benchmark: str) -> list[Item]:
 
 
 def respond(model: str, prompt: str) -> str:
-    """Return what `model` answers to the last question in `prompt`.
+    """Return the answer of `model` to the last question in `prompt`.
 
-    The last one, because a harness may put solved examples in front of the question, and
-    any template around it.
+    A harness may put solved examples before the question and a template around it, so only the
+    last question counts.
     """
     found = [
         (match.start(), family, match)
@@ -100,15 +107,12 @@ def respond(model: str, prompt: str) -> str:
 
 
 def rules_of(model: str) -> str:
-    """Return whose rules a model follows: its own name, or `demo/careful` those of `careful`.
-
-    Most real models have an organisation in front of their names, and so may these.
-    """
+    """Return a model's name without its organisation: `demo/careful` follows `careful`'s rules."""
     return model.rpartition("/")[2]
 
 
 def expected_score(model: str, benchmark: str, limit: int | None = None) -> float:
-    """Return the fraction of the first `limit` items (all when None) that `model` gets right."""
+    """Return the fraction of the first `limit` items (None: all) that `model` answers correctly."""
     items = generate(benchmark)[:limit]
     return sum(respond(model, item.question) == item.answer for item in items) / len(items)
 
@@ -119,7 +123,7 @@ def render(benchmark: str) -> str:
 
 
 def write(directory: Path) -> list[Path]:
-    """Write one JSONL file a benchmark into `directory` and return their paths."""
+    """Write a JSONL file for each benchmark into `directory`, and return the files' paths."""
     directory.mkdir(parents=True, exist_ok=True)
     for path, text in _files(directory):
         path.write_text(text, encoding="utf-8")
@@ -127,7 +131,7 @@ def write(directory: Path) -> list[Path]:
 
 
 def differing(directory: Path) -> list[Path]:
-    """Return the files in `directory` that are absent or not what this module generates."""
+    """Return the files in `directory` that are missing or differ from this module's output."""
     return [
         path
         for path, text in _files(directory)
@@ -143,7 +147,7 @@ def _files(directory: Path) -> Iterator[tuple[Path, str]]:
 def _draw(bound: int, *key: object) -> int:
     """Return a number below `bound` that depends on `key` alone.
 
-    A hash rather than `random`, which promises the same choices only within one version.
+    The number comes from a hash, since `random` may change its choices between Python versions.
     """
     digest = hashlib.sha256(repr(key).encode()).digest()
     return int.from_bytes(digest[:8], "big") % bound
@@ -195,7 +199,7 @@ def _swap_last_two(answer: str) -> str:
 
 def _make_letters(seed: int) -> tuple[str, str]:
     (word,) = _words(1, "letters", seed)
-    # Mostly a letter of the word; one question in five may ask for one that is not in it.
+    # Mostly a letter of the word; in one question of five any letter, which may be absent.
     alphabet = word if _draw(5, "present", seed) else "abcdefghijklmnopqrstuvwxyz"
     letter = alphabet[_draw(len(alphabet), "letter", seed)]
     question = (
@@ -239,13 +243,13 @@ _FAMILIES: Mapping[str, Family] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check the benchmark files; the return value is the exit code."""
+    """Write or check the benchmark files, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m snakeval.demo.items", description="Write or check the demo benchmarks."
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="DIR", help="write the JSONL files to DIR")
-    action.add_argument("--check", type=Path, metavar="DIR", help="exit 1 when DIR differs")
+    action.add_argument("--check", type=Path, metavar="DIR", help="exit 1 if the files differ")
     options = parser.parse_args(arguments)
     if options.write is not None:
         for path in write(options.write):
@@ -253,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     stale = differing(options.check)
     for path in stale:
-        print(f"{path} is not what snakeval.demo.items generates", file=sys.stderr)
+        print(f"{path} differs from the output of snakeval.demo.items", file=sys.stderr)
     return 1 if stale else 0
 
 

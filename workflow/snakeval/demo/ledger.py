@@ -1,6 +1,6 @@
-"""What the demo server remembers of the requests it gets: counts, and lines of a file on demand.
+"""Counts the demo server's requests, in memory and optionally in a file.
 
-The counts end with the server. The file outlives it, and several servers may share one.
+The counts in memory end with the server. The file remains, and several servers may share it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ _OUTCOMES = ("requests", "answered", "failed", "rejected", "abandoned")
 
 
 class Recorded(NamedTuple):
-    """What all servers that share a ledger file have written to it."""
+    """The counts of all servers that share a ledger file.
+
+    Attributes:
+        loads: model -> how many servers began to listen with it, loaded or not.
+        answers: (model, `digest(model, prompt)`) -> how often servers answered that prompt.
+    """
 
     loads: Counter[str]
     answers: Counter[tuple[str, str]]
 
 
 def read_ledger(path: Path) -> Recorded:
-    """Return how often servers loaded a model, and how often they answered a prompt.
+    """Count how often servers loaded a model, and how often they answered a prompt.
 
-    `loads` is by model: one for each server that began to listen, ready or not yet. `answers` is
-    by model and `digest(model, prompt)`. No file means that no server has begun; a last line
-    without its end is still being written, and not counted.
+    A missing file counts as empty. A last line without its end does not count, since a server is
+    still writing it.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     recorded = Recorded(Counter(), Counter())
@@ -43,39 +47,39 @@ def read_ledger(path: Path) -> Recorded:
 
 
 def digest(model: str, prompt: str) -> str:
-    """Return what stands for a prompt to a model, in the counts and in the file."""
+    """Return the hash that identifies a model's prompt in the counts and in the file."""
     return hashlib.sha256(f"{model}\n{prompt}".encode()).hexdigest()
 
 
 class Ledger:
-    """Counts of the model requests, and the file that keeps what was loaded and answered."""
+    """Counts model requests, and appends loads and answers to a file."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Start from nought; what is in the file stays there."""
+        """Start with all counts at 0; an existing file keeps its lines."""
         self._lock = threading.Lock()
         self._file: int | None = None
         if path is not None:
-            # O_APPEND: each write goes to the end, wherever other servers have moved it.
+            # With O_APPEND each write goes to the current end, also if other servers write.
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self.reset()
 
     def close(self) -> None:
-        """Write to the file no more."""
-        # Under the lock: a request under way might write to a descriptor that is another file's.
+        """Close the file; later requests write nothing."""
+        # The lock keeps a running request from writing to a descriptor that another file reuses.
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
 
     def reset(self) -> None:
-        """Forget all counts, and number requests from 1 again; no request may be under way."""
+        """Set all counts to 0 and number requests from 1; no request may be running."""
         with self._lock:
             self._outcomes: Counter[str] = Counter()
             self._models: Counter[str] = Counter()
             self._prompts: Counter[str] = Counter()
 
     def load(self, models: Sequence[str]) -> None:
-        """Record in the file that a server with these models begins."""
+        """Record in the file that a server starts with these models."""
         with self._lock:
             self._append([{"event": "load", "models": list(models)}])
 
@@ -91,7 +95,7 @@ class Ledger:
             self._outcomes[outcome] += 1
 
     def answer(self, number: int, model: str, prompts: Sequence[str]) -> None:
-        """Count the request with this number, which gets an answer, and its prompts."""
+        """Count an answered request and its prompts; *number* is that of :meth:`arrive`."""
         digests = [digest(model, prompt) for prompt in prompts]
         with self._lock:
             self._append({"model": model, "prompt": text, "number": number} for text in digests)
@@ -103,18 +107,18 @@ class Ledger:
         if self._file is None:
             return
         lines = (json.dumps({"server": os.getpid(), **entry}) + "\n" for entry in entries)
-        # In one write, past any buffer: what is recorded outlives a `kill -9`, and no other
-        # server's lines come between.
+        # One unbuffered write: the lines survive a `kill -9`, and other servers' lines cannot
+        # split them.
         os.write(self._file, "".join(lines).encode())
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts.
 
-        `requests` = `answered` + `failed` (on purpose) + `rejected` (the client's mistake, or made
-        before the models were loaded) + `abandoned` (the client hung up before the answer) +
-        those under way. `models` counts answered requests. `distinct` and `repeated` count
-        answered prompts: to ask a model the same again is a repetition, a retry after a failure
-        is not.
+        `requests` is the sum of `answered`, `failed` (on purpose), `rejected` (an invalid request,
+        or one before the models were loaded), `abandoned` (the client hung up before the answer)
+        and the running requests. `models` counts answered requests by model. `distinct` and
+        `repeated` count answered prompts. A prompt that the same model has answered before is
+        repeated; a retry after a failure is not.
         """
         with self._lock:
             return {
