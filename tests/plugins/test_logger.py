@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import re
+import socket
 import sys
 import textwrap
 import time
@@ -11,7 +13,12 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_snakeval import LogHandler
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Event, Journal
+from snakeval.watch.display.display import reason
 from snakeval.watch.display.picture import Picture
 from snakeval.watch.display.tally import Tally
 from support.screen import Screen
@@ -48,10 +55,11 @@ def drawn(tally: Tally, clock: Clock, columns: int = 80, rows: int = 20) -> list
 
 def test_each_model_is_counted_with_what_was_done_before(clock: Clock) -> None:
     run = tally(clock, done=("b/x", "b/y"))
-    run.start(1, "a/x")
-    run.start(2, "a/y")
+    run.start(1, "a", "x")
+    run.start(2, "a", "y")
     run.finish(1)
-    assert run.fail(2) == "a/y"
+    assert (failed := run.fail(2))
+    assert failed.id == "a/y"
     a, b = run.models()
     assert (a.name, a.total, a.done, a.failed, a.running) == ("a", 3, 1, 1, 0)
     assert (b.name, b.total, b.done, b.failed, b.running) == ("b", 3, 2, 0, 0)
@@ -59,9 +67,9 @@ def test_each_model_is_counted_with_what_was_done_before(clock: Clock) -> None:
 
 def test_what_failed_may_run_again(clock: Clock) -> None:
     run = tally(clock)
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     run.fail(1)
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     assert (run.models()[0].failed, run.models()[0].running) == (0, 1)
     run.finish(1)
     assert (run.models()[0].done, run.models()[0].failed) == (1, 0)
@@ -69,9 +77,10 @@ def test_what_failed_may_run_again(clock: Clock) -> None:
 
 def test_a_model_that_is_not_served_fails_what_has_not_begun(clock: Clock) -> None:
     run = tally(clock, done=("a/x",), deployments=2)
-    run.start(1, "a")
+    run.start(1, "a", "deployment", deploys=True)
     assert [job.deploys for job in run.jobs()] == [True]
-    assert run.fail(1) == "a/deployment"
+    assert (failed := run.fail(1))
+    assert failed.id == "a/deployment"
     a = next(model for model in run.models() if model.name == "a")
     assert (a.done, a.failed) == (1, 2)
 
@@ -81,7 +90,7 @@ def test_a_model_that_is_not_served_fails_what_has_not_begun(clock: Clock) -> No
 
 def test_where_nothing_is_known_no_time_is_told(clock: Clock) -> None:
     run = tally(clock)
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     clock.now = 10
     assert run.remaining() is None
 
@@ -89,7 +98,7 @@ def test_where_nothing_is_known_no_time_is_told(clock: Clock) -> None:
 def test_earlier_runs_tell_how_long_it_takes(clock: Clock) -> None:
     run = tally(clock, expect=lambda name: 60.0)
     for number, name in enumerate(("a/x", "b/x")):
-        run.start(number, name)
+        run.start(number, *name.split("/"))
     clock.now = 20
     # Two side by side: 40 s of these are left, and four more of 60 s.
     assert run.remaining() == pytest.approx((2 * 40 + 4 * 60) / 2)
@@ -97,7 +106,7 @@ def test_earlier_runs_tell_how_long_it_takes(clock: Clock) -> None:
 
 def test_this_run_tells_it_too_and_best_of_the_same_benchmark(clock: Clock) -> None:
     run = tally(clock, done=("a/y", "a/z"))
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     clock.now = 30
     run.finish(1)
     # One at a time, 30 s each: b/x as a/x did, b/y and b/z as anything did.
@@ -106,7 +115,7 @@ def test_this_run_tells_it_too_and_best_of_the_same_benchmark(clock: Clock) -> N
 
 def test_the_pace_of_requests_tells_it_better_than_any_average(clock: Clock) -> None:
     run = tally(clock, done=("a/y", "a/z", "b/x", "b/y", "b/z"), expect=lambda name: 1000.0)
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     (job,) = run.jobs()
     for clock.now in range(0, 11, 2):
         job.look(clock.now, (5 * int(clock.now), 100), "")
@@ -116,15 +125,15 @@ def test_the_pace_of_requests_tells_it_better_than_any_average(clock: Clock) -> 
 
 def test_what_is_late_by_a_minute_is_given_another(clock: Clock) -> None:
     run = tally(clock, done=("a/y", "a/z", "b/x", "b/y", "b/z"), expect=lambda name: 60.0)
-    run.start(1, "a/x")
+    run.start(1, "a", "x")
     clock.now = 120
     assert run.remaining() == pytest.approx(60)
 
 
-def test_what_was_only_adopted_tells_nothing(clock: Clock) -> None:
-    run = tally(clock)
-    run.start(1, "a/x")
-    run.adopt("a/x")
+def test_what_was_only_adopted_tells_nothing(clock: Clock, tmp_path: Path) -> None:
+    run = Tally(tmp_path, ["a/x", "a/y"], ["a/x", "a/y"], clock=clock)
+    run.start(1, "a", "x")
+    journal(tmp_path / "a" / "x").add(Event("adopted"))
     clock.now = 5
     run.finish(1)
     assert run.remaining() is None
@@ -132,7 +141,7 @@ def test_what_was_only_adopted_tells_nothing(clock: Clock) -> None:
 
 def test_a_server_that_never_loaded_yet_leaves_the_time_open(clock: Clock) -> None:
     run = tally(clock, expect=lambda name: 60.0, deployments=2)
-    run.start(1, "a")
+    run.start(1, "a", "deployment", deploys=True)
     clock.now = 30
     assert run.remaining() is None
     run.finish(1)
@@ -144,9 +153,9 @@ def test_a_server_that_never_loaded_yet_leaves_the_time_open(clock: Clock) -> No
 
 def test_the_picture_has_a_bar_a_model_and_a_line_a_job(clock: Clock) -> None:
     run = tally(clock, done=("a/x",), deployments=1)
-    run.start(1, "b")
-    run.start(2, "a/y")
-    run.start(3, "a/z")
+    run.start(1, "b", "deployment", deploys=True)
+    run.start(2, "a", "y")
+    run.start(3, "a", "z")
     run.fail(3)
     server, job = run.jobs()
     server.look(0, None, "loading the weights")
@@ -183,7 +192,7 @@ def test_it_fits_on_any_terminal(clock: Clock, columns: int, rows: int) -> None:
     names = [f"model-{i}-of-some-length/benchmark-{j}" for i in range(30) for j in range(30)]
     run = Tally(RUN, names, names, deployments=30, clock=clock)
     for jobid, name in enumerate(names[:50]):
-        run.start(jobid, name)
+        run.start(jobid, *name.split("/"))
     lines = drawn(run, clock, columns, rows)
     assert len(lines) <= max(1, rows - 1)
     assert all(len(line) < max(2, columns) for line in lines)
@@ -192,7 +201,7 @@ def test_it_fits_on_any_terminal(clock: Clock, columns: int, rows: int) -> None:
 def test_what_does_not_fit_is_counted(clock: Clock) -> None:
     run = tally(clock)
     for jobid, name in enumerate(("a/x", "a/y", "a/z", "b/x", "b/y", "b/z")):
-        run.start(jobid, name)
+        run.start(jobid, *name.split("/"))
     assert drawn(run, clock, rows=7)[-2:] == ["  a/y   0:00  starts", "  and 4 more"]
 
 
@@ -222,7 +231,7 @@ def test_drawing_a_run_of_10000_is_quick() -> None:
     picture = Picture(run)
     start = time.process_time()
     for jobid, name in enumerate(names):
-        run.start(jobid, name)
+        run.start(jobid, *name.split("/"))
         run.finish(jobid)
     events = time.process_time() - start
     start = time.process_time()
@@ -246,14 +255,13 @@ def draw(columns, rows):
     count += 1
     return [f"shown in {columns} x {rows}", "second line"]
 
-heard = []
-terminal = Terminal(draw, heard.append)
+terminal = Terminal(draw)
 print("by print")
 print("an error", file=sys.stderr)
 subprocess.run(["sh", "-c", "echo by a child; echo its error >&2; printf 'no end'; sleep 1"])
 {more}
 terminal.close()
-print("afterwards", *heard, sep=", ")
+print("afterwards")
 """
 
 
@@ -273,7 +281,7 @@ def test_what_anybody_prints_goes_by_above_the_lines(tmp_path: Path) -> None:
         "an error",
         "by a child",
         "its error",
-        "no endafterwards, by print, an error, by a child, its error",
+        "no endafterwards",
     ]
 
 
@@ -352,10 +360,129 @@ def test_the_first_job_already_prints_above_the_lines(tmp_path: Path) -> None:
 # --- Snakemake's words ------------------------------------------------------------------------
 
 
-def test_the_reasons_of_other_machines_are_read_from_what_they_left(tmp_path: Path) -> None:
-    run = Tally(tmp_path, ["a/x", "a/y"], ["a/x", "a/y"])
-    (tmp_path / "a" / "x").mkdir(parents=True)
-    (tmp_path / "a" / "x" / "failure.json").write_text(json.dumps({"reason": "no GPU"}))
+def journal(directory: Path) -> Journal:
+    (directory / ".snakeval").mkdir(parents=True)
+    return Journal(EvaluationDirectory(directory).events)
+
+
+def test_the_reasons_of_other_machines_are_read_from_their_events(tmp_path: Path) -> None:
+    run = Tally(tmp_path, ["a/x"], ["a/x"])
+    run.start(1, "a", "x")
+    job = run.fail(1)
+    assert job is not None
+    assert reason(job, job.events) == ""
+    told = journal(tmp_path / "a" / "x")
+    told.add(Event("failed", detail="no GPU", host="elsewhere", head=os.getpid()))
     log = tmp_path / "a" / "x" / "logs" / "harness.log"
-    assert run.reason("a/x") == f"a/x failed: no GPU [log: {log}]"
-    assert run.reason("a/y") == ""
+    assert reason(job, job.events) == f"a/x failed: no GPU [log: {log}]"
+    told.add(Event("interrupted"))
+    assert reason(job, job.events) == ""
+
+
+def test_a_child_of_this_snakemake_has_printed_its_reason(tmp_path: Path) -> None:
+    run = Tally(tmp_path, ["a/x"], ["a/x"])
+    run.start(1, "a", "x")
+    told = journal(tmp_path / "a" / "x")
+    told.add(Event("failed", detail="no GPU", host=socket.gethostname(), head=os.getpid()))
+    job = run.fail(1)
+    assert job is not None
+    assert reason(job, job.events) == ""
+
+
+def test_the_use_of_a_server_is_no_word_of_the_job_that_deploys_it(tmp_path: Path) -> None:
+    run = Tally(tmp_path, ["a/x"], ["a/x"], deployments=1)
+    run.start(1, "a", "deployment", deploys=True)
+    (job,) = run.jobs()
+    place = tmp_path / "a" / "deployment"
+    place.mkdir(parents=True)
+    told = Journal(place / "events.jsonl")
+    told.add(Event("failed", detail="no GPU", host="elsewhere"))
+    told.add(Event("ended", use="u", seconds=1))
+    assert reason(job, job.events) == f"a/deployment failed: no GPU [log: {place}/server.log]"
+
+
+class Settings:
+    quiet = None
+    dryrun = True  # no display
+    nocolor = printshellcmds = False
+
+
+def handled(
+    capsys: pytest.CaptureFixture[str], *records: tuple[str | None, dict[str, object]]
+) -> list[str]:
+    """What the plugin prints of records: messages with their fields."""
+    handler = LogHandler(Settings(), None)  # type: ignore[arg-type]
+    for message, fields in records:
+        record = logging.makeLogRecord({"msg": message, "levelno": logging.INFO, **fields})
+        handler.emit(record)
+    handler.close()
+    return capsys.readouterr().err.splitlines()
+
+
+def started(
+    run: Path, jobid: int = 1, rule: str = "evaluate", **fields: object
+) -> dict[str, object]:
+    """The fields of Snakemake's record of a job that begins."""
+    part, record = ("x", "evaluation") if rule == "evaluate" else ("deployment", "deployment")
+    return {
+        "event": LogEvent.JOB_INFO, "jobid": jobid, "rule_name": rule, "reason": "Code has changed",
+        "wildcards": {"model": "a", "benchmark": part},
+        "output": [f"{run}/a/{part}/{record}.json"],
+        "shellcmd": f" run {run}/a/{part}/{record}.json --head $PPID ", **fields,
+    }  # fmt: skip
+
+
+def died(run: Path, how: str, part: str = "x/evaluation") -> tuple[str, dict[str, object]]:
+    """Snakemake's record of a command that failed."""
+    text = (
+        'RuleException:\nCalledProcessError in file "rules/evaluate.smk", line 2:\n'
+        f"Command 'set -euo pipefail;  run {run}/a/{part}.json --head $PPID ' {how}"
+    )
+    return text, {"event": LogEvent.ERROR, "levelno": logging.ERROR}
+
+
+def test_jobs_are_named_by_the_fields_of_snakemake_s_records(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = handled(
+        capsys,
+        (None, {"event": LogEvent.RUN_INFO, "stats": {"evaluate": 1, "deploy": 1, "total": 2}}),
+        (None, started(tmp_path)),
+        (None, started(tmp_path, 2, "deploy")),
+        (None, {"event": LogEvent.JOB_FINISHED, "job_id": 1}),
+        (None, {"event": LogEvent.JOB_ERROR, "jobid": 2}),
+    )
+    assert said == [
+        "To do: 1 evaluate, 1 deploy",
+        "evaluate  a/x  (code has changed)",
+        "deploy  a  (code has changed)",
+        "evaluate  a/x  done, 1 of 1",
+        "deploy  a  FAILED",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"), [("failed", False), ("interrupted", False), ("running", True)]
+)
+@pytest.mark.parametrize("rule", ["evaluate", "deploy"])
+def test_how_a_job_died_is_told_where_it_could_not_tell_it_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, phase: str, told: bool, rule: str
+) -> None:
+    part = "x/evaluation" if rule == "evaluate" else "deployment/deployment"
+    place = tmp_path / "a" / part.partition("/")[0]
+    own = journal(place)
+    events = own if rule == "evaluate" else Journal(place / "events.jsonl")
+    events.add(Event("failed", "2020-01-01T00:00:00.000+00:00", detail="of an earlier job"))
+    begin = started(tmp_path, 1, rule, created=time.time())
+    events.add(Event(phase))
+    how = "died with <Signals.SIGKILL: 9>."
+    said = handled(capsys, (None, begin), died(tmp_path, how, part))
+    name = f"a/{part.partition('/')[0]}"
+    assert said[1:] == ([f"{name} failed: its job {how}"] if told else [])
+
+
+def test_another_command_that_fails_is_told_as_snakemake_tells_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = handled(capsys, (None, started(tmp_path)), died(tmp_path, "failed", "y/evaluation"))
+    assert said[1] == "RuleException:"

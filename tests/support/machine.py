@@ -52,7 +52,7 @@ class Machine:
             "who": "a test",
             "head": self.head,
             "stop": Event(),
-            "report": self.heard.append,
+            "report": lambda event: self.heard.append(event.detail),
             "lost": self.lost.append,
         }
         return client.serve(self.run, names, **(defaults | options))

@@ -16,7 +16,13 @@ import pytest
 
 from snakeval import cli
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory, manifest
+from snakeval.evaluation.directory import (
+    EvaluationDirectory,
+    container_name,
+    evaluation_directory,
+    manifest,
+)
+from snakeval.evaluation.events import Event, Journal
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
@@ -52,12 +58,18 @@ class Made:
     def __getitem__(self, benchmark: str) -> EvaluationDirectory:
         return evaluation_directory(self.path, self.evaluations[benchmark])
 
-    def begun(self, benchmark: str, said: str = "") -> EvaluationDirectory:
-        """An attempt without an end."""
+    def begun(
+        self, benchmark: str, said: str = "", *happened: Event, runtime: str = "process"
+    ) -> EvaluationDirectory:
+        """An attempt without an end: what its harness said, and what happened."""
         place = self[benchmark]
         number = place.begin(self.evaluations[benchmark].fingerprint)
         log = place.attempt_log(number)
-        log.write_text(f"=== attempt {number}\nsnakeval: runtime: process (as configured)\n{said}")
+        log.write_text(f"=== attempt {number}\n{said}")
+        journal = Journal(place.events, number)
+        journal.add(Event("begun", runtime=runtime, container=container_name(place)))
+        for event in happened:
+            journal.add(event)
         place.show_log(number)
         return place
 
@@ -72,9 +84,17 @@ class Made:
         place.fail(reason)
         return place
 
-    def held(self, benchmark: str, said: str = "", age: float = 0, **holder: Any) -> Path:
+    def held(
+        self,
+        benchmark: str,
+        said: str = "",
+        *happened: Event,
+        age: float = 0,
+        runtime: str = "process",
+        **holder: Any,
+    ) -> Path:
         """An attempt with a lease, of this process where nothing else is said."""
-        place = self.begun(benchmark, said)
+        place = self.begun(benchmark, said, *happened, runtime=runtime)
         lease = place.private / "lease"
         lease.write_text(lease_text(**holder))
         os.utime(lease, times=(time.time() - age,) * 2)

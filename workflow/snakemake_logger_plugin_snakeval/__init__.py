@@ -10,25 +10,21 @@ what jobs print runs through its display, and it draws where there is no termina
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
-
-from snakeval.matrix.durations import Durations
-from snakeval.watch.display.tally import Tally
-
-if TYPE_CHECKING:
-    from snakeval.dag.matrix import Matrix
-
 import logging
-import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_snakeval.jobs import DEPLOY, EVALUATE, Job
+from snakeval.matrix.durations import Durations
+from snakeval.watch.display.tally import Tally
+
 if TYPE_CHECKING:
+    from snakeval.dag.matrix import Matrix
     from snakeval.watch.display.display import Display
 
 
@@ -79,23 +75,13 @@ _NOISE = (
 
 #: The logger of all that Snakemake says.
 _SNAKEMAKE = "snakemake.logging"
-#: The rule whose jobs are counted, and that of the models' servers.
-_EVALUATE, _DEPLOY = "evaluate", "deploy"
-
-
-_JOB = re.compile(
-    r"python -m snakeval\.jobs\.(?:evaluate|deploy) .*?([^/\s]+/[^/\s]+)/"
-    r"(?:evaluation|deployment)\.json"
-)
-#: How a job ends that tells its reason: failed, or interrupted.
-_TOLD = ("returned non-zero exit status 1.", "returned non-zero exit status 130.")
 
 
 class LogHandler(LogHandlerBase):
     """Prints to standard error."""
 
     def __post_init__(self) -> None:
-        self._names: dict[int, str] = {}
+        self._jobs: dict[int, Job] = {}
         self._done = 0
         self._total: int | None = None
         self._display: Display | None = None
@@ -153,17 +139,16 @@ class LogHandler(LogHandlerBase):
         """Return a display where there are evaluations to show and a terminal to show them on."""
         settings = self.common_settings
         matrix = getattr(sys.modules.get("snakeval.dag.open"), "opened", None)
-        if settings.quiet or settings.dryrun or matrix is None or not stats.get(_EVALUATE):
+        if settings.quiet or settings.dryrun or matrix is None or not stats.get(EVALUATE):
             return None
         # rich is imported only where it is used.
         from snakeval.watch.display.terminal import usable
 
         if not usable():
             return None
-        from snakemake_logger_plugin_snakeval import tally_of
         from snakeval.watch.display.display import Display
 
-        return Display(tally_of(matrix, stats.get(_DEPLOY, 0)), color=not settings.nocolor)
+        return Display(tally_of(matrix, stats.get(DEPLOY, 0)), color=not settings.nocolor)
 
     def _text(self, record: logging.LogRecord, event: LogEvent | None) -> str:
         quiet = bool(self.common_settings.quiet)
@@ -180,10 +165,10 @@ class LogHandler(LogHandlerBase):
         if event not in (None, LogEvent.ERROR):
             return ""
         text = record.getMessage()
-        if job := _JOB.search(text):
-            # A job that could end by itself has said why.
+        if job := next((job for job in self._jobs.values() if job.runs(text)), None):
+            # Python's words after the command: "died with <Signals.SIGKILL: 9>."
             how = text.rstrip().rpartition("' ")[2]
-            return "" if how in _TOLD else f"{job[1]} failed: its job {how}"
+            return "" if job.reported else f"{job.id} failed: its job {how}"
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
         return "" if text.strip().startswith(_NOISE) else text
@@ -192,33 +177,34 @@ class LogHandler(LogHandlerBase):
         """A job's line; where there is a display, it shows it instead."""
         jobid = data["job_id" if event == LogEvent.JOB_FINISHED else "jobid"]
         if event == LogEvent.JOB_INFO:
-            self._names[jobid] = name = _job_name(data)
+            self._jobs[jobid] = job = Job.of(data)
             if self._display is not None:
-                if name.startswith((_EVALUATE, _DEPLOY)):
-                    self._display.start(jobid, name.partition("  ")[2])
+                if job.shown:
+                    self._display.start(jobid, *job.subject, deploys=job.rule == DEPLOY)
                 return ""
-            return "" if quiet or not name else f"{name}  ({_reason(data.get('reason') or '')})"
+            return "" if quiet or not job.rule else f"{job}  ({job.why})"
+        ended = self._jobs.pop(jobid, Job("a job"))
         if event == LogEvent.JOB_FINISHED:
             if self._display is not None:
                 self._display.finish(jobid)
                 return ""
-            return "" if quiet else self._finished(self._names.get(jobid, ""))
+            return "" if quiet else self._finished(ended)
         if self._display is not None:
             self._display.fail(jobid)
             return ""
-        return f"{self._names.get(jobid, 'a job')}  FAILED"
+        return f"{ended}  FAILED"
 
-    def _finished(self, name: str) -> str:
-        if not name.startswith(_EVALUATE):
-            return f"{name}  done" if name else ""
+    def _finished(self, job: Job) -> str:
+        if job.rule != EVALUATE:
+            return f"{job}  done" if job.rule else ""
         self._done += 1
-        return f"{name}  done, {self._done} of {self._total}"
+        return f"{job}  done, {self._done} of {self._total}"
 
     def _to_do(self, stats: dict[str, int]) -> str:
         """Said once: a dry run tells it again at its end."""
         if self._total is not None:
             return ""
-        self._total = stats.get(_EVALUATE, 0)
+        self._total = stats.get(EVALUATE, 0)
         jobs = [f"{count} {rule}" for rule, count in stats.items() if rule not in ("total", "all")]
         return f"To do: {', '.join(jobs)}" if jobs else ""
 
@@ -261,21 +247,3 @@ def _configfiles(arguments: list[str]) -> list[str]:
         elif taking:
             names.append(argument)
     return names
-
-
-def _job_name(data: dict[str, Any]) -> str:
-    """``evaluate  model/benchmark``, a rule's name, or nothing for the target ``all``."""
-    wildcards = data.get("wildcards") or {}
-    values = [*(wildcards.values() if isinstance(wildcards, dict) else wildcards)]
-    name = str(data.get("rule_name") or data.get("name") or "job")
-    if name == "all":
-        return ""
-    if name == _DEPLOY and values[1:] == ["deployment"]:
-        del values[1:]  # the only one of its model, as a rule
-    return "  ".join([name, "/".join(str(value) for value in values)]).rstrip()
-
-
-def _reason(reason: str) -> str:
-    """Snakemake's reason without the paths, which the job's name says better."""
-    short = [part.split(":")[0].strip() for part in str(reason).split(";")]
-    return "; ".join(part[:1].lower() + part[1:] for part in short if part)

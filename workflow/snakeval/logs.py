@@ -82,12 +82,3 @@ def last_error(log: Path) -> str:
     refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
     errors = [line for line in lines if _ERROR.match(line)]
     return (refused or errors or lines or [""])[-1][:300]
-
-
-def last_line(log: Path) -> str:
-    """The last line of a deployment's log, without its time."""
-    try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return lines[-1].partition(" ")[2] if lines else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.progress import doing, requests
+from snakeval.evaluation.progress import requests
 from snakeval.logs import tail
 
 #: What lm-evaluation-harness 0.4.13 printed, its job before and its bars in between.
@@ -88,11 +88,3 @@ def test_only_the_end_of_a_log_is_read(directory: EvaluationDirectory) -> None:
     log(directory, ASKING + "\n" + "x" * 1_000_000)
     assert requests(directory) is None
     assert len(tail(directory.attempt_log(1))) < 20_000
-
-
-def test_what_the_job_does_is_its_last_sentence(directory: EvaluationDirectory) -> None:
-    assert doing(directory) == ""
-    log(directory, "=== begin\nsnakeval: runtime: docker (auto)\nsnakeval: pulling i:1\nnoise\n")
-    assert doing(directory) == "pulling i:1"
-    log(directory, LM_EVAL)
-    assert doing(directory).endswith("/v1/chat/completions (process)")

@@ -12,6 +12,7 @@ from statistics import variance
 import pytest
 
 from snakeval.evaluation import timings
+from snakeval.evaluation.events import Event, Journal
 from snakeval.harnesses.adapter import Sample
 from snakeval.results import report
 from snakeval.results.report.content import Total, collect
@@ -159,20 +160,20 @@ EVIL = (
 
 
 def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sampled) -> None:
-    timings.add(run["bad/one"].private, 90)  # as its record says
-    timings.add(run["bad/one"].private, 30)
+    timings.add(Journal(run["bad/one"].events), 90)  # as its record says
+    timings.add(Journal(run["bad/one"].events), 30)
     plan_path(run.path, "bad").parent.mkdir()
     plan_path(run.path, "bad").touch()
     servers = run.path / "bad/deployment"
     servers.mkdir()
     (servers / "server-1.log").touch()
-    (servers / timings.FILE).write_text('{"use": "a", "gpus": 2, "seconds": 3600}\n')
+    Journal(servers / "events.jsonl").add(Event("ended", use="a", gpus=2, seconds=3600))
     good, bad = collect(run.path, Shelves(run.path / "report")).costs
     assert (bad.done, bad.samples.value, bad.requests.value) == (1, 100, None)
     assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
     assert (bad.gpu_hours, bad.loads) == (2, 1)
     assert (good.seconds.value, good.deployed) == (180, False)
-    (servers / timings.FILE).unlink()
+    (servers / "events.jsonl").unlink()
     assert "unknown" in page_of(run).text
 
 

@@ -130,6 +130,7 @@ def test_a_deployment_of_the_last_release_has_the_same_layout(
         directory.log: "llama/deployment/deploy.log",
         directory.server_log: "llama/deployment/server.log",
         directory.timings: "llama/deployment/spent.jsonl",
+        directory.events: "llama/deployment/events.jsonl",
         directory.script: "llama/deployment/serve.sh",
         directory.failure: "llama/deployment/failure.json",
         directory.instance(1).server_log: "llama/deployment/instance-1/server.log",

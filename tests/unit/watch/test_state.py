@@ -13,7 +13,8 @@ import pytest
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation import directory
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, container_name
+from snakeval.evaluation.events import Event
 from snakeval.evaluation.record import Metric, headline
 from snakeval.run.heads import enter
 from snakeval.run.plan import Planned
@@ -95,10 +96,21 @@ def test_one_whose_job_lives_runs_and_tells_its_requests(run: Made) -> None:
 
 
 def test_one_in_a_container_tells_its_name(run: Made) -> None:
-    run.held("b")
-    log = run["b"].attempt_log(1)
-    log.write_text(log.read_text().replace("process", "docker"))
-    assert state(run).container.startswith("snakeval-")
+    run.held("b", runtime="docker")
+    assert (state(run).runtime, state(run).container) == ("docker", container_name(run["b"]))
+
+
+@pytest.mark.parametrize("ended", ["held", "gone"])
+def test_an_attempt_before_there_were_events_has_its_runtime_in_its_log(
+    run: Made, ended: str
+) -> None:
+    run.held(
+        "b", "snakeval: runtime: docker (auto)\n", **({"pid": gone()} if ended == "gone" else {})
+    )
+    run["b"].events.unlink()
+    found = state(run)
+    assert found.state == ("running" if ended == "held" else "interrupted")
+    assert (found.runtime, found.container) == ("docker", container_name(run["b"]))
 
 
 def test_a_killed_job_s_attempt_was_interrupted(run: Made) -> None:
@@ -194,26 +206,27 @@ def test_a_job_between_its_lease_and_its_failure_is_not_told_as_interrupted(run:
 
 
 @pytest.mark.parametrize(
-    ("said", "told", "why"),
+    ("happened", "told", "why"),
     [
-        ("", "deploying", ""),
-        ("snakeval: loading for 5 s: 30 %\n", "deploying", "loading for 5 s: 30 %"),
-        ("snakeval: waits for GPUs\n", "waiting", "waits for GPUs"),
-        ("snakeval: m is served at http://h (process) [log: l]\nasks\n", "running", ""),
-        ("snakeval: m is served at http://h [log: l]\nsnakeval: pulled x\n", "running", ""),
+        ([], "deploying", ""),
+        ([Event("deploying", detail="loading for 5 s")], "deploying", "loading for 5 s"),
+        ([Event("waiting", detail="waits for GPUs")], "waiting", "waits for GPUs"),
+        ([Event("deploying"), Event("serving", url="http://h")], "running", ""),
+        ([Event("serving"), Event("preparing", detail="pulled x")], "running", ""),
+        ([Event("serving"), Event("running"), Event("ended")], "running", ""),
         (
-            "snakeval: m is served at http://h [log: l]\nsnakeval: lost its model server: killed\n",
+            [Event("serving"), Event("running"), Event("lost", detail="killed")],
             "deploying",
-            "lost its model server: killed",
+            "killed",
         ),
-        ("a line of a harness that says much\n" * 5000, "running", ""),
+        ([Event("serving"), Event("a later version's")], "running", ""),
     ],
 )
-def test_a_live_attempt_deploys_waits_or_runs_as_its_log_says(
-    run: Made, said: str, told: str, why: str
+def test_a_live_attempt_deploys_waits_or_runs_as_its_events_say(
+    run: Made, happened: list[Event], told: str, why: str
 ) -> None:
     run.deploys("m", "m/b")
-    run.held("b", said)
+    run.held("b", "", *happened)
     assert (state(run).state, state(run).reason) == (told, why)
 
 

@@ -93,6 +93,16 @@ class JobDirectory:
         """Save the script that does the same by hand."""
         write_if_changed(self.script, text, mode=0o755)
 
+    @property
+    def events(self) -> Path:
+        """What happened; see :mod:`snakeval.evaluation.events`."""
+        raise NotImplementedError
+
+    @property
+    def timings(self) -> Path:
+        """How long harnesses or servers ran, in runs that have no events."""
+        raise NotImplementedError
+
     # --- failure --------------------------------------------------------------------------
 
     @property
@@ -204,8 +214,13 @@ class EvaluationDirectory(JobDirectory):
         return Path(f"{self._place}/.snakeval/lease")
 
     @property
+    def events(self) -> Path:
+        """What happened in all attempts; see :mod:`snakeval.evaluation.events`."""
+        return Path(f"{self._place}/.snakeval/events.jsonl")
+
+    @property
     def timings(self) -> Path:
-        """How long harnesses ran; see :mod:`snakeval.evaluation.timings`."""
+        """How long harnesses ran, in runs that have no events."""
         return Path(f"{self._place}/.snakeval/spent.jsonl")
 
     @property

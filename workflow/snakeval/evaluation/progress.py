@@ -21,8 +21,6 @@ _NO_REQUESTS = re.compile(
 )
 #: lm-evaluation-harness says this before a bar without a name.
 _PREPARING = re.compile(r"Building contexts for .*\n.*")
-#: What our job itself says in the log, without the log that it may name at the end.
-_OURS = re.compile(r"^snakeval: (.*?)(?: \[log: .*\])?$", re.MULTILINE)
 
 
 def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
@@ -32,12 +30,6 @@ def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
     total. None where nothing is told (yet).
     """
     return bar(tail(newest_log(directory))) or _counted(directory.artifacts / "progress")
-
-
-def doing(directory: EvaluationDirectory) -> str:
-    """Return what our job said last in the newest attempt's log: which server, which runtime."""
-    said = _OURS.findall(tail(newest_log(directory)))
-    return str(said[-1]) if said else ""
 
 
 def newest_log(directory: EvaluationDirectory) -> Path:

@@ -1,7 +1,7 @@
-"""What was used for how long: a line where a use starts and one where it ends, beside its log.
+"""Records how long harnesses and servers ran and how many GPUs they held.
 
-Two lines, since whoever writes them may be killed in between. Then the log's last line says how
-long it was at least.
+A use is a pair of events, ``running`` and ``ended``, because a kill can come between the two. Then
+the time of the log's last line is the end.
 """
 
 from __future__ import annotations
@@ -15,59 +15,93 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FILE = "spent.jsonl"
+from snakeval.evaluation import events
+from snakeval.evaluation.directory import JobDirectory
+from snakeval.evaluation.events import Event, Journal
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """``seconds`` of a harness, or of a server, that held so many ``gpus``."""
+    """``seconds`` of a harness, or of a server, that held ``gpus`` GPUs."""
 
     seconds: float
     gpus: int = 0
 
 
+class Using:
+    """A use that lasts. Whoever ends it may set ``exit_code``."""
+
+    exit_code: int | None = None
+
+
 @contextlib.contextmanager
-def use(directory: Path, log: Path, gpus: int = 0) -> Iterator[None]:
-    """Note a use for as long as the context lasts."""
-    name, clock = uuid.uuid4().hex[:12], time.monotonic()
-    _add(directory, {"use": name, "started": time.time(), "gpus": gpus, "log": log.name})
+def use(journal: Journal, log: Path, gpus: int = 0) -> Iterator[Using]:
+    """Record a use for as long as the context lasts."""
+    name, clock, using = _name(), time.monotonic(), Using()
+    journal.add(Event("running", use=name, gpus=gpus, log=log.name))
     try:
-        yield
+        yield using
     finally:
         seconds = round(time.monotonic() - clock, 3)
-        _add(directory, {"use": name, "seconds": seconds, "gpus": gpus})
+        code = using.exit_code
+        journal.add(Event("ended", use=name, gpus=gpus, seconds=seconds, exit_code=code))
 
 
-def add(directory: Path, seconds: float) -> None:
-    """Note a use that has ended."""
-    _add(directory, {"use": uuid.uuid4().hex[:12], "seconds": seconds})
+def add(journal: Journal, seconds: float) -> None:
+    """Record a use that has ended."""
+    journal.add(Event("ended", use=_name(), seconds=seconds))
 
 
-def _add(directory: Path, line: dict[str, Any]) -> None:
-    # On a full disk the report knows less, but nothing fails for it.
-    with contextlib.suppress(OSError), (directory / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _name() -> str:
+    return uuid.uuid4().hex[:12]
 
 
-def read(directory: Path, logs: Path) -> list[Use] | None:
-    """Return the uses noted in *directory*, whose logs are somewhere below *logs*.
+def read(directory: JobDirectory) -> list[Use] | None:
+    """Return the uses of a directory, whose logs are somewhere below it.
 
-    None where nothing was noted, or where it cannot be known how long a use was.
+    None if there are none, or if the length of a use is unknown.
     """
-    uses: dict[str, dict[str, Any]] = {}
+    old = _old(directory.timings)
+    if old is None:
+        return None
+    uses: dict[str, dict[str, Any]] = {entry["use"]: entry for entry in old}
+    for event in events.read(directory.events):
+        if event.use and event.phase == "running":
+            started = {"started": event.moment, "log": event.log, "gpus": event.gpus}
+            uses.setdefault(event.use, {}).update(started)
+        elif event.use and event.phase == "ended" and event.seconds is not None:
+            ended = {"seconds": event.seconds, "gpus": event.gpus}
+            uses.setdefault(event.use, {}).update(ended)
     try:
-        for line in (directory / FILE).read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            uses.setdefault(entry["use"], {}).update(entry)
-        return [
+        found = [
             Use(
-                entry["seconds"] if "seconds" in entry else _until_its_last_line(entry, logs),
+                entry["seconds"]
+                if "seconds" in entry
+                else _until_its_last_line(entry, directory.path),
                 entry.get("gpus", 0),
             )
             for entry in uses.values()
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # a report without it is still one
+    return found or None
+
+
+def _old(file: Path) -> list[dict[str, Any]] | None:
+    """Return the uses of a run before there were events; None if the file is damaged.
+
+    Remove this reader after the next release.
+    """
+    uses: dict[str, dict[str, Any]] = {}
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            uses.setdefault(entry["use"], {}).update(entry)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return list(uses.values())
 
 
 def _until_its_last_line(entry: dict[str, Any], logs: Path) -> float:

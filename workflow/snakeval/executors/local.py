@@ -17,15 +17,16 @@ from typing import Any, ClassVar, Literal
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import EvaluationDirectory, Held, container_name
+from snakeval.evaluation.events import last, read
 from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
 from snakeval.executors.engines import containers
-from snakeval.logs import last_line
 from snakeval.processes import process_lives, start_time
 from snakeval.run.deployments import deployments
 from snakeval.run.heads import Head, heads
 from snakeval.runtimes.marked import marked
 from snakeval.serving import client as pool
 from snakeval.serving.deployment import server_names
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 
 
@@ -74,7 +75,9 @@ class _Jobs(Jobs):
             for client in (pool.status() or {}).get("clients", ()):
                 name, _, kind = client["who"].rpartition("/")
                 if kind == "deployment" and client["run"] == here:
-                    said = last_line(self._run / name / "deployment" / "deploy.log")
+                    happened = read(DeploymentDirectory(self._run / name / "deployment").events)
+                    told = last(event for event in happened if event.detail)
+                    said = told.detail if told else ""
                     found[name] = ("deploying" if client["holds"] else "waiting", said)
         return found
 

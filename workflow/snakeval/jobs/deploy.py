@@ -19,15 +19,17 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.jobs import run_job
 from snakeval.serving import client
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 
 
@@ -38,26 +40,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, required=True, help="where its progress goes, too")
     parser.add_argument("--head", type=int, default=0, help="pid for which the model is served")
     options = parser.parse_args(arguments)
-    directory = EvaluationDirectory(options.record.parent)
+    directory = DeploymentDirectory.of_record(options.record)
     name, run = options.record.parent.parent.name, options.record.parents[2]
+    journal = Journal(directory.events)
 
-    def report(text: str) -> None:
-        print(f"{name}: {text}", file=sys.stderr, flush=True)
+    def report(event: events.Event) -> None:
+        journal.add(event)
+        print(f"{name}: {event.detail}", file=sys.stderr, flush=True)
         with options.log.open("a", encoding="utf-8") as log:
-            log.write(f"{now()} {text}\n")
+            log.write(f"{now()} {event.detail}\n")
 
     def work(stop: Event) -> int:
         options.log.write_text("", encoding="utf-8")
-        record = _deploy(Plan.read(run, name), run, options.head or os.getpid(), stop, report)
-        directory.failure.unlink(missing_ok=True)
+        plan = Plan.read(run, name)
+        record = _deploy(plan, run, options.head or os.getpid(), stop, report)
+        directory.forget_failure()
         write_atomically(options.record, json.dumps({"deployment": name, "time": now(), **record}))
         return 0
 
-    return run_job.run(directory, directory.path / "server.log", options.head, work)
+    return run_job.run(directory, journal, directory.server_log, options.head, work)
 
 
 def _deploy(
-    plan: Plan, run: Path, head: int, stop: Event, report: Callable[[str], None]
+    plan: Plan,
+    run: Path,
+    head: int,
+    stop: Event,
+    report: client.Report,
 ) -> dict[str, object]:
     if all(
         EvaluationDirectory(run / evaluation).completion(fingerprint)
@@ -77,10 +86,12 @@ def _deploy(
         ) as servers:
             server = servers[name]
             seconds = round(time.monotonic() - started, 1)
-            report(f"ready at {server.url} ({server.runtime}) after {seconds} s")
+            text = f"ready at {server.url} ({server.runtime}) after {seconds} s"
+            report(server.event(name, text))
             return {"state": "ready", "seconds": seconds, "url": server.url, "log": server.log}
     except client.Busy as busy:
-        report(f"{busy}; its first evaluation will start it")
+        text = f"{busy}; its first evaluation will start it"
+        report(events.Event("waiting", detail=text, model=name))
         return {"state": f"not started: it {busy}"}
 
 

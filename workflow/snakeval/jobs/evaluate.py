@@ -21,21 +21,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from snakeval import __version__
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import timings
+from snakeval.evaluation import events, timings
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.directory import EvaluationDirectory, container_name, manifest
+from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.jobs import run_job
+from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import container, installable
 from snakeval.lease import Lease
 from snakeval.runtimes import choose
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 #: How long after a harness failed its server's death may still be heard of, in seconds.
 _NOTICE_SECONDS = 1.5
+#: The runtimes whose containers have the name that snakeval gives them.
+_NAMED = ("docker", "podman")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,11 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     directory = EvaluationDirectory(options.record.parent)
 
+    journal = Journal(directory.events)
+
     def work(stop: Event) -> int:
         evaluation = read(directory, options.fingerprint)
-        return _complete(evaluation, directory, options.head or os.getpid(), stop)
+        return _complete(evaluation, directory, journal, options.head or os.getpid(), stop)
 
-    return run_job.run(directory, directory.log, options.head, work)
+    return run_job.run(directory, journal, directory.log, options.head, work)
 
 
 def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
@@ -83,53 +89,41 @@ def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
 
 
 def _complete(
-    evaluation: Evaluation, directory: EvaluationDirectory, head: int, stop: Event
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    journal: Journal,
+    head: int,
+    stop: Event,
 ) -> int:
     fingerprint = evaluation.fingerprint
     if done := directory.completion(fingerprint):
         directory.publish(done)
+        journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
         print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
         return 0
+
+    def wait(holder: str) -> None:
+        journal.add(events.Event("waiting", detail=f"waits for {holder}"))
+        print(f"{evaluation.id}: waits for {holder}", file=sys.stderr)
+
     with Lease(
         directory.private / "lease",
         done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
         lost=stop.set,
-        waiting=lambda holder: print(f"{evaluation.id}: waits for {holder}", file=sys.stderr),
+        waiting=wait,
         heartbeat=evaluation.transport.heartbeat,
         stale=evaluation.transport.stale,
     ) as lease:
-        attempt = directory.begin(fingerprint) if lease.acquired else 0
+        journal.attempt = directory.begin(fingerprint) if lease.acquired else 0
         # Finished by another while this one waited, or archived from an earlier definition.
         if done := directory.completion(fingerprint):
             directory.publish(done)
+            journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
             return 0
         if stop.is_set():
             return run_job.INTERRUPTED
-        with _log(directory, evaluation, attempt) as log:
-            return _attempt(evaluation, directory, attempt, log, head, stop)
-
-
-@contextlib.contextmanager
-def _log(
-    directory: EvaluationDirectory, evaluation: Evaluation, attempt: int
-) -> Iterator[IO[bytes]]:
-    """A log for each attempt; ``harness.log`` leads to the newest."""
-    with directory.attempt_log(attempt).open("a+b") as log:
-        directory.show_log(attempt)
-        log.write(f"=== {now()} {evaluation.id} attempt {attempt}\n".encode())
-        log.flush()
-        try:
-            yield log
-        finally:
-            # Another Snakemake on this run deletes declared logs when it starts its jobs.
-            directory.show_log(attempt)
-
-
-def _report(log: IO[bytes], text: str) -> None:
-    log.seek(-1, os.SEEK_END)
-    start = "" if log.read() == b"\n" else "\n"  # a harness's output may end within a line
-    log.write(f"{start}snakeval: {text}\n".encode())
-    log.flush()
+        with attempt_log(directory, evaluation.id, journal) as log:
+            return _attempt(evaluation, directory, log, head, stop)
 
 
 @contextlib.contextmanager
@@ -138,7 +132,7 @@ def _served(
     directory: EvaluationDirectory,
     head: int,
     stop: Event,
-    report: Callable[[str], None],
+    log: AttemptLog,
 ) -> Iterator[tuple[dict[str, client.Served], Event, Event]]:
     """Have what the evaluation asks served; yield the servers and two events.
 
@@ -153,7 +147,7 @@ def _served(
 
     def lose(reason: str) -> None:
         if not left.is_set():
-            report(f"lost its model server: {reason}")
+            log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
             lost.set()
             halt.set()
 
@@ -170,11 +164,13 @@ def _served(
             who=evaluation.id,
             head=client.head_of(head),
             stop=stop,
-            report=report,
+            report=log.tell,
             lost=lose,
         ) as servers:
             for name, server in servers.items():
-                report(f"{name} is served at {server.url} ({server.runtime}) [log: {server.log}]")
+                text = f"{name} is served at {server.url} ({server.runtime})"
+                log.say(f"{text} [log: {server.log}]")
+                log.journal.add(server.event(name, text))
             yield servers, halt, lost
             left.set()
     finally:
@@ -184,35 +180,36 @@ def _served(
 def _attempt(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
-    attempt: int,
-    log: IO[bytes],
+    log: AttemptLog,
     head: int,
     stop: Event,
 ) -> int:
-    report = partial(_report, log)
+    attempt = log.journal.attempt
     runtime, why = choose(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
-    report(why)
+    name = container_name(directory) if runtime.name in _NAMED else ""
+    log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
     while True:
-        with _served(evaluation, directory, head, stop, report) as (servers, halt, lost):
+        with _served(evaluation, directory, head, stop, log) as (servers, halt, lost):
             urls = {name: server.url for name, server in servers.items()}
             spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
-            image_digest = runtime.prepare(spec, report)
+            image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
             started, clock = now(), time.monotonic()
-            with timings.use(directory.private, directory.attempt_log(attempt)):
-                outcome = runtime.run(spec, log, halt)
+            with timings.use(log.journal, directory.attempt_log(attempt)) as using:
+                outcome = runtime.run(spec, log.file, halt)
+                using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
             # A harness may notice before the pool does that its server is gone.
             if outcome.exit_code != 0 and urls and not stop.is_set():
                 lost.wait(_NOTICE_SECONDS)
         if stop.is_set():
-            report("interrupted; the same command resumes it")
+            log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
         if not (lost.is_set() and outcome.exit_code != 0):
             break
-        report("resumes what its cache has as soon as its model is served again")
-    report(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
+        log.say("resumes what its cache has as soon as its model is served again")
+    log.say(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
         # Only a failure needs it, and it brings an HTTP client.
         from snakeval.jobs.failure import failure_reason
@@ -221,6 +218,7 @@ def _attempt(
         raise EvaluationError(
             failure_reason(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
         )
+    log.journal.add(events.Event("reading"))
     finish(
         evaluation,
         directory,
@@ -232,7 +230,12 @@ def _attempt(
         image_digest=image_digest,
         servers={name: server.version for name, server in servers.items()},
     )
+    log.journal.add(events.Event("published"))
     return 0
+
+
+def _tell(log: AttemptLog, phase: str, text: str) -> None:
+    log.tell(events.Event(phase, detail=text))
 
 
 def finish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import signal
+import socket
 import sys
 import threading
 import time
@@ -13,34 +14,57 @@ from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation import events
+from snakeval.evaluation.directory import JobDirectory
+from snakeval.evaluation.events import Journal
 from snakeval.processes import process_lives
 
 INTERRUPTED = 130
 
 
-def run(directory: EvaluationDirectory, log: Path, head: int, work: Callable[[Event], int]) -> int:
+def run(
+    directory: JobDirectory,
+    journal: Journal,
+    log: Path,
+    head: int,
+    work: Callable[[Event], int],
+) -> int:
     """Return what *work* returns, 1 if it failed, or 130 if it was interrupted.
 
-    *work* is given what is set by SIGINT, SIGTERM and the death of the process *head* (0 for
-    none). A failure leaves its reason in *directory* and on the terminal, with its *log*.
+    *work* gets an event that SIGINT, SIGTERM and the death of the process *head* (0 for none) set.
+    A failure leaves its reason in *directory*, in *journal* and on the terminal, with its *log*.
     """
+    code, reason = _result(directory, head, work)
+    if code == INTERRUPTED:
+        journal.add(events.Event("interrupted", host=socket.gethostname(), head=head))
+    if not reason:
+        return code
+    with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
+        directory.fail(reason)
+    print(f"{directory.name} failed: {reason} [log: {log}]", file=sys.stderr)
+    # Last: whoever reads the event finds the reason, and knows that the terminal has it.
+    journal.add(events.Event("failed", detail=reason, host=socket.gethostname(), head=head))
+    return code
+
+
+def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) -> tuple[int, str]:
+    """Return the exit code of *work*, and why it failed."""
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if head:
         threading.Thread(target=_watch, args=(head, stop), daemon=True).start()
     try:
-        return work(stop)
+        return work(stop), ""
     except Interrupted:
-        return INTERRUPTED
+        return INTERRUPTED, ""
     except EvaluationError as error:
-        return _failed(directory, log, str(error))
+        return 1, str(error)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = error.filename or directory.path
-        return _failed(directory, log, f"no space left for {where}; free some")
+        return 1, f"no space left for {where}; free some"
 
 
 def _watch(head: int, stop: Event) -> None:
@@ -48,11 +72,3 @@ def _watch(head: int, stop: Event) -> None:
     while process_lives(head):
         time.sleep(1)
     stop.set()
-
-
-def _failed(directory: EvaluationDirectory, log: Path, reason: str) -> int:
-    with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
-        directory.fail(reason)
-    name = "/".join(directory.path.parts[-2:])
-    print(f"{name} failed: {reason} [log: {log}]", file=sys.stderr)
-    return 1

@@ -22,11 +22,16 @@ from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
+from snakeval.evaluation import events
 from snakeval.processes import start_time
 from snakeval.serving.wire import Channel, Message, directory, path
 
 _START_SECONDS = 20.0
 _POOL_TRIES = 5
+
+
+#: Gets what happens while a job waits for its servers.
+Report = Callable[[events.Event], None]
 
 
 class Busy(Exception):
@@ -49,6 +54,12 @@ class Served:
     gpus: tuple[str, ...]
     log: str
 
+    def event(self, name: str, detail: str) -> events.Event:
+        """Return the event that the deployment *name* serves."""
+        return events.Event(
+            "serving", detail=detail, model=name, url=self.url, runtime=self.runtime, log=self.log
+        )
+
 
 def head_of(pid: int) -> tuple[int, str]:
     """Name the process *pid* for ever: with its start time."""
@@ -63,7 +74,7 @@ def serve(
     who: str,
     head: tuple[int, str],
     stop: Event,
-    report: Callable[[str], None],
+    report: Report,
     lost: Callable[[str], None] = lambda reason: None,
     eager: bool = False,
 ) -> Iterator[dict[str, Served]]:
@@ -95,9 +106,7 @@ def serve(
         channel.close()
 
 
-def _acquire(
-    request: Message, stop: Event, report: Callable[[str], None]
-) -> tuple[Channel, dict[str, Served]]:
+def _acquire(request: Message, stop: Event, report: Report) -> tuple[Channel, dict[str, Served]]:
     for _ in range(_POOL_TRIES):
         channel = _connect(stop)
         try:
@@ -113,12 +122,12 @@ def _acquire(
     )
 
 
-def _wait(channel: Channel, stop: Event, report: Callable[[str], None]) -> dict[str, Served]:
+def _wait(channel: Channel, stop: Event, report: Report) -> dict[str, Served]:
     while not stop.is_set():
         message = channel.receive(0.2) or {"event": "nothing yet"}
         match message["event"]:
             case "progress":
-                report(message["text"])
+                report(events.Event(message.get("phase", "deploying"), detail=message["text"]))
             case "failed":
                 raise EvaluationError(f"deployment failed: {message['reason']}")
             case "busy":

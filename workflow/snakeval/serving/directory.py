@@ -80,8 +80,13 @@ class DeploymentDirectory(JobDirectory):
         return Path(f"{self._place}/server.log")
 
     @property
+    def events(self) -> Path:
+        """What happened to the servers; see :mod:`snakeval.evaluation.events`."""
+        return Path(f"{self._place}/events.jsonl")
+
+    @property
     def timings(self) -> Path:
-        """How long servers ran; see :mod:`snakeval.evaluation.timings`."""
+        """How long servers ran, in runs that have no events."""
         return Path(f"{self._place}/spent.jsonl")
 
     @property

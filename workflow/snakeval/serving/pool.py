@@ -64,11 +64,11 @@ class Client:
         with contextlib.suppress(OSError):
             self.channel.send({"event": event, **details})
 
-    def progress(self, text: str) -> None:
-        """Send a sentence once."""
+    def progress(self, phase: str, text: str) -> None:
+        """Send a phase of :mod:`snakeval.evaluation.events` and a sentence, once."""
         if text != self.told:
             self.told = text
-            self.tell("progress", text=text)
+            self.tell("progress", phase=phase, text=text)
 
 
 class Pool:
@@ -130,7 +130,7 @@ class Pool:
                 if client.eager:
                     client.tell("busy", why=waits)
                     return False
-                client.progress(waits)
+                client.progress("waiting", waits)
             if client.holds:
                 servers = [self._servers.get(plan.deployment.id) for plan in client.plans]
                 found = [server for server in servers if server is not None]
@@ -141,7 +141,7 @@ class Pool:
                     if server.progress:
                         name = server.deployment.definition.served_model_name
                         prefix = f"{name}: " if len(found) > 1 else ""
-                        client.progress(f"{prefix}{server.progress}")
+                        client.progress("deploying", f"{prefix}{server.progress}")
             self._changed.wait(_TICK)
         return False
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import timings
+from snakeval.evaluation.events import Journal
 from snakeval.logs import last_error, tail_lines, without_shell
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, choose, srun
@@ -22,6 +23,7 @@ from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import gpus, node_process, nodes, ports
 from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.nodes import Place
 
 #: How often a server that loads is asked whether it is ready, in seconds.
@@ -73,6 +75,7 @@ class Server:
         self._place = place
         self._name = name or server_name(deployment)
         self._directory = directory
+        self._journal = Journal(DeploymentDirectory(directory).events)
         self._environ = environ
         self._taken_ports = taken_ports
         self._changed = changed
@@ -129,8 +132,9 @@ class Server:
         for tries_left in reversed(range(_PORT_TRIES)):
             self.port = self._choose_port()
             log = self._new_log()
-            with log.open("ab") as output, timings.use(self._directory, log, self._gpus()):
+            with log.open("ab") as output, timings.use(self._journal, log, self._gpus()) as using:
                 outcome = self._run(runtime, output)
+                using.exit_code = outcome.exit_code
             reason = self._why(outcome, log)
             lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail_lines(log)))
             if self.was_ready or self._end.is_set() or not lost_race or not tries_left:

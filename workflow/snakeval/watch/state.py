@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -20,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import executors, files
-from snakeval.evaluation import directory
+from snakeval.evaluation import directory, events
 from snakeval.evaluation.directory import EvaluationDirectory, Held
+from snakeval.evaluation.events import Event
 from snakeval.evaluation.record import headline
 from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.run import deployments
@@ -41,11 +41,12 @@ ACTIVE = frozenset(["running", "deploying", "waiting"])
 _ENDING_SECONDS = 0.3
 #: A lease of another host that is older than so many heartbeats is looked at twice.
 _LATE = 2.5
-_TAIL_BYTES = 64 * 1024
-_HEAD_BYTES = 4 * 1024
-_RUNTIME = re.compile(rb"^snakeval: runtime: (\w+)", re.MULTILINE)
-#: What an attempt's log says of its model's server; see :mod:`snakeval.jobs.evaluate`.
-_SERVED, _LOST, _WAITS = " is served at ", "lost its model server", "waits for "
+#: The phases of a live attempt before its harness runs, and the state that they are.
+_BEFORE = {
+    "waiting": "waiting", "begun": "deploying", "deploying": "deploying", "lost": "deploying",
+}  # fmt: skip
+#: The phases in which a server that the attempt asks answers.
+_SERVED = ("serving", "preparing", "running", "ended", "reading")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,20 +250,21 @@ class _Look:
         how = "its job was told to end, or was killed"
         if held is not None:
             how = f"its job (process {held.holder.pid} on {held.holder.host}) is gone"
-        runtime, container = _runtime(place, attempt)
+        runtime, container = _where(place, attempt, _events(place, attempt))
         return state("interrupted", how, runtime=runtime, container=container)
 
     def _live(
         self, state: partial[State], place: str, held: Held, attempt: Mapping[str, Any]
     ) -> State:
         name, why, requests = "running", "", None
+        happened = _events(place, attempt)
         if place.removeprefix(f"{self._run}/") in self._asking:
-            name, why = _of_server(_log(place, attempt))
+            name, why = _of_server(happened)
         if name == "running":
             from snakeval.evaluation.progress import requests as requests_of
 
             requests = requests_of(EvaluationDirectory(Path(place)))
-        runtime, container = _runtime(place, attempt)
+        runtime, container = _where(place, attempt, happened)
         return state(
             name,
             why,
@@ -350,40 +352,27 @@ def _seconds(started: object, ended: object) -> float | None:
     return max(0.0, round(between.total_seconds(), 1))
 
 
-def _log(place: str, attempt: Mapping[str, Any]) -> Path:
-    return EvaluationDirectory(Path(place)).attempt_log(int(attempt.get("number") or 0))
+def _events(place: str, attempt: Mapping[str, Any]) -> list[Event]:
+    """Return the events of an attempt."""
+    number = int(attempt.get("number") or 0)
+    found = events.read(EvaluationDirectory(Path(place)).events)
+    return [event for event in found if event.attempt == number]
 
 
-def _runtime(place: str, attempt: Mapping[str, Any]) -> tuple[str, str]:
-    """Return an attempt's runtime, and its container's name where the runtime has containers."""
-    try:
-        with _log(place, attempt).open("rb") as file:
-            said = _RUNTIME.search(file.read(_HEAD_BYTES))
-    except OSError:
+def _where(place: str, attempt: Mapping[str, Any], happened: Sequence[Event]) -> tuple[str, str]:
+    """Return the runtime of an attempt and its container, by its first event."""
+    if began := events.last(happened, 0, "begun"):
+        return began.runtime, began.container
+    if happened:
         return "", ""
-    runtime = said[1].decode() if said else ""
-    if runtime not in ("docker", "podman"):
-        return runtime, ""  # its containers are processes, which nobody knows by a name
-    from snakeval.evaluation.directory import container_name
+    from snakeval.watch import old_runs
 
-    return runtime, container_name(EvaluationDirectory(Path(place)))
+    return old_runs.runtime(place, int(attempt.get("number") or 0))
 
 
-def _of_server(log: Path) -> tuple[str, str]:
-    """Return the state of a live attempt whose model we serve, by what its log says last of it."""
-    from snakeval.logs import tail
-
-    text = tail(log, _TAIL_BYTES)
-    ours = [line[10:] for line in text.splitlines() if line.startswith("snakeval: ")]
-    for line in reversed(ours):
-        if _SERVED in line:
-            return "running", ""
-        if _LOST in line:
-            break
-    else:
-        if len(text) >= _TAIL_BYTES // 2:
-            return "running", ""  # all that its harness said came after it was served
-    last = ours[-1] if ours else ""
-    if last.startswith(_WAITS):
-        return "waiting", last
-    return "deploying", "" if last.startswith("runtime: ") else last
+def _of_server(happened: Sequence[Event]) -> tuple[str, str]:
+    """Return the state of a live attempt whose model snakeval serves, and how far the server is."""
+    last = events.last(happened, 0, *_BEFORE, *_SERVED)
+    if last is None or last.phase in _SERVED:
+        return "running", ""
+    return _BEFORE[last.phase], "" if last.phase == "begun" else last.detail

@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 from threading import Event
 
+from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import now
 from snakeval.executors.lepton import jobs, need_library
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.files import write_atomically
 from snakeval.jobs import run_job
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 
 
@@ -30,17 +33,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="where the progress of deploy goes, too")
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends it")
     options = parser.parse_args(arguments)
-    directory = EvaluationDirectory(options.record.parent)
+    directory = EvaluationDirectory.of_record(options.record)
+    deployment = DeploymentDirectory.of_record(options.record)
+    deploys = options.command == "deploy"
+    journal = Journal(deployment.events if deploys else directory.events)
 
     def work(stop: Event) -> int:
         if options.command == "prepare":
             return jobs.prepare(directory, options.fingerprint, stop)
         if options.command == "collect":
             return _collect(directory, options.fingerprint)
-        return _deploy(options.record, options.log, stop)
+        return _deploy(options.record, options.log, journal, stop)
 
     log = options.log or directory.log
-    return run_job.run(directory, log, options.head, work)
+    return run_job.run(directory, journal, log, options.head, work)
 
 
 def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
@@ -63,13 +69,14 @@ def _is_done(plan: Plan, run: Path) -> bool:
     return all(EvaluationDirectory(run / e).completion(f) for e, f in plan.evaluations)
 
 
-def _deploy(record: Path, log: Path, stop: Event) -> int:
+def _deploy(record: Path, log: Path, journal: Journal, stop: Event) -> int:
     name, run = record.parent.parent.name, record.parents[2]
     plan = Plan.read(run, name)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
 
     def report(text: str) -> None:
+        journal.add(events.Event("deploying", detail=text, model=name))
         _say(f"{name}: {text}")
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{now()} {text}\n")
@@ -83,6 +90,7 @@ def _deploy(record: Path, log: Path, stop: Event) -> int:
         endpoint = Endpoints(run).serve(plan, stop, report)
         seconds = round(time.monotonic() - started, 1)
         told = {"state": "ready", "seconds": seconds, "url": endpoint.url, "name": endpoint.name}
+        journal.add(events.Event("serving", model=name, url=endpoint.url))
     EvaluationDirectory(record.parent).failure.unlink(missing_ok=True)
     write_atomically(record, json.dumps({"deployment": name, "time": now(), **told}))
     return 0

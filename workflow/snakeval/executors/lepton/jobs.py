@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation import timings
+from snakeval.evaluation import events, timings
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Journal
 from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
@@ -52,6 +53,8 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
     stopped_by_hand.forget(run, _id(directory))
     if done := directory.completion(fingerprint):
         directory.publish(done)
+        text = f"complete since {done.finished}"
+        Journal(directory.events).add(events.Event("adopted", detail=text))
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
     evaluation = read(directory, fingerprint)
@@ -169,7 +172,8 @@ def collect(
         shutil.copyfile(said, log)
         directory.show_log(attempt)
     seconds = int(told.get("LEPTON_SECONDS") or 0)
-    timings.add(directory.private, seconds)
+    journal = Journal(directory.events, attempt)
+    timings.add(journal, seconds)
     if problem := told.get("LEPTON_PROBLEM"):
         _refuse_killed(directory)
         raise EvaluationError(_reason(evaluation, told, problem, log))
@@ -185,6 +189,7 @@ def collect(
         servers={},
     )
     job_file(directory).unlink(missing_ok=True)
+    journal.add(events.Event("published"))
     return 0
 
 

@@ -20,6 +20,7 @@ from snakeval.results.report.samples import Kept, Shelf, Shelves
 from snakeval.results.statistics import averages as statistics
 from snakeval.results.statistics.averages import Average
 from snakeval.run.plan import Planned, read_plan
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import plan_path
 
 #: The samples of all evaluations together, of which each has its share.
@@ -262,7 +263,7 @@ def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -
 
 def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
     """Return the seconds of all attempts at an evaluation that did not finish it."""
-    uses = timings.read(directory.private, directory.path)
+    uses = timings.read(directory)
     if uses is None:  # none, or of a version that did not note them
         attempts = record.attempt - 1 if record else any(directory.logs.glob("attempt-*.log"))
         return None if attempts else 0.0
@@ -280,7 +281,7 @@ def _served(run: Path, model: str, *, done: bool) -> tuple[float | None, int | N
     for home in homes:
         if not any(home.glob("server-*.log")):
             continue
-        uses = timings.read(home, home)
+        uses = timings.read(DeploymentDirectory(home))
         if uses is None:
             return None, loads
         total += sum(each.gpus * each.seconds for each in uses)

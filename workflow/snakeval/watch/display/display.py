@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import os
+import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from snakeval.evaluation.progress import doing, requests
-from snakeval.logs import tail
+from snakeval.evaluation.events import ENDS, Event, doing
+from snakeval.evaluation.progress import requests
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.picture import Picture
 from snakeval.watch.display.tally import Job, Tally
 from snakeval.watch.display.terminal import Terminal
-
-if TYPE_CHECKING:
-    pass
 
 _LOOK_SECONDS = 1.0
 #: Jobs beyond those that are shown are looked at in turn, so many a second.
 _MOST_LOOKS = 20
 _ESTIMATE_SECONDS = 5.0
-#: How long the sentence of a job that failed may be under way.
-_SENTENCE_SECONDS = 1.0
-
-_FAILED = re.compile(r"^(\S+/\S+) failed: ")
-_ADOPTED = re.compile(r"^(\S+/\S+): adopted, ")
-#: In front of the last line of a deployment's log.
-_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+ ")
+#: How long the events of a job that failed may take to arrive from another machine.
+_REASON_SECONDS = 1.0
 
 
 class Display:
@@ -35,12 +29,11 @@ class Display:
 
     def __init__(self, tally: Tally, *, color: bool) -> None:
         self._tally = tally
-        self._told: set[str] = set()
-        self._untold: dict[str, float] = {}
+        self._untold: dict[int, tuple[Job, float]] = {}
         ascii_only = not (sys.stderr.encoding or "").lower().startswith("utf")
         self._picture = Picture(tally, color=color, ascii_only=ascii_only)
         self._stop = threading.Event()
-        self._terminal = Terminal(self._draw, self._heard)
+        self._terminal = Terminal(self._draw)
         threading.Thread(target=self._watch, name="snakeval-watch", daemon=True).start()
 
     def close(self) -> None:
@@ -50,10 +43,9 @@ class Display:
         for sentence in self._reasons(waiting=0):
             print(sentence, file=sys.stderr)
 
-    def start(self, jobid: int, name: str) -> None:
+    def start(self, jobid: int, model: str, part: str, *, deploys: bool) -> None:
         """A job begins."""
-        self._told.discard(name)
-        self._tally.start(jobid, name)
+        self._tally.start(jobid, model, part, deploys=deploys)
 
     def finish(self, jobid: int) -> None:
         """A job is done."""
@@ -61,30 +53,25 @@ class Display:
 
     def fail(self, jobid: int) -> None:
         """A job failed."""
-        if name := self._tally.fail(jobid):
-            self._untold[name] = time.monotonic()
+        if job := self._tally.fail(jobid):
+            self._untold[jobid] = (job, time.monotonic())
 
     # --- in the terminal's thread -------------------------------------------------------------
 
     def _draw(self, columns: int, rows: int) -> list[str]:
-        for sentence in self._reasons(waiting=_SENTENCE_SECONDS):
+        for sentence in self._reasons(waiting=_REASON_SECONDS):
             self._terminal.say(sentence)
         return self._picture.lines(columns, rows)
 
-    def _heard(self, line: str) -> None:
-        if match := _FAILED.match(line):
-            self._told.add(match[1])
-        elif match := _ADOPTED.match(line):
-            self._tally.adopt(match[1])
-
     def _reasons(self, waiting: float) -> list[str]:
-        """Say why jobs failed that did not say it here, as those of another machine do not."""
+        """Return why jobs failed that did not print it here: those of another machine."""
         sentences = []
-        for name, since in list(self._untold.items()):
-            if name in self._told or time.monotonic() - since >= waiting:
-                del self._untold[name]
-                if name not in self._told and (sentence := self._tally.reason(name)):
-                    sentences.append(sentence)
+        for jobid, (job, since) in list(self._untold.items()):
+            happened = job.events
+            ended = bool(happened) and happened[-1].phase in ENDS
+            if ended or time.monotonic() - since >= waiting:
+                del self._untold[jobid]
+                sentences += [sentence] if (sentence := reason(job, happened)) else []
         return sentences
 
     # --- in a thread of its own ---------------------------------------------------------------
@@ -104,10 +91,19 @@ class Display:
                 estimated = time.monotonic()
 
 
+def reason(job: Job, happened: Sequence[Event]) -> str:
+    """Return why a job failed; nothing if it did not, or if it printed the reason here."""
+    last = happened[-1] if happened else None
+    if last is None or last.phase != "failed":
+        return ""
+    if (last.host, last.head) == (socket.gethostname(), os.getpid()):
+        return ""  # a child of this Snakemake prints to the same terminal
+    place = job.directory
+    log = place.server_log if isinstance(place, DeploymentDirectory) else place.log
+    return f"{job.id} failed: {last.detail} [log: {log}]"
+
+
 def _look(job: Job) -> None:
-    if job.deploys:
-        last = tail(job.directory.path / "deploy.log", 2000).strip().rpartition("\n")[2]
-        job.look(time.monotonic(), None, _STAMP.sub("", last))
-    else:
-        told = requests(job.directory)
-        job.look(time.monotonic(), told, "" if told else doing(job.directory))
+    place = job.directory
+    told = None if isinstance(place, DeploymentDirectory) else requests(place)
+    job.look(time.monotonic(), told, "" if told else doing(job.events))

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
+from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Event
+from snakeval.serving.directory import DeploymentDirectory
 
 #: A rate is over what was seen in so many looks, one a second.
 _LOOKS = 30
@@ -26,8 +29,7 @@ class Job:
     """An evaluation or a deployment that works now."""
 
     name: str
-    directory: EvaluationDirectory
-    deploys: bool
+    directory: EvaluationDirectory | DeploymentDirectory
     since: float
     doing: str = ""
     looks: deque[tuple[float, int, int | None]] = field(
@@ -41,6 +43,27 @@ class Job:
             self.looks.clear()  # another bar began
         if requests is not None:
             self.looks.append((now, *requests))
+
+    @property
+    def deploys(self) -> bool:
+        """Whether it starts a model's server."""
+        return isinstance(self.directory, DeploymentDirectory)
+
+    @property
+    def id(self) -> str:
+        """``model/benchmark``, or ``model/deployment``."""
+        return self.directory.name
+
+    @property
+    def events(self) -> list[Event]:
+        """What jobs of its directory did, without the uses of harnesses and servers."""
+        return [event for event in events.read(self.directory.events) if not event.use]
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it only published an earlier completion."""
+        last = events.last(self.events)
+        return last is not None and last.phase == "adopted"
 
     @property
     def requests(self) -> tuple[int, int | None] | None:
@@ -101,7 +124,6 @@ class Tally:
             self._models.setdefault(_model(name), Counter())[state] += 1
         self._jobs: dict[int, Job] = {}
         self._took: defaultdict[str, list[float]] = defaultdict(list)
-        self._adopted: set[str] = set()
         self._loads: list[float] = []
         self._deployments = deployments
         self._refused: set[str] = set()
@@ -111,12 +133,16 @@ class Tally:
 
     # --- events -----------------------------------------------------------------------------
 
-    def start(self, jobid: int, name: str) -> None:
-        """A job begins, perhaps again: an evaluation ``model/benchmark``, or a model's server."""
-        deploys = "/" not in name
-        directory = self._run / name / "deployment" if deploys else self._run / name
+    def start(self, jobid: int, model: str, part: str, *, deploys: bool = False) -> None:
+        """A job begins, perhaps again.
+
+        *part* is a benchmark; of a job that *deploys*, the name of the deployment.
+        """
+        name = model if deploys else f"{model}/{part}"
+        kind = DeploymentDirectory if deploys else EvaluationDirectory
+        directory = kind(self._run / model / part)
         with self._lock:
-            self._jobs[jobid] = Job(name, EvaluationDirectory(directory), deploys, self._clock())
+            self._jobs[jobid] = Job(name, directory, self._clock())
             self._counted = None
             if deploys:
                 self._refused.discard(name)
@@ -134,28 +160,24 @@ class Tally:
                 self._loads.append(seconds)
                 return
             self._set(job.name, "done")
-            if job.name not in self._adopted:
+            # How long publishing an earlier completion takes says nothing of the evaluation.
+            if not job.adopted:
                 self._busy += seconds
                 self._took[_benchmark(job.name)].append(seconds)
 
-    def fail(self, jobid: int) -> str:
-        """A job failed; return its name."""
+    def fail(self, jobid: int) -> Job | None:
+        """A job failed; return it."""
         with self._lock:
             if (job := self._jobs.pop(jobid, None)) is None:
-                return ""
+                return None
             self._counted = None
             if job.deploys:
                 self._deployments -= 1
                 self._refused.add(job.name)
-                return f"{job.name}/deployment"
-            self._busy += self._clock() - job.since
-            self._set(job.name, "failed")
-            return job.name
-
-    def adopt(self, name: str) -> None:
-        """It was complete already, so that it tells nothing of how long it takes."""
-        with self._lock:
-            self._adopted.add(name)
+            else:
+                self._busy += self._clock() - job.since
+                self._set(job.name, "failed")
+            return job
 
     def _set(self, name: str, state: str) -> None:
         self._counted = None
@@ -186,13 +208,6 @@ class Tally:
         lost = counts["pending"] if name in self._refused else 0
         total = counts.total()
         return Model(name, total, counts["done"], counts["failed"] + lost, counts["running"])
-
-    def reason(self, name: str) -> str:
-        """Return the sentence that a failed job left; nothing where it was only interrupted."""
-        directory = EvaluationDirectory(self._run / name)
-        log = directory.path / "server.log" if name.endswith("/deployment") else directory.log
-        why = directory.failure_reason()
-        return f"{name} failed: {why} [log: {log}]" if why else ""
 
     def remaining(self) -> float | None:
         """Return about how many seconds are left; None where too little is known to say.

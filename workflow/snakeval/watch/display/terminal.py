@@ -48,10 +48,10 @@ def columns() -> int | None:
 
 
 class Terminal:
-    """Draws until :meth:`close`. *heard* is given each line that goes by."""
+    """Draws until :meth:`close`."""
 
-    def __init__(self, draw: Draw, heard: Callable[[str], None]) -> None:
-        self._draw, self._heard = draw, heard
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
         _flush()
         self._streams = [2, 1] if _same_terminal(1, 2) else [2]
         self._saved = {stream: os.dup(stream) for stream in self._streams}
@@ -119,9 +119,6 @@ class Terminal:
 
     def _pass_on(self, data: bytes) -> None:
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
-        for line in lines.splitlines():
-            with contextlib.suppress(Exception):  # whatever it is, it is printed
-                self._heard(line.decode(errors="replace"))
         if newline:
             self._above(lines + newline)
 
