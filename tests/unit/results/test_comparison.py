@@ -54,7 +54,7 @@ def test_without_samples_errors_stand_in_and_without_errors_there_is_no_verdict(
     assert unpaired.difference.note == "unpaired"
     assert unpaired.difference.value == pytest.approx(paired.difference.value)
     assert unpaired.significant
-    bare = replace(m, scores=None, interval=Interval(None, None, "none: x"))
+    bare = replace(m, scores=None, interval=Interval(reason="x"))
     (nothing,) = compare([(bare, n)])
     assert nothing.difference.note == "none: m has no samples of acc"
     assert (nothing.corrected, nothing.significant) == (None, False)

@@ -135,9 +135,9 @@ def test_all_right_and_all_wrong_still_have_an_interval() -> None:
     ],
 )
 def test_what_cannot_be_said_is_not_said_and_told_why(found: Interval, why: str) -> None:
-    assert (found.low, found.high) == (None, None)
-    assert found.note.startswith("none: ")
-    assert why in found.note
+    assert (found.low, found.high, found.method) == (None, None, "")
+    assert why in found.reason
+    assert found.note == f"none: {found.reason}"
 
 
 def test_one_sample_that_is_right_has_a_wide_interval() -> None:
@@ -148,6 +148,8 @@ def test_one_sample_that_is_right_has_a_wide_interval() -> None:
 
 def test_samples_without_a_score_are_left_out_and_counted() -> None:
     found = interval(0.5, scores=scores([1.0, 0.0, math.nan]))
+    assert (found.method, found.basis, found.reason) == ("Wilson", "2 samples", "")
+    assert found.caveat == "1 samples without a score"
     assert found.note == "Wilson, 2 samples; 1 samples without a score"
 
 
@@ -236,13 +238,13 @@ def test_models_that_agree_on_all_samples_differ_by_nothing_within_limits() -> N
 
 
 def test_an_average_says_of_what_and_is_refused_over_different_metrics() -> None:
-    found = Interval(0.4, 0.6, "")
-    same = macro_average({"a": ("acc", 0.5, found), "b": ("acc", 0.7, Interval(0.6, 0.8, ""))})
+    found = Interval(0.4, 0.6)
+    same = macro_average({"a": ("acc", 0.5, found), "b": ("acc", 0.7, Interval(0.6, 0.8))})
     assert (same.value, same.note) == (pytest.approx(0.6), "mean of acc over a, b")
     assert (same.low, same.high) == pytest.approx((0.6 - 0.1 / 2**0.5, 0.6 + 0.1 / 2**0.5))
     other = macro_average({"a": ("acc", 0.5, found), "b": ("f1", 0.7, found)})
     assert (other.value, other.note) == (None, "none: no average over acc and f1")
-    unsure = macro_average({"a": ("acc", 0.5, Interval(None, None, "none: x"))})
+    unsure = macro_average({"a": ("acc", 0.5, Interval(reason="x"))})
     assert (unsure.value, unsure.low) == (0.5, None)
 
 
@@ -258,7 +260,7 @@ def test_scores_without_samples_are_compared_as_newcombe_published_it() -> None:
     found = unpaired(56 / 70, a, 48 / 80, b)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert unpaired(0.5, Interval(None, None, "none: x"), 0.5, b) is None
+    assert unpaired(0.5, Interval(reason="x"), 0.5, b) is None
 
 
 def of_stderr_of(right: int, n: int) -> Interval:

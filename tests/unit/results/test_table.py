@@ -141,6 +141,11 @@ def test_intervals_of_samples_are_worked_out_once(
     monkeypatch.setattr(generic, "samples", None)
     again = table(run).iloc[0]
     assert (again["ci_low"], again["ci_high"]) == (row["ci_low"], row["ci_high"])
+    # An earlier version kept lists.
+    (kept,) = place.private.glob("intervals-*.json")
+    kept.write_text("[[0.1, 0.2, \"by another version\"]]")
+    monkeypatch.undo()
+    assert table(run).iloc[0]["ci_note"] == "Wilson, 4 samples"
 
 
 def test_samples_that_cannot_be_read_cost_no_score(
@@ -150,7 +155,7 @@ def test_samples_that_cannot_be_read_cost_no_score(
     place.spec.unlink()
     row = table(run).iloc[0]
     assert (row["value"], row["status"]) == (0.25, "done")
-    assert row["ci_note"].startswith("the harness's standard error (")
+    assert row["ci_note"].startswith("the harness's standard error; ")
 
 
 def test_a_record_of_another_definition_is_no_result(

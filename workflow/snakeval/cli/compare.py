@@ -150,7 +150,7 @@ def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
                 entry[key] = len(entry.get(key, ()))
         click.echo(pd.DataFrame(data).to_csv(index=False), nl=False)
         return
-    shown = [_shown(entry, gated) for entry in data]
+    shown = [_shown(row, entry, gated) for row, entry in zip(rows, data, strict=True)]
     if form == "markdown":
         click.echo(pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True))
     else:
@@ -163,7 +163,7 @@ def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
                 click.echo(f"{row.model}/{row.benchmark}: {word}: {_plain(sample)}")
 
 
-def _shown(row: Mapping[str, Any], gated: bool) -> dict[str, str]:
+def _shown(judged: Row, row: Mapping[str, Any], gated: bool) -> dict[str, str]:
     def number(key: str, sign: str = "") -> str:
         value = row.get(key)
         return "" if value is None else f"{value:{sign}.4f}"
@@ -187,17 +187,9 @@ def _shown(row: Mapping[str, Any], gated: bool) -> dict[str, str]:
         if sizes == {n}
         else f"{n} of {row['n_baseline']} and {row['n_candidate']}",
         "better/worse": f"{len(row['samples_better'])}/{len(row['samples_worse'])}" if n else "",
-        "verdict": row["verdict"] + (f" ({row['note']})" if _tells(row) else ""),
+        "verdict": row["verdict"] + (f" ({judged.remark})" if judged.remark else ""),
         **({"gate": "failed" if row["gate"] else "passed"} if gated else {}),
     }
-
-
-def _tells(row: Mapping[str, Any]) -> bool:
-    """Whether the note is more than how an interval was made."""
-    note: str = row["note"]
-    if row["verdict"] in ("missing", "not comparable"):
-        return True
-    return note.startswith(("none: ", "unpaired")) or "defined otherwise" in note
 
 
 def _plain(text: str) -> str:

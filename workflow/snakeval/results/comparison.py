@@ -140,8 +140,8 @@ def _repeated(runs: Sequence[Measured]) -> Repeated:
     value = float(np.mean([run.metric.value for run in runs]))
     scores = [run.scores for run in runs if run.scores is not None]
     if len(scores) < len(runs):
-        note = "none: not all of its runs have samples"
-        return Repeated(tuple(runs), value, Interval(None, None, note))
+        why = "not all of its runs have samples"
+        return Repeated(tuple(runs), value, Interval(reason=why))
     found = intervals_.of_samples(statistics.together(scores)).scaled(first.scale)
     return Repeated(tuple(runs), value, found.around(value))
 
@@ -171,7 +171,7 @@ def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
 def _difference(a: Measured, b: Measured) -> Difference:
     if a.key != b.key:
         names = " and ".join(" ".join(filter(None, each.key)) for each in (a, b))
-        return Difference(None, None, None, None, 0, 0, 0, note=f"none: {names} differ")
+        return Difference(reason=f"{names} differ")
     if a.scores is not None and b.scores is not None and a.scale == b.scale:
         found = differences_.difference(a.scores, b.scores, a.scale)
         if found.n:
@@ -179,7 +179,7 @@ def _difference(a: Measured, b: Measured) -> Difference:
     else:
         without = a if a.scores is None else b
         why = without.problem or f"{without.model} has no samples of {without.metric.metric}"
-        found = Difference(None, None, None, None, 0, 0, 0, note=f"none: {why}")
+        found = Difference(reason=why)
     values = a.metric.value, a.interval, b.metric.value, b.interval
     return differences_.unpaired(*values) or replace(found, value=values[0] - values[2])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from snakeval.evaluation.definition import changes
 from snakeval.results.comparison import Compared, Measured, compare
 from snakeval.results.statistics import differences
 
+#: A note has at most so many changes of a definition.
+_CHANGES = 3
 #: What of an evaluation's identity is its model.
 _MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
 
@@ -86,7 +88,8 @@ class Row:
             whether by chance), not comparable, or missing.
         better, worse: ids of the samples that changed for the better, and for the worse.
         failed: why the gate does not let it pass, or nothing.
-        note: how they were compared, or why not, and what of their definitions differs.
+        changed: what differs in their definitions.
+        problem: why it is missing.
     """
 
     model: str
@@ -96,7 +99,24 @@ class Row:
     better: tuple[str, ...] = ()
     worse: tuple[str, ...] = ()
     failed: str = ""
-    note: str = field(default="")
+    changed: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def note(self) -> str:
+        """How they were compared, or why not, and what of their definitions differs."""
+        parts = [self.compared.difference.note if self.compared else self.problem]
+        if self.changed:
+            parts.append(f"defined otherwise: {'; '.join(self.changed[:_CHANGES])}")
+        return "; ".join(parts)
+
+    @property
+    def remark(self) -> str:
+        """The note, if it has more than how an interval was made; else nothing."""
+        if self.compared is None or self.changed or self.verdict == "not comparable":
+            return self.note
+        difference = self.compared.difference
+        return self.note if difference.reason or difference.method == "unpaired" else ""
 
 
 def judge(
@@ -132,11 +152,9 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
     else:
         verdict = "no significant difference"
     failed = "; ".join(_breaches(policy.rule(benchmark), compared, gain)) if policy else ""
-    note = compared.difference.note
     before, after = (_definition(each) for each in (compared.b, compared.a))
-    if otherwise := changes(before, after):
-        note += f"; defined otherwise: {'; '.join(otherwise[:3])}"
-    return Row(model, benchmark, verdict, compared, tuple(better), tuple(worse), failed, note)
+    otherwise = tuple(changes(before, after))
+    return Row(model, benchmark, verdict, compared, tuple(better), tuple(worse), failed, otherwise)
 
 
 def _definition(measured: Measured) -> dict[str, Any]:
@@ -156,7 +174,7 @@ def _breaches(rule: Rule, compared: Compared, gain: float | None) -> Iterator[st
     score = compared.a.metric.value
     if rule.max_drop is not None:
         if gain is None:
-            yield f"cannot be compared ({compared.difference.note.removeprefix('none: ')})"
+            yield f"cannot be compared ({compared.difference.reason})"
         elif -gain > rule.max_drop:
             # Where nothing tells chance from change, the scores must do.
             unknown = compared.corrected is None
@@ -176,11 +194,11 @@ def _missing(
 ) -> Iterator[Row]:
     for key in missing:
         if key in candidate:
-            yield Row(*key, "missing", note="the baseline has not finished it")
+            yield Row(*key, "missing", problem="the baseline has not finished it")
         else:
             fails = policy is not None and not policy.allow_missing
-            note = "the candidate has not finished it"
-            yield Row(*key, "missing", failed=note if fails else "", note=note)
+            why = "the candidate has not finished it"
+            yield Row(*key, "missing", failed=why if fails else "", problem=why)
 
 
 def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -204,6 +222,8 @@ def _data(row: Row) -> dict[str, Any]:
             "n": difference.n,
             "n_baseline": difference.right,
             "n_candidate": difference.left,
+            "ci_method": difference.method,
+            "ci_reason": difference.reason,
             "detectable": difference.detectable,
             "samples_better": list(row.better),
             "samples_worse": list(row.worse),

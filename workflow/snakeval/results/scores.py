@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def intervals(
     """
     cache = _kept_intervals(directory, done)
     try:
-        kept = [Interval(*entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+        kept = [Interval(**entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
         if len(kept) == len(metrics):
             return kept
     except (FileNotFoundError, ValueError, TypeError):
@@ -67,13 +68,11 @@ def intervals(
         samples = statistics.gather(read_samples(directory))
     except EvaluationError as error:
         # Of what the harness wrote itself, and not kept: the samples may be mended.
-        return [
-            Interval(found.low, found.high, f"{found.note} ({error})")
-            for found in (intervals_.interval(m.value, m.stderr, m.n) for m in metrics)
-        ]
+        by_error = [intervals_.interval(m.value, m.stderr, m.n) for m in metrics]
+        return [replace(interval, caveat=str(error)) for interval in by_error]
     found = [_interval(metric, samples) for metric in metrics]
     with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
-        write_if_changed(cache, json.dumps([[i.low, i.high, i.note] for i in found]))
+        write_if_changed(cache, json.dumps([asdict(interval) for interval in found]))
     return found
 
 

@@ -7,20 +7,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snakeval.results.statistics.intervals import CONFIDENCE, Interval
+from snakeval.results.statistics.intervals import CONFIDENCE, Interval, described
 
 
 @dataclass(frozen=True, slots=True)
 class Average:
     """A macro average: each benchmark counts the same.
 
-    ``note`` says what was averaged, or why nothing was; then the rest is None.
+    Attributes:
+        value: the average; None if there is none.
+        low, high: its 95 % interval; None if there is none.
+        basis: what is averaged.
+        reason: why there is no average.
+        caveat: why there is no interval.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
-    note: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    basis: str = ""
+    reason: str = ""
+    caveat: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is averaged, or why nothing is, in one line."""
+        return described("", self.basis, self.reason, self.caveat)
 
 
 def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
@@ -33,15 +45,13 @@ def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
     metrics = sorted({metric for metric, _, _ in scores.values()})
     if len(metrics) != 1:
         named = " and ".join(metrics)
-        return Average(
-            None, None, None, f"none: no average over {named}" if metrics else "none: no scores"
-        )
+        return Average(reason=f"no average over {named}" if metrics else "no scores")
     what = f"mean of {metrics[0]} over {', '.join(scores)}"
     value = float(np.mean([score for _, score, _ in scores.values()]))
     below, above = [], []
     for _, score, found in scores.values():
         if found.low is None or found.high is None:
-            return Average(value, None, None, f"{what}; no interval, as one of them has none")
+            return Average(value, basis=what, caveat="no interval, as one of them has none")
         below.append(score - found.low)
         above.append(found.high - score)
     down, up = (float(np.linalg.norm(sides)) / len(sides) for sides in (below, above))
@@ -57,15 +67,23 @@ class Repeats:
         within: variance of a run's score from its samples: the mean of the squared standard errors.
         between: variance of the runs' scores.
         low, high: t interval of the mean over runs; None with fewer than two, or without spread.
+        method, basis, reason: how the interval is made, or why there is none.
     """
 
     runs: int
     value: float
     within: float | None
     between: float | None
-    low: float | None
-    high: float | None
-    note: str
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    basis: str = ""
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """How the interval is made, or why there is none, in one line."""
+        return described(self.method, self.basis, self.reason)
 
 
 def repeats(values: Sequence[float], errors: Sequence[float | None]) -> Repeats:
@@ -79,13 +97,12 @@ def repeats(values: Sequence[float], errors: Sequence[float | None]) -> Repeats:
     within = float(np.mean(np.square(known))) if len(known) == scores.size else None
     mean = float(scores.mean())
     if scores.size < 2:
-        return Repeats(1, mean, within, None, None, None, "none: one run does not vary")
+        return Repeats(1, mean, within, None, reason="one run does not vary")
     between = float(scores.var(ddof=1))
     if between == 0:
-        same = "none: all runs score the same"
-        return Repeats(scores.size, mean, within, 0.0, None, None, same)
+        return Repeats(scores.size, mean, within, 0.0, reason="all runs score the same")
     from scipy import stats
 
     found = stats.ttest_1samp(scores, mean).confidence_interval(CONFIDENCE)
     low, high = float(found.low), float(found.high)
-    return Repeats(scores.size, mean, within, between, low, high, f"t, {scores.size} runs")
+    return Repeats(scores.size, mean, within, between, low, high, "t", f"{scores.size} runs")

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from snakeval.results.statistics.intervals import CONFIDENCE, Interval, mean_interval
+from snakeval.results.statistics.intervals import CONFIDENCE, Interval, described, mean_interval
 from snakeval.results.statistics.samples import Array, Scores
 
 #: Of a minimum detectable difference.
@@ -22,25 +22,33 @@ class Difference:
 
     Attributes:
         value: mean of the paired differences; None where no sample is common.
-        low, high: its 95 % interval; None where *note* says why.
+        low, high: its 95 % interval; None if there is none.
         p: of there being no difference; None where it cannot be said.
         n, left, right: how many samples are common, and how many each has.
         higher, lower: of how many samples the score is higher, and lower.
         detectable: the smallest true difference that as many such samples show at the 5 % level
             four times out of five.
+        method, basis, reason: how the interval was made, or why there is none.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
-    left: int
-    right: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    n: int = 0
+    left: int = 0
+    right: int = 0
     higher: int = 0
     lower: int = 0
     detectable: float | None = None
-    note: str = ""
+    method: str = ""
+    basis: str = ""
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """How the interval was made, or why there is none, in one line."""
+        return described(self.method, self.basis, self.reason)
 
 
 def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
@@ -60,14 +68,15 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     common = found >= 0
     sizes = (int(common.sum()), a.values.size, b.values.size)
     if not sizes[0]:
-        return Difference(None, None, None, None, *sizes, note="none: no sample is common")
+        return Difference(None, None, None, None, *sizes, reason="no sample is common")
     left, right = a.values[common], b.values[found[common]]
     changes = scale * (left - right)
     counts = (int((changes > 0).sum()), int((changes < 0).sum()))
     groups = None if a.groups is None else a.groups[common]
     if groups is None and b.groups is not None:  # one of the runs was told of them, the other not
         groups = b.groups[found[common]]
-    low, high, p, note = _tested(changes / scale, groups, a.binary and b.binary)
+    tested = _tested(changes / scale, groups, a.binary and b.binary)
+    low, high = tested.low, tested.high
     clusters = 0 if groups is None else len(np.unique(groups))
     if low is not None and high is not None and 1 < clusters < sizes[0]:
         smallest = detectable_in_groups(scale * (high - low) / 2, clusters)
@@ -77,11 +86,13 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
         float(changes.mean()),
         None if low is None else scale * low,
         None if high is None else scale * high,
-        p,
+        tested.p,
         *sizes,
         *counts,
         smallest,
-        note,
+        tested.method,
+        tested.basis,
+        tested.reason,
     )
 
 
@@ -113,35 +124,35 @@ def unpaired(a: float, a_found: Interval, b: float, b_found: Interval) -> Differ
     high = value + math.hypot(a_found.high - a, b - b_found.low)
     stderr = math.hypot(a_found.stderr, b_found.stderr)
     p = 2 * float(stats.norm.sf(abs(value) / stderr))
-    return Difference(value, low, high, p, 0, 0, 0, note="unpaired")
+    return Difference(value, low, high, p, method="unpaired")
 
 
-def _tested(
-    changes: Array, groups: Array | None, binary: bool
-) -> tuple[float | None, float | None, float | None, str]:
+def _tested(changes: Array, groups: Array | None, binary: bool) -> Difference:
     """Return the interval of the mean change, its p-value, and how they were made."""
     n = changes.size
+    same = f"all {n} common samples differ by the same"
     if groups is not None and len(np.unique(groups)) < n:
         number = len(np.unique(groups))
         if number == 1:
-            return None, None, None, "none: all common samples are of one group"
+            return Difference(reason="all common samples are of one group")
         if np.ptp(changes) == 0:
-            p = 1.0 if changes[0] == 0 else None
-            return None, None, p, f"none: all {n} common samples differ by the same"
+            return Difference(p=1.0 if changes[0] == 0 else None, reason=same)
         low, high, p = mean_interval(changes, groups)
         if not high > low:
-            return None, None, None, "none: all groups differ by the same"
-        return low, high, p, f"clustered, {n} samples in {number} groups"
+            return Difference(reason="all groups differ by the same")
+        basis = f"{n} samples in {number} groups"
+        return Difference(None, low, high, p, method="clustered", basis=basis)
     if binary:
-        return *_binary(changes), f"exact, {n} samples"
+        return Difference(None, *_binary(changes), method="exact", basis=f"{n} samples")
     if np.ptp(changes) == 0:
-        p = 1.0 if changes[0] == 0 else None
-        return None, None, p, f"none: all {n} common samples differ by the same"
+        return Difference(p=1.0 if changes[0] == 0 else None, reason=same)
     from scipy import stats
 
     test = stats.ttest_1samp(changes, 0.0)
     found = test.confidence_interval(CONFIDENCE)
-    return float(found.low), float(found.high), float(test.pvalue), f"paired t, {n} samples"
+    low, high = float(found.low), float(found.high)
+    p = float(test.pvalue)
+    return Difference(None, low, high, p, method="paired t", basis=f"{n} samples")
 
 
 def _binary(changes: Array) -> tuple[float, float, float]:

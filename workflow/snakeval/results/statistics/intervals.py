@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,16 +14,35 @@ from snakeval.results.statistics.samples import Array, Scores
 CONFIDENCE = 0.95
 
 
+def described(method: str, basis: str, reason: str, caveat: str = "") -> str:
+    """Return in one line how a number was made, or why there is none, and what limits it."""
+    made = f"none: {reason}" if reason else ", ".join(filter(None, [method, basis]))
+    return f"{made}; {caveat}" if caveat else made
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A 95 % confidence interval of a score, in its scale; or None twice.
+    """A 95 % confidence interval of a score, in the scale of the score.
 
-    ``note`` says how it was made, or why there is none.
+    Attributes:
+        low, high: the bounds; None if there is no interval.
+        method: the statistical method, such as ``Wilson``; empty if there is no interval.
+        basis: what the method uses, such as ``40 samples``.
+        reason: why there is no interval; empty if there is one.
+        caveat: what else a reader must know, such as samples without a score.
     """
 
-    low: float | None
-    high: float | None
-    note: str
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    basis: str = ""
+    reason: str = ""
+    caveat: str = ""
+
+    @property
+    def note(self) -> str:
+        """How it was made, or why there is none, in one line."""
+        return described(self.method, self.basis, self.reason, self.caveat)
 
     @property
     def stderr(self) -> float | None:
@@ -36,13 +55,13 @@ class Interval:
         """Return it with *value*, which a harness may have rounded, inside."""
         if self.low is None or self.high is None:
             return self
-        return Interval(min(self.low, value), max(self.high, value), self.note)
+        return replace(self, low=min(self.low, value), high=max(self.high, value))
 
     def scaled(self, scale: float) -> Interval:
         """Return it in another scale."""
         if self.low is None or self.high is None:
             return self
-        return Interval(scale * self.low, scale * self.high, self.note)
+        return replace(self, low=scale * self.low, high=scale * self.high)
 
 
 def interval(
@@ -61,9 +80,7 @@ def interval(
     if scores is not None and scores.values.size:
         found = of_samples(scores).scaled(scale)
         if scores.unscored:
-            found = Interval(
-                found.low, found.high, f"{found.note}; {scores.unscored} samples without a score"
-            )
+            found = replace(found, caveat=f"{scores.unscored} samples without a score")
         return found.around(value)
     return of_stderr(value, stderr, n).around(value)
 
@@ -92,14 +109,14 @@ def of_samples(scores: Scores) -> Interval:
     from scipy import stats
 
     found = stats.ttest_1samp(values, values.mean()).confidence_interval(CONFIDENCE)
-    return _sound(found.low, found.high, f"t, {values.size} samples")
+    return _sound(found.low, found.high, "t", f"{values.size} samples")
 
 
-def _sound(low: float, high: float, note: str) -> Interval:
+def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:
     """Return the interval, unless the numbers are too small or too large to be told apart."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return _none("the scores' spread is beyond what numbers of this machine can tell")
-    return Interval(float(low), float(high), note)
+    return Interval(float(low), float(high), method, basis)
 
 
 def _clustered(scores: Scores, groups: Array) -> Interval:
@@ -110,14 +127,14 @@ def _clustered(scores: Scores, groups: Array) -> Interval:
         if scores.binary:
             # A group that is all right is worth one sample, at least.
             found = _wilson(mean * number, number)
-            return Interval(found.low, found.high, f"Wilson, {number} groups that score the same")
+            return replace(found, basis=f"{number} groups that score the same")
         return _none(f"all {scores.values.size} samples score the same")
     low, high, _ = mean_interval(scores.values, groups)
     if not high > low:
         return _none("all groups score the same, so their spread is not known")
     if scores.binary:
         low, high = max(low, 0.0), min(high, 1.0)
-    return _sound(low, high, f"clustered, {scores.values.size} samples in {number} groups")
+    return _sound(low, high, "clustered", f"{scores.values.size} samples in {number} groups")
 
 
 def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
@@ -136,7 +153,7 @@ def _wilson(successes: float, n: int) -> Interval:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(successes, n, alpha=1 - CONFIDENCE, method="wilson")
-    return Interval(float(low), float(high), f"Wilson, {n} samples")
+    return Interval(float(low), float(high), "Wilson", f"{n} samples")
 
 
 def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
@@ -164,7 +181,7 @@ def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
 
 
 def _none(why: str) -> Interval:
-    return Interval(None, None, f"none: {why}")
+    return Interval(reason=why)
 
 
 @cache
