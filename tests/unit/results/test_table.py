@@ -143,7 +143,7 @@ def test_intervals_of_samples_are_worked_out_once(
     assert (again["ci_low"], again["ci_high"]) == (row["ci_low"], row["ci_high"])
     # An earlier version kept lists.
     (kept,) = place.private.glob("intervals-*.json")
-    kept.write_text("[[0.1, 0.2, \"by another version\"]]")
+    kept.write_text('[[0.1, 0.2, "by another version"]]')
     monkeypatch.undo()
     assert table(run).iloc[0]["ci_note"] == "Wilson, 4 samples"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.executors.base import Executor
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
+from snakeval.results import readable
 from snakeval.run.find import Run
 from snakeval.run.heads import leave
 from snakeval.serving.deployment import Deployment
 from snakeval.watch.display.terminal import columns
 
-#: Ends a cell of a Markdown table.
-_BAR = re.compile(r"(?<!\\)\|")
 _TABLES = ("results.csv", "results.json", "results.md")
 
 
@@ -61,13 +59,13 @@ class End:
                 status = frame.drop_duplicates(["model", "benchmark"])["status"]
                 missing = status.isin(["failed", "pending"]).sum()
                 self._date_back(*files)
-            shown = markdown.read_text(encoding="utf-8")
-            self._learn(json.loads(json_file.read_text(encoding="utf-8")))
+            rows = json.loads(json_file.read_text(encoding="utf-8"))
+            self._learn(rows)
         except OSError as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
-        if width := columns():
-            shown = fitted(shown, width)
+        width = columns()
+        shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
         print(f"\n{shown}\nResults: {csv}", flush=True)
         try:
             if not self._is_current(run / "report.html"):
@@ -132,21 +130,3 @@ class End:
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:
             return False
-
-
-def fitted(table: str, width: int) -> str:
-    """Where a table is too wide, leave out reasons, which were told before; then the intervals."""
-    from tabulate import tabulate
-
-    head, _, *rows = (
-        [cell.strip() for cell in _BAR.split(line)[1:-1]] for line in table.splitlines()
-    )
-    cells = dict(zip(head, zip(*rows, strict=True), strict=True))
-    for name in ("status", "95 %"):
-        if max(map(len, table.splitlines())) <= width:
-            break
-        told = cells.pop(name)
-        if name == "status":
-            cells[name] = tuple(cell.partition(":")[0] for cell in told)
-        table = tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
-    return table

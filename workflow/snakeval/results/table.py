@@ -17,6 +17,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation import directory as deployments
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import write_atomically
+from snakeval.results import readable
 from snakeval.results.scores import current_metrics, intervals
 from snakeval.run.plan import Planned, read_plan
 
@@ -124,41 +125,10 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """Return the table as people read it, in Markdown."""
-    # A bar in a reason would end its cell.
-    return (
-        shown(frame)
-        .map(lambda cell: cell.replace("|", "\\|"))
-        .to_markdown(index=False, disable_numparse=True)
-    )
+    return readable.to_markdown(records(frame))
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as people read it: value ± standard error, interval, what is missing why."""
-    # A column without a value has no texts, whatever its type.
-    metrics, filters, reasons = (
-        frame[column].astype(object).fillna("") for column in ("metric", "filter", "reason")
-    )
-    texts = pd.DataFrame(
-        {
-            "model": frame["model"],
-            "benchmark": frame["benchmark"],
-            "metric": [
-                f"{metric} ({name})" if name else metric
-                for metric, name in zip(metrics, filters, strict=True)
-            ],
-            "value": [
-                "" if pd.isna(value) else f"{value:.4f}" + ("" if pd.isna(err) else f" ± {err:.4f}")
-                for value, err in zip(frame["value"], frame["stderr"], strict=True)
-            ],
-            "95 %": [
-                "" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
-                for low, high in zip(frame["ci_low"], frame["ci_high"], strict=True)
-            ],
-            "n": ["" if pd.isna(n) else str(int(n)) for n in frame["n"]],
-            "status": [
-                status + (f": {reason}" if reason else "")
-                for status, reason in zip(frame["status"], reasons, strict=True)
-            ],
-        }
-    )
-    return texts.map(lambda cell: " ".join(cell.split()))
+    """Return the table as people read it: value ± standard error, interval, status and reason."""
+    texts = [readable.cells(row) for row in records(frame)]
+    return pd.DataFrame(texts, columns=readable.COLUMNS)

@@ -1,0 +1,62 @@
+"""The results table as people read it: cells of text, as Markdown, and for a narrow terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+#: The columns that people read.
+COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "status")
+
+
+def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
+    """Return the cells of a row of results.json: value ± standard error, interval, and status.
+
+    A row that is not done has its reason beside its status, unless *reasons* is false.
+    """
+    value, error, low, high = (row.get(k) for k in ("value", "stderr", "ci_low", "ci_high"))
+    name = f" ({row['filter']})" if row.get("filter") else ""
+    reason = row.get("reason") if reasons else ""
+    found = {
+        "model": row["model"],
+        "benchmark": row["benchmark"],
+        "metric": f"{row.get('metric') or ''}{name}",
+        "value": ""
+        if value is None
+        else f"{value:.4f}" + ("" if error is None else f" ± {error:.4f}"),
+        "95 %": "" if low is None or high is None else f"{low:.4f} to {high:.4f}",
+        "n": "" if row.get("n") is None else str(int(row["n"])),
+        "status": f"{row['status']}: {reason}" if reason else str(row["status"]),
+    }
+    return {column: " ".join(str(cell).split()) for column, cell in found.items()}
+
+
+def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows of results.json as a Markdown table."""
+    return _table([cells(row) for row in rows], COLUMNS)
+
+
+def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:
+    """Return the Markdown table for a terminal of *width* columns.
+
+    If it is too wide, it has no reasons, which the jobs printed before; then no intervals either.
+    """
+    table = to_markdown(rows)
+    if _width(table) > width:
+        short = [cells(row, reasons=False) for row in rows]
+        table = _table(short, COLUMNS)
+        if _width(table) > width:
+            table = _table(short, [name for name in COLUMNS if name != "95 %"])
+    return table
+
+
+def _table(texts: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
+    from tabulate import tabulate
+
+    # A bar in a reason would end its cell.
+    data = {name: [cell[name].replace("|", "\\|") for cell in texts] for name in columns}
+    return str(tabulate(data, headers="keys", tablefmt="pipe", disable_numparse=True))
+
+
+def _width(table: str) -> int:
+    return max(map(len, table.splitlines()))
