@@ -98,7 +98,10 @@ def deployed(**spec: Any) -> dict[str, Any]:
         ("- a\n", "holds a list; it must hold keys and values"),
         ("name: a\nname: b\n", "'name' stands here a second time (first in line 1)"),
         (BOMB, "its YAML aliases expand to more than 1,000,000 values"),
-        ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins; put it in a file of its own"),
+        (
+            "a: 1\n---\nb: 2\n",
+            "line 2, column 1: a second document begins; put it in a file of its own",
+        ),
         ("a: 2026-99-99\n", "line 1, column 4: a value cannot be read (month must be in 1..12)"),
         ('a: "\\ud800"\n', "line 1, column 4: a value cannot be read"),
         ('a: "x\\0"\n', "line 1, column 4: a value cannot be read (a NUL character); correct it"),
