@@ -44,7 +44,7 @@ def test_a_name_that_is_shared_is_refused_with_the_qualified_ones() -> None:
 
 def test_each_kind_of_server_that_a_configuration_may_name_is_known() -> None:
     kinds = catalogue.server_kinds()
-    assert list(kinds) == list(get_args(Kind))
+    assert list(kinds) == list(get_args(get_args(Kind)[0]))
     for name, kind in kinds.items():
         if name in ("nim", "generic"):
             assert not kind.image + kind.command, "the image is the model, or the user's own"

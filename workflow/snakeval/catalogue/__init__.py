@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError, did_you_mean
 
 _HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ class Harness:
     """Software that runs benchmarks.
 
     Attributes:
-        adapter: the module of :mod:`snakeval.harnesses` that knows its command line.
+        adapter: the name of the adapter that knows its command line.
         image: the default container image; empty for generic commands.
         image_digest: the digest that the image had when the catalogue was made, or empty.
         requirements: file of pinned packages from which ``runtime: process`` makes its
@@ -151,18 +152,26 @@ class ServerKind:
         cache, cache_env: where a hub's weights go in the container, and what names it there.
         secrets: variables that the server gets from the caller where they are set.
         shm_mb: size of /dev/shm in MiB.
+        needs_gpus: whether a server has a GPU for each part that the sizes make of it.
     """
 
-    image: str
-    command: str
-    env: dict[str, str]
-    health: str
-    routes: dict[str, str]
-    cache: str
-    cache_env: str
-    secrets: tuple[str, ...]
-    shm_mb: int
-    docs: str
+    image: str = ""
+    command: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    health: str = "/health"
+    routes: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "chat": "/v1/chat/completions",
+            "completions": "/v1/completions",
+            "embedding": "/v1/embeddings",
+        }
+    )
+    cache: str = "/cache/huggingface"
+    cache_env: str = "HF_HOME"
+    secrets: tuple[str, ...] = ()
+    shm_mb: int = 64
+    docs: str = ""
+    needs_gpus: bool = True
 
 
 @cache
@@ -177,19 +186,48 @@ def server_kinds() -> dict[str, ServerKind]:
     }
 
 
+def server_kind(name: str) -> ServerKind:
+    """Return a kind of model server, built in or installed (``snakeval.deployments``).
+
+    Raises:
+        ConfigError: there is none of that name, or its package cannot be imported.
+    """
+    if (known := server_kinds().get(name)) is not None:
+        return known
+    found: ServerKind = plugins.load(plugins.DEPLOYMENTS, name)
+    return found
+
+
 def find_harness(name: str) -> Harness:
-    """Return a harness by name.
+    """Return a harness by name, built in or installed (``snakeval.harnesses``).
 
     Raises:
         ConfigError: there is none; the message offers the nearest.
     """
-    try:
-        return harnesses()[name]
-    except KeyError:
+    if (known := harnesses().get(name)) is not None:
+        return known
+    if name not in plugins.installed(plugins.HARNESSES):
+        names = [*harnesses(), *plugins.installed(plugins.HARNESSES)]
         raise ConfigError(
             f"no harness '{name}' in the catalogue"
-            f"{did_you_mean(name, harnesses()) or '; for your own command use harness: generic'}"
-        ) from None
+            f"{did_you_mean(name, names) or '; for your own command use harness: generic'}"
+        )
+    return _installed_harness(name)
+
+
+@cache
+def _installed_harness(name: str) -> Harness:
+    """The facts that an installed adapter states beside its functions; all have a default."""
+    adapter = plugins.load(plugins.HARNESSES, name)
+    return Harness(
+        name,
+        adapter=name,
+        full_name=getattr(adapter, "FULL_NAME", name),
+        source_url=getattr(adapter, "SOURCE_URL", ""),
+        image=getattr(adapter, "IMAGE", ""),
+        image_digest="",
+        requirements=str(getattr(adapter, "REQUIREMENTS", "")),
+    )
 
 
 def task_of(harness: str, name: str) -> Task | None:

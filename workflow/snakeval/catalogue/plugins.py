@@ -72,6 +72,12 @@ def installed(kind: str) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=group(kind))}
 
 
+def origin(kind: str, name: str) -> str:
+    """Return the package that brings an installed plugin, with its version."""
+    package = installed(kind)[name].dist
+    return f"{package.name} {package.version}" if package else ""
+
+
 def load(kind: str, name: str) -> Any:
     """Return what *name* refers to: a class, an object or a module.
 

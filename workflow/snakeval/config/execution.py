@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     PositiveInt,
+    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from snakeval.config.types import Strict
+from snakeval.catalogue import plugins
+from snakeval.config.types import Strict, unknown_key
 
 #: The forms that sbatch takes (https://slurm.schedmd.com/sbatch.html#OPT_time), the last one
 #: with days. Minutes alone only in quotes: see :func:`_minutes`.
@@ -139,9 +144,41 @@ class Slurm(Strict):
 
 
 class Execution(Strict):
-    """What schedulers are asked for: of all jobs, of a model's or of a benchmark's."""
+    """What schedulers are asked for: of all jobs, of a model's or of a benchmark's.
+
+    An executor that a package adds has a section of its name, with the schema that it declares.
+    Those sections are in :attr:`installed`.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     slurm: Slurm = Slurm()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        return {k: v if k in cls.model_fields else _section(k, v) for k, v in data.items()}
+
+    @property
+    def installed(self) -> Mapping[str, BaseModel]:
+        """The sections of executors that are not built in, by name."""
+        return self.model_extra or {}
+
+
+def _section(name: str, values: object) -> BaseModel:
+    """Return a section of an installed executor, checked by the schema that it declares."""
+    schema = None
+    if name in plugins.installed(plugins.EXECUTORS):
+        schema = plugins.load(plugins.EXECUTORS, name)().options()
+    if schema is None:
+        raise unknown_key(name, Execution.model_fields)
+    # Its errors name the section, too.
+    make: Any = create_model  # its overloads know no fields by computed names
+    section = make("Section", **{name: (schema, ...)})
+    checked: BaseModel = getattr(section.model_validate({name: values}), name)
+    return checked
 
 
 #: The keys that belong to a whole allocation, which a benchmark has no say in.

@@ -11,9 +11,18 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from snakeval.catalogue import plugins
 from snakeval.config.execution import Execution
 from snakeval.config.lepton import LeptonEndpoint
-from snakeval.config.types import Mount, PathText, RuntimeName, Strict, Variable, env_names
+from snakeval.config.types import (
+    Mount,
+    PathText,
+    RuntimeName,
+    Strict,
+    Variable,
+    env_names,
+    or_installed,
+)
 
 
 class EndpointType(StrEnum):
@@ -69,7 +78,10 @@ class Endpoint(Strict):
         return base + mark + query
 
 
-Kind = Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"]
+Kind = Annotated[
+    Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"],
+    or_installed(plugins.DEPLOYMENTS),
+]
 
 
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$")]

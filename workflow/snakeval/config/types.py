@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,13 +14,25 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from snakeval.catalogue import plugins
 from snakeval.errors import did_you_mean
+
+
+def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
+    """Return the error for a key that is not *known*; it names the nearest that is."""
+    hint = did_you_mean(str(key), known) or f"; known are {', '.join(sorted(known))}"
+    return PydanticCustomError(
+        "unknown_key", "unknown key '{key}'{hint}", {"key": str(key), "hint": hint}
+    )
 
 
 class Strict(BaseModel):
@@ -34,15 +46,7 @@ class Strict(BaseModel):
         if isinstance(data, Mapping):
             for key in data:
                 if key not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key '{key}'{hint}",
-                        {
-                            "key": str(key),
-                            "hint": did_you_mean(str(key), cls.model_fields)
-                            or f"; known are {', '.join(sorted(cls.model_fields))}",
-                        },
-                    )
+                    raise unknown_key(key, cls.model_fields)
         return data
 
     @field_validator("*", mode="before")
@@ -82,7 +86,24 @@ class Mount(Strict):
     read_only: bool = True
 
 
-RuntimeName = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
+def or_installed(kind: str) -> WrapValidator:
+    """Return what makes a choice of built-in names take names of installed plugins, too."""
+
+    def check(value: Any, choose: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return choose(value)
+        except ValidationError:
+            if isinstance(value, str) and value in plugins.installed(kind):
+                return value
+            raise
+
+    return WrapValidator(check)
+
+
+RuntimeName = Annotated[
+    Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"],
+    or_installed(plugins.RUNTIMES),
+]
 
 
 NAME_RULE = (

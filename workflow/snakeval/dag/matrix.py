@@ -325,7 +325,8 @@ class Matrix:
     @property
     def parsers(self) -> str:
         """Versions of parsers and statistics: a better one makes the table again, nothing else."""
-        versions = {**parser_versions(), "intervals": INTERVALS_VERSION}
+        used = sorted({evaluation.identity.adapter for evaluation in self.everything})
+        versions = {**parser_versions(used), "intervals": INTERVALS_VERSION}
         return json.dumps(versions, sort_keys=True)
 
     def _reasons(self) -> list[list[str]]:

@@ -1,35 +1,25 @@
 """Exporters send a run's results elsewhere. Each is a class with the names of :class:`Exporter`.
 
-Ours are in :data:`BUILT_IN`; anybody's are found by the entry-point group ``snakeval.exporters``.
+A package adds one with the entry-point group ``snakeval.exporters``.
 A vendor's library is imported when results are sent, never to find or to check an exporter: the
 command and the head of a run do both.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, cast
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError
 
+from snakeval.catalogue import plugins
 from snakeval.config.types import Strict
 from snakeval.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from snakeval.exporters.package import Package
-
-#: The entry-point group: the destination's name, and the class.
-GROUP = "snakeval.exporters"
-BUILT_IN = {
-    "local": "snakeval.exporters.local:Local",
-    "wandb": "snakeval.exporters.wandb:Wandb",
-    "mlflow": "snakeval.exporters.mlflow:Mlflow",
-    "gsheets": "snakeval.exporters.gsheets:GSheets",
-}
 
 _PASSWORD = re.compile(r"//[^/@\s]+@")
 
@@ -107,12 +97,8 @@ class Exporter(Protocol):
 
 
 def names() -> list[str]:
-    """Return the destinations that there are, ours first."""
-    return [*BUILT_IN, *sorted(set(_entry_points()) - set(BUILT_IN))]
-
-
-def _entry_points() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    """Return the destinations that there are, built-in ones first."""
+    return plugins.names(plugins.EXPORTERS)
 
 
 def find(name: str, values: Mapping[str, Any]) -> Exporter:
@@ -135,20 +121,11 @@ def find(name: str, values: Mapping[str, Any]) -> Exporter:
 
 
 def _class(name: str) -> type[Exporter]:
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        return cast(type[Exporter], getattr(importlib.import_module(module), attribute))
     try:
-        entry = _entry_points()[name]
-    except KeyError:
+        return cast(type[Exporter], plugins.load(plugins.EXPORTERS, name))
+    except plugins.UnknownPlugin:
         hint = did_you_mean(name, names()) or f"; there are {', '.join(names())}"
         raise ConfigError(f"{name}: no such destination{hint}") from None
-    try:
-        return cast(type[Exporter], entry.load())
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"{name}: {entry.value} cannot be imported ({error}); mend the package that brings it"
-        ) from None
 
 
 def _sentence(name: str, item: Any) -> str:

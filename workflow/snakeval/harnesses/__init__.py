@@ -1,19 +1,20 @@
 """Harness adapters: the command line of a harness, and how to read what it wrote.
 
-An adapter is a module with these names; a new one is a module here and a line in
-:data:`ADAPTERS`. Raise its ``PARSER_VERSION`` when it reads results better: tables are then made
-again from the raw results, and nothing is evaluated again.
+An adapter is a module, or an object, with the names of :class:`snakeval.harnesses.adapter.Adapter`.
+A package adds one with the entry-point group ``snakeval.harnesses``. Raise its ``PARSER_VERSION``
+when it reads results better: tables are then rebuilt from the raw results, and no evaluation
+reruns.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from snakeval.errors import EvaluationError
+from snakeval.catalogue import plugins
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory as EvaluationDirectory
 from snakeval.evaluation.record import Metric as Metric
@@ -21,16 +22,20 @@ from snakeval.harnesses.adapter import Adapter, Command, Paths
 
 #: The harnesses that log items of data sets, by their names in the catalogue.
 LOGS_ITEMS = ("lm-eval", "lm-evaluation-harness")
-ADAPTERS = {
-    "lm-eval": "snakeval.harnesses.lm_eval",
-    "nemo": "snakeval.harnesses.nemo",
-    "generic": "snakeval.harnesses.generic",
-}
+#: The built-in adapters.
+ADAPTERS = plugins.BUILT_IN[plugins.HARNESSES]
 
 
 def adapter(name: str) -> Adapter:
-    """Return the adapter *name*."""
-    return cast(Adapter, importlib.import_module(ADAPTERS[name]))
+    """Return the adapter *name*.
+
+    Raises:
+        EvaluationError: there is none; perhaps its package is not installed here.
+    """
+    try:
+        return cast(Adapter, plugins.load(plugins.HARNESSES, name))
+    except ConfigError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def command(evaluation: Evaluation, paths: Paths) -> Command:
@@ -104,6 +109,6 @@ def base_url(url: str) -> str:
     return url
 
 
-def parser_versions() -> dict[str, int]:
-    """The version of each adapter's parser: a table is as good as these."""
-    return {name: adapter(name).PARSER_VERSION for name in ADAPTERS}
+def parser_versions(used: Iterable[str] = ()) -> dict[str, int]:
+    """Return the version of each adapter's parser, of installed ones as far as they are *used*."""
+    return {name: adapter(name).PARSER_VERSION for name in dict.fromkeys([*ADAPTERS, *used])}

@@ -22,6 +22,7 @@ from snakeval.config.execution import PACKING, Execution, Slurm
 from snakeval.dag.announce import hours_text, names_of_members
 from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.files import write_if_changed
+from snakeval.matrix import installed_requests
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.packed import Packed
 from snakeval.matrix.packing import Limits, pack, total_seconds
@@ -192,6 +193,9 @@ class Allocations:
             asked |= {"nodes": serving.hosts, "tasks_per_node": 1}
             if serving.gpus_on_host:
                 asked.setdefault("gres", f"gpu:{serving.gpus_on_host}")
+        if self._asks_installed:
+            model = self._config.models.get(name) or self._config.auxiliary[name]
+            asked |= installed_requests.resources(self._config.execution, model.execution)
         return asked
 
     def site_of_evaluation(self, evaluation: Evaluation) -> dict[str, str | int]:
@@ -202,13 +206,26 @@ class Allocations:
         if host := self.host(evaluation):
             return {k: v for k, v in self.site_of_model(host).items() if isinstance(v, str)}
         gpus = bool(evaluation.transport.resources.get("gpus"))
-        return resources(self.of_evaluation(evaluation), gpus=gpus)
+        asked = resources(self.of_evaluation(evaluation), gpus=gpus)
+        if self._asks_installed:
+            config = self._config
+            model = config.models[evaluation.model]
+            benchmark = config.benchmarks[config.base(evaluation.benchmark)]
+            asked |= installed_requests.resources(
+                config.execution, model.execution, benchmark.execution
+            )
+        return asked
+
+    @cached_property
+    def _asks_installed(self) -> bool:
+        """Whether the configuration says anything of an executor that is not built in."""
+        return any(layer.installed for layer in self._layers)
 
     @property
     def asks(self) -> tuple[str, ...]:
         """The resources that anything asks for at all: what is not among them is the profile's."""
         spread = any(deployment.serving.hosts > 1 for deployment in self._deployed.values())
-        if not self.configured and not spread:
+        if not self.configured and not spread and not self._asks_installed:
             return ()
         found: set[str] = set()
         for layer in self._layers:
@@ -216,7 +233,12 @@ class Allocations:
                 found |= resources(layered(layer), gpus=gpus).keys()
         for name in self._deployed:
             found |= self.site_of_model(name).keys()
-        return tuple(name for name in SITE if name in found)
+        others = sorted(
+            name
+            for layer in self._layers
+            for name in installed_requests.resources(layer).keys() - set(SITE)
+        )
+        return (*(name for name in SITE if name in found), *dict.fromkeys(others))
 
     @property
     def configured(self) -> bool:

@@ -118,7 +118,7 @@ class _Row:
         self.image = spec.image or harness.image
         if config.runtime not in ("auto", "process") and not self.image:
             self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
-        if config.runtime == "process" and harness.adapter != "generic" and not self.requirements:
+        if not self._runs_as_a_process:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
         self._checked: set[str] = set()
         # Where samples stand changes no score, so it is no part of the identity.
@@ -139,6 +139,12 @@ class _Row:
             own = self.number if seed is None else seed + self.number - 1
             layers["repeat"] = {"seed": own}
         return layer_params(layers)
+
+    @property
+    def _runs_as_a_process(self) -> bool:
+        """Whether ``runtime: process`` is not asked for, or has something to run."""
+        own_command = self.harness.adapter == "generic" or not self.harness.image
+        return self.config.runtime != "process" or own_command or bool(self.requirements)
 
     def _fail(self, sentence: str) -> None:
         raise ConfigError(f"benchmarks.{self.benchmark}: {sentence}")

@@ -1,18 +1,19 @@
 """What starts a container: docker, podman, apptainer, pyxis; or ``process``, without one.
 
-A runtime is a small protocol; a new one is a module here and a line in :data:`RUNTIMES`.
+A runtime is a small protocol. A package adds one with the entry-point group
+``snakeval.runtimes``: a module, or an object, whose ``connect()`` returns it.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import IO, Protocol
 
-from snakeval.errors import EvaluationError
+from snakeval.catalogue import plugins
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.runtimes.spec import ContainerSpec
 
 Report = Callable[[str], None]
@@ -56,23 +57,16 @@ class Runtime(Protocol):
         """Return shell text that a person can run to the same effect."""
 
 
-#: name -> module; loaded only when chosen, since each costs an import.
-RUNTIMES = {
-    "docker": "snakeval.runtimes.docker",
-    "podman": "snakeval.runtimes.podman",
-    "apptainer": "snakeval.runtimes.apptainer",
-    "pyxis": "snakeval.runtimes.pyxis",
-    "process": "snakeval.runtimes.process",
-}
-
-
 def connect(name: str) -> Runtime:
     """Return the runtime *name*.
 
     Raises:
-        EvaluationError: its engine does not answer.
+        EvaluationError: its engine does not answer, or there is no such runtime.
     """
-    runtime: Runtime = importlib.import_module(RUNTIMES[name]).connect()
+    try:
+        runtime: Runtime = plugins.load(plugins.RUNTIMES, name).connect()
+    except ConfigError as error:
+        raise EvaluationError(str(error)) from None
     return runtime
 
 

@@ -104,7 +104,7 @@ def container(
         EvaluationError: the command's template is wrong.
     """
     definition, serving = deployment.definition, deployment.serving
-    kind, inside = catalogue.server_kinds()[definition.kind], runtime.isolated
+    kind, inside = catalogue.server_kind(definition.kind), runtime.isolated
     here = os.environ if environ is None else environ
     mounts = [Mount(*mount) for mount in serving.mounts]
     model = definition.model

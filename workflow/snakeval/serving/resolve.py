@@ -19,7 +19,7 @@ def resolve(name: str, spec: models.Deployment, network: str, runtime: str = "au
 
     *network* and *runtime* are the run's.
     """
-    kind = catalogue.server_kinds()[spec.kind]
+    kind = catalogue.server_kind(spec.kind)
     paths = spec.endpoints
     route = {
         models.EndpointType.COMPLETIONS: paths.completions or kind.routes["completions"],
@@ -27,7 +27,7 @@ def resolve(name: str, spec: models.Deployment, network: str, runtime: str = "au
     }.get(spec.type, paths.chat or kind.routes["chat"])
     sizes = spec.tensor_parallel_size * spec.pipeline_parallel_size * spec.data_parallel_size
     gpu_ids = tuple(map(str, spec.gpus)) if isinstance(spec.gpus, tuple) else ()
-    gpus = len(gpu_ids) if gpu_ids or spec.kind == "generic" else sizes // spec.nodes
+    gpus = len(gpu_ids) if gpu_ids or not kind.needs_gpus else sizes // spec.nodes
     checkpoint = spec.checkpoint_path
     return Deployment(
         Definition(

@@ -8,9 +8,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakeval.catalogue import plugins
 from snakeval.errors import EvaluationError
 from snakeval.processes import first_line
-from snakeval.runtimes import RUNTIMES, connect
+from snakeval.runtimes import connect
 
 _SECONDS = 30
 
@@ -26,7 +27,7 @@ class Answer:
 
 def runtimes() -> list[Answer]:
     """Ask each runtime whether it answers here."""
-    return [runtime(name) for name in RUNTIMES]
+    return [runtime(name) for name in plugins.names(plugins.RUNTIMES)]
 
 
 def runtime(name: str) -> Answer:
@@ -49,7 +50,9 @@ def _version(name: str) -> str:
         import docker  # its command need not be here
 
         return str(docker.from_env(timeout=_SECONDS).version()["Version"])
-    return first_line([name, "version", "--format", "{{.Client.Version}}"])
+    if name == "podman":
+        return first_line([name, "version", "--format", "{{.Client.Version}}"])
+    return plugins.origin(plugins.RUNTIMES, name)
 
 
 def free_bytes(directory: Path) -> int:
