@@ -31,10 +31,10 @@ rule all:
     default_target: True
     input:
         # Missing records are also targets, so they are built even if the table exists.
-        missing=matrix.missing,
+        missing=matrix.reruns.missing,
         table=rules.table.output,
         report=rules.report.output,
-        exports=matrix.exports,
+        exports=matrix.invocation.exports,
 
 
 onstart:

@@ -4,7 +4,7 @@
 rule evaluate:
     """Run one benchmark on one model in a container. The only expensive rule."""
     input:
-        matrix.forced,
+        matrix.reruns.stale_evaluation,
         # The records of the model's servers; see the rule deploy.
         matrix.servers,
     output:

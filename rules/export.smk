@@ -4,7 +4,7 @@
 rule export:
     """Send the results to the configured destinations. Never fails; a note keeps the outcome."""
     input:
-        matrix.undelivered,
+        matrix.reruns.undelivered,
         table=rules.table.output.json,
         report=rules.report.output,
     output:
@@ -15,6 +15,6 @@ rule export:
     conda:
         "envs/export.yaml"
     params:
-        destinations=matrix.destinations,
+        destinations=matrix.invocation.destinations,
     shell:
         "python -m snakeval.exporters {output.note:q} > {log:q} 2>&1"

@@ -4,7 +4,7 @@
 rule table:
     """Build the results table from the completion records."""
     input:
-        records=matrix.records,
+        records=matrix.reruns.records,
     output:
         csv=report(
             "<run>/results.csv",
@@ -20,7 +20,7 @@ rule table:
     conda:
         "envs/snakeval.yaml"
     params:
-        plan=matrix.plan,
-        parsers=matrix.parsers,
+        plan=matrix.invocation.plan,
+        parsers=matrix.invocation.parsers,
     script:
         "../scripts/table.py"

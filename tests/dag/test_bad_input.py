@@ -154,11 +154,13 @@ def test_a_user_without_rights_to_the_output_directory_is_told(tmp_path: Path, m
         write(place, VALID | {"output_dir": "closed"})
         code = (
             "import os; from pathlib import Path; from snakeval.config.load import load;"
-            "from snakeval.dag.matrix import Matrix;"
+            "from snakeval.dag.invocation import Invocation;"
+            "from snakeval.dag.preflight import check;"
             "config, selection, _ = load([Path('c.yaml')]);"
-            "Matrix(config, selection);"  # the other user may not read what Python imports late
+            # Before the change of user, who may not read what Python imports late.
+            "Invocation(config, selection);"
             "os.setuid(65534);"
-            "Matrix(config, selection).check({})"
+            "check(Invocation(config, selection), {})"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 def tally_of(matrix: Matrix, deployments: int) -> Tally:
     """Return the tally of an invocation at its start."""
     head, end = f"{matrix.run}/", "/evaluation.json"
-    missing = {*matrix.missing(), *matrix.stale}
+    missing = {*matrix.reruns.missing(), *matrix.reruns.stale}
     durations = Durations.load()
 
     def expect(name: str) -> float | None:
         model, _, benchmark = name.partition("/")
-        evaluation = matrix.selected.get((model, benchmark)) if durations else None
+        evaluation = matrix.invocation.selected.get((model, benchmark)) if durations else None
         return durations.expect(evaluation) if evaluation else None
 
     return Tally(
         Path(matrix.run),
-        (evaluation.id for evaluation in matrix.selected.values()),
+        (evaluation.id for evaluation in matrix.invocation.selected.values()),
         {record.removeprefix(head).removesuffix(end) for record in missing},
         deployments,
         cache(expect),

@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from snakeval.evaluation.definition import Evaluation
-from snakeval.executors.base import Job, JobState
-from snakeval.matrix.allocations import Allocations
-from snakeval.matrix.durations import Durations
-from snakeval.matrix.expand import deployments, expand
 from snakeval.matrix.hosting import directory, number
-from support.configs import COMMAND, MODEL, config
-
-SERVER = {"kind": "generic", "command": "serve {{ port }}", "gpus": 2}
-SIX = {f"b{n}": COMMAND | {"task": f"t{n}"} for n in range(6)}
+from support.allocations import SERVER, SIX, Opened, content, learned
+from support.configs import COMMAND, MODEL
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path_factory.mktemp("home")))
-
-
-def content(slurm: Mapping[str, Any] = {}, **more: Any) -> dict[str, Any]:
-    """A served model `m`, and `e`, an endpoint."""
-    return {
-        "models": {"m": {"deployment": SERVER}, "e": MODEL},
-        "benchmarks": dict(SIX),
-        "execution": {"slurm": dict(slurm)},
-        **more,
-    }
-
-
-class Opened(Allocations):
-    """Allocations with the evaluations that they are of, by their ids."""
-
-    def __init__(self, place: Path, data: Mapping[str, Any], **options: Any) -> None:
-        read = config(place, data)
-        self.by_id = {evaluation.id: evaluation for evaluation in expand(read)}
-        given: dict[str, Any] = {
-            "remote": True, "slots": 2, "head": True, "saved": place / "allocations.json",
-            "missing": lambda evaluation: True, "busy": lambda: False,
-        }  # fmt: skip
-        chosen = {(e.model, e.benchmark): e for e in self.by_id.values()}
-        super().__init__(read, chosen, deployments(read), **given | options)
-
-    def __getitem__(self, id: str) -> Evaluation:
-        return self.by_id[id]
-
-    def groups(self, model: str = "m") -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for evaluation in self.by_id.values():
-            if evaluation.model == model:
-                found.setdefault(str(self.group(evaluation)), []).append(evaluation.benchmark)
-        return found
-
-
-def learned(allocations: Opened, *minutes: float, loading: float = 10) -> None:
-    """Have it known how long the evaluations of `m` and its loading took."""
-    durations = Durations.load()
-    for each, evaluation in zip(minutes, allocations.by_id.values(), strict=False):
-        durations.learn(evaluation, 60 * each)
-    durations.learn_loading(allocations._deployed["m"], 60 * loading)
-    durations.save()
 
 
 def test_a_served_model_and_its_evaluations_are_one_group(tmp_path: Path) -> None:
@@ -112,13 +60,13 @@ def test_a_server_of_several_nodes_has_a_task_and_its_gpus_on_each(tmp_path: Pat
     data["models"]["m"] = {"deployment": SERVER | {"nodes": 2, "gpus": 8}}
     allocations = Opened(tmp_path, data)
     asked = {"nodes": 2, "tasks_per_node": 1, "gres": "gpu:8"}
-    assert allocations.site_of_model("m") == asked
-    assert allocations.asks == ("gres", "nodes", "tasks_per_node")
+    assert allocations.requests.site_of_model("m") == asked
+    assert allocations.requests.names == ("gres", "nodes", "tasks_per_node")
     assert allocations.gpus("m", 1) == 0
     assert "m" not in allocations.by_hand()
     data["models"]["m"] = {"deployment": SERVER | {"instances": 3}}
     beside = Opened(tmp_path, data)
-    assert (beside.site_of_model("m"), beside.gpus("m", 1)) == ({}, 6)
+    assert (beside.requests.site_of_model("m"), beside.gpus("m", 1)) == ({}, 6)
 
 
 def test_in_a_group_the_texts_are_equal_and_only_the_first_job_has_the_numbers(
@@ -129,14 +77,14 @@ def test_in_a_group_the_texts_are_equal_and_only_the_first_job_has_the_numbers(
     data["benchmarks"]["b1"] = SIX["b1"] | {"execution": {"slurm": {"cpu_partition": "long"}}}
     allocations = Opened(tmp_path, data)
     served = {"slurm_account": "a", "slurm_partition": "gpu"}
-    assert allocations.site_of_model("m") == served | {"cpus_per_task": 9}
-    assert allocations.site_of_evaluation(allocations["m/b1"]) == served
+    assert allocations.requests.site_of_model("m") == served | {"cpus_per_task": 9}
+    assert allocations.requests.site_of_evaluation(allocations["m/b1"]) == served
     asked = {"slurm_account": "other", "slurm_partition": "cpu", "cpus_per_task": 9}
-    assert allocations.site_of_evaluation(allocations["e/b0"]) == asked
+    assert allocations.requests.site_of_evaluation(allocations["e/b0"]) == asked
     own = asked | {"slurm_partition": "long"}
-    assert allocations.site_of_evaluation(allocations["e/b1"]) == own
-    assert allocations.asks == ("slurm_account", "slurm_partition", "cpus_per_task")
-    assert Opened(tmp_path, content()).asks == ()
+    assert allocations.requests.site_of_evaluation(allocations["e/b1"]) == own
+    assert allocations.requests.names == ("slurm_account", "slurm_partition", "cpus_per_task")
+    assert Opened(tmp_path, content()).requests.names == ()
 
 
 def test_evaluations_are_packed_so_that_they_fit_what_is_left_of_the_walltime(
@@ -151,33 +99,6 @@ def test_evaluations_are_packed_so_that_they_fit_what_is_left_of_the_walltime(
     assert {*allocations.groups()} == {"m", "m.2"}
     assert allocations.servers(allocations["m/b0"]) == [("m", packed.numbers["m/b0"])]
     assert allocations.runtime("m") == 70
-
-
-def test_the_dry_run_says_hours_and_gpu_hours_and_who_is_together(tmp_path: Path) -> None:
-    data = content({"evaluations_per_allocation": 3})
-    learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
-    notes = Opened(tmp_path, data, slots=3).notes()
-    assert notes[0] == "Allocations: m in 2 allocations, about 2.0 h and 4.0 GPU-hours"
-    assert [line.split(":")[0] for line in notes[1:]] == ["  m", "  m.2"]
-    assert Opened(tmp_path, content()).notes() == []
-
-
-def test_after_the_run_what_the_jobs_took_stands_beside_what_was_expected(tmp_path: Path) -> None:
-    data = content({"evaluations_per_allocation": 3})
-    learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
-    allocations = Opened(tmp_path, data, slots=3)
-    allocations.save()
-    names = ("m/deployment", "m/b0")
-    jobs = [
-        Job("1", names, JobState.LOST, submitted="9999-01-01T00:00:00+00:00", seconds=3600),
-        Job("2", names, JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
-        Job("3", ("e/b0",), JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
-        Job("0", names, JobState.ENDED, submitted="2020-01-01T00:00:00+00:00", seconds=5400),
-    ]
-    assert allocations.spent(jobs) == [
-        "Allocations: m took 2.5 h in 2 Slurm jobs, 2.0 h expected (5.0 GPU-hours, 4.0 expected)"
-    ]
-    assert Opened(tmp_path, content()).spent(jobs) == []
 
 
 def test_only_what_is_missing_is_packed(tmp_path: Path) -> None:

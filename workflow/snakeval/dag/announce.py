@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 
-from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import Completion
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.reruns import Reruns
+from snakeval.matrix.allocations import Allocations
+
+#: How many lines of a kind are printed at most.
+_MOST = 20
+#: How many evaluations of an allocation are listed at most.
+_MOST_MEMBERS = 12
 
 
-def changes_since(record: Path, evaluation: Evaluation) -> str:
-    """Say which parts of the definition changed since *record*."""
-    try:
-        before = Completion.from_json(record.read_text(encoding="utf-8")).identity
-    except (OSError, ValueError):
-        return "its record cannot be read"
-    return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
+def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> list[str]:
+    """Describe the run, what it leaves out, how it is packed, and which definitions changed."""
+    run = invocation.run
+    state = "continues" if run.exists else "new"
+    many = f"{len(invocation.selected)} evaluation" + "s" * (len(invocation.selected) != 1)
+    lines = [f"Run {run.id} ({state}): {many} in {run.directory}"]
+    reasons = Counter(item.reason for item in invocation.left_out)
+    lines += [f"Left out: {reason}" for reason in list(reasons)[:_MOST]]
+    if len(reasons) > _MOST:
+        lines.append(f"Left out: {len(reasons) - _MOST} more pairs, as results.csv lists")
+    lines += packing(allocations)
+    lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
+    return lines
+
+
+def packing(allocations: Allocations) -> list[str]:
+    """Describe how the evaluations of deployed models are packed, and for how long."""
+    lines = []
+    for name, packed in allocations.packed.items():
+        if not packed.seconds:
+            continue
+        hours = sum(packed.seconds.values()) / 3600
+        what = "allocation" if len(packed.seconds) == 1 else "allocations"
+        total = f"{len(packed.seconds)} {what}, about {hours_text(hours)}"
+        if packed.gpus:
+            total += f" and {hours * packed.gpus:.1f} GPU-hours"
+        lines.append(f"Allocations: {name} in {total}")
+        for number, seconds in sorted(packed.seconds.items())[:_MOST]:
+            members = [id for id, own in packed.numbers.items() if own == number]
+            group = allocations.group_of(name, number)
+            names = ", ".join(_members(members, name))
+            lines.append(f"  {group}: {hours_text(seconds / 3600)}: {names}")
+    return lines
 
 
 def hours_text(hours: float) -> str:
@@ -23,7 +55,9 @@ def hours_text(hours: float) -> str:
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
 
 
-def names_of_members(ids: Collection[str], model: str, most: int = 12) -> list[str]:
-    """List evaluations of a model, at most *most* of them."""
+def _members(ids: Collection[str], model: str) -> list[str]:
+    """List evaluations of a model without its name, and count those beyond the limit."""
     names = [id.removeprefix(f"{model}/") for id in ids]
-    return names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    if len(names) <= _MOST_MEMBERS:
+        return names
+    return [*names[:_MOST_MEMBERS], f"{len(names) - _MOST_MEMBERS} more"]

@@ -23,8 +23,12 @@ class DeploymentWildcards(Protocol):
     deployment: str
 
 
+#: The input of a rule: paths, or a function of wildcards that returns them.
+Input = list[str] | Callable[[Wildcards], list[str]]
+
+
 def signed(function: Lookup) -> Lookup:
-    """Store the signature, which Snakemake works out several times for each job otherwise."""
+    """Store the signature of *function*; Snakemake inspects it several times for each job."""
     signed: Any = function  # a function may have any attribute, which types do not know
     signed.__signature__ = inspect.signature(function)
     return function

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from snakeval import executors
-from snakeval.evaluation.definition import Evaluation
-from snakeval.executors.base import Executor
+from snakeval.dag.announce import hours_text
+from snakeval.dag.invocation import Invocation
+from snakeval.executors.base import Executor, Job
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.results import readable
-from snakeval.run.find import Run
 from snakeval.run.heads import leave
-from snakeval.serving.deployment import Deployment
 from snakeval.watch.display.terminal import columns
 
 _TABLES = ("results.csv", "results.json", "results.md")
@@ -28,13 +28,8 @@ _TABLES = ("results.csv", "results.json", "results.md")
 class End:
     """A run whose Snakemake has done what it could."""
 
-    run: Run
-    everything: Sequence[Evaluation]
-    selected: Mapping[tuple[str, str], Evaluation]
-    records: Sequence[str]
-    deployed: Mapping[str, Deployment]
+    invocation: Invocation
     allocations: Allocations
-    exports: Sequence[str]
     executor: Executor
 
     def tell(self) -> None:
@@ -42,8 +37,8 @@ class End:
 
         Both are made here if their rules did not run, as after a failure.
         """
-        run = self.run.directory
-        for line in self.allocations.spent(self.executor.jobs(run).noted()):
+        run = self.invocation.directory
+        for line in spent(self.allocations, self.executor.jobs(run).noted()):
             print(line)
         # An earlier start may have had another executor, and left something there.
         for executor in executors.of_run(run):
@@ -75,11 +70,11 @@ class End:
             print(f"Report:  {run / 'report.html'}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)
-        if self.exports:
+        if self.invocation.exports:
             self._tell_exports()
         if missing:
             print(
-                f"{missing} of {len(self.everything)} evaluations are not done; "
+                f"{missing} of {len(self.invocation.everything)} evaluations are not done; "
                 "the same command does them and repeats nothing",
                 flush=True,
             )
@@ -88,9 +83,9 @@ class End:
         """Say what arrived where: the rule that exports never fails."""
         from snakeval.exporters.note import read, undelivered
 
-        run = self.run
+        run = self.invocation.run
         by_hand = f"`snakeval export {run.id}`"
-        if not self._is_current(Path(self.exports[0])):
+        if not self._is_current(Path(self.invocation.exports[0])):
             print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
             return
         lacking = undelivered(run.directory)
@@ -105,20 +100,20 @@ class End:
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Remember how long evaluations took."""
         durations = Durations.load()
-        for name, deployment in self.deployed.items():
-            for record in self.run.directory.glob(f"{name}/deployment*/deployment.json"):
+        for name, deployment in self.invocation.deployed.items():
+            for record in self.invocation.directory.glob(f"{name}/deployment*/deployment.json"):
                 seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
                 if seconds is not None:
                     durations.learn_loading(deployment, seconds)
         for row in rows:
-            evaluation = self.selected.get((row["model"], row["benchmark"]))
+            evaluation = self.invocation.selected.get((row["model"], row["benchmark"]))
             if evaluation is not None and row["status"] == "done":
                 durations.learn(evaluation, row["seconds"])
         durations.save()
 
     def _date_back(self, *files: Path) -> None:
         """Date files before any record, so that their rules make them again when more is done."""
-        date = (self.run.directory / ".snakeval" / "run.json").stat().st_mtime
+        date = (self.invocation.directory / ".snakeval" / "run.json").stat().st_mtime
         for file in files:
             os.utime(file, (date, date))
 
@@ -126,7 +121,33 @@ class End:
         """Whether its rule made a file (or a note) after every record and the plan."""
         try:
             made = made_of_records.stat().st_mtime
-            parts = [*map(Path, self.records), self.run.directory / ".snakeval" / "plan.json"]
+            parts = [
+                *map(Path, self.invocation.records),
+                self.invocation.directory / ".snakeval" / "plan.json",
+            ]
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:
             return False
+
+
+def spent(allocations: Allocations, jobs: Iterable[Job]) -> list[str]:
+    """Compare what packed allocations took in *jobs* of Slurm with what the packing expected."""
+    if not allocations.packed or not allocations.saved.exists():
+        return []
+    # The file is as old as the packing: jobs of an earlier packing do not count.
+    since = datetime.fromtimestamp(allocations.saved.stat().st_mtime, UTC)
+    every = [job for job in jobs if job.submitted >= since.isoformat("T", "seconds")]
+    lines = []
+    for name, packed in allocations.packed.items():
+        own = [job for job in every if any(n.startswith(f"{name}/") for n in job.names)]
+        if not own or not packed.seconds:
+            continue
+        took = sum(job.seconds for job in own) / 3600
+        expected = sum(packed.seconds.values()) / 3600
+        line = f"Allocations: {name} took {hours_text(took)} in {len(own)} Slurm jobs"
+        line += f", {hours_text(expected)} expected"
+        if packed.gpus:
+            took, expected = took * packed.gpus, expected * packed.gpus
+            line += f" ({took:.1f} GPU-hours, {expected:.1f} expected)"
+        lines.append(line)
+    return lines

@@ -5,30 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval import __version__, executors
 from snakeval.config import compose
-from snakeval.config.config import Config
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
+from snakeval.dag.invocation import Invocation
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import evaluation_directory
 from snakeval.executors.base import Executor
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
-from snakeval.matrix.expand import LeftOut
-from snakeval.run.find import Run
 from snakeval.run.heads import enter
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan
 from snakeval.runtimes import Runtime, choose
 from snakeval.serving.container import container as server_container
 from snakeval.serving.container import installed
-from snakeval.serving.deployment import Deployment
 from snakeval.serving.plan import Plan, plan_path
 
 #: Where models are served by hand, one port after the other.
@@ -39,11 +34,7 @@ _BY_HAND_PORT = 8000
 class Start:
     """A run that begins, or goes on; ``remote``: a scheduler or a cloud has its jobs."""
 
-    run: Run
-    config: Config
-    everything: Sequence[Evaluation]
-    left_out: Sequence[LeftOut]
-    deployed: Mapping[str, Deployment]
+    invocation: Invocation
     allocations: Allocations
     remote: bool
     executor: Executor
@@ -55,15 +46,19 @@ class Start:
             ConfigError, EvaluationError: nothing that is here runs a container.
             OSError: it cannot be written.
         """
-        run = self.run.directory
+        run = self.invocation.directory
         run.mkdir(parents=True, exist_ok=True)
-        identity = {"id": self.run.id, "identity": self.run.identity, "snakeval": __version__}
+        identity = {
+            "id": self.invocation.run.id,
+            "identity": self.invocation.run.identity,
+            "snakeval": __version__,
+        }
         if not (run / ".snakeval" / "run.json").exists():
             write_atomically(run / ".snakeval" / "run.json", json.dumps(identity, indent=1))
         remember(
             Entry(
-                self.run.id,
-                self.config.name,
+                self.invocation.run.id,
+                self.invocation.config.name,
                 str(run.resolve()),
                 str(Path.cwd()),
                 tuple(sys.argv),
@@ -75,18 +70,20 @@ class Start:
         self.executor.open(run)
         resolved = self._resolved()
         write_if_changed(run / "config.yaml", resolved)
-        write_if_changed(home() / "run_configs" / f"{self.run.id}.yaml", resolved)
+        write_if_changed(home() / "run_configs" / f"{self.invocation.run.id}.yaml", resolved)
         write_plan(
             run / ".snakeval" / "plan.json",
-            [Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything]
-            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out],
+            [Planned(e.model, e.benchmark, e.fingerprint) for e in self.invocation.everything]
+            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.invocation.left_out],
         )
         self.allocations.save()
         by_hand = self._write_deployments(run)
         self._write_batch_scripts(run)
-        write_if_changed(run / "run_all.sh", run_all_script(run, self.everything), mode=0o755)
+        write_if_changed(
+            run / "run_all.sh", run_all_script(run, self.invocation.everything), mode=0o755
+        )
         runtimes: dict[tuple[str, str], Runtime] = {}
-        for evaluation in self.everything:
+        for evaluation in self.invocation.everything:
             directory = evaluation_directory(run, evaluation)
             text = evaluation.to_json()
             if directory.spec.exists() and directory.spec.read_text(encoding="utf-8") == text:
@@ -113,12 +110,12 @@ class Start:
 
     def _write_deployments(self, run: Path) -> dict[str, str]:
         """Write what is deployed for which evaluations; return URLs to serve at by hand."""
-        plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self.deployed}
-        for evaluation in self.everything:
+        plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self.invocation.deployed}
+        for evaluation in self.invocation.everything:
             for name in evaluation.transport.servers:
                 plans[name].append((evaluation.id, evaluation.fingerprint))
         urls = {}
-        for rank, (name, deployment) in enumerate(self.deployed.items()):
+        for rank, (name, deployment) in enumerate(self.invocation.deployed.items()):
             port = deployment.serving.port or _BY_HAND_PORT + rank
             urls[name] = deployment.route_url(port)
             text = Plan(name, rank, deployment, tuple(plans[name])).to_json()
@@ -139,9 +136,9 @@ class Start:
 
     def _write_batch_scripts(self, run: Path) -> None:
         """Write the scripts that a person can hand to sbatch, where Slurm is in play."""
-        if not (self.remote or self.allocations.configured):
+        if not (self.remote or self.allocations.requests.configured):
             return
-        ranks = list(self.deployed)
+        ranks = list(self.invocation.deployed)
         for model, (members, names, asked) in self.allocations.by_hand().items():
             servers = [
                 Served(
@@ -152,13 +149,12 @@ class Start:
                     serving.readiness_timeout,
                 )
                 for name in names
-                for serving in [self.deployed[name].serving]
+                for serving in [self.invocation.deployed[name].serving]
             ]
             script = sbatch_script(run, model, members, servers, asked, self.allocations.slots)
             write_if_changed(run / f"sbatch_{model}.sh", script, mode=0o755)
 
     def _resolved(self) -> str:
         """The configuration as it was understood. It holds names of keys, never keys."""
-        return (
-            f"# Run {self.run.id}, resolved by snakeval {__version__}\n{compose.text(self.config)}"
-        )
+        run, config = self.invocation.run, self.invocation.config
+        return f"# Run {run.id}, resolved by snakeval {__version__}\n{compose.text(config)}"

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.load import load
+from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
+from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
 
 #: Tells the Snakemakes in jobs of other hosts which run this is.
@@ -42,15 +44,16 @@ def open_matrix(workflow: Any) -> Matrix:
             # The head's: `run=new` or a newer run of the same id would lead elsewhere.
             selection = selection.model_copy(update={"run": chosen})
         try:
-            matrix = Matrix(config, selection, workflow)
+            invocation = Invocation(config, selection)
             if workflow.is_main_process:
-                matrix.check()
+                check(invocation)
         except ConfigError as error:
             named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())
             raise ConfigError(named) from None
     except ConfigError as error:
         lines = [f"snakeval: {line}" for line in str(error).splitlines()]
         raise SystemExit("\n".join(lines)) from None
+    matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
         os.environ[_RUN] = Path(matrix.run).name
         # Planning makes millions of objects that all stay; going through them again and again

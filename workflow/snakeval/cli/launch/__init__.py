@@ -14,7 +14,8 @@ from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.config.config import Config
 from snakeval.config.load import load
-from snakeval.dag.matrix import Matrix
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
 from snakeval.files import home
 from snakeval.run import find, heads, index
@@ -52,11 +53,12 @@ def launch(
             raise ConfigError(f"-- {' '.join(option.words)}: {_OWN[option.name]}")
     config, selection, _ = load([configfile], snakemake_options.config(given))
     try:
-        Matrix(config, selection).check()
+        invocation = Invocation(config, selection)
+        check(invocation)
     except ConfigError as error:
         lines = str(error).splitlines()
         raise ConfigError("\n".join(f"{configfile}: {line}" for line in lines)) from None
-    run = find.find(config, selection.run)
+    run = invocation.run
     if not any(option.name == "dryrun" for option in given):
         _refuse_second_head(run)
     argv = snakemake_process.command(configfile, profile, words, snakefile=snakefile)

@@ -1,0 +1,32 @@
+"""What the person who plans a run reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.dag.announce import packing
+from support.allocations import Opened, content, learned
+from support.invocations import matrix
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+def test_the_dry_run_lists_each_allocation_with_its_hours_and_members(tmp_path: Path) -> None:
+    data = content({"evaluations_per_allocation": 3})
+    learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
+    notes = packing(Opened(tmp_path, data, slots=3))
+    assert notes[0] == "Allocations: m in 2 allocations, about 2.0 h and 4.0 GPU-hours"
+    assert [line.split(":")[0] for line in notes[1:]] == ["  m", "  m.2"]
+    assert packing(Opened(tmp_path, content())) == []
+
+
+def test_a_run_is_new_until_its_directory_exists(tmp_path: Path) -> None:
+    opened = matrix(tmp_path)
+    assert "(new): 4 evaluations in" in opened.notes()[0]
+    Path(opened.run).mkdir(parents=True)
+    assert "(continues): 4 evaluations in" in matrix(tmp_path).notes()[0]

@@ -1,0 +1,54 @@
+"""What a command wants: its run, its evaluations and what it chose. Snakemake is not imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snakeval.errors import ConfigError
+from support.configs import COMMAND
+from support.invocations import TWO, invocation
+
+
+def test_there_is_a_record_for_each_chosen_evaluation(tmp_path: Path) -> None:
+    every = invocation(tmp_path)
+    assert [Path(record).relative_to(every.directory).as_posix() for record in every.records] == [
+        f"{model}/{benchmark}/evaluation.json" for model in "mn" for benchmark in "bc"
+    ]
+    chosen = invocation(tmp_path, models="n", benchmarks=["c"])
+    assert len(chosen.records) == 1
+    assert len(chosen.everything) == 4
+    assert chosen.plan == every.plan, "the table holds all, whatever is chosen"
+
+
+def test_an_evaluation_that_is_not_of_the_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="m/nosuch is no evaluation of this run"):
+        invocation(tmp_path).evaluation("m", "nosuch")
+
+
+def test_a_choice_in_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no evaluation is in both; choose more"):
+        invocation(tmp_path, TWO | {"exclude": ["m/b"]}, models="m", benchmarks="b")
+
+
+def test_the_plan_changes_with_what_the_table_shows_and_with_nothing_else(tmp_path: Path) -> None:
+    plan = invocation(tmp_path).plan
+    assert invocation(tmp_path, params={"parallelism": 9}).plan == plan
+    assert invocation(tmp_path, TWO | {"exclude": ["m/b"]}).plan != plan
+    assert invocation(tmp_path, params={"top_p": 0.5}).plan != plan
+    samples = {"file": "s.jsonl", "scores": {"v": "v"}}
+    told = COMMAND | {"metrics": {**COMMAND["metrics"], "samples": samples}}
+    told = TWO | {"benchmarks": {"b": told, "c": COMMAND}}
+    assert invocation(tmp_path, told).plan != plan, "intervals are made of samples"
+
+
+def test_an_invocation_and_its_checks_import_no_snakemake() -> None:
+    code = (
+        "import sys; import snakeval.dag.invocation, snakeval.dag.preflight, snakeval.dag.reruns;"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'snakemake'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,32 @@
+"""What a run prints when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.dag.on_end import spent
+from snakeval.executors.base import Job, JobState
+from support.allocations import Opened, content, learned
+
+
+def test_the_time_of_jobs_is_compared_with_the_packing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    data = content({"evaluations_per_allocation": 3})
+    learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
+    allocations = Opened(tmp_path, data, slots=3)
+    allocations.save()
+    names = ("m/deployment", "m/b0")
+    jobs = [
+        Job("1", names, JobState.LOST, submitted="9999-01-01T00:00:00+00:00", seconds=3600),
+        Job("2", names, JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
+        Job("3", ("e/b0",), JobState.ENDED, submitted="9999-01-01T00:00:00+00:00", seconds=5400),
+        Job("0", names, JobState.ENDED, submitted="2020-01-01T00:00:00+00:00", seconds=5400),
+    ]
+    assert spent(allocations, jobs) == [
+        "Allocations: m took 2.5 h in 2 Slurm jobs, 2.0 h expected (5.0 GPU-hours, 4.0 expected)"
+    ]
+    assert spent(Opened(tmp_path, content()), jobs) == []

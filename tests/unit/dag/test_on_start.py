@@ -1,0 +1,64 @@
+"""What the directory of a run contains from its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.config.load import load
+from snakeval.evaluation.directory import evaluation_directory
+from snakeval.serving.plan import Plan
+from support.configs import changed
+from support.invocations import matrix, serving
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path_factory.mktemp("home") / "snakeval"
+    monkeypatch.setenv("SNAKEVAL_HOME", str(place))
+    return place
+
+
+def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-canary")
+    content = changed("models", "m", "endpoint", "api_key_name", to="MY_KEY")
+    opened = matrix(tmp_path, content, runtime="process")
+    opened.save()
+    run = Path(opened.run)
+    (evaluation,) = opened.invocation.everything
+    assert evaluation_directory(run, evaluation).spec.exists()
+    for name in ("config.yaml", "run_all.sh", "m/b/run.sh", ".snakeval/plan.json"):
+        assert (run / name).exists(), name
+    (saved,) = (home / "run_configs").iterdir()
+    assert saved.read_bytes() == (run / "config.yaml").read_bytes()
+    files = [path for place in (tmp_path, home) for path in place.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"sk-canary" in path.read_bytes()]
+
+    # The index tells when a run was started last.
+    before = {path: path.stat().st_mtime_ns for path in files if path.parent != home / "runs"}
+    matrix(tmp_path, content, runtime="process").save()
+    assert {path: path.stat().st_mtime_ns for path in before if path.name != "c.yaml"} == {
+        path: time for path, time in before.items() if path.name != "c.yaml"
+    }
+
+
+def test_what_was_saved_is_a_configuration_again(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, runtime="process")
+    opened.save()
+    again, _, _ = load([Path(opened.run) / "config.yaml"])
+    assert again == opened.invocation.config
+
+
+def test_what_is_deployed_is_saved_for_the_jobs_in_the_order_of_loading(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, serving())
+    opened.save()
+    plans = sorted(Plan.all(Path(opened.run)), key=lambda plan: plan.rank)
+    assert [plan.name for plan in plans] == ["m", "n", "judge"]
+    fingerprints = {
+        evaluation.id: evaluation.fingerprint for evaluation in opened.invocation.everything
+    }
+    assert dict(plans[0].evaluations) == {id: fingerprints[id] for id in ("m/b", "m/c")}
+    assert dict(plans[2].evaluations) == fingerprints

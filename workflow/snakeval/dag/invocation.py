@@ -1,0 +1,106 @@
+"""What a command wants: a run, its evaluations, and those that the command chose.
+
+Knows nothing of Snakemake and writes nothing. ``snakeval run`` checks an invocation before it
+starts Snakemake, and the Snakefile opens one to plan the jobs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from snakeval.config.config import Config
+from snakeval.config.load import Selection
+from snakeval.errors import ConfigError
+from snakeval.evaluation.definition import Evaluation, canonical_json, digest
+from snakeval.evaluation.record import INTERVALS_VERSION
+from snakeval.harnesses import parser_versions
+from snakeval.matrix.expand import deployments, split
+from snakeval.run.find import Run, find
+
+
+class Invocation:
+    """One command: its configuration, its run and its evaluations.
+
+    Attributes:
+        run: the run's id and directory, which may not exist yet.
+        everything: all evaluations of the configuration.
+        left_out: pairs that are not evaluated, with reasons.
+        selected: the evaluations that this command chose, by model and benchmark.
+        deployed: the models that snakeval serves, by name.
+    """
+
+    def __init__(self, config: Config, selection: Selection) -> None:
+        self.config = config
+        self.run: Run = find(config, selection.run)
+        self.everything, self.left_out = split(config)
+        self.deployed = deployments(config)
+        self.selected: dict[tuple[str, str], Evaluation] = {
+            (e.model, e.benchmark): e
+            for e in self.everything
+            if (selection.models is None or e.model in selection.models)
+            and (selection.benchmarks is None or config.base(e.benchmark) in selection.benchmarks)
+        }
+        if not self.selected:
+            raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
+
+    def evaluation(self, model: str, benchmark: str) -> Evaluation:
+        """Return a selected evaluation.
+
+        Raises:
+            ConfigError: the run has no such evaluation.
+        """
+        try:
+            return self.selected[model, benchmark]
+        except KeyError:
+            raise ConfigError(
+                f"{model}/{benchmark} is no evaluation of this run; "
+                "`snakemake -n` lists those that are"
+            ) from None
+
+    # --- files of the run -----------------------------------------------------------------
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return self.run.directory
+
+    @property
+    def records(self) -> list[str]:
+        """The completion records of the selected evaluations."""
+        return [self.record(evaluation) for evaluation in self.selected.values()]
+
+    def record(self, evaluation: Evaluation) -> str:
+        """The path of the completion record of *evaluation*, as the rules spell it."""
+        return f"{self.directory}/{evaluation.id}/evaluation.json"
+
+    # --- what the table and the exports are made of -----------------------------------------
+
+    @property
+    def plan(self) -> str:
+        """A digest of what the table shows.
+
+        A dropped benchmark changes it. The places of samples are in it, since the table's
+        intervals come from samples.
+        """
+        shown = sorted([e.id, e.fingerprint] for e in self.everything)
+        reasons = [[item.model, item.benchmark, item.reason] for item in self.left_out]
+        samples = {e.id: e.transport.samples for e in self.everything if e.transport.samples}
+        return digest([shown, reasons, *([samples] if samples else [])])
+
+    @property
+    def parsers(self) -> str:
+        """Versions of parsers and statistics: a newer version remakes only the table."""
+        used = sorted({evaluation.identity.adapter for evaluation in self.everything})
+        versions = {**parser_versions(used), "intervals": INTERVALS_VERSION}
+        return json.dumps(versions, sort_keys=True)
+
+    @property
+    def exports(self) -> list[str]:
+        """The note of the exports, if the configuration has destinations."""
+        return [f"{self.directory}/export/delivered.json"] if self.config.export else []
+
+    @property
+    def destinations(self) -> str:
+        """The section ``export``: a changed section reruns only the exports."""
+        return canonical_json(self.config.export)

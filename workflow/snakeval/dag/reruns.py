@@ -1,0 +1,168 @@
+"""Decides what runs again, and why. No other module forces Snakemake to rerun anything.
+
+Snakemake compares times, and parameters as long as it has its metadata (``.snakemake/``, which
+users delete). snakeval compares fingerprints. Snakemake calls the input functions of this module
+for the jobs of its DAG, before it decides which of them run. A function that finds a reason
+returns the usual paths and adds its target to the forced ones.
+
+====================  ========================================================================
+reruns                if
+====================  ========================================================================
+an evaluation         it has no completion record, or one of another definition
+a deployment          an evaluation that it serves reruns
+the table             an evaluation reruns, or an earlier start left endpoints to delete
+the exports           a destination did not get all results
+====================  ========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
+from pathlib import Path
+
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.lookup import Input, Wildcards, signed
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import evaluation_directory
+from snakeval.evaluation.record import Completion
+from snakeval.executors import of_run
+from snakeval.matrix.allocations import Allocations
+from snakeval.matrix.hosting import directory
+
+
+class Reruns:
+    """What must run again in one invocation.
+
+    Attributes:
+        head: whether this process plans the run; the Snakemake of a job does not.
+        force: receives the targets that Snakemake must make in any case.
+    """
+
+    def __init__(
+        self, invocation: Invocation, *, head: bool, force: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._invocation, self.head, self.force = invocation, head, force
+
+    # --- what is missing --------------------------------------------------------------------
+
+    @cached_property
+    def stale(self) -> frozenset[str]:
+        """Completion records of another definition than the configuration's."""
+        run = self._invocation.run
+        if not self.head or not run.exists:
+            return frozenset()
+        stale = set()
+        for evaluation in self._invocation.selected.values():
+            files = evaluation_directory(run.directory, evaluation)
+            done = files.record(evaluation.fingerprint).exists()
+            if not done and files.published.exists():
+                stale.add(self._invocation.record(evaluation))
+        return frozenset(stale)
+
+    def is_missing(self, evaluation: Evaluation) -> bool:
+        """Whether *evaluation* still has to run."""
+        record = self._invocation.record(evaluation)
+        return record in self.stale or not Path(record).exists()
+
+    @property
+    def changed(self) -> list[Evaluation]:
+        """Selected evaluations with a stale record."""
+        selected = self._invocation.selected.values()
+        return [e for e in selected if self._invocation.record(e) in self.stale]
+
+    def why_stale(self, evaluation: Evaluation) -> str:
+        """Return which parts of the definition changed since the record of *evaluation*."""
+        record = Path(self._invocation.record(evaluation))
+        try:
+            before = Completion.from_json(record.read_text(encoding="utf-8")).identity
+        except (OSError, ValueError):
+            return "its record cannot be read"
+        return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
+
+    # --- inputs of the rules ------------------------------------------------------------------
+
+    def missing(self, wildcards: object = None) -> list[str]:
+        """The selected records that do not exist: targets of the run beside its table."""
+        return [record for record in self._invocation.records if not Path(record).exists()]
+
+    @property
+    def stale_evaluation(self) -> Input:
+        """An input of an evaluation without files: forces the evaluation if its record is stale.
+
+        Without metadata Snakemake would take the old record for the new result.
+        """
+
+        def force_if_stale(wildcards: Wildcards) -> list[str]:
+            evaluation = self._invocation.evaluation(wildcards.model, wildcards.benchmark)
+            record = self._invocation.record(evaluation)
+            if record in self.stale:
+                self.force([record])
+            return []
+
+        return signed(force_if_stale) if self.stale else []
+
+    def servers(self, allocations: Allocations) -> Callable[[Wildcards], list[str]]:
+        """The input of an evaluation of a deployed model: the records of its servers.
+
+        For a finished evaluation the records are ancient, so that a server that starts again does
+        not rerun it. A missing evaluation must not have ancient inputs: Snakemake skips the job of
+        an ancient input that is remade (`DAG.update_needrun`: masked).
+        """
+        from snakemake.io import ancient
+
+        @cache
+        def needed() -> frozenset[tuple[str, int]]:
+            return frozenset(
+                server
+                for evaluation in self._invocation.selected.values()
+                if evaluation.transport.servers and self.is_missing(evaluation)
+                for server in allocations.servers(evaluation)
+            )
+
+        def records(wildcards: Wildcards) -> list[str]:
+            evaluation = self._invocation.evaluation(wildcards.model, wildcards.benchmark)
+            servers = allocations.servers(evaluation)
+            run = self._invocation.directory
+            paths = [
+                f"{run}/{name}/{directory(number)}/deployment.json" for name, number in servers
+            ]
+            # An existing record may be of a server that ended long ago.
+            self.force(p for s, p in zip(servers, paths, strict=True) if s in needed())
+            return paths if self.is_missing(evaluation) else [ancient(path) for path in paths]
+
+        return signed(records)
+
+    def records(self, wildcards: object = None) -> list[str]:
+        """The input of the table: the records of the selected evaluations.
+
+        If endpoints are left, it forces the table: with nothing to do, Snakemake would end before
+        its hooks delete them.
+        """
+        if self._left_endpoints:
+            self.force([f"{self._invocation.directory}/results.csv"])
+        return self._invocation.records
+
+    @cached_property
+    def _left_endpoints(self) -> bool:
+        """Whether an executor may have endpoints that an earlier start did not delete."""
+        run = self._invocation.run
+        found = of_run(run.directory) if self.head and run.exists else ()
+        return any(executor.leaves(run.directory) for executor in found)
+
+    @property
+    def undelivered(self) -> list[str] | Callable[[object], list[str]]:
+        """An input of the exports without files: forces them if a destination lacks results."""
+        exports = self._invocation.exports
+        if not exports or not self.head:
+            return []
+        from snakeval.exporters.note import undelivered
+
+        if not undelivered(self._invocation.directory):
+            return []
+
+        def force_exports(wildcards: object) -> list[str]:
+            self.force(exports)
+            return []
+
+        return signed(force_exports)
