@@ -20,10 +20,10 @@ from pathlib import Path
 from plan import finish_ours, make_ours
 
 from snakeval.config.load import load
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, remember
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.plan import Planned
 
 SNAKEVAL = [sys.executable, "-m", "snakeval"]
 #: Command -> the seconds that it may take in addition to `python -c pass`.
@@ -36,22 +36,19 @@ def make_run(directory: Path, evaluations: int) -> str:
     finish_ours(directory)
     config, _, _ = load([directory / "config.yaml"])
     planned = expand(config)
-    (place,) = (directory / config.output_dir).iterdir()
-    run = place.name[-8:]
+    (path,) = (directory / config.output_dir).iterdir()
+    place = RunDirectory(path)
     for number, evaluation in enumerate(planned):
-        files = evaluation_directory(place, evaluation)
+        files = place.evaluation(evaluation.id)
         files.spec.write_text(evaluation.to_json())
         if number % 10 == 0:
             files.record(evaluation.fingerprint).unlink()
             if number % 20 == 0:
                 files.fail("the harness exited with 1")
-    write_plan(
-        place / ".snakeval" / "plan.json",
-        [Planned(e.model, e.benchmark, e.fingerprint) for e in planned],
-    )
-    (place / ".snakeval" / "run.json").write_text("{}")
-    remember(Entry(run, config.name, str(place), str(directory), ("snakemake",), "benchmark"))
-    return run
+    place.write_plan([Planned(e.model, e.benchmark, e.fingerprint) for e in planned])
+    place.write_origin({})
+    remember(Entry(place.id, config.name, str(place), str(directory), ("snakemake",), "benchmark"))
+    return place.id
 
 
 def seconds(command: list[str], directory: Path) -> float:

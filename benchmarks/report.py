@@ -23,11 +23,11 @@ import yaml
 
 from snakeval.config.load import load
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, manifest
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
 
 BENCHMARK = {
     "harness": "generic",
@@ -47,7 +47,10 @@ BENCHMARK = {
 }
 
 
-def make(directory: Path, samples: int) -> Path:
+IMPORT = "from snakeval.run.directory import RunDirectory"
+
+
+def make(directory: Path, samples: int) -> RunDirectory:
     """Create a run of finished evaluations with this many samples in total."""
     models: dict[str, Any] = {
         name: {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": name}}
@@ -56,17 +59,17 @@ def make(directory: Path, samples: int) -> Path:
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"models": models, "benchmarks": {"b": BENCHMARK}}))
     evaluations = expand(load([file])[0])
-    run = directory / "2026-01-01-00-00-00-0123abcd"
+    run = RunDirectory(directory / "2026-01-01-00-00-00-0123abcd")
     plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations]
-    write_plan(run / ".snakeval/plan.json", plan)
+    run.write_plan(plan)
     for seed, evaluation in enumerate(evaluations):
         finish(run, evaluation, samples // len(evaluations), random.Random(seed))
     return run
 
 
-def finish(run: Path, evaluation: Evaluation, samples: int, chance: random.Random) -> None:
+def finish(run: RunDirectory, evaluation: Evaluation, samples: int, chance: random.Random) -> None:
     """Write the files that a harness and its job leave behind."""
-    place = EvaluationDirectory(run / evaluation.id)
+    place = run.evaluation(evaluation.id)
     place.begin(evaluation.fingerprint)
     place.spec.write_text(evaluation.to_json())
     right = 0
@@ -89,7 +92,7 @@ def finish(run: Path, evaluation: Evaluation, samples: int, chance: random.Rando
             fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
             metrics=read_metrics(evaluation, place.artifacts), adapter="generic", parser_version=1,
             started=now(), finished=now(), seconds=1.0, attempt=1, runtime="process", image="",
-            image_digest="", host="h", versions={}, manifest=manifest(place.artifacts),
+            image_digest="", host="h", versions={}, manifest=place.manifest(),
         )
     )  # fmt: skip
 
@@ -111,7 +114,7 @@ def main() -> None:
                 [
                     sys.executable,
                     "-c",
-                    f"{code}\nfrom pathlib import Path\nmake(Path({str(run)!r}))",
+                    f"{code}\n{IMPORT}\nmake(RunDirectory({str(run)!r}))",
                 ]
             )
             _, status, usage = os.wait4(process.pid, 0)
@@ -121,7 +124,7 @@ def main() -> None:
             cpu = usage.ru_utime + usage.ru_stime
             peak = usage.ru_maxrss / 1024
             print(f"{step:<8}{seconds:6.1f} s, of CPU {cpu:5.1f} s, {peak:5.0f} MiB")
-        size = (run / "report.html").stat().st_size / 2**20
+        size = run.report.stat().st_size / 2**20
         print(f"report.html {size:.1f} MiB, loads none of the samples when it opens")
 
 

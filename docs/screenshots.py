@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from snakeval.results import report
+from snakeval.run.directory import RunDirectory
 from support.browser import browser
 from support.sampled import Sampled, answers
 
@@ -18,7 +19,7 @@ MODELS = [f"model-{number:02}" for number in range(1, 21)]
 BENCHMARKS = [f"task-{number:02}" for number in range(1, 21)]
 
 
-def twenty_by_twenty(directory: Path) -> Path:
+def twenty_by_twenty(directory: Path) -> RunDirectory:
     """A run with one failure and one evaluation that is not done."""
     chance = random.Random(1)
     scores = {
@@ -32,12 +33,12 @@ def twenty_by_twenty(directory: Path) -> Path:
     run = Sampled(directory, scores, name="twenty-by-twenty")
     run["model-07/task-05"].path.mkdir()
     run["model-07/task-05"].fail("model deployment failed: out of memory")
-    return run.path
+    return run.directory
 
 
 with tempfile.TemporaryDirectory() as directory, browser() as chromium:
     os.environ["SNAKEVAL_HOME"] = directory
-    chromium.open(report.write(Path(sys.argv[1])))
+    chromium.open(report.write(RunDirectory(sys.argv[1])))
     chromium.texts("#ranking-0 .point")
     (HERE / "report.png").write_bytes(chromium.picture(1200, 1010))
     chromium.run("location.hash = 'samples/letters/sloppy/wrong/careful'")

@@ -3,5 +3,6 @@
 from pathlib import Path
 
 from snakeval.results.report import write
+from snakeval.run.directory import RunDirectory
 
-write(Path(snakemake.output.page).parent)
+write(RunDirectory(Path(snakemake.output.page).parent))

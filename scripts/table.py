@@ -3,6 +3,6 @@
 from pathlib import Path
 
 from snakeval.results.table import write
+from snakeval.run.directory import RunDirectory
 
-csv, json, markdown = (Path(path) for path in snakemake.output)
-write(csv.parent, csv, json, markdown)
+write(RunDirectory(Path(snakemake.output.csv).parent))

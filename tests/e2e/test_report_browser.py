@@ -30,7 +30,7 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
 ) -> None:
     a, b = answers(300, 0.8, 1), answers(300, 0.5, 2)
     run = Sampled(tmp_path, {"a": {"one": a, "two": a}, "b": {"one": b, "two": b}})
-    chromium.open(report.write(run.path))
+    chromium.open(report.write(run.directory))
 
     chromium.click(".matrix a[href='#samples/two/b']")
     assert len(chromium.texts("#items .item")) == 10
@@ -58,7 +58,7 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
 
 def test_plots_and_differences_are_there(tmp_path: Path, chromium: Browser) -> None:
     scores = {"a": {"one": answers(99, 0.9, 1)}, "b": {"one": answers(99, 0.3, 2)}}
-    chromium.open(report.write(Sampled(tmp_path, scores).path))
+    chromium.open(report.write(Sampled(tmp_path, scores).directory))
     chromium.texts("#ranking-0 .point", 2)
     chromium.run("document.getElementById('benchmark-0').scrollIntoView()")
     chromium.texts("#plot-benchmark-0 .point", 2)
@@ -74,7 +74,7 @@ def test_nothing_that_a_model_wrote_runs(tmp_path: Path, chromium: Browser) -> N
     )
     item = dict.fromkeys(("id", "question", "answer", "reference", "group"), evil) | {"acc": 0}
     run = Sampled(tmp_path, {"m": {"b": [item, {"acc": 1}]}, "n": {"b": [item, {"acc": 0}]}})
-    chromium.open(report.write(run.path))
+    chromium.open(report.write(run.directory))
     chromium.click(".matrix a[href='#samples/b/m']")
     chromium.choose("other", "n")
     chromium.texts("#items .answers > div", 4)
@@ -85,7 +85,7 @@ def test_nothing_that_a_model_wrote_runs(tmp_path: Path, chromium: Browser) -> N
 
 
 def test_a_page_without_its_samples_says_where_they_are(tmp_path: Path, chromium: Browser) -> None:
-    page = report.write(Sampled(tmp_path, {"m": {"b": [1, 0]}}).path)
+    page = report.write(Sampled(tmp_path, {"m": {"b": [1, 0]}}).directory)
     moved = tmp_path / "moved.html"
     page.rename(moved)
     chromium.open(moved)
@@ -101,10 +101,10 @@ def test_the_page_is_there_at_once_though_there_are_100_000_samples(
     tmp_path: Path, chromium: Browser
 ) -> None:
     run = Sampled(tmp_path, {m: {"b": answers(50_000, 0.5, 1)} for m in ("one", "two")})
-    page = report.write(run.path)
+    page = report.write(run.directory)
     # The page holds none of them: it is as large as that of a small run, which opens at once.
     small = Sampled(tmp_path, {m: {"b": [1, 0]} for m in ("one", "two")}, id="feedbeef")
-    assert page.stat().st_size < report.write(small.path).stat().st_size + 1000
+    assert page.stat().st_size < report.write(small.directory).stat().st_size + 1000
     chromium.open(page)
     chromium.click(".matrix a[href='#samples/b/one']")
     assert len(chromium.texts("#items .item")) == 10

@@ -16,18 +16,14 @@ import pytest
 
 from snakeval import cli
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import (
-    EvaluationDirectory,
-    container_name,
-    evaluation_directory,
-    manifest,
-)
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, remember
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, config
 
 
@@ -38,6 +34,7 @@ class Made:
         self, directory: Path, *benchmarks: str, name: str = "2026-01-02-03-04-05-0123abcd"
     ) -> None:
         self.path = directory / name
+        self.directory = RunDirectory(self.path)
         self.cwd = directory
         rows = dict.fromkeys(benchmarks, COMMAND)
         found = expand(config(directory, {"models": {"m": MODEL}, "benchmarks": rows}))
@@ -48,15 +45,15 @@ class Made:
             place = self[evaluation.benchmark]
             place.private.mkdir(parents=True)
             place.spec.write_text(evaluation.to_json())
-        (self.path / ".snakeval/run.json").write_text("{}")
+        self.directory.write_origin({})
         self.entry = Entry(name[20:], "named", str(self.path), str(directory), ("snakemake",), "1")
         remember(self.entry)
 
     def save(self) -> None:
-        write_plan(self.path / ".snakeval/plan.json", self.plan)
+        self.directory.write_plan(self.plan)
 
     def __getitem__(self, benchmark: str) -> EvaluationDirectory:
-        return evaluation_directory(self.path, self.evaluations[benchmark])
+        return self.directory.evaluation(self.evaluations[benchmark].id)
 
     def begun(
         self, benchmark: str, said: str = "", *happened: Event, runtime: str = "process"
@@ -67,7 +64,7 @@ class Made:
         log = place.attempt_log(number)
         log.write_text(f"=== attempt {number}\n{said}")
         journal = Journal(place.events, number)
-        journal.add(Event("begun", runtime=runtime, container=container_name(place)))
+        journal.add(Event("begun", runtime=runtime, container=place.container_name))
         for event in happened:
             journal.add(event)
         place.show_log(number)
@@ -137,7 +134,7 @@ def completion(
         metrics=metrics or (Metric("b", "v", 0.25, stderr=0.1),),
         adapter="generic", parser_version=1, started=now(), finished=now(), seconds=90.0,
         attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
-        manifest=manifest(place.artifacts),
+        manifest=place.manifest(),
     )  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from snakeval.config.compose import text
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory, manifest
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Metric
 from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import identity
 from snakeval.run.index import Entry, remember
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.plan import Planned
 from support.configs import config
 from support.made import completion
 
@@ -61,18 +62,18 @@ class Sampled:
         self.evaluations = {e.id: e for e in expand(made)}
         id = id or digest(identity(made))[:8]
         self.path = directory / f"2026-01-02-03-04-05-{id}"
+        self.directory = RunDirectory(self.path)
         plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in self.evaluations.values()]
-        write_plan(self.path / ".snakeval/plan.json", plan)
-        told = {"id": id, "identity": identity(made), "snakeval": "0"}
-        (self.path / ".snakeval/run.json").write_text(json.dumps(told))
-        (self.path / "config.yaml").write_text(text(made))
+        self.directory.write_plan(plan)
+        self.directory.write_origin({"id": id, "identity": identity(made), "snakeval": "0"})
+        self.directory.write_config(text(made))
         remember(Entry(id, name, str(self.path), str(directory), ("snakemake",), "1"))
         for evaluation in self.evaluations.values():
             if (found := scores[evaluation.model].get(evaluation.benchmark)) is not None:
                 self._complete(evaluation, found)
 
     def __getitem__(self, id: str) -> EvaluationDirectory:
-        return evaluation_directory(self.path, self.evaluations[id])
+        return self.directory.evaluation(id)
 
     def _complete(self, evaluation: Evaluation, found: Sequence[Any]) -> None:
         place = self[evaluation.id]
@@ -87,7 +88,7 @@ class Sampled:
         (place.artifacts / "f.json").write_text(json.dumps({"acc": value, "n": len(found)}))
         metric = Metric(evaluation.identity.task, "acc", value, n=len(found), higher_is_better=True)
         record = completion(evaluation, place, (metric,))
-        place.complete(replace(record, manifest=manifest(place.artifacts)))
+        place.complete(replace(record, manifest=place.manifest()))
 
 
 def _dicts(scores: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:

@@ -160,10 +160,10 @@ def test_the_command_line_is_laid_over_the_configuration(
 
 def test_an_export_by_hand_renews_the_note_of_the_rule(run: Made, capsys: Capture) -> None:
     write(run.path, {"export": {"local": {"formats": ["csv"]}}}, "config.yaml")
-    note.write(run.path, {"local": {"undelivered": {run.path.name: "the disk was full"}}})
+    note.write(run.directory, {"local": {"undelivered": {run.path.name: "the disk was full"}}})
     snakeval(capsys, "export", "0123")
-    assert note.undelivered(run.path) == {}
-    assert note.read(run.path)["local"]["partial"].startswith("partial: 1 of 3")
+    assert note.undelivered(run.directory) == {}
+    assert note.read(run.directory)["local"]["partial"].startswith("partial: 1 of 3")
 
 
 #: The command where pyarrow is not installed, which pandas notices when it is imported.

@@ -22,7 +22,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sampled:
     files.mkdir()
     (files / "prompt.txt").write_text("2 + 2?")
     made = Sampled(tmp_path, {"m": {"a": [1, 0], "b": [1, 1]}, "n": {}}, files=str(files))
-    table.write(made.path, *(made.path / f"results.{end}" for end in ("csv", "json", "md")))
+    table.write(made.directory)
     return made
 
 

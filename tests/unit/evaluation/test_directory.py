@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -21,7 +21,7 @@ def completion(directory: EvaluationDirectory, fingerprint: str) -> Completion:
         model="m", benchmark="b", fingerprint=fingerprint, identity={"harness": "h"},
         metrics=(Metric("t", "acc", 0.5, stderr=0.1, n=4),), adapter="generic", parser_version=1,
         started=now(), finished=now(), seconds=1.0, attempt=1, runtime="process", image="",
-        image_digest="", host="h", versions={}, manifest=manifest(directory.artifacts, ["cache/*"]),
+        image_digest="", host="h", versions={}, manifest=directory.manifest(["cache/*"]),
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class Shelf:
 def sent(run: Made, *failures: Exception | None, **options: Any) -> tuple[Shelf, Delivery, str]:
     shelf = Shelf(Options.model_validate({"per": "evaluation", **options}), *failures)
     said: list[str] = []
-    result = deliver(run.path, "named", "shelf", shelf, said.append)
+    result = deliver(run.directory, "named", "shelf", shelf, said.append)
     return shelf, result, "\n".join(said)
 
 
@@ -103,7 +103,7 @@ def test_the_sizes_are_said_before_anything_is_sent(run: Made) -> None:
 def test_files_are_chosen_by_their_name_or_by_their_path(run: Made) -> None:
     def names(*patterns: str) -> list[str]:
         options = Options(per="evaluation", artifacts=patterns)
-        return [file.name for p in packages(run.path, "", options) for file in p.artifacts]
+        return [file.name for p in packages(run.directory, "", options) for file in p.artifacts]
 
     assert names("results*.json") == ["artifacts/results_1.json"]
     assert names("logs/*") == ["logs/attempt-1.log", "logs/attempt-1.log"]
@@ -116,7 +116,7 @@ def test_a_link_out_of_the_run_is_not_sent(run: Made, tmp_path: Path) -> None:
     (run["good"].artifacts / "big.bin").unlink()
     (run["good"].artifacts / "big.bin").symlink_to(tmp_path / "secret")
     run.done("good")
-    (package, *_) = packages(run.path, "", Options(per="evaluation", artifacts=("*",)))
+    (package, *_) = packages(run.directory, "", Options(per="evaluation", artifacts=("*",)))
     assert [f.name for f in package.artifacts if "big" in f.name] == []
 
 
@@ -233,9 +233,9 @@ def test_the_rule_sends_all_it_can_and_notes_what_did_not_arrive(run: Made) -> N
         "attempts: 1}}"
     )
     said: list[str] = []
-    deliver_configured(run.path, said.append)
+    deliver_configured(run.directory, said.append)
     assert (run.path / "export" / "results.csv").exists()
-    lacking = note.undelivered(run.path)
+    lacking = note.undelivered(run.directory)
     assert list(lacking) == ["nowhere", "mlflow"]
     assert lacking["nowhere"].startswith("export.nowhere: no such destination")
     assert "cannot be reached: [Errno 111] Connection refused" in lacking["mlflow"]

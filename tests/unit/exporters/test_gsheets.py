@@ -26,7 +26,7 @@ def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sheets]:
 def sent(run: Made, sheets: Sheets, **options: Any) -> Delivery:
     values = {"spreadsheet_id": ID, "api_url": sheets.url, **options}
     exporter = exporters.find("gsheets", values)
-    return deliver(run.path, "named", "gsheets", exporter, print)
+    return deliver(run.directory, "named", "gsheets", exporter, print)
 
 
 def reason(result: Delivery) -> str:

@@ -54,7 +54,7 @@ class Sample:
 def written(run: Made, **options: Any) -> Path:
     """Export as Inspect's logs; return their directory."""
     exporter = exporters.find("local", {"formats": "inspect", **options})
-    assert not deliver(run.path, "named", "local", exporter, print).undelivered
+    assert not deliver(run.directory, "named", "local", exporter, print).undelivered
     return run.path / "export" / "inspect"
 
 

@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, exporters_bed: Path) -> Ite
 
 def sent(run: Made, url: str, **options: Any) -> Delivery:
     values = {"tracking_uri": url, "experiment_name": run.cwd.name, **options}
-    return deliver(run.path, "named", "mlflow", exporters.find("mlflow", values), print)
+    return deliver(run.directory, "named", "mlflow", exporters.find("mlflow", values), print)
 
 
 def runs(run: Made, url: str) -> dict[str, Run]:

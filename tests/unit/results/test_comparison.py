@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def all_of(run: Sampled) -> list[Measured]:
     plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in run.evaluations.values()]
-    found = (measure(run.path, item) for item in plan)
+    found = (measure(run.directory, item) for item in plan)
     return [each for each in found if each is not None]
 
 

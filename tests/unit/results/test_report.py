@@ -24,7 +24,7 @@ from snakeval.results.report.samples import (
     script_json,
     visible,
 )
-from snakeval.serving.plan import plan_path
+from snakeval.serving.directory import DeploymentDirectory
 from support.sampled import Sampled, answers
 
 
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def page_of(run: Sampled) -> Page:
-    return Page(report.write(run.path).read_text())
+    return Page(report.write(run.directory).read_text())
 
 
 def shelf(run: Sampled, name: str) -> object:
@@ -88,7 +88,7 @@ def test_the_matrix_has_scores_with_intervals_and_what_is_missing(run: Sampled) 
     text = " ".join(page_of(run).text.split())
     assert "3 of 4 evaluations done" in text
     assert "Partial: 0 failed, 1 not evaluated." in text
-    facts = collect(run.path, Shelves(run.path / "report"))
+    facts = collect(run.directory, Shelves(run.directory.report_samples))
     one = facts.cells["good", "one"].measured
     assert one is not None
     assert f"{one.metric.value:.3f} {one.interval.low:.3f} – {one.interval.high:.3f}" in text
@@ -118,7 +118,7 @@ def test_repeats_are_one_benchmark_in_the_ranking_and_vary_within_and_between(
     text = " ".join(page_of(run).text.split())
     assert "acc mean over 1: b" in text
     assert "m/b 3 0." in text
-    facts = collect(run.path, Shelves(run.path / "report"))
+    facts = collect(run.directory, Shelves(run.directory.report_samples))
     (found,) = facts.repeats
     scores = [sum(scores) / 100 for scores in runs.values()]
     assert found.value == pytest.approx(sum(scores) / 3)
@@ -143,11 +143,11 @@ def test_samples_are_in_chunks_beside_the_page_and_found_by_its_index(run: Sampl
 
 
 def test_another_report_takes_away_what_it_needs_no_more(run: Sampled, tmp_path: Path) -> None:
-    page = report.write(run.path)
+    page = report.write(run.directory)
     before = {path.name for path in (run.path / "report").glob("*.js")}
     old = run.path / "report/0123456789abcdef.js"
     old.write_text("")
-    report.write(run.path)
+    report.write(run.directory)
     assert {path.name for path in (run.path / "report").glob("*.js")} == before
     assert page.exists()
 
@@ -162,13 +162,12 @@ EVIL = (
 def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sampled) -> None:
     timings.add(Journal(run["bad/one"].events), 90)  # as its record says
     timings.add(Journal(run["bad/one"].events), 30)
-    plan_path(run.path, "bad").parent.mkdir()
-    plan_path(run.path, "bad").touch()
-    servers = run.path / "bad/deployment"
-    servers.mkdir()
-    (servers / "server-1.log").touch()
-    Journal(servers / "events.jsonl").add(Event("ended", use="a", gpus=2, seconds=3600))
-    good, bad = collect(run.path, Shelves(run.path / "report")).costs
+    run.directory.deployment_plan("bad").parent.mkdir()
+    run.directory.deployment_plan("bad").touch()
+    servers = DeploymentDirectory.of(run.directory, "bad")
+    servers.new_server_log()
+    Journal(servers.events).add(Event("ended", use="a", gpus=2, seconds=3600))
+    good, bad = collect(run.directory, Shelves(run.directory.report_samples)).costs
     assert (bad.done, bad.samples.value, bad.requests.value) == (1, 100, None)
     assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
     assert (bad.gpu_hours, bad.loads) == (2, 1)
@@ -209,14 +208,14 @@ def test_what_a_model_wrote_is_text_and_nothing_else(tmp_path: Path) -> None:
 def test_a_failures_reason_is_escaped(run: Sampled) -> None:
     run["bad/two"].path.mkdir(parents=True, exist_ok=True)
     run["bad/two"].fail(f"{EVIL} \u202e")
-    text = report.write(run.path).read_text()
+    text = report.write(run.directory).read_text()
     assert html.escape("<img src=x onerror=alert(1)>", quote=False) in text
     assert "<img" not in text.partition("<script")[0]
     assert "\u202e" not in text.partition("<script")[0]
 
 
 def test_a_summary_is_small_and_needs_no_script(run: Sampled) -> None:
-    report.write(run.path)
+    report.write(run.directory)
     text = (run.path / "report/summary.html").read_text()
     page = Page(text)
     assert len(text) < 50_000
@@ -225,7 +224,7 @@ def test_a_summary_is_small_and_needs_no_script(run: Sampled) -> None:
 
 
 def test_only_the_pages_own_scripts_may_run(run: Sampled) -> None:
-    text = report.write(run.path).read_text()
+    text = report.write(run.directory).read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy is not None
     rules = html.unescape(policy[1])
@@ -242,7 +241,7 @@ def test_json_in_a_script_cannot_end_it() -> None:
 
 def test_a_long_answer_is_cut_and_says_how_long_it_was(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [{"acc": 1, "answer": "x" * 50_000}]}})
-    report.write(run.path)
+    report.write(run.directory)
     texts = [path.read_text() for path in (run.path / "report").glob("*.js")]
     assert max(map(len, texts)) < MAX_CHARACTERS + 1000
     assert any("50,000 characters" in text for text in texts)
@@ -270,5 +269,5 @@ def test_a_run_of_which_nothing_is_finished_has_a_report(tmp_path: Path) -> None
 
 def test_a_chunk_holds_so_many_samples(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": answers(2 * CHUNK + 1, 0.5, 1)}})
-    report.write(run.path)
+    report.write(run.directory)
     assert len(list((run.path / "report").glob("*.js"))) == 4  # three chunks and their index

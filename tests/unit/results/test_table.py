@@ -14,13 +14,13 @@ import pytest
 
 from snakeval.config.benchmarks import SamplesFile
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import evaluation_directory, manifest
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.harnesses import generic
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
 from snakeval.results.table import COLUMNS, table, to_markdown, write
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, config
 
 
@@ -31,19 +31,19 @@ def evaluations(tmp_path: Path) -> tuple[Evaluation, ...]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, evaluations: tuple[Evaluation, ...]) -> Path:
-    run = tmp_path / "run"
+def run(tmp_path: Path, evaluations: tuple[Evaluation, ...]) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
     plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations]
-    write_plan(run / ".snakeval/plan.json", [*plan, Planned("m", "left", left_out="needs | chat")])
+    run.write_plan([*plan, Planned("m", "left", left_out="needs | chat")])
     done, failed, _, begun = evaluations
     complete(run, done, {"v": 0.25})
-    evaluation_directory(run, failed).fail("out | of coffee")
-    evaluation_directory(run, begun).begin(begun.fingerprint)
+    run.evaluation(failed.id).fail("out | of coffee")
+    run.evaluation(begun.id).begin(begun.fingerprint)
     return run
 
 
-def complete(run: Path, evaluation: Evaluation, result: dict[str, Any]) -> None:
-    place = evaluation_directory(run, evaluation)
+def complete(run: RunDirectory, evaluation: Evaluation, result: dict[str, Any]) -> None:
+    place = run.evaluation(evaluation.id)
     place.begin(evaluation.fingerprint)
     place.spec.write_text(evaluation.to_json())
     (place.artifacts / "f").write_text(json.dumps(result))
@@ -54,12 +54,12 @@ def complete(run: Path, evaluation: Evaluation, result: dict[str, Any]) -> None:
             metrics=(Metric("t", "v", result["v"], stderr=0.1, n=4, higher_is_better=True),),
             adapter="generic", parser_version=1, started=now(), finished=now(), seconds=1.0,
             attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
-            manifest=manifest(place.artifacts),
+            manifest=place.manifest(),
         )
     )  # fmt: skip
 
 
-def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: Path) -> None:
+def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: RunDirectory) -> None:
     frame = table(run)
     assert tuple(frame.columns) == COLUMNS
     assert dict(zip(frame["benchmark"], frame["status"], strict=True)) == {
@@ -83,7 +83,7 @@ def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: Path) -
     ],
 )
 def test_an_attempt_without_an_end_is_told_by_its_lease(
-    run: Path, here: bool, lives: bool, told: str
+    run: RunDirectory, here: bool, lives: bool, told: str
 ) -> None:
     host = socket.gethostname() if here else "another"
     pid = os.getpid() if lives else 2**22 + 1  # there is no such process
@@ -92,7 +92,7 @@ def test_an_attempt_without_an_end_is_told_by_its_lease(
     assert table(run).set_index("benchmark")["reason"]["begun"] == told
 
 
-def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:
+def test_it_is_written_as_csv_json_and_markdown_alike(run: RunDirectory) -> None:
     write(run, run / "r.csv", run / "r.json", run / "r.md")
     assert list(pd.read_csv(run / "r.csv")["benchmark"]) == list(table(run)["benchmark"])
     rows = json.loads((run / "r.json").read_text())
@@ -105,9 +105,9 @@ def test_it_is_written_as_csv_json_and_markdown_alike(run: Path) -> None:
 
 
 def test_a_score_has_an_interval_or_a_reason_for_having_none(
-    run: Path, evaluations: tuple[Evaluation, ...]
+    run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
-    place = evaluation_directory(run, evaluations[0])
+    place = run.evaluation(evaluations[0].id)
     row = table(run).iloc[0]
     # t with 3 degrees of freedom has 3.182 standard errors on each side.
     assert (row["ci_low"], row["ci_high"]) == pytest.approx(
@@ -123,12 +123,12 @@ def test_a_score_has_an_interval_or_a_reason_for_having_none(
 
 
 def test_intervals_of_samples_are_worked_out_once(
-    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declared = {"file": "s.jsonl", "scores": {"v": "right"}}
     data = json.loads(evaluations[0].to_json())
     data["transport"]["samples"] = SamplesFile.model_validate(declared).model_dump(mode="json")
-    place = evaluation_directory(run, evaluations[0])
+    place = run.evaluation(evaluations[0].id)
     place.spec.write_text(json.dumps(data))
     done = place.completion(evaluations[0].fingerprint)
     assert done is not None
@@ -149,9 +149,9 @@ def test_intervals_of_samples_are_worked_out_once(
 
 
 def test_samples_that_cannot_be_read_cost_no_score(
-    run: Path, evaluations: tuple[Evaluation, ...]
+    run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
-    place = evaluation_directory(run, evaluations[0])
+    place = run.evaluation(evaluations[0].id)
     place.spec.unlink()
     row = table(run).iloc[0]
     assert (row["value"], row["status"]) == (0.25, "done")
@@ -159,16 +159,16 @@ def test_samples_that_cannot_be_read_cost_no_score(
 
 
 def test_a_record_of_another_definition_is_no_result(
-    run: Path, evaluations: tuple[Evaluation, ...]
+    run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
-    write_plan(run / ".snakeval/plan.json", [Planned("m", "done", "0" * 64)])
+    run.write_plan([Planned("m", "done", "0" * 64)])
     assert list(table(run)["status"]) == ["pending"]
 
 
 def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
-    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = evaluation_directory(run, evaluations[0])
+    place = run.evaluation(evaluations[0].id)
     record = place.published.read_bytes()
     monkeypatch.setattr(generic, "PARSER_VERSION", 2)
     monkeypatch.setattr(
@@ -187,7 +187,7 @@ def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
 
 
 def test_a_parser_that_cannot_read_old_results_says_so(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generic, "PARSER_VERSION", 3)
     place = run / "m/done/artifacts/f"
@@ -198,7 +198,7 @@ def test_a_parser_that_cannot_read_old_results_says_so(
 
 
 def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
-    run: Path, evaluations: tuple[Evaluation, ...]
+    run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
     complete(run, evaluations[2], {"v": 1 / 3})
     write(run, run / "r.csv", run / "r.json", run / "r.md")
@@ -213,22 +213,22 @@ def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
 
 
 def test_a_reason_of_several_lines_stays_in_its_cell(
-    run: Path, evaluations: tuple[Evaluation, ...]
+    run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
-    evaluation_directory(run, evaluations[1]).fail("out\n  of coffee")
+    run.evaluation(evaluations[1].id).fail("out\n  of coffee")
     assert "| failed: out of coffee" in to_markdown(table(run))
 
 
 def test_there_is_a_table_though_an_evaluation_cannot_be_read_again(
-    run: Path, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generic, "PARSER_VERSION", 4)
-    evaluation_directory(run, evaluations[0]).spec.unlink()
+    run.evaluation(evaluations[0].id).spec.unlink()
     row = table(run).iloc[0]
     assert row["status"] == "failed"
     assert "evaluation.json cannot be read" in row["reason"]
 
 
-def test_an_empty_table_is_still_a_table(run: Path) -> None:
-    write_plan(run / ".snakeval/plan.json", [])
+def test_an_empty_table_is_still_a_table(run: RunDirectory) -> None:
+    run.write_plan([])
     assert "status" in to_markdown(table(run))

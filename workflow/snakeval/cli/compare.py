@@ -11,7 +11,6 @@ import click
 
 from snakeval.cli.output import format_option
 from snakeval.errors import ConfigError
-from snakeval.run import plan as deployments
 from snakeval.run import target
 from snakeval.run.target import Target
 
@@ -90,7 +89,7 @@ def command(
 def _planned(part: Target) -> list[Key]:
     return [
         (item.model, item.benchmark)
-        for item in deployments.planned(part.run)
+        for item in part.run_directory.plan()
         if part.covers(item.model, item.benchmark) and not item.left_out
     ]
 
@@ -126,11 +125,11 @@ def _pairs(
 def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
     from snakeval.results.comparison import measure
 
-    plan = {(item.model, item.benchmark): item for item in deployments.planned(part.run)}
+    plan = {(item.model, item.benchmark): item for item in part.run_directory.plan()}
     found = {}
     for key, model in wanted.items():
         item = plan.get((model, key[1]))
-        if item and part.covers(model, key[1]) and (one := measure(part.run, item)):
+        if item and part.covers(model, key[1]) and (one := measure(part.run_directory, item)):
             found[key] = one
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from snakeval.errors import ConfigError
-from snakeval.run import plan, target
+from snakeval.run import target
 
 
 @click.command("report", short_help="The report of a run, as a page for a browser.")
@@ -23,14 +23,15 @@ def command(wanted: str, opens: bool) -> None:
     found = target.find(wanted)
     if found.model:
         raise ConfigError(f"{found.name}: a report is of a whole run; write {found.entry.id}")
-    plan.planned(found.run)  # in one sentence, where it is not there
     from snakeval.results import report
 
+    run = found.run_directory
+    run.plan()  # a run without one fails before anything is written
     try:
-        page = report.write(found.run)
+        page = report.write(run)
     except OSError as error:
         raise ConfigError(
-            f"{error.filename or found.run}: cannot be written ({error.strerror})"
+            f"{error.filename or run}: cannot be written ({error.strerror})"
         ) from None
     click.echo(page)
     if opens:

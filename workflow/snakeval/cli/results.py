@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import format_option
-from snakeval.run import plan, target
+from snakeval.run import target
 from snakeval.run.target import Target
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def command(ids: Sequence[str], form: str) -> None:
 
 
 def _frame(part: Target) -> pd.DataFrame:
-    plan.planned(part.run)  # in one sentence, where it is not there
+    part.run_directory.plan()  # a run without one fails before pandas is imported
     from snakeval.results.table import table
 
-    frame = table(part.run)
+    frame = table(part.run_directory)
     for column, wanted in (("model", part.model), ("benchmark", part.benchmark)):
         if wanted:
             frame = frame[frame[column] == wanted]

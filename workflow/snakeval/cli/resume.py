@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from snakeval import __version__
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.run import profile_names
 from snakeval.errors import ConfigError
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
 
 #: Options that were meant for one time: a resume does all that is missing, and nothing else.
@@ -56,7 +56,7 @@ def command(
     """
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
-    saved = _saved(entry.path)
+    saved = _saved(RunDirectory(entry.path))
     from snakeval.cli.launch import launch
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile, is_profile
@@ -93,26 +93,26 @@ def command(
     )
 
 
-def _saved(run: Path) -> Path:
+def _saved(run: RunDirectory) -> Path:
     """Return the saved configuration of *run*.
 
     Raises:
         ConfigError: it, or what tells the run's parameters, is gone; or a newer snakeval wrote it.
     """
-    saved = run / "config.yaml"
-    for path in (saved, run / ".snakeval" / "run.json"):
+    saved = run.config
+    for path in (saved, run.origin):
         if not path.is_file():
             raise ConfigError(
-                f"{run}: {path.relative_to(run)} is gone, so that it cannot be resumed by itself; "
-                f"give `snakeval run` its configuration again"
+                f"{run}: {path.relative_to(run.path)} is gone, so that it cannot be resumed by "
+                "itself; give `snakeval run` its configuration again"
             )
     try:
-        record = json.loads((run / ".snakeval" / "run.json").read_text(encoding="utf-8"))
+        origin = run.read_origin()
         head = saved.read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, ValueError) as error:
         raise ConfigError(f"{run}: cannot be read ({error}); check it") from None
     match = re.search(r"snakeval (\S+)$", head)
-    written = match[1] if match else str(record.get("snakeval", ""))
+    written = match[1] if match else str(origin.get("snakeval", ""))
     if _version(written) > _version(__version__):
         raise ConfigError(
             f"{saved}: was saved by snakeval {written}, and this is {__version__}; "

@@ -7,7 +7,6 @@ from dataclasses import asdict
 import click
 
 from snakeval.cli.output import json_option, show
-from snakeval.run import plan as deployments
 from snakeval.run import target
 
 
@@ -24,11 +23,12 @@ def command(wanted: str, as_json: bool) -> int:
     snakeval verify 8b1a
     """
     found = target.find(wanted)
-    plan = deployments.planned(found.run)
+    run = found.run_directory
+    plan = run.plan()
     from snakeval.results.verify import CHANGED, verify
 
     part = tuple(item for item in plan if found.covers(item.model, item.benchmark))
-    findings, sound = verify(found.run, part)
+    findings, sound = verify(run, part)
     if findings or as_json:
         rows = [asdict(each) for each in findings]
         show(rows, ("where", "state", "what"), as_json=as_json)

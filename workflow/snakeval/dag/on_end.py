@@ -14,10 +14,12 @@ from typing import Any
 from snakeval import executors
 from snakeval.dag.announce import hours_text
 from snakeval.dag.invocation import Invocation
+from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor, Job
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.results import readable
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import leave
 from snakeval.watch.display.terminal import columns
 
@@ -50,13 +52,13 @@ class End:
             if not self._is_current(markdown):
                 from snakeval.results import table as results
 
-                frame = results.write(run, csv, json_file, markdown)
+                frame = results.write(RunDirectory(run))
                 status = frame.drop_duplicates(["model", "benchmark"])["status"]
                 missing = status.isin(["failed", "pending"]).sum()
                 self._date_back(*files)
             rows = json.loads(json_file.read_text(encoding="utf-8"))
             self._learn(rows)
-        except OSError as error:
+        except (OSError, ConfigError) as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         width = columns()
@@ -66,7 +68,8 @@ class End:
             if not self._is_current(run / "report.html"):
                 from snakeval.results import report
 
-                self._date_back(report.write(run), run / report.SAMPLES / report.SUMMARY)
+                here = RunDirectory(run)
+                self._date_back(report.write(here), here.report_summary)
             print(f"Report:  {run / 'report.html'}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)
@@ -88,8 +91,8 @@ class End:
         if not self._is_current(Path(self.invocation.exports[0])):
             print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
             return
-        lacking = undelivered(run.directory)
-        if arrived := [name for name in read(run.directory) if name not in lacking]:
+        lacking = undelivered(RunDirectory(run.directory))
+        if arrived := [name for name in read(RunDirectory(run.directory)) if name not in lacking]:
             print(f"Exported to {', '.join(arrived)}", flush=True)
         for name, reason in lacking.items():
             print(

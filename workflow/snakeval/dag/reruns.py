@@ -29,6 +29,7 @@ from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.hosting import directory
+from snakeval.run.directory import RunDirectory
 
 
 class Reruns:
@@ -158,7 +159,7 @@ class Reruns:
             return []
         from snakeval.exporters.note import undelivered
 
-        if not undelivered(self._invocation.directory):
+        if not undelivered(RunDirectory(self._invocation.directory)):
             return []
 
         def force_exports(wildcards: object) -> list[str]:

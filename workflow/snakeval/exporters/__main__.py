@@ -9,13 +9,15 @@ import argparse
 from pathlib import Path
 
 from snakeval.exporters.delivery import deliver_configured
+from snakeval.run.directory import RunDirectory
 
 
 def main() -> None:
     """Send the run that the note belongs to."""
     parser = argparse.ArgumentParser(prog="python -m snakeval.exporters", description=__doc__)
     parser.add_argument("note", type=Path, help="<run>/export/delivered.json")
-    deliver_configured(parser.parse_args().note.parents[1], lambda line: print(line, flush=True))
+    run = RunDirectory.of_delivery(parser.parse_args().note)
+    deliver_configured(run, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import functools
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -26,6 +25,7 @@ from snakeval.errors import ConfigError
 from snakeval.evaluation.record import now
 from snakeval.exporters import Exporter, ExportError, configured, note
 from snakeval.exporters.package import Package, lack, packages
+from snakeval.run.directory import RunDirectory
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -46,7 +46,7 @@ class Delivery:
     partial: str = ""
 
 
-def deliver(run: Path, title: str, name: str, exporter: Exporter, say: Say) -> Delivery:
+def deliver(run: RunDirectory, title: str, name: str, exporter: Exporter, say: Say) -> Delivery:
     """Send *run* to *exporter*, which is called *name*; *say* is told what goes on.
 
     A reason that may pass is waited for; if it does not pass, what is left is not tried.
@@ -142,16 +142,16 @@ def _reason(error: Exception) -> str:
 # --- what a run's configuration asks for ------------------------------------------------------
 
 
-def destinations(run: Path) -> tuple[str, dict[str, Any]]:
+def destinations(run: RunDirectory) -> tuple[str, dict[str, Any]]:
     """Return the name and the section ``export`` of the configuration that *run* saved."""
     try:
-        data = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        data = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         return str(data.get("name") or ""), dict(data.get("export") or {})
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         return "", {}  # a run of an older version, or partly deleted: it can be told on the line
 
 
-def renew_note(run: Path, name: str, result: Delivery) -> None:
+def renew_note(run: RunDirectory, name: str, result: Delivery) -> None:
     """Note what became of an export by hand, where the note knows its destination."""
     entries = note.read(run)
     if name in entries:
@@ -162,7 +162,7 @@ def _entry(result: Delivery) -> dict[str, Any]:
     return {"time": now(), **asdict(result)}
 
 
-def deliver_configured(run: Path, say: Say) -> dict[str, Delivery]:
+def deliver_configured(run: RunDirectory, say: Say) -> dict[str, Delivery]:
     """Send *run* wherever its configuration says, and leave the note. For the rule: never fails."""
     title, wanted = destinations(run)
     results: dict[str, Delivery] = {}

@@ -21,6 +21,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.exporters.package import Package
 from snakeval.harnesses import reading
+from snakeval.run.directory import RunDirectory
 
 #: A viewer reads such a log as a whole: of more samples, only the first are in it.
 MAX_SAMPLES = 10_000
@@ -31,15 +32,16 @@ def logs(package: Package) -> Iterator[tuple[str, str]]:
     """Yield name and text of a log for each evaluation of a run: done or failed, not pending."""
     from snakeval.results.table import records
 
+    run = RunDirectory(package.directory)
     for (model, benchmark), rows in package.frame.groupby(["model", "benchmark"], sort=False):
         status = rows["status"].iloc[0]
         if status not in ("done", "failed"):
             continue
-        place = EvaluationDirectory(package.directory / str(model) / str(benchmark))
+        place = run.evaluation(f"{model}/{benchmark}")
         done = place.completion(rows["fingerprint"].iloc[0])
         data = _log(package, records(rows), place, done)
         # The viewer lists only names of this form. The time is the run's, so that the name stays.
-        began = datetime.strptime(package.run[:19], "%Y-%m-%d-%H-%M-%S")
+        began = run.started
         task = f"{model}-{benchmark}".replace("_", "-")
         name = f"{began:%Y-%m-%dT%H-%M-%S}+00-00_{task}_{data['eval']['task_id']}.json"
         yield name, json.dumps(data, indent=1) + "\n"

@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field
 from snakeval.config.types import PathText
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
+from snakeval.run.directory import RunDirectory
 
 Format = Literal["json", "csv", "parquet", "markdown", "inspect"]
 
@@ -51,7 +52,7 @@ class Local:
 
     def send(self, package: Package) -> Sequence[str]:
         """Write the files and copy the artifacts."""
-        place = Path(self.options.output_dir or package.directory / "export")
+        place = Path(self.options.output_dir or RunDirectory(package.directory).exports)
         contents = [
             (name, content)
             for wanted in self.options.formats

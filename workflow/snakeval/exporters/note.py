@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from snakeval.files import write_atomically
+from snakeval.run.directory import RunDirectory
 
 
-def _path(run: Path) -> Path:
-    return run / "export" / "delivered.json"
-
-
-def read(run: Path) -> dict[str, Any]:
+def read(run: RunDirectory) -> dict[str, Any]:
     """Return the note's destinations; none where there is no note."""
     try:
-        found = json.loads(_path(run).read_text(encoding="utf-8"))["destinations"]
+        found = json.loads(run.delivered.read_text(encoding="utf-8"))["destinations"]
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def undelivered(run: Path) -> dict[str, str]:
+def undelivered(run: RunDirectory) -> dict[str, str]:
     """Return the destinations that lack something, each with a reason."""
     return {
         name: str(next(iter(entry["undelivered"].values())))
@@ -36,6 +32,6 @@ def undelivered(run: Path) -> dict[str, str]:
     }
 
 
-def write(run: Path, entries: Mapping[str, Any]) -> None:
+def write(run: RunDirectory, entries: Mapping[str, Any]) -> None:
     """Replace the note."""
-    write_atomically(_path(run), json.dumps({"destinations": entries}, indent=1) + "\n")
+    write_atomically(run.delivered, json.dumps({"destinations": entries}, indent=1) + "\n")

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.exporters import Options
-from snakeval.run.plan import Planned, read_plan
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Columns that are scores, and how their names end.
 _SCORES = {"value": "", "stderr": "_stderr", "ci_low": "_ci_low", "ci_high": "_ci_high"}
-#: Files of a run, beside those of its evaluations, that can be sent along.
-_OF_THE_RUN = ("config.yaml", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def _named(name: str) -> str:
     return f"{fitting[:190]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def packages(run: Path, title: str, options: Options) -> list[Package]:
+def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
     """Return what *options* choose of *run*, made anew from its records.
 
     Pairs that no endpoint type allows are rows of the run, and no evaluations.
@@ -156,30 +155,36 @@ def packages(run: Path, title: str, options: Options) -> list[Package]:
         lambda metric: any(fnmatchcase(str(metric), pattern) for pattern in options.metrics)
     )
     frame = whole[chosen].reset_index(drop=True)
-    plan = [item for item in read_plan(run / ".snakeval" / "plan.json") if not item.left_out]
+    plan = [item for item in run.plan() if not item.left_out]
     files = {item: tuple(_artifacts(run, item, options.artifacts)) for item in plan}
     if options.per == "run":
         artifacts = [
-            Artifact(run / name, name, (run / name).stat().st_size)
-            for name in _OF_THE_RUN
-            if any(fnmatchcase(name, p) for p in options.artifacts) and (run / name).is_file()
+            Artifact(path, path.name, path.stat().st_size)
+            for path in (run.config, run.report)
+            if any(fnmatchcase(path.name, p) for p in options.artifacts) and path.is_file()
         ]
         artifacts += (
-            Artifact(file.path, f"{item.model}/{item.benchmark}/{file.name}", file.size)
+            Artifact(file.path, f"{item.id}/{file.name}", file.size)
             for item, found in files.items()
             for file in found
         )
         counts = _counts(whole)
         made = Package(
-            run.name, run, title, frame, *counts, tags=options.tags, artifacts=tuple(artifacts)
+            run.name,
+            run.path,
+            title,
+            frame,
+            *counts,
+            tags=options.tags,
+            artifacts=tuple(artifacts),
         )
         return [made]
     groups = dict(iter(frame.groupby(["model", "benchmark"], sort=False)))
     made_of = ((item, groups.get((item.model, item.benchmark))) for item in plan)
     return [
         Package(
-            key=f"{run.name}/{item.model}/{item.benchmark}",
-            directory=run,
+            key=f"{run.name}/{item.id}",
+            directory=run.path,
             title=title,
             frame=rows.reset_index(drop=True),
             done=counts[0],
@@ -203,12 +208,8 @@ def _counts(frame: pd.DataFrame) -> tuple[int, int, int]:
     return done, failed, missing
 
 
-def _place(run: Path, item: Planned) -> EvaluationDirectory:
-    return EvaluationDirectory(run / item.model / item.benchmark)
-
-
-def _facts(run: Path, item: Planned) -> dict[str, str]:
-    done = _place(run, item).completion(item.fingerprint)
+def _facts(run: RunDirectory, item: Planned) -> dict[str, str]:
+    done = run.evaluation(item.id).completion(item.fingerprint)
     facts: dict[str, Any] = {"fingerprint": item.fingerprint}
     if done is not None:
         facts |= {**done.identity, "image_digest": done.image_digest, "runtime": done.runtime}
@@ -223,7 +224,7 @@ def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]
             yield f"{above}{name}", str(value)
 
 
-def _artifacts(run: Path, item: Planned, patterns: Iterable[str]) -> Iterator[Artifact]:
+def _artifacts(run: RunDirectory, item: Planned, patterns: Iterable[str]) -> Iterator[Artifact]:
     """The files whose name, or path below the evaluation's directory, a pattern fits.
 
     Those of the record's manifest (so no caches), the logs, and the record. A link that leads out
@@ -232,9 +233,9 @@ def _artifacts(run: Path, item: Planned, patterns: Iterable[str]) -> Iterator[Ar
     patterns = tuple(patterns)
     if not patterns:
         return
-    place = _place(run, item)
+    place = run.evaluation(item.id)
     done = place.completion(item.fingerprint)
-    root = run.resolve()
+    root = run.path.resolve()
     for path in _candidates(place, done):
         name = path.relative_to(place.path).as_posix()
         if not any(fnmatchcase(text, p) for p in patterns for text in (name, path.name)):

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
+from snakeval.run.directory import RunDirectory
 
 Result = TypeVar("Result")
 
@@ -81,7 +82,7 @@ class Wandb:
         import wandb
 
         key = hashlib.sha256(package.key.encode()).hexdigest()[:16]
-        place = package.directory / "export"
+        place = RunDirectory(package.directory).exports
         place.mkdir(exist_ok=True)
         earlier = list(place.glob(f"wandb/*run-*-{key}"))
         status = "partial" if package.partial else "complete"

@@ -40,10 +40,7 @@ def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
     Raises:
         EvaluationError: while they are read: the files are gone, or are not what they were.
     """
-    try:
-        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
+    evaluation = directory.read_evaluation()
     wanted = evaluation.transport.samples.get("group")
     number = grouped = 0
     try:

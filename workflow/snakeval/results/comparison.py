@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from snakeval.results.statistics.averages import Repeats
 from snakeval.results.statistics.differences import Difference
 from snakeval.results.statistics.intervals import Interval
 from snakeval.results.statistics.samples import Scores
+from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
 #: So many pairs of models are compared on a benchmark, or else each with the best one.
@@ -67,13 +67,13 @@ class Measured:
 
 
 def measure(
-    run: Path, item: Planned, keep: Callable[[Sample], None] | None = None
+    run: RunDirectory, item: Planned, keep: Callable[[Sample], None] | None = None
 ) -> Measured | None:
     """Return a planned evaluation of *run* if it is finished and can be read.
 
     *keep* sees each of its samples on the way.
     """
-    directory = EvaluationDirectory(run / item.model / item.benchmark)
+    directory = run.evaluation(item.id)
     record = None if item.left_out else directory.completion(item.fingerprint)
     if record is None:
         return None

@@ -7,11 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from snakeval import files
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.definition import digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
 from snakeval.files import write_atomically, write_if_changed
@@ -32,17 +30,12 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     version = adapter(done.adapter).PARSER_VERSION
     if version == done.parser_version:
         return done.metrics
-    # Cached beside the record, under what it depends on: the record's artifacts and the parser.
-    cache = directory.private / f"metrics-{done.fingerprint[:16]}-{version}.json"
+    cache = directory.cache("metrics", done.fingerprint, version)
     try:
         return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         pass  # not read with this version yet
-    try:
-        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{directory.spec} cannot be read ({error})") from None
-    metrics = read_metrics(evaluation, directory.artifacts)
+    metrics = read_metrics(directory.read_evaluation(), directory.artifacts)
     write_atomically(
         cache,
         json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
@@ -84,12 +77,8 @@ def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
 
 def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
     """Where intervals are kept, under all that they depend on."""
-    parser = adapter(done.adapter).PARSER_VERSION
-    declared = ""
-    spec: dict[str, Any] = {}
+    depends: list[object] = [adapter(done.adapter).PARSER_VERSION, INTERVALS_VERSION]
     with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
-        spec = files.read_json(str(directory.spec)) or {}
-    if samples := (spec.get("transport") or {}).get("samples"):
-        declared = f"-{digest(samples)[:8]}"
-    name = f"intervals-{done.fingerprint[:16]}-{parser}-{INTERVALS_VERSION}{declared}.json"
-    return directory.private / name
+        if samples := directory.read_transport().get("samples"):
+            depends.append(digest(samples)[:8])
+    return directory.cache("intervals", done.fingerprint, *depends)

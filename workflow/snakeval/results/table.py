@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import directory as deployments
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import write_atomically
 from snakeval.results import readable
 from snakeval.results.scores import current_metrics, intervals
-from snakeval.run.plan import Planned, read_plan
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
+from snakeval.serving.directory import DeploymentDirectory
 
 COLUMNS = (
     "model", "benchmark", "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high",
@@ -29,7 +29,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(run: Path) -> pd.DataFrame:
+def table(run: RunDirectory) -> pd.DataFrame:
     """Return the results of *run*, whatever is finished, failed or missing.
 
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
@@ -37,27 +37,27 @@ def table(run: Path) -> pd.DataFrame:
     value, ``ci_note`` how it was made or why there is none (see
     :mod:`snakeval.results.statistics.samples`).
     """
-    plan = read_plan(run / ".snakeval" / "plan.json")
-    frame = pd.DataFrame([row for item in plan for row in _rows(run, item)], columns=COLUMNS)
+    rows = [row for item in run.plan() for row in _rows(run, item)]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     # Whole numbers stay whole where some are missing.
     return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
 
 
-def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
+def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
     base: dict[str, Any] = {"model": item.model, "benchmark": item.benchmark}
     if item.left_out:
         yield {**base, "status": "skipped", "reason": item.left_out}
         return
-    directory = EvaluationDirectory(run / item.model / item.benchmark)
-    base |= {"fingerprint": item.fingerprint, "path": f"{item.model}/{item.benchmark}"}
+    directory = run.evaluation(item.id)
+    base |= {"fingerprint": item.fingerprint, "path": item.id}
     done = directory.completion(item.fingerprint)
     if done is None:
         # A model that could not be deployed fails all its evaluations, which then never start.
-        deployment = EvaluationDirectory(run / item.model / "deployment")
+        deployment = DeploymentDirectory.of(run, item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
         elif number := directory.unended_attempt(item.fingerprint):
-            how = _unended(str(directory.path))
+            how = _unended(directory)
             yield {**base, "status": "pending", "reason": f"attempt {number} {how}"}
         else:
             yield {**base, "status": "pending"}
@@ -94,22 +94,23 @@ def _rows(run: Path, item: Planned) -> Iterator[dict[str, Any]]:
         }
 
 
-def _unended(place: str) -> str:
+def _unended(directory: EvaluationDirectory) -> str:
     """What can be said of an attempt without an end, by its lease."""
     try:
-        held = deployments.Held.read(place)
+        holder = directory.holder()
     except (OSError, ValueError):
         lives = None
     else:
-        lives = held is not None and held.holder.lives
+        lives = holder is not None and holder.lives
     if lives is None:
         return "has not ended: it runs, or was interrupted"
     return "runs" if lives else "was interrupted"
 
 
-def write(run: Path, csv: Path, json_file: Path, markdown: Path) -> pd.DataFrame:
+def write(run: RunDirectory) -> pd.DataFrame:
     """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
     frame = table(run)
+    csv, json_file, markdown = run.tables
     write_atomically(csv, frame.to_csv(index=False))
     write_atomically(json_file, json.dumps(records(frame), indent=1, allow_nan=False) + "\n")
     write_atomically(markdown, to_markdown(frame) + "\n")

@@ -12,16 +12,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.evaluation.directory import EvaluationDirectory, manifest
+from snakeval.evaluation.definition import digest
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import identity
 from snakeval.run.plan import Planned
 
@@ -40,7 +40,7 @@ class Finding:
     what: str
 
 
-def verify(run: Path, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
+def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
     """Check *run*; return what is not as it was, and how many evaluations are.
 
     Of each finished evaluation: that its record says the fingerprint of what it defines, that its
@@ -55,8 +55,8 @@ def verify(run: Path, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
     for item in plan:
         if item.left_out:
             continue
-        name = f"{item.model}/{item.benchmark}"
-        record, said = _evaluation(EvaluationDirectory(run / name), item.fingerprint)
+        name = item.id
+        record, said = _evaluation(run.evaluation(name), item.fingerprint)
         findings += (Finding(name, *each) for each in said)
         if record is not None:
             records[name] = record
@@ -73,7 +73,7 @@ def _evaluation(
     try:
         record = Completion.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        gone = f"its record {path.name} is gone, and evaluation.json is there"
+        gone = f"its record {path.name} is gone, and {directory.published.name} is there"
         return None, [(CHANGED, gone)] if _publishes(directory, fingerprint) else []
     except (OSError, ValueError) as error:
         return None, [(CHANGED, f"its record {path.name} cannot be read ({error})")]
@@ -96,13 +96,14 @@ def _of_record(
         yield CHANGED, f"its record is of {record.fingerprint[:12]}, planned is {fingerprint[:12]}"
     if (made := digest(record.identity)) != record.fingerprint:
         yield CHANGED, f"what its record defines has the fingerprint {made[:12]}, not its own"
+    published = directory.published
     try:
-        if directory.published.read_text(encoding="utf-8") != record.to_json():
-            yield CHANGED, "evaluation.json is not the record that was published"
+        if published.read_text(encoding="utf-8") != record.to_json():
+            yield CHANGED, f"{published.name} is not the record that was published"
     except FileNotFoundError:
-        yield CHANGED, "evaluation.json is gone"
+        yield CHANGED, f"{published.name} is gone"
     except (OSError, ValueError) as error:
-        yield CHANGED, f"evaluation.json cannot be read ({error})"
+        yield CHANGED, f"{published.name} cannot be read ({error})"
     changed = list(_files(directory, record))
     yield from changed
     if not changed:
@@ -110,22 +111,22 @@ def _of_record(
 
 
 def _files(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
-    caches = adapter(record.adapter).CACHES
+    caches, where = adapter(record.adapter).CACHES, directory.artifacts.name
     expected = {entry["path"]: entry["sha256"] for entry in record.manifest}
     try:
-        found = {entry["path"]: entry["sha256"] for entry in manifest(directory.artifacts, caches)}
+        found = {entry["path"]: entry["sha256"] for entry in directory.manifest(caches)}
     except OSError as error:
-        yield CHANGED, f"artifacts/: {error.filename} cannot be read ({error.strerror})"
+        yield CHANGED, f"{where}/: {error.filename} cannot be read ({error.strerror})"
         return
     for path, content in expected.items():
         if path not in found:
             # A cache that an older version put into its manifest may go at any time.
             if not any(fnmatchcase(path, pattern) for pattern in caches):
-                yield CHANGED, f"artifacts/{path} is gone"
+                yield CHANGED, f"{where}/{path} is gone"
         elif found[path] != content:
-            yield CHANGED, f"artifacts/{path} has another content"
+            yield CHANGED, f"{where}/{path} has another content"
     for path in found.keys() - expected.keys():
-        yield CHANGED, f"artifacts/{path} was added"
+        yield CHANGED, f"{where}/{path} was added"
 
 
 def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
@@ -134,12 +135,13 @@ def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tupl
         yield UNCHECKED, "its scores: another version of the parser read them"
         return
     try:
-        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
+        evaluation = directory.read_evaluation()
         if evaluation.fingerprint != record.fingerprint:
-            yield CHANGED, ".snakeval/evaluation.json defines another evaluation"
+            spec = directory.spec.relative_to(directory.path)
+            yield CHANGED, f"{spec} defines another evaluation"
             return
         metrics = read_metrics(evaluation, directory.artifacts)
-    except (OSError, ValueError, KeyError, TypeError, EvaluationError) as error:
+    except EvaluationError as error:
         yield CHANGED, f"its scores cannot be read from its artifacts ({error})"
         return
     if metrics != record.metrics:
@@ -152,24 +154,26 @@ def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tupl
 
 
 def _configuration(
-    run: Path, plan: tuple[Planned, ...], records: Mapping[str, Completion]
+    run: RunDirectory, plan: tuple[Planned, ...], records: Mapping[str, Completion]
 ) -> Iterator[Finding]:
     try:
-        config, _, _ = load([run / "config.yaml"])
+        config, _, _ = load([run.config])
         made = {e.id: e for e in split(config)[0]}
     except ConfigError as error:
         first = str(error).splitlines()[0]
-        yield Finding("config.yaml", UNCHECKED, f"what it defines: {first}")
+        yield Finding(run.config.name, UNCHECKED, f"what it defines: {first}")
         return
     own = digest(identity(config))[:8]
-    if not run.resolve().name.endswith(f"-{own}"):
-        yield Finding("config.yaml", CHANGED, f"its name and params are of a run with the id {own}")
+    if not run.path.resolve().name.endswith(f"-{own}"):
+        yield Finding(
+            run.config.name, CHANGED, f"its name and params are of a run with the id {own}"
+        )
     for item in plan:
-        name = f"{item.model}/{item.benchmark}"
+        name = item.id
         if item.left_out:
             continue
         if name not in made:
-            yield Finding("config.yaml", CHANGED, f"does not define {name}")
+            yield Finding(run.config.name, CHANGED, f"does not define {name}")
         elif made[name].fingerprint != item.fingerprint:
             before = records[name].identity if name in records else {}
             changes = made[name].identity.changes(before) if before else []
@@ -177,11 +181,11 @@ def _configuration(
             yield Finding(name, CHANGED, f"defined otherwise than it was: {said}")
 
 
-def _table(run: Path, records: Mapping[str, Completion]) -> Iterator[Finding]:
+def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Finding]:
     """Compare the scores of the run's tables with the records', where the records have any."""
-    for name, read in (("results.json", json.loads), ("results.csv", _csv)):
+    for path, read in ((run.table_json, json.loads), (run.table, _csv)):
         try:
-            rows = read((run / name).read_text(encoding="utf-8"))
+            rows = read(path.read_text(encoding="utf-8"))
             told: dict[tuple[str, ...], float] = {
                 (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
                     r["value"]
@@ -192,10 +196,10 @@ def _table(run: Path, records: Mapping[str, Completion]) -> Iterator[Finding]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
-            yield Finding(name, CHANGED, f"cannot be read ({error})")
+            yield Finding(path.name, CHANGED, f"cannot be read ({error})")
             continue
         for said in _other_scores(told, records):
-            yield Finding(name, CHANGED, said)
+            yield Finding(path.name, CHANGED, said)
 
 
 def _csv(text: str) -> list[dict[str, str]]:

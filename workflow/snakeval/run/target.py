@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.run import deployments, index
-from snakeval.run import plan as deployments_plan
+from snakeval.run import index
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry
 
 
@@ -28,6 +28,11 @@ class Target:
     def run(self) -> Path:
         """The run's directory."""
         return self.entry.path
+
+    @property
+    def run_directory(self) -> RunDirectory:
+        """The run's directory."""
+        return RunDirectory(self.entry.path)
 
     @property
     def name(self) -> str:
@@ -67,8 +72,8 @@ def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
 
 
 def _check(target: Target, text: str) -> None:
-    plan = deployments_plan.planned(target.run)
-    models = {item.model for item in plan} | deployments.deployments(target.run)
+    plan = target.run_directory.plan()
+    models = {item.model for item in plan} | target.run_directory.deployments()
     if target.model not in models:
         hint = did_you_mean(target.model, models) or f"; it has {', '.join(sorted(models)[:10])}"
         raise ConfigError(f"{text}: run {target.entry.id} has no model '{target.model}'{hint}")
@@ -88,7 +93,7 @@ def complete(context: click.Context, parameter: click.Parameter, typed: str) -> 
         begun = typed.rpartition("/")[0]
         names = {
             f"{begun}/{item.model if len(rest) < 2 else item.benchmark}"
-            for item in deployments_plan.planned(entry.path)
+            for item in RunDirectory(entry.path).plan()
             if len(rest) < 2 or item.model == rest[0]
         }
     except (ConfigError, OSError):

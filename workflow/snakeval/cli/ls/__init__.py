@@ -101,6 +101,7 @@ def models(file: Path | None, as_json: bool) -> None:
     """List the models of the configuration here, and of the runs of this machine."""
     from snakeval.config.yaml_file import read
     from snakeval.run import index
+    from snakeval.run.directory import RunDirectory
 
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     if path := config_option.named(file):
@@ -108,7 +109,7 @@ def models(file: Path | None, as_json: bool) -> None:
             _add(rows, name, known.model_dump(mode="json", exclude_none=True), str(path))
     for entry in index.entries():
         try:
-            data = read(entry.path / "config.yaml")
+            data = read(RunDirectory(entry.path).config)
         except ConfigError:
             continue  # partly deleted, which `snakeval status` says
         for name, model in (data.get("models") or {}).items():

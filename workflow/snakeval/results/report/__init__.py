@@ -26,22 +26,17 @@ from snakeval.results.comparison import Compared, Measured, goodness
 from snakeval.results.report.content import Cell, Facts, Total, collect
 from snakeval.results.report.samples import CHUNK, Shelves, script_json, visible
 from snakeval.results.statistics import intervals as statistics
-
-PAGE = "report.html"
-SAMPLES = "report"
-#: Within that directory: the page without plots and samples, small enough to be put into another.
-SUMMARY = "summary.html"
+from snakeval.run.directory import RunDirectory
 
 
-def write(run: Path) -> Path:
+def write(run: RunDirectory) -> Path:
     """Write the report of *run*, whatever is finished, failed or missing; return its path."""
-    shelves = Shelves(run / SAMPLES)
+    shelves = Shelves(run.report_samples)
     facts = collect(run, shelves)
-    page = run / PAGE
-    write_atomically(page, render(facts))
-    write_atomically(run / SAMPLES / SUMMARY, render(facts, summary=True))
+    write_atomically(run.report, render(facts))
+    write_atomically(run.report_summary, render(facts, summary=True))
     shelves.tidy()  # last, so that there is no time without either
-    return page
+    return run.report
 
 
 def render(facts: Facts, *, summary: bool = False) -> str:
@@ -119,7 +114,7 @@ def _for_the_script(facts: Facts) -> dict[str, Any]:
             shelf = cell.shelf
             samples.setdefault(benchmark, {})[model] = [shelf.index, shelf.total, shelf.shown]
     return {
-        "directory": SAMPLES,
+        "directory": facts.samples_folder,
         "chunk": CHUNK,
         "samples": samples,
         "plots": [*_ranking_plots(facts), *_benchmark_plots(facts)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.report.samples import Kept, Shelf, Shelves
 from snakeval.results.statistics import averages as statistics
 from snakeval.results.statistics.averages import Average
-from snakeval.run.plan import Planned, read_plan
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
 from snakeval.serving.directory import DeploymentDirectory
-from snakeval.serving.plan import plan_path
 
 #: The samples of all evaluations together, of which each has its share.
 MAX_SAMPLES = 200_000
@@ -99,7 +98,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the report says of a run."""
+    """What the report says of a run; ``samples_folder`` is beside the page."""
 
     run: str
     name: str
@@ -115,6 +114,7 @@ class Facts:
     compared: tuple[Compared, ...]
     costs: tuple[Cost, ...]
     configuration: str
+    samples_folder: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -124,9 +124,9 @@ class Facts:
         return sum(s.total for s in shelves), sum(s.shown for s in shelves)
 
 
-def collect(run: Path, shelves: Shelves) -> Facts:
+def collect(run: RunDirectory, shelves: Shelves) -> Facts:
     """Read all that the report says of *run*, and put its samples on *shelves*."""
-    plan = read_plan(run / ".snakeval" / "plan.json")
+    plan = run.plan()
     frame = table.table(run)
     limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, len(plan)))
     found: dict[tuple[str, str], Measured] = {}
@@ -142,13 +142,13 @@ def collect(run: Path, shelves: Shelves) -> Facts:
             shelved[key] = shelves.put(kept, one.metric, one.scale)
     everything = list(found.values())
     repeats = comparison.repeated(everything)
-    identity = _read(run / ".snakeval" / "run.json")
+    origin, name = _origin(run), run.path.resolve().name
     return Facts(
-        run=run.resolve().name,
-        name=str((identity.get("identity") or {}).get("name") or ""),
-        id=str(identity.get("id") or run.resolve().name[-8:]),
-        started=run.resolve().name[:16],
-        made_by=str(identity.get("snakeval") or ""),
+        run=name,
+        name=str((origin.get("identity") or {}).get("name") or ""),
+        id=str(origin.get("id") or name[-8:]),
+        started=name[:16],
+        made_by=str(origin.get("snakeval") or ""),
         models=tuple(dict.fromkeys(item.model for item in plan)),
         benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
         cells=dict(_cells(plan, frame, found, shelved)),
@@ -157,7 +157,8 @@ def collect(run: Path, shelves: Shelves) -> Facts:
         repeats=tuple(each for each in repeats if len(each.runs) > 1),
         compared=tuple(comparison.compare(comparison.pairs(everything))),
         costs=tuple(_costs(run, plan, everything)),
-        configuration=_text(run / "config.yaml"),
+        configuration=_text(run.config),
+        samples_folder=run.report_samples.name,
         counts=_counts(frame),
     )
 
@@ -231,20 +232,20 @@ def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[
         yield Ranking(metric, names, tuple(rows), left_out)
 
 
-def _costs(run: Path, plan: Sequence[Planned], everything: Sequence[Measured]) -> Iterator[Cost]:
+def _costs(
+    run: RunDirectory, plan: Sequence[Planned], everything: Sequence[Measured]
+) -> Iterator[Cost]:
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
         usage = [adapter(one.record.adapter).usage(one.directory.artifacts) for one in mine]
         finished = {one.benchmark: one.record for one in mine}
         unfinished = Total.of(
-            _unfinished(
-                EvaluationDirectory(run / model / item.benchmark), finished.get(item.benchmark)
-            )
+            _unfinished(run.evaluation(item.id), finished.get(item.benchmark))
             for item in plan
             if item.model == model
         )
         seconds = sum(record.seconds for record in finished.values())
-        deployed = plan_path(run, model).exists()
+        deployed = run.deployment_plan(model).exists()
         gpu_hours, loads = _served(run, model, done=bool(mine)) if deployed else (None, None)
         yield Cost(
             model,
@@ -265,23 +266,23 @@ def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> fl
     """Return the seconds of all attempts at an evaluation that did not finish it."""
     uses = timings.read(directory)
     if uses is None:  # none, or of a version that did not note them
-        attempts = record.attempt - 1 if record else any(directory.logs.glob("attempt-*.log"))
+        attempts = record.attempt - 1 if record else len(directory.attempt_logs())
         return None if attempts else 0.0
     return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
 
 
-def _served(run: Path, model: str, *, done: bool) -> tuple[float | None, int | None]:
+def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None, int | None]:
     """Return the GPU-hours of a model's servers, and how often one was started."""
-    place = run / model / "deployment"
-    homes = [place, *place.glob("instance-*")]
-    loads = sum(len(list(home.glob("server-*.log"))) for home in homes)
-    if not loads and (done or (run / ".snakeval" / "lepton").exists()):
+    place = DeploymentDirectory.of(run, model)
+    homes = [place, *place.instances()]
+    loads = sum(len(home.server_logs()) for home in homes)
+    if not loads and (done or run.endpoint_notes.exists()):
         return None, None  # served by another run's server, or elsewhere
     total = 0.0
     for home in homes:
-        if not any(home.glob("server-*.log")):
+        if not home.server_logs():
             continue
-        uses = timings.read(DeploymentDirectory(home))
+        uses = timings.read(home)
         if uses is None:
             return None, loads
         total += sum(each.gpus * each.seconds for each in uses)
@@ -295,12 +296,11 @@ def _size(one: Measured) -> int | None:
     return int(one.scores.values.size)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _origin(run: RunDirectory) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return run.read_origin()
     except (OSError, ValueError):
         return {}  # a report without it is still one
-    return data if isinstance(data, dict) else {}
 
 
 def _text(path: Path) -> str:
