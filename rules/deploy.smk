@@ -18,4 +18,4 @@ rule deploy:
         mem_mb=matrix.mem_mb,
         runtime=matrix.runtime,
     shell:
-        "python -m snakeval.jobs.deploy {output.record:q}" " --log {log:q} --head $PPID"
+        "python -m snakeval.jobs.deploy {output.record:q} --head $PPID"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import docker
 
-from snakeval.serving.plan import Plan
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
 
 _LOCK = Path(tempfile.gettempdir()) / "snakeval-testbed-engine.lock"
 #: Whoever waits to be alone keeps others from coming.
@@ -30,7 +31,10 @@ def engine(*, alone: bool = False) -> Iterator[None]:
 def containers_of(run: Path) -> list[str]:
     """What `docker ps -a` shows of a run: its harnesses, and the servers that it deployed."""
     labels = [f"snakeval.run={run.name}"]
-    labels += [f"snakeval.server={plan.deployment.id}" for plan in Plan.all(run)]
+    labels += [
+        f"snakeval.server={plan.deployment.id}"
+        for plan in DeploymentDirectory.plans(RunDirectory(run))
+    ]
     engine = docker.from_env()
     return [
         container.name

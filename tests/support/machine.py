@@ -16,8 +16,10 @@ import pytest
 
 from snakeval.config import models
 from snakeval.processes import process_lives
+from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
-from snakeval.serving.plan import Plan, plan_path
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 from snakeval.serving.resolve import resolve
 
 SERVE = (
@@ -31,6 +33,7 @@ class Machine:
 
     def __init__(self, run: Path) -> None:
         self.run = run
+        self.directory = RunDirectory(run)
         self.head = client.head_of(os.getpid())
         self.heard: list[str] = []
         self.lost: list[str] = []
@@ -41,9 +44,8 @@ class Machine:
         spec = {"kind": "generic", "runtime": "process", "command": SERVE} | spec
         deployment = resolve(name, models.Deployment(**spec), "host")
         planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
-        path = plan_path(self.run, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Plan(name, next(self._ranks), deployment, planned).to_json())
+        plan = Plan(name, next(self._ranks), deployment, planned)
+        DeploymentDirectory.of(self.directory, name).define(plan)
 
     def serve(
         self, *names: str, **options: Any
@@ -55,7 +57,7 @@ class Machine:
             "report": lambda event: self.heard.append(event.detail),
             "lost": self.lost.append,
         }
-        return client.serve(self.run, names, **(defaults | options))
+        return client.serve(self.directory, names, **(defaults | options))
 
 
 @contextmanager

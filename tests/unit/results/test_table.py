@@ -88,17 +88,17 @@ def test_an_attempt_without_an_end_is_told_by_its_lease(
     host = socket.gethostname() if here else "another"
     pid = os.getpid() if lives else 2**22 + 1  # there is no such process
     lease = {"id": "i", "host": host, "pid": pid, "start": start_time(pid), "beat": 1}
-    (run / "m/begun/.snakeval/lease").write_text(json.dumps(lease))
+    run.evaluation("m/begun").lease.write_text(json.dumps(lease))
     assert table(run).set_index("benchmark")["reason"]["begun"] == told
 
 
 def test_it_is_written_as_csv_json_and_markdown_alike(run: RunDirectory) -> None:
-    write(run, run / "r.csv", run / "r.json", run / "r.md")
-    assert list(pd.read_csv(run / "r.csv")["benchmark"]) == list(table(run)["benchmark"])
-    rows = json.loads((run / "r.json").read_text())
+    write(run)
+    assert list(pd.read_csv(run.table)["benchmark"]) == list(table(run)["benchmark"])
+    rows = json.loads(run.table_json.read_text())
     assert rows[0]["value"] == 0.25
     assert rows[1]["value"] is None
-    lines = (run / "r.md").read_text().splitlines()
+    lines = run.table_markdown.read_text().splitlines()
     assert len(lines) == 2 + 5
     assert "0.2500 ± 0.1000" in lines[2]
     assert "failed: out \\| of coffee" in lines[3]
@@ -190,7 +190,7 @@ def test_a_parser_that_cannot_read_old_results_says_so(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generic, "PARSER_VERSION", 3)
-    place = run / "m/done/artifacts/f"
+    place = run.evaluation("m/done").artifacts / "f"
     place.write_text(place.read_text().replace("{", "["))
     row = table(run).iloc[0]
     assert row["status"] == "failed"
@@ -201,15 +201,15 @@ def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(
     run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
     complete(run, evaluations[2], {"v": 1 / 3})
-    write(run, run / "r.csv", run / "r.json", run / "r.md")
-    rows = json.loads((run / "r.json").read_text())
+    write(run)
+    rows = json.loads(run.table_json.read_text())
     (row,) = (row for row in rows if row["benchmark"] == "pending")
     assert (row["value"], row["n"], row["attempt"]) == (1 / 3, 4, 1)
     assert isinstance(row["n"], int)
-    written = pd.read_csv(run / "r.csv").set_index("benchmark")
+    written = pd.read_csv(run.table).set_index("benchmark")
     assert written.loc["pending", "value"] == pytest.approx(1 / 3)
-    assert f",{1 / 3!r},0.1," in (run / "r.csv").read_text()
-    assert ",4,True,done," in (run / "r.csv").read_text()
+    assert f",{1 / 3!r},0.1," in run.table.read_text()
+    assert ",4,True,done," in run.table.read_text()
 
 
 def test_a_reason_of_several_lines_stays_in_its_cell(

@@ -13,12 +13,14 @@ import pytest
 from snakeval import catalogue
 from snakeval.config import models
 from snakeval.errors import ConfigError, EvaluationError
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import connect
 from snakeval.runtimes.podman import Podman
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving.container import check, container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name, server_names
-from snakeval.serving.plan import Plan, plan_path
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 from snakeval.serving.resolve import checkpoint_digest, resolve
 
 HUB = {"hf_model_handle": "org/model"}
@@ -478,22 +480,20 @@ def test_a_plan_survives_the_way_to_the_jobs(tmp_path: Path) -> None:
     mounts = [{"source": "/data", "target": "/data"}]
     made = deployment(kind="vllm", **HUB, gpus=[0, 1], mounts=mounts, set_env={"A": "b"})
     plan = Plan("mine", 3, made, (("mine/ifeval", "f" * 64),))
-    path = plan_path(tmp_path, "mine")
-    path.parent.mkdir(parents=True)
-    path.write_text(plan.to_json())
-    assert Plan.read(tmp_path, "mine") == plan
-    assert Plan.all(tmp_path) == [plan]
-    assert Plan.read(tmp_path, "mine").deployment.id == made.id
+    run = RunDirectory(tmp_path)
+    DeploymentDirectory.of(run, "mine").define(plan)
+    assert DeploymentDirectory.plans(run) == [plan]
+    assert DeploymentDirectory.of(run, "mine").plan().deployment.id == made.id
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"name": 1}'])
 def test_a_plan_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str | None) -> None:
-    path = plan_path(tmp_path, "mine")
-    path.parent.mkdir(parents=True)
+    directory = DeploymentDirectory.of(RunDirectory(tmp_path), "mine")
+    directory.plan_file.parent.mkdir(parents=True)
     if text is not None:
-        path.write_text(text)
+        directory.plan_file.write_text(text)
     with pytest.raises(EvaluationError, match=r"mine\.json cannot be read .*; give the same"):
-        Plan.read(tmp_path, "mine")
+        directory.plan()
 
 
 def test_where_it_is_started_is_no_part_of_what_it_serves() -> None:

@@ -18,13 +18,15 @@ from snakeval.executors.base import Executor
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import enter
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned, write_plan
 from snakeval.runtimes import Runtime, choose
 from snakeval.serving.container import container as server_container
 from snakeval.serving.container import installed
-from snakeval.serving.plan import Plan, plan_path
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 
 #: Where models are served by hand, one port after the other.
 _BY_HAND_PORT = 8000
@@ -118,9 +120,9 @@ class Start:
         for rank, (name, deployment) in enumerate(self.invocation.deployed.items()):
             port = deployment.serving.port or _BY_HAND_PORT + rank
             urls[name] = deployment.route_url(port)
-            text = Plan(name, rank, deployment, tuple(plans[name])).to_json()
-            path = plan_path(run, name)
-            if path.exists() and path.read_text(encoding="utf-8") == text:
+            plan = Plan(name, rank, deployment, tuple(plans[name]))
+            directory = DeploymentDirectory.of(RunDirectory(run), name)
+            if directory.defines(plan):
                 continue
             serving = deployment.serving
             runtime, _ = self._runtime(
@@ -130,8 +132,8 @@ class Start:
             spec = server_container(deployment, runtime, port, gpu_ids)
             if serving.nodes == 1:  # on several it is started by snakeval alone
                 script = serve_script(name, port, spec, runtime)
-                write_if_changed(run / name / "deployment" / "serve.sh", script, mode=0o755)
-            write_if_changed(path, text)
+                directory.write_script(script)
+            directory.define(plan)
         return urls
 
     def _write_batch_scripts(self, run: Path) -> None:

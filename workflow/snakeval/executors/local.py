@@ -22,12 +22,12 @@ from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopp
 from snakeval.executors.engines import containers
 from snakeval.processes import process_lives, start_time
 from snakeval.run.deployments import deployments
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
 from snakeval.runtimes.marked import marked
 from snakeval.serving import client as pool
 from snakeval.serving.deployment import server_names
 from snakeval.serving.directory import DeploymentDirectory
-from snakeval.serving.plan import Plan
 
 
 class Local(Executor):
@@ -133,7 +133,10 @@ class Work:
     def _served(self) -> tuple[list[Remain], dict[str, str]]:
         """What the pool serves to this run alone; and names of servers that no pool has."""
         try:
-            plans = {plan.deployment.id: plan for plan in Plan.all(self._run)}
+            plans = {
+                plan.deployment.id: plan
+                for plan in DeploymentDirectory.plans(RunDirectory(self._run))
+            }
             status: dict[str, Any] = pool.status() or {}
         except EvaluationError:
             return [], {}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, container_name
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home, write_if_changed
 from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
@@ -34,7 +34,7 @@ def container(
         EvaluationError: the harness cannot evaluate this.
     """
     transport, inside = evaluation.transport, runtime.isolated
-    inputs = directory.private.resolve() / "inputs"
+    inputs = directory.inputs.resolve()
     results = directory.artifacts.resolve()
     bridged = inside and transport.network == "bridge"
     identity, served = evaluation.identity, servers or {}
@@ -76,7 +76,7 @@ def container(
         env |= {"HF_HOME": str(cache / "huggingface")}
     limits = transport.resources
     return ContainerSpec(
-        name=container_name(directory),
+        name=directory.container_name,
         image=identity.image,
         argv=made.argv,
         workdir=workdir,

@@ -16,62 +16,48 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 from threading import Event
 
 from snakeval.evaluation import events
-from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
-from snakeval.evaluation.record import now
-from snakeval.files import write_atomically
 from snakeval.jobs import run_job
+from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory
-from snakeval.serving.plan import Plan
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job; return 0, 1 (failed, with a reason) or 130 (interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m snakeval.jobs.deploy", description=__doc__)
     parser.add_argument("record", type=Path, help="the record to write")
-    parser.add_argument("--log", type=Path, required=True, help="where its progress goes, too")
+    # Jobs that an earlier release queued give it; the place of the log is fixed.
+    parser.add_argument("--log", help=argparse.SUPPRESS)
     parser.add_argument("--head", type=int, default=0, help="pid for which the model is served")
     options = parser.parse_args(arguments)
     directory = DeploymentDirectory.of_record(options.record)
-    name, run = options.record.parent.parent.name, options.record.parents[2]
-    journal = Journal(directory.events)
+    name, journal = directory.model, Journal(directory.events)
 
     def report(event: events.Event) -> None:
         journal.add(event)
         print(f"{name}: {event.detail}", file=sys.stderr, flush=True)
-        with options.log.open("a", encoding="utf-8") as log:
-            log.write(f"{now()} {event.detail}\n")
+        directory.add_to_log(event.detail)
 
     def work(stop: Event) -> int:
-        options.log.write_text("", encoding="utf-8")
-        plan = Plan.read(run, name)
-        record = _deploy(plan, run, options.head or os.getpid(), stop, report)
-        directory.forget_failure()
-        write_atomically(options.record, json.dumps({"deployment": name, "time": now(), **record}))
+        directory.begin_log()
+        directory.complete(_deploy(directory, options.head or os.getpid(), stop, report))
         return 0
 
     return run_job.run(directory, journal, directory.server_log, options.head, work)
 
 
 def _deploy(
-    plan: Plan,
-    run: Path,
-    head: int,
-    stop: Event,
-    report: client.Report,
+    directory: DeploymentDirectory, head: int, stop: Event, report: client.Report
 ) -> dict[str, object]:
-    if all(
-        EvaluationDirectory(run / evaluation).completion(fingerprint)
-        for evaluation, fingerprint in plan.evaluations
-    ):
+    run, plan = RunDirectory.of(directory), directory.plan()
+    if all(run.evaluation(name).completion(done) for name, done in plan.evaluations):
         return {"state": "not needed: all its evaluations are complete"}
     started, name = time.monotonic(), plan.name
     try:

@@ -31,7 +31,7 @@ from snakeval import __version__
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import events, timings
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, container_name, manifest
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
@@ -40,6 +40,7 @@ from snakeval.jobs import run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import container, installable
 from snakeval.lease import Lease
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import choose
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fingerprint", required=True, help="what the record must be of")
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends this job")
     options = parser.parse_args(arguments)
-    directory = EvaluationDirectory(options.record.parent)
+    directory = EvaluationDirectory.of_record(options.record)
 
     journal = Journal(directory.events)
 
@@ -76,11 +77,9 @@ def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
         EvaluationError: there is none, or it is of another fingerprint.
     """
     try:
-        evaluation = Evaluation.from_json(directory.spec.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(
-            f"{directory.spec} cannot be read ({error}); give the same command again"
-        ) from None
+        evaluation = directory.read_evaluation()
+    except EvaluationError as error:
+        raise EvaluationError(f"{error}; give the same command again") from None
     if evaluation.fingerprint != fingerprint:
         raise EvaluationError(
             "its definition was changed by another command meanwhile; give your command again"
@@ -107,7 +106,7 @@ def _complete(
         print(f"{evaluation.id}: waits for {holder}", file=sys.stderr)
 
     with Lease(
-        directory.private / "lease",
+        directory.lease,
         done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
         lost=stop.set,
         waiting=wait,
@@ -159,7 +158,7 @@ def _served(
     threading.Thread(target=pass_on, daemon=True).start()
     try:
         with client.serve(
-            directory.path.parents[1],
+            RunDirectory.of(directory),
             evaluation.transport.servers,
             who=evaluation.id,
             head=client.head_of(head),
@@ -188,12 +187,12 @@ def _attempt(
     runtime, why = choose(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
-    name = container_name(directory) if runtime.name in _NAMED else ""
+    name = directory.container_name if runtime.name in _NAMED else ""
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
     while True:
         with _served(evaluation, directory, head, stop, log) as (servers, halt, lost):
             urls = {name: server.url for name, server in servers.items()}
-            spec = container(evaluation, directory, runtime, directory.path.parents[1].name, urls)
+            spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
             started, clock = now(), time.monotonic()
             with timings.use(log.journal, directory.attempt_log(attempt)) as using:
@@ -280,7 +279,7 @@ def finish(
                 "python": platform.python_version(),
                 **{f"server {name}": version for name, version in servers.items()},
             },
-            manifest=manifest(directory.artifacts, reader.CACHES),
+            manifest=directory.manifest(reader.CACHES),
         )
     )
 

@@ -18,12 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
 from snakeval.processes import start_time
+from snakeval.run.directory import RunDirectory
 from snakeval.serving.wire import Channel, Message, directory, path
 
 _START_SECONDS = 20.0
@@ -68,7 +68,7 @@ def head_of(pid: int) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def serve(
-    run: Path,
+    run: RunDirectory,
     names: Sequence[str],
     *,
     who: str,
@@ -91,7 +91,7 @@ def serve(
     """
     request = {
         "do": "serve",
-        "run": str(run.resolve()),
+        "run": str(run.absolute()),
         "names": list(names),
         "who": who,
         "head": head,

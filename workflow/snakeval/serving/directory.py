@@ -115,6 +115,15 @@ class DeploymentDirectory(JobDirectory):
                 f"{path} cannot be read ({error}); give the same command again"
             ) from None
 
+    @classmethod
+    def plans(cls, run: RunDirectory) -> list[Plan]:
+        """Return the plans of all deployments of *run*.
+
+        Raises:
+            EvaluationError: one cannot be read.
+        """
+        return [directory.plan() for directory in cls.all(run)]
+
     def defines(self, plan: Plan) -> bool:
         """Whether the plan here is *plan*, to the letter."""
         try:
@@ -161,6 +170,16 @@ class DeploymentDirectory(JobDirectory):
     def instances(self) -> list[Self]:
         """Return the directories of all equal servers behind one address, if there are several."""
         return [type(self)(path) for path in sorted(self.path.glob("instance-*"))]
+
+    @property
+    def proxy(self) -> Self:
+        """The directory of the proxy in front of several equal servers."""
+        return type(self)(f"{self._place}/proxy")
+
+    @property
+    def proxy_config(self) -> Path:
+        """What the proxy is configured with."""
+        return Path(f"{self._place}/proxy/haproxy.cfg")
 
     def server_logs(self) -> list[Path]:
         """Return the logs of all starts of the server."""

@@ -12,7 +12,6 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -20,6 +19,7 @@ import jinja2
 from snakeval.files import write_atomically
 from snakeval.serving import ports
 from snakeval.serving.deployment import Deployment, server_name
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.nodes import Place
 from snakeval.serving.server import Server
 
@@ -43,7 +43,7 @@ class Group:
         self,
         deployment: Deployment,
         places: Sequence[Place],
-        directory: Path,
+        directory: DeploymentDirectory,
         environ: Mapping[str, str],
         taken_ports: Callable[[], set[int]],
         changed: Callable[[], None],
@@ -78,10 +78,7 @@ class Group:
                 taken.add(port)
                 self._members.append(self._instance(number, port))
             # Where a single server's log would be.
-            self._directory.mkdir(parents=True, exist_ok=True)
-            log = self._directory / "server.log"
-            log.unlink(missing_ok=True)
-            log.symlink_to("instance-0/server.log")
+            self._directory.show_instance_log()
             for member in self._members:
                 member.start()
 
@@ -112,7 +109,7 @@ class Group:
         return Server(
             replace(self.deployment, serving=serving),
             self.places[number],
-            self._directory / f"instance-{number}",
+            self._directory.instance(number),
             self._environ,
             self._taken_ports,
             lambda: self._on_instance(number),
@@ -146,7 +143,7 @@ class Group:
     # --- the proxy ------------------------------------------------------------------------
 
     def _start_proxy(self) -> Server:
-        file = self._directory / "proxy" / "haproxy.cfg"
+        file = self._directory.proxy_config
         write_atomically(
             file,
             _TEMPLATES.get_template("haproxy.cfg.j2").render(
@@ -187,7 +184,7 @@ class Group:
         server = Server(
             proxy,
             Place(()),
-            self._directory / "proxy",
+            self._directory.proxy,
             self._environ,
             self._taken_ports,
             self._on_proxy,

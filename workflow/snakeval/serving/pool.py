@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.processes import process_lives
+from snakeval.run.directory import RunDirectory
 from snakeval.serving import gpus
 from snakeval.serving.deployment import Serving
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.group import Group
 from snakeval.serving.nodes import Place, Room, here, names
 from snakeval.serving.plan import Plan
@@ -50,7 +50,7 @@ class Client:
 
     channel: Channel
     who: str
-    run: Path
+    run: RunDirectory
     head: Head
     plans: tuple[Plan, ...]
     environ: Mapping[str, str]
@@ -80,7 +80,7 @@ class Pool:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._servers: dict[str, Server | Group] = {}
-        self._users: dict[str, set[tuple[Head, Path, str]]] = {}
+        self._users: dict[str, set[tuple[Head, RunDirectory, str]]] = {}
         self._idle_since: dict[str, float] = {}
         self._clients: list[Client] = []
         self._heads: dict[Head, Account] = {}
@@ -194,7 +194,7 @@ class Pool:
     def _start(self, plan: Plan, places: Sequence[Place], client: Client) -> None:
         i = plan.deployment.id
         common = (
-            client.run / plan.name / "deployment",
+            DeploymentDirectory.of(client.run, plan.name),
             client.environ,
             self._ports,
             lambda: self._on_change(i),
@@ -249,7 +249,7 @@ class Pool:
     def _to_do(self, i: str) -> str:
         """What there is to do for server *i* yet: see :data:`_LINGER`."""
         found = {
-            _to_do(run, Plan.read(run, name))
+            _to_do(run, DeploymentDirectory.of(run, name).plan())
             for head, run, name in self._users.get(i, ())
             if head in self._heads
         }
@@ -408,7 +408,7 @@ def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> b
     rank = min(plan.rank for plan in client.plans)
     before = [
         plan
-        for plan in Plan.all(client.run)
+        for plan in DeploymentDirectory.plans(client.run)
         if plan.rank < rank
         and plan.deployment.id not in account.failures
         and _to_do(client.run, plan) == "missing"
@@ -417,13 +417,13 @@ def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> b
     return _fit(list(distinct.values()), (), client.environ) is not None
 
 
-def _to_do(run: Path, plan: Plan) -> str:
+def _to_do(run: RunDirectory, plan: Plan) -> str:
     """What of the plan's evaluations is to be done: see :data:`_LINGER`."""
     found = ""
     for evaluation, fingerprint in plan.evaluations:
-        place = EvaluationDirectory(run / evaluation)
-        if not place.record(fingerprint).exists():
-            if not place.failure.exists():
+        directory = run.evaluation(evaluation)
+        if not directory.has_record(fingerprint):
+            if not directory.has_failure():
                 return "missing"
             found = "failed"
     return found

@@ -52,7 +52,7 @@ class Server:
         self,
         deployment: Deployment,
         place: Place,
-        directory: Path,
+        directory: DeploymentDirectory,
         environ: Mapping[str, str],
         taken_ports: Callable[[], set[int]],
         changed: Callable[[], None],
@@ -71,11 +71,11 @@ class Server:
         self.was_ready = False
         self.stopping = False
         self._given_up = ""
-        self.log = directory / "server.log"
+        self.log = directory.server_log
         self._place = place
         self._name = name or server_name(deployment)
         self._directory = directory
-        self._journal = Journal(DeploymentDirectory(directory).events)
+        self._journal = Journal(directory.events)
         self._environ = environ
         self._taken_ports = taken_ports
         self._changed = changed
@@ -131,7 +131,7 @@ class Server:
         self._tell(progress=why)
         for tries_left in reversed(range(_PORT_TRIES)):
             self.port = self._choose_port()
-            log = self._new_log()
+            log = self._directory.new_server_log()
             with log.open("ab") as output, timings.use(self._journal, log, self._gpus()) as using:
                 outcome = self._run(runtime, output)
                 using.exit_code = outcome.exit_code
@@ -159,19 +159,6 @@ class Server:
 
     def _gpus(self) -> int:
         return len(self.gpu_ids) * max(1, len(self._place.hosts))
-
-    def _new_log(self) -> Path:
-        """A log for each start; ``server.log`` leads to the newest."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while (log := self._directory / f"server-{number}.log").exists():
-            number += 1
-        log.touch()
-        draft = self._directory / f".server.log.{os.getpid()}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(log.name)
-        draft.replace(self.log)
-        return log
 
     def _run(self, runtime: Runtime, log: IO[bytes]) -> Outcome:
         spread = self._nodes()

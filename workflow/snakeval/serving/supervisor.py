@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from snakeval.errors import EvaluationError
-from snakeval.serving.plan import Plan
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.pool import _TICK, Client, Head, Pool
 from snakeval.serving.wire import Channel, Message, directory
 
@@ -51,9 +52,9 @@ def _handle(pool: Pool, connection: socket.socket) -> None:
 
 
 def _serve(pool: Pool, channel: Channel, request: Message) -> None:
-    run = Path(request["run"])
+    run = RunDirectory(request["run"])
     try:
-        plans = tuple(Plan.read(run, name) for name in request["names"])
+        plans = tuple(DeploymentDirectory.of(run, name).plan() for name in request["names"])
     except EvaluationError as error:
         channel.send({"event": "failed", "reason": str(error)})
         return

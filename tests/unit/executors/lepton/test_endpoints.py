@@ -20,7 +20,9 @@ from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
 from snakeval.executors.lepton.notes import Notes
 from snakeval.matrix.expand import expand
-from snakeval.serving.plan import Plan, plan_path
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 
@@ -91,8 +93,7 @@ def test_another_attempt_at_an_evaluation_wakes_what_was_scaled_to_zero(
 ) -> None:
     asked, run = served(tmp_path, port), tmp_path / "run"
     serve(endpoints, asked)
-    plan_path(run, "m").parent.mkdir(parents=True)
-    plan_path(run, "m").write_text(asked.to_json())
+    DeploymentDirectory.of(RunDirectory(run), "m").define(asked)
     (evaluation,) = expand(load([tmp_path / "c.yaml"], {})[0])
     directory = evaluation_directory(run, evaluation)
     directory.private.mkdir(parents=True)

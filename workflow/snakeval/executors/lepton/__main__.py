@@ -18,6 +18,7 @@ from snakeval.executors.lepton import jobs, need_library
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.files import write_atomically
 from snakeval.jobs import run_job
+from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 
@@ -62,7 +63,11 @@ def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
 def _idle(run: Path, evaluation: str) -> list[Noted]:
     """The endpoints that *evaluation* asked and nothing asks any more."""
     asked = Notes(run).asked_by(evaluation)
-    return [endpoint for endpoint in asked if _is_done(Plan.read(run, endpoint.model), run)]
+    return [
+        endpoint
+        for endpoint in asked
+        if _is_done(DeploymentDirectory.of(RunDirectory(run), endpoint.model).plan(), run)
+    ]
 
 
 def _is_done(plan: Plan, run: Path) -> bool:
@@ -71,7 +76,7 @@ def _is_done(plan: Plan, run: Path) -> bool:
 
 def _deploy(record: Path, log: Path, journal: Journal, stop: Event) -> int:
     name, run = record.parent.parent.name, record.parents[2]
-    plan = Plan.read(run, name)
+    plan = DeploymentDirectory.of(RunDirectory(run), name).plan()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
 

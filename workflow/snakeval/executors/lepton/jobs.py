@@ -24,8 +24,9 @@ from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
 from snakeval.jobs.container import container
 from snakeval.jobs.evaluate import finish, read
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
-from snakeval.serving.plan import Plan
+from snakeval.serving.directory import DeploymentDirectory
 
 #: Tells the executor that the record is there, and no job is needed (its lepton_before).
 DONE_ALREADY = 100
@@ -79,7 +80,9 @@ def _serve(run: Path, name: str, stop: Event) -> Noted:
         print(text, file=sys.stderr)
 
     try:
-        return Endpoints(run).serve(Plan.read(run, name), stop, report)
+        return Endpoints(run).serve(
+            DeploymentDirectory.of(RunDirectory(run), name).plan(), stop, report
+        )
     except PlatformError as error:
         report(f"{error}; its endpoint may serve all the same")
         return Notes(run).ready(name)
