@@ -56,7 +56,7 @@ def command(
     """
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
-    saved = _saved(RunDirectory(entry.path))
+    saved = _saved(entry.run)
     from snakeval.cli.launch import launch
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile, is_profile

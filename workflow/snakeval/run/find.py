@@ -7,7 +7,6 @@ models and benchmarks: adding one extends the run, ``limit_samples`` makes anoth
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import Any
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, digest
-
-_STAMP = "%Y-%m-%d-%H-%M-%S"
-_DIRECTORY = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
+from snakeval.run.directory import RunDirectory
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -62,18 +59,18 @@ def find(config: Config, choice: str | None = None, *, now: datetime | None = No
             f"output_dir: {str(root)[:200]} cannot be read ({error.strerror}); name another "
             "directory or correct its permissions"
         ) from None
-    runs = {name: match[2] for name in names if (match := _DIRECTORY.fullmatch(name))}
+    runs = {name: id for name in names if (id := RunDirectory.id_of(name))}
     if choice not in (None, "", "new"):
         name = _chosen(str(choice), runs, root)
-        _refuse_other_parameters(root / name, same)
+        _refuse_other_parameters(RunDirectory(root / name), same)
         return Run(runs[name], root / name, same)
     mine = [name for name, run_id in runs.items() if run_id == own]
     if mine and choice != "new":
         return Run(own, root / mine[-1], same)
     moment = now or datetime.now()
-    while (root / f"{moment.strftime(_STAMP)}-{own}").exists():
+    while (place := root / RunDirectory.name_of(own, moment)).exists():
         moment += timedelta(seconds=1)
-    return Run(own, root / f"{moment.strftime(_STAMP)}-{own}", same)
+    return Run(own, place, same)
 
 
 def _chosen(choice: str, runs: dict[str, str], root: Path) -> str:
@@ -92,13 +89,13 @@ def _chosen(choice: str, runs: dict[str, str], root: Path) -> str:
     raise ConfigError(f"--config run={choice}: no such run in {root}{known or '; leave it out'}")
 
 
-def _refuse_other_parameters(directory: Path, same: dict[str, Any]) -> None:
+def _refuse_other_parameters(run: RunDirectory, same: dict[str, Any]) -> None:
     try:
-        before = json.loads((directory / ".snakeval" / "run.json").read_text())["identity"]
+        before = run.read_origin()["identity"]
     except (OSError, ValueError, KeyError):
         return
     if before != same:
         raise ConfigError(
-            f"--config run={directory.name}: that run was made as {json.dumps(before)}, and yours "
+            f"--config run={run.name}: that run was made as {json.dumps(before)}, and yours "
             f"is {json.dumps(same)}; use its name and params, or leave out run="
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -18,9 +17,7 @@ from pathlib import Path
 
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
-
-#: A run directory's name.
-_NAME = re.compile(r"\d{4}(?:-\d\d){5}-([0-9a-f]{8})")
+from snakeval.run.directory import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +40,19 @@ class Entry:
     snakeval: str
 
     @property
-    def path(self) -> Path:
+    def run(self) -> RunDirectory:
         """The run's directory."""
+        return RunDirectory(self.directory)
+
+    @property
+    def path(self) -> Path:
+        """The path of the run's directory."""
         return Path(self.directory)
 
     @property
     def started(self) -> datetime:
-        """When the run was made, by its directory's name."""
-        return datetime.strptime(self.path.name[:19], "%Y-%m-%d-%H-%M-%S")
+        """When the run was started first, by its directory's name."""
+        return self.run.started
 
     @property
     def shell_command(self) -> str:
@@ -112,7 +114,7 @@ def find(wanted: str) -> Entry:
     """
     listed = _listed()
     known = [entry for entry in listed if entry.path.is_dir()]
-    if wanted and is_run(Path(wanted)):
+    if wanted and RunDirectory(wanted).is_run:
         directory = Path(wanted).resolve()
         mine = [entry for entry in known if entry.path == directory]
         return mine[0] if mine else _unlisted(directory)
@@ -138,20 +140,13 @@ def find(wanted: str) -> Entry:
     raise ConfigError(f"{wanted}: no such run{hint}")
 
 
-def is_run(path: Path) -> bool:
-    """Whether *path* is a run's directory, perhaps partly deleted."""
-    return path.is_dir() and (
-        (path / ".snakeval" / "run.json").exists() or bool(_NAME.fullmatch(path.resolve().name))
-    )
-
-
 def _begins(entry: Entry, wanted: str) -> bool:
     return entry.id.startswith(wanted) or entry.path.name.startswith(wanted)
 
 
 def _unlisted(directory: Path) -> Entry:
     """A run that was moved here, or made on another machine."""
-    match = _NAME.fullmatch(directory.name)
-    if match is None:
+    id = RunDirectory.id_of(directory.name)
+    if not id:
         raise ConfigError(f"{directory}: is no run's directory; name one of `snakeval ls runs`")
-    return Entry(match[1], "", str(directory), str(Path.cwd()), (), "")
+    return Entry(id, "", str(directory), str(Path.cwd()), (), "")

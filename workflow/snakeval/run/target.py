@@ -32,7 +32,7 @@ class Target:
     @property
     def run_directory(self) -> RunDirectory:
         """The run's directory."""
-        return RunDirectory(self.entry.path)
+        return self.entry.run
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
         raise ConfigError("'': is no run's id; `snakeval ls runs` lists them")
     path = Path(text)
     for run in (path, *list(path.parents)[:2]):
-        if index.is_run(run):
+        if RunDirectory(run).is_run:
             return index.find(str(run)), path.relative_to(run).parts
     name, *rest = text.strip("/").split("/")
     return index.find(name), tuple(rest)
@@ -93,7 +93,7 @@ def complete(context: click.Context, parameter: click.Parameter, typed: str) -> 
         begun = typed.rpartition("/")[0]
         names = {
             f"{begun}/{item.model if len(rest) < 2 else item.benchmark}"
-            for item in RunDirectory(entry.path).plan()
+            for item in entry.run.plan()
             if len(rest) < 2 or item.model == rest[0]
         }
     except (ConfigError, OSError):

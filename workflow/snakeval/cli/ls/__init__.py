@@ -101,7 +101,6 @@ def models(file: Path | None, as_json: bool) -> None:
     """List the models of the configuration here, and of the runs of this machine."""
     from snakeval.config.yaml_file import read
     from snakeval.run import index
-    from snakeval.run.directory import RunDirectory
 
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     if path := config_option.named(file):
@@ -109,7 +108,7 @@ def models(file: Path | None, as_json: bool) -> None:
             _add(rows, name, known.model_dump(mode="json", exclude_none=True), str(path))
     for entry in index.entries():
         try:
-            data = read(RunDirectory(entry.path).config)
+            data = read(entry.run.config)
         except ConfigError:
             continue  # partly deleted, which `snakeval status` says
         for name, model in (data.get("models") or {}).items():

@@ -11,7 +11,6 @@ from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError
 from snakeval.run import heads as index_heads
 from snakeval.run import index
-from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry
 from snakeval.watch.state import counts
 
@@ -54,7 +53,7 @@ def _row(entry: Entry) -> dict[str, object]:
         "directory": entry.directory,
     }
     try:
-        plan = [item for item in RunDirectory(entry.path).plan() if not item.left_out]
+        plan = [item for item in entry.run.plan() if not item.left_out]
         row |= counts(entry.path)
     except ConfigError:
         return {**row, "evaluations": "its plan cannot be read"}
