@@ -18,8 +18,8 @@ def read_json(path: str) -> dict[str, Any] | None:
         ValueError: it is damaged.
     """
     try:
-        with open(path, "rb") as file:
-            data = json.loads(file.read())
+        with open(path, "rb", buffering=0) as file:  # unbuffered: it is read as a whole
+            data = json.loads(file.read().decode())
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not isinstance(data, dict):
