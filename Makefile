@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A separate distribution, which `pip install 'snakeval[lepton]'` installs.
+# Part of the wheel, with a configuration and tests of its own.
 LEPTON := workflow/snakemake-executor-plugin-lepton
 # Three tests at a time, because most tests wait. Tests of one test bed run one after the other
 # (tests/conftest.py).
@@ -45,13 +45,12 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "Creating $(VENV) with the pinned dependencies (once, some minutes)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev]' --editable $(LEPTON)
+	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 constraints:
 	@rm -rf $(VENV)/fresh && $(PYTHON) -m venv $(VENV)/fresh
-	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check \
-	  --editable '.[dev]' --editable $(LEPTON)
+	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(VENV)/fresh/bin/pip freeze --exclude-editable > constraints.txt
 	@rm -rf $(VENV)/fresh
 

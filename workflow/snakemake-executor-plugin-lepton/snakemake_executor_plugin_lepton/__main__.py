@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import asdict, fields
 
-from snakemake_executor_plugin_lepton.check import checks
+from snakemake_executor_plugin_lepton.libraries import LEPTONAI, cannot_import
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
 
@@ -31,6 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
         )
     options = vars(parser.parse_args(arguments))
     as_json = options.pop("json")
+    try:
+        # It imports NVIDIA's library.
+        from snakemake_executor_plugin_lepton.check import checks
+    except ImportError as error:
+        print(cannot_import("The executor lepton", LEPTONAI, error), file=sys.stderr)
+        return 1
     found = list(checks(ExecutorSettings(**options)))
     if as_json:
         print(json.dumps([asdict(check) for check in found], indent=1))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake_executor_plugin_lepton.errors import TransportError
+from snakemake_executor_plugin_lepton.libraries import BOTO3, cannot_import
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.transport import Place, Shipment
 
@@ -21,9 +22,7 @@ try:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 except ModuleNotFoundError as error:
-    raise TransportError(
-        "The transport s3 needs boto3: pip install 'snakemake-executor-plugin-lepton[s3]'."
-    ) from error
+    raise TransportError(cannot_import("The transport s3", BOTO3, error)) from error
 
 _LIFETIME = 7 * 24 * 3600
 _ERRORS = (Boto3Error, BotoCoreError, ClientError)

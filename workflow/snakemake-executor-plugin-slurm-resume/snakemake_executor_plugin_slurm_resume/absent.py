@@ -1,4 +1,7 @@
-"""Stands in where the official plugin is not installed, or is another version."""
+"""Replaces the executor if the official plugin is not installed, or in another version.
+
+Snakemake accepts the same options and can show a dry run. A real start reports what to install.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,28 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
+from snakemake_executor_plugin_slurm_resume import official
+
 common_settings = CommonSettings(
     non_local_exec=True, implies_no_shared_fs=False, job_deploy_sources=False
 )
 
-#: What profiles set most, so that they come as far as the message below.
-_FLAGS = ("requeue", "no_requeue", "keep_successful_logs", "no_account", "direct")
+# The names of all settings: Snakemake rejects a profile with an option that it does not know.
+_FLAGS = (
+    "direct", "disable_memory_fudge", "efficiency_report", "keep_successful_logs", "no_account",
+    "no_requeue", "pass_command_as_script", "requeue",
+)  # fmt: skip
 _VALUES = (
-    "jobname_prefix", "logdir", "init_seconds_before_status_checks", "signal_seconds",
-    "max_seconds_between_status_checks", "max_total_runtime", "delete_logfiles_older_than",
-    "partition_config", "exclude_failed_nodes", "qos", "reservation",
+    "array_jobs", "array_limit", "delete_logfiles_older_than", "efficiency_report_path",
+    "efficiency_threshold", "exclude_failed_nodes", "init_seconds_before_status_checks",
+    "jobname_prefix", "logdir", "max_seconds_between_status_checks", "max_total_runtime",
+    "partition_config", "qos", "reservation", "signal_seconds", "status_attempts",
+    "status_command",
 )  # fmt: skip
 
 
 def _setting(name: str, kind: Any, default: Any) -> tuple[str, Any, Any]:
-    help = "Needs snakemake-executor-plugin-slurm."
+    help = f"Requires {official.NAME} 2.8."
     return (name, kind, field(default=default, metadata={"help": help}))
 
 
@@ -38,16 +48,10 @@ ExecutorSettings = make_dataclass(
 
 
 class Executor(RemoteExecutor):
-    """Says what is missing."""
+    """Reports what to install, instead of starting."""
 
     def __init__(self, workflow: Any, logger: Any) -> None:
-        from snakemake_executor_plugin_slurm_resume import found
-
-        what = f"it is {found}" if found else "it is not installed"
-        raise WorkflowError(
-            f"The executor slurm-resume needs snakemake-executor-plugin-slurm 2.8, and {what}; "
-            "pip install 'snakemake-executor-plugin-slurm>=2.8,<2.9'"
-        )
+        raise WorkflowError(official.problem())
 
     def run_job(self, job: Any) -> NoReturn:
         """Never called: there is no instance."""

@@ -5,24 +5,17 @@ has. A Snakemake that comes after one that was killed takes over the jobs that s
 that reached its time limit, was preempted or lost its node is submitted again without using up a
 retry; Ctrl-C leaves no job behind. See :mod:`.settings`, and :mod:`.notes` for the files.
 
-The official plugin is an extra. Snakemake imports every executor plugin that it finds, so without
-it this one must still be importable, and says what is missing when it is asked for.
+Snakemake imports every executor plugin at every start, and one that fails to import ends them all.
+So without the official plugin this module has an executor that only reports what to install.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from snakemake_executor_plugin_slurm_resume import official
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
-_NEEDED = "snakemake-executor-plugin-slurm"
-
-try:
-    found = version(_NEEDED)
-except PackageNotFoundError:
-    found = ""
-
-if found.startswith("2.8."):
+if not official.problem():
     from snakemake_executor_plugin_slurm import common_settings
 
     from snakemake_executor_plugin_slurm_resume.executor import Executor
