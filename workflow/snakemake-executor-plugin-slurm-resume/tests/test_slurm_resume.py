@@ -6,12 +6,16 @@ import os
 import signal
 import subprocess
 import time
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import snakemake_executor_plugin_slurm as upstream
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake_executor_plugin_slurm_resume import absent, slurm
+import snakemake_executor_plugin_slurm_resume
+from snakemake_executor_plugin_slurm_resume import ExecutorSettings, absent, official, slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.identity import Task, slurm_name
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob
@@ -378,6 +382,40 @@ def test_slurms_times_are_read(text: str, expected: int | None) -> None:
 # --- without the official plugin --------------------------------------------------------------
 
 
-def test_without_the_official_plugin_it_says_what_to_install() -> None:
-    with pytest.raises(WorkflowError, match=r"pip install 'snakemake-executor-plugin-slurm>=2.8"):
+@pytest.mark.parametrize(
+    ("installed", "sentence"),
+    [
+        ({}, "which is not installed: pip install 'snakemake-executor-plugin-slurm>=2.8,<2.9'"),
+        ({"snakeval": "0.1.0"}, "which is not installed: pip install 'snakeval[slurm]'"),
+        (
+            {"snakeval": "0.1.0", official.NAME: "2.9.1"},
+            "and 2.9.1 is installed: pip install 'snakeval[slurm]'",
+        ),
+    ],
+    ids=["alone", "in snakeval", "another version"],
+)
+def test_without_the_official_plugin_one_sentence_says_what_to_install(
+    installed: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(official, "_version", lambda name: installed.get(name, ""))
+    with pytest.raises(WorkflowError) as caught:
         absent.Executor(None, None)
+    expected = f"The executor slurm-resume requires {official.NAME} 2.8, {sentence}"
+    assert str(caught.value) == expected
+
+
+def test_the_installed_official_plugin_is_one_that_is_extended() -> None:
+    assert official.problem() == ""
+    assert issubclass(snakemake_executor_plugin_slurm_resume.Executor, upstream.Executor)
+
+
+def test_without_the_official_plugin_the_same_options_are_known() -> None:
+    def options(settings: type) -> dict[str, bool]:
+        return {field.name: field.type is bool for field in fields(settings)}
+
+    assert options(absent.ExecutorSettings) == options(ExecutorSettings)
+
+
+def test_the_versions_are_those_of_the_distribution() -> None:
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    assert official.REQUIREMENT in tomllib.loads(project.read_text())["project"]["dependencies"]
