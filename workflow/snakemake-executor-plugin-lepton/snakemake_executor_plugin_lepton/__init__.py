@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from snakemake_executor_plugin_lepton.libraries import LEPTONAI, cannot_import
@@ -29,5 +29,6 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             from snakemake_executor_plugin_lepton import executor
         except ImportError as error:
             text = cannot_import("The executor lepton", LEPTONAI, error)
-            raise WorkflowError(text) from None
+            # Snakemake adds a line of the traceback to a WorkflowError.
+            raise ApiError(text) from None
         return executor.Executor(workflow, logger)

@@ -33,10 +33,10 @@ def python(program: str, path: Path | None = None) -> subprocess.CompletedProces
 
 
 START = """
-from snakemake_executor_plugin_lepton import Executor, WorkflowError
+from snakemake_executor_plugin_lepton import ApiError, Executor
 try:
     Executor(None, None)
-except WorkflowError as error:
+except ApiError as error:
     print(error)
 """
 CHOOSE = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import field, make_dataclass
 from typing import Any, NoReturn
 
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
@@ -51,7 +51,8 @@ class Executor(RemoteExecutor):
     """Reports what to install, instead of starting."""
 
     def __init__(self, workflow: Any, logger: Any) -> None:
-        raise WorkflowError(official.problem())
+        # Snakemake adds a line of the traceback to a WorkflowError.
+        raise ApiError(official.problem())
 
     def run_job(self, job: Any) -> NoReturn:
         """Never called: there is no instance."""

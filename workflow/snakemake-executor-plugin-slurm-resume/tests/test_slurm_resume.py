@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import snakemake_executor_plugin_slurm as upstream
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError
 
 import snakemake_executor_plugin_slurm_resume
 from snakemake_executor_plugin_slurm_resume import ExecutorSettings, absent, official, slurm
@@ -398,7 +398,7 @@ def test_without_the_official_plugin_one_sentence_says_what_to_install(
     installed: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(official, "_version", lambda name: installed.get(name, ""))
-    with pytest.raises(WorkflowError) as caught:
+    with pytest.raises(ApiError) as caught:
         absent.Executor(None, None)
     expected = f"The executor slurm-resume requires {official.NAME} 2.8, {sentence}"
     assert str(caught.value) == expected
