@@ -129,7 +129,7 @@ def test_without_its_extra_an_executor_says_what_to_install_and_nothing_else(
 def test_an_extra_has_what_the_plugin_requires_alone_and_not_the_plugin(
     extra: str, plugin: str, its_extras: list[str]
 ) -> None:
-    ours = _project(REPOSITORY)
+    whole = _project(REPOSITORY)
     alone = _project(REPOSITORY / f"workflow/snakemake-executor-plugin-{plugin}")
     required = {
         *alone["dependencies"],
@@ -137,8 +137,8 @@ def test_an_extra_has_what_the_plugin_requires_alone_and_not_the_plugin(
     }
     assert not [each for each in required if each.startswith("snakeval")]
     brought = {each for each in required if not each.startswith(("snakemake>", "snakemake-int"))}
-    assert set(ours["optional-dependencies"][extra]) == brought
-    assert brought <= set(ours["optional-dependencies"]["dev"])
+    assert set(whole["optional-dependencies"][extra]) == brought
+    assert brought <= set(whole["optional-dependencies"]["dev"])
 
 
 def _project(directory: Path) -> dict[str, Any]:

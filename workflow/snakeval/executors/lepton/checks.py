@@ -32,8 +32,8 @@ _SECONDS = 120
 def checks(intent: Intent) -> Iterator[Check]:
     """Check what is installed first, then the login, then what the workspace has."""
     logged_in = _has_login()
-    if any(importlib.util.find_spec(name) is None for name in ("leptonai", _PLUGIN)):
-        lacks = "its library or its executor is not installed"
+    if importlib.util.find_spec("leptonai") is None:
+        lacks = "its library is not installed"
         if logged_in or intent.starting:
             yield Check("lepton", "wrong", lacks, _INSTALL)
         else:
