@@ -52,7 +52,7 @@ C = ("--config", "c.yaml")
         ((), "no configuration is named; write --config FILE, or make one with `snakeval init`"),
         (("--config-dir", "."), "--config-dir .: names no file; add --config-name"),
         ((*C, "--config-name", "x"), "--config, --config-dir: both name a configuration"),
-        (("--config", "d.yaml"), "d.yaml: no such file; there are c"),
+        (("--config", "d.yaml"), "d.yaml: no such file; choose one of c"),
         (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
         (("c.yaml",), "c.yaml: write --config c.yaml"),
         ((*C, "params.top_p=1"), "params.top_p=1: write -o params.top_p=1"),
@@ -88,7 +88,7 @@ def test_bad_input_is_one_sentence_and_nothing_runs(
         (changed("benchmarks", "b", to={"task": "gsm9k"}), "no task 'gsm9k' in the catalogue"),
         (VALID | {"output_dir": "c.yaml"}, "output_dir: "),
         ({"evaluation": {}}, "evaluation.tasks: must be a list of tasks"),
-        ("a: 1\na: 2\n", "line 2: 'a' stands here a second time"),
+        ("a: 1\na: 2\n", "line 2, column 1: duplicate key 'a'"),
     ],
 )
 def test_a_configuration_that_cannot_run_is_refused_first(

@@ -1,4 +1,4 @@
-"""One file, Hydra's groups, interpolation and overrides, and each mistake in one sentence."""
+"""Tests Hydra's groups, interpolation and overrides, and the errors of each."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def data(place: Path, name: str, *overrides: str) -> dict[str, Any]:
 # --- files --------------------------------------------------------------------------------
 
 
-def test_a_plain_file_is_what_snakemake_reads_and_its_dollars_stay(place: Path) -> None:
+def test_a_plain_file_loads_as_in_snakemake_and_keeps_interpolations(place: Path) -> None:
     assert data(place, "plain") == load([Path("plain.yaml")])[2].data
     assert data(place, "plain")["benchmarks"]["home"]["command"] == "echo ${HOME}"
 
 
-def test_a_defaults_list_takes_groups_from_beside_the_file_and_resolves_interpolation(
+def test_a_defaults_list_loads_groups_next_to_the_file_and_resolves_interpolations(
     place: Path,
 ) -> None:
     found = data(place, "composed")
@@ -66,11 +66,11 @@ def test_a_defaults_list_takes_groups_from_beside_the_file_and_resolves_interpol
     assert "defaults" not in found
 
 
-def test_another_choice_of_a_group(place: Path) -> None:
+def test_an_override_chooses_another_file_of_a_group(place: Path) -> None:
     assert "qwen" in data(place, "composed", "models=qwen")["models"]
 
 
-def test_the_launchers_groups_are_ours(place: Path) -> None:
+def test_snakeval_provides_the_launchers_groups(place: Path) -> None:
     write(place, "defaults: [execution: local, deployment: vllm, _self_]", "l.yaml")
     found = data(place, "l", "deployment=none", "execution.output_dir=out")
     assert found["deployment"] == {"type": "none"}
@@ -78,7 +78,7 @@ def test_the_launchers_groups_are_ours(place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "plain.yaml"])
-def test_a_name_may_have_its_ending(place: Path, name: str) -> None:
+def test_a_name_may_end_in_yaml(place: Path, name: str) -> None:
     assert data(place, name)["name"] == "plain"
 
 
@@ -90,7 +90,7 @@ def test_an_error_names_the_file_that_set_the_key(place: Path) -> None:
     assert source.origin(["models", "llama", "endpoint", "url"]) == "-o"
 
 
-def test_relative_paths_are_relative_to_their_file_and_those_of_overrides_to_here(
+def test_relative_paths_of_overrides_start_at_the_working_directory(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "there" / "files").mkdir(parents=True)
@@ -120,7 +120,9 @@ def test_relative_paths_are_relative_to_their_file_and_those_of_overrides_to_her
         ("+name2=null", "name2", None),
     ],
 )
-def test_an_override(place: Path, name: str, override: str, key: str, value: object) -> None:
+def test_an_override_sets_its_key(
+    place: Path, name: str, override: str, key: str, value: object
+) -> None:
     model = {"plain": "llama-3.1", "composed": "llama"}[name]
     found: Any = data(place, name, override.format(model))
     for part in key.replace(".{0}.", "/{0}/").replace(".", "/").format(model).split("/"):
@@ -128,24 +130,24 @@ def test_an_override(place: Path, name: str, override: str, key: str, value: obj
     assert found == value
 
 
-def test_what_is_taken_away_is_gone(place: Path) -> None:
+def test_a_tilde_removes_a_key(place: Path) -> None:
     assert "params" not in data(place, "plain", "~params")
     assert list(data(place, "plain", "~models.llama-3.1")["models"]) == ["other"]
 
 
-def test_an_item_of_a_list_is_found_by_its_number_or_its_name(place: Path) -> None:
+def test_an_override_finds_an_item_of_a_list_by_number_or_name(place: Path) -> None:
     overrides = ["tasks.1.name=gpqa", "+tasks.ifeval.n=1", "+tasks.lm-eval.ifeval.m=2"]
     found = data(place, "composed", *overrides)["tasks"]
     assert found == [{"name": "lm-eval.ifeval", "n": 1, "m": 2}, {"name": "gpqa"}]
 
 
-def test_what_yaml_shares_by_an_alias_is_changed_in_one_place(place: Path) -> None:
+def test_an_override_changes_only_one_of_several_aliases(place: Path) -> None:
     models = data(place, "plain", "models.other.endpoint.model_id=x")["models"]
     assert models["llama-3.1"]["endpoint"]["model_id"] == "m"
     assert models["other"]["endpoint"]["model_id"] == "x"
 
 
-def test_an_interpolation_in_an_override_is_resolved_in_a_composed_file(place: Path) -> None:
+def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Path) -> None:
     assert data(place, "composed", "+copy=${base}")["copy"] == "http://host"
     assert data(place, "plain", "+copy=${base}")["copy"] == "${base}"
 
@@ -157,7 +159,7 @@ def test_an_interpolation_in_an_override_is_resolved_in_a_composed_file(place: P
     ("name", "overrides", "sentence"),
     [
         ("plian", [], "plian.yaml: no such file; did you mean 'plain'?"),
-        ("zzz", [], "zzz.yaml: no such file; there are composed, plain"),
+        ("zzz", [], "zzz.yaml: no such file; choose one of composed, plain"),
         ("plain", ["params.limit=1"], "-o params.limit=1: no key 'limit' in params; to add it"),
         (
             "plain",
@@ -166,27 +168,27 @@ def test_an_interpolation_in_an_override_is_resolved_in_a_composed_file(place: P
             "-o +params.limit_sample=1",
         ),
         ("plain", ["~nothing"], "-o ~nothing: no key 'nothing' in plain.yaml"),
-        ("plain", ["+name=x"], "name is there already; to change it write -o name=x"),
+        ("plain", ["+name=x"], "name exists already; to change it write -o name=x"),
         ("plain", ["+name.x=1"], "name is 'plain', which has no keys"),
-        ("plain", ["params"], "-o params: is no override; write key=value"),
-        ("plain", ["=1"], "-o =1: is no override"),
-        ("plain", ["name=[1"], "-o name=[1: is no override"),
+        ("plain", ["params"], "-o params: is not an override; write key=value"),
+        ("plain", ["=1"], "-o =1: is not an override"),
+        ("plain", ["name=[1"], "-o name=[1: is not an override"),
         ("plain", ["name=a,b"], "-o name=a,b: has several values"),
         ("composed", ["models=lama"], "composed.yaml: defaults: no lama in models; did you mean"),
         ("composed", ["+execution=slurm"], "no slurm in execution; did you mean 'slurm/default'?"),
-        ("composed", ["tasks.2.name=x"], "tasks has no '2'; name one of its 2 items"),
+        ("composed", ["tasks.2.name=x"], "tasks has no '2'; choose one of its 2 items"),
         ("composed", ["+x=${bse}"], "-o: x: Interpolation key 'bse' not found; correct it"),
         ("composed", ["+x=${f:1}"], "-o: x: Unsupported interpolation type f"),
-        ("composed", ["base='???'"], "-o: base is ???, which asks for a value; set it there or"),
+        ("composed", ["base='???'"], "-o: base is ???, which requires a value; set it in the file"),
         (
             "composed",
             ["base=${oc.env:API_KEY}"],
-            "-o: base: would write the value of $API_KEY into the saved configuration",
+            "-o: base: would save the value of $API_KEY in the configuration",
         ),
         (
             "composed",
             ["+env_vars={A: '${oc.env:HOME}'}"],
-            "-o: env_vars.A: would write the value of $HOME into the saved configuration",
+            "-o: env_vars.A: would save the value of $HOME in the configuration",
         ),
     ],
 )
@@ -204,7 +206,7 @@ def test_a_mistake_is_one_sentence(
     [
         (
             "defaults: [_self_]\na: 1\na: 2\n",
-            "c.yaml, line 3, column 1: 'a' stands here a second time",
+            "c.yaml, line 3, column 1: duplicate key 'a'",
         ),
         ("defaults: [_self_]\n\ta: 1\n", "a tab is used"),
         (b"defaults: [_self_]\na: \xff\n", "is not UTF-8"),
@@ -216,7 +218,7 @@ def test_a_mistake_is_one_sentence(
         ("defaults: [_self_]\na: ${b}\nb: ${a}\n", "c.yaml: "),
     ],
 )
-def test_a_composed_file_is_read_as_strictly_as_any(
+def test_a_composed_file_is_checked_as_strictly_as_a_plain_one(
     tmp_path: Path, content: str | bytes, sentence: str
 ) -> None:
     write(tmp_path, content)
@@ -226,20 +228,20 @@ def test_a_composed_file_is_read_as_strictly_as_any(
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_group_file_is_read_as_strictly_as_any(place: Path) -> None:
+def test_a_group_file_is_checked_as_strictly_as_a_plain_one(place: Path) -> None:
     write(place, "llama: {a: 1}\nllama: {b: 2}\n", "models/llama.yaml")
     with pytest.raises(
-        ConfigError, match=r"models/llama.yaml, line 2, column 1: 'llama' stands here"
+        ConfigError, match=r"models/llama.yaml, line 2, column 1: duplicate key 'llama'"
     ):
         compose(place, "composed")
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere: no such directory"):
         compose(tmp_path / "nowhere", "c")
 
 
-# --- what is saved ------------------------------------------------------------------------
+# --- saved configurations -----------------------------------------------------------------
 
 NULLS = VALID | {
     "params": {"temperature": None, "max_retries": 5},
@@ -257,11 +259,11 @@ NULLS = VALID | {
     + [
         path
         for path in sorted((REPOSITORY / "config" / "examples").glob("*.yaml"))
-        # One needs weights that are not here.
+        # One of them requires weights that the repository does not have.
         if "defaults" not in yaml.safe_load(path.read_text()) and path.stem != "local-weights"
     ],
 )
-def test_what_is_saved_reads_as_the_same_run_with_the_same_fingerprints(
+def test_a_saved_configuration_has_the_same_identity_and_fingerprints(
     tmp_path: Path, given: dict[str, Any] | Path
 ) -> None:
     config, _, _ = load([given if isinstance(given, Path) else write(tmp_path, given)])

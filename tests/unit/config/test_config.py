@@ -1,4 +1,4 @@
-"""Bad configurations: one clear sentence each, with the file, the key and the fix."""
+"""Tests that each error of a configuration is one sentence with file, key and fix."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ def deployed(**spec: Any) -> dict[str, Any]:
         (changed("params", "limit_samples", to=0.1), "params.limit_samples: must be a whole"),
         (changed("params", "limit_samples", to=0), "params.limit_samples: input should be greater"),
         (changed("params", "top_p", to=float("nan")), "params.top_p"),
-        (changed("models", to={}), "models: is empty; name at least one of your models"),
+        (changed("models", to={}), "models: is empty; add at least one of your models"),
         (changed("models", to=...), "'models' is missing; add it"),
         (changed("models", "m", to={}), "models.m: has no endpoint; add endpoint: {url: …"),
         (changed("models", "m", to=None), "models.m: must hold keys and values"),
         (
             changed("models", "m", "endpoint", "url", to="host:8000/v1"),
-            "models.m.endpoint.url: is no http(s) URL without user name or password",
+            "models.m.endpoint.url: is not an http(s) URL without user name and pass",
         ),
         (
             changed("models", "m", "endpoint", "url", to="http://me:secret@host/v1"),
-            "models.m.endpoint.url: is no http(s) URL without user name or password",
+            "models.m.endpoint.url: is not an http(s) URL without user name and pass",
         ),
         (changed("models", "m", "endpoint", "type", to="chatty"), "models.m.endpoint.type"),
-        (changed("models", "../x", to=MODEL), "models.../x: '../x' is no name fit for a path"),
-        (changed("models", "a/b", to=MODEL), "'a/b' is no name fit for a path"),
-        (changed("models", "", to=MODEL), "'' is no name fit for a path"),
-        (changed("models", "mоdel", to=MODEL), "'m\\u043edel' is no name fit for a path"),
-        (changed("models", "results.csv", to=MODEL), "is the name of a file of ours; rename it"),
-        (changed("models", "M", to=MODEL), "'m' and 'M' differ in case only"),
-        (changed("benchmarks", to=["ifeval", "ifeval"]), "ifeval stands here twice"),
-        (changed("benchmarks", to={}), "benchmarks: is empty; name at least one"),
+        (changed("models", "../x", to=MODEL), "models.../x: '../x' is not a valid name; use"),
+        (changed("models", "a/b", to=MODEL), "'a/b' is not a valid name; use"),
+        (changed("models", "", to=MODEL), "'' is not a valid name; use"),
+        (changed("models", "mоdel", to=MODEL), "'m\\u043edel' is not a valid name; use"),
+        (changed("models", "results.csv", to=MODEL), "is the name of a file that snakeval writes;"),
+        (changed("models", "M", to=MODEL), "'m' and 'M' differ only in case"),
+        (changed("benchmarks", to=["ifeval", "ifeval"]), "ifeval is listed twice"),
+        (changed("benchmarks", to={}), "benchmarks: is empty; add at least one"),
         (changed("benchmarks", "b", "per_model", to={"n": {}}), "benchmarks.b.per_model: no model"),
         (changed("benchmarks", "b", "files", to="nowhere"), "benchmarks.b.files: no directory"),
         (
@@ -67,46 +67,43 @@ def deployed(**spec: Any) -> dict[str, Any]:
         ),
         (
             changed("benchmarks", "b", "metrics", "values", to={"v": "v["}),
-            "benchmarks.b.metrics.values.v.value: is no JMESPath: ",
+            "benchmarks.b.metrics.values.v.value: is not a JMESPath: ",
         ),
         (changed("benchmarks", "b", "metrics", "file", to="/etc/passwd"), "below the artifacts"),
         (changed("benchmarks", "b", "metrics", "file", to="../f"), "below the artifacts"),
         (changed("benchmarks", "b", "metrics", "file", to=""), "below the artifacts"),
-        (changed("benchmarks", "b", "metrics", "values", to={}), "values: is empty; name at least"),
+        (changed("benchmarks", "b", "metrics", "values", to={}), "values: is empty; add at least"),
         (changed("benchmarks", "b", "endpoint_types", to=["chta"]), "endpoint_types.0: input shou"),
         (changed("benchmarks", "b", "requirements", to="numpy"), "requirements: must be a list"),
         (changed("benchmarks", "b", "env", to=[{"A": "B"}]), "benchmarks.b.env: must hold keys"),
-        (changed("benchmarks", to=[{"a": {}}]), "a list may hold names only; write a mapping NAME"),
+        (changed("benchmarks", to=[{"a": {}}]), "a list may contain names only; write a mapping N"),
         (changed("benchmarks", to=[None]), "benchmarks.None: is empty; write a name"),
-        (changed("models", 7, to=MODEL), "models.7: is no text to YAML, but int; put the name"),
-        (changed("models", "a\nb", to=MODEL), r"models.a\nb: 'a\nb' is no name fit for a path"),
+        (changed("models", 7, to=MODEL), "models.7: is not text in YAML, but int; put the name"),
+        (changed("models", "a\nb", to=MODEL), r"models.a\nb: 'a\nb' is not a valid name; use"),
         (changed("a\x1b[31m", to=1), r"unknown key 'a\x1b[31m'"),
-        (changed("models", "m", "endpoint", "url", to="http://h:99999/v1"), "url: is no http(s)"),
-        (changed("models", "m", "endpoint", "url", to="http://[::1/v1"), "url: is no http(s)"),
-        (changed("params", "extra", to={"a": [float("nan")]}), "extra: must hold finite numbers"),
-        (changed("params", "extra", to={"a": {"b", "c"}}), "params.extra: holds a set, which no"),
-        (changed("params", "extra", to={"a": {1: 2}}), "the key 1 is no text; put it in quotes"),
+        (changed("models", "m", "endpoint", "url", to="http://h:99999/v1"), "url: is not an http("),
+        (changed("models", "m", "endpoint", "url", to="http://[::1/v1"), "url: is not an http(s)"),
+        (changed("params", "extra", to={"a": [float("nan")]}), "extra: must contain finite number"),
+        (changed("params", "extra", to={"a": {"b", "c"}}), "params.extra: contains a set, which h"),
+        (changed("params", "extra", to={"a": {1: 2}}), "the key 1 is not text; put it in quotes"),
         (changed("params", "limit_samples", to=10**400), "limit_samples: input should be less"),
-        (changed("output_dir", to="~nosuchuser/x"), "output_dir: begins with ~ and the name of no"),
-        (changed("output_dir", to=""), "output_dir: is empty; name another path"),
-        (changed("params", "top_p", to=True), "params.top_p: is true or false to YAML"),
-        (changed("output_dir", to="a{b}"), "output_dir: cannot hold '{'; name another path"),
-        (changed("include", to=["m"]), "include.0: is no pair; write model/benchmark"),
+        (changed("output_dir", to="~nosuchuser/x"), "output_dir: starts with ~ and an unknown use"),
+        (changed("output_dir", to=""), "output_dir: is empty; choose another path"),
+        (changed("params", "top_p", to=True), "params.top_p: is true or false in YAML"),
+        (changed("output_dir", to="a{b}"), "output_dir: cannot contain '{'; choose another path"),
+        (changed("include", to=["m"]), "include.0: is not a pair; write model/benchmark"),
         (changed("runtime", to="dokcer"), "runtime: input should be 'auto', 'docker'"),
         ("models:\n\tm: {}\n", "line 2, column 1: a tab is used for indentation; use spaces"),
         ("models: {m: 1\n", "c.yaml, line"),
-        ("- a\n", "holds a list; it must hold keys and values"),
-        ("name: a\nname: b\n", "'name' stands here a second time (first in line 1)"),
+        ("- a\n", "c.yaml: must hold keys and values, not a list"),
+        ("name: a\nname: b\n", "duplicate key 'name' (first in line 1)"),
         (BOMB, "its YAML aliases expand to more than 1,000,000 values"),
-        (
-            "a: 1\n---\nb: 2\n",
-            "line 2, column 1: a second document begins; put it in a file of its own",
-        ),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document starts here; move it to its ow"),
         ("a: 2026-99-99\n", "line 1, column 4: a value cannot be read (month must be in 1..12)"),
         ('a: "\\ud800"\n', "line 1, column 4: a value cannot be read"),
         ('a: "x\\0"\n', "line 1, column 4: a value cannot be read (a NUL character); correct it"),
         ("a: \0\n", "not valid YAML (unacceptable character #x0000"),
-        ("a: !!python/object:os.system x\n", "'tag:yaml.org,2002:python/object:os.system' is not"),
+        ("a: !!python/object:os.system x\n", "unknown tag 'tag:yaml.org,2002:python/object:os.sys"),
         ("a: &a [*a]\n", "an alias refers to itself; write the value out"),
         ("name: " + "[" * 2000, "c.yaml"),
     ],
@@ -141,41 +138,45 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         ),
         (
             deployed(kind="vllm"),
-            "models.m.deployment: kind vllm needs weights; add checkpoint_path or hf_model_handle",
+            "models.m.deployment: kind vllm requires weights; add checkpoint_path or "
+            "hf_model_handle",
         ),
         (
             deployed(**VLLM, checkpoint_path="/tmp"),
             "models.m.deployment: has both checkpoint_path and hf_model_handle; keep one",
         ),
-        (deployed(kind="nim"), "kind nim needs an image, which is the model; add `image`"),
-        (deployed(kind="generic"), "needs to know what to start; add `command`, `image` or both"),
+        (deployed(kind="nim"), "kind nim requires an image, which contains the model; add `image`"),
+        (
+            deployed(kind="generic"),
+            "requires a command or an image; add `command`, `image` or both",
+        ),
         (
             deployed(kind="trtllm", hf_model_handle="m", data_parallel_size=2),
-            "models.m.deployment: kind trtllm has no data_parallel_size; take it out",
+            "models.m.deployment: kind trtllm has no data_parallel_size; remove it",
         ),
         (
             deployed(kind="llamacpp", hf_model_handle="m", data_parallel_size=2),
-            "models.m.deployment: kind llamacpp has no data_parallel_size; take it out",
+            "models.m.deployment: kind llamacpp has no data_parallel_size; remove it",
         ),
         (
             deployed(
                 kind="vllm", hf_model_handle="m", nodes=3, tensor_parallel_size=8, command="c"
             ),
-            "its sizes make 8 GPUs, which 3 nodes cannot share; write `gpus`",
+            "3 nodes cannot share the 8 GPUs of its sizes equally; set `gpus`",
         ),
         (
             deployed(kind="vllm", hf_model_handle="m", nodes=2, tensor_parallel_size=8),
-            "kind vllm has no command for several nodes; write `command`",
+            "kind vllm has no command for several nodes; set `command`",
         ),
         (
             deployed(kind="llamacpp", hf_model_handle="m", tensor_parallel_size=2),
-            "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of",
+            "kind llamacpp uses all GPUs that it gets; set `gpus` instead of",
         ),
         (deployed(**VLLM, tensor_parallel=2), "did you mean 'tensor_parallel_size'"),
         (deployed(**VLLM, tensor_parallel_size=0), "tensor_parallel_size: input should be great"),
         (deployed(**VLLM, port=0), "deployment.port: input should be greater than or equal to 1"),
         (deployed(**VLLM, port=70000), "port: input should be less than or equal to 65535 (it is"),
-        (deployed(**VLLM, gpus=[1, 1]), "deployment.gpus: names a GPU twice; name each once"),
+        (deployed(**VLLM, gpus=[1, 1]), "deployment.gpus: lists a GPU twice; list each GPU once"),
         (deployed(**VLLM, gpus=-1), f"{GPUS}-1)"),
         (deployed(**VLLM, gpus=[0, -1]), f"{GPUS}[0, -1])"),
         (deployed(**VLLM, gpus=True), f"{GPUS}True)"),
@@ -192,14 +193,20 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         ),
         (
             deployed(kind="vllm", hf_model_handle="https://huggingface.co/org/model"),
-            "hf_model_handle: is no handle of a hub; write org/model (it is 'https://huggingf",
+            "hf_model_handle: is not a handle of a hub; write org/model (it is 'https://huggingf",
         ),
-        (deployed(kind="vllm", hf_model_handle="--help"), "is no handle of a hub; write org/model"),
-        (deployed(**VLLM, extra_args="it's"), "is no part of a shell command: no closing quotat"),
+        (
+            deployed(kind="vllm", hf_model_handle="--help"),
+            "is not a handle of a hub; write org/model",
+        ),
+        (deployed(**VLLM, extra_args="it's"), "is not valid shell text: no closing quotation"),
         (deployed(**VLLM, served_model_name=""), "served_model_name: string should have at least"),
         (deployed(**VLLM, endpoints={"chat": "chat"}), "endpoints.chat: string should match"),
         (deployed(**VLLM, endpoints={"caht": "/c"}), "unknown key 'caht'; did you mean 'chat'?"),
-        (deployed(**VLLM, set_env={"A B": "x"}), "set_env.A B: is no name of an environment vari"),
+        (
+            deployed(**VLLM, set_env={"A B": "x"}),
+            "set_env.A B: is not the name of an environment var",
+        ),
         (deployed(**VLLM, set_env={"A": True}), "set_env.A: input should be a valid string (it"),
         (deployed(**VLLM, max_restarts=-1), "max_restarts: input should be greater than or equal"),
         (
@@ -216,25 +223,31 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         ),
         (
             changed("models", "judge", to=MODEL) | {"auxiliary": {"judge": MODEL}},
-            "auxiliary: 'judge' is the name of a model, too; rename one",
+            "auxiliary: 'judge' is also the name of a model; rename one",
         ),
-        (VALID | {"auxiliary": {"M": MODEL}}, "'m' and 'M' differ in case only"),
+        (VALID | {"auxiliary": {"M": MODEL}}, "'m' and 'M' differ only in case"),
         (VALID | {"auxiliary": {"j": {}}}, "auxiliary.j: has no endpoint; add endpoint: {url"),
         (
             VALID | {"auxiliary": {"4o": MODEL}},
-            "auxiliary: '4o' gives 4O_URL, which is no name of a variable; rename it",
+            "auxiliary: '4o' sets 4O_URL, which is not a valid name of a variable; rename it",
         ),
         (
             VALID | {"auxiliary": {"a.b": MODEL, "a-b": MODEL}},
-            "auxiliary: 'a-b' gives A_B_URL, which is the variable of 'a.b', too; rename it",
+            "auxiliary: 'a-b' sets A_B_URL, which is also the variable of 'a.b'; rename it",
         ),
-        (VALID | {"lease": {"stale": 14}}, "lease: stale must be three times heartbeat at least"),
+        (VALID | {"lease": {"stale": 14}}, "lease: stale must be at least three times heartbeat"),
         (VALID | {"lease": {"heartbeat": 0}}, "lease.heartbeat: input should be greater than or"),
-        (changed("models", "deployment", to=MODEL), "'deployment' is the name of a file of ours"),
-        (changed("benchmarks", "deployment", to={}), "'deployment' is the name of a file of ours"),
+        (
+            changed("models", "deployment", to=MODEL),
+            "'deployment' is the name of a file that snakeval",
+        ),
+        (
+            changed("benchmarks", "deployment", to={}),
+            "'deployment' is the name of a file that snakeval",
+        ),
     ],
 )
-def test_a_deployment_that_cannot_be_is_one_sentence_that_names_the_key(
+def test_an_invalid_deployment_is_one_sentence_that_names_the_key(
     tmp_path: Path, content: dict[str, Any], sentence: str
 ) -> None:
     path = write(tmp_path, content)
@@ -245,20 +258,20 @@ def test_a_deployment_that_cannot_be_is_one_sentence_that_names_the_key(
     assert line.startswith(str(path))
 
 
-def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "name: \xe9".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"byte 6 is not UTF-8; save the file as UTF-8"):
         load([path])
 
 
-def test_a_file_that_is_absent_or_a_directory_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file; check the path"):
         load([tmp_path / "nowhere.yaml"])
-    with pytest.raises(ConfigError, match="is a directory; name a YAML file in it"):
+    with pytest.raises(ConfigError, match="is a directory; choose a YAML file in it"):
         load([tmp_path])
 
 
-def test_each_thing_that_is_wrong_has_its_own_line(tmp_path: Path) -> None:
+def test_each_problem_has_its_own_line(tmp_path: Path) -> None:
     content = VALID | {"models": {"m": {}}, "runtime": "dokcer"}
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, content)
@@ -280,13 +293,13 @@ SECRET = "sk-abc123-very-secret"
         deployed(**VLLM, env={"HF_TOKEN": SECRET}),
     ],
 )
-def test_a_key_pasted_in_place_of_its_name_is_not_repeated(
+def test_an_error_hides_a_key_pasted_instead_of_its_name(
     tmp_path: Path, content: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, content)
     (line,) = str(refused.value).splitlines()
-    assert line.endswith("give the variable's name, never its value")
+    assert line.endswith("write the variable's name, never its value")
     assert SECRET not in line
 
 
@@ -299,7 +312,7 @@ def test_an_error_names_the_file_that_set_the_value(tmp_path: Path) -> None:
         load([first], {"params": {"top_p": 7}})
 
 
-def test_later_files_are_merged_key_by_key_into_earlier_ones(tmp_path: Path) -> None:
+def test_later_files_merge_key_by_key_into_earlier_ones(tmp_path: Path) -> None:
     first = write(tmp_path, VALID | {"params": {"top_p": 0.5, "parallelism": 2}}, "a.yaml")
     second = write(tmp_path, {"params": {"top_p": 0.7}, "models": {"n": MODEL}}, "b.yaml")
     merged, _, _ = load([first, second], {"name": "x"})
@@ -308,7 +321,7 @@ def test_later_files_are_merged_key_by_key_into_earlier_ones(tmp_path: Path) -> 
     assert merged.name == "x"
 
 
-def test_relative_paths_are_relative_to_the_file_that_names_them(
+def test_relative_paths_start_at_their_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sub" / "tasks").mkdir(parents=True)
@@ -347,7 +360,7 @@ def test_the_route_follows_from_the_endpoint_type(
     assert loaded.route_url == route
 
 
-def test_config_chooses_models_and_benchmarks_and_a_run(tmp_path: Path) -> None:
+def test_config_values_select_models_benchmarks_and_a_run(tmp_path: Path) -> None:
     path = write(tmp_path, changed("models", "n", to=MODEL))
     _, chosen, _ = load([path], {"models": "n", "benchmarks": "b", "run": 12345678})
     assert (chosen.models, chosen.benchmarks, chosen.run) == (("n",), ("b",), "12345678")

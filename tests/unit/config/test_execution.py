@@ -1,4 +1,4 @@
-"""What a scheduler is asked for, as it is written and as Snakemake's Slurm executor takes it."""
+"""Tests the requests to a scheduler: their keys, and the resources that they become."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def slurm(**keys: Any) -> Slurm:
         ("1-0", 1440), ("2-12:30", 3630), ("1-00:00:01", 1441),
     ],
 )  # fmt: skip
-def test_a_walltime_has_the_forms_of_sbatch(text: str, minutes: int) -> None:
+def test_a_walltime_accepts_the_forms_of_sbatch(text: str, minutes: int) -> None:
     assert slurm(walltime=text).walltime == minutes
 
 
 @pytest.mark.parametrize("value", [14400, 4, 1.5, "4h", "0", "00:00:00", "1:99:00", ""])
-def test_anything_else_is_refused_with_an_example(value: object) -> None:
+def test_any_other_walltime_is_an_error_with_an_example(value: object) -> None:
     with pytest.raises(ValidationError, match='in quotes: "04:00:00"'):
         slurm(walltime=value)
 
 
-def test_what_yaml_makes_of_a_walltime_without_quotes_is_refused_with_its_line(
+def test_a_walltime_without_quotes_is_an_error_that_names_the_file(
     tmp_path: Path,
 ) -> None:
     text = "execution: {slurm: {walltime: 4:00:00}}\nmodels: {}\nbenchmarks: {}\n"
-    with pytest.raises(ConfigError, match=r"c\.yaml: execution\.slurm\.walltime: is no walltime"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: execution\.slurm\.walltime: is not a wallt"):
         load([write(tmp_path, text)])
 
 
-def test_what_is_saved_reads_as_the_same_again(tmp_path: Path) -> None:
+def test_a_saved_configuration_loads_as_an_equal_one(tmp_path: Path) -> None:
     asked = {"walltime": "1-0", "max_total_walltime": "90", "exclusive": True, "gres": "gpu:8"}
     read = load([write(tmp_path, changed("execution", to={"slurm": asked}))])[0]
     assert "walltime: '24:00:00'" in text(read)
@@ -72,7 +72,7 @@ def test_a_job_without_gpus_goes_to_the_cpu_partition() -> None:
     assert resources(slurm(partition="all"), gpus=False) == {"slurm_partition": "all"}
 
 
-def test_the_last_layer_that_says_something_counts() -> None:
+def test_the_last_layer_that_sets_a_key_wins() -> None:
     run, model = (
         Execution(slurm=slurm(account="a", qos="low")),
         Execution(slurm=slurm(qos=None, walltime="60")),
@@ -84,23 +84,23 @@ def test_the_last_layer_that_says_something_counts() -> None:
 @pytest.mark.parametrize(
     "flags", ["--time=5", "-p gpu", "--comment x", "--gres=gpu:1", "--exclusive"]
 )
-def test_a_flag_that_has_a_key_is_refused_by_name(flags: str) -> None:
+def test_a_flag_with_its_own_key_is_an_error_that_names_it(flags: str) -> None:
     with pytest.raises(ValidationError, match=flags.split("=")[0].split()[0]):
         slurm(extra_flags=flags)
 
 
-def test_an_allocation_longer_than_its_job_is_refused() -> None:
+def test_an_allocation_longer_than_its_job_is_an_error() -> None:
     with pytest.raises(ValidationError, match="max_walltime_per_allocation above walltime"):
         slurm(walltime="60", max_walltime_per_allocation="90")
 
 
-def test_a_benchmark_has_no_say_in_how_a_models_evaluations_are_packed(tmp_path: Path) -> None:
+def test_a_benchmark_cannot_set_the_packing_of_a_models_evaluations(tmp_path: Path) -> None:
     place = ("benchmarks", "b", "execution", "slurm", "allocations_per_model")
     with pytest.raises(ConfigError, match=r"benchmarks\.b\.execution\.slurm\.allocations_per_mod"):
         load([write(tmp_path, changed(*place, to=2))])
     load([write(tmp_path, changed(*place[:-1], "cpu_partition", to="long"))])
 
 
-def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+def test_the_error_of_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'acount'.*account"):
         load([write(tmp_path, changed("execution", "slurm", "acount", to="a"))])

@@ -511,7 +511,9 @@ def test_a_value_instead_of_a_variables_name_is_an_error_that_hides_it(
 
 def test_an_error_in_a_value_names_the_launchers_key(tmp_path: Path) -> None:
     content = with_("target/api_endpoint/url", "host/chat/completions")
-    with pytest.raises(ConfigError, match=r"c\.yaml \(target\.api_endpoint\.url\): .* is no http"):
+    with pytest.raises(
+        ConfigError, match=r"c\.yaml \(target\.api_endpoint\.url\): .* is not an ht"
+    ):
         made(tmp_path, content)
 
 

@@ -1,1 +1,1 @@
-"""From YAML to a checked, immutable configuration."""
+"""Reads YAML and returns a checked, immutable configuration."""

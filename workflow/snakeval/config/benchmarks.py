@@ -1,4 +1,4 @@
-"""The ``benchmarks`` section: tasks, their parameters, and where their scores are."""
+"""Defines the ``benchmarks`` section: tasks, their parameters, and where their scores are."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from snakeval.config.types import Mount, PathText, Plain, Resources, Strict, Var
 
 
 class Params(Strict):
-    """Parameters of an evaluation. What is not set comes from the layer below."""
+    """Parameters of an evaluation. A parameter that is not set comes from the layer below."""
 
     limit_samples: PositiveInt | None = Field(
         default=None,
         lt=2**53,
-        description="evaluate the first so many samples only; null = all",
+        description="how many samples to evaluate, from the first; null = all",
     )
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_new_tokens: PositiveInt | None = Field(default=None, description="tokens per answer")
     seed: int | None = Field(
-        default=None, ge=0, lt=2**31, description="of sampling; null = the harness's own"
+        default=None, ge=0, lt=2**31, description="seed of sampling; null = the harness's default"
     )
     parallelism: PositiveInt = Field(default=4, description="requests in flight at once")
     request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
-    max_retries: int = Field(default=5, ge=0, description="tries again of a failed request")
+    max_retries: int = Field(default=5, ge=0, description="retries of a failed request")
     task: str | None = Field(
-        default=None, description="the task's name inside the harness, where it differs"
+        default=None, description="the task's name inside the harness, if it differs"
     )
     extra: Plain = Field(
-        default_factory=dict, description="the harness's own parameters, handed on as they are"
+        default_factory=dict, description="the harness's own parameters, passed unchanged"
     )
 
     @field_validator("limit_samples", mode="before")
     @classmethod
     def _samples(cls, value: object) -> object:
-        # 0.1 means 10 % to some harnesses and nothing to others; 1.0 is the trap.
+        # Some harnesses read 0.1 as 10 % and others as 0 samples; 1.0 would be ambiguous.
         if isinstance(value, float):
             raise PydanticCustomError("limit", "must be a whole number of samples, or null")
         return value
@@ -62,7 +62,7 @@ def _jmespath(value: str | None) -> str | None:
     except jmespath.exceptions.JMESPathError as error:
         raise PydanticCustomError(
             "jmespath",
-            "is no JMESPath: {why}; correct it",
+            "is not a JMESPath: {why}; correct it",
             {"why": str(error).splitlines()[0].rstrip(":")},
         ) from None
     return value
@@ -77,13 +77,13 @@ def _below_the_artifacts(value: str) -> str:
     if not path.parts or path.is_absolute() or ".." in path.parts or doubled:
         raise PydanticCustomError(
             "pattern_file",
-            "is no path or pattern below the artifacts; write one such as *.json",
+            "is not a path or pattern below the artifacts; write one such as *.json",
         )
     return value
 
 
 class MetricPath(Strict):
-    """Where one metric stands in a results file, as JMESPath (https://jmespath.org)."""
+    """The place of one metric in a results file, as JMESPath (https://jmespath.org)."""
 
     value: JMESPath
     stderr: JMESPath | None = None
@@ -96,59 +96,63 @@ def _shorthand(value: object) -> object:
 
 
 class SamplesFile(Strict):
-    """Where a generic command logged its samples. It does not enter the fingerprint."""
+    """The log of samples that a generic command writes. The fingerprint excludes it."""
 
-    file: str = Field(description="path or glob below the artifacts; the newest match is read")
+    file: str = Field(description="path or glob below the artifacts; the newest match counts")
     format: Literal["jsonl", "json", "yaml", "csv"] | None = Field(
-        default=None, description="by the file's ending where it is not given"
+        default=None, description="null = by the file's ending"
     )
     items: JMESPath | None = Field(default=None, description="the list of samples in JSON or YAML")
-    id: JMESPath | None = Field(default=None, description="in a sample; null = its number")
+    id: JMESPath | None = Field(
+        default=None, description="the id of a sample; null = its number in the list"
+    )
     scores: dict[str, JMESPath] = Field(
-        min_length=1, description="metric, as in `values` -> its score of a sample"
+        min_length=1, description="metric of `values` -> the score of a sample"
     )
     question: JMESPath | None = None
     answer: JMESPath | None = None
     reference: JMESPath | None = None
     group: JMESPath | None = Field(
-        default=None, description="what samples that are not independent have in common"
+        default=None, description="the value that dependent samples share"
     )
 
     _file = field_validator("file")(_below_the_artifacts)
 
 
 class MetricsFile(Strict):
-    """How to find metrics in what a generic command wrote."""
+    """The file of metrics that a generic command writes."""
 
-    file: str = Field(description="path or glob below the artifacts; the newest match is read")
+    file: str = Field(description="path or glob below the artifacts; the newest match counts")
     format: Literal["json", "yaml", "csv"] | None = Field(
-        default=None, description="by the file's ending where it is not given"
+        default=None, description="null = by the file's ending"
     )
     values: dict[str, Annotated[MetricPath, BeforeValidator(_shorthand)]] = Field(min_length=1)
 
     samples: SamplesFile | None = Field(
-        default=None, description="what it logged of each sample, for intervals and the report"
+        default=None, description="the log of each sample, for intervals and the report"
     )
 
     _file = field_validator("file")(_below_the_artifacts)
 
 
 class LoggedSamples(Strict):
-    """What is known of the samples that lm-evaluation-harness logs. It changes no score."""
+    """Facts about the samples that lm-evaluation-harness logs. They change no score."""
 
     group: JMESPath = Field(
-        description="in an item of the data set: what items that are not independent have in common"
+        description="the value, in an item of the data set, that dependent items share"
     )
 
 
 class Benchmark(Strict):
-    """One task with its parameters: a task of the catalogue, or one of your own."""
+    """One task with its parameters: a task of the catalogue, or a custom one."""
 
     task: str | None = Field(
-        default=None, description="task of the catalogue; where absent, the benchmark's name"
+        default=None, description="task of the catalogue; null = the benchmark's name"
     )
     harness: str | None = Field(default=None, description="a harness of the catalogue, or generic")
-    image: str | None = Field(default=None, min_length=1, description="another container image")
+    image: str | None = Field(
+        default=None, min_length=1, description="container image; null = the catalogue's"
+    )
     endpoint_types: tuple[EndpointType, ...] | None = Field(default=None, min_length=1)
     params: Params = Params()
     per_model: dict[str, Params] = Field(default_factory=dict)
@@ -156,33 +160,35 @@ class Benchmark(Strict):
         default=1,
         ge=1,
         le=100,
-        description="how often it is evaluated, each time with another seed",
+        description="how many evaluations, each with another seed",
     )
     files: PathText | None = Field(
         default=None,
-        description="directory that defines the benchmark (task files, data): mounted read-only "
-        "as the working directory, and part of the fingerprint by its content",
+        description="directory that defines the benchmark (task files, data); it is the read-only "
+        "working directory, and its content is part of the fingerprint",
     )
     mounts: tuple[Mount, ...] = ()
     env: dict[Variable, Variable] = Field(
         default_factory=dict,
-        description="environment variables handed to the harness: its name there -> name here",
+        description="the harness's environment variables: name in the container -> name here",
     )
     resources: Resources = Resources()
-    command: str | None = Field(default=None, description="generic: shell command, as jinja2")
-    metrics: MetricsFile | None = Field(default=None, description="generic: where metrics stand")
+    command: str | None = Field(
+        default=None, description="generic: shell command, a jinja2 template"
+    )
+    metrics: MetricsFile | None = Field(default=None, description="generic: where metrics are")
     samples: LoggedSamples | None = Field(
-        default=None, description="lm-evaluation-harness: which of its samples are not independent"
+        default=None, description="lm-evaluation-harness: which samples depend on each other"
     )
     requirements: tuple[str, ...] = Field(
         default=(), description="generic, runtime process: pinned packages of its environment"
     )
 
     auxiliary: tuple[str, ...] = Field(
-        default=(), description="names of `auxiliary` models that the benchmark asks, as a judge"
+        default=(), description="`auxiliary` models that the benchmark queries, such as a judge"
     )
     execution: Execution = Field(
-        default=Execution(), description="of its evaluations of endpoints, each a job of its own"
+        default=Execution(), description="for evaluations of endpoints, each of which is a job"
     )
 
     _list_of_names = field_validator("env", mode="before")(env_names)

@@ -1,9 +1,9 @@
-"""Composes a configuration: one file, Hydra's defaults list and interpolation, and overrides.
+"""Composes a configuration from one file, Hydra's defaults list, interpolation and overrides.
 
-A file without ``defaults:`` is plain YAML, as ``snakemake --configfile`` reads it: a ``${…}`` in
-it stays text. With ``defaults:`` Hydra composes it from the config groups beside it and from ours
-(:mod:`snakeval.config.hydra_groups`), and ``${…}`` is resolved. Overrides have Hydra's grammar in
-both.
+A file without ``defaults:`` is plain YAML, as ``snakemake --configfile`` reads it, and ``${…}``
+stays text. Hydra composes a file with ``defaults:`` from the config groups next to it and from
+snakeval's (:mod:`snakeval.config.hydra_groups`), and resolves ``${…}``. Overrides have Hydra's
+grammar in both cases.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
 
 _GROUPS = Path(hydra_groups.__file__).parent
-#: An interpolation that would write a variable's value into the saved configuration.
+#: An interpolation that would save the value of an environment variable.
 _FROM_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(?:env|decode)\s*:\s*(?:\$\{\s*oc\.env\s*:\s*)?(\w+)")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
-#: Sections whose values are names of variables.
+#: Sections whose values are names of environment variables.
 _VARIABLES = frozenset({"env", "env_vars", "set_env"})
 
 
 def compose(config_dir: Path, config_name: str, overrides: Sequence[str] = ()) -> Source:
     """Return the configuration *config_name* of *config_dir* with *overrides*.
 
-    ``key=value`` changes what is there, ``+key=value`` adds, ``++key=value`` does either, ``~key``
-    takes away. Relative paths are relative to the file that they stand in, and those of overrides
-    to the working directory.
+    See :mod:`snakeval.config.overrides` for the grammar of overrides. Relative paths start at the
+    directory of their file, and those of overrides at the working directory.
 
     Raises:
-        ConfigError: one line for each thing that is wrong.
+        ConfigError: one line for each problem.
     """
     path = _find(config_dir, config_name)
     data = read(path)
@@ -58,10 +57,9 @@ def compose(config_dir: Path, config_name: str, overrides: Sequence[str] = ()) -
 
 
 def text(config: Config) -> str:
-    """Return *config* as YAML that reads as the same again: what was written, and no more.
+    """Return *config* as YAML that loads as an equal configuration.
 
-    Defaults are left out and an explicit null stays, since it takes away a value of the
-    catalogue.
+    The YAML has no defaults. It keeps an explicit null, which removes a value of the catalogue.
     """
     data = config.model_dump(mode="json", exclude_unset=True)
     for name in ("auxiliary", "include", "exclude"):
@@ -74,7 +72,7 @@ def text(config: Config) -> str:
 
 
 def save(config: Config) -> Path:
-    """Write *config* where composed ones are kept; return the file, named by its content."""
+    """Write *config* to snakeval's home; return the file, whose name has a hash of its content."""
     composed = text(config)
     digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
     path = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
@@ -93,20 +91,20 @@ def _find(directory: Path, name: str) -> Path:
         raise ConfigError(f"{directory}: no such directory; check the path")
     names = sorted(file.stem for file in directory.iterdir() if file.suffix in (".yaml", ".yml"))
     hint = did_you_mean(path.stem, names) or (
-        f"; there are {', '.join(names[:10])}" if names else "; there is no YAML file in it"
+        f"; choose one of {', '.join(names[:10])}" if names else "; add a YAML file"
     )
     raise ConfigError(f"{path}: no such file{hint}")
 
 
 def _is_choice(change: Change, directory: Path) -> bool:
-    """Whether it chooses among the files of a config group, and is no value."""
+    """Return whether *change* chooses a file of a config group, and does not set a value."""
     group = change.key.partition("@")[0]
     is_group = any((place / group).is_dir() for place in (directory, _GROUPS))
     return "." not in group and is_group and not isinstance(change.value, dict)
 
 
 def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Source:
-    """Return what Hydra composes, its interpolations as they were written."""
+    """Return the configuration that Hydra composes, with unresolved interpolations."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import CompactHydraException, MissingConfigException
@@ -114,13 +112,15 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
     from omegaconf.errors import OmegaConfBaseException
 
     if path.suffix != ".yaml":
-        raise ConfigError(f"{path}: has `defaults`, which Hydra reads in .yaml files; rename it")
+        raise ConfigError(
+            f"{path}: has `defaults`, which Hydra reads only in .yaml files; rename it"
+        )
     groups = _group_files(path, data, choices)
     below = [f"hydra.searchpath=[pkg://{hydra_groups.__name__}]"]
     place = str(path.parent.absolute())
     try:
         with warnings.catch_warnings(), initialize_config_dir(config_dir=place, version_base=None):
-            warnings.simplefilter("ignore")  # a list without _self_ is Hydra's to order
+            warnings.simplefilter("ignore")  # Hydra orders a list without _self_, and warns
             composed = hydra_compose(config_name=path.stem, overrides=[*below, *choices])
         whole: dict[str, Any] = OmegaConf.to_container(composed, resolve=False)  # type: ignore[assignment]
     except MissingConfigException as error:
@@ -138,7 +138,7 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
 
 
 def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> dict[str, Path]:
-    """Read strictly what Hydra will read beside *path*; return the file of each top-level key."""
+    """Check the files that Hydra will read next to *path*; return the file of each group."""
     chosen: dict[str, Any] = {}
     for entry in data["defaults"] if isinstance(data["defaults"], list) else ():
         if isinstance(entry, dict):
@@ -160,11 +160,11 @@ def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) ->
 
 
 def _no_such_group(error: Any, directory: Path) -> str:
-    """Say what the defaults list names in vain."""
+    """Return the message for an entry of the defaults list without a file."""
     wanted = str(error.missing_cfg_file)
     group, slash, option = wanted.rpartition("/")
     known = [str(name) for name in error.options or ()]
-    # Hydra knows the files of the group, and not those of folders in it: `slurm/default`.
+    # Hydra lists the files of a group, but not those of its folders, such as `slurm/default`.
     known += [
         file.relative_to(place / group).with_suffix("").as_posix()
         for place in (directory, _GROUPS)
@@ -174,13 +174,13 @@ def _no_such_group(error: Any, directory: Path) -> str:
     known = list(dict.fromkeys(known))
     longer = [name for name in known if name.startswith(f"{option}/")]
     hint = f"; did you mean '{longer[0]}'?" if longer else did_you_mean(option, known)
-    hint = hint or (f"; there are {', '.join(known)}" if known else "")
+    hint = hint or (f"; choose one of {', '.join(known)}" if known else "")
     what = f"no {option} in {group}" if slash else f"no file {wanted}.yaml"
     return f"{what}{hint or '; correct the name'}"
 
 
 def _resolved(source: Source) -> dict[str, Any]:
-    """Return the data with its interpolations replaced by values."""
+    """Return the data with resolved interpolations."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -189,8 +189,8 @@ def _resolved(source: Source) -> dict[str, Any]:
     if missing:
         raise ConfigError(
             "\n".join(
-                f"{source.origin(key)}: {'.'.join(key)} is ???, which asks for a value; set it "
-                f"there or with {OPTION} {'.'.join(key)}=…"
+                f"{source.origin(key)}: {'.'.join(key)} is ???, which requires a value; set it in "
+                f"the file or with {OPTION} {'.'.join(key)}=…"
                 for key in missing
             )
         )
@@ -202,20 +202,20 @@ def _resolved(source: Source) -> dict[str, Any]:
         where = source.origin(_split(key)) if key else " + ".join(source.files)
         raise ConfigError(
             f"{where}: {key + ': ' if key else ''}{_first_line(error)}; correct it, or write "
-            "\\${…} where it is no interpolation"
+            "\\${…} for plain text"
         ) from None
     return resolved
 
 
 def _refuse_secrets(source: Source) -> None:
-    """Refuse to write a secret's value into what is saved."""
+    """Raise an error if the saved configuration would contain the value of a secret."""
     problems = []
     for key, value in _leaves(source.data):
         found = _FROM_ENVIRONMENT.search(value) if isinstance(value, str) else None
         if found and (_SECRET.search(found[1]) or _VARIABLES.intersection(key)):
             problems.append(
-                f"{source.origin(key)}: {'.'.join(key)}: would write the value of ${found[1]} "
-                f"into the saved configuration; name the variable instead: {found[1]}"
+                f"{source.origin(key)}: {'.'.join(key)}: would save the value of ${found[1]} in "
+                f"the configuration; write the variable's name instead: {found[1]}"
             )
     if problems:
         raise ConfigError("\n".join(problems))
@@ -233,7 +233,7 @@ def _leaves(value: Any, place: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def _split(key: str) -> Key:
-    """The parts of OmegaConf's ``a.b[0].c``."""
+    """Split a key in OmegaConf's form, ``a.b[0].c``, into its parts."""
     return tuple(part for part in re.split(r"[.\[\]]+", key) if part)
 
 

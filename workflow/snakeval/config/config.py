@@ -1,6 +1,7 @@
-"""The typed configuration: what people write, checked strictly, with errors that say the fix.
+"""Defines the typed configuration, checks it strictly, and suggests a fix in each error.
 
-It says *what is measured* and what a model or benchmark needs; where jobs run is the profile's.
+The configuration describes *what snakeval measures* and what models and benchmarks require.
+Snakemake profiles describe where jobs run.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ from snakeval.errors import did_you_mean
 
 
 class LeaseTimes(Strict):
-    """How a live attempt shows that it lives, in seconds; see :mod:`snakeval.lease`."""
+    """The times of a lease in seconds; see :mod:`snakeval.lease`."""
 
     heartbeat: float = Field(default=5.0, ge=0.1, le=3600)
-    stale: float = Field(default=45.0, le=86400, description="without a beat it is dead")
+    stale: float = Field(
+        default=45.0, le=86400, description="an attempt without a heartbeat for this long is dead"
+    )
 
     @model_validator(mode="after")
     def _patient(self) -> Self:
         if self.stale < 3 * self.heartbeat:
             raise PydanticCustomError(
-                "lease", "stale must be three times heartbeat at least, or a slow disk is a death"
+                "lease",
+                "stale must be at least three times heartbeat, since slow disks delay heartbeats; "
+                "raise it",
             )
         return self
 
@@ -50,25 +55,25 @@ class Pair(Strict):
         if isinstance(data, str):
             model, slash, benchmark = data.partition("/")
             if not slash:
-                raise PydanticCustomError("pair", "is no pair; write model/benchmark")
+                raise PydanticCustomError("pair", "is not a pair; write model/benchmark")
             return {"model": model, "benchmark": benchmark}
         return data
 
     @property
     def explicit(self) -> bool:
-        """Whether it names exactly one evaluation."""
+        """Whether the pair is exactly one evaluation, without patterns."""
         return not any(char in self.model + self.benchmark for char in "*?[")
 
 
 class Config(Strict):
-    """One run: models × benchmarks with their parameters."""
+    """The configuration of one run: models × benchmarks with their parameters."""
 
     name: Name = "evaluation"
     output_dir: PathText = "results"
     params: Params = Params()
     models: dict[Name, Model] = Field(min_length=1)
     auxiliary: dict[Name, Model] = Field(
-        default_factory=dict, description="models that benchmarks ask, and nobody scores"
+        default_factory=dict, description="models that benchmarks query, but that get no scores"
     )
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     include: tuple[Pair, ...] = ()
@@ -85,7 +90,7 @@ class Config(Strict):
     @field_validator("export", mode="before")
     @classmethod
     def _destinations(cls, value: object) -> object:
-        """A list of destinations, and one without options, will do."""
+        """Also accept a list of destinations, and a destination without options."""
         if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
             return {name: {} for name in value}
         if isinstance(value, Mapping):
@@ -100,12 +105,12 @@ class Config(Strict):
             if repeated:
                 raise PydanticCustomError(
                     "duplicate",
-                    "{names} stands here twice; give each its own name: NAME: {task: …}",
+                    "{names} is listed twice; give each its own name: NAME: {task: …}",
                     {"names": ", ".join(sorted(repeated))},
                 )
             if any(isinstance(name, (dict, list)) for name in value):
                 raise PydanticCustomError(
-                    "list", "a list may hold names only; write a mapping NAME: {task: …}"
+                    "list", "a list may contain names only; write a mapping NAME: {task: …}"
                 )
             return {name: {} for name in value}
         if isinstance(value, Mapping):
@@ -113,73 +118,93 @@ class Config(Strict):
         return value
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        served = [*self.models, *self.auxiliary]  # each may have a directory of its deployment
-        for kind, names in (("models", served), ("benchmarks", [*self.benchmarks])):
-            folded: dict[str, str] = {}
-            for name in names:
-                other = folded.setdefault(name.casefold(), name)
-                if other != name:
-                    raise PydanticCustomError(
-                        "duplicate",
-                        "{kind}: '{a}' and '{b}' differ in case only, which is one directory on "
-                        "some file systems; rename one",
-                        {"kind": kind, "a": other, "b": name},
-                    )
-        for name, benchmark in self.benchmarks.items():
-            for model in benchmark.per_model:
-                if model not in self.models:
-                    raise PydanticCustomError(
-                        "unknown_model",
-                        "benchmarks.{name}.per_model: no model '{model}'{hint}",
-                        {
-                            "name": name,
-                            "model": model,
-                            "hint": did_you_mean(model, self.models) or "; name one of `models`",
-                        },
-                    )
-            for model in benchmark.auxiliary:
-                if model not in self.auxiliary:
-                    raise PydanticCustomError(
-                        "unknown_model",
-                        "benchmarks.{name}.auxiliary: no '{model}' in `auxiliary`{hint}",
-                        {
-                            "name": name,
-                            "model": model,
-                            "hint": did_you_mean(model, self.auxiliary) or "; add it there",
-                        },
-                    )
-        for name, benchmark in self.benchmarks.items():
-            if keys := sorted(benchmark.execution.slurm.model_fields_set & PACKING):
-                raise PydanticCustomError(
-                    "one",
-                    "benchmarks.{name}.execution.slurm.{key}: is said of all evaluations of a "
-                    "model; move it to the model's, or to the run's",
-                    {"name": name, "key": keys[0]},
-                )
-        variables: dict[str, str] = {}
-        for name in self.auxiliary:
-            prefix = re.sub(r"\W", "_", name).upper()  # of JUDGE_URL, which its benchmarks get
-            if prefix[0].isdigit() or variables.setdefault(prefix, name) != name:
-                raise PydanticCustomError(
-                    "duplicate",
-                    "auxiliary: '{name}' gives {prefix}_URL, which is {why}; rename it",
-                    {
-                        "name": name,
-                        "prefix": prefix,
-                        "why": "no name of a variable"
-                        if prefix[0].isdigit()
-                        else f"the variable of '{variables[prefix]}', too",
-                    },
-                )
-            if name in self.models:
-                raise PydanticCustomError(
-                    "duplicate",
-                    "auxiliary: '{name}' is the name of a model, too; rename one",
-                    {"name": name},
-                )
+    def _consistent(self) -> Self:
+        _check_directories(self)
+        _check_references(self)
+        _check_packing(self)
+        _check_auxiliary(self)
         return self
 
     def base(self, benchmark: str) -> str:
-        """Return the name in ``benchmarks`` of a benchmark, or of the one that it repeats."""
+        """Return the name in ``benchmarks`` of a benchmark or of one of its repeats."""
         return benchmark if benchmark in self.benchmarks else re.sub(r"-r\d+$", "", benchmark)
+
+
+def _check_directories(config: Config) -> None:
+    """Check that names differ on file systems that ignore case: each is a directory."""
+    served = [*config.models, *config.auxiliary]  # each may have a directory of its deployment
+    for kind, names in (("models", served), ("benchmarks", [*config.benchmarks])):
+        folded: dict[str, str] = {}
+        for name in names:
+            other = folded.setdefault(name.casefold(), name)
+            if other != name:
+                raise PydanticCustomError(
+                    "duplicate",
+                    "{kind}: '{a}' and '{b}' differ only in case, which some file systems ignore; "
+                    "rename one",
+                    {"kind": kind, "a": other, "b": name},
+                )
+
+
+def _check_references(config: Config) -> None:
+    """Check that the models which benchmarks refer to exist."""
+    for name, benchmark in config.benchmarks.items():
+        for model in benchmark.per_model:
+            if model not in config.models:
+                raise PydanticCustomError(
+                    "unknown_model",
+                    "benchmarks.{name}.per_model: no model '{model}'{hint}",
+                    {
+                        "name": name,
+                        "model": model,
+                        "hint": did_you_mean(model, config.models) or "; choose one of `models`",
+                    },
+                )
+        for model in benchmark.auxiliary:
+            if model not in config.auxiliary:
+                raise PydanticCustomError(
+                    "unknown_model",
+                    "benchmarks.{name}.auxiliary: no '{model}' in `auxiliary`{hint}",
+                    {
+                        "name": name,
+                        "model": model,
+                        "hint": did_you_mean(model, config.auxiliary) or "; add it there",
+                    },
+                )
+
+
+def _check_packing(config: Config) -> None:
+    """Check that no benchmark sets a key that applies to whole allocations."""
+    for name, benchmark in config.benchmarks.items():
+        if keys := sorted(benchmark.execution.slurm.model_fields_set & PACKING):
+            raise PydanticCustomError(
+                "one",
+                "benchmarks.{name}.execution.slurm.{key}: applies to all evaluations of a model; "
+                "move it to the model or to the run",
+                {"name": name, "key": keys[0]},
+            )
+
+
+def _check_auxiliary(config: Config) -> None:
+    """Check that auxiliary models have distinct variables and no name of a model."""
+    variables: dict[str, str] = {}
+    for name in config.auxiliary:
+        prefix = re.sub(r"\W", "_", name).upper()  # of JUDGE_URL, a variable of its benchmarks
+        if prefix[0].isdigit() or variables.setdefault(prefix, name) != name:
+            raise PydanticCustomError(
+                "duplicate",
+                "auxiliary: '{name}' sets {prefix}_URL, which is {why}; rename it",
+                {
+                    "name": name,
+                    "prefix": prefix,
+                    "why": "not a valid name of a variable"
+                    if prefix[0].isdigit()
+                    else f"also the variable of '{variables[prefix]}'",
+                },
+            )
+        if name in config.models:
+            raise PydanticCustomError(
+                "duplicate",
+                "auxiliary: '{name}' is also the name of a model; rename one",
+                {"name": name},
+            )

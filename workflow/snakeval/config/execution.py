@@ -1,4 +1,4 @@
-"""The section ``execution``: what a scheduler is asked for. No score depends on any of it."""
+"""Defines the section ``execution``: the requests to a scheduler, which change no score."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from pydantic_core import PydanticCustomError
 from snakeval.catalogue import plugins
 from snakeval.config.types import Strict, unknown_key
 
-#: The forms that sbatch takes (https://slurm.schedmd.com/sbatch.html#OPT_time), the last one
-#: with days. Minutes alone only in quotes: see :func:`_minutes`.
+#: The forms of sbatch (https://slurm.schedmd.com/sbatch.html#OPT_time); the last one has days.
+#: Minutes alone require quotes, see :func:`_minutes`.
 _WALLTIMES = (
     re.compile(r"(?P<m>\d+)(:(?P<s>[0-5]?\d))?"),
     re.compile(r"(?P<h>\d+):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d)"),
     re.compile(r"(?P<d>\d+)-(?P<h>\d+)(:(?P<m>[0-5]?\d)(:(?P<s>[0-5]?\d))?)?"),
 )
-#: What Snakemake's Slurm executor says itself, or what has a key of its own here.
+#: Flags that Snakemake's Slurm executor sets itself, or that have their own key in this section.
 _TAKEN = (
     "account", "comment", "constraint", "cpus-per-task", "error", "exclusive", "export", "gpus",
     "gres", "job-name", "mem", "nodes", "output", "partition", "qos", "time",
 )  # fmt: skip
-#: Their short forms.
+#: The short forms of these flags.
 _SHORT = {"-A", "-C", "-J", "-N", "-c", "-e", "-o", "-p", "-q", "-t", "-G"}
 
 
@@ -52,9 +52,9 @@ def _minutes(value: object) -> object:
                 minutes = 60 * hours + part["m"] + math.ceil(part["s"] / 60)
                 if minutes:
                     return minutes
-    # To YAML, 4:00:00 is the number 14400: nobody could tell it from minutes.
+    # YAML reads 4:00:00 as the number 14400, which looks like minutes.
     raise PydanticCustomError(
-        "walltime", 'is no walltime; write hours, minutes and seconds in quotes: "04:00:00"'
+        "walltime", 'is not a walltime; write hours, minutes and seconds in quotes: "04:00:00"'
     )
 
 
@@ -62,31 +62,33 @@ def _text(minutes: int | None) -> str | None:
     return None if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}:00"
 
 
-#: Minutes; written as sbatch writes them, so that a saved configuration reads as the same again.
+#: Minutes. A saved configuration has them in sbatch's form, and loads as an equal one.
 Walltime = Annotated[int, BeforeValidator(_minutes), PlainSerializer(_text)]
 
 
 class Slurm(Strict):
-    """What sbatch is asked for. What is not set is the profile's, or else the cluster's.
+    """The options of sbatch. The profile, and then the cluster, set the defaults.
 
-    Of evaluations of endpoints each is a job. A model that we serve and its evaluations are one
-    job, an allocation, or as many as the last three keys make of them.
+    Each evaluation of an endpoint is a job. A model that snakeval serves is one job (an allocation)
+    with its evaluations; the last three keys may divide it into several.
     """
 
     account: str | None = Field(default=None, min_length=1)
     partition: str | None = Field(default=None, min_length=1)
     cpu_partition: str | None = Field(
-        default=None, min_length=1, description="of evaluations without GPUs; null = partition"
+        default=None, min_length=1, description="for evaluations without GPUs; null = partition"
     )
     qos: str | None = Field(default=None, min_length=1)
-    walltime: Walltime | None = Field(default=None, description="of one job; it resumes after it")
+    walltime: Walltime | None = Field(
+        default=None, description="limit of one job; another job resumes it"
+    )
     max_total_walltime: Walltime | None = Field(
-        default=None, description="of a job and all those that resume it; null = no limit"
+        default=None, description="limit of a job and all jobs that resume it; null = no limit"
     )
     gres: str | None = Field(
         default=None,
         pattern=r"^\w+(:[\w.]+)?(:\d+[TGM]?)?$",
-        description="GPUs as --gres, such as gpu:8; null = --gpus, as many as the model needs",
+        description="GPUs as --gres, such as gpu:8; null = --gpus with the model's number of GPUs",
     )
     constraint: str | None = Field(default=None, min_length=1)
     exclusive: bool = False
@@ -94,16 +96,17 @@ class Slurm(Strict):
         default=None, description="null = one for each evaluation that runs at the same time"
     )
     mem_mb: PositiveInt | None = Field(
-        default=None, description="null = what `resources` and deployments say"
+        default=None, description="null = the memory of `resources` and deployments"
     )
     comment: str | None = Field(default=None, min_length=1)
-    extra_flags: str = Field(default="", description="any other flags of sbatch")
+    extra_flags: str = Field(default="", description="other flags of sbatch")
     head_walltime: Walltime | None = Field(
-        default=None, description="of Snakemake itself with --head-on-cluster; it goes on after it"
+        default=None,
+        description="limit of Snakemake's own job with --head-on-cluster; another job resumes it",
     )
     evaluations_per_allocation: PositiveInt | None = None
     max_walltime_per_allocation: Walltime | None = Field(
-        default=None, description="evaluations are packed so that they fit; null = walltime"
+        default=None, description="evaluations of one allocation fit in this; null = walltime"
     )
     allocations_per_model: PositiveInt | None = None
 
@@ -121,14 +124,14 @@ class Slurm(Strict):
             words = shlex.split(value)
         except ValueError as error:
             raise PydanticCustomError(
-                "flags", "are no flags of sbatch: {why}", {"why": str(error).lower()}
+                "flags", "are not flags of sbatch: {why}; correct them", {"why": str(error).lower()}
             ) from None
         for word in words:
             name = word.partition("=")[0]
             if name.removeprefix("--") in _TAKEN or name in _SHORT:
                 raise PydanticCustomError(
                     "flags",
-                    "holds {flag}, which has a key of its own or is set for each job; take it out",
+                    "contains {flag}, which has its own key or which snakeval sets; remove it",
                     {"flag": name},
                 )
         return value
@@ -181,7 +184,7 @@ def _section(name: str, values: object) -> BaseModel:
     return checked
 
 
-#: The keys that belong to a whole allocation, which a benchmark has no say in.
+#: The keys of a whole allocation, which a benchmark cannot set.
 PACKING = frozenset(
     {"evaluations_per_allocation", "max_walltime_per_allocation", "allocations_per_model"}
 )

@@ -1,4 +1,7 @@
-"""``deployment.lepton``: how a model's endpoint scales, and where. No score depends on it."""
+"""Defines ``deployment.lepton``: how a model's endpoint on Lepton scales, and where it runs.
+
+No score depends on these options.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,24 @@ from snakeval.config.types import Strict
 
 
 class LeptonEndpoint(Strict):
-    """Options of a model's endpoint on Lepton; elsewhere they mean nothing."""
+    """Options of a model's endpoint on Lepton. Other executors ignore them."""
 
     resource_shape: str | None = Field(
         default=None, description="null = the smallest one with the deployment's GPUs"
     )
-    node_group: str | None = Field(default=None, description="by its name or id")
+    node_group: str | None = Field(default=None, description="name or id of a node group")
     min_replicas: PositiveInt = Field(default=1, description="kept while the run lasts")
     max_replicas: PositiveInt | None = Field(default=None, description="null = min_replicas")
     target_qpm: PositiveInt | None = Field(
-        default=None, description="scale by requests a minute and replica"
+        default=None, description="scale by requests per minute and replica"
     )
     target_gpu_utilization: PositiveInt | None = Field(
-        default=None, le=100, description="scale by the GPUs' use, in %"
+        default=None, le=100, description="scale by the GPUs' utilization, in %"
     )
     no_traffic_timeout: PositiveInt = Field(
         default=7200,
-        description="seconds without a request after which the platform ends what a lost head "
-        "left; longer than the longest pause of your benchmarks",
+        description="seconds without a request until the platform stops the endpoint of a lost "
+        "head; longer than the longest pause of any benchmark",
     )
     request_timeout: int = Field(
         default=3600, ge=300, le=3600, description="seconds that one request may take"

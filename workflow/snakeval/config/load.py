@@ -15,9 +15,11 @@ from snakeval.config.types import Mount, Strict
 from snakeval.errors import ConfigError, did_you_mean
 
 
-#: Keys of ``--config`` that choose, and are no part of the configuration.
 class Selection(Strict):
-    """What ``--config run=… models=… benchmarks=…`` chose for this invocation."""
+    """The choice of ``--config run=… models=… benchmarks=…`` for this invocation.
+
+    These keys are not part of the configuration.
+    """
 
     run: str | None = None
     models: tuple[str, ...] | None = None
@@ -29,11 +31,11 @@ def load(
 ) -> tuple[Config, Selection, Source]:
     """Read, merge and check configuration files and ``--config`` values.
 
-    ``models=a,b`` and ``benchmarks=x`` in *overrides* choose among what the files define;
-    ``run=`` chooses the run. Relative paths in a file are relative to that file.
+    In *overrides*, ``models=a,b`` and ``benchmarks=x`` select from the files' models and
+    benchmarks, and ``run=`` selects the run. Relative paths in a file start at that file.
 
     Raises:
-        ConfigError: one line for each thing that is wrong.
+        ConfigError: one line for each problem.
     """
     selection, rest = _split(overrides or {})
     source = merge(files, rest)
@@ -45,16 +47,16 @@ def load(
     ):
         for name in chosen or ():
             if name not in known:
-                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                hint = did_you_mean(name, known) or f"; choose one of {', '.join(known)}"
                 raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
     return config, selection, source
 
 
 def check(source: Source) -> Config:
-    """Return what *source* configures, its paths made absolute.
+    """Check *source* and return its configuration with absolute paths.
 
     Raises:
-        ConfigError: one line for each thing that is wrong.
+        ConfigError: one line for each problem.
     """
     try:
         config = Config.model_validate(source.data)
@@ -64,7 +66,10 @@ def check(source: Source) -> Config:
 
 
 def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
-    """Take the choices out of ``--config`` values: a text or a list of texts is a choice."""
+    """Split ``--config`` values into the selection and the rest.
+
+    A text or a list of texts is a selection; a mapping is configuration.
+    """
     rest = dict(overrides)
     chosen: dict[str, Any] = {}
     if "run" in rest:
@@ -82,7 +87,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
 
 
 def _with_absolute_paths(config: Config, source: Source) -> Config:
-    """Make paths that stand in a file independent of the directory that a command runs in."""
+    """Make a file's relative paths absolute, independent of the working directory."""
     benchmarks = {}
     for name, benchmark in config.benchmarks.items():
         changes: dict[str, Any] = {}
@@ -112,10 +117,14 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
 
 
 def _path_in(source: Source, *where_and_path: str) -> str:
-    """Return the absolute path that stands at a key of a file."""
+    """Return the absolute path that a key of a file sets.
+
+    Raises:
+        ConfigError: the path does not exist.
+    """
     *where, text = where_and_path
     path = source.base(where) / Path(text).expanduser()
-    file = where[-1] != "files"  # the weights may be one file; a benchmark's files are many
+    file = where[-1] != "files"  # weights may be one file; a benchmark's files are a directory
     if not (path.exists() if file else path.is_dir()):
         raise ConfigError(
             f"{source.origin(where)}: {'.'.join(where)}: no "

@@ -1,4 +1,4 @@
-"""The ``models`` section: endpoints that exist and deployments that snakeval serves."""
+"""Defines the ``models`` section: existing endpoints, and deployments that snakeval serves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from snakeval.config.types import (
 
 
 class EndpointType(StrEnum):
-    """Which OpenAI-compatible route a model answers on."""
+    """The OpenAI-compatible route on which a model answers."""
 
     CHAT = "chat"
     COMPLETIONS = "completions"
@@ -34,8 +34,8 @@ class EndpointType(StrEnum):
     VLM = "vlm"
 
 
-#: The route below the base URL (https://platform.openai.com/docs/api-reference); vision models
-#: take their images through chat.
+#: The route below the base URL (https://platform.openai.com/docs/api-reference). Vision models
+#: receive images through chat.
 ROUTES = {
     EndpointType.CHAT: "/chat/completions",
     EndpointType.COMPLETIONS: "/completions",
@@ -45,10 +45,10 @@ ROUTES = {
 
 
 class Endpoint(Strict):
-    """An OpenAI-compatible endpoint that exists already."""
+    """An existing OpenAI-compatible endpoint."""
 
     url: str = Field(description="base URL (…/v1), or the full URL of its route")
-    model_id: str = Field(min_length=1, description="the name that the endpoint knows it by")
+    model_id: str = Field(min_length=1, description="the model's name at the endpoint")
     type: EndpointType = EndpointType.CHAT
     api_key_name: Variable | None = Field(
         default=None, description="the environment variable that holds the API key"
@@ -59,18 +59,19 @@ class Endpoint(Strict):
     def _http(cls, value: str) -> str:
         match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value)
         try:
-            urlsplit(value).port  # noqa: B018  raises where it is no port
+            urlsplit(value).port  # noqa: B018  raises if the port is invalid
         except ValueError:
             match = None
         if not match:
             raise PydanticCustomError(
-                "url", "is no http(s) URL without user name or password; write http://host:port/v1"
+                "url",
+                "is not an http(s) URL without user name and password; write http://host:port/v1",
             )
         return value.rstrip("/")
 
     @property
     def route_url(self) -> str:
-        """The full URL that requests go to."""
+        """The full URL of the model's requests."""
         path = ROUTES[self.type]
         base, mark, query = self.url.partition("?")
         if not any(base.endswith(route) for route in ROUTES.values()):
@@ -88,7 +89,7 @@ UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$")]
 
 
 class ServerPaths(Strict):
-    """Paths of a server, where they differ from what its kind has."""
+    """The paths of a server that differ from the defaults of its kind."""
 
     chat: UrlPath | None = None
     completions: UrlPath | None = None
@@ -98,9 +99,9 @@ class ServerPaths(Strict):
 
 
 class Deployment(Strict):
-    """A server of the model that we start, share between its evaluations, and stop.
+    """A model's server, which snakeval starts, shares between evaluations, and stops.
 
-    What is not set comes from the kind (``catalogue/deployments.yaml``).
+    The defaults come from its kind (``catalogue/deployments.yaml``).
     """
 
     kind: Kind
@@ -108,14 +109,14 @@ class Deployment(Strict):
     command: str | None = Field(
         default=None,
         min_length=1,
-        description="shell command that serves on {{ host }}:{{ port }}, as jinja2",
+        description="shell command that serves on {{ host }}:{{ port }}, a jinja2 template",
     )
     checkpoint_path: PathText | None = Field(default=None, description="weights on this machine")
     hf_model_handle: str | None = Field(
         default=None, description="weights on the hub, such as org/model"
     )
     served_model_name: str | None = Field(
-        default=None, min_length=1, description="null = the handle, or else the model's name here"
+        default=None, min_length=1, description="null = the handle, or the model's name here"
     )
     type: EndpointType = EndpointType.CHAT
     endpoints: ServerPaths = ServerPaths()
@@ -123,27 +124,32 @@ class Deployment(Strict):
     tensor_parallel_size: PositiveInt = 1
     pipeline_parallel_size: PositiveInt = 1
     data_parallel_size: PositiveInt = 1
-    nodes: PositiveInt = Field(default=1, description="nodes of a Slurm job that one server needs")
+    nodes: PositiveInt = Field(default=1, description="nodes of a Slurm job for each server")
     instances: PositiveInt = Field(default=1, description="equal servers behind one address")
     gpus: Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         default=None,
-        description="on each node of an instance: how many, or which ([0, 1]); null = what the "
-        "sizes need, none for generic",
+        description="GPUs on each node of an instance: how many, or which ([0, 1]); null = as "
+        "many as the sizes require, none for generic",
     )
-    extra_args: str = Field(default="", description="appended to the command, as a shell reads it")
+    extra_args: str = Field(default="", description="shell text to append to the command")
     set_env: dict[Variable, str] = Field(
-        default_factory=dict, description="the server's variables with values that anybody may see"
+        default_factory=dict, description="the server's variables with values that are not secret"
     )
     env: dict[Variable, Variable] = Field(
-        default_factory=dict, description="variables handed to the server: name there -> name here"
+        default_factory=dict,
+        description="the server's variables: name in the container -> name here",
     )
     mounts: tuple[Mount, ...] = ()
     shm_mb: PositiveInt | None = Field(default=None, description="size of /dev/shm in MiB")
     mem_mb: PositiveInt | None = Field(default=None, description="memory limit in MiB")
-    readiness_timeout: PositiveInt = Field(default=1800, description="seconds until it is ready")
-    idle_timeout: PositiveInt = Field(default=600, description="seconds it is kept without use")
-    max_restarts: int = Field(default=2, ge=0, description="how often a dead server starts again")
-    runtime: RuntimeName | None = Field(default=None, description="null = as the run's")
+    readiness_timeout: PositiveInt = Field(
+        default=1800, description="seconds until the server must be ready"
+    )
+    idle_timeout: PositiveInt = Field(
+        default=600, description="seconds without use until the server stops"
+    )
+    max_restarts: int = Field(default=2, ge=0, description="restarts of a server that died")
+    runtime: RuntimeName | None = Field(default=None, description="null = the run's runtime")
     lepton: LeptonEndpoint = LeptonEndpoint()
 
     _list_of_names = field_validator("env", mode="before")(env_names)
@@ -155,14 +161,14 @@ class Deployment(Strict):
         if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
             raise PydanticCustomError("gpus", "must be a number, or a list of GPUs such as [0, 1]")
         if len(set(numbers)) < len(numbers):
-            raise PydanticCustomError("duplicate", "names a GPU twice; name each once")
+            raise PydanticCustomError("duplicate", "lists a GPU twice; list each GPU once")
         return value
 
     @field_validator("hf_model_handle")
     @classmethod
     def _handle(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"\w[\w.-]*(/\w[\w.:-]*)?", value, re.ASCII):
-            raise PydanticCustomError("handle", "is no handle of a hub; write org/model")
+            raise PydanticCustomError("handle", "is not a handle of a hub; write org/model")
         return value
 
     @field_validator("extra_args")
@@ -173,7 +179,7 @@ class Deployment(Strict):
         except ValueError as error:
             why = str(error).lower()
             raise PydanticCustomError(
-                "words", "is no part of a shell command: {why}; correct it", {"why": why}
+                "words", "is not valid shell text: {why}; correct it", {"why": why}
             ) from None
         return value
 
@@ -186,35 +192,37 @@ class Deployment(Strict):
 
 
 def _unservable(deployment: Deployment) -> str:
-    """Say what a deployment lacks, or asks of a kind that has no option for it."""
+    """Return why snakeval cannot serve a deployment: a missing key, or one its kind lacks."""
     kind, own = deployment.kind, deployment.command is not None
     if deployment.checkpoint_path and deployment.hf_model_handle:
         return "has both checkpoint_path and hf_model_handle; keep one"
     weights = deployment.checkpoint_path or deployment.hf_model_handle
     if kind in ("vllm", "sglang", "trtllm", "llamacpp") and not weights and not own:
-        return f"kind {kind} needs weights; add checkpoint_path or hf_model_handle"
+        return f"kind {kind} requires weights; add checkpoint_path or hf_model_handle"
     if kind == "nim" and not deployment.image:
-        return "kind nim needs an image, which is the model; add `image`"
+        return "kind nim requires an image, which contains the model; add `image`"
     if kind == "generic" and not own and not deployment.image:
-        return "kind generic needs to know what to start; add `command`, `image` or both"
+        return "kind generic requires a command or an image; add `command`, `image` or both"
     if kind in ("trtllm", "llamacpp") and deployment.data_parallel_size > 1 and not own:
-        return f"kind {kind} has no data_parallel_size; take it out"
+        return f"kind {kind} has no data_parallel_size; remove it"
     split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size
     nodes, sizes = deployment.nodes, split * deployment.data_parallel_size
     if nodes > 1 and deployment.gpus is None and kind != "generic" and sizes % nodes:
-        return f"its sizes make {sizes} GPUs, which {nodes} nodes cannot share; write `gpus`"
+        return f"{nodes} nodes cannot share the {sizes} GPUs of its sizes equally; set `gpus`"
     if nodes > 1 and not own:
-        return f"kind {kind} has no command for several nodes; write `command`, as docs/deployments"
+        return (
+            f"kind {kind} has no command for several nodes; set `command` as in docs/deployments.md"
+        )
     if kind == "llamacpp" and split > 1 and not own:
         return (
-            "kind llamacpp spreads over all GPUs that it gets; write `gpus` in place of "
+            "kind llamacpp uses all GPUs that it gets; set `gpus` instead of "
             "tensor_parallel_size and pipeline_parallel_size"
         )
     return ""
 
 
 class Model(Strict):
-    """What is scored: an endpoint that exists, or a deployment that we serve."""
+    """A model to score: an existing endpoint, or a deployment that snakeval serves."""
 
     endpoint: Endpoint | None = None
     deployment: Deployment | None = None
@@ -232,7 +240,7 @@ class Model(Strict):
 
     @property
     def type(self) -> EndpointType:
-        """The route that it answers on."""
+        """The route on which the model answers."""
         served = self.endpoint or self.deployment
         assert served is not None, "checked above"
         return served.type

@@ -1,8 +1,8 @@
-"""Overrides of a configuration on the command line, in Hydra's grammar.
+"""Applies overrides of the command line, in Hydra's grammar, to a configuration.
 
-``key=value`` changes what is there, ``+key=value`` adds, ``++key=value`` does either, ``~key``
-takes away. They are applied to plain data, so that they mean the same for a plain file and for a
-composed one, and so that a key may hold dots (``models.llama-3.1.endpoint.url``).
+``key=value`` changes a value, ``+key=value`` adds one, ``++key=value`` changes or adds one, and
+``~key`` removes one. Snakeval applies them to plain data. They therefore mean the same in a plain
+file and in a composed one, and a key may contain dots (``models.llama-3.1.endpoint.url``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from typing import Any
 from snakeval.config.source import Key, Source
 from snakeval.errors import ConfigError, did_you_mean
 
-#: What the origin of a value that an override set is called.
+#: The origin of a value that an override set.
 OPTION = "-o"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One override. ``kind`` is what stands before the key: nothing, ``+``, ``++`` or ``~``."""
+    """One override.
+
+    Attributes:
+        text: the override as the user wrote it.
+        kind: the sign before the key: empty, ``+``, ``++`` or ``~``.
+        key: the dotted key.
+        value: the new value.
+    """
 
     text: str
     kind: str
@@ -29,7 +36,7 @@ class Change:
     value: Any
 
     def fail(self, sentence: str) -> ConfigError:
-        """Return the error that it is wrong."""
+        """Return the error of this override; *sentence* is its cause."""
         return ConfigError(f"{OPTION} {self.text}: {sentence}")
 
 
@@ -37,7 +44,7 @@ def parse(text: str) -> Change:
     """Read one override.
 
     Raises:
-        ConfigError: it is none; the message says the grammar.
+        ConfigError: it is not an override; the message explains the grammar.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import OverrideType
@@ -57,22 +64,22 @@ def parse(text: str) -> Change:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
-            f"{OPTION} {text}: is no override; write key=value, +key=value, ++key=value or ~key, "
-            "and quote what has spaces or brackets, as \"key='some text'\""
+            f"{OPTION} {text}: is not an override; write key=value, +key=value, ++key=value or "
+            "~key, and quote spaces and brackets, as \"key='some text'\""
         ) from None
     kinds = {OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
     key = override.key_or_group
     if override.package is not None:
         key += f"@{override.package}"
-    # Hydra's key may end in a package, which only a choice of a group has.
+    # Only the choice of a group has a package, which Hydra splits from the key.
     return Change(text, kinds.get(override.type, ""), key, value)
 
 
 def apply(changes: Sequence[Change], source: Source) -> None:
-    """Change the data of *source*, one override after the other, and note where it came from.
+    """Apply the overrides to *source* in order, and record them as origins of their keys.
 
     Raises:
-        ConfigError: a key is not there, or is there already; the message says what to write.
+        ConfigError: a key is missing, or exists already; the message suggests an override.
     """
     for change in changes:
         found, missing = _locate(source.data, change.key.split("."))
@@ -100,7 +107,7 @@ def _put(source: Source, change: Change, found: Key, missing: Sequence[str]) -> 
     whole = isinstance(value, (dict, list))
     if change.kind == "+" and not missing and present is not None and not whole:
         raise change.fail(
-            f"{'.'.join(found)} is there already; to change it write "
+            f"{'.'.join(found)} exists already; to change it write "
             f"{OPTION} {change.text.lstrip('+')}"
         )
     for part in reversed(missing):
@@ -123,13 +130,13 @@ def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[s
     where = ".".join(found) or " + ".join(source.files)
     if isinstance(holder, list):
         return change.fail(
-            f"{where} has no '{missing[0]}'; name one of its {len(holder)} items by its number, "
-            "from 0, or by its `name`"
+            f"{where} has no '{missing[0]}'; choose one of its {len(holder)} items by number, "
+            "from 0, or by `name`"
         )
     known = [str(key) for key in holder] if isinstance(holder, dict) else []
     hint = did_you_mean(missing[0], known)
     if change.kind == "~":
-        return change.fail(f"no key '{missing[0]}' in {where}{hint or '; leave it out'}")
+        return change.fail(f"no key '{missing[0]}' in {where}{hint or '; remove the override'}")
     add = f"{hint} To" if hint else "; to"
     return change.fail(
         f"no key '{missing[0]}' in {where}{add} add it write {OPTION} +{change.text}"
@@ -137,10 +144,10 @@ def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[s
 
 
 def _locate(data: Any, parts: Sequence[str]) -> tuple[Key, tuple[str, ...]]:
-    """Return the keys that are there, and the parts of the dotted key that are not.
+    """Return the existing keys of a dotted key, and the parts that are missing.
 
-    A key may hold dots itself (``models.llama-3.1.endpoint``); in a list a part is a number, or
-    the ``name`` of one of its mappings, whole or after a dot.
+    A key may itself contain dots (``models.llama-3.1.endpoint``). In a list, a part is a number or
+    the ``name`` of one of its mappings, either the whole name or the part after a dot.
     """
     found: list[str] = []
     rest = list(parts)
@@ -173,7 +180,7 @@ def _key_of(data: Any, name: str) -> str | None:
 
 
 def _own_key(data: Mapping[Any, Any], name: str) -> Any:
-    """The key that is called *name*: YAML reads some as numbers."""
+    """Return the key that reads as *name*; YAML reads some keys as numbers."""
     return next((key for key in data if str(key) == name), name)
 
 
@@ -193,7 +200,7 @@ def _merge(target: dict[Any, Any], layer: Mapping[Any, Any]) -> None:
 
 
 def unshared(value: Any) -> Any:
-    """Return a copy in which no part stands twice, as with YAML's aliases: each can be changed."""
+    """Return a copy without the shared parts that YAML's aliases produce, to change them safely."""
     if isinstance(value, dict):
         return {key: unshared(item) for key, item in value.items()}
     if isinstance(value, list):

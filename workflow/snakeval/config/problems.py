@@ -1,4 +1,4 @@
-"""Turns validation errors into one sentence for each problem."""
+"""Turns pydantic's validation errors into one sentence for each problem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snakeval.config.source import Source
 
 
 def sentences(error: ValidationError, source: Source) -> list[str]:
-    """One printable line for each error, without those that only follow from another."""
+    """Return one printable line for each error, except those that follow from another one."""
     errors = error.errors(include_url=False)
     wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}
     lines = [
@@ -23,7 +23,7 @@ def sentences(error: ValidationError, source: Source) -> list[str]:
     ]
 
 
-#: Errors that say all; to others, what stands there is added.
+#: Types of errors whose message is complete. Messages of other types also quote the value.
 _WHOLE = (
     "unknown", "name", "duplicate", "variable", "url", "path", "plain", "truth", "jmespath",
     "pattern_file", "one", "unservable", "lease", "walltime", "flags",
@@ -33,7 +33,7 @@ _WHOLE = (
 def _sentence(item: ErrorDetails, source: Source) -> str:
     loc = [part for part in item["loc"] if part != "[key]"]
     if item["type"] == "variable" and loc[-2:-1] == ["env"]:
-        loc.pop()  # it may be the secret itself, in place of its name
+        loc.pop()  # the last key may be the secret itself instead of its name
     key = ".".join(str(part) for part in loc)
     message = item["msg"]
     if item["type"] == "missing":
@@ -44,9 +44,9 @@ def _sentence(item: ErrorDetails, source: Source) -> str:
     if item["type"] in {"dict_type", "model_type", "model_attributes_type"}:
         message = f"must hold keys and values, not {item['input']!r:.60}"
     elif item["type"] == "too_short" and key in {"models", "benchmarks"}:
-        message = f"is empty; name at least one of your {key}"
+        message = f"is empty; add at least one of your {key}"
     elif item["type"] == "too_short":
-        message = "is empty; name at least one"
+        message = "is empty; add at least one"
     elif item["type"] == "tuple_type":
         message = f"must be a list, not {item['input']!r:.60}"
     elif not item["type"].startswith(_WHOLE):

@@ -1,6 +1,6 @@
-"""Reads configuration files: strict YAML in, one merged mapping out, and which file set which key.
+"""Merges configuration files into one mapping, and remembers which file set which key.
 
-It does not know what the keys mean; :mod:`snakeval.config.config` does.
+:mod:`snakeval.config.config` knows what the keys mean; this module does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Source:
-    """The merged configuration and where each of its keys was set last."""
+    """A merged configuration.
+
+    Attributes:
+        data: the merged mapping.
+        origins: key -> the file (or ``--config``) that set it last.
+        bases: key -> the directory that its relative paths start at.
+        files: the files, in the order of merging.
+    """
 
     data: dict[str, Any]
     origins: dict[Key, str] = field(default_factory=dict)
@@ -29,7 +36,7 @@ class Source:
     def origin(self, key: Sequence[str | int]) -> str:
         """Return the file (or ``--config``) that set *key*, or the nearest key above it.
 
-        All files where none did, as for a key that is missing.
+        If no file set any of them, as for a missing key, return the names of all files.
         """
         path = tuple(str(part) for part in key)
         while path and path not in self.origins:
@@ -37,7 +44,7 @@ class Source:
         return self.origins.get(path) or " + ".join(self.files) or "--config"
 
     def base(self, key: Sequence[str | int]) -> Path:
-        """Return the directory that relative paths under *key* are relative to."""
+        """Return the directory at which relative paths under *key* start."""
         path = tuple(str(part) for part in key)
         while path and path not in self.bases:
             path = path[:-1]
@@ -50,7 +57,7 @@ Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mappin
 def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Source:
     """Merge files in order, then *overrides* (Snakemake's ``--config``), as Snakemake does.
 
-    Mappings are merged key by key; any other later value replaces the earlier one.
+    Mappings merge key by key. Any other value replaces the earlier one.
     """
     source = Source({}, files=tuple(str(path) for path in files))
     for path in files:

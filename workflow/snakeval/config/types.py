@@ -1,4 +1,4 @@
-"""The kinds of fields that a configuration is made of, each with an error that says the fix."""
+"""Defines the types of configuration fields, whose errors suggest a fix."""
 
 from __future__ import annotations
 
@@ -52,34 +52,34 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
-        # True would pass for 1; and YAML reads a model_id of no, on or off as one.
+        # True would pass as 1, and YAML reads no, on and off (for example a model_id) as bool.
         known = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and known is not bool:
             raise PydanticCustomError(
-                "truth", "is true or false to YAML; write a value, in quotes if it is a text"
+                "truth", "is true or false in YAML; write another value, or put it in quotes"
             )
         return value
 
 
 class Resources(Strict):
-    """What one evaluation's container may use, and what Snakemake reserves for it."""
+    """The resources that an evaluation's container may use and that Snakemake reserves for it."""
 
     cpus: PositiveInt | None = Field(default=None, description="CPU limit; null = none")
     mem_mb: PositiveInt | None = Field(default=None, description="memory limit in MiB")
     shm_mb: PositiveInt | None = Field(default=None, description="size of /dev/shm in MiB")
-    gpus: int = Field(default=0, ge=0, description="GPUs that the harness itself needs")
-    runtime: PositiveInt | None = Field(default=None, description="minutes, for schedulers")
+    gpus: int = Field(default=0, ge=0, description="GPUs that the harness itself requires")
+    runtime: PositiveInt | None = Field(default=None, description="time limit in minutes")
 
 
 def env_names(value: object) -> object:
-    """A list of names is a mapping of each to itself."""
+    """Turn a list of names into a mapping from each name to itself."""
     if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
         return {name: name for name in value}
     return value
 
 
 class Mount(Strict):
-    """A host path made visible in the harness's container. It does not enter the fingerprint."""
+    """A host path that a container can see. The fingerprint excludes it."""
 
     source: PathText
     target: str = Field(pattern=r"^/")
@@ -111,10 +111,10 @@ NAME_RULE = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-#: Names of the directories of a model's server, one for each of its allocations: see
+#: The directories of a model's server, one for each of its allocations; see
 #: :func:`snakeval.matrix.hosting.directory`.
 DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
-#: Names that a run keeps for itself, beside its models' directories and in them.
+#: Names that a run reserves next to its models' directories and in them.
 _RESERVED = frozenset(
     {
         "config.yaml",
@@ -136,19 +136,19 @@ def _name(value: object) -> object:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise PydanticCustomError(
-            "name", "is no text to YAML, but {kind}; put the name in quotes", {"kind": kind}
+            "name", "is not text in YAML, but {kind}; put the name in quotes", {"kind": kind}
         )
     if not _NAME.fullmatch(value):
-        # In ASCII, so that a letter which only looks like one of the alphabet's shows.
+        # ASCII escapes reveal a foreign letter that only looks like a Latin one.
         raise PydanticCustomError(
             "name",
-            "{value} is no name fit for a path; {rule}",
+            "{value} is not a valid name; {rule}",
             {"value": ascii(value), "rule": NAME_RULE},
         )
     if value.lower() in _RESERVED or DEPLOYMENT.fullmatch(value.lower()):
         raise PydanticCustomError(
             "name",
-            "'{value}' is the name of a file of ours; rename it",
+            "'{value}' is the name of a file that snakeval writes; choose another name",
             {"value": value},
         )
     return value
@@ -156,51 +156,52 @@ def _name(value: object) -> object:
 
 def _variable(value: object) -> object:
     if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
-        # The value is not repeated: people paste the key itself here.
+        # The message omits the value, since users sometimes paste the key itself.
         raise PydanticCustomError(
             "variable",
-            "is no name of an environment variable; give the variable's name, never its value",
+            "is not the name of an environment variable; write the variable's name, never its "
+            "value",
         )
     return value
 
 
 def _path(value: object) -> object:
     if isinstance(value, str):
-        # Snakemake takes {} for a wildcard and <> for a path variable of its own.
+        # Snakemake reads {} as a wildcard and <> as one of its path variables.
         unfit = [char for char in value if char in "{}<>" or not char.isprintable()]
         if unfit or not value:
             raise PydanticCustomError(
                 "path",
-                "{why}; name another path",
-                {"why": f"cannot hold {unfit[0]!a}" if unfit else "is empty"},
+                "{why}; choose another path",
+                {"why": f"cannot contain {unfit[0]!a}" if unfit else "is empty"},
             )
         try:
             Path(value).expanduser()
         except RuntimeError:
             raise PydanticCustomError(
-                "path", "begins with ~ and the name of no user; write the path out"
+                "path", "starts with ~ and an unknown user; write the whole path"
             ) from None
     return value
 
 
 def _plain(value: object) -> object:
-    """Refuse what JSON does not have: it would be lost, or differ from run to run (a set)."""
+    """Check that a value exists in JSON; others would be lost or differ between runs (a set)."""
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise PydanticCustomError(
-                    "plain", "the key {key} is no text; put it in quotes", {"key": repr(key)}
+                    "plain", "the key {key} is not text; put it in quotes", {"key": repr(key)}
                 )
             _plain(value[key])
     elif isinstance(value, list):
         for item in value:
             _plain(item)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("plain", "must hold finite numbers only")
+        raise PydanticCustomError("plain", "must contain finite numbers only")
     elif value is not None and not isinstance(value, (str, int, float)):
         raise PydanticCustomError(
             "plain",
-            "holds a {kind}, which no harness can be handed; put the value in quotes",
+            "contains a {kind}, which harnesses cannot read; put the value in quotes",
             {"kind": type(value).__name__},
         )
     return value

@@ -1,4 +1,4 @@
-"""Reads one YAML file strictly: no duplicate keys, no bombs."""
+"""Reads one YAML file strictly: duplicate keys and alias bombs are errors."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import yaml
 
 from snakeval.errors import ConfigError
 
-#: A configuration with more values than this, aliases written out, is taken for an alias bomb.
-#: A real matrix of 1,000 models and 1,000 benchmarks has some 20,000.
+#: A file that expands to more values than this counts as an alias bomb. A real matrix of 1,000
+#: models and 1,000 benchmarks has about 20,000.
 MAX_VALUES = 1_000_000
 
-
+#: A file that nests deeper than this is an error.
 MAX_DEPTH = 50
 
 
 class Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that stands twice in one mapping is an error."""
+    """YAML's safe loader, in which a duplicate key of a mapping is an error."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Make a value; one that cannot be (2026-99-99, half a surrogate) has a line, too."""
+        """Build a value; the error of an impossible one (2026-99-99, half a surrogate) has a line.
+
+        Raises:
+            ConstructorError: the value is impossible.
+        """
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, str):
@@ -52,8 +56,7 @@ def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
             raise yaml.constructor.ConstructorError(
                 None,
                 None,
-                f"'{key}' stands here a second time (first in line {first.line + 1}); "
-                "rename or remove one",
+                f"duplicate key '{key}' (first in line {first.line + 1}); rename or remove one",
                 key_node.start_mark,
             )
     loader.flatten_mapping(node)
@@ -63,11 +66,11 @@ def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 def read(path: Path, name: str | None = None) -> dict[str, Any]:
     """Read one YAML file whose top level is a mapping.
 
-    *name* is what messages call the file (its path as the user gave it).
+    Messages call the file *name* (its path as the user wrote it).
 
     Raises:
-        ConfigError: the file cannot be read, is not UTF-8, is not YAML (tabs, syntax, a key
-            twice in one mapping), holds no mapping, or expands to more than a million values.
+        ConfigError: the file cannot be read, is not UTF-8, is not YAML (tabs, syntax, a duplicate
+            key), is not a mapping, or expands to more than a million values.
     """
     name = name or str(path)
     try:
@@ -75,13 +78,13 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{name}: no such file; check the path") from None
     except IsADirectoryError:
-        raise ConfigError(f"{name}: is a directory; name a YAML file in it") from None
+        raise ConfigError(f"{name}: is a directory; choose a YAML file in it") from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{name}: cannot be read ({error.strerror}); check it") from None
+        raise ConfigError(f"{name}: cannot be read ({error.strerror}); check the file") from None
     try:
         data = yaml.load(text, Loader=Loader)
     except yaml.MarkedYAMLError as error:
@@ -93,9 +96,9 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
         elif "recursive" in problem:
             problem = "an alias refers to itself; write the value out"
         elif "constructor for the tag" in problem:
-            problem = f"the tag {problem.rpartition('tag ')[2]} is not known; write plain YAML"
+            problem = f"unknown tag {problem.rpartition('tag ')[2]}; write plain YAML"
         elif "another document" in problem:
-            problem = "a second document begins; put it in a file of its own"
+            problem = "a second document starts here; move it to its own file"
         raise ConfigError(f"{where}: {problem}") from None
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
@@ -105,13 +108,13 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{name}: holds a {type(data).__name__}; it must hold keys and values")
+        raise ConfigError(f"{name}: must hold keys and values, not a {type(data).__name__}")
     _refuse_bomb(data, name)
     return data
 
 
 def _refuse_bomb(data: dict[str, Any], name: str) -> None:
-    """Count the values with every alias written out, without writing them out."""
+    """Count the values that the aliases expand to, without expanding them."""
     sizes: dict[int, int] = {}
 
     def size(node: Any, depth: int) -> int:
@@ -121,7 +124,7 @@ def _refuse_bomb(data: dict[str, Any], name: str) -> None:
             return 1
         if id(node) not in sizes:
             children = node.values() if isinstance(node, dict) else node
-            sizes[id(node)] = 1  # an alias to itself must end somewhere; the depth says so
+            sizes[id(node)] = 1  # an alias to itself ends at the maximum depth
             sizes[id(node)] = 1 + sum(size(child, depth + 1) for child in children)
         return sizes[id(node)]
 
