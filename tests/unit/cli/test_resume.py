@@ -16,6 +16,7 @@ from snakeval import cli
 from snakeval.cli.launch import snakemake_process
 from snakeval.config.compose import text
 from snakeval.config.load import load
+from snakeval.dag.handover import Offer
 from snakeval.run.find import find
 from snakeval.run.index import Entry, remember
 from support.configs import VALID, write
@@ -55,7 +56,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
     """The command lines that were run, and where; nothing runs."""
     lines: list[tuple[Path, list[str]]] = []
 
-    def run(argv: Sequence[str]) -> int:
+    def run(argv: Sequence[str], offer: Offer) -> int:
         lines.append((Path.cwd(), list(argv)))
         return 0
 
@@ -153,7 +154,7 @@ def test_where_the_working_directory_is_gone_it_gets_a_new_one(
         ("rm config.yaml", "config.yaml is gone, so that it cannot be resumed by itself"),
         ("rm .snakeval/run.json", ".snakeval/run.json is gone, so that it cannot be resumed"),
         ("newer", "was saved by snakeval 99.1, and this is"),
-        ("garbage", "config.yaml, line 1: "),
+        ("garbage", "config.yaml, line 1, column 3: "),
         ("moved", "its directory"),
         ("unknown", "nothing: no such run"),
     ],

@@ -13,7 +13,9 @@ import pytest
 
 from snakeval import cli
 from snakeval.cli.launch import snakemake_process
+from snakeval.config.config import Config
 from snakeval.config.load import load
+from snakeval.dag.handover import Offer
 from snakeval.files import home
 from snakeval.processes import start_time
 from snakeval.run import heads
@@ -35,7 +37,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The command lines that were run; nothing runs."""
     lines: list[list[str]] = []
 
-    def run(argv: list[str]) -> int:
+    def run(argv: list[str], offer: Offer) -> int:
         lines.append(argv)
         return 0
 
@@ -123,6 +125,26 @@ def test_what_is_run_is_saved_with_absolute_paths_and_no_secret(
     assert load([saved])[0].benchmarks["b"].files == str(place / "files")
 
 
+@pytest.mark.parametrize("words", [(), ("-n",), ("--", "--config", "params={top_p: 0.5}")])
+def test_the_configuration_is_checked_once(
+    words: tuple[str, ...], ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    check = Config.model_validate
+    monkeypatch.setattr(Config, "model_validate", lambda data: checked.append(1) or check(data))
+    assert cli.main(["run", *C, *words]) == 0
+    assert checked == [1]
+
+
+def test_values_of_snakemakes_config_are_in_what_is_saved(
+    place: Path, ran: list[list[str]]
+) -> None:
+    assert cli.main(["run", *C, "--", "--config", "params={top_p: 0.5}", "models=m"]) == 0
+    (saved,) = (place / "home" / "composed").iterdir()
+    assert load([saved])[0].params.top_p == 0.5
+    assert ran[0][-3:] == ["--config", "params={top_p: 0.5}", "models=m"]
+
+
 def test_a_dry_run_of_what_lacks_a_variable_prints_the_configuration_first(
     place: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +210,9 @@ def test_a_head_on_another_host_is_named_and_no_hindrance(
 def test_detached_it_says_what_was_started_and_how_to_follow_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(snakemake_process, "detach", lambda argv, log: SimpleNamespace(pid=1234))
+    monkeypatch.setattr(
+        snakemake_process, "detach", lambda argv, log, offer: SimpleNamespace(pid=1234)
+    )
     monkeypatch.setattr(snakemake_process, "settle", lambda child, ready: None)
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out

@@ -57,7 +57,7 @@ def command(
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
     saved = _saved(entry.run)
-    from snakeval.cli.launch import launch
+    from snakeval.cli.launch import Prepared, launch, refuse_own_options
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile, is_profile
     from snakeval.config.compose import save
@@ -69,28 +69,36 @@ def command(
     os.chdir(started_in)
 
     former = snakemake.split(entry.command[1:])
-    config, _, _ = load([saved])
-    place = entry.path.resolve().parent
-    if Path(config.output_dir).expanduser().resolve() != place:
-        # A file, since a path may hold what --config would take for YAML.
-        saved = save(config.model_copy(update={"output_dir": str(place)}))
     given = snakemake.split(options)
+    refuse_own_options(given)
+    kept = snakemake.without(former, _ONCE | {option.name for option in given})
     chosen = [f"run={entry.path.name}", *snakemake.values(given, "config")]
+    values = snakemake.parsed(chosen)
+    config, selection, _ = load([saved], values)
+    place = entry.path.resolve().parent
+    if "output_dir" not in values and Path(config.output_dir).expanduser().resolve() != place:
+        # A file, since a path may hold what --config would take for YAML.
+        config = config.model_copy(update={"output_dir": str(place)})
+        saved = save(config)
     words = [
-        *snakemake.without(former, _ONCE | {option.name for option in given}),
+        *kept,
         *snakemake.without(given, {"config"}),
         *("--config", *chosen),
         *(["--dry-run"] if dry_run else []),
     ]
     profiles = snakemake.values(former, "profile") or ["local"]
-    return launch(
+    prepared = Prepared(
+        config,
+        selection,
         saved,
+        values,
         find_profile(profile or profiles[-1]),
         words,
-        where,
-        snakefile=_snakefile(snakemake.values(former, "snakefile")),
-        cd=started_in if started_in != here else None,
+        dry_run or any(option.name == "dryrun" for option in given),
+        _snakefile(snakemake.values(former, "snakefile")),
+        started_in if started_in != here else None,
     )
+    return launch(prepared, where)
 
 
 def _saved(run: RunDirectory) -> Path:

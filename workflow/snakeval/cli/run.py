@@ -64,25 +64,35 @@ def command(
     _refuse_forgotten_option(options)
     place, name = _named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
+    from snakeval.cli.launch import Prepared, launch, refuse_own_options
+    from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile
     from snakeval.config.compose import compose, save, text
-    from snakeval.config.load import check
+    from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
-    config = check(translated.source)
+    given = snakemake.split(options)
+    refuse_own_options(given)
+    values = snakemake.config(given)
+    config, selection = choose(translated.source, values)
     found = find_profile(profile or translated.profile or "local")
     if dry_run:
         click.echo(text(config))
         sys.stdout.flush()
     if resume:
         click.echo("--resume: is always so; what is finished is not done again", err=True)
-    saved = save(config)
-    from snakeval.cli.launch import launch
-
-    words = [*translated.options, *options, *(["--dry-run"] if dry_run else [])]
-    return launch(saved, found, words, where)
+    prepared = Prepared(
+        config,
+        selection,
+        save(config),
+        values,
+        found,
+        [*translated.options, *options, *(["--dry-run"] if dry_run else [])],
+        dry_run or any(option.name == "dryrun" for option in given),
+    )
+    return launch(prepared, where)
 
 
 def _refuse_forgotten_option(words: tuple[str, ...]) -> None:

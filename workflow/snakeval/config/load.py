@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from snakeval.config.config import Config
 from snakeval.config.problems import sentences
-from snakeval.config.source import Source, merge
+from snakeval.config.source import Source, merge, override
 from snakeval.config.types import Mount, Strict
 from snakeval.errors import ConfigError, did_you_mean
 
@@ -37,10 +37,20 @@ def load(
     Raises:
         ConfigError: one line for each problem.
     """
-    selection, rest = _split(overrides or {})
-    source = merge(files, rest)
-    config = check(source)
+    source = merge(files)
+    config, selection = choose(source, overrides or {})
+    return config, selection, source
 
+
+def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Selection]:
+    """Merge ``--config`` values into *source*, check it, and return what they chose.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    selection, rest = _split(overrides)
+    override(source, rest)
+    config = check(source)
     for kind, chosen, known in (
         ("models", selection.models, config.models),
         ("benchmarks", selection.benchmarks, config.benchmarks),
@@ -49,7 +59,7 @@ def load(
             if name not in known:
                 hint = did_you_mean(name, known) or f"; choose one of {', '.join(known)}"
                 raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
-    return config, selection, source
+    return config, selection
 
 
 def check(source: Source) -> Config:

@@ -55,15 +55,20 @@ Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mappin
 
 
 def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Source:
-    """Merge files in order, then *overrides* (Snakemake's ``--config``), as Snakemake does.
+    """Merge files in order, then *overrides*, as Snakemake does.
 
     Mappings merge key by key. Any other value replaces the earlier one.
     """
     source = Source({}, files=tuple(str(path) for path in files))
     for path in files:
         _update(source, source.data, read(path), (), str(path), path.absolute().parent)
-    _update(source, source.data, overrides or {}, (), "--config", Path.cwd())
+    override(source, overrides or {})
     return source
+
+
+def override(source: Source, values: Mapping[str, Any]) -> None:
+    """Merge *values* (Snakemake's ``--config``) into *source*."""
+    _update(source, source.data, values, (), "--config", Path.cwd())
 
 
 def _update(

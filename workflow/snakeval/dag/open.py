@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.load import load
+from snakeval.dag import handover
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check
@@ -39,13 +40,18 @@ def open_matrix(workflow: Any) -> Matrix:
     # What the rules call `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
-        config, selection, _ = load(files, settings.config or {})
+        # A job finds no offer: it is no child of the command.
+        checked = handover.take(files, settings.config or {})
+        if checked is not None:
+            config, selection = checked.config, checked.selection
+        else:
+            config, selection, _ = load(files, settings.config or {})
         if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
             # The head's: `run=new` or a newer run of the same id would lead elsewhere.
             selection = selection.model_copy(update={"run": chosen})
         try:
             invocation = Invocation(config, selection)
-            if workflow.is_main_process:
+            if workflow.is_main_process and checked is None:
                 check(invocation)
         except ConfigError as error:
             named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())

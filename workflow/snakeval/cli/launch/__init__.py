@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.config.config import Config
-from snakeval.config.load import load
+from snakeval.config.load import Selection
+from snakeval.dag.handover import Checked, Offer, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
 from snakeval.files import home
-from snakeval.run import find, heads, index
+from snakeval.run import heads, index
+from snakeval.run.find import Run
 
 #: How many lines of a run that ended at once are shown.
 _LAST_WORDS = 20
@@ -31,53 +35,78 @@ _OWN = {
 }
 
 
-def launch(
-    configfile: Path,
-    profile: str,
-    words: Sequence[str],
-    where: Place,
-    *,
-    snakefile: str = "",
-    cd: Path | None = None,
-) -> int:
-    """Check all that can be checked, then run Snakemake in the working directory.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A command whose configuration was loaded and checked, once.
 
-    *words* are options for Snakemake; *cd* is the working directory, where the user is elsewhere.
+    Attributes:
+        configfile: the file for Snakemake that contains the configuration.
+        overrides: the values of ``--config`` among *options*.
+        options: for Snakemake, from the command line.
+        dry_run: whether Snakemake only plans.
+        snakefile: the user's own, or an empty text.
+        cd: the working directory, if it is not the user's.
+    """
+
+    config: Config
+    selection: Selection
+    configfile: Path
+    overrides: Mapping[str, Any]
+    profile: str
+    options: Sequence[str]
+    dry_run: bool = False
+    snakefile: str = ""
+    cd: Path | None = None
+
+
+def refuse_own_options(given: Sequence[snakemake_options.Option]) -> None:
+    """Check that the user gives no option that the command gives itself.
 
     Raises:
-        ConfigError: bad input, or a head is at the run already.
+        ConfigError: the user does.
     """
-    given = snakemake_options.split(words)
     for option in given:
         if option.name in _OWN:
             raise ConfigError(f"-- {' '.join(option.words)}: {_OWN[option.name]}")
-    config, selection, _ = load([configfile], snakemake_options.config(given))
+
+
+def launch(prepared: Prepared, where: Place) -> int:
+    """Check all that can be checked, then run Snakemake in the working directory.
+
+    Raises:
+        ConfigError: bad input, or another Snakemake works at the run.
+    """
+    configfile, config = prepared.configfile, prepared.config
     try:
-        invocation = Invocation(config, selection)
+        invocation = Invocation(config, prepared.selection)
         check(invocation)
     except ConfigError as error:
         lines = str(error).splitlines()
         raise ConfigError("\n".join(f"{configfile}: {line}" for line in lines)) from None
     run = invocation.run
-    if not any(option.name == "dryrun" for option in given):
+    if not prepared.dry_run:
         _refuse_second_head(run)
-    argv = snakemake_process.command(configfile, profile, words, snakefile=snakefile)
-    place = f"cd {shlex.quote(str(cd))} && " if cd else ""
+    argv = snakemake_process.command(
+        configfile, prepared.profile, prepared.options, snakefile=prepared.snakefile
+    )
+    place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     click.echo(f"{place}{shlex.join(argv)}", err=True)
     if where is Place.CLUSTER:
         return _as_a_job(argv, run.id, config)
-    if where is Place.BACKGROUND:
-        return _detached(argv, run.id)
-    return snakemake_process.run(argv)
+    checked = Checked((configfile,), prepared.overrides, config, prepared.selection)
+    with offered(checked) as offer:
+        if where is Place.BACKGROUND:
+            return _detached(argv, run.id, offer)
+        return snakemake_process.run(argv, offer)
 
 
-def _detached(argv: Sequence[str], run_id: str) -> int:
+def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:
     """Start the run in the background; return as soon as `status` and `kill` know of it.
 
     That it ended before is told with its last words: it failed, or nothing was to be done.
     """
     log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
-    child = snakemake_process.detach(argv, log)
+    child = snakemake_process.detach(argv, log, offer)
 
     def is_at_it() -> bool:
         runs = (entry.path for entry in index.entries() if entry.id == run_id)
@@ -116,7 +145,7 @@ def _told(run_id: str, log: Path) -> None:
     click.echo(f"  stop    snakeval kill {run_id}")
 
 
-def _refuse_second_head(run: find.Run) -> None:
+def _refuse_second_head(run: Run) -> None:
     for other in heads.heads(run.directory):
         if other.lives:
             raise ConfigError(

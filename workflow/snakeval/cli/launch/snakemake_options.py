@@ -108,14 +108,22 @@ def config(options: Sequence[Option]) -> dict[str, Any]:
     Raises:
         ConfigError: it is not made of name=value pairs.
     """
-    given = values(options, "config")
-    if not given:
+    return parsed(values(options, "config"))
+
+
+def parsed(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return *pairs*, the values of ``--config``, as Snakemake understands them.
+
+    Raises:
+        ConfigError: they are not name=value pairs.
+    """
+    if not pairs:
         return {}
     from snakemake import cli
 
     parse: Any = cli.parse_config  # without annotations
     try:
-        parsed: dict[str, Any] = parse(given)
+        found: dict[str, Any] = parse(pairs)
     except (ValueError, AssertionError) as error:
-        raise ConfigError(f"--config {' '.join(given)}: {error}") from None
-    return parsed
+        raise ConfigError(f"--config {' '.join(pairs)}: {error}") from None
+    return found

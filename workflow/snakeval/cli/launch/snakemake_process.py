@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from snakeval.cli.launch import installation
+from snakeval.dag.handover import NOTHING, Offer
 
 #: Snakemake's own: done, something failed, and options that it does not understand.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
@@ -47,7 +48,7 @@ def _snakemake() -> list[str]:
     return [str(program)] if program.exists() else [sys.executable, "-m", "snakemake"]
 
 
-def run(argv: Sequence[str], cwd: Path | None = None) -> int:
+def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None) -> int:
     """Run Snakemake to its end; return the exit code of ours.
 
     It is in a process group of its own. What this process is told (Ctrl-C, a termination, a
@@ -71,7 +72,14 @@ def run(argv: Sequence[str], cwd: Path | None = None) -> int:
     before = {n: signal.signal(n, handler) for n, handler in handlers.items()}
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, pause)
     try:
-        child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, process_group=0)
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            pass_fds=offer.descriptors,
+            env=offer.environment,
+        )
         for number in told:  # before it was there
             _signal(child, number)
         code = child.wait()
@@ -96,7 +104,7 @@ def _signal(child: subprocess.Popen[bytes] | None, number: int) -> None:
             os.killpg(child.pid, number)
 
 
-def detach(argv: Sequence[str], log: Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess.Popen[bytes]:
     """Start Snakemake in a session of its own, its output in *log*.
 
     Nothing of it holds our terminal or our pipes.
@@ -105,11 +113,12 @@ def detach(argv: Sequence[str], log: Path, cwd: Path | None = None) -> subproces
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,
-            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=offer.descriptors,
+            env=offer.environment,
         )
 
 
