@@ -53,7 +53,7 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
         ),
         (
             deployed(command="serve {{ prot }}"),
-            "c.yaml: models.m.deployment: the deployment's `command` is no valid template: 'prot' ",
+            "c.yaml: models.m.deployment: the deployment's `command` is not a valid template: 'pr",
         ),
         (
             deployed(checkpoint_path="/nowhere"),
@@ -70,7 +70,7 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
         ),
         (
             changed("benchmarks", "b", "command", to="echo {{ modelid }}"),
-            "c.yaml: benchmarks.b: `command` is no valid template: 'modelid' is undefined; correct",
+            "c.yaml: benchmarks.b: `command` is not a valid template: 'modelid' is undefined; cor",
         ),
         (changed("output_dir", to="a{b}"), "c.yaml: output_dir: cannot contain '{'; choose"),
         (changed("benchmarks", to=["x", "x"]), "c.yaml: benchmarks: x is listed twice"),

@@ -171,7 +171,7 @@ def test_an_image_without_a_shell_is_told_of_servers_and_of_harnesses(tmp_path: 
         table = served.work.table()
     finally:
         engine.images.remove(image)
-    sentence = f"image {image} has no `sh`, under which snakeval runs it; add one to it, or name"
+    sentence = f"image {image} has no `sh`, which snakeval requires; add a shell to the image, or"
     assert table["status"]["careful/fine"] == "done"
     assert table["reason"]["careful/bare"].startswith(sentence)
     assert table["reason"]["sloppy/fine"].startswith(f"deployment failed: {sentence}")

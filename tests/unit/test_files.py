@@ -1,4 +1,4 @@
-"""Writing so that a reader sees all of the new or of the old."""
+"""Tests that readers of a file see either all of the old text or all of the new text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from snakeval.files import home, write_atomically, write_if_changed
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
-def test_a_file_is_made_with_its_directory_and_leaves_nothing_beside_it(
+def test_a_write_creates_the_directory_and_leaves_no_temporary_file(
     tmp_path: Path, write: object
 ) -> None:
     assert callable(write)
@@ -23,7 +23,7 @@ def test_a_file_is_made_with_its_directory_and_leaves_nothing_beside_it(
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
-def test_where_writing_fails_the_old_stays_and_nothing_is_left(
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(
     tmp_path: Path, write: object
 ) -> None:
     assert callable(write)
@@ -44,17 +44,17 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_what_did_not_change_is_not_written(tmp_path: Path) -> None:
+def test_an_unchanged_file_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "f"
     assert write_if_changed(path, "same")
     before = path.stat()
     assert not write_if_changed(path, "same")
     assert path.stat() == before
     path.write_bytes(b"\xff")
-    assert write_if_changed(path, "same"), "what is no UTF-8 is not the same"
+    assert write_if_changed(path, "same"), "a file that is not UTF-8 differs"
 
 
-def test_home_is_a_directory_of_the_user_or_where_the_environment_says(
+def test_home_is_a_directory_of_the_user_unless_the_environment_sets_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", "/elsewhere")

@@ -1,4 +1,4 @@
-"""At most one live attempt at an evaluation."""
+"""Tests that an evaluation has at most one live attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def holder(**other: object) -> str:
     return json.dumps({"id": "x", "host": "elsewhere", "pid": 1, "start": "1", "beat": 0} | other)
 
 
-def test_it_is_held_while_the_work_lasts_and_gone_afterwards(tmp_path: Path) -> None:
+def test_a_lease_exists_only_while_the_work_lasts(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     with Lease(path, **QUICK) as lease:
         assert lease.acquired
@@ -27,7 +27,7 @@ def test_it_is_held_while_the_work_lasts_and_gone_afterwards(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_waits_for_a_live_holder_and_need_not_work_once_it_is_done(tmp_path: Path) -> None:
+def test_a_second_attempt_waits_for_a_live_holder_and_skips_finished_work(tmp_path: Path) -> None:
     path, work, done = tmp_path / "lease", threading.Event(), threading.Event()
     waiting = threading.Event()
 
@@ -46,7 +46,7 @@ def test_a_second_waits_for_a_live_holder_and_need_not_work_once_it_is_done(tmp_
     thread.join()
 
 
-def test_of_many_at_once_one_holds_it_at_a_time(tmp_path: Path) -> None:
+def test_only_one_of_many_attempts_holds_the_lease_at_a_time(tmp_path: Path) -> None:
     holding, most, turns = 0, 0, 0
     guard = threading.Lock()
 
@@ -68,7 +68,7 @@ def test_of_many_at_once_one_holds_it_at_a_time(tmp_path: Path) -> None:
     assert (turns, most) == (8, 1)
 
 
-def test_a_dead_holder_of_this_host_is_taken_over_at_once(tmp_path: Path) -> None:
+def test_an_attempt_takes_over_from_a_dead_holder_of_this_host_at_once(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     path = tmp_path / "lease"
@@ -77,7 +77,7 @@ def test_a_dead_holder_of_this_host_is_taken_over_at_once(tmp_path: Path) -> Non
         assert lease.acquired
 
 
-def test_of_many_takers_of_a_dead_lease_one_holds_it_at_a_time(tmp_path: Path) -> None:
+def test_only_one_of_many_takers_of_a_dead_lease_holds_it_at_a_time(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     guard, start = threading.Lock(), threading.Barrier(8)
@@ -94,7 +94,7 @@ def test_of_many_takers_of_a_dead_lease_one_holds_it_at_a_time(tmp_path: Path) -
             with guard:
                 holding -= 1
 
-    for _ in range(20):  # the race that this is about was lost in every ninth round
+    for _ in range(20):  # one round in nine used to lose the race that this test is about
         path.write_text(holder(host=socket.gethostname(), pid=child.pid))
         threads = [threading.Thread(target=take) for _ in range(8)]
         for thread in threads:
@@ -105,7 +105,7 @@ def test_of_many_takers_of_a_dead_lease_one_holds_it_at_a_time(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_taker_that_died_in_between_stops_nobody(tmp_path: Path) -> None:
+def test_a_taker_that_died_does_not_block_others(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     for name in ("lease", "lease.taker"):
@@ -115,12 +115,12 @@ def test_a_taker_that_died_in_between_stops_nobody(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_processes_that_take_a_dead_lease_one_writes_at_a_time(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_that_take_a_dead_lease_writes_at_a_time(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from snakeval.lease import Lease\n"
         "place = pathlib.Path(sys.argv[1])\n"
         "with Lease(place / 'lease', heartbeat=0.01, stale=30):\n"
-        "    (place / 'work').mkdir()\n"  # fails while another is at it
+        "    (place / 'work').mkdir()\n"  # fails while another process works
         "    (place / 'work').rmdir()\n"
     )
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -130,7 +130,7 @@ def test_of_processes_that_take_a_dead_lease_one_writes_at_a_time(tmp_path: Path
     assert [worker.wait(60) for worker in workers] == [0] * 6
 
 
-def test_a_pid_that_another_process_has_by_now_is_dead(tmp_path: Path) -> None:
+def test_a_holder_whose_pid_another_process_reuses_is_dead(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     path.write_text(holder(host=socket.gethostname(), pid=1, start="not its start"))
     with Lease(path, heartbeat=0.05, stale=10**6) as lease:
@@ -140,13 +140,13 @@ def test_a_pid_that_another_process_has_by_now_is_dead(tmp_path: Path) -> None:
 def test_a_zombie_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert child.stdout
-    child.stdout.read()  # it ends, and nobody has asked for its exit code
+    child.stdout.read()  # the child ends, and its parent has not read its exit code
     while process_lives(child.pid):
         pass
     assert child.poll() == 0
 
 
-def test_a_holder_elsewhere_is_stale_once_its_counter_stands_still(tmp_path: Path) -> None:
+def test_a_holder_on_another_host_is_stale_if_its_counter_does_not_change(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     path.write_text(holder())
     told: list[str] = []
@@ -155,9 +155,9 @@ def test_a_holder_elsewhere_is_stale_once_its_counter_stands_still(tmp_path: Pat
     assert told == ["process 1 on elsewhere"]
 
 
-def test_who_was_silent_for_too_long_is_told_that_another_has_it(tmp_path: Path) -> None:
+def test_a_holder_notices_that_another_attempt_took_the_lease(tmp_path: Path) -> None:
     path, lost = tmp_path / "lease", threading.Event()
     with Lease(path, lost=lost.set, **QUICK):
         path.write_text(holder())
         assert lost.wait(30)
-    assert path.read_text() == holder(), "the other's lease stays"
+    assert path.read_text() == holder(), "the other holder's lease remains"

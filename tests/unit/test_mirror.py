@@ -26,7 +26,7 @@ def test_each_test_file_is_named_after_a_module() -> None:
 
 
 def module_of(path: Path) -> str:
-    """The module that a test file is named after; its name may go on with the subject."""
+    """Return the module in a test file's name, which may continue with the subject."""
     folder = PACKAGE / path.parent.relative_to(UNIT)
     words = path.stem.removeprefix("test_").split("_")
     names = ("_".join(words[:count]) for count in range(len(words), 0, -1))

@@ -1,4 +1,4 @@
-"""Shell commands from templates: nothing in a value runs, and a stop waits for the command."""
+"""Tests that no value of a template runs as shell text, and that a stop waits for the command."""
 
 from __future__ import annotations
 
@@ -16,41 +16,43 @@ from snakeval.shell import argv, fill, render
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
-def test_a_value_is_one_word_whatever_it_holds(value: str) -> None:
+def test_a_value_is_always_one_word(value: str) -> None:
     text = render("printf %s {{ value }}", {"value": value})
     done = subprocess.run(["sh", "-c", text], capture_output=True, check=True)
     assert done.stdout == value.encode()
 
 
-def test_only_what_is_marked_raw_is_shell_text() -> None:
+def test_only_raw_values_are_shell_text() -> None:
     values = {"options": "--a 'b c'", "n": 3}
     assert render("{{ options }} {{ options | raw }} {{ n }}", values) == (
         "'--a '\"'\"'b c'\"'\"'' --a 'b c' 3"
     )
 
 
-def test_what_no_shell_reads_is_not_quoted() -> None:
+def test_fill_does_not_quote() -> None:
     assert fill("{{ name }}:{{ port }}", {"name": "it's", "port": 1}, "NAME") == "it's:1"
 
 
 @pytest.mark.parametrize("template", ["{{ absent }}", "{{ ", "{% if %}", "{{ 1 / 0 }}"])
-def test_a_template_that_is_none_is_named(template: str) -> None:
-    with pytest.raises(EvaluationError, match=r"^`command` is no valid template: .+; correct it$"):
+def test_the_error_of_an_invalid_template_names_it(template: str) -> None:
+    with pytest.raises(
+        EvaluationError, match=r"^`command` is not a valid template: .+; correct it$"
+    ):
         render(template, {})
-    with pytest.raises(EvaluationError, match=r"^MY_URL is no valid template: .+; correct it$"):
+    with pytest.raises(EvaluationError, match=r"^MY_URL is not a valid template: .+; correct it$"):
         fill(template, {}, "MY_URL")
 
 
-def test_the_commands_exit_code_is_the_shells() -> None:
+def test_the_shell_returns_the_commands_exit_code() -> None:
     assert subprocess.run(argv("exit 3"), check=False).returncode == 3
     assert subprocess.run(argv("true\nfalse"), check=False).returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_at_a_stop_the_shell_waits_for_its_command_and_does_not_go_on(
+def test_a_stopped_shell_waits_for_its_command_and_starts_no_other(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    # A command that takes a while to close its files, as a server or a harness does.
+    # The command closes its files slowly, as a server or a harness does.
     slow = "trap 'sleep 0.5; echo closed; exit 1' TERM INT; echo up; while :; do sleep 0.05; done"
     text = f'sh -c "{slow}"\ntouch {tmp_path}/went-on'
     shell = subprocess.Popen(argv(text), stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -58,7 +60,7 @@ def test_at_a_stop_the_shell_waits_for_its_command_and_does_not_go_on(
     assert shell.stdout.readline() == "up\n"
     os.killpg(shell.pid, number)
     assert shell.wait(timeout=30) == 143
-    # What was printed before the shell ended: nobody else holds the pipe any more.
+    # The pipe ends, since no other process holds it, and has the output before the shell's end.
     assert shell.stdout.read() == "closed\n"
     assert not (tmp_path / "went-on").exists()
 
@@ -66,7 +68,7 @@ def test_at_a_stop_the_shell_waits_for_its_command_and_does_not_go_on(
 @pytest.mark.parametrize(
     "text", ["sleep 60", "env A=1 sleep 60 > /dev/null", "sh -c 'sleep 60; :'"]
 )
-def test_one_command_takes_the_shells_place_and_gets_the_signal_itself(text: str) -> None:
+def test_a_single_command_replaces_the_shell_and_receives_the_signal(text: str) -> None:
     assert argv(text) == ("sh", "-c", f"exec {text}")
 
 
@@ -87,5 +89,5 @@ def test_one_command_takes_the_shells_place_and_gets_the_signal_itself(text: str
         "# a",
     ],
 )
-def test_what_is_more_than_one_command_keeps_its_shell(text: str) -> None:
+def test_several_commands_keep_their_shell(text: str) -> None:
     assert argv(text) == ("sh", "-c", f"trap 'exit 143' TERM INT\n{text}")

@@ -1,4 +1,4 @@
-"""``python -m snakeval``: the command."""
+"""Runs the ``snakeval`` command as ``python -m snakeval``."""
 
 import sys
 

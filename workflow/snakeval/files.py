@@ -1,4 +1,7 @@
-"""Where our own files stand; and writing, so that a reader sees all of the new or of the old."""
+"""Locates snakeval's home, and reads and writes files atomically.
+
+A reader of a file sees either all of the old text or all of the new text.
+"""
 # ruff: noqa: PTH123
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ from typing import Any
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """Return what *path* holds, or None where it is not there.
+    """Return the JSON object in *path*, or None if the file does not exist.
 
     Raises:
-        OSError: it is there and cannot be read.
-        ValueError: it is damaged.
+        OSError: the file exists and cannot be read.
+        ValueError: the file is damaged.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # unbuffered: it is read as a whole
@@ -28,23 +31,26 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 
 def home() -> Path:
-    """``$SNAKEVAL_HOME`` (default ``~/.snakeval``): saved configurations, environments, caches."""
+    """Return the directory of saved configurations, environments and caches.
+
+    The directory is ``$SNAKEVAL_HOME``, by default ``~/.snakeval``.
+    """
     return Path(os.environ.get("SNAKEVAL_HOME") or "~/.snakeval").expanduser()
 
 
 def domain() -> str:
-    """Name within what model servers are shared: a user's ``home()`` on a machine.
+    """Return the name of the scope in which runs share model servers: user, home and Slurm job.
 
-    In a job of Slurm that job: what it started ends with it, and its GPUs are no other job's.
+    A Slurm job is a scope of its own, since its servers end with it and no other job has its GPUs.
     """
     return f"{os.getuid()} {home().resolve()} {os.environ.get('SLURM_JOB_ID', '')}"
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write *text* beside *path*, flush it to the disk, and rename it into place.
+    """Write *text* to a temporary file, flush it to the disk, and rename it to *path*.
 
     Raises:
-        OSError: nothing was replaced; the temporary file is gone.
+        OSError: the write failed; *path* is unchanged and the temporary file is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -61,9 +67,9 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
-    """Write *text* unless *path* holds it already; tell whether it was written.
+    """Write *text* unless *path* already has it; return whether it was written.
 
-    Without a flush: what is written so can be made again from the configuration.
+    The function does not flush to the disk, since snakeval can write such files again.
     """
     try:
         if path.read_text(encoding="utf-8") == text:

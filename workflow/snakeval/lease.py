@@ -1,7 +1,8 @@
-"""The attempt lease: at most one live attempt at an evaluation, on any number of hosts.
+"""The attempt lease, which allows one live attempt at an evaluation across all hosts.
 
-Works on NFS without locks: exclusive creation decides who holds it, and a counter that must go
-on changing says that the holder lives, so clocks of different hosts are never compared.
+A lease is a file and works on NFS without locks. The process that creates the file holds the lease.
+The holder proves that it lives by changing a counter, so snakeval never compares clocks of
+different hosts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ STALE_SECONDS = 45.0
 class Holder:
     """The process that holds a lease.
 
-    ``renewed`` is the time of the lease's file, by the file server's clock.
+    ``renewed`` is the modification time of the lease's file, by the file server's clock.
     """
 
     id: str
@@ -44,18 +45,18 @@ class Holder:
         """Read a lease.
 
         Raises:
-            ValueError: it is none.
+            ValueError: *text* is not a lease.
         """
         try:
             data = json.loads(text)
             start, beat = str(data["start"] or ""), data["beat"]
             return cls(str(data["id"]), str(data["host"]), int(data["pid"]), start, beat, renewed)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"no lease: {error!r}") from None
+            raise ValueError(f"not a lease: {error!r}") from None
 
     @property
     def lives(self) -> bool | None:
-        """Whether its process lives; None where another host would have to be asked."""
+        """Whether the holder's process lives; None if it is on another host."""
         if self.host != socket.gethostname():
             return None
         return process_lives(self.pid, self.start)
@@ -70,10 +71,11 @@ def _holder(text: str) -> str:
 
 
 class Lease:
-    """Holds ``path`` while the context lasts; waits for a live holder first.
+    """A context manager that waits for a live holder, and then holds the lease *path*.
 
-    *done* is asked while waiting: when it says yes (the holder has finished the work), waiting
-    ends and ``acquired`` is false. *lost* is called if another takes the lease over.
+    While it waits, it calls *waiting* once with the holder's name. The wait ends when *done*
+    returns true, because the holder has finished the work; ``acquired`` is then false. It calls
+    *lost* if another attempt takes the lease over.
     """
 
     def __init__(
@@ -136,8 +138,8 @@ class Lease:
 
     def _create(self) -> bool:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and linked into place: link(2) fails if the name exists, also on NFS,
-        # and nobody ever reads a lease that is half written.
+        # Write another file and link it: link(2) fails if the name exists, also on NFS, and no
+        # process can read an incomplete lease.
         draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
         try:
             draft.write_text(self._text(0), encoding="utf-8")
@@ -158,14 +160,14 @@ class Lease:
         return f'"{self._me["id"]}"' in self._read()
 
     def _dead(self, text: str) -> bool:
-        """A holder of this host can be looked up, which is quicker than waiting."""
+        """Return whether the holder is a dead process of this host, which saves the wait."""
         try:
             return Holder.read(text).lives is False
         except ValueError:
             return False
 
     def _take_over(self, stale: str) -> None:
-        """Remove a dead holder's lease. One taker at a time, so that none removes a fresh one."""
+        """Remove a dead holder's lease; a second lease keeps other takers from a new one."""
         taker = Lease(
             self.path.with_name(f"{self.path.name}.taker"),
             done=self._done,
@@ -188,6 +190,6 @@ class Lease:
                 draft.write_text(self._text(beat), encoding="utf-8")
                 draft.replace(self.path)
             except OSError:
-                # A full disk or a slow server: the next beat may come through.
+                # A full disk or a slow server; the next beat may succeed.
                 with contextlib.suppress(OSError):
                     draft.unlink(missing_ok=True)

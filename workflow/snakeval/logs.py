@@ -1,4 +1,4 @@
-"""Reads the end of logs, and the line in it that names an error."""
+"""Reads the end of logs, and finds the line that explains an error."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-#: So much of a log's end is read: some hundred steps of a bar.
+#: How many bytes of a log's end to read: some hundred steps of a progress bar.
 _TAIL_BYTES = 16 * 1024
 
 
 def tail(log: Path, size: int = _TAIL_BYTES) -> str:
-    """Return the last *size* bytes of *log* as text; nothing where it cannot be read."""
+    """Return the last *size* bytes of *log* as text; empty if it cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
@@ -20,46 +20,46 @@ def tail(log: Path, size: int = _TAIL_BYTES) -> str:
         return ""
 
 
-#: So much of it is read to find an error.
+#: How many bytes of a log's end to search for an error.
 _ERROR_BYTES = 64 * 1024
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-#: A refused request says more than the last line: lm-evaluation-harness ends with "Session is
-#: closed" whatever the endpoint answered.
+#: A rejected request explains more than the last line: lm-evaluation-harness always ends with
+#: "Session is closed", independent of the endpoint's answer.
 _REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
 
 
-#: What the init of docker (tini) and of podman (catatonit) says of an image without a shell.
+#: The message of docker's init (tini) and of podman's (catatonit) for an image without a shell.
 _NO_SHELL = re.compile(r"\[FATAL tini.*exec sh failed|ERROR \(catatonit.*failed to exec pid1")
 
 
-#: How srun tells that a task of its step has ended, after all that the task said itself.
+#: The message of srun for the end of a task, which follows the task's own output.
 _END_OF_A_STEP = re.compile(r"(srun|slurmstepd\S*): error: (.*: tasks? [\d,-]+: |\*\*\* STEP )")
 
 
-#: The last line of a Python traceback, or a line that calls itself an error.
+#: The last line of a Python traceback, or a line with a word such as ERROR.
 _ERROR = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|(?:[Ee]rror|[Ff]atal):).*)$"
 )
 
 
 def without_shell(image: str, log: Path) -> str:
-    """Say that *image* has no shell, if *log* does."""
+    """Return the message that *image* has no shell, if *log* shows that; otherwise nothing."""
     if not any(_NO_SHELL.search(line) for line in tail_lines(log)):
         return ""
     return (
-        f"image {image} has no `sh`, under which snakeval runs it; add one to it, or name another "
-        "image"
+        f"image {image} has no `sh`, which snakeval requires; add a shell to the image, or choose "
+        "another one"
     )
 
 
 def tail_lines(log: Path) -> list[str]:
-    """Return the last lines of *log* that are not empty and not ours, without colours.
+    """Return the last lines of *log* without colours, empty lines and lines of snakeval.
 
-    Nor Slurm's: that a container which is a step has ended is not why.
+    Slurm's lines about the end of a step are also missing, since they explain no failure.
     """
     try:
         with log.open("rb") as file:
@@ -77,7 +77,7 @@ def tail_lines(log: Path) -> list[str]:
 
 
 def last_error(log: Path) -> str:
-    """Return the last line of *log* that reads like an error, or its last line."""
+    """Return the last line of *log* that looks like an error, or its last line."""
     lines = tail_lines(log)
     refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
     errors = [line for line in lines if _ERROR.match(line)]

@@ -1,4 +1,4 @@
-"""Runs a child process that is never left behind, streaming its output to a log."""
+"""Identifies processes, and runs a child process that always ends with its parent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from snakeval.errors import EvaluationError
 
 
 def start_time(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process for ever.
+    """Return field 22 of /proc/PID/stat (proc(5)), which with the pid identifies a process.
 
-    Empty where there is no /proc; None for a zombie, which has ended.
+    The result is empty on systems without /proc, and None for a zombie, which has ended.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
@@ -28,20 +28,20 @@ def start_time(pid: int) -> str | None:
 
 
 def process_lives(pid: int, started: str = "") -> bool:
-    """Tell whether *pid* of this host lives and, where known, is the same process."""
+    """Return whether *pid* of this host lives and, if its start is known, is the same process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it lives, and belongs to somebody else
+        pass  # the process lives, and belongs to another user
     found = start_time(pid)
     if found is None:
         return False
     return not started or found == started
 
 
-#: How long a command may take that only asks something, in seconds.
+#: How long a command that only answers a question may take, in seconds.
 _ANSWER_SECONDS = 30
 
 
@@ -49,7 +49,7 @@ def first_line(command: Sequence[str]) -> str:
     """Return the first line that a command prints.
 
     Raises:
-        EvaluationError: it fails, or says nothing for half a minute.
+        EvaluationError: the command fails, or does not end within half a minute.
     """
     try:
         done = subprocess.run(
@@ -60,13 +60,13 @@ def first_line(command: Sequence[str]) -> str:
     except OSError as error:
         raise EvaluationError(f"{command[0]} cannot be started ({error.strerror})") from None
     if done.returncode != 0:
-        problem = done.stderr.strip().splitlines() or ["it says nothing"]
+        problem = done.stderr.strip().splitlines() or ["no message"]
         raise EvaluationError(f"{command[0]} fails: {problem[-1][:200]}")
     return (done.stdout.strip().splitlines() or [""])[0]
 
 
-#: How much longer than its grace a child may take that is asked by the end of its input: what
-#: carries the question and the answer is slower than a signal.
+#: How many seconds beyond its grace a child has to end after the end of its input, since the end of
+#: input takes longer than a signal to arrive.
 _TRANSPORT_SECONDS = 5.0
 
 
@@ -81,16 +81,16 @@ def run_child(
     cwd: str | None = None,
     by_signal: bool = True,
 ) -> int:
-    """Run *argv* to its end and return its exit code (128 + signal, as shells say it).
+    """Run *argv* to its end and return its exit code (128 + signal, as in shells).
 
-    It reads *stdin*, and the stream's end when this process dies, even of SIGKILL: so a command
-    under :data:`snakeval.runtimes.lifeline.LIFELINE` ends with it. When *stop* is set it gets
-    SIGTERM, and its process group SIGKILL after *grace* seconds. The group is its own, so a Ctrl-C
-    in the terminal reaches it through *stop*, once. Without *by_signal* its input ends first, for
-    a child that would not hand SIGTERM on to what it runs.
+    The child reads *stdin*. The stream ends when this process dies, even by SIGKILL, and so does a
+    command under :data:`snakeval.runtimes.lifeline.LIFELINE`. When *stop* is set, the child gets
+    SIGTERM, and after *grace* seconds its process group gets SIGKILL. The child has its own group,
+    so a Ctrl-C in the terminal reaches it only through *stop*. Without *by_signal*, the end of
+    input replaces SIGTERM, for a child that does not forward signals.
 
     Raises:
-        OSError: it could not be started.
+        OSError: the child could not start.
     """
     reading, lifeline = os.pipe()
     try:
@@ -106,7 +106,7 @@ def run_child(
             )
         finally:
             os.close(reading)
-        # It may be gone already: then its exit code says why.
+        # The child may have ended already, and its exit code explains why.
         with contextlib.suppress(BrokenPipeError):
             os.write(lifeline, stdin)
         while True:
@@ -120,7 +120,7 @@ def run_child(
                         lifeline = -1
                     code = _stop(child, grace, by_signal)
                     break
-        _signal_group(child.pid, signal.SIGKILL)  # whatever it started and left running
+        _signal_group(child.pid, signal.SIGKILL)  # processes that the child left running
     finally:
         if lifeline >= 0:
             os.close(lifeline)

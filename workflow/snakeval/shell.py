@@ -1,4 +1,4 @@
-"""Renders shell commands from jinja2 templates, in which a value is only ever data."""
+"""Renders shell commands from jinja2 templates, and quotes every value as data."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from snakeval.errors import EvaluationError
 
 
 class Raw(str):
-    """Text that goes into the command as it is; in a template ``{{ x | raw }}``."""
+    """Text that enters the command unquoted; in a template ``{{ x | raw }}``."""
 
 
 def render(template: str, values: Mapping[str, Any], what: str = "`command`") -> str:
-    """Return the shell text of *template*; each value is quoted for the shell.
+    """Return the shell text of *template*, with each value quoted for the shell.
+
+    Errors call the template *what*.
 
     Raises:
-        EvaluationError: *what* is no valid template, or names a value that there is not.
+        EvaluationError: the template is invalid, or uses an undefined value.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
     environment.filters["raw"] = Raw
     try:
         return environment.from_string(template).render(values)
-    except Exception as error:  # the template is a program, of somebody else
-        raise EvaluationError(f"{what} is no valid template: {error}; correct it") from None
+    except Exception as error:  # the template is the user's program and may raise anything
+        raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
 
 
 def fill(template: str, values: Mapping[str, Any], what: str) -> str:
-    """Return the text of *template*, nothing quoted: for what no shell reads.
+    """Return the text of *template* without quotes, for text that no shell reads.
 
     Raises:
-        EvaluationError: as :func:`render`.
+        EvaluationError: as in :func:`render`.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     try:
         return environment.from_string(template).render(values)
     except Exception as error:
-        raise EvaluationError(f"{what} is no valid template: {error}; correct it") from None
+        raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
 
 
 @cache
@@ -56,23 +58,23 @@ def _templates() -> jinja2.Environment:
 
 
 def template(name: str) -> jinja2.Template:
-    """Return a template of ``snakeval/templates``, in which ``{{ x | quote }}`` quotes a value."""
+    """Return a template of ``snakeval/templates``; ``{{ x | quote }}`` quotes a value in it."""
     return _templates().get_template(name)
 
 
 def argv(text: str) -> tuple[str, ...]:
     """Return the command line that runs *text* in a shell.
 
-    One command takes the shell's place. Else the shell, at a SIGTERM, which all processes of it
-    get, waits for the command that it is at: it would die first otherwise, and nobody would wait
-    until the command has closed its files.
+    A single command replaces the shell. In any other text, the shell traps SIGTERM, which all its
+    processes receive, and waits for the current command. Otherwise the shell would end first, and
+    no process would wait until the command has closed its files.
     """
     if _is_one_command(text):
         return "sh", "-c", f"exec {text}"
     return "sh", "-c", f"trap 'exit 143' TERM INT\n{text}"
 
 
-#: Words that `exec` cannot run, since they are the shell's own.
+#: Words of the shell itself, which `exec` cannot run.
 _OWN_WORDS = frozenset(
     {
         *("!", ".", ":", "{", "[", "break", "case", "cd", "command", "continue", "eval", "exec"),
@@ -88,7 +90,7 @@ def _is_one_command(text: str) -> bool:
     try:
         tokens = list(words)
     except ValueError:
-        return False  # an open quote, of which the shell will tell
+        return False  # an open quote, which the shell will report
     first = tokens[0] if tokens else ""
     return (
         bool(first)

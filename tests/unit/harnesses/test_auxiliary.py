@@ -121,11 +121,11 @@ def test_braces_are_plain_text_where_nobody_is_asked(tmp_path: Path) -> None:
     [
         (
             {"params": {"extra": {"a": ["{{ auxiliary.juge.url }}"]}}},
-            "a text of params.extra is no valid template: 'dict object' has no attribute 'juge'",
+            "a text of params.extra is not a valid template: 'dict object' has no attribute 'juge'",
         ),
         (
             {"command": "ask {{ auxiliary.juge.url }}"},
-            "`command` is no valid template: 'dict object' has no attribute 'juge'",
+            "`command` is not a valid template: 'dict object' has no attribute 'juge'",
         ),
     ],
 )

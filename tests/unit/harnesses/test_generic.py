@@ -63,7 +63,7 @@ def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> N
 def test_a_template_that_is_none_is_refused_before_anything_runs(
     tmp_path: Path, template: str
 ) -> None:
-    with pytest.raises(ConfigError, match=r"^benchmarks\.b: `command` is no valid template"):
+    with pytest.raises(ConfigError, match=r"^benchmarks\.b: `command` is not a valid template"):
         evaluation(tmp_path, command=template)
 
 

@@ -436,9 +436,9 @@ def test_equal_deployments_are_one_server_and_others_are_not() -> None:
     [
         (
             {"command": "serve {{ prot }}"},
-            "the deployment's `command` is no valid template: 'prot' is undefined; correct it",
+            "the deployment's `command` is not a valid template: 'prot' is undefined; correct it",
         ),
-        ({"command": "serve {{ port"}, "the deployment's `command` is no valid template: "),
+        ({"command": "serve {{ port"}, "the deployment's `command` is not a valid template: "),
         (
             {"command": "serve", "runtime": "docker"},
             "runtime docker needs an image; add `image`, or runtime: process",

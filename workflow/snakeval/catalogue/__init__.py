@@ -1,10 +1,10 @@
-"""The built-in catalogue: harnesses, their images, and their tasks with default parameters.
+"""The built-in catalogue of harnesses, their images, and their tasks with default parameters.
 
-The data stands in CSV files beside this module. ``eval_factory_tasks.csv`` and the eval-factory
-rows of ``harnesses.csv`` are facts about NVIDIA's eval-factory images of release 26.03;
-``lm_eval_tasks.csv`` lists well-known tasks of lm-evaluation-harness 0.4.13 with the endpoint
-types that their ``output_type`` allows (log-likelihoods need a completions endpoint).
-``samples.csv`` has how many samples the best-known data sets hold, to guess how long they take.
+The data is in CSV files next to this module. ``eval_factory_tasks.csv`` and the eval-factory rows
+of ``harnesses.csv`` are facts about NVIDIA's eval-factory images of release 26.03.
+``lm_eval_tasks.csv`` lists well-known tasks of lm-evaluation-harness 0.4.13 with the endpoint types
+that their ``output_type`` allows (log-likelihoods require a completions endpoint). ``samples.csv``
+lists the number of samples of well-known data sets, from which snakeval estimates durations.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Harness:
     Attributes:
         adapter: the name of the adapter that knows its command line.
         image: the default container image; empty for generic commands.
-        image_digest: the digest that the image had when the catalogue was made, or empty.
-        requirements: file of pinned packages from which ``runtime: process`` makes its
-            environment, or empty where it runs in a container only.
+        image_digest: the digest of the image when the catalogue was written, or empty.
+        requirements: the file of pinned packages from which ``runtime: process`` builds its
+            environment; empty if the harness runs only in a container.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Harness:
 
     @property
     def requirements_file(self) -> Path | None:
-        """The absolute path of the pinned requirements."""
+        """The absolute path of the pinned requirements, or None."""
         return _HERE / "requirements" / self.requirements if self.requirements else None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task of a harness, with the endpoint types it supports and its default parameters."""
+    """A task of a harness, with its supported endpoint types and its default parameters."""
 
     harness: str
     name: str
@@ -60,7 +60,7 @@ class Task:
 
     @property
     def qualified(self) -> str:
-        """``harness.task``: the name that is never ambiguous."""
+        """The unambiguous name ``harness.task``."""
         return f"{self.harness}.{self.name}"
 
     @property
@@ -77,7 +77,7 @@ def _rows(name: str) -> Iterator[dict[str, str]]:
 
 @cache
 def harnesses() -> dict[str, Harness]:
-    """Every harness by name."""
+    """Return every harness by name."""
     return {
         row["harness"]: Harness(
             row["harness"],
@@ -94,7 +94,7 @@ def harnesses() -> dict[str, Harness]:
 
 @cache
 def tasks() -> tuple[Task, ...]:
-    """Every task, in the order of the data files."""
+    """Return every task, in the order of the data files."""
     return tuple(
         Task(
             row["harness"],
@@ -116,7 +116,7 @@ def _by_name() -> dict[str, list[Task]]:
     return index
 
 
-#: Endings of tasks' names that say how a data set is asked, not which it is.
+#: Endings of tasks' names that describe the form of the questions and not the data set.
 _VARIANTS = ("_instruct", "_chat", "_cot", "_zeroshot", "_str", "_generate", "_simple_evals")
 
 
@@ -126,7 +126,7 @@ def _sizes() -> dict[str, int]:
 
 
 def samples(task: str) -> int | None:
-    """Return how many samples the data set of *task* holds, where that is known.
+    """Return the number of samples in the data set of *task*, or None if it is unknown.
 
     >>> samples("ifeval"), samples("gsm8k_cot_instruct"), samples("my_own")
     (541, 1319, None)
@@ -142,15 +142,17 @@ def samples(task: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ServerKind:
-    """What a kind of model server needs where the user says nothing.
+    """The defaults of a kind of model server.
 
-    ``command`` and the values of ``env`` are templates; the data's head says of what.
+    ``command`` and the values of ``env`` are templates. The head of ``deployments.yaml`` lists
+    their variables.
 
     Attributes:
         health: the path that answers 200 when the weights are loaded.
         routes: endpoint type -> path.
-        cache, cache_env: where a hub's weights go in the container, and what names it there.
-        secrets: variables that the server gets from the caller where they are set.
+        cache, cache_env: the directory of a hub's weights in the container, and the variable that
+            contains its path.
+        secrets: variables of the caller that the server gets if they are set.
         shm_mb: size of /dev/shm in MiB.
         needs_gpus: whether a server has a GPU for each part that the sizes make of it.
     """
@@ -176,7 +178,7 @@ class ServerKind:
 
 @cache
 def server_kinds() -> dict[str, ServerKind]:
-    """Every kind of model server by name."""
+    """Return every kind of model server by name."""
     import yaml
 
     data = yaml.safe_load((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
@@ -202,7 +204,7 @@ def find_harness(name: str) -> Harness:
     """Return a harness by name, built in or installed (``snakeval.harnesses``).
 
     Raises:
-        ConfigError: there is none; the message offers the nearest.
+        ConfigError: no harness has that name; the message suggests the nearest one.
     """
     if (known := harnesses().get(name)) is not None:
         return known
@@ -210,7 +212,7 @@ def find_harness(name: str) -> Harness:
         names = [*harnesses(), *plugins.installed(plugins.HARNESSES)]
         raise ConfigError(
             f"no harness '{name}' in the catalogue"
-            f"{did_you_mean(name, names) or '; for your own command use harness: generic'}"
+            f"{did_you_mean(name, names) or '; for a custom command use harness: generic'}"
         )
     return _installed_harness(name)
 
@@ -231,7 +233,7 @@ def _installed_harness(name: str) -> Harness:
 
 
 def task_of(harness: str, name: str) -> Task | None:
-    """Return the task *name* of *harness*, or None where the catalogue does not list it."""
+    """Return the task *name* of *harness*, or None if the catalogue does not list it."""
     found = _by_name().get(f"{harness}.{name}")
     return found[0] if found else None
 
@@ -240,8 +242,8 @@ def find_task(name: str) -> Task:
     """Return a task by ``task`` or ``harness.task``.
 
     Raises:
-        ConfigError: no task has that name (the nearest are offered), or several harnesses
-            share it (their qualified names are listed).
+        ConfigError: no task has that name (the message suggests the nearest), or several harnesses
+            share it (the message lists their qualified names).
     """
     found = _by_name().get(name, [])
     if len(found) == 1:
@@ -252,5 +254,5 @@ def find_task(name: str) -> Task:
     hint = did_you_mean(name, _by_name()) or "; "
     raise ConfigError(
         f"no task '{name}' in the catalogue{hint}{'' if hint.endswith(' ') else ' '}"
-        "(a task that it does not list: give `harness` and `task`)"
+        "(for a task that it does not list, set `harness` and `task`)"
     )
