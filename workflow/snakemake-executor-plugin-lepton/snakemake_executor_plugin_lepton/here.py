@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 _BASH = ("bash", "-euo", "pipefail", "-c")
 _GRACE = 15.0
@@ -24,7 +26,7 @@ class LocalJob:
     def start(self) -> None:
         """Start it. Whoever may have to stop it should know it by then."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as output:
+        with self.log.open("wb") as output, _interrupt_afterwards():
             # In a group of its own: a Ctrl-C reaches it by stop(), after which it is waited for.
             self._process = subprocess.Popen(
                 [*_BASH, self._command], stdin=subprocess.DEVNULL, stdout=output,
@@ -45,6 +47,26 @@ class LocalJob:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
                 return
+
+
+@contextlib.contextmanager
+def _interrupt_afterwards() -> Iterator[None]:
+    """Hold a Ctrl-C back while the context lasts.
+
+    ``Popen`` waits for its child's exec. A KeyboardInterrupt in that moment would lose the process
+    that it has just started: no object refers to it, so nothing could stop it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python interrupts the main thread only
+        return
+    came: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
 
 
 def run(command: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
