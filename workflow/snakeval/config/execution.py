@@ -170,6 +170,11 @@ class Execution(Strict):
         return self.model_extra or {}
 
 
+def is_section(name: object) -> bool:
+    """Whether ``execution`` may have a key of that name: a built-in or an installed executor."""
+    return name in Execution.model_fields or name in plugins.installed(plugins.EXECUTORS)
+
+
 def _section(name: str, values: object) -> BaseModel:
     """Return a section of an installed executor, checked by the schema that it declares."""
     schema = None

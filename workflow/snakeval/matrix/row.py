@@ -18,6 +18,7 @@ from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identit
 from snakeval.harnesses import LOGS_ITEMS, command
 from snakeval.harnesses.adapter import Paths
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
+from snakeval.runtimes import NEED_IMAGES
 from snakeval.serving.resolve import resolve
 
 
@@ -116,7 +117,7 @@ class _Row:
             instead = "metrics.samples" if harness.adapter == "generic" else "no groups"
             self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
         self.image = spec.image or harness.image
-        if config.runtime not in ("auto", "process") and not self.image:
+        if config.runtime in NEED_IMAGES and not self.image:
             self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
         if not self._runs_as_a_process:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")

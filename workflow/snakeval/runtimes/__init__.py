@@ -18,6 +18,9 @@ from snakeval.runtimes.spec import ContainerSpec
 
 Report = Callable[[str], None]
 
+#: The built-in runtimes that run nothing without an image.
+NEED_IMAGES = frozenset({"docker", "podman", "apptainer", "pyxis"})
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

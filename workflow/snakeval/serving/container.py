@@ -12,7 +12,7 @@ from typing import Any
 from snakeval import catalogue
 from snakeval.errors import EvaluationError
 from snakeval.files import home
-from snakeval.runtimes import Runtime
+from snakeval.runtimes import NEED_IMAGES, Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
 from snakeval.shell import argv, fill, render
@@ -68,7 +68,7 @@ def check(deployment: Deployment) -> None:
         EvaluationError: the command's template is wrong, or its runtime has nothing to start.
     """
     definition, runtime = deployment.definition, deployment.serving.runtime
-    if runtime not in ("auto", "process") and not definition.image:
+    if runtime in NEED_IMAGES and not definition.image:
         raise EvaluationError(f"runtime {runtime} needs an image; add `image`, or runtime: process")
     if runtime == "process" and not definition.command:
         raise EvaluationError("runtime process has no image that knows a command; add `command`")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.config import Config
-from snakeval.config.execution import Execution
+from snakeval.config.execution import is_section
 from snakeval.config.overrides import paths, unshared
 from snakeval.config.source import Key, Source
 from snakeval.errors import ConfigError, did_you_mean
@@ -43,7 +43,7 @@ def in_shape(data: Mapping[str, Any]) -> bool:
     """Return whether *data* is in the launcher's shape. Both shapes have ``execution``."""
     execution = data.get("execution")
     keys = execution.keys() if isinstance(execution, Mapping) else set()
-    return not THEIRS.isdisjoint(data) or not Execution.model_fields.keys() >= keys
+    return not THEIRS.isdisjoint(data) or not all(map(is_section, keys))
 
 
 def says(value: Any) -> bool:
@@ -179,7 +179,7 @@ class Draft:
             value = self.source.data[name]
             if name == "execution" and isinstance(value, Mapping):
                 # Both shapes have this section, and one file may mix their keys.
-                value = {key: item for key, item in value.items() if key in Execution.model_fields}
+                value = {key: item for key, item in value.items() if is_section(key)}
                 if not value:
                     continue
             self.data[name] = unshared(value)

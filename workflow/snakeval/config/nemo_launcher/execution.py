@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snakeval.config.execution import Execution
+from snakeval.config.execution import is_section
 from snakeval.config.nemo_launcher import lepton
 from snakeval.config.nemo_launcher.draft import Draft, Variables, says
 from snakeval.config.source import Key
@@ -46,9 +46,6 @@ class Where:
         default_factory=lambda: {"evaluation": [], "deployment": []}
     )
 
-
-#: Snakeval's keys of ``execution``, which a file may mix with the launcher's.
-OURS = frozenset(Execution.model_fields)
 
 #: Writes a value that is not empty into the draft or the settings; or the message of the error.
 Handler = Callable[[Draft, Where, Any, Key], None] | str
@@ -248,7 +245,7 @@ EXECUTION: dict[str, dict[str, Handler]] = {
 def read(draft: Draft) -> Where:
     """Read ``execution`` and ``env_vars``, and record errors in *draft*."""
     where = Where()
-    section = {k: v for k, v in draft.section("execution").items() if k not in OURS}
+    section = {k: v for k, v in draft.section("execution").items() if not is_section(k)}
     kind = section.pop("type", None) or "local"
     table = EXECUTION.get(kind) if isinstance(kind, str) else None
     if table is None:

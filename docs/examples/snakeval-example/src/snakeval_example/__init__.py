@@ -1,0 +1,1 @@
+"""One harness, runtime, deployment, executor and exporter for snakeval, as an example."""

@@ -1,0 +1,15 @@
+"""The deployment kind ``parrot``: what a server needs where the configuration says nothing.
+
+``command`` is a jinja2 template; ``snakeval/catalogue/deployments.yaml`` lists what it may name.
+"""
+
+from snakeval.catalogue import ServerKind
+
+PARROT = ServerKind(
+    command=(
+        "python3 -m snakeval_example.parrot --host {{ host }} --port {{ port }}"
+        " --name {{ served_model_name }}"
+    ),
+    health="/health",
+    needs_gpus=False,
+)

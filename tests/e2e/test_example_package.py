@@ -1,0 +1,159 @@
+"""The package of docs/examples/snakeval-example, installed by pip, with all five of its parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from snakeval.processes import process_lives
+from support.served import wait_for
+from support.workspace import REPOSITORY
+
+EXAMPLE = REPOSITORY / "docs/examples/snakeval-example"
+
+
+@dataclass
+class Installed:
+    """An environment with the package, and a directory with its configuration."""
+
+    python: Path
+    directory: Path
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            "SNAKEVAL_HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.directory / "own"),
+        }
+
+    def snakeval(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.python), "-m", "snakeval", *words], cwd=self.directory, text=True,
+            env=self.environment, capture_output=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.python), "-m", "snakeval", *words], cwd=self.directory, text=True,
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    @property
+    def run(self) -> Path:
+        (found,) = (self.directory / "results").iterdir()
+        return found
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        said = self.snakeval("status", str(self.run), "--json")
+        found = json.loads(said.stdout)[0]["evaluations"] if said.returncode == 0 else []
+        return {f"{each['model']}/{each['benchmark']}": each for each in found}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment: of this one it sees the packages, and pip installs the example in it."""
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    python = place / "bin/python"
+    (site,) = place.glob("lib/python*/site-packages")
+    # As site directories, so that an editable installation of snakeval is found, too.
+    shared = sysconfig.get_paths()["purelib"]
+    (site / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
+    source = place / "source"
+    shutil.copytree(EXAMPLE, source)  # building leaves files beside the sources
+    installed = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps",
+         "--no-build-isolation", "--no-index", str(source)],
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert installed.returncode == 0, installed.stderr
+    return python
+
+
+@pytest.fixture
+def example(python: Path, tmp_path: Path) -> Installed:
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copytree(EXAMPLE / "profile", work / "profile")
+    config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
+    gate = {"params": {"extra": {"gate": str(tmp_path / "gate")}}}
+    config["benchmarks"]["sums"] |= gate
+    config["lease"] = {"heartbeat": 1, "stale": 10}
+    (work / "config.yaml").write_text(yaml.safe_dump(config))
+    return Installed(python, work, tmp_path / "home")
+
+
+def test_its_parts_run_are_watched_killed_resumed_and_exported(
+    example: Installed, tmp_path: Path
+) -> None:
+    head = example.start("run", "--config", "config.yaml", "--profile", "profile")
+    try:
+        wait_for(lambda: (example.directory / "results").exists(), "no run begins", seconds=120)
+
+        def waits_at_its_gate() -> bool:
+            found = example.status()
+            return bool(found) and (
+                found["parrot/sums"]["state"] == "running"
+                and found["parrot/words"]["state"] == "done"
+            )
+
+        wait_for(waits_at_its_gate, "sums does not run", seconds=120)
+        sums = example.status()["parrot/sums"]
+        assert (sums["scheduler"], sums["runtime"]) == ("Spool", "nice")
+        assert os.getpriority(os.PRIO_PROCESS, sums["pid"]) == 5  # execution.spool.niceness
+
+        said = example.snakeval("logs", f"{example.run}/parrot/sums")
+        assert "asked: repeat 2" in said.stdout
+        assert f"its Spool job's: {example.directory}/.snakemake/spool/" in said.stderr
+
+        killed = example.snakeval("kill", str(example.run))
+        assert killed.returncode == 0, killed.stdout + killed.stderr
+        assert f"Ends Spool job {sums['job']} runs" in killed.stdout
+        assert "stopped, 1 of 2 done" in killed.stdout
+        head.communicate(timeout=60)
+    finally:
+        head.kill()
+    assert not process_lives(sums["pid"])
+    assert example.status()["parrot/sums"]["state"] == "interrupted"
+
+    (tmp_path / "gate").touch()
+    resumed = example.snakeval("resume", str(example.run))
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    lines = (example.directory / "results.txt").read_text().splitlines()
+    scores = {words[0].partition("/parrot/")[2]: words[1] for words in map(str.split, lines)}
+    assert scores == {"sums": "sums/right=0.5", "words": "words/right=1"}
+
+
+def test_doctor_and_errors_know_them_by_name(example: Installed) -> None:
+    checks = json.loads(example.snakeval("doctor", "--json").stdout)
+    found = {check["what"]: check["found"] for check in checks}
+    assert found["spool"] == "jobs are processes of this machine"
+    assert found["runtime nice"] == "snakeval-example 1.0"
+    config = yaml.safe_load((example.directory / "config.yaml").read_text())
+    for path, value, sentence in (
+        (("execution", "spool"), {"niceness": 50}, "spool.niceness: input should be less"),
+        (("execution",), {"spol": {}}, "execution.spol: unknown key 'spol'"),
+        (("benchmarks", "words", "harness"), "question", "did you mean 'questions'"),
+        (("models", "parrot", "deployment", "kind"), "parot", "deployment.kind: input should be"),
+        (("export",), {"line": {}}, "line: no such destination; did you mean 'lines'?"),
+    ):
+        changed = json.loads(json.dumps(config))
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        (example.directory / "wrong.yaml").write_text(yaml.safe_dump(changed))
+        said = example.snakeval("run", "--config", "wrong.yaml", "--profile", "profile", "-n")
+        assert (said.returncode, sentence in said.stderr) == (2, True), said.stderr
