@@ -92,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo(f"snakeval: {error.format_message()}", err=True)
         return BAD_INPUT
     except ConfigError as error:
-        for line in str(error).splitlines():
-            click.echo(f"snakeval: {line}", err=True)
+        for problem in error.problems:
+            click.echo(f"snakeval: {problem}", err=True)
         return BAD_INPUT
     except (KeyboardInterrupt, click.Abort, Interrupted):
         return INTERRUPTED

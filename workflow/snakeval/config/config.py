@@ -21,7 +21,7 @@ from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.execution import PACKING, Execution
 from snakeval.config.models import Model
 from snakeval.config.types import Name, PathText, Plain, Resources, RuntimeName, Strict
-from snakeval.errors import did_you_mean
+from snakeval.errors import nearest
 
 
 class LeaseTimes(Strict):
@@ -153,22 +153,22 @@ def _check_references(config: Config) -> None:
             if model not in config.models:
                 raise PydanticCustomError(
                     "unknown_model",
-                    "benchmarks.{name}.per_model: no model '{model}'{hint}",
+                    "benchmarks.{name}.per_model: no model '{model}'",
                     {
                         "name": name,
                         "model": model,
-                        "hint": did_you_mean(model, config.models) or "; choose one of `models`",
+                        "hint": nearest(model, list(config.models)) or "choose one of `models`",
                     },
                 )
         for model in benchmark.auxiliary:
             if model not in config.auxiliary:
                 raise PydanticCustomError(
                     "unknown_model",
-                    "benchmarks.{name}.auxiliary: no '{model}' in `auxiliary`{hint}",
+                    "benchmarks.{name}.auxiliary: no '{model}' in `auxiliary`",
                     {
                         "name": name,
                         "model": model,
-                        "hint": did_you_mean(model, config.auxiliary) or "; add it there",
+                        "hint": nearest(model, list(config.auxiliary)) or "add it there",
                     },
                 )
 

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from snakeval.config.config import Config
-from snakeval.config.problems import sentences
+from snakeval.config.problems import problems
 from snakeval.config.source import Source, merge, override
 from snakeval.config.types import Mount, Strict
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, nearest
 
 
 class Selection(Strict):
@@ -57,8 +57,10 @@ def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Select
     ):
         for name in chosen or ():
             if name not in known:
-                hint = did_you_mean(name, known) or f"; choose one of {', '.join(known)}"
-                raise ConfigError(f"--config {kind}: no '{name}' in the configuration{hint}")
+                hint = nearest(name, list(known)) or f"choose one of {', '.join(known)}"
+                raise ConfigError(
+                    f"no '{name}' in the configuration", where=f"--config {kind}", hint=hint
+                )
     return config, selection
 
 
@@ -71,7 +73,7 @@ def check(source: Source) -> Config:
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(sentences(error, source))) from None
+        raise ConfigError.of(problems(error, source)) from None
     return _with_absolute_paths(config, source)
 
 
@@ -137,8 +139,9 @@ def _path_in(source: Source, *where_and_path: str) -> str:
     file = where[-1] != "files"  # weights may be one file; a benchmark's files are a directory
     if not (path.exists() if file else path.is_dir()):
         raise ConfigError(
-            f"{source.origin(where)}: {'.'.join(where)}: no "
-            f"{'' if file else 'directory '}{path}; correct the path"
+            f"no {'' if file else 'directory '}{path}",
+            where=f"{source.origin(where)}: {'.'.join(where)}",
+            hint="correct the path",
         )
     return str(path.resolve())
 
@@ -149,7 +152,9 @@ def _mounts(source: Source, where: Sequence[str], mounts: Sequence[Mount]) -> tu
         path = source.base(where) / Path(mount.source).expanduser()
         if not path.exists():
             raise ConfigError(
-                f"{source.origin(where)}: {'.'.join(where)}: no {path} to mount; correct `source`"
+                f"no {path} to mount",
+                where=f"{source.origin(where)}: {'.'.join(where)}",
+                hint="correct `source`",
             )
         resolved.append(mount.model_copy(update={"source": str(path.resolve())}))
     return tuple(resolved)

@@ -1,26 +1,33 @@
-"""Turns pydantic's validation errors into one sentence for each problem."""
+"""Turns validation errors into problems: what is wrong, where, and what to do."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from snakeval.config.source import Source
+from snakeval.errors import Problem
 
 
-def sentences(error: ValidationError, source: Source) -> list[str]:
-    """Return one printable line for each error, except those that follow from another one."""
+def problems(error: ValidationError, source: Source) -> list[Problem]:
+    """Return a printable problem for each error, except those that follow from another one."""
     errors = error.errors(include_url=False)
     wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}
-    lines = [
-        _sentence(item, source)
+    found = [
+        _problem(item, source)
         for item in errors
         if item["type"] != "too_short" or item["loc"] not in wrong
     ]
     return [
-        "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-        for line in dict.fromkeys(lines)
+        replace(each, problem=_printable(each.problem), where=_printable(each.where))
+        for each in dict.fromkeys(found)
     ]
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 #: Types of errors whose message is complete. Messages of other types also quote the value.
@@ -30,27 +37,27 @@ _WHOLE = (
 )  # fmt: skip
 
 
-def _sentence(item: ErrorDetails, source: Source) -> str:
+def _problem(item: ErrorDetails, source: Source) -> Problem:
     loc = [part for part in item["loc"] if part != "[key]"]
     if item["type"] == "variable" and loc[-2:-1] == ["env"]:
         loc.pop()  # the last key may be the secret itself instead of its name
     key = ".".join(str(part) for part in loc)
-    message = item["msg"]
+    message, hint = item["msg"], str((item.get("ctx") or {}).get("hint") or "")
     if item["type"] == "missing":
         missing = str(loc[-1])
         owner = ".".join(str(part) for part in loc[:-1])
-        message = f"'{missing}' is missing{' in ' + owner if owner else ''}; add it"
-        return f"{source.origin(loc[:-1])}: {message}"
+        message = f"'{missing}' is missing{' in ' + owner if owner else ''}"
+        return Problem(message, source.origin(loc[:-1]), "add it")
     if item["type"] in {"dict_type", "model_type", "model_attributes_type"}:
         message = f"must hold keys and values, not {item['input']!r:.60}"
-    elif item["type"] == "too_short" and key in {"models", "benchmarks"}:
-        message = f"is empty; add at least one of your {key}"
     elif item["type"] == "too_short":
-        message = "is empty; add at least one"
+        known = key in {"models", "benchmarks"}
+        message, hint = "is empty", f"add at least one{f' of your {key}' if known else ''}"
     elif item["type"] == "tuple_type":
         message = f"must be a list, not {item['input']!r:.60}"
     elif not item["type"].startswith(_WHOLE):
         message = f"{message[0].lower()}{message[1:]} (it is {item['input']!r:.60})"
     if item["type"] == "unknown_key":
         loc.append(item["ctx"]["key"])
-    return f"{source.origin(loc)}: {key + ': ' if key else ''}{message}"
+    origin = source.origin(loc)
+    return Problem(message, f"{origin}: {key}" if key else origin, hint)

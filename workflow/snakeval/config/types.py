@@ -24,14 +24,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from snakeval.catalogue import plugins
-from snakeval.errors import did_you_mean
+from snakeval.errors import nearest
 
 
 def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
     """Return the error for a key that is not *known*; it names the nearest that is."""
-    hint = did_you_mean(str(key), known) or f"; known are {', '.join(sorted(known))}"
+    hint = nearest(str(key), list(known)) or f"known are {', '.join(sorted(known))}"
     return PydanticCustomError(
-        "unknown_key", "unknown key '{key}'{hint}", {"key": str(key), "hint": hint}
+        "unknown_key", "unknown key '{key}'", {"key": str(key), "hint": hint}
     )
 
 

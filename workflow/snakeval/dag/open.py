@@ -54,10 +54,9 @@ def open_matrix(workflow: Any) -> Matrix:
             if workflow.is_main_process and checked is None:
                 check(invocation)
         except ConfigError as error:
-            named = "\n".join(f"{_names(files)}: {line}" for line in str(error).splitlines())
-            raise ConfigError(named) from None
+            raise error.within(_names(files)) from None
     except ConfigError as error:
-        lines = [f"snakeval: {line}" for line in str(error).splitlines()]
+        lines = [f"snakeval: {problem}" for problem in error.problems]
         raise SystemExit("\n".join(lines)) from None
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, Problem
 
 #: A run writes at least its plan and its logs, which require this much space.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
@@ -27,60 +28,65 @@ def check(invocation: Invocation, environment: Mapping[str, str] = os.environ) -
         *_of_deployments(invocation, environment),
     ]
     if problems:
-        raise ConfigError("\n".join(dict.fromkeys(problems)))
+        raise ConfigError.of(problems)
 
 
-def _of_evaluations(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[str]:
+def _of_evaluations(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[Problem]:
     for evaluation in invocation.selected.values():
         transport = evaluation.transport
         where = f"models.{evaluation.model}.endpoint.api_key_name"
         if transport.api_key_name and not environment.get(transport.api_key_name):
-            yield f"{where}: ${transport.api_key_name} is not set; export it"
+            yield _unset(transport.api_key_name, where)
         for name in transport.env.values():
             if name not in environment:
-                yield f"benchmarks.{evaluation.benchmark}.env: ${name} is not set; export it"
+                yield _unset(name, f"benchmarks.{evaluation.benchmark}.env")
         for asked, name in transport.auxiliary_keys.items():
             if not environment.get(name):
-                key = f"auxiliary.{asked}.endpoint.api_key_name"
-                yield f"{key}: ${name} is not set; export it"
+                yield _unset(name, f"auxiliary.{asked}.endpoint.api_key_name")
 
 
-def _of_exports(invocation: Invocation) -> list[str]:
+def _of_exports(invocation: Invocation) -> tuple[Problem, ...]:
     if not invocation.config.export:
-        return []
+        return ()
     from snakeval.exporters import configured
 
     try:
         configured(invocation.config.export)
     except ConfigError as error:
-        return str(error).splitlines()
-    return []
+        return error.problems
+    return ()
 
 
-def _of_directory(invocation: Invocation) -> list[str]:
-    problem = why_no_room(invocation.directory)
-    return [f"output_dir: {problem}"] if problem else []
+def _of_directory(invocation: Invocation) -> list[Problem]:
+    problem = no_room(invocation.directory)
+    return [replace(problem, where="output_dir")] if problem else []
 
 
-def _of_deployments(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[str]:
+def _of_deployments(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[Problem]:
     chosen = {name for e in invocation.selected.values() for name in e.transport.servers}
     for model, deployment in invocation.deployed.items():
         for name in deployment.serving.env.values() if model in chosen else ():
             if name not in environment:
                 section = "models" if model in invocation.config.models else "auxiliary"
-                yield f"{section}.{model}.deployment.env: ${name} is not set; export it"
+                yield _unset(name, f"{section}.{model}.deployment.env")
 
 
-def why_no_room(directory: Path) -> str:
-    """Return why nothing can be written below *directory*, or an empty text. Writes nothing."""
+def _unset(variable: str, where: str) -> Problem:
+    return Problem(f"${variable} is not set", where, "export it")
+
+
+def no_room(directory: Path) -> Problem | None:
+    """Return why nothing can be written below *directory*, if nothing can. Writes nothing."""
     existing = directory.absolute()
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir():
-        return f"{existing} is a file; name a directory"
+        return Problem(f"{existing} is a file", hint="name a directory")
     if not os.access(existing, os.W_OK | os.X_OK):
-        return f"{existing} cannot be written; name another directory or correct its permissions"
+        fix = "name another directory or correct its permissions"
+        return Problem(f"{existing} cannot be written", hint=fix)
     free = shutil.disk_usage(existing).free
     if free < _MIN_FREE_BYTES:
-        return f"no space left at {existing} ({free // 1024} KiB free); free some"
-    return ""
+        left = f"no space left at {existing} ({free // 1024} KiB free)"
+        return Problem(left, hint="free some")
+    return None

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError
 
 from snakeval.catalogue import plugins
 from snakeval.config.types import Strict
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
     from snakeval.exporters.package import Package
@@ -112,31 +112,32 @@ def find(name: str, values: Mapping[str, Any]) -> Exporter:
     try:
         options = made.OPTIONS.model_validate(dict(values))
     except ValidationError as error:
-        lines = (_sentence(name, item) for item in error.errors(include_url=False))
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+        found = (_problem(name, item) for item in error.errors(include_url=False))
+        raise ConfigError.of(found) from None
     try:
         return made(options)
     except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from None
+        raise error.within(name) from None
 
 
 def _class(name: str) -> type[Exporter]:
     try:
         return cast(type[Exporter], plugins.load(plugins.EXPORTERS, name))
     except plugins.UnknownPlugin:
-        hint = did_you_mean(name, names()) or f"; there are {', '.join(names())}"
-        raise ConfigError(f"{name}: no such destination{hint}") from None
+        hint = nearest(name, names()) or f"there are {', '.join(names())}"
+        raise ConfigError("no such destination", where=name, hint=hint) from None
 
 
-def _sentence(name: str, item: Any) -> str:
-    """Say what is wrong. What stands there is not repeated: people paste keys here."""
+def _problem(name: str, item: Any) -> Problem:
+    """Return what is wrong, without the value: people paste keys here."""
     loc = [str(part) for part in item["loc"] if part != "[key]"]
     message: str = item["msg"]
     if item["type"] == "missing":
-        return f"{name}: '{'.'.join(loc)}' is missing; add it"
+        return Problem(f"'{'.'.join(loc)}' is missing", name, "add it")
     if item["type"] == "unknown_key":
         loc.append(str(item["ctx"]["key"]))
-    return f"{'.'.join([name, *loc])}: {message[0].lower()}{message[1:]}"
+    hint = str((item.get("ctx") or {}).get("hint") or "")
+    return Problem(f"{message[0].lower()}{message[1:]}", ".".join([name, *loc]), hint)
 
 
 def configured(destinations: Mapping[str, Mapping[str, Any]]) -> dict[str, Exporter]:
@@ -151,9 +152,9 @@ def configured(destinations: Mapping[str, Mapping[str, Any]]) -> dict[str, Expor
         try:
             found[name] = find(name, values)
         except ConfigError as error:
-            problems += [f"export.{line}" for line in str(error).splitlines()]
+            problems += [problem.under("export") for problem in error.problems]
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError.of(problems)
     return found
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from snakeval.config.problems import sentences
+from snakeval.config.problems import problems
 from snakeval.config.source import merge
 from snakeval.config.types import Strict
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, nearest
 from snakeval.evaluation.definition import changes
 from snakeval.results.comparison import Compared, Measured, compare
 from snakeval.results.statistics import differences
@@ -69,11 +69,14 @@ def read_policy(path: Path, benchmarks: Sequence[str]) -> Policy:
     try:
         policy = Policy.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError("\n".join(sentences(error, source))) from None
+        raise ConfigError.of(problems(error, source)) from None
     for pattern in policy.benchmarks:
         if not any(fnmatchcase(name, pattern) for name in benchmarks):
-            hint = did_you_mean(pattern, benchmarks) or "; correct or remove it"
-            raise ConfigError(f"{path}: benchmarks.{pattern}: no such benchmark is compared{hint}")
+            raise ConfigError(
+                "no such benchmark is compared",
+                where=f"{path}: benchmarks.{pattern}",
+                hint=nearest(pattern, benchmarks) or "correct or remove it",
+            )
     return policy
 
 

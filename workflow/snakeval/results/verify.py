@@ -160,8 +160,7 @@ def _configuration(
         config, _, _ = load([run.config])
         made = {e.id: e for e in split(config)[0]}
     except ConfigError as error:
-        first = str(error).splitlines()[0]
-        yield Finding(run.config.name, UNCHECKED, f"what it defines: {first}")
+        yield Finding(run.config.name, UNCHECKED, f"what it defines: {error.problems[0]}")
         return
     own = digest(identity(config))[:8]
     if not run.path.resolve().name.endswith(f"-{own}"):

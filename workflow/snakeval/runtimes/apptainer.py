@@ -41,7 +41,9 @@ def connect() -> Apptainer:
         if shutil.which(program) is not None:
             break
     else:
-        raise EvaluationError("there is no apptainer and no singularity on the PATH; install one")
+        raise EvaluationError(
+            "there is no apptainer and no singularity on the PATH", hint="install one"
+        )
     asked = subprocess.run(
         [program, "exec", "--help"], capture_output=True, text=True, check=False, timeout=60
     )
@@ -50,8 +52,8 @@ def connect() -> Apptainer:
         raise EvaluationError(f"{program} does not work here: {said[:300]}")
     if "--no-eval" not in asked.stdout:
         raise EvaluationError(
-            f"{program} is too old (no --no-eval); install Apptainer 1.1, SingularityCE 3.10 or "
-            "newer"
+            f"{program} is too old (no --no-eval)",
+            hint="install Apptainer 1.1, SingularityCE 3.10 or newer",
         )
     return Apptainer(program)
 

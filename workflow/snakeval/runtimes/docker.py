@@ -41,7 +41,8 @@ def connect() -> Docker:
         return Docker(client)
     except DockerException as error:
         raise EvaluationError(
-            f"no Docker engine answers ({_short(error)}); start one, or set runtime: process"
+            f"no Docker engine answers ({_short(error)})",
+            hint="start one, or set runtime: process",
         ) from None
 
 
@@ -267,8 +268,8 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
     except APIError as error:
         if "could not select device driver" in str(error):
             raise EvaluationError(
-                "Docker cannot hand out GPUs here; install the NVIDIA Container Toolkit, or give "
-                "no `gpus`"
+                "Docker cannot hand out GPUs here",
+                hint="install the NVIDIA Container Toolkit, or give no `gpus`",
             ) from None
         raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
     except (requests.exceptions.RequestException, DockerException, OSError) as error:

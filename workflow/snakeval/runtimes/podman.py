@@ -25,7 +25,7 @@ def connect() -> Podman:
         EvaluationError: it is not there or does not work.
     """
     if shutil.which("podman") is None:
-        raise EvaluationError("there is no podman on the PATH; install it")
+        raise EvaluationError("there is no podman on the PATH", hint="install it")
     answer = _podman("version", "--format", "json")
     if answer.returncode != 0:
         raise EvaluationError(f"podman does not work here: {_last_line(answer.stderr)}")

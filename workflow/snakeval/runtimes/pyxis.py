@@ -44,13 +44,16 @@ def connect() -> Pyxis:
         EvaluationError: there is none.
     """
     if shutil.which("srun") is None:
-        raise EvaluationError("there is no srun on the PATH; runtime pyxis is for Slurm's nodes")
+        raise EvaluationError(
+            "there is no srun on the PATH", hint="runtime pyxis is for Slurm's nodes"
+        )
     asked = subprocess.run(
         ["srun", "--help"], capture_output=True, text=True, check=False, timeout=60
     )
     if "--container-image" not in asked.stdout:
         raise EvaluationError(
-            "srun has no --container-image here; have pyxis installed, or set another runtime"
+            "srun has no --container-image here",
+            hint="have pyxis installed, or set another runtime",
         )
     return Pyxis()
 

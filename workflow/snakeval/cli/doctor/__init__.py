@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +49,9 @@ def _checks(file: Path | None) -> Iterator[Check]:
             config = config_option.read(path)
             yield Check("configuration", "ok", str(path))
         except ConfigError as error:
-            for line in str(error).splitlines():
-                yield Check("configuration", "wrong", line, "correct it")
+            for each in error.problems:
+                found = str(replace(each, hint=""))
+                yield Check("configuration", "wrong", found, each.hint or "correct it")
     else:
         yield Check("configuration", "no", "none here", "`snakeval init` makes one")
     yield from _engines(config)
@@ -88,9 +89,8 @@ def _engines(config: Config | None) -> Iterator[Check]:
         if not runtime.problem:
             yield Check(what, "ok", runtime.version)
             continue
-        found, _, to_do = runtime.problem.rpartition("; ")
         needed = config is not None and config.runtime == runtime.name
-        yield Check(what, "wrong" if needed else "no", found or to_do, to_do if found else "")
+        yield Check(what, "wrong" if needed else "no", runtime.problem, runtime.hint)
 
 
 def _executors(config: Config | None) -> Iterator[Check]:

@@ -18,11 +18,12 @@ _SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What answered. ``problem`` says why it does not, and what to do; it is empty if it does."""
+    """What answered; or the ``problem``, if it does not answer, and a ``hint`` what to do."""
 
     name: str
     version: str = ""
     problem: str = ""
+    hint: str = ""
 
 
 def runtimes() -> list[Answer]:
@@ -36,7 +37,7 @@ def runtime(name: str) -> Answer:
         connect(name)
         return Answer(name, _version(name))
     except EvaluationError as error:
-        return Answer(name, problem=str(error))
+        return Answer(name, problem=error.problem, hint=error.hint)
 
 
 def _version(name: str) -> str:

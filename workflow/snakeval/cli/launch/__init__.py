@@ -81,8 +81,7 @@ def launch(prepared: Prepared, where: Place) -> int:
         invocation = Invocation(config, prepared.selection)
         check(invocation)
     except ConfigError as error:
-        lines = str(error).splitlines()
-        raise ConfigError("\n".join(f"{configfile}: {line}" for line in lines)) from None
+        raise error.within(str(configfile)) from None
     run = invocation.run
     if not prepared.dry_run:
         _refuse_second_head(run)
