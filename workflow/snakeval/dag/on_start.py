@@ -12,9 +12,9 @@ from snakeval import __version__, executors
 from snakeval.config import compose
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.dag.invocation import Invocation
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.directory import evaluation_directory
-from snakeval.executors.base import Executor
+from snakeval.executors.base import Executor, Intent
 from snakeval.files import home, write_atomically, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
@@ -45,9 +45,11 @@ class Start:
         """Write only what changed, and note that this process works at the run.
 
         Raises:
-            ConfigError, EvaluationError: nothing that is here runs a container.
+            ConfigError: the executor lacks something, as it says itself.
+            EvaluationError: nothing that is here runs a container.
             OSError: it cannot be written.
         """
+        self._check_executor()
         run = self.invocation.directory
         run.mkdir(parents=True, exist_ok=True)
         identity = {
@@ -100,6 +102,12 @@ class Start:
             write_if_changed(directory.path / "run.sh", script, mode=0o755)
             # Last, so that the next start makes what a failure above kept from being made.
             write_if_changed(directory.spec, text)
+
+    def _check_executor(self) -> None:
+        intent = Intent(self.invocation.config, starting=True)
+        wrong = [check for check in self.executor.checks(intent) if check.state == "wrong"]
+        if wrong:
+            raise ConfigError("\n".join(f"{c.what}: {c.found}; {c.to_do}" for c in wrong))
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         """Return what starts an image here, or what the executor has in its place."""

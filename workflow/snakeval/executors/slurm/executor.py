@@ -62,7 +62,8 @@ class Slurm(Executor):
 
     def checks(self, intent: Intent) -> Iterator[Check]:
         """Check that this machine can submit jobs to a cluster, and the plugin is installed."""
-        if missing := [word for word in ("sinfo", "sbatch") if shutil.which(word) is None]:
+        needed = ("sbatch",) if intent.starting else ("sinfo", "sbatch")
+        if missing := [word for word in needed if shutil.which(word) is None]:
             found = f"no {' and no '.join(missing)} on the PATH"
             state: Finding = "wrong" if intent.starting else "no"
             yield Check("cluster", state, found, "needed by --profile slurm only")

@@ -1,0 +1,138 @@
+"""Every executor answers what commands ask; and no command knows an executor by its name."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snakeval import executors
+from snakeval.catalogue import plugins
+from snakeval.executors.base import Executor, Fate, Intent, Stage
+from support.workspace import REPOSITORY
+
+PACKAGE = REPOSITORY / "workflow/snakeval"
+#: Folders that know the seam, and no executor.
+ABOVE = ("config", "run", "watch", "dag", "cli")
+NAMES = {"slurm", "lepton", "slurm-resume"}
+#: Translates NVIDIA's files, which name slurm and lepton; it imports neither.
+TRANSLATES = PACKAGE / "config/nemo_launcher"
+
+
+@pytest.mark.parametrize("executor", executors.built_in(), ids=lambda executor: executor.name)
+def test_of_a_run_without_anything_it_knows_nothing_and_stops_nothing(
+    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.setenv("PATH", "")
+    run = tmp_path / "2026-01-02-03-04-05-0123abcd"
+    run.mkdir()
+    jobs = executor.jobs(run)
+    assert (jobs.of("m/b"), [*jobs.all()], [*jobs.noted()]) == (None, [], [])
+    assert ([*jobs.endpoints()], jobs.deploying("m"), jobs.silent) == ([], None, "")
+    for evaluation in (None, "m/b"):
+        looks = executor.stop(run, evaluation).looks
+        assert [remain for stage in Stage if stage in looks for remain in looks[stage]()] == []
+    assert executor.log(run, "m/b") is None
+    assert not executor.leaves(run)
+    said: list[str] = []
+    executor.close(run, said.append)
+    assert said == []
+
+
+def test_each_declares_what_it_takes() -> None:
+    slurm, lepton = executors.find("slurm"), executors.find("lepton")
+    options, served = slurm.options(), lepton.deployment_options()
+    assert options is not None
+    assert served is not None
+    assert slurm.resources().keys() <= options.model_fields.keys()
+    assert "node_group" in served.model_fields
+    assert "LEPTON_WORKSPACE_TOKEN" in lepton.credentials
+
+
+def test_the_executor_of_a_snakemake_plugin_is_found() -> None:
+    assert executors.of_plugin("slurm-resume").name == "slurm"
+    assert executors.of_plugin("lepton").name == "lepton"
+    assert type(executors.of_plugin("cluster-generic")) is Executor
+
+
+def test_what_is_wrong_before_the_first_job_is_found_without_asking_anybody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("LEPTON_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("LEPTON_WORKSPACE_ID", raising=False)
+    starting = Intent(starting=True)
+    for name in ("slurm", "lepton"):
+        (check,) = executors.find(name).checks(starting)
+        assert check.state == "wrong"
+    assert [*executors.find("local").checks(starting)] == []
+
+
+def test_an_executor_that_is_not_installed_any_more_leaves_a_doubt(tmp_path: Path) -> None:
+    (tmp_path / ".snakeval").mkdir()
+    (tmp_path / ".snakeval/executors.json").write_text(json.dumps(["gone"]))
+    *known, absent = executors.of_run(tmp_path)
+    assert [executor.name for executor in known] == [*plugins.BUILT_IN[plugins.EXECUTORS]]
+    (remain,) = absent.stop(tmp_path).looks[Stage.LEFT]()
+    assert remain.fate is Fate.UNKNOWN
+    assert "jobs of the executor gone, perhaps: no 'gone' among the executors" in remain.text
+
+
+def test_a_run_notes_installed_executors_only(tmp_path: Path) -> None:
+    class Mine(Executor):
+        name = "mine"
+
+    (tmp_path / ".snakeval").mkdir()
+    for executor in (executors.find("slurm"), Executor(), Mine(), Mine()):
+        executors.note(tmp_path, executor)
+    assert json.loads((tmp_path / ".snakeval/executors.json").read_text()) == ["mine"]
+
+
+# --- the import rule ----------------------------------------------------------------------------
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for folder in ABOVE:
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def test_no_module_above_the_seam_imports_an_executor() -> None:
+    allowed = {"snakeval.executors.base", "snakeval.executors.absent"}
+    modules = {
+        f"snakeval.executors.{path.stem}" for path in (PACKAGE / "executors").iterdir()
+    } - allowed
+    strays = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path, tree in sources()
+        for name in imported(tree)
+        if name in modules or name.startswith(tuple(f"{module}." for module in modules))
+    ]
+    assert strays == []
+
+
+def test_no_module_above_the_seam_decides_by_an_executor_s_name() -> None:
+    strays = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, tree in sources()
+        if not path.is_relative_to(TRANSLATES)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        if isinstance(side, ast.Constant) and side.value in NAMES
+    ]
+    assert strays == []
