@@ -1,4 +1,4 @@
-"""Bad input as a person meets it: `snakemake` ends with one sentence, and nothing is written."""
+"""Bad input as a person sees it: `snakemake` fails with one sentence and writes nothing."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def snakemake(directory: Path, *options: str) -> tuple[int, list[str]]:
         ("just text\n", "c.yaml: must hold keys and values, not a str"),
     ],
 )  # fmt: skip
-def test_one_sentence_names_the_file_the_key_and_the_fix(
+def test_an_error_has_the_file_the_key_and_the_fix(
     tmp_path: Path, content: dict[str, Any] | str | bytes, sentence: str
 ) -> None:
     write(tmp_path, content)
@@ -106,12 +106,12 @@ def test_one_sentence_names_the_file_the_key_and_the_fix(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_file_that_is_absent_is_named(tmp_path: Path) -> None:
+def test_an_absent_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     code, lines = snakemake(tmp_path, "--configfile", "nowhere.yaml")
     assert (code, lines) == (1, ["snakeval: nowhere.yaml: no such file; check the path"])
 
 
-def test_a_choice_that_names_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_choice_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
     write(tmp_path, changed("models", "llama", to=MODEL))
     code, (line,) = snakemake(tmp_path, "--configfile", "c.yaml", "--config", "models=lama")
     assert code == 1
@@ -128,7 +128,7 @@ def test_the_value_of_a_key_is_never_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_full_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_before_anything_runs(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
@@ -145,7 +145,7 @@ def test_a_full_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize("mode", [0o555, 0o000], ids=["not written", "not even listed"])
-def test_a_user_without_rights_to_the_output_directory_is_told(tmp_path: Path, mode: int) -> None:
+def test_missing_rights_to_the_output_directory_are_an_error(tmp_path: Path, mode: int) -> None:
     # As another user below a directory that anybody may enter: root may write everywhere.
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -170,7 +170,7 @@ def test_a_user_without_rights_to_the_output_directory_is_told(tmp_path: Path, m
         assert "correct its permissions" in last
 
 
-def test_an_output_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_read_only_output_directory_is_an_error_with_its_name(tmp_path: Path) -> None:
     # /proc takes no directories, not even from root.
     write(tmp_path, VALID | {"output_dir": "/proc/results"})
     code, (line,) = snakemake(tmp_path, "--configfile", "c.yaml")

@@ -1,4 +1,4 @@
-"""The examples of config/examples are true: each plans, and those that can run here run."""
+"""The examples of config/examples work: each plans, and some run here."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(tmp_path: Path, example: str, *options: str, **config: Any) -> Workspace
     return work
 
 
-def test_the_example_of_an_own_command_runs(tmp_path: Path) -> None:
+def test_the_example_of_a_custom_command_runs(tmp_path: Path) -> None:
     with serve(models=["careful", "sloppy"]) as server:
         here = {"endpoint": {"url": f"{server.url}/v1", "model_id": "sloppy"}}
         work = run(tmp_path, "own-command.yaml", models={"local": here})
@@ -72,7 +72,7 @@ def test_the_example_of_an_own_command_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.images
-def test_the_example_of_an_own_benchmark_runs_in_its_image(tmp_path: Path) -> None:
+def test_the_example_of_a_custom_benchmark_runs_in_its_image(tmp_path: Path) -> None:
     with serve(models=["sloppy"]) as server:
         here = {"endpoint": {"url": f"{server.url}/v1", "model_id": "sloppy"}}
         work = run(tmp_path, "own-benchmark.yaml", runtime="docker", models={"local": here})
@@ -80,7 +80,7 @@ def test_the_example_of_an_own_benchmark_runs_in_its_image(tmp_path: Path) -> No
     assert (row.value, row.n) == (expected_score("sloppy", "sorting"), 40)
 
 
-def test_the_example_of_a_judge_that_is_served_runs(tmp_path: Path) -> None:
+def test_the_example_of_a_deployed_judge_runs(tmp_path: Path) -> None:
     def served(name: str) -> dict[str, Any]:
         command = "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} --models"
         here = {"kind": "generic", "runtime": "process", "hf_model_handle": None}

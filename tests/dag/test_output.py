@@ -1,4 +1,4 @@
-"""What people see of a plan and of a run: one line an evaluation, or its progress on a terminal."""
+"""The output of a plan and of a run: a line for each evaluation, or progress on a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lines(work: Workspace, *options: str) -> list[str]:
     return [line for line in done.output.splitlines() if not line.startswith("Using profiles ")]
 
 
-def test_a_dry_run_lists_what_would_run_and_what_is_left_out_and_why(work: Workspace) -> None:
+def test_a_dry_run_lists_jobs_and_pairs_that_are_left_out_with_reasons(work: Workspace) -> None:
     run, *rest = lines(work, "-n")
     assert run.startswith("Run ")
     assert "(new): 2 evaluations in results/" in run
@@ -58,7 +58,7 @@ def test_a_run_counts_its_evaluations_and_ends_with_the_table(work: Workspace) -
     assert again[-1] == "Nothing to be done (all requested files are present and up to date)."
 
 
-def test_a_changed_definition_is_said_with_what_changed(work: Workspace) -> None:
+def test_a_changed_definition_is_listed_with_its_changes(work: Workspace) -> None:
     lines(work)
     work.config["benchmarks"]["good"] = GOOD | {"params": {"temperature": 0.5}}
     planned = lines(work, "-n")

@@ -1,4 +1,4 @@
-"""The report is made by the run itself, whatever finished, and Snakemake's own report has it."""
+"""Each run writes its report, also after failures, and Snakemake's report includes it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_run_ends_with_its_report(work: Workspace) -> None:
     assert again.evaluated == set()
 
 
-def test_a_failed_run_has_a_report_with_the_reason_and_the_next_makes_it_anew(
+def test_a_failed_run_has_a_report_with_the_reason_and_the_next_run_rewrites_it(
     tmp_path: Path,
 ) -> None:
     flag = tmp_path / "mended"
@@ -51,7 +51,7 @@ def test_a_failed_run_has_a_report_with_the_reason_and_the_next_makes_it_anew(
     assert "Partial" not in page.read_text()
 
 
-def test_a_report_that_cannot_be_made_costs_no_result(tmp_path: Path) -> None:
+def test_a_report_that_fails_costs_no_result(tmp_path: Path) -> None:
     samples = {"file": "s.jsonl", "scores": {"v": "v"}}
     logs = GOOD | {
         "command": "cd {{ results }}; echo '{\"v\": 1}' | tee s.jsonl > f.json",
@@ -80,7 +80,7 @@ def test_snakemakes_own_report_has_the_table_and_the_page(work: Workspace) -> No
     assert "with standard error and 95 % interval" in text
 
 
-def test_a_chosen_benchmark_is_chosen_with_its_repeats(tmp_path: Path) -> None:
+def test_a_chosen_benchmark_includes_its_repeats(tmp_path: Path) -> None:
     work = workspace(tmp_path, often=GOOD | {"repeats": 3}, other=GOOD)
     done = work.snakemake("--config", "benchmarks=often")
     assert done.evaluated == {"m/often", "m/often-r2", "m/often-r3"}

@@ -1,4 +1,4 @@
-"""The rerun contract: the same command finishes what is missing and repeats nothing."""
+"""The rerun contract: the same command finishes a run and reruns no finished evaluation."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def add_model(work: Workspace) -> None:
         "a model's id", "a model's url", "what can change no score",
     ],
 )  # fmt: skip
-def test_exactly_what_a_change_concerns_is_planned(
+def test_a_change_reruns_only_the_affected_evaluations(
     work: Workspace, change: Change, expected: set[str], metadata: str
 ) -> None:
     if metadata == "without its metadata":
@@ -139,7 +139,7 @@ def test_a_dry_run_writes_nothing(work: Workspace) -> None:
     assert tree(work.directory / "results") == before
 
 
-def test_a_second_run_asks_no_model_and_changes_no_file(
+def test_a_second_run_sends_no_request_and_changes_no_file(
     work: Workspace, server: DemoServer
 ) -> None:
     before = tree(work.run)
@@ -187,7 +187,7 @@ def test_another_server_is_another_model(work: Workspace, server: DemoServer) ->
     assert server.stats()["requests"] == 0
 
 
-def test_limit_samples_makes_another_run_and_leaves_the_first_as_it_was(work: Workspace) -> None:
+def test_limit_samples_starts_another_run_and_keeps_the_first(work: Workspace) -> None:
     full = work.run
     before = tree(full)
     work.config["params"] = {"limit_samples": 10}
@@ -198,7 +198,7 @@ def test_limit_samples_makes_another_run_and_leaves_the_first_as_it_was(work: Wo
     assert work.snakemake("-n").nothing_to_do
 
 
-def test_forced_evaluations_are_adopted_without_a_request(
+def test_forced_evaluations_reuse_their_results_without_a_request(
     work: Workspace, server: DemoServer
 ) -> None:
     finished = work.table()["finished"]
@@ -209,7 +209,7 @@ def test_forced_evaluations_are_adopted_without_a_request(
     assert "exited with 0" in (work.run / "one/sum/logs/harness.log").read_text()
 
 
-def test_a_deleted_record_is_adopted_and_a_damaged_artifact_is_made_again(
+def test_a_deleted_record_reuses_the_result_and_a_damaged_artifact_reruns(
     work: Workspace, server: DemoServer
 ) -> None:
     for name in ("one/sum", "one/product"):
@@ -221,7 +221,7 @@ def test_a_deleted_record_is_adopted_and_a_damaged_artifact_is_made_again(
     assert list(work.table()["value"]) == [1957, 408] * 2
 
 
-def test_subsets_are_evaluated_alone_and_the_whole_then_does_the_rest(
+def test_a_subset_runs_alone_and_the_next_run_adds_the_rest(
     first: Workspace, server: DemoServer, tmp_path: Path
 ) -> None:
     work = first.copy(tmp_path)
@@ -241,7 +241,7 @@ def test_subsets_are_evaluated_alone_and_the_whole_then_does_the_rest(
     assert set(work.table()["status"]) == {"done"}
 
 
-def test_a_removed_benchmark_leaves_the_table_and_stays_on_the_disk(work: Workspace) -> None:
+def test_a_removed_benchmark_is_on_the_disk_but_not_in_the_table(work: Workspace) -> None:
     del work.config["benchmarks"]["sum"]
     done = work.snakemake()
     assert (done.exit_code, done.evaluated) == (0, set()), done.output
@@ -249,7 +249,7 @@ def test_a_removed_benchmark_leaves_the_table_and_stays_on_the_disk(work: Worksp
     assert (work.run / "one/sum/evaluation.json").exists()
 
 
-def test_run_new_starts_afresh_and_run_id_takes_up_an_old_one(
+def test_run_new_starts_a_run_and_run_id_resumes_an_old_one(
     work: Workspace, server: DemoServer
 ) -> None:
     old = work.run
@@ -263,7 +263,7 @@ def test_run_new_starts_afresh_and_run_id_takes_up_an_old_one(
     assert work.snakemake("-n").evaluated == {"two/sum", "two/product"}
 
 
-def test_a_failed_evaluation_is_named_and_it_alone_runs_again(work: Workspace) -> None:
+def test_only_a_failed_evaluation_reruns(work: Workspace) -> None:
     add_benchmark(work)
     command = work.config["benchmarks"]["another"]["command"]
     work.config["benchmarks"]["another"]["command"] = "echo fatal: out of coffee >&2; exit 3"
@@ -287,7 +287,7 @@ def test_a_failed_evaluation_is_named_and_it_alone_runs_again(work: Workspace) -
     assert "out of coffee" in old.read_text()
 
 
-def test_a_start_with_nothing_to_do_deletes_an_endpoint_that_was_left_on_lepton(
+def test_a_start_without_jobs_deletes_an_endpoint_that_an_earlier_start_left(
     work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with standin(monkeypatch) as lepton:

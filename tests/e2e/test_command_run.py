@@ -78,7 +78,7 @@ def test_a_failed_evaluation_is_exit_1_and_the_same_command_does_what_is_missing
     again = snakeval(work, *RUN, "--resume")
     assert again.returncode == 0, again.stderr
     assert evaluated(again.stderr) == {"m/bad"}
-    assert "--resume: is always so" in again.stderr
+    assert "--resume is the default" in again.stderr
 
 
 @pytest.mark.parametrize("first", ["snakeval", "snakemake"])
@@ -247,7 +247,7 @@ def test_a_detached_run_holds_no_pipe_and_goes_on(tmp_path: Path, go: Path) -> N
     assert log.name.startswith(work.run.name[-8:])
     second = snakeval(work, *RUN)
     assert second.returncode == 2
-    assert "is at it already; follow it with `snakeval status" in second.stderr
+    assert "already works at it; follow it with `snakeval status" in second.stderr
     go.touch()
     wait_for(lambda: not processes(work), "it does not end")
     assert "m/slow  done, 1 of 1" in log.read_text()

@@ -90,7 +90,7 @@ def test_where_an_evaluation_failed_it_is_said_that_nothing_was_sent(work: Works
     work.config["benchmarks"]["b"] = FAILS
     done = work.snakemake()
     assert done.exit_code == 1
-    assert "Not exported, for not all is done; `snakeval export " in done.output
+    assert "Not exported: the run is not complete. `snakeval export " in done.output
     assert snakeval(work, "export", str(work.run)).returncode == 0
     assert "failed" in exported(work)
 

@@ -1,4 +1,4 @@
-"""`snakeval resume`: what it starts, and what it refuses, without starting it."""
+"""The command that `snakeval resume` starts, and its errors. Nothing starts."""
 
 from __future__ import annotations
 
@@ -72,14 +72,16 @@ def resumed(ran: list[tuple[Path, list[str]]], *words: str) -> tuple[Path, list[
     return place, argv[argv.index("--snakefile") :]
 
 
-def test_it_runs_in_the_old_place_with_the_saved_configuration(known: Known, ran: Any) -> None:
+def test_a_run_resumes_in_its_directory_with_its_saved_configuration(
+    known: Known, ran: Any
+) -> None:
     place, argv = resumed(ran, known.id[:4])
     assert place == known.work
     assert argv[argv.index("--configfile") + 1] == str(known.path / "config.yaml")
     assert argv[-2:] == ["--config", f"run={known.path.name}"]
 
 
-def test_former_options_stay_but_for_those_of_one_time(known: Known, ran: Any) -> None:
+def test_former_options_stay_except_those_for_one_start(known: Known, ran: Any) -> None:
     known.started(
         *("--snakefile", "/gone/Snakefile", "--configfile", "a.yaml", "--cores", "3"),
         *("--config", "run=new", "models=m", "--forceall", "-n", "--resources", "gpu=2"),
@@ -93,7 +95,7 @@ def test_former_options_stay_but_for_those_of_one_time(known: Known, ran: Any) -
     ]
 
 
-def test_options_that_are_given_now_replace_former_ones(known: Known, ran: Any) -> None:
+def test_new_options_replace_former_ones(known: Known, ran: Any) -> None:
     known.started("--cores", "3", "--keep-going")
     _, argv = resumed(ran, known.id, "-n", "--", "--cores", "1", "--config", "models=m")
     after = argv[argv.index("--configfile") + 2 :]
@@ -103,7 +105,7 @@ def test_options_that_are_given_now_replace_former_ones(known: Known, ran: Any) 
     ]
 
 
-def test_the_former_profile_stays_unless_another_is_named(known: Known, ran: Any) -> None:
+def test_the_former_profile_stays_without_a_new_one(known: Known, ran: Any) -> None:
     for name in ("mine", "other"):
         (known.work / name).mkdir()
         (known.work / name / "config.yaml").write_text("cores: 1\n")
@@ -112,7 +114,7 @@ def test_the_former_profile_stays_unless_another_is_named(known: Known, ran: Any
     assert resumed(ran, known.id, "--profile", "other")[1][3] == "other"
 
 
-def test_a_profile_is_found_from_where_the_user_is(
+def test_a_profile_is_relative_to_the_working_directory_of_the_user(
     known: Known, ran: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here" / "mine").mkdir(parents=True)
@@ -121,9 +123,7 @@ def test_a_profile_is_found_from_where_the_user_is(
     assert resumed(ran, known.id, "--profile", "mine")[1][3] == str(tmp_path / "here" / "mine")
 
 
-def test_a_run_that_was_moved_is_resumed_by_its_directory(
-    known: Known, ran: Any, tmp_path: Path
-) -> None:
+def test_a_moved_run_resumes_by_its_directory(known: Known, ran: Any, tmp_path: Path) -> None:
     place = tmp_path / "moved: it's #1"
     place.mkdir()
     shutil.move(known.path, place)
@@ -134,7 +134,7 @@ def test_a_run_that_was_moved_is_resumed_by_its_directory(
     assert config.output_dir == str(place)
 
 
-def test_where_the_working_directory_is_gone_it_gets_a_new_one(
+def test_a_run_without_its_working_directory_gets_a_new_one(
     known: Known, ran: Any, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
@@ -151,15 +151,15 @@ def test_where_the_working_directory_is_gone_it_gets_a_new_one(
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        ("rm config.yaml", "config.yaml is gone, so that it cannot be resumed by itself"),
-        ("rm .snakeval/run.json", ".snakeval/run.json is gone, so that it cannot be resumed"),
-        ("newer", "was saved by snakeval 99.1, and this is"),
+        ("rm config.yaml", "config.yaml is gone, so `resume` cannot continue the run"),
+        ("rm .snakeval/run.json", ".snakeval/run.json is gone, so `resume` cannot"),
+        ("newer", "snakeval 99.1 saved it, and this is"),
         ("garbage", "config.yaml, line 1, column 3: "),
         ("moved", "its directory"),
         ("unknown", "nothing: no such run"),
     ],
 )
-def test_a_run_that_cannot_be_resumed_is_one_sentence(
+def test_a_run_that_cannot_resume_is_an_error_of_one_sentence(
     known: Known, ran: Any, damage: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted, saved = known.id, known.path / "config.yaml"
@@ -180,18 +180,18 @@ def test_a_run_that_cannot_be_resumed_is_one_sentence(
     assert not ran
 
 
-def test_a_head_that_lives_is_not_joined(
+def test_a_second_head_is_an_error(
     known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from snakeval.run import heads
 
     heads.enter(known.path, ["snakemake"])
     assert cli.main(["resume", known.id]) == 2
-    assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
+    assert f"process {os.getpid()} already works at it" in capsys.readouterr().err
     assert cli.main(["resume", known.id, "-n"]) == 0
 
 
-def test_the_saved_configuration_has_what_takes_a_default_away(known: Known) -> None:
+def test_the_saved_configuration_keeps_an_explicit_null(known: Known) -> None:
     content = yaml.safe_load((known.path / "config.yaml").read_text()) | {
         "params": {"temperature": None}
     }

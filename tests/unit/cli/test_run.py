@@ -1,4 +1,4 @@
-"""What `snakeval run` refuses before Snakemake starts: one sentence, exit 2."""
+"""Errors of `snakeval run` before Snakemake starts: one sentence, exit code 2."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ C = ("--config", "c.yaml")
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "no configuration is named; write --config FILE, or make one with `snakeval init`"),
-        (("--config-dir", "."), "--config-dir .: names no file; add --config-name"),
-        ((*C, "--config-name", "x"), "--config, --config-dir: both name a configuration"),
+        ((), "no configuration; add --config FILE, or create one with `snakeval init`"),
+        (("--config-dir", "."), "--config-dir . chooses no file; add --config-name"),
+        ((*C, "--config-name", "x"), "--config and --config-dir each choose a configuration"),
         (("--config", "d.yaml"), "d.yaml: no such file; choose one of c"),
         (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
         (("c.yaml",), "c.yaml: write --config c.yaml"),
@@ -62,7 +62,7 @@ C = ("--config", "c.yaml")
         ((*C, "-o", "+params.top_p=2"), "-o: params.top_p: input should be less than or equal"),
         ((*C, "-o", "+config.parms=1"), "-o: config.parms: unknown key 'parms'; did you mean"),
         ((*C, "--profile", "locl"), "--profile locl: no such profile; did you mean 'local'?"),
-        ((*C, "-n", "--detach"), "--dry-run, --detach: a plan is printed here"),
+        ((*C, "-n", "--detach"), "--dry-run prints the plan here; remove it or --detach"),
         ((*C, "--", "--configfile", "x"), "-- --configfile x: name the file with --config"),
         ((*C, "--", "--profile", "x"), "-- --profile x: write --profile before the --"),
         ((*C, "--", "--config", "models=q"), "--config models: no 'q' in the configuration"),
@@ -93,7 +93,7 @@ def test_bad_input_is_one_sentence_and_nothing_runs(
         ("a: 1\na: 2\n", "line 2, column 1: duplicate key 'a'"),
     ],
 )
-def test_a_configuration_that_cannot_run_is_refused_first(
+def test_a_configuration_that_cannot_run_is_an_error_before_snakemake(
     place: Path,
     content: Any,
     sentence: str,
@@ -106,7 +106,7 @@ def test_a_configuration_that_cannot_run_is_refused_first(
     assert not ran
 
 
-def test_what_is_run_is_saved_with_absolute_paths_and_no_secret(
+def test_the_saved_configuration_has_absolute_paths_and_no_secret(
     place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "the-secret-itself")
@@ -136,16 +136,14 @@ def test_the_configuration_is_checked_once(
     assert checked == [1]
 
 
-def test_values_of_snakemakes_config_are_in_what_is_saved(
-    place: Path, ran: list[list[str]]
-) -> None:
+def test_values_of_snakemakes_config_are_saved(place: Path, ran: list[list[str]]) -> None:
     assert cli.main(["run", *C, "--", "--config", "params={top_p: 0.5}", "models=m"]) == 0
     (saved,) = (place / "home" / "composed").iterdir()
     assert load([saved])[0].params.top_p == 0.5
     assert ran[0][-3:] == ["--config", "params={top_p: 0.5}", "models=m"]
 
 
-def test_a_dry_run_of_what_lacks_a_variable_prints_the_configuration_first(
+def test_a_dry_run_prints_the_configuration_before_a_missing_variable(
     place: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(place, changed("models", "m", "endpoint", "api_key_name", to="NOT_SET"))
@@ -155,7 +153,7 @@ def test_a_dry_run_of_what_lacks_a_variable_prints_the_configuration_first(
     assert "$NOT_SET is not set; export it" in shown.err
 
 
-def test_execution_names_the_profile_where_no_other_is_given(
+def test_execution_chooses_the_profile_by_default(
     place: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = {
@@ -187,27 +185,27 @@ def run_directory(place: Path) -> Path:
     return run
 
 
-def test_a_second_head_is_refused(
+def test_a_second_head_is_an_error(
     run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, socket.gethostname(), os.getpid())
     assert heads.heads(run_directory)
     assert cli.main(["run", *C]) == 2
-    assert f"process {os.getpid()} is at it already" in capsys.readouterr().err
+    assert f"process {os.getpid()} already works at it" in capsys.readouterr().err
     assert not ran
     assert cli.main(["run", *C, "-n"]) == 0
     assert cli.main(["run", *C, "--", "--config", "run=new"]) == 0
 
 
-def test_a_head_on_another_host_is_named_and_no_hindrance(
+def test_a_head_on_another_host_is_a_warning(
     run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, "elsewhere", 1)
     assert cli.main(["run", *C]) == 0
-    assert "process 1 on elsewhere may still be at run" in capsys.readouterr().err
+    assert "process 1 on elsewhere may still work at run" in capsys.readouterr().err
 
 
-def test_detached_it_says_what_was_started_and_how_to_follow_it(
+def test_a_detached_run_prints_its_process_and_how_to_follow_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -217,12 +215,12 @@ def test_detached_it_says_what_was_started_and_how_to_follow_it(
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out
     run_id = find(load([Path("c.yaml")])[0]).id
-    assert f"Run {run_id} goes on in the background, as process 1234." in out
+    assert f"Run {run_id} continues in the background as process 1234." in out
     assert f"  log     {home()}/logs/{run_id}-" in out
     assert f"snakeval status {run_id} --watch" in out
 
 
-def test_a_detached_run_that_ends_at_once_is_told_with_its_last_words(
+def test_a_detached_run_that_ends_at_once_prints_the_end_of_its_log(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -237,7 +235,7 @@ def test_a_detached_run_that_ends_at_once_is_told_with_its_last_words(
     assert sentence.startswith(f"Run {run_id} has ended already: {home()}/logs/{run_id}-")
 
 
-def test_without_a_terminal_or_arguments_help_has_examples(
+def test_help_has_examples(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["run", "--help"]) == 0

@@ -1,4 +1,4 @@
-"""What the person who plans a run reads."""
+"""The notes for the person who plans a run."""
 
 from __future__ import annotations
 

@@ -49,18 +49,18 @@ def test_the_child_takes_it_once_and_leaves_no_trace(checked: Checked) -> None:
         assert child(offer, "c.yaml") == ["[('mine', ('m',)), None]", "[]"]
 
 
-def test_of_another_file_it_is_not_taken(checked: Checked) -> None:
+def test_a_configuration_of_another_file_is_not_taken(checked: Checked) -> None:
     with offered(checked) as offer:
         assert child(offer, "d.yaml")[0] == "[None, None]"
 
 
-def test_with_other_values_it_is_not_taken(checked: Checked) -> None:
+def test_a_configuration_with_other_values_is_not_taken(checked: Checked) -> None:
     other = Checked(checked.files, {"models": "n"}, checked.config, checked.selection)
     with offered(other) as offer:
         assert child(offer, "c.yaml")[0] == "[None, None]"
 
 
-def test_a_grandchild_takes_nothing_whatever_it_inherits(checked: Checked) -> None:
+def test_a_grandchild_takes_nothing(checked: Checked) -> None:
     with offered(checked) as offer:
         again = f"'{sys.executable}' -c '{TAKE}' c.yaml; exit $?"
         assert child(offer, "sh", "-c", again)[0] == "[None, None]"

@@ -1,4 +1,4 @@
-"""What a command wants: its run, its evaluations and what it chose. Snakemake is not imported."""
+"""The run, the evaluations and the choice of a command, without Snakemake."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from support.configs import COMMAND
 from support.invocations import TWO, invocation
 
 
-def test_there_is_a_record_for_each_chosen_evaluation(tmp_path: Path) -> None:
+def test_each_chosen_evaluation_has_a_record(tmp_path: Path) -> None:
     every = invocation(tmp_path)
-    assert [Path(record).relative_to(every.directory).as_posix() for record in every.records] == [
-        f"{model}/{benchmark}/evaluation.json" for model in "mn" for benchmark in "bc"
-    ]
+    assert [
+        Path(record).relative_to(every.directory.path).as_posix() for record in every.records
+    ] == [f"{model}/{benchmark}/evaluation.json" for model in "mn" for benchmark in "bc"]
     chosen = invocation(tmp_path, models="n", benchmarks=["c"])
     assert len(chosen.records) == 1
     assert len(chosen.everything) == 4
     assert chosen.plan == every.plan, "the table holds all, whatever is chosen"
 
 
-def test_an_evaluation_that_is_not_of_the_run_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_evaluation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="m/nosuch is no evaluation of this run"):
         invocation(tmp_path).evaluation("m", "nosuch")
 
 
-def test_a_choice_in_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+def test_a_choice_without_evaluations_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no evaluation is in both; choose more"):
         invocation(tmp_path, TWO | {"exclude": ["m/b"]}, models="m", benchmarks="b")
 
 
-def test_the_plan_changes_with_what_the_table_shows_and_with_nothing_else(tmp_path: Path) -> None:
+def test_the_plan_changes_only_with_the_content_of_the_table(tmp_path: Path) -> None:
     plan = invocation(tmp_path).plan
     assert invocation(tmp_path, params={"parallelism": 9}).plan == plan
     assert invocation(tmp_path, TWO | {"exclude": ["m/b"]}).plan != plan

@@ -1,4 +1,4 @@
-"""What the rules look up, without Snakemake."""
+"""The lookups of the rules, without Snakemake."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return place
 
 
-def test_opening_it_writes_nothing(tmp_path: Path) -> None:
+def test_opening_a_matrix_writes_nothing(tmp_path: Path) -> None:
     opened = matrix(tmp_path)
     check(opened.invocation, {})
     opened.notes()
     assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
 
 
-def test_the_fingerprint_is_the_evaluations(tmp_path: Path) -> None:
+def test_wildcards_find_the_fingerprint_of_an_evaluation(tmp_path: Path) -> None:
     opened = matrix(tmp_path)
     found = opened[wildcards("n", "c")]
     assert (found.model, found.benchmark) == ("n", "c")
     assert opened.fingerprint(wildcards("n", "c")) == found.fingerprint
 
 
-def test_equal_resources_are_a_number_and_others_are_looked_up(tmp_path: Path) -> None:
+def test_equal_resources_are_a_number_and_different_ones_a_lookup(tmp_path: Path) -> None:
     content = TWO | {"resources": {"gpus": 1, "mem_mb": 100}}
     content["benchmarks"] = {"b": COMMAND, "c": COMMAND | {"resources": {"mem_mb": 200}}}
     opened = matrix(tmp_path, content)
@@ -69,7 +69,7 @@ def learn(opened: Matrix, **seconds: float) -> None:
     known.save()
 
 
-def test_an_evaluation_needs_the_records_of_its_servers(tmp_path: Path) -> None:
+def test_the_records_of_its_servers_are_inputs_of_an_evaluation(tmp_path: Path) -> None:
     opened = matrix(tmp_path, serving())
     assert isinstance(opened.servers, Callable)
     assert [
@@ -80,7 +80,7 @@ def test_an_evaluation_needs_the_records_of_its_servers(tmp_path: Path) -> None:
     assert matrix(tmp_path).servers == [], "no function, which Snakemake would call for each job"
 
 
-def test_models_come_one_after_the_other_and_each_server_before_its_evaluations(
+def test_models_run_in_turn_and_each_server_before_its_evaluations(
     tmp_path: Path,
 ) -> None:
     content = serving()
@@ -96,13 +96,13 @@ def test_models_come_one_after_the_other_and_each_server_before_its_evaluations(
     ]  # fmt: skip
 
 
-def test_a_server_that_several_models_evaluations_wait_for_comes_first(tmp_path: Path) -> None:
+def test_a_server_that_several_models_ask_starts_first(tmp_path: Path) -> None:
     opened = matrix(tmp_path, serving(benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}))
     priorities = {name: opened.deploy_priority(Model(name)) for name in ("m", "n", "judge")}
     assert priorities["judge"] >= priorities["m"] > priorities["n"]
 
 
-def test_where_nothing_is_deployed_and_nothing_known_there_is_no_order(tmp_path: Path) -> None:
+def test_without_deployments_and_durations_all_priorities_are_equal(tmp_path: Path) -> None:
     opened = matrix(tmp_path)
     assert opened.priority == 0, "no function, which Snakemake would call for each job"
     learn(opened, b=1, c=2)
@@ -111,7 +111,7 @@ def test_where_nothing_is_deployed_and_nothing_known_there_is_no_order(tmp_path:
     assert longest_first(wildcards("m", "c")) > longest_first(wildcards("m", "b"))
 
 
-def test_what_schedulers_are_asked_for_is_a_value_or_where_it_differs_looked_up(
+def test_an_equal_request_is_a_value_and_a_different_one_a_lookup(
     tmp_path: Path,
 ) -> None:
     asked = {"account": "a", "partition": "gpu", "cpu_partition": "cpu", "walltime": "01:00:00"}

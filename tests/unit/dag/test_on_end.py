@@ -1,4 +1,4 @@
-"""What a run prints when it ends."""
+"""The output at the end of a run."""
 
 from __future__ import annotations
 

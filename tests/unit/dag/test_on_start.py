@@ -1,4 +1,4 @@
-"""What the directory of a run contains from its start."""
+"""The files of a run at its start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 from snakeval.config.load import load
 from snakeval.evaluation.directory import evaluation_directory
-from snakeval.serving.plan import Plan
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
 from support.configs import changed
 from support.invocations import matrix, serving
 
@@ -20,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return place
 
 
-def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
+def test_a_start_saves_the_plan_and_scripts_and_no_secret(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-canary")
@@ -45,17 +46,17 @@ def test_what_is_saved_is_the_plan_scripts_to_run_by_hand_and_no_secret(
     }
 
 
-def test_what_was_saved_is_a_configuration_again(tmp_path: Path) -> None:
+def test_the_saved_configuration_loads_as_the_same(tmp_path: Path) -> None:
     opened = matrix(tmp_path, runtime="process")
     opened.save()
     again, _, _ = load([Path(opened.run) / "config.yaml"])
     assert again == opened.invocation.config
 
 
-def test_what_is_deployed_is_saved_for_the_jobs_in_the_order_of_loading(tmp_path: Path) -> None:
+def test_deployments_are_saved_in_the_order_of_loading(tmp_path: Path) -> None:
     opened = matrix(tmp_path, serving())
     opened.save()
-    plans = sorted(Plan.all(Path(opened.run)), key=lambda plan: plan.rank)
+    plans = sorted(DeploymentDirectory.plans(RunDirectory(opened.run)), key=lambda plan: plan.rank)
     assert [plan.name for plan in plans] == ["m", "n", "judge"]
     fingerprints = {
         evaluation.id: evaluation.fingerprint for evaluation in opened.invocation.everything

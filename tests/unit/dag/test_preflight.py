@@ -1,4 +1,4 @@
-"""What is checked before anything runs."""
+"""The checks before anything runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.configs import COMMAND, MODEL, changed
 from support.invocations import SERVER, invocation, serving
 
 
-def test_a_variable_that_is_unset_or_empty_is_named_once_with_its_key(tmp_path: Path) -> None:
+def test_an_unset_or_empty_variable_is_one_problem_with_its_key(tmp_path: Path) -> None:
     content = changed("models", "m", "endpoint", "api_key_name", to="MY_KEY")
     content["models"]["n"] = MODEL
     content["benchmarks"] = {"b": COMMAND | {"env": ["TOKEN"]}, "c": COMMAND}
@@ -28,13 +28,13 @@ def test_a_variable_that_is_unset_or_empty_is_named_once_with_its_key(tmp_path: 
     check(invocation(tmp_path, content, models="n", benchmarks="c"), {})
 
 
-def test_an_output_directory_below_a_file_is_refused(tmp_path: Path) -> None:
+def test_an_output_directory_below_a_file_is_a_problem(tmp_path: Path) -> None:
     opened = invocation(tmp_path, output_dir=str(tmp_path / "c.yaml" / "out"))
     with pytest.raises(ConfigError, match=r"output_dir: .*c\.yaml is a file; name a directory"):
         check(opened, {})
 
 
-def test_a_variable_of_a_server_that_is_unset_is_named(tmp_path: Path) -> None:
+def test_an_unset_variable_of_a_server_is_a_problem(tmp_path: Path) -> None:
     content = serving(benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}})
     content["models"]["m"] = {"deployment": SERVER | {"env": ["HF_TOKEN"]}}
     content["auxiliary"]["judge"] = {"deployment": SERVER | {"env": {"KEY": "MY_KEY"}}}

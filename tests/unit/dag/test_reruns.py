@@ -1,4 +1,4 @@
-"""What runs again, and why."""
+"""Which jobs run again, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from snakemake.io import is_flagged
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.executors.lepton.notes import Noted, Notes
 from support.configs import COMMAND
 from support.invocations import TWO, Workflow, invocation, matrix, reruns, serving, wildcards
@@ -32,7 +31,7 @@ def finish(opened: Invocation, *ids: str) -> Invocation:
     """Complete evaluations of a run; return it as given."""
     for evaluation in opened.everything:
         if evaluation.id in ids:
-            files = evaluation_directory(opened.directory, evaluation)
+            files = opened.directory.evaluation(evaluation.id)
             files.begin(evaluation.fingerprint)
             files.complete(completion(evaluation, files))
     return opened
@@ -46,7 +45,9 @@ def inputs(found: object, model: str, benchmark: str) -> Any:
 def test_evaluations_without_a_record_are_missing(tmp_path: Path) -> None:
     opened = finish(invocation(tmp_path), "m/b", "n/c")
     found, forced = reruns(opened)
-    assert [Path(r).parent.relative_to(opened.directory).as_posix() for r in found.missing()] == [
+    assert [
+        Path(r).parent.relative_to(opened.directory.path).as_posix() for r in found.missing()
+    ] == [
         "m/c",
         "n/b",
     ]
@@ -107,11 +108,11 @@ def test_a_server_that_no_missing_evaluation_asks_is_not_forced(tmp_path: Path) 
     assert forced == set()
 
 
-def test_endpoints_that_an_earlier_start_left_force_the_table(tmp_path: Path) -> None:
+def test_endpoints_of_an_earlier_start_force_the_table(tmp_path: Path) -> None:
     opened = finish(invocation(tmp_path), "m/b")
     found, forced = reruns(opened)
     assert (len(found.records()), forced) == (4, set())
-    Notes(opened.directory).write(Noted("m", "endpoint"))
+    Notes(opened.directory.path).write(Noted("m", "endpoint"))
     assert reruns(opened, head=False)[0].records() == found.records()
     again, forced = reruns(opened)
     assert again.records() == found.records()
@@ -135,7 +136,7 @@ def test_results_that_did_not_arrive_are_exported_again(tmp_path: Path) -> None:
     assert reruns(opened, head=False)[0].undelivered == []
 
 
-def test_what_must_rerun_is_forced_in_the_dag_of_the_workflow(tmp_path: Path) -> None:
+def test_forced_targets_reach_the_dag_of_the_workflow(tmp_path: Path) -> None:
     opened = matrix(tmp_path)
     assert isinstance(opened.reruns, Reruns)
     workflow = opened._workflow

@@ -1,4 +1,4 @@
-"""Which jobs share an allocation, and what is asked for each."""
+"""The allocations of a run, and the request for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.matrix.hosting import directory, number
 from support.allocations import SERVER, SIX, Opened, content, learned
 from support.configs import COMMAND, MODEL
 
@@ -24,7 +23,7 @@ def test_a_served_model_and_its_evaluations_are_one_group(tmp_path: Path) -> Non
     assert allocations.servers(allocations["e/b0"]) == []
 
 
-def test_a_judge_is_served_in_the_allocation_of_the_model_and_its_gpus_are_asked_for(
+def test_a_judge_runs_in_the_allocation_of_the_model_which_requests_its_gpus(
     tmp_path: Path,
 ) -> None:
     data = content(auxiliary={"judge": {"deployment": SERVER | {"gpus": 4}}})
@@ -38,7 +37,7 @@ def test_a_judge_is_served_in_the_allocation_of_the_model_and_its_gpus_are_asked
     assert here.gpus("m", 1) == 2
 
 
-def test_the_allocation_has_the_memory_of_the_server_and_of_what_runs_beside_it(
+def test_the_allocation_has_the_memory_of_its_server_and_its_evaluations(
     tmp_path: Path,
 ) -> None:
     data = content(resources={"mem_mb": 100, "gpus": 1})
@@ -50,7 +49,7 @@ def test_the_allocation_has_the_memory_of_the_server_and_of_what_runs_beside_it(
     assert Opened(tmp_path, content()).mem_mb("m", 1) is None
 
 
-def test_gpus_that_are_asked_for_as_gres_are_not_asked_for_twice(tmp_path: Path) -> None:
+def test_gres_replaces_the_request_for_gpus(tmp_path: Path) -> None:
     assert Opened(tmp_path, content({"gres": "gpu:8"})).gpus("m", 1) == 0
     assert Opened(tmp_path, content({"gres": "gpu:8"}), remote=False).gpus("m", 1) == 2
 
@@ -87,7 +86,7 @@ def test_in_a_group_the_texts_are_equal_and_only_the_first_job_has_the_numbers(
     assert Opened(tmp_path, content()).requests.names == ()
 
 
-def test_evaluations_are_packed_so_that_they_fit_what_is_left_of_the_walltime(
+def test_packed_evaluations_fit_into_the_walltime_after_loading(
     tmp_path: Path,
 ) -> None:
     data = content({"max_walltime_per_allocation": "70"})
@@ -101,14 +100,14 @@ def test_evaluations_are_packed_so_that_they_fit_what_is_left_of_the_walltime(
     assert allocations.runtime("m") == 70
 
 
-def test_only_what_is_missing_is_packed(tmp_path: Path) -> None:
+def test_only_missing_evaluations_are_packed(tmp_path: Path) -> None:
     data = content({"evaluations_per_allocation": 1})
     allocations = Opened(tmp_path, data, missing=lambda e: e.benchmark in ("b2", "b5"))
     assert allocations.packed["m"].numbers.keys() == {"m/b2", "m/b5"}
     assert allocations.servers(allocations["m/b0"]) == [("m", 1)], "finished: the first one's"
 
 
-def test_jobs_on_other_hosts_read_what_the_head_packed(tmp_path: Path) -> None:
+def test_jobs_on_other_hosts_read_the_packing_of_the_head(tmp_path: Path) -> None:
     data = content({"evaluations_per_allocation": 2})
     head = Opened(tmp_path, data)
     head.save()
@@ -116,7 +115,7 @@ def test_jobs_on_other_hosts_read_what_the_head_packed(tmp_path: Path) -> None:
     assert Opened(tmp_path, data, head=False).groups() == head.groups()
 
 
-def test_while_jobs_of_an_earlier_head_live_the_packing_stays(tmp_path: Path) -> None:
+def test_the_packing_stays_while_jobs_of_an_earlier_head_run(tmp_path: Path) -> None:
     data = content({"evaluations_per_allocation": 2})
     Opened(tmp_path, data).save()
     before = Opened(tmp_path, data, head=False).groups()
@@ -126,11 +125,6 @@ def test_while_jobs_of_an_earlier_head_live_the_packing_stays(tmp_path: Path) ->
     assert len(Opened(tmp_path, changed, busy=lambda: True).groups()) == 2
 
 
-def test_a_file_of_the_packing_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_packing_is_written_again(tmp_path: Path) -> None:
     (tmp_path / "allocations.json").write_text('{"m": []}')
     assert len(Opened(tmp_path, content({"allocations_per_model": 2})).groups()) == 2
-
-
-def test_the_directory_of_an_allocation_tells_its_number() -> None:
-    assert [directory(n) for n in (1, 2, 10)] == ["deployment", "deployment-2", "deployment-10"]
-    assert [number(directory(n)) for n in (1, 2, 10)] == [1, 2, 10]

@@ -1,4 +1,4 @@
-"""How long evaluations took, as far as it is known."""
+"""Expected durations of evaluations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_nothing_is_known_at_first() -> None:
     assert known.expect(EVALUATION) is None
 
 
-def test_what_was_learned_is_known_to_the_next_run() -> None:
+def test_the_next_run_knows_the_durations_of_the_last() -> None:
     known = Durations.load()
     known.learn(EVALUATION, 12.34)
     known.save()
@@ -42,7 +42,7 @@ def test_what_was_learned_is_known_to_the_next_run() -> None:
     assert known.expect(EVALUATION) == 1, "the newest counts"
 
 
-def test_on_a_new_model_a_benchmark_takes_what_it_takes_on_others() -> None:
+def test_the_expected_duration_on_a_new_model_is_the_mean_of_others() -> None:
     known = Durations({})
     known.learn(on("a"), 10)
     known.learn(on("b"), 30)
@@ -61,6 +61,6 @@ def test_a_benchmark_is_known_by_its_definition_and_not_by_its_name() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "1", '{"a": 1}', '{"a": {"m": null}}', '{"a": {"m": "soon"}}']
 )
-def test_a_file_that_is_none_is_as_good_as_absent(file: Path, text: str) -> None:
+def test_a_damaged_file_counts_as_absent(file: Path, text: str) -> None:
     file.write_text(text)
     assert not Durations.load()

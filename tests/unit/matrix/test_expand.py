@@ -1,4 +1,4 @@
-"""The matrix: which evaluations a configuration means, with which parameters."""
+"""The matrix: the evaluations of a configuration and their parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ids(evaluations: tuple[Evaluation, ...]) -> list[str]:
     return [evaluation.id for evaluation in evaluations]
 
 
-def test_every_benchmark_meets_every_model_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_each_benchmark_runs_on_each_model_in_the_order_of_the_file(tmp_path: Path) -> None:
     content = {"models": {"z": MODEL, "a": MODEL}, "benchmarks": {"y": COMMAND, "b": COMMAND}}
     loaded = config(tmp_path, content)
     assert ids(expand(loaded)) == ["z/y", "z/b", "a/y", "a/b"]
@@ -77,13 +77,13 @@ def test_repeats_are_included_and_excluded_together(tmp_path: Path) -> None:
     assert ids(expand(config(tmp_path, content))) == ["n/b", "n/b-r2"]
 
 
-def test_a_repeat_with_the_name_of_a_benchmark_is_refused(tmp_path: Path) -> None:
+def test_a_repeat_with_the_name_of_a_benchmark_is_an_error(tmp_path: Path) -> None:
     rows = {"b": COMMAND | {"repeats": 2}, "b-r2": COMMAND}
-    with pytest.raises(ConfigError, match=r"benchmarks\.b\.repeats: 'b-r2' is a benchmark, too"):
+    with pytest.raises(ConfigError, match=r"benchmarks\.b\.repeats: 'b-r2' is also a benchmark"):
         expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
 
 
-def test_groups_are_told_to_harnesses_that_log_items_and_change_no_fingerprint(
+def test_groups_of_samples_change_no_fingerprint(
     tmp_path: Path,
 ) -> None:
     row = {"harness": "lm-eval", "task": "t"}
@@ -103,7 +103,7 @@ def test_groups_are_told_to_harnesses_that_log_items_and_change_no_fingerprint(
         expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": rows}))
 
 
-def test_where_samples_stand_changes_no_fingerprint(tmp_path: Path) -> None:
+def test_the_place_of_samples_changes_no_fingerprint(tmp_path: Path) -> None:
     samples = {"file": "s.jsonl", "scores": {"v": "v"}}
     told = COMMAND | {"metrics": {"file": "f", "values": {"v": "v"}, "samples": samples}}
     (plain,), (more,) = (
@@ -115,18 +115,18 @@ def test_where_samples_stand_changes_no_fingerprint(tmp_path: Path) -> None:
     assert Evaluation.from_json(more.to_json()) == more
 
 
-def test_a_pair_that_names_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_pair_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
     content = VALID | {"models": {"llama": MODEL}, "exclude": ["lama/b"]}
     with pytest.raises(ConfigError, match="exclude lama/b: no model 'lama'; did you mean 'llama'"):
         expand(config(tmp_path, content))
 
 
-def test_an_empty_matrix_is_refused(tmp_path: Path) -> None:
+def test_an_empty_matrix_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the matrix is empty"):
         expand(config(tmp_path, VALID | {"exclude": ["*/*"]}))
 
 
-def test_what_an_endpoint_cannot_do_is_left_out_with_a_reason(tmp_path: Path) -> None:
+def test_a_pair_that_the_endpoint_cannot_run_is_left_out_with_a_reason(tmp_path: Path) -> None:
     content = {
         "models": {"chat": CHAT, "base": COMPLETIONS},
         "benchmarks": {"hellaswag": {"task": "lm-eval.hellaswag"}},
@@ -142,7 +142,7 @@ def test_what_an_endpoint_cannot_do_is_left_out_with_a_reason(tmp_path: Path) ->
     ]
 
 
-def test_what_an_endpoint_cannot_do_is_an_error_where_it_was_asked_for(tmp_path: Path) -> None:
+def test_an_explicit_pair_that_the_endpoint_cannot_run_is_an_error(tmp_path: Path) -> None:
     content = {
         "models": {"chat": CHAT, "base": COMPLETIONS},
         "benchmarks": {"hellaswag": {"task": "lm-eval.hellaswag"}},
@@ -161,12 +161,12 @@ def test_a_task_that_several_harnesses_have_must_be_qualified(tmp_path: Path) ->
     assert (one.identity.harness, one.identity.task) == ("lm-eval", "ifeval")
 
 
-def test_an_unknown_task_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_task_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no task 'gpqa_dimond' in the catalogue; did you mean"):
         expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": ["gpqa_dimond"]}))
 
 
-def test_a_task_of_ones_own_needs_its_harness_named(tmp_path: Path) -> None:
+def test_a_custom_task_requires_its_harness(tmp_path: Path) -> None:
     own = {"mine": {"harness": "lm-eval", "task": "my_task"}}
     (one,) = expand(config(tmp_path, {"models": {"m": CHAT}, "benchmarks": own}))
     assert (one.identity.task, one.identity.image) == ("my_task", "snakeval/lm-eval:0.4.13")
@@ -175,12 +175,12 @@ def test_a_task_of_ones_own_needs_its_harness_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("benchmark", "sentence"),
     [
-        ({"harness": "generic"}, "a generic benchmark needs `command` and `metrics`"),
+        ({"harness": "generic"}, "a generic benchmark requires `command` and `metrics`"),
         ({"task": "lm-eval.ifeval", "command": "x"}, "belong to harness: generic only"),
         ({"harness": "lm_eval", "task": "x"}, "no harness 'lm_eval' in the catalogue; did you"),
     ],
 )
-def test_a_benchmark_that_cannot_be_is_refused(
+def test_an_impossible_benchmark_is_an_error(
     tmp_path: Path, benchmark: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=r"^benchmarks\.b: ") as refused:
@@ -188,8 +188,8 @@ def test_a_benchmark_that_cannot_be_is_refused(
     assert sentence in str(refused.value)
 
 
-def test_a_runtime_that_cannot_run_a_benchmark_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"benchmarks\.b: runtime docker needs an image"):
+def test_a_runtime_that_cannot_run_a_benchmark_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"benchmarks\.b: runtime docker requires an image"):
         expand(config(tmp_path, VALID | {"runtime": "docker"}))
     content = {"models": {"m": CHAT}, "benchmarks": ["gpqa_diamond_nemo"], "runtime": "process"}
     with pytest.raises(ConfigError, match="runs in its container only; set runtime: auto"):
@@ -278,7 +278,7 @@ def test_nothing_else_changes_the_fingerprint(tmp_path: Path) -> None:
     assert {field.name for field in fields(Transport)} >= TRANSPORT_PARAMS
 
 
-def test_fingerprints_are_what_they_were_before_there_were_deployments(tmp_path: Path) -> None:
+def test_fingerprints_did_not_change_when_deployments_came(tmp_path: Path) -> None:
     # Made by the revision before. Where one changes, every evaluation that anybody finished is
     # stale; see the one in test_evaluation.py.
     row = {
@@ -301,7 +301,7 @@ def served(tmp_path: Path, deployment: dict[str, Any], **more: Any) -> Evaluatio
     return one
 
 
-def test_a_deployed_model_is_known_by_what_serves_it_and_not_by_where(tmp_path: Path) -> None:
+def test_the_identity_of_a_deployed_model_has_its_server_and_not_its_place(tmp_path: Path) -> None:
     one = served(tmp_path, VLLM)
     assert one.identity.endpoint_url == "/v1/chat/completions"
     assert (one.identity.model_id, one.identity.endpoint_type) == ("org/model", "chat")
@@ -326,7 +326,7 @@ def test_a_deployed_model_is_known_by_what_serves_it_and_not_by_where(tmp_path: 
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_of_a_deployment_determines_scores_changes_the_fingerprint(
+def test_parts_of_a_deployment_that_determine_scores_change_the_fingerprint(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     before = served(tmp_path, VLLM).fingerprint
@@ -349,7 +349,7 @@ def test_what_of_a_deployment_determines_scores_changes_the_fingerprint(
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_how_a_model_is_served_here_does_not_change_the_fingerprint(
+def test_local_settings_of_a_deployment_change_no_fingerprint(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     before = served(tmp_path, VLLM).fingerprint
@@ -358,7 +358,7 @@ def test_how_a_model_is_served_here_does_not_change_the_fingerprint(
     )
 
 
-def test_a_checkpoint_is_part_of_the_fingerprint_by_its_content_and_not_by_its_place(
+def test_the_content_of_a_checkpoint_changes_the_fingerprint_and_its_place_does_not(
     tmp_path: Path,
 ) -> None:
     weights = tmp_path / "weights"
@@ -373,7 +373,7 @@ def test_a_checkpoint_is_part_of_the_fingerprint_by_its_content_and_not_by_its_p
 
 
 @pytest.mark.parametrize("section", ["models", "auxiliary"])
-def test_a_deployment_that_could_not_be_started_is_refused_before_anything_runs(
+def test_an_impossible_deployment_is_an_error_before_anything_runs(
     tmp_path: Path, section: str
 ) -> None:
     spec = {"deployment": {"kind": "generic", "command": "serve {{ prot }}"}}
@@ -394,7 +394,7 @@ def judged(tmp_path: Path, judge: dict[str, Any], *names: str) -> Evaluation:
     return one
 
 
-def test_the_models_that_a_benchmark_asks_are_part_of_its_fingerprint(tmp_path: Path) -> None:
+def test_auxiliary_models_are_part_of_the_fingerprint(tmp_path: Path) -> None:
     alone = judged(tmp_path, JUDGE)
     asked = judged(tmp_path, JUDGE, "judge")
     assert alone.fingerprint == expand(config(tmp_path, VALID))[0].fingerprint
@@ -416,7 +416,7 @@ def test_the_models_that_a_benchmark_asks_are_part_of_its_fingerprint(tmp_path: 
     assert Evaluation.from_json(makes[2].to_json()) == makes[2]
 
 
-def test_an_evaluation_needs_its_models_server_and_those_of_the_models_that_it_asks(
+def test_an_evaluation_requires_the_servers_of_its_model_and_its_auxiliary_models(
     tmp_path: Path,
 ) -> None:
     assert judged(tmp_path, JUDGE, "judge", "helper").transport.servers == ("helper",)
@@ -451,7 +451,7 @@ def test_the_content_of_a_benchmarks_files_is_part_of_its_fingerprint(tmp_path: 
     assert fingerprint() in seen
 
 
-def test_an_evaluation_survives_the_way_to_its_job(tmp_path: Path) -> None:
+def test_an_evaluation_is_equal_after_the_way_to_its_job(tmp_path: Path) -> None:
     (one,) = expand(config(tmp_path, VALID))
     back = Evaluation.from_json(one.to_json())
     assert back == one

@@ -1,4 +1,4 @@
-"""How evaluations are packed into allocations, against bounds that no packing can beat."""
+"""The packing of evaluations into allocations, against bounds that no packing can beat."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_small_case_is_packed_as_well_as_trying_all_ways() -> None:
     st.none() | st.integers(1, 4),
 )
 @settings(max_examples=30)
-def test_each_evaluation_is_in_one_slot_and_no_limit_is_broken(
+def test_each_evaluation_is_in_one_slot_within_the_limits(
     durations: list[float], slots: int, most: int | None, count: int | None
 ) -> None:
     limits = Limits(HOUR, slots, most, count)
@@ -74,32 +74,32 @@ def test_each_evaluation_is_in_one_slot_and_no_limit_is_broken(
         assert len(packed) <= count
 
 
-def test_a_given_number_of_allocations_makes_the_longest_short() -> None:
+def test_a_given_number_of_allocations_has_a_short_longest_one() -> None:
     packed = pack([10, 9, 8, 7, 6, 5, 4], 1, Limits(allocations=3))
     assert len(packed) == 3
     assert max(one.seconds([10, 9, 8, 7, 6, 5, 4], 1) for one in packed) == 18
 
 
-def test_more_allocations_than_evaluations_are_not_made() -> None:
+def test_there_are_at_most_as_many_allocations_as_evaluations() -> None:
     assert len(pack([5, 5], 1, Limits(allocations=9))) == 2
 
 
-def test_so_many_evaluations_at_most_are_in_one() -> None:
+def test_an_allocation_has_at_most_the_given_number_of_evaluations() -> None:
     packed = pack([1.0] * 10, 1, Limits(slots=8, evaluations=4))
     assert sorted(len(one.members) for one in packed) == [2, 4, 4]
 
 
-def test_what_is_longer_than_an_allocation_has_a_slot_of_its_own() -> None:
+def test_an_evaluation_longer_than_an_allocation_has_its_own_slot() -> None:
     packed = pack([9000, 60, 60], 600, Limits(HOUR, 1))
     assert [one.members for one in packed] == [(0,), (1, 2)]
 
 
-def test_without_limits_there_is_one_load_and_for_nothing_none() -> None:
+def test_without_limits_a_model_loads_once_and_without_evaluations_never() -> None:
     assert len(pack(many(1, 50), 600, Limits(slots=8))) == 1
     assert pack([], 600, Limits()) == []
 
 
-def test_hundreds_are_packed_at_once_by_the_greedy_way_alone() -> None:
+def test_hundreds_are_packed_quickly_without_the_solver() -> None:
     durations, limits = many(7, 400), Limits(4 * HOUR, 8)
     total = total_seconds(pack(durations, 600, limits), durations, 600)
     assert total <= 1.05 * bound(durations, 600, limits)

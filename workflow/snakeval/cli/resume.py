@@ -1,4 +1,4 @@
-"""``snakeval resume``: the same run again, from what was saved of it."""
+"""``snakeval resume``: finish a run with its saved configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snakeval.errors import ConfigError
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
 
-#: Options that were meant for one time: a resume does all that is missing, and nothing else.
+#: Options for one start only. A resume runs all that is missing, and nothing else.
 _ONCE = frozenset(
     {
         "targets", "config", "configfile", "dryrun", "snakefile", "profile", "directory", "until",
@@ -31,11 +31,13 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
     return [entry.id for entry in entries() if entry.id.startswith(typed)]
 
 
-@click.command("resume", short_help="Run again what a run has not finished, from any directory.")
+@click.command("resume", short_help="Finish a run, from any directory.")
 @click.argument("wanted", metavar="ID", shell_complete=_ids)
-@click.option("-n", "--dry-run", is_flag=True, help="Print what would run.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan; run nothing.")
 @click.option(
-    "--profile", shell_complete=profile_names, help="Where it runs.  [default: where it ran]"
+    "--profile",
+    shell_complete=profile_names,
+    help="Run with this profile.  [default: the run's last profile]",
 )
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
@@ -47,7 +49,7 @@ def command(
     head_on_cluster: bool,
     options: tuple[str, ...],
 ) -> int:
-    """Run again what a run has not finished: from any directory, with its saved configuration.
+    """Finish a run, from any directory, with its saved configuration.
 
     \b
     snakeval resume 8b1a -n
@@ -77,7 +79,7 @@ def command(
     config, selection, _ = load([saved], values)
     place = entry.path.resolve().parent
     if "output_dir" not in values and Path(config.output_dir).expanduser().resolve() != place:
-        # A file, since a path may hold what --config would take for YAML.
+        # In a file, since --config would read some paths as YAML.
         config = config.model_copy(update={"output_dir": str(place)})
         saved = save(config)
     words = [
@@ -105,14 +107,14 @@ def _saved(run: RunDirectory) -> Path:
     """Return the saved configuration of *run*.
 
     Raises:
-        ConfigError: it, or what tells the run's parameters, is gone; or a newer snakeval wrote it.
+        ConfigError: it or the run's identity is gone, or a newer snakeval wrote it.
     """
     saved = run.config
     for path in (saved, run.origin):
         if not path.is_file():
             raise ConfigError(
-                f"{run}: {path.relative_to(run.path)} is gone, so that it cannot be resumed by "
-                "itself; give `snakeval run` its configuration again"
+                f"{run}: {path.relative_to(run.path)} is gone, so `resume` cannot continue the "
+                "run; use `snakeval run` with its configuration"
             )
     try:
         origin = run.read_origin()
@@ -123,7 +125,7 @@ def _saved(run: RunDirectory) -> Path:
     written = match[1] if match else str(origin.get("snakeval", ""))
     if _version(written) > _version(__version__):
         raise ConfigError(
-            f"{saved}: was saved by snakeval {written}, and this is {__version__}; "
+            f"{saved}: snakeval {written} saved it, and this is snakeval {__version__}; "
             "pip install --upgrade snakeval"
         )
     return saved
@@ -134,7 +136,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _directory(entry: Entry) -> Path:
-    """Return the working directory of the run's command; a new one if it is gone or not known."""
+    """Return the working directory of the run's command, or a new one if it is gone."""
     former = Path(entry.cwd)
     if entry.command and former.is_dir() and os.access(former, os.W_OK | os.X_OK):
         return former
@@ -146,5 +148,5 @@ def _directory(entry: Entry) -> Path:
 
 
 def _snakefile(given: Sequence[str]) -> str:
-    """A Snakefile of the user's own, which may include ours; nothing for ours."""
+    """Return the user's own Snakefile, which may include snakeval's; empty for snakeval's."""
     return given[-1] if given and Path(given[-1]).is_file() else ""

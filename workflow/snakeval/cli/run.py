@@ -19,24 +19,30 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 
 
 @click.command("run", short_help="Evaluate: compose a configuration and run it.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration's file.")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="The directory that it is in.")
-@click.option("--config-name", help="Its name there, without .yaml.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Read this configuration.")
+@click.option(
+    "--config-dir",
+    type=click.Path(path_type=Path),
+    help="Read the configuration from this directory.",
+)
+@click.option("--config-name", help="Read the configuration of this name, without .yaml.")
 @click.option(
     "-o",
     "--override",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a value; +KEY=VALUE adds one, ++KEY=VALUE does either, ~KEY takes one away.",
+    help="Change a value; +KEY=VALUE adds one, ++KEY=VALUE adds or changes one, ~KEY removes one.",
 )
 @click.option(
     "--profile",
     shell_complete=profile_names,
-    help="Where it runs: local, slurm, lepton, or a path.  [default: local]",
+    help="Run with this profile: local, slurm, lepton, or a path.  [default: local]",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan.")
-@click.option("--resume", is_flag=True, help="Is always so: a run that exists is continued.")
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan; run nothing."
+)
+@click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
@@ -51,7 +57,7 @@ def command(
     head_on_cluster: bool,
     options: tuple[str, ...],
 ) -> int:
-    """Evaluate: compose a configuration and run it. The same command again resumes.
+    """Evaluate: compose a configuration and run it. Run the same command again to resume.
 
     \b
     snakeval run --config my.yaml --dry-run
@@ -82,7 +88,7 @@ def command(
         click.echo(text(config))
         sys.stdout.flush()
     if resume:
-        click.echo("--resume: is always so; what is finished is not done again", err=True)
+        click.echo("--resume is the default; finished evaluations are never rerun", err=True)
     prepared = Prepared(
         config,
         selection,
@@ -96,7 +102,7 @@ def command(
 
 
 def _refuse_forgotten_option(words: tuple[str, ...]) -> None:
-    """Refuse a first word that Snakemake would take for a file to make."""
+    """Reject a first word that Snakemake would take for a file to build."""
     for word in words[:1]:
         if "=" in word and not word.startswith("-"):
             raise ConfigError(f"{word}: write -o {word}")
@@ -107,13 +113,11 @@ def _refuse_forgotten_option(words: tuple[str, ...]) -> None:
 def _named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
     """Return the configuration's directory and its name there."""
     if file is not None and (directory or name):
-        raise ConfigError("--config, --config-dir: both name a configuration; keep one")
+        raise ConfigError("--config and --config-dir each choose a configuration; remove one")
     if file is not None:
         return file.parent, file.name
     if name:
         return directory or Path(), name
     if directory:
-        raise ConfigError(f"--config-dir {directory}: names no file; add --config-name")
-    raise ConfigError(
-        "no configuration is named; write --config FILE, or make one with `snakeval init`"
-    )
+        raise ConfigError(f"--config-dir {directory} chooses no file; add --config-name")
+    raise ConfigError("no configuration; add --config FILE, or create one with `snakeval init`")

@@ -1,1 +1,1 @@
-"""What the Snakefile calls: the bridge between snakeval and Snakemake."""
+"""The bridge between snakeval and Snakemake: all that the Snakefile and its rules call."""

@@ -20,7 +20,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     run = invocation.run
     state = "continues" if run.exists else "new"
     many = f"{len(invocation.selected)} evaluation" + "s" * (len(invocation.selected) != 1)
-    lines = [f"Run {run.id} ({state}): {many} in {run.directory}"]
+    lines = [f"Run {run.id} ({state}): {many} in {invocation.directory}"]
     reasons = Counter(item.reason for item in invocation.left_out)
     lines += [f"Left out: {reason}" for reason in list(reasons)[:_MOST]]
     if len(reasons) > _MOST:

@@ -1,4 +1,4 @@
-"""Renders ``run.sh``, ``run_all.sh`` and ``sbatch_*.sh``: the same by hand, without snakeval."""
+"""Renders ``run.sh``, ``run_all.sh`` and ``sbatch_*.sh``, with which people run by hand."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home
 from snakeval.matrix.slurm_requests import flags
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.shell import template
 
 
 def run_script(
     evaluation: Evaluation, directory: EvaluationDirectory, spec: ContainerSpec, runtime: Runtime
 ) -> str:
-    """Return the text of ``run.sh``. No secret's value is in it, only names of variables."""
-    run = directory.path.parents[1].resolve()
+    """Return the text of ``run.sh``. It contains names of secrets, never values."""
+    run = RunDirectory.of(directory)
     notes = [
-        f"{evaluation.id}, made by snakeval {__version__}. Runs the harness by hand, without",
-        f"snakeval: the artifacts come to {directory.artifacts.resolve()}.",
+        f"{evaluation.id}, by snakeval {__version__}. Runs the harness without snakeval and",
+        f"leaves the artifacts in {directory.artifacts.resolve()}.",
     ]
     for name in evaluation.transport.servers:
-        notes.append(f"Needs {name} served: bash {run / name / 'deployment' / 'serve.sh'}")
+        notes.append(f"Requires {name}: bash {DeploymentDirectory.of(run, name).script.resolve()}")
     return _script(notes, [directory.artifacts.resolve()], spec, runtime)
 
 
 def serve_script(name: str, port: int, spec: ContainerSpec, runtime: Runtime) -> str:
     """Return the text of ``serve.sh``, which serves a deployment on *port*."""
     notes = [
-        f"{name}, made by snakeval {__version__}. Serves the model by hand on port {port}, where",
-        "the run.sh of its evaluations expects it; Ctrl-C ends it.",
+        f"{name}, by snakeval {__version__}. Serves the model on port {port}, where the run.sh of",
+        "its evaluations expects it. Ctrl-C stops it.",
     ]
     return _script(notes, [], spec, runtime)
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that ``sbatch_*.sh`` starts by its ``serve.sh``; ``seconds`` it may take."""
+    """A server that ``sbatch_*.sh`` starts with its ``serve.sh``, within ``seconds``."""
 
     name: str
     port: int
@@ -51,7 +53,7 @@ class Served:
 
 
 def sbatch_script(
-    run: Path,
+    run: RunDirectory,
     model: str,
     evaluations: Sequence[Evaluation],
     servers: Sequence[Served],
@@ -60,15 +62,15 @@ def sbatch_script(
 ) -> str:
     """Return the text of ``sbatch_<model>.sh``.
 
-    It is one job that serves and evaluates, *slots* evaluations at a time; without *servers* an
-    array of a task for each evaluation. *asked* are long options of sbatch with their values, an
-    empty one for a flag.
+    With *servers*, the script is one job that serves and evaluates, *slots* evaluations at a time.
+    Without *servers*, it is an array with a task for each evaluation. *asked* are long options of
+    sbatch with their values; a flag has an empty value.
     """
-    run = run.resolve()
+    run = run.absolute()
     log = "%x-%j.log" if servers else "%x-%A_%a.log"
     options: dict[str, str | int] = {
         "job-name": f"snakeval-{model}",
-        "output": f"{str(run / '.snakeval').replace('%', '%%')}/{log}",
+        "output": run.batch_log(log),
         **({} if servers else {"array": f"0-{len(evaluations) - 1}"}),
         **asked,
     }
@@ -103,6 +105,6 @@ def _script(
     )
 
 
-def run_all_script(run: Path, evaluations: Sequence[Evaluation]) -> str:
+def run_all_script(run: RunDirectory, evaluations: Sequence[Evaluation]) -> str:
     """Return the text of ``run_all.sh``."""
     return template("run_all.sh.j2").render(run=run.name, evaluations=evaluations)

@@ -26,7 +26,7 @@ _VARIABLE = "SNAKEVAL_CHECKED"
 
 @dataclass(frozen=True)
 class Checked:
-    """A configuration without errors, and what it was made of.
+    """A configuration without errors, and its sources.
 
     Attributes:
         files: the files of ``--configfile``.
@@ -39,14 +39,14 @@ class Checked:
     selection: Selection
 
     def is_of(self, files: Sequence[Path], overrides: Mapping[str, Any]) -> bool:
-        """Whether it was made of *files* and *overrides*."""
+        """Whether *files* and *overrides* are its sources."""
         absolute = [path.absolute() for path in files]
         return absolute == [path.absolute() for path in self.files] and overrides == self.overrides
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a child process must inherit to take a configuration; nothing by default."""
+    """The descriptor that a child process must inherit to take a configuration, if any."""
 
     descriptors: tuple[int, ...] = ()
 

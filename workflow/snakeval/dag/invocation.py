@@ -1,4 +1,4 @@
-"""What a command wants: a run, its evaluations, and those that the command chose.
+"""The intent of a command: a run, its evaluations, and those that the command chose.
 
 Knows nothing of Snakemake and writes nothing. ``snakeval run`` checks an invocation before it
 starts Snakemake, and the Snakefile opens one to plan the jobs.
@@ -7,7 +7,6 @@ starts Snakemake, and the Snakefile opens one to plan the jobs.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
@@ -16,6 +15,7 @@ from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.record import INTERVALS_VERSION
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import deployments, split
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import Run, find
 
 
@@ -61,9 +61,9 @@ class Invocation:
     # --- files of the run -----------------------------------------------------------------
 
     @property
-    def directory(self) -> Path:
+    def directory(self) -> RunDirectory:
         """The run's directory."""
-        return self.run.directory
+        return RunDirectory(self.run.directory)
 
     @property
     def records(self) -> list[str]:
@@ -72,9 +72,9 @@ class Invocation:
 
     def record(self, evaluation: Evaluation) -> str:
         """The path of the completion record of *evaluation*, as the rules spell it."""
-        return f"{self.directory}/{evaluation.id}/evaluation.json"
+        return self.directory.evaluation(evaluation.id).output
 
-    # --- what the table and the exports are made of -----------------------------------------
+    # --- sources of the table and the exports ----------------------------------------------
 
     @property
     def plan(self) -> str:
@@ -98,7 +98,7 @@ class Invocation:
     @property
     def exports(self) -> list[str]:
         """The note of the exports, if the configuration has destinations."""
-        return [f"{self.directory}/export/delivered.json"] if self.config.export else []
+        return [str(self.directory.delivered)] if self.config.export else []
 
     @property
     def destinations(self) -> str:

@@ -1,6 +1,7 @@
-"""What the Snakefile and its rules call: an invocation, looked up by wildcards in constant time.
+"""The object that the Snakefile and its rules call: it looks up an invocation by wildcards.
 
-The rules are static; every number and path that differs between jobs is a lookup here. Opening the
+The rules are static; every number and path that differs between jobs is a lookup in constant
+time. Opening the
 matrix writes nothing, since every remote job reads the Snakefile again. :meth:`Matrix.save` writes,
 once, at the start.
 """
@@ -22,8 +23,11 @@ from snakeval.executors import of_plugin, of_run
 from snakeval.executors.base import Executor
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
-from snakeval.matrix.hosting import number
 from snakeval.matrix.order import Order
+from snakeval.serving.directory import DeploymentDirectory
+
+#: The number of an allocation, by the folder of its deployment.
+_number = DeploymentDirectory.number
 
 
 class Matrix:
@@ -81,7 +85,7 @@ class Matrix:
     # --- what jobs require ------------------------------------------------------------------
 
     def resource(self, name: str) -> int | Callable[[Wildcards], int]:
-        """What evaluations require of *name*: a number, or if they differ a lookup.
+        """The amount of the resource *name* that evaluations require: a number, or a lookup.
 
         Snakemake calls each function once a job, which is slow for 10,000 jobs.
         """
@@ -100,11 +104,11 @@ class Matrix:
 
     def gpus(self, wildcards: DeploymentWildcards) -> int:
         """How many GPUs the job that deploys a model requires."""
-        return self.allocations.gpus(wildcards.model, number(wildcards.deployment))
+        return self.allocations.gpus(wildcards.model, _number(wildcards.deployment))
 
     def mem_mb(self, wildcards: DeploymentWildcards) -> int:
         """How much memory the job that deploys a model requires, in MiB."""
-        asked = self.allocations.mem_mb(wildcards.model, number(wildcards.deployment))
+        asked = self.allocations.mem_mb(wildcards.model, _number(wildcards.deployment))
         return asked or self._default("mem_mb")
 
     def runtime(self, wildcards: DeploymentWildcards) -> int:
@@ -170,13 +174,13 @@ class Matrix:
             invocation.deployed,
             remote=self._remote,
             slots=self._workflow.resource_settings.cores or 1,
-            saved=invocation.directory / ".snakeval" / "allocations.json",
+            saved=invocation.directory.allocations,
             head=self.head,
             missing=self.reruns.is_missing,
             busy=lambda: any(
                 job.state.lives
-                for executor in of_run(invocation.directory)
-                for job in executor.jobs(invocation.directory).all()
+                for executor in of_run(invocation.directory.path)
+                for job in executor.jobs(invocation.directory.path).all()
             ),
         )
 
@@ -187,7 +191,7 @@ class Matrix:
 
     @property
     def _executor(self) -> Executor:
-        """Where jobs run. Known from when the DAG is built, not while rules are read."""
+        """The executor of the jobs. Snakemake knows it only after it has read the rules."""
         plugin = self._workflow.executor_plugin
         return of_plugin(plugin.name) if plugin is not None else Executor()
 
@@ -197,7 +201,7 @@ class Matrix:
             return None  # a deployed model is no job there, and each evaluation is one
         if hasattr(wildcards, "benchmark"):
             return self.allocations.group(self[wildcards])
-        return self.allocations.group_of(wildcards.model, number(wildcards.deployment))
+        return self.allocations.group_of(wildcards.model, _number(wildcards.deployment))
 
     @property
     def priority(self) -> int | Callable[[Wildcards], int]:
@@ -250,4 +254,4 @@ class Matrix:
         """Stop the models' servers, print the results table and where the report is."""
         from snakeval.dag.on_end import End
 
-        End(self.invocation, self.allocations, executor=self._executor).tell()
+        End(self.invocation, self.allocations, executor=self._executor).report()

@@ -1,4 +1,4 @@
-"""What follows when a run's Snakemake ends, whatever failed: servers stop, the table is told."""
+"""Ends a run, also after failures: stops servers, and prints the table and the report's place."""
 
 from __future__ import annotations
 
@@ -19,93 +19,93 @@ from snakeval.executors.base import Executor, Job
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.results import readable
-from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import leave
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.terminal import columns
-
-_TABLES = ("results.csv", "results.json", "results.md")
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A run whose Snakemake has done what it could."""
+    """A run whose Snakemake ends."""
 
     invocation: Invocation
     allocations: Allocations
     executor: Executor
 
-    def tell(self) -> None:
-        """Stop the models' servers, print the results table and say where the report is.
+    def report(self) -> None:
+        """Stop the models' servers, print the results table and the place of the report.
 
-        Both are made here if their rules did not run, as after a failure.
+        Writes both if their rules did not run, as after a failure.
         """
         run = self.invocation.directory
-        for line in spent(self.allocations, self.executor.jobs(run).noted()):
+        for line in spent(self.allocations, self.executor.jobs(run.path).noted()):
             print(line)
-        # An earlier start may have had another executor, and left something there.
-        for executor in executors.of_run(run):
-            executor.close(run, print)
-        leave(run)
-        csv, json_file, markdown = files = [run / name for name in _TABLES]
+        # An earlier start may have left something on another executor.
+        for executor in executors.of_run(run.path):
+            executor.close(run.path, print)
+        leave(run.path)
         missing = 0
         try:
-            if not self._is_current(markdown):
+            if not self._is_current(run.table_markdown):
                 from snakeval.results import table as results
 
-                frame = results.write(RunDirectory(run))
+                frame = results.write(run)
                 status = frame.drop_duplicates(["model", "benchmark"])["status"]
                 missing = status.isin(["failed", "pending"]).sum()
-                self._date_back(*files)
-            rows = json.loads(json_file.read_text(encoding="utf-8"))
+                self._date_back(*run.tables)
+            rows = json.loads(run.table_json.read_text(encoding="utf-8"))
             self._learn(rows)
         except (OSError, ConfigError) as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         width = columns()
         shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
-        print(f"\n{shown}\nResults: {csv}", flush=True)
+        print(f"\n{shown}\nResults: {run.table}", flush=True)
         try:
-            if not self._is_current(run / "report.html"):
+            if not self._is_current(run.report):
                 from snakeval.results import report
 
-                here = RunDirectory(run)
-                self._date_back(report.write(here), here.report_summary)
-            print(f"Report:  {run / 'report.html'}", flush=True)
+                self._date_back(report.write(run), run.report_summary)
+            print(f"Report:  {run.report}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)
         if self.invocation.exports:
-            self._tell_exports()
+            self._report_exports()
         if missing:
             print(
-                f"{missing} of {len(self.invocation.everything)} evaluations are not done; "
-                "the same command does them and repeats nothing",
+                f"{missing} of {len(self.invocation.everything)} evaluations are not done. "
+                "Run the same command to finish them.",
                 flush=True,
             )
 
-    def _tell_exports(self) -> None:
-        """Say what arrived where: the rule that exports never fails."""
+    def _report_exports(self) -> None:
+        """Print which exports arrived. The rule that exports never fails."""
         from snakeval.exporters.note import read, undelivered
 
-        run = self.invocation.run
-        by_hand = f"`snakeval export {run.id}`"
+        run = self.invocation.directory
+        by_hand = f"`snakeval export {self.invocation.run.id}`"
         if not self._is_current(Path(self.invocation.exports[0])):
-            print(f"Not exported, for not all is done; {by_hand} sends what there is", flush=True)
+            print(
+                f"Not exported: the run is not complete. {by_hand} sends the results so far",
+                flush=True,
+            )
             return
-        lacking = undelivered(RunDirectory(run.directory))
-        if arrived := [name for name in read(RunDirectory(run.directory)) if name not in lacking]:
+        lacking = undelivered(run)
+        if arrived := [name for name in read(run) if name not in lacking]:
             print(f"Exported to {', '.join(arrived)}", flush=True)
         for name, reason in lacking.items():
             print(
-                f"Not all exported to {name}: {reason}; the same command or {by_hand} sends it",
+                f"Not all exported to {name}: {reason}. Run the same command or {by_hand} to retry",
                 flush=True,
             )
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Remember how long evaluations took."""
+        """Record how long evaluations and model loads took."""
         durations = Durations.load()
         for name, deployment in self.invocation.deployed.items():
-            for record in self.invocation.directory.glob(f"{name}/deployment*/deployment.json"):
-                seconds = json.loads(record.read_text(encoding="utf-8")).get("seconds")
+            first = DeploymentDirectory.of(self.invocation.directory, name)
+            for allocation in first.allocations():
+                seconds = allocation.read_record().get("seconds")
                 if seconds is not None:
                     durations.learn_loading(deployment, seconds)
         for row in rows:
@@ -115,18 +115,18 @@ class End:
         durations.save()
 
     def _date_back(self, *files: Path) -> None:
-        """Date files before any record, so that their rules make them again when more is done."""
-        date = (self.invocation.directory / ".snakeval" / "run.json").stat().st_mtime
+        """Date files before any record, so that their rules rerun when more records exist."""
+        date = self.invocation.directory.origin.stat().st_mtime
         for file in files:
             os.utime(file, (date, date))
 
     def _is_current(self, made_of_records: Path) -> bool:
-        """Whether its rule made a file (or a note) after every record and the plan."""
+        """Whether a file is newer than every record and the plan, so that its rule wrote it."""
         try:
             made = made_of_records.stat().st_mtime
             parts = [
                 *map(Path, self.invocation.records),
-                self.invocation.directory / ".snakeval" / "plan.json",
+                self.invocation.directory.plan_file,
             ]
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""What the directory of a run holds from its start: for jobs, and for people by hand."""
+"""Writes the files of a run at its start: for its jobs, and for people who run it by hand."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,28 +13,31 @@ from snakeval.config import compose
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.executors.base import Executor, Intent
-from snakeval.files import home, write_atomically, write_if_changed
+from snakeval.files import home, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import enter
 from snakeval.run.index import Entry, remember
-from snakeval.run.plan import Planned, write_plan
+from snakeval.run.plan import Planned
 from snakeval.runtimes import Runtime, choose
 from snakeval.serving.container import container as server_container
 from snakeval.serving.container import installed
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 
-#: Where models are served by hand, one port after the other.
+#: The first port on which people serve models by hand; each further model has the next.
 _BY_HAND_PORT = 8000
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run that begins, or goes on; ``remote``: a scheduler or a cloud has its jobs."""
+    """A run that starts or continues.
+
+    Attributes:
+        remote: whether jobs go to a scheduler or a cloud.
+    """
 
     invocation: Invocation
     allocations: Allocations
@@ -42,55 +45,65 @@ class Start:
     executor: Executor
 
     def write(self) -> None:
-        """Write only what changed, and note that this process works at the run.
+        """Write only what changed, and record that this process works at the run.
 
         Raises:
-            ConfigError: the executor lacks something, as it says itself.
-            EvaluationError: nothing that is here runs a container.
-            OSError: it cannot be written.
+            ConfigError: a check of the executor fails.
+            EvaluationError: no container runtime here can run an image.
+            OSError: a file cannot be written.
         """
         self._check_executor()
         run = self.invocation.directory
-        run.mkdir(parents=True, exist_ok=True)
-        identity = {
-            "id": self.invocation.run.id,
-            "identity": self.invocation.run.identity,
-            "snakeval": __version__,
-        }
-        if not (run / ".snakeval" / "run.json").exists():
-            write_atomically(run / ".snakeval" / "run.json", json.dumps(identity, indent=1))
+        run.make()
+        self._write_identity(run)
+        enter(run.path, sys.argv)
+        executors.note(run.path, self.executor)
+        self.executor.open(run.path)
+        self._write_plan(run)
+        self.allocations.save()
+        by_hand = self._write_deployments(run)
+        self._write_batch_scripts(run)
+        self._write_evaluations(run, by_hand)
+
+    def _write_identity(self, run: RunDirectory) -> None:
+        """Write which run this is, and add it to the index of this machine's runs."""
+        whole = self.invocation.run
+        run.write_origin({"id": whole.id, "identity": whole.identity, "snakeval": __version__})
         remember(
             Entry(
-                self.invocation.run.id,
+                whole.id,
                 self.invocation.config.name,
-                str(run.resolve()),
+                str(run.absolute()),
                 str(Path.cwd()),
                 tuple(sys.argv),
                 __version__,
             )
         )
-        enter(run, sys.argv)
-        executors.note(run, self.executor)
-        self.executor.open(run)
-        resolved = self._resolved()
-        write_if_changed(run / "config.yaml", resolved)
-        write_if_changed(home() / "run_configs" / f"{self.invocation.run.id}.yaml", resolved)
-        write_plan(
-            run / ".snakeval" / "plan.json",
-            [Planned(e.model, e.benchmark, e.fingerprint) for e in self.invocation.everything]
-            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in self.invocation.left_out],
+
+    def _write_plan(self, run: RunDirectory) -> None:
+        """Write the configuration and the evaluations of the run."""
+        # The configuration contains names of keys, never keys.
+        whole, config = self.invocation.run, self.invocation.config
+        text = f"# Run {whole.id}, resolved by snakeval {__version__}\n{compose.text(config)}"
+        run.write_config(text)
+        write_if_changed(home() / "run_configs" / f"{whole.id}.yaml", text)
+        everything, left_out = self.invocation.everything, self.invocation.left_out
+        run.write_plan(
+            [Planned(e.model, e.benchmark, e.fingerprint) for e in everything]
+            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in left_out],
         )
-        self.allocations.save()
-        by_hand = self._write_deployments(run)
-        self._write_batch_scripts(run)
-        write_if_changed(
-            run / "run_all.sh", run_all_script(run, self.invocation.everything), mode=0o755
-        )
+
+    def _write_evaluations(self, run: RunDirectory, by_hand: Mapping[str, str]) -> None:
+        """Write the definition and the scripts of each evaluation.
+
+        *by_hand* is the URL of each deployed model that a person serves.
+        """
+        everything = self.invocation.everything
+        run.write_script(run_all_script(run, everything))
         runtimes: dict[tuple[str, str], Runtime] = {}
-        for evaluation in self.invocation.everything:
-            directory = evaluation_directory(run, evaluation)
-            text = evaluation.to_json()
-            if directory.spec.exists() and directory.spec.read_text(encoding="utf-8") == text:
+        for evaluation in everything:
+            directory = run.evaluation(evaluation.id)
+            if directory.defines(evaluation):
                 continue
             key = (evaluation.transport.runtime, evaluation.identity.image)
             if key not in runtimes:
@@ -99,18 +112,19 @@ class Start:
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name, by_hand)
             script = run_script(evaluation, directory, spec, runtime)
-            write_if_changed(directory.path / "run.sh", script, mode=0o755)
-            # Last, so that the next start makes what a failure above kept from being made.
-            write_if_changed(directory.spec, text)
+            directory.write_script(script)
+            # The definition is last: without it, the next start writes the script again.
+            directory.define(evaluation)
 
     def _check_executor(self) -> None:
+        """Run the executor's quick checks, before anything is written."""
         intent = Intent(self.invocation.config, starting=True)
         wrong = [check for check in self.executor.checks(intent) if check.state == "wrong"]
         if wrong:
             raise ConfigError("\n".join(f"{c.what}: {c.found}; {c.to_do}" for c in wrong))
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
-        """Return what starts an image here, or what the executor has in its place."""
+        """Return the runtime that starts an image here, or the executor's replacement."""
         try:
             return choose(wanted, image, installable)
         except EvaluationError:
@@ -118,8 +132,8 @@ class Start:
                 raise
             return elsewhere, f"runs on {self.executor.title}"
 
-    def _write_deployments(self, run: Path) -> dict[str, str]:
-        """Write what is deployed for which evaluations; return URLs to serve at by hand."""
+    def _write_deployments(self, run: RunDirectory) -> dict[str, str]:
+        """Write the plan of each deployment; return the URLs at which people serve them by hand."""
         plans: dict[str, list[tuple[str, str]]] = {name: [] for name in self.invocation.deployed}
         for evaluation in self.invocation.everything:
             for name in evaluation.transport.servers:
@@ -129,7 +143,7 @@ class Start:
             port = deployment.serving.port or _BY_HAND_PORT + rank
             urls[name] = deployment.route_url(port)
             plan = Plan(name, rank, deployment, tuple(plans[name]))
-            directory = DeploymentDirectory.of(RunDirectory(run), name)
+            directory = DeploymentDirectory.of(run, name)
             if directory.defines(plan):
                 continue
             serving = deployment.serving
@@ -138,14 +152,14 @@ class Start:
             )
             gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
             spec = server_container(deployment, runtime, port, gpu_ids)
-            if serving.nodes == 1:  # on several it is started by snakeval alone
+            if serving.nodes == 1:  # only snakeval starts a server on several nodes
                 script = serve_script(name, port, spec, runtime)
                 directory.write_script(script)
             directory.define(plan)
         return urls
 
-    def _write_batch_scripts(self, run: Path) -> None:
-        """Write the scripts that a person can hand to sbatch, where Slurm is in play."""
+    def _write_batch_scripts(self, run: RunDirectory) -> None:
+        """Write scripts that a person can submit with sbatch, if the run has to do with Slurm."""
         if not (self.remote or self.allocations.requests.configured):
             return
         ranks = list(self.invocation.deployed)
@@ -162,9 +176,4 @@ class Start:
                 for serving in [self.invocation.deployed[name].serving]
             ]
             script = sbatch_script(run, model, members, servers, asked, self.allocations.slots)
-            write_if_changed(run / f"sbatch_{model}.sh", script, mode=0o755)
-
-    def _resolved(self) -> str:
-        """The configuration as it was understood. It holds names of keys, never keys."""
-        run, config = self.invocation.run, self.invocation.config
-        return f"# Run {run.id}, resolved by snakeval {__version__}\n{compose.text(config)}"
+            run.write_batch_script(model, script)

@@ -16,9 +16,9 @@ from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
 
-#: Tells the Snakemakes in jobs of other hosts which run this is.
+#: Passes the name of the run's directory to the Snakemake processes of jobs.
 _RUN = "SNAKEVAL_RUN"
-#: The matrix of this process, for the logger plugin, which Snakemake tells nothing of it.
+#: The matrix of this process. The logger plugin reads it, since Snakemake passes it nothing.
 opened: Matrix | None = None
 
 
@@ -28,7 +28,7 @@ def open_matrix(workflow: Any) -> Matrix:
     Without files, ``config/config.yaml`` of the working directory, or else of the Snakefile's.
 
     Raises:
-        SystemExit: bad input; the message says what to mend, a line a problem.
+        SystemExit: bad input; the message has a line for each problem and its fix.
     """
     settings = workflow.config_settings
     files = [_shown(Path(path)) for path in settings.configfiles]
@@ -36,18 +36,18 @@ def open_matrix(workflow: Any) -> Matrix:
         default = Path("config/config.yaml")
         files = [default if default.exists() else Path(workflow.basedir) / default]
     if (gpus := workflow.global_resources.get("gpu").value) is not None:
-        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # what the pool shares out
-    # What the rules call `python` is the interpreter that runs Snakemake, active or not.
+        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
+    # In the rules, `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
-        # A job finds no offer: it is no child of the command.
+        # A job finds no offer, since it is no child of the command.
         checked = handover.take(files, settings.config or {})
         if checked is not None:
             config, selection = checked.config, checked.selection
         else:
             config, selection, _ = load(files, settings.config or {})
         if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
-            # The head's: `run=new` or a newer run of the same id would lead elsewhere.
+            # The head's run: `run=new` or a newer run of the same id would be another one.
             selection = selection.model_copy(update={"run": chosen})
         try:
             invocation = Invocation(config, selection)
@@ -61,8 +61,8 @@ def open_matrix(workflow: Any) -> Matrix:
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
         os.environ[_RUN] = Path(matrix.run).name
-        # Planning makes millions of objects that all stay; going through them again and again
-        # for garbage took a sixth of the time at 10,000 evaluations.
+        # Planning creates millions of objects that all stay. At 10,000 evaluations the garbage
+        # collector, which looks at them again and again, took a sixth of the time.
         gc.set_threshold(100_000, 20, 20)
         for line in matrix.notes():
             print(line, file=sys.stderr)
@@ -72,7 +72,7 @@ def open_matrix(workflow: Any) -> Matrix:
 
 
 def _shown(path: Path) -> Path:
-    """Paths below the working directory as people write them."""
+    """Shorten a path below the working directory, as people write it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -58,7 +58,7 @@ def _of_exports(invocation: Invocation) -> tuple[Problem, ...]:
 
 
 def _of_directory(invocation: Invocation) -> list[Problem]:
-    problem = no_room(invocation.directory)
+    problem = no_room(invocation.directory.path)
     return [replace(problem, where="output_dir")] if problem else []
 
 

@@ -24,16 +24,14 @@ from pathlib import Path
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
 from snakeval.matrix.allocations import Allocations
-from snakeval.matrix.hosting import directory
-from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
 
 
 class Reruns:
-    """What must run again in one invocation.
+    """The jobs of one invocation that must run again.
 
     Attributes:
         head: whether this process plans the run; the Snakemake of a job does not.
@@ -50,14 +48,13 @@ class Reruns:
     @cached_property
     def stale(self) -> frozenset[str]:
         """Completion records of another definition than the configuration's."""
-        run = self._invocation.run
+        run = self._invocation.directory
         if not self.head or not run.exists:
             return frozenset()
         stale = set()
         for evaluation in self._invocation.selected.values():
-            files = evaluation_directory(run.directory, evaluation)
-            done = files.record(evaluation.fingerprint).exists()
-            if not done and files.published.exists():
+            files = run.evaluation(evaluation.id)
+            if not files.has_record(evaluation.fingerprint) and files.published.exists():
                 stale.add(self._invocation.record(evaluation))
         return frozenset(stale)
 
@@ -125,9 +122,7 @@ class Reruns:
             evaluation = self._invocation.evaluation(wildcards.model, wildcards.benchmark)
             servers = allocations.servers(evaluation)
             run = self._invocation.directory
-            paths = [
-                f"{run}/{name}/{directory(number)}/deployment.json" for name, number in servers
-            ]
+            paths = [DeploymentDirectory.of(run, name, number).output for name, number in servers]
             # An existing record may be of a server that ended long ago.
             self.force(p for s, p in zip(servers, paths, strict=True) if s in needed())
             return paths if self.is_missing(evaluation) else [ancient(path) for path in paths]
@@ -141,15 +136,15 @@ class Reruns:
         its hooks delete them.
         """
         if self._left_endpoints:
-            self.force([f"{self._invocation.directory}/results.csv"])
+            self.force([str(self._invocation.directory.table)])
         return self._invocation.records
 
     @cached_property
     def _left_endpoints(self) -> bool:
         """Whether an executor may have endpoints that an earlier start did not delete."""
-        run = self._invocation.run
-        found = of_run(run.directory) if self.head and run.exists else ()
-        return any(executor.leaves(run.directory) for executor in found)
+        run = self._invocation.directory
+        found = of_run(run.path) if self.head and run.exists else ()
+        return any(executor.leaves(run.path) for executor in found)
 
     @property
     def undelivered(self) -> list[str] | Callable[[object], list[str]]:
@@ -159,7 +154,7 @@ class Reruns:
             return []
         from snakeval.exporters.note import undelivered
 
-        if not undelivered(RunDirectory(self._invocation.directory)):
+        if not undelivered(self._invocation.directory):
             return []
 
         def force_exports(wildcards: object) -> list[str]:

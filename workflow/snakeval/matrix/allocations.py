@@ -79,7 +79,7 @@ class Allocations:
     def _members(self, name: str, number: int) -> list[Evaluation]:
         return [e for e in self._hosting.hosted.get(name, ()) if self._number(name, e) == number]
 
-    # --- what a job requires ----------------------------------------------------------------
+    # --- requirements of a job --------------------------------------------------------------
 
     def gpus(self, name: str, number: int) -> int:
         """The GPUs of the job that deploys *name*: of all servers that its evaluations ask."""
@@ -104,7 +104,7 @@ class Allocations:
         return slurm.walltime or slurm.max_walltime_per_allocation if self._remote else None
 
     def asked(self, evaluation: Evaluation, resource: str) -> int | None:
-        """What ``execution`` sets of mem_mb or runtime for *evaluation*, if it does.
+        """The mem_mb or runtime that ``execution`` sets for *evaluation*, if any.
 
         The runtime is 0 if the job that deploys requests the time of the whole allocation.
         """
@@ -116,7 +116,7 @@ class Allocations:
         return asked.mem_mb if resource == "mem_mb" else asked.walltime
 
     def by_hand(self) -> dict[str, tuple[list[Evaluation], tuple[str, ...], dict[str, Any]]]:
-        """What ``sbatch_*.sh`` of each model runs: evaluations, servers, options of sbatch."""
+        """The evaluations, servers and options of sbatch of each model's ``sbatch_*.sh``."""
         hosting, requests = self._hosting, self.requests
         found = {}
         for model in dict.fromkeys(evaluation.model for evaluation in self._selected.values()):

@@ -1,7 +1,7 @@
-"""How long evaluations and model loads took, learned from every finished run.
+"""Durations of evaluations and model loads, learned from every finished run.
 
 Kept in ``$SNAKEVAL_HOME/durations.json``: digest of a benchmark's definition -> model -> seconds. A
-hint only: the order of jobs depends on it, and how they are packed into allocations.
+hint only: the order of jobs and their packing into allocations depend on it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.files import home, write_if_changed
 from snakeval.serving.deployment import Deployment
 
-#: What a first run is planned with, in seconds: for an answer, and for a model to load.
+#: Assumed in a first run, in seconds: for an answer, and to load a model.
 _ANSWER_SECONDS = 5.0
 _LOADING_SECONDS = 300.0
-#: Samples of a data set whose size the catalogue does not know.
+#: Samples of a data set whose size is not in the catalogue.
 _SAMPLES = 1000
-#: In the place of a model's name: what is timed is the loading of it.
+#: Replaces a model's name: the time to load a deployment.
 _LOADING = "loading"
 
 
@@ -37,7 +37,7 @@ class Durations:
 
     @classmethod
     def load(cls) -> Durations:
-        """Read what was learned; nothing where there is none, or it cannot be read."""
+        """Read the known durations; nothing if the file is absent or damaged."""
         try:
             return cls(json.loads(_path().read_text(encoding="utf-8")))
         except (OSError, ValueError, AttributeError, TypeError):
@@ -47,14 +47,14 @@ class Durations:
         return bool(self._seconds)
 
     def expect(self, evaluation: Evaluation) -> float | None:
-        """Return the seconds that *evaluation* took before, or else takes on other models."""
+        """Return the seconds that *evaluation* took before, or its mean on other models."""
         known = self._seconds.get(_key(evaluation))
         if not known:
             return None
         return known.get(evaluation.identity.model_id) or mean(known.values())
 
     def guess(self, evaluation: Evaluation) -> float:
-        """Return what is expected, where nothing is known by the catalogue's number of samples."""
+        """Return the expected seconds, or a guess from the catalogue's number of samples."""
         known = self.expect(evaluation)
         if known is not None:
             return known
@@ -64,21 +64,21 @@ class Durations:
         return samples * _ANSWER_SECONDS / evaluation.transport.parallelism
 
     def loading(self, deployment: Deployment) -> float:
-        """Return the seconds in which *deployment* is ready to serve, or a guess."""
+        """Return the seconds that *deployment* takes to be ready, or a guess."""
         known = self._seconds.get(_deployment_key(deployment), {})
         return known.get(_LOADING, _LOADING_SECONDS)
 
     def learn_loading(self, deployment: Deployment, seconds: float) -> None:
-        """Remember in how many *seconds* *deployment* was ready."""
+        """Record the *seconds* that *deployment* took to be ready."""
         self._seconds[_deployment_key(deployment)] = {_LOADING: round(seconds, 1)}
 
     def learn(self, evaluation: Evaluation, seconds: float) -> None:
-        """Remember that *evaluation* took so many *seconds*."""
+        """Record the *seconds* that *evaluation* took."""
         models = self._seconds.setdefault(_key(evaluation), {})
         models[evaluation.identity.model_id] = round(seconds, 1)
 
     def save(self) -> None:
-        """Write it for the next run."""
+        """Write the durations for the next run."""
         write_if_changed(_path(), json.dumps(self._seconds, sort_keys=True))
 
 

@@ -1,6 +1,6 @@
 """Expands a configuration into evaluations: the only place where models meet benchmarks.
 
-Pure: the same configuration gives the same evaluations in the same order, nothing is written.
+Pure: the same configuration gives the same evaluations in the same order. Writes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation.definition import Evaluation
-from snakeval.matrix.row import _Row, _Served
+from snakeval.matrix.row import Row, Served
 from snakeval.serving.container import check
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.resolve import resolve
@@ -42,8 +42,8 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
     Excluded pairs are in neither.
 
     Raises:
-        ConfigError: a benchmark names no task or an ambiguous one, a pair that was asked for by
-            name is impossible, or nothing is left to evaluate.
+        ConfigError: a benchmark has no task or an ambiguous one, an explicit pair is impossible,
+            or nothing is left to evaluate.
     """
     evaluations: list[Evaluation] = []
     left_out: list[LeftOut] = []
@@ -62,10 +62,10 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
 
 
 def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
-    served = {name: _Served.of(name, model, config) for name, model in config.models.items()}
-    auxiliary = {name: _Served.of(name, model, config) for name, model in config.auxiliary.items()}
+    served = {name: Served.of(name, model, config) for name, model in config.models.items()}
+    auxiliary = {name: Served.of(name, model, config) for name, model in config.auxiliary.items()}
     rows = [
-        _Row(config, name, spec, auxiliary, number)
+        Row(config, name, spec, auxiliary, number)
         for name, spec in config.benchmarks.items()
         for number in range(1, spec.repeats + 1)
     ]
@@ -84,6 +84,7 @@ def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
                 row.check(evaluation)
                 yield evaluation
                 continue
+            # The digest of the table's plan contains this text; do not change it.
             reason = (
                 f"benchmark {name} needs a {' or '.join(row.endpoint_types)} endpoint, "
                 f"model {model_name} has a {kind} endpoint"
@@ -115,7 +116,7 @@ def _refuse_unknown_pairs(config: Config) -> None:
 
 
 def deployments(config: Config) -> dict[str, Deployment]:
-    """Return what *config* deploys: its models, then the auxiliary models that benchmarks ask.
+    """Return the deployments of *config*: its models, then auxiliary models of benchmarks.
 
     Raises:
         ConfigError: the template of a command is wrong.

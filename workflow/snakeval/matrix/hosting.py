@@ -14,16 +14,6 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.serving.deployment import Deployment
 
 
-def directory(number: int) -> str:
-    """Name the directory of a model's allocation *number*, which counts from 1."""
-    return "deployment" if number == 1 else f"deployment-{number}"
-
-
-def number(name: str) -> int:
-    """Return the number of the allocation whose :func:`directory` is *name*."""
-    return int(name.removeprefix("deployment").removeprefix("-") or 1)
-
-
 def host(evaluation: Evaluation) -> str | None:
     """Return the deployed model whose allocation runs *evaluation*, if any.
 

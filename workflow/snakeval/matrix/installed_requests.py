@@ -1,4 +1,4 @@
-"""What executors of other packages are asked for, layered from their sections of ``execution``."""
+"""Layers the sections of ``execution`` into requests to executors of other packages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from snakeval.config.execution import Execution
 
 
 def resources(*layers: Execution | None) -> dict[str, str | int]:
-    """Return Snakemake's resources for what the last of *layers* says, key by key.
+    """Return Snakemake's resources; the last of *layers* that sets an option wins.
 
-    Which option is which resource, the executor declares.
+    The executor declares the resource of each option.
     """
     merged: dict[str, dict[str, Any]] = {}
     for layer in layers:

@@ -1,9 +1,9 @@
-"""Packs a model's evaluations into allocations, so that the fewest hours of GPUs are spent.
+"""Packs a model's evaluations into allocations that hold GPUs for the fewest hours.
 
 An allocation loads the model once and then runs its evaluations in *slots*, side by side. It lasts
-as long as loading and its busiest slot; GPUs are held for all of that time. So the problem is bin
-packing with parallel slots, a mixed-integer program that CBC solves (through PuLP) in seconds for
-tens of evaluations; a greedy packing (longest first) is where it starts, and what hundreds get.
+as long as loading and its busiest slot, and holds its GPUs for all of that time. The problem is bin
+packing with parallel slots, a mixed-integer program. CBC solves it (through PuLP) in seconds for
+tens of evaluations, from a greedy packing (longest first). Hundreds keep the greedy packing.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from itertools import product
 
 import pulp
 
-#: The solver gets no longer than this, in seconds; what it has found then counts.
+#: The solver stops after this many seconds, and its best packing so far counts.
 SOLVER_SECONDS = 10
-#: Variables beyond which the solver finds nothing better than the greedy packing in that time.
+#: With more variables, the solver finds no better packing than the greedy one in that time.
 _MAX_VARIABLES = 4000
-#: Good enough: what expected durations are worth.
+#: A relative gap to the optimum that is small beside the error of expected durations.
 _GAP = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an allocation may hold.
+    """The limits of an allocation.
 
     Attributes:
-        seconds: how long it may last, loading included; infinite where nobody says.
+        seconds: how long it may last, loading included; infinite without a limit.
         slots: how many evaluations run side by side.
         evaluations: how many it may hold in all, or None.
-        allocations: exactly how many there are to be (or as many as there are evaluations), or
-            None for as few hours as possible.
+        allocations: the exact number of allocations (at most one an evaluation), or None for as
+            few hours as possible.
     """
 
     seconds: float = math.inf
@@ -60,8 +60,8 @@ class Allocation:
 def pack(durations: Sequence[float], loading: float, limits: Limits) -> list[Allocation]:
     """Return allocations for evaluations of *durations*, each with *loading* seconds before.
 
-    What alone is longer than an allocation may last has one slot to itself: it resumes in the next
-    allocation. Where the number of allocations is given, the longest of them is made short.
+    An evaluation that is longer than an allocation may last has one slot to itself and resumes in
+    the next allocation. With a given number of allocations, the longest is as short as possible.
     """
     if not durations:
         return []
@@ -75,12 +75,12 @@ def pack(durations: Sequence[float], loading: float, limits: Limits) -> list[All
 def total_seconds(
     allocations: Sequence[Allocation], durations: Sequence[float], loading: float
 ) -> float:
-    """How long the allocations last in all."""
+    """The sum of the allocations' durations."""
     return sum(allocation.seconds(durations, loading) for allocation in allocations)
 
 
 def _fewest(durations: Sequence[float], room: float, limits: Limits) -> int:
-    """A number of allocations below which there is no packing."""
+    """A lower bound for the number of allocations."""
     if limits.allocations:
         return min(limits.allocations, len(durations))
     most = limits.evaluations or len(durations)
@@ -91,12 +91,12 @@ def _fewest(durations: Sequence[float], room: float, limits: Limits) -> int:
 def _greedy(
     durations: Sequence[float], room: float, limits: Limits, count: int
 ) -> list[Allocation]:
-    """Longest first, each into the least busy slot that has room; a new allocation if none has."""
+    """Pack the longest first, into the least busy slot with room, or into a new allocation."""
     bins: list[list[list[int]]] = [[[] for _ in range(limits.slots)] for _ in range(count)]
     load = [[0.0] * limits.slots for _ in range(count)]
     most = limits.evaluations or len(durations)
     for item in sorted(range(len(durations)), key=lambda i: -durations[i]):
-        # A given number of allocations is filled evenly, whatever fits.
+        # A given number of allocations is filled evenly, also beyond their limit.
         places = [
             (seconds, b, s)
             for b, slots in enumerate(load)
@@ -124,14 +124,14 @@ def _solve(
 ) -> list[Allocation]:
     """Return the best packing that the solver finds from *start*; or *start*."""
     items, slots = range(len(durations)), range(min(limits.slots, len(durations)))
-    bins = range(len(start))  # more would load more often than a packing that is there
+    bins = range(len(start))  # more would load more often than the packing *start*
     if len(items) * len(bins) * len(slots) > _MAX_VARIABLES or (len(bins), len(slots)) == (1, 1):
         return start
     problem = pulp.LpProblem("packing", pulp.LpMinimize)
     put = pulp.LpVariable.dicts("put", product(items, bins, slots), cat="Binary")
     used = pulp.LpVariable.dicts("used", bins, cat="Binary")
     longest = sum(durations)
-    # What a given number of allocations cannot hold, they have to resume.
+    # Evaluations that do not fit into a given number of allocations resume later.
     most_seconds = longest if limits.allocations else min(room, longest)
     lasts = pulp.LpVariable.dicts("lasts", bins, 0, most_seconds)
     most = limits.evaluations or len(durations)
@@ -150,7 +150,7 @@ def _solve(
         problem += lasts[b] <= most_seconds * used[b]
         for s in slots:
             problem += lasts[b] >= pulp.lpSum(durations[i] * put[i, b, s] for i in items)
-    for b in bins[1:]:  # equal allocations need not be tried in every order
+    for b in bins[1:]:  # so that the solver does not try equal allocations in every order
         problem += lasts[b - 1] >= lasts[b]
     ordered = sorted(start, key=lambda a: -a.seconds(durations, 0))
     placed = {

@@ -1,4 +1,4 @@
-"""Layers parameters: defaults of the catalogue, of the run, of a model, of a benchmark."""
+"""Layers parameters: of the catalogue, the run, the benchmark, and the benchmark on one model."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def score_params(resolved: Resolved) -> dict[str, Any]:
 
 
 def explicit(params: Params) -> dict[str, Any]:
-    """Return what was written, so that an explicit null overrides a default below it."""
+    """Return the parameters that a person wrote. An explicit null overrides a default below it."""
     return params.model_dump(mode="json", exclude_unset=True)

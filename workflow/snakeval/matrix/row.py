@@ -27,8 +27,8 @@ def repeat_name(benchmark: str, number: int) -> str:
     return benchmark if number == 1 else f"{benchmark}-r{number}"
 
 
-class _Served(NamedTuple):
-    """How a model is asked, whether it is served by others or by us."""
+class Served(NamedTuple):
+    """How a harness asks a model: an endpoint, or a deployment that snakeval serves."""
 
     model_id: str
     endpoint_url: str
@@ -37,7 +37,8 @@ class _Served(NamedTuple):
     deployment: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, model: Model, config: Config) -> _Served:
+    def of(cls, name: str, model: Model, config: Config) -> Served:
+        """Return how to ask the model *name*."""
         if model.deployment:
             definition = resolve(name, model.deployment, config.network, config.runtime).definition
             return cls(
@@ -54,20 +55,21 @@ class _Served(NamedTuple):
 
     @property
     def identity(self) -> dict[str, Any]:
+        """The part of the identity of an evaluation that describes the model."""
         data = self._asdict()
         del data["api_key_name"]
         return data if self.deployment else {k: v for k, v in data.items() if k != "deployment"}
 
 
-class _Row:
-    """A benchmark with everything that does not depend on the model worked out once."""
+class Row:
+    """A benchmark, with everything that does not depend on the model computed once."""
 
     def __init__(
         self,
         config: Config,
         benchmark: str,
         spec: Benchmark,
-        auxiliary: Mapping[str, _Served],
+        auxiliary: Mapping[str, Served],
         number: int = 1,
     ) -> None:
         self.config, self.benchmark, self.spec = config, benchmark, spec
@@ -75,7 +77,7 @@ class _Row:
         self.name = repeat_name(benchmark, number)
         if number > 1 and self.name in config.benchmarks:
             raise ConfigError(
-                f"benchmarks.{benchmark}.repeats: '{self.name}' is a benchmark, too; rename that"
+                f"benchmarks.{benchmark}.repeats: '{self.name}' is also a benchmark; rename it"
             )
         self.auxiliary = {name: auxiliary[name] for name in spec.auxiliary}
         self.asked = {name: model.identity for name, model in self.auxiliary.items()}
@@ -101,7 +103,7 @@ class _Row:
             "benchmark": explicit(spec.params),
         }
         self.resolved = self._resolve({})
-        # Worked out once and shared by the row: a copy for each of 10,000 evaluations adds up.
+        # Shared by the evaluations of the row: 10,000 copies would take time and memory.
         self.params = score_params(self.resolved)
         self.resources = config.resources.model_dump() | spec.resources.model_dump(
             exclude_unset=True
@@ -110,7 +112,7 @@ class _Row:
         self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
         self.requirements = str(harness.requirements_file or "")
         if harness.adapter == "generic" and not (spec.command and spec.metrics):
-            self._fail("a generic benchmark needs `command` and `metrics`; add them")
+            self._fail("a generic benchmark requires `command` and `metrics`; add them")
         if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
             self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
         if spec.samples and harness.name not in LOGS_ITEMS:
@@ -118,11 +120,13 @@ class _Row:
             self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
         self.image = spec.image or harness.image
         if config.runtime in NEED_IMAGES and not self.image:
-            self._fail(f"runtime {config.runtime} needs an image; add `image`, or runtime: process")
+            self._fail(
+                f"runtime {config.runtime} requires an image; add `image`, or runtime: process"
+            )
         if not self._runs_as_a_process:
             self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
         self._checked: set[str] = set()
-        # Where samples stand changes no score, so it is no part of the identity.
+        # The place of samples changes no score, so the identity does not include it.
         found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
         self.samples: dict[str, Any] = found.pop("samples", None) or {}
         if spec.samples:
@@ -130,9 +134,10 @@ class _Row:
         self.metrics = found
 
     def _resolve(self, more: Mapping[str, Mapping[str, Any]]) -> Resolved:
-        """Layer the parameters. A repeat has a seed of its own, the first one that of the others.
+        """Layer the parameters. Each further repeat has its own seed.
 
-        So that more repeats of what is there already are all that runs.
+        The first repeat has the seed of a benchmark without repeats, so a higher number of
+        repeats runs only the new ones.
         """
         layers = {**self.layers, **more}
         if self.number > 1:
@@ -157,7 +162,7 @@ class _Row:
             if not spec.harness:
                 task = catalogue.find_task(wanted)
                 return task, catalogue.find_harness(task.harness)
-            # Where a harness is named, the task may be one's own, or one that we do not list.
+            # A benchmark with a harness may have a task that is not in the catalogue.
             return (
                 catalogue.task_of(spec.harness, wanted),
                 catalogue.find_harness(spec.harness),
@@ -170,9 +175,9 @@ class _Row:
         return explicit(Params.model_validate(task.params)) if task else {}
 
     def check(self, evaluation: Evaluation) -> None:
-        """Refuse now what the adapter could make no command of later.
+        """Check now that the adapter can build the command of *evaluation*.
 
-        Once for each type of endpoint: a template takes a millisecond.
+        Once for each type of endpoint, since a template takes a millisecond.
         """
         kind = evaluation.identity.endpoint_type
         if kind in self._checked and evaluation.model not in self.spec.per_model:
@@ -184,7 +189,8 @@ class _Row:
         except EvaluationError as error:
             self._fail(str(error))
 
-    def evaluation(self, model_name: str, model: _Served) -> Evaluation:
+    def evaluation(self, model_name: str, model: Served) -> Evaluation:
+        """Return the evaluation of this row on a model."""
         own = self.spec.per_model.get(model_name)
         resolved, params = self.resolved, self.params
         if own is not None:
@@ -236,7 +242,7 @@ class _Row:
 def files_digest(directory: Path) -> str:
     """Return the SHA-256 over the names and contents of the files below *directory*.
 
-    Hidden files and ``__pycache__`` are passed over: editors and interpreters leave them.
+    Skips hidden files and ``__pycache__``, which editors and interpreters leave.
     """
     total = hashlib.sha256()
     for folder, folders, names in os.walk(directory):

@@ -1,4 +1,4 @@
-"""Works out what to request from Slurm, layered from the configuration."""
+"""Layers the configuration into requests to Slurm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our Snakefile and profiles, and which profile a name means."""
+"""The Snakefile and the profiles of snakeval, and the profile that a name finds."""
 
 from __future__ import annotations
 
@@ -28,41 +28,39 @@ def profile(place: Path, name: str, file: str = "config.yaml") -> str:
     return name
 
 
-def test_in_a_clone_they_are_in_its_root(user: Path) -> None:
+def test_a_clone_has_them_in_its_root(user: Path) -> None:
     assert installation.snakefile().name == "Snakefile"
     assert installation.snakefile().is_file()
     assert installation.is_profile(installation.profiles() / "local")
 
 
-def test_in_a_wheel_they_are_in_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_has_them_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(installation.profiles(), tmp_path / "_workflow" / "profiles")
     monkeypatch.setattr(installation, "_PACKAGE", tmp_path)
     assert installation.profiles() == tmp_path / "_workflow" / "profiles"
     assert installation.snakefile() == tmp_path / "_workflow" / "Snakefile"
 
 
-def test_a_name_is_ours_where_the_user_has_none(user: Path) -> None:
+def test_a_name_finds_the_profile_of_snakeval_by_default(user: Path) -> None:
     assert find_profile("local") == str(installation.profiles() / "local")
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "profile.yaml", "config.v9+.yaml"])
-def test_the_users_own_of_that_name_wins(user: Path, file: str) -> None:
+def test_the_users_profile_of_that_name_wins(user: Path, file: str) -> None:
     assert find_profile(profile(user, "local", file)) == "local"
 
 
-def test_one_in_the_working_directory_wins(user: Path) -> None:
+def test_a_profile_in_the_working_directory_wins(user: Path) -> None:
     profile(user, "mine")
     assert find_profile(profile(Path(), "mine")) == "mine"
 
 
-def test_a_directory_of_that_name_which_is_no_profile_is_passed_over(user: Path) -> None:
+def test_a_directory_without_a_profile_is_skipped(user: Path) -> None:
     Path("local").mkdir()
     assert find_profile("local") == str(installation.profiles() / "local")
 
 
-def test_a_path(user: Path, tmp_path: Path) -> None:
+def test_a_path_finds_its_profile(user: Path, tmp_path: Path) -> None:
     profile(tmp_path / "x", "y")
     assert find_profile("../x/y") == "../x/y"
     assert find_profile(str(tmp_path / "x" / "y")) == str(tmp_path / "x" / "y")
@@ -78,7 +76,7 @@ def test_a_path(user: Path, tmp_path: Path) -> None:
         ("nowhere/x", "--profile nowhere/x: no such profile"),
     ],
 )
-def test_a_name_that_there_is_not(user: Path, name: str, sentence: str) -> None:
+def test_an_unknown_name_is_an_error(user: Path, name: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_profile(name)
     assert str(caught.value).startswith(sentence)

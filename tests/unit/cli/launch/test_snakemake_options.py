@@ -1,4 +1,4 @@
-"""Snakemake's options in a command line, as Snakemake's own parser takes them."""
+"""Snakemake's options in a command line, as Snakemake's own parser reads them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from snakeval.errors import ConfigError
         ("-q all -- -n", ["quiet", "targets"]),
     ],
 )
-def test_each_option_is_found_with_its_values(line: str, names: list[str]) -> None:
+def test_a_command_line_is_split_into_options_with_values(line: str, names: list[str]) -> None:
     options = split(shlex.split(line))
     assert [option.name for option in options] == names
     written = [word for word in shlex.split(line) if word != "--"]
@@ -33,19 +33,19 @@ def test_each_option_is_found_with_its_values(line: str, names: list[str]) -> No
     assert flat == written or flat == ["-n", "-p", "all"]
 
 
-def test_values_are_the_last_ones_given() -> None:
+def test_the_last_values_of_an_option_win() -> None:
     options = split(["--config", "a=1", "b=2", "--profile", "x", "--profile=y"])
     assert values(options, "config") == ["a=1", "b=2"]
     assert values(options, "profile") == ["y"]
     assert values(options, "jobs") == []
 
 
-def test_options_are_left_out_by_name() -> None:
+def test_options_are_removed_by_name() -> None:
     options = split(["--configfile", "a.yaml", "b.yaml", "--cores", "2", "-n", "target"])
     assert without(options, {"configfile", "dryrun", "targets"}) == ["--cores", "2"]
 
 
-def test_config_is_what_snakemake_makes_of_it() -> None:
+def test_config_has_the_values_that_snakemake_parses() -> None:
     options = split(["--config", "run=new", "models=a,b", "params={limit_samples: 3}"])
     assert config(options) == {
         "run": "new",
@@ -54,6 +54,6 @@ def test_config_is_what_snakemake_makes_of_it() -> None:
     }
 
 
-def test_config_that_is_none_is_a_sentence() -> None:
+def test_a_config_without_pairs_is_an_error() -> None:
     with pytest.raises(ConfigError, match="--config nothing: "):
         config([Option("config", ("--config", "nothing"), ("nothing",))])

@@ -1,4 +1,4 @@
-"""The child that Snakemake is: its exit codes, the signals, and nothing held in the background."""
+"""Snakemake as a child process: exit codes, signals, and a child in the background."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from support.served import wait_for
         ("kill -TERM $$", 130),
     ],
 )
-def test_exit_codes(script: str, code: int) -> None:
+def test_exit_codes_of_snakemake_become_those_of_snakeval(script: str, code: int) -> None:
     assert snakemake_process.run(["sh", "-c", script]) == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, number: int) -> None:
+def test_a_signal_reaches_the_child_once_and_the_parent_waits(tmp_path: Path, number: int) -> None:
     script = f"trap 'echo told >> told; sleep 0.2; echo ended >> told; exit 0' {number}; touch up; "
     script += "while :; do sleep 0.05; done"
 
@@ -48,7 +48,7 @@ def test_what_we_are_told_is_handed_on_once_and_waited_for(tmp_path: Path, numbe
     assert signal.getsignal(number) is before
 
 
-def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: Path) -> None:
+def test_a_detached_child_holds_no_pipe_and_has_its_own_session(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from snakeval.cli.launch import snakemake_process as head; "
         "print(head.detach(['sh', '-c', 'echo said; exec sleep 30'], Path('logs/log')).pid)"
@@ -67,15 +67,15 @@ def test_what_is_detached_holds_no_pipe_and_has_a_session_of_its_own(tmp_path: P
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 1), ("kill -TERM $$", 130)])
-def test_what_ends_before_it_is_ready_is_told_with_its_exit_code(
-    tmp_path: Path, script: str, code: int
-) -> None:
+def test_a_child_that_ends_early_has_its_exit_code(tmp_path: Path, script: str, code: int) -> None:
     child = snakemake_process.detach(["sh", "-c", script], tmp_path / "log")
     assert snakemake_process.settle(child, ready=lambda: False) == code
 
 
 @pytest.mark.parametrize(("ready", "seconds"), [(True, 20), (False, 0.3)])
-def test_what_is_ready_or_slow_goes_on(tmp_path: Path, ready: bool, seconds: float) -> None:
+def test_a_child_that_is_ready_or_slow_continues(
+    tmp_path: Path, ready: bool, seconds: float
+) -> None:
     started = time.monotonic()
     child = snakemake_process.detach(["sleep", "30"], tmp_path / "log")
     try:
@@ -86,7 +86,7 @@ def test_what_is_ready_or_slow_goes_on(tmp_path: Path, ready: bool, seconds: flo
         child.wait()
 
 
-def test_the_command_is_that_of_this_interpreter(
+def test_the_command_is_the_snakemake_of_this_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Path(sys.executable).parent

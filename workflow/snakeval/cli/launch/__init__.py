@@ -1,4 +1,4 @@
-"""What ``run`` and ``resume`` share: the last checks, and Snakemake in front or behind."""
+"""Starts Snakemake for ``run`` and ``resume``, after the last checks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from snakeval.files import home
 from snakeval.run import heads, index
 from snakeval.run.find import Run
 
-#: How many lines of a run that ended at once are shown.
+#: How many lines to print of the log of a run that ended at once.
 _LAST_WORDS = 20
-#: Options of Snakemake that the command gives itself, and how it is told of them.
+#: Options of Snakemake that the command sets itself, and what the user does instead.
 _OWN = {
     "configfile": "name the file with --config, before the --",
     "profile": "write --profile before the --",
-    "snakefile": "leave it out: it is snakeval's",
-    "directory": "leave it out, and start in that directory",
+    "snakefile": "remove it; snakeval has its own",
+    "directory": "remove it, and start in that directory",
 }
 
 
@@ -60,10 +60,10 @@ class Prepared:
 
 
 def refuse_own_options(given: Sequence[snakemake_options.Option]) -> None:
-    """Check that the user gives no option that the command gives itself.
+    """Check that no option is one that the command sets itself.
 
     Raises:
-        ConfigError: the user does.
+        ConfigError: an option is.
     """
     for option in given:
         if option.name in _OWN:
@@ -100,27 +100,27 @@ def launch(prepared: Prepared, where: Place) -> int:
 
 
 def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:
-    """Start the run in the background; return as soon as `status` and `kill` know of it.
+    """Start the run in the background; return as soon as `status` and `kill` can find it.
 
-    That it ended before is told with its last words: it failed, or nothing was to be done.
+    If it ends before, because it fails or has nothing to do, print the end of its log.
     """
     log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
     child = snakemake_process.detach(argv, log, offer)
 
-    def is_at_it() -> bool:
+    def has_a_head() -> bool:
         runs = (entry.path for entry in index.entries() if entry.id == run_id)
         return any(child.pid == one.pid for run in runs for one in heads.heads(run))
 
     code = None
-    with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the waiting and not the run
-        code = snakemake_process.settle(child, is_at_it)
+    with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the wait, not the run
+        code = snakemake_process.settle(child, has_a_head)
     if code is not None:
         words = log.read_text(encoding="utf-8", errors="replace").splitlines()
         click.echo("\n".join(words[-_LAST_WORDS:]), err=True)
         click.echo(f"Run {run_id} has ended already: {log}", err=True)
         return code
-    click.echo(f"Run {run_id} goes on in the background, as process {child.pid}.")
-    _told(run_id, log)
+    click.echo(f"Run {run_id} continues in the background as process {child.pid}.")
+    _say_how_to_follow(run_id, log)
     return 0
 
 
@@ -134,11 +134,11 @@ def _as_a_job(argv: Sequence[str], run_id: str, config: Config) -> int:
     log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
     number = executor.submit_head(run_id, argv, log, config)
     click.echo(f"Run {run_id} is {executor.title} job {number}, which continues without you.")
-    _told(run_id, log)
+    _say_how_to_follow(run_id, log)
     return 0
 
 
-def _told(run_id: str, log: Path) -> None:
+def _say_how_to_follow(run_id: str, log: Path) -> None:
     click.echo(f"  log     {log}")
     click.echo(f"  follow  snakeval status {run_id} --watch")
     click.echo(f"  stop    snakeval kill {run_id}")
@@ -148,11 +148,11 @@ def _refuse_second_head(run: Run) -> None:
     for other in heads.heads(run.directory):
         if other.lives:
             raise ConfigError(
-                f"run {run.id}: process {other.pid} is at it already; follow it with "
+                f"run {run.id}: process {other.pid} already works at it; follow it with "
                 f"`snakeval status {run.id} --watch`, or stop it with `snakeval kill {run.id}`"
             )
         click.echo(
-            f"snakeval: process {other.pid} on {other.host} may still be at run {run.id}; "
-            "no evaluation is done twice, whatever it does",
+            f"snakeval: process {other.pid} on {other.host} may still work at run {run.id}; "
+            "both can run, and no evaluation runs twice",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""Where the Snakefile and the profiles stand: in a clone, or in what pip installed."""
+"""Finds the Snakefile and the profiles, in a clone or in an installed package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snakeval.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(snakeval.__file__).resolve().parent
 _PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
-#: Snakemake reads it beside every other, so that it is none to choose.
+#: Snakemake reads it with every other profile, and `--profile` never chooses it.
 _DEFAULT = "default"
 
 
@@ -28,7 +28,7 @@ def snakefile() -> Path:
 
 
 def profiles() -> Path:
-    """The directory of our profiles, one a directory."""
+    """The directory of snakeval's profiles; each is a directory."""
     return _root() / "profiles"
 
 
@@ -40,13 +40,13 @@ def user_profiles() -> tuple[Path, ...]:
 
 
 def find_profile(name: str, directory: Path | None = None) -> str:
-    """Return what to give to ``--profile`` for a profile's name, or its path.
+    """Return the value of ``--profile`` for a profile's name, or its path.
 
-    As with Snakemake one in the working directory (*directory*) or among the user's wins, and else
-    it is ours.
+    As in Snakemake, a profile in the working directory (*directory*) or of the user wins over
+    snakeval's.
 
     Raises:
-        ConfigError: there is none; the nearest is offered.
+        ConfigError: there is none; the message offers the nearest name.
     """
     directory = directory or Path.cwd()
     if is_profile(directory / Path(name).expanduser()):
@@ -65,18 +65,20 @@ def profile_names() -> list[str]:
 
 
 def profile_settings(name: str) -> dict[str, Any]:
-    """Return what stands in the profile that *name* finds, as Snakemake reads it; raw values.
+    """Return the raw values of the profile *name*, from the file that Snakemake reads.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
     known = _named()
     if name not in known:
-        raise ConfigError(f"there is no profile {name}; `snakeval profiles install` links ours")
+        raise ConfigError(
+            f"there is no profile {name}; `snakeval profiles install` links snakeval's"
+        )
     import yaml
 
     files = [file for file in known[name].iterdir() if _PROFILE_FILE.fullmatch(file.name)]
-    # Snakemake takes one that is for its version first.
+    # Snakemake prefers a file for its version.
     file = max(files, key=lambda each: (".v" in each.name, each.name))
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -95,7 +97,7 @@ def is_profile(path: Path) -> bool:
 
 
 def _named() -> dict[str, Path]:
-    """The profiles that a name finds, in the working directory aside."""
+    """The profiles that a name finds, without those in the working directory."""
     found: dict[str, Path] = {}
     for place in (*user_profiles(), profiles()):
         for path in sorted(place.iterdir()) if place.is_dir() else ():

@@ -1,4 +1,4 @@
-"""The options of ``run`` and ``resume`` that say where Snakemake itself runs."""
+"""The options of ``run`` and ``resume`` that choose where Snakemake itself runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Place(Enum):
-    """Where Snakemake runs, by the option that says so."""
+    """A place where Snakemake runs, by its option."""
 
     HERE = ""
     BACKGROUND = "--detach"
@@ -32,16 +32,14 @@ def place_options(command: Command) -> Command:
 
 
 def place_of(dry_run: bool, detach: bool, head_on_cluster: bool) -> Place:
-    """Return what the options say.
+    """Return the place that the options choose.
 
     Raises:
         ConfigError: they contradict each other.
     """
     if detach and head_on_cluster:
-        raise ConfigError("--detach, --head-on-cluster: a job is in nobody's way; keep one of them")
+        raise ConfigError("choose one of --detach and --head-on-cluster")
     place = Place.CLUSTER if head_on_cluster else Place.BACKGROUND if detach else Place.HERE
     if dry_run and place is not Place.HERE:
-        raise ConfigError(
-            f"--dry-run, {place.value}: a plan is printed here; leave one of them out"
-        )
+        raise ConfigError(f"--dry-run prints the plan here; remove it or {place.value}")
     return place

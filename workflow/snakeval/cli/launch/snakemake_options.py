@@ -1,4 +1,4 @@
-"""Snakemake's options in a command line: found, and left out, as its own parser knows them."""
+"""Splits a command line into Snakemake's options, with Snakemake's own parser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from snakeval.errors import ConfigError
 
-#: What stands in a command line and is no option: files to make.
+#: The name of words that are no options: files to build.
 TARGETS = "targets"
 
 
@@ -17,9 +17,9 @@ class Option:
     """An option with its values, or a target.
 
     Attributes:
-        name: what Snakemake's parser calls it (``dryrun`` for ``-n``).
-        words: as it was written.
-        values: without the option itself.
+        name: its name in Snakemake's parser (``dryrun`` for ``-n``).
+        words: the words of the command line.
+        values: the words without the option itself.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Option:
 def split(words: Sequence[str]) -> list[Option]:
     """Return the options and targets of a command line of Snakemake, without the program.
 
-    What the parser does not know is an option without values.
+    An option that the parser does not know has no values.
     """
     if not words:
         return []
@@ -48,7 +48,7 @@ def split(words: Sequence[str]) -> list[Option]:
         flag, equals, value = word.partition("=")
         action = known(flag)
         if action is None and not word.startswith("--"):
-            # -j4, -nq: a short option with its value or with others behind it.
+            # -j4, -nq: a short option with its value or with further options.
             flag, value = word[:2], word[2:]
             action = known(flag)
             if action is not None and action.nargs == 0 and value:
@@ -67,7 +67,7 @@ def split(words: Sequence[str]) -> list[Option]:
 
 
 def _take(rest: list[str], nargs: Any) -> list[str]:
-    """Take an option's values off the words behind it."""
+    """Take an option's values from the words after it."""
     most = {None: 1, "?": 1, "*": len(rest), "+": len(rest)}.get(nargs, nargs)
     taken: list[str] = []
     while rest and len(taken) < most and not (rest[0].startswith("-") and len(rest[0]) > 1):
@@ -92,21 +92,21 @@ def _known() -> Any:
 
 
 def without(options: Sequence[Option], names: Collection[str]) -> list[str]:
-    """Return the words of *options*, but for those called *names*."""
+    """Return the words of *options*, without the options *names*."""
     return [word for option in options if option.name not in names for word in option.words]
 
 
 def values(options: Sequence[Option], name: str) -> list[str]:
-    """Return the values of the option *name*, the last where it is given twice."""
+    """Return the values of the last option *name*."""
     given = [option.values for option in options if option.name == name]
     return list(given[-1]) if given else []
 
 
 def config(options: Sequence[Option]) -> dict[str, Any]:
-    """Return what ``--config`` among *options* says, as Snakemake understands it.
+    """Return the values of ``--config`` in *options*, as Snakemake understands them.
 
     Raises:
-        ConfigError: it is not made of name=value pairs.
+        ConfigError: they are not name=value pairs.
     """
     return parsed(values(options, "config"))
 

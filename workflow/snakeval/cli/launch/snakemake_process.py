@@ -1,4 +1,4 @@
-"""Starts Snakemake: in the foreground as a child that is waited for, or in the background."""
+"""Starts Snakemake, in the foreground as a child or in the background."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import click
 from snakeval.cli.launch import installation
 from snakeval.dag.handover import NOTHING, Offer
 
-#: Snakemake's own: done, something failed, and options that it does not understand.
+#: Snakemake's exit codes: done, failed, and unknown options.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
 _INTERRUPTED = 130
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: How long Snakemake may take to begin, in seconds.
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: How long to wait until Snakemake starts the run, in seconds.
 _START_SECONDS = 30.0
 
 
 def command(
     configfile: Path, profile: str, options: Sequence[str], *, snakefile: str = ""
 ) -> list[str]:
-    """Return Snakemake's command line, as it can be pasted into a shell."""
+    """Return Snakemake's command line; people can paste it into a shell."""
     return [
         *_snakemake(),
         *("--snakefile", snakefile or str(installation.snakefile())),
@@ -40,7 +40,7 @@ def command(
 
 
 def _snakemake() -> list[str]:
-    """The Snakemake of this interpreter, by its name where that finds it."""
+    """The Snakemake of this interpreter, by its name if the shell finds it."""
     program = Path(sys.executable).parent / "snakemake"
     found = shutil.which("snakemake")
     if found and program.exists() and Path(found).samefile(program):
@@ -49,17 +49,16 @@ def _snakemake() -> list[str]:
 
 
 def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None) -> int:
-    """Run Snakemake to its end; return the exit code of ours.
+    """Run Snakemake to its end; return the exit code of ``snakeval``.
 
-    It is in a process group of its own. What this process is told (Ctrl-C, a termination, a
-    terminal that closes) is handed on to all of that group, once, as a terminal would; then it is
-    waited for.
+    Snakemake has its own process group. This process passes a signal (Ctrl-C, a termination, a
+    terminal that closes) to that whole group once, as a terminal would, and waits for its end.
     """
-    told: list[int] = []
+    signals: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
         _signal(child, number)
 
     def pause(number: int, frame: FrameType | None) -> None:
@@ -67,8 +66,8 @@ def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None)
         os.kill(os.getpid(), signal.SIGSTOP)
         _signal(child, signal.SIGCONT)
 
-    # What whoever started us ignores (nohup) stays ignored.
-    handlers = {n: hand_on for n in _HANDED_ON if signal.getsignal(n) is not signal.SIG_IGN}
+    # Signals that are ignored (nohup) stay ignored.
+    handlers = {n: pass_on for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN}
     before = {n: signal.signal(n, handler) for n, handler in handlers.items()}
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, pause)
     try:
@@ -80,21 +79,21 @@ def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None)
             pass_fds=offer.descriptors,
             env=offer.environment,
         )
-        for number in told:  # before it was there
+        for number in signals:  # from before it existed
             _signal(child, number)
         code = child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return _INTERRUPTED if told else _ours(code)
+    return _INTERRUPTED if signals else _exit_code(code)
 
 
-def _ours(code: int) -> int:
-    """Return our exit code for Snakemake's, and say which signal ended it."""
+def _exit_code(code: int) -> int:
+    """Return the exit code of ``snakeval`` for Snakemake's, and print which signal ended it."""
     if code < 0:
         name = signal.Signals(-code).name
-        click.echo(f"snakeval: Snakemake was ended by {name}; the same command resumes", err=True)
-        return _INTERRUPTED if -code in _HANDED_ON else _FAILED
+        click.echo(f"snakeval: {name} ended Snakemake; run the same command to resume", err=True)
+        return _INTERRUPTED if -code in _PASSED_ON else _FAILED
     return code if code in (_DONE, _BAD_INPUT) else _FAILED
 
 
@@ -105,9 +104,9 @@ def _signal(child: subprocess.Popen[bytes] | None, number: int) -> None:
 
 
 def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess.Popen[bytes]:
-    """Start Snakemake in a session of its own, its output in *log*.
+    """Start Snakemake in its own session, with its output in *log*.
 
-    Nothing of it holds our terminal or our pipes.
+    Its processes hold no terminal and no pipe of this process.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -125,11 +124,11 @@ def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess
 def settle(
     child: subprocess.Popen[bytes], ready: Callable[[], bool], seconds: float = _START_SECONDS
 ) -> int | None:
-    """Wait for what was detached until it is *ready*, but no longer than *seconds*.
+    """Wait until the detached *child* is *ready*, but no longer than *seconds*.
 
-    Return the exit code of ours if it ended before, or None: it goes on.
+    Return the exit code of ``snakeval`` if the child ends before, or None if it continues.
     """
     until = time.monotonic() + seconds
     while (code := child.poll()) is None and not ready() and time.monotonic() < until:
         time.sleep(0.1)
-    return None if code is None else _ours(code)
+    return None if code is None else _exit_code(code)
