@@ -257,7 +257,7 @@ def test_an_image_that_does_not_exist_fails_its_evaluations_alone(work: Workspac
     table = work.table()
     assert table["status"]["m/good"] == "done"
     assert table["reason"]["m/absent"].startswith(
-        "image 127.0.0.1:1/no/such:image is neither here nor can it be pulled"
+        "image 127.0.0.1:1/no/such:image is not on this machine and cannot be pulled"
     )
 
 

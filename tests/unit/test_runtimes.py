@@ -1,4 +1,4 @@
-"""Which runtime a harness gets, and the sentence that says why."""
+"""Tests which runtime a harness gets, and the reason in the message."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-def test_what_is_configured_is_taken() -> None:
+def test_choose_returns_the_configured_runtime() -> None:
     runtime, why = choose("process", BUSYBOX, installable=True)
     assert (runtime.name, why) == ("process", "runtime: process (as configured)")
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_without_an_engine_a_harness_is_installed_and_auto_says_why() -> None:
+def test_without_an_engine_auto_installs_a_harness_and_gives_the_reason() -> None:
     runtime, why = choose("auto", ABSENT, installable=True)
     assert runtime.name == "process"
     assert "no Docker engine answers" in why
@@ -33,7 +33,7 @@ def test_without_an_engine_a_harness_is_installed_and_auto_says_why() -> None:
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_without_an_engine_what_needs_one_is_refused() -> None:
+def test_a_harness_that_requires_a_missing_engine_is_an_error() -> None:
     with pytest.raises(EvaluationError, match=f"nothing here can run {ABSENT}: no Docker engine"):
         choose("auto", ABSENT, installable=False)
     with pytest.raises(EvaluationError, match="no Docker engine answers"):
@@ -42,18 +42,18 @@ def test_without_an_engine_what_needs_one_is_refused() -> None:
         choose("podman", ABSENT, installable=True)
 
 
-def test_a_command_without_an_image_runs_as_it_is() -> None:
+def test_a_command_without_an_image_runs_as_a_process() -> None:
     runtime, why = choose("auto", "", installable=True)
     assert (runtime.name, why) == (
         "process",
-        "runtime: process (auto: no image is named)",
+        "runtime: process (auto: no image is configured)",
     )
 
 
 @pytest.mark.docker
-def test_an_engine_that_has_the_image_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_prefers_an_engine_that_has_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("auto", BUSYBOX, installable=True)[0].name == "docker"
-    # Nothing is pulled for what can be installed, and all that cannot be is left to the engine.
+    # Snakeval pulls no image of a harness that it can install; other harnesses use the engine.
     monkeypatch.setenv("PATH", "/nonexistent")
     runtime, why = choose("auto", ABSENT, installable=True)
     assert runtime.name == "process"

@@ -1,4 +1,4 @@
-"""Models that a benchmark asks beside the one that it scores: where a harness finds them."""
+"""Tests how a harness finds the auxiliary models of a benchmark."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PATHS = Paths(
 
 
 def evaluation(tmp_path: Path, *asked: str, **benchmark: Any) -> Evaluation:
-    """The evaluation of a benchmark that asks them: a plain command, or the task that is given."""
+    """Return the evaluation of a benchmark that queries them: a plain command, or a given task."""
     row = (benchmark if "task" in benchmark else COMMAND | benchmark) | {"auxiliary": [*asked]}
     content = {"models": {"m": MODEL}, "auxiliary": AUXILIARY, "benchmarks": {"b": row}}
     return expand(config(tmp_path, content))[0]
@@ -48,7 +48,7 @@ def made(tmp_path: Path, *asked: str, **benchmark: Any) -> Command:
     return command(evaluation(tmp_path, *asked, **benchmark), PATHS)
 
 
-def test_each_one_that_is_asked_has_its_variables_and_a_key_only_by_name(tmp_path: Path) -> None:
+def test_each_auxiliary_model_has_variables_and_only_the_name_of_its_key(tmp_path: Path) -> None:
     both = made(tmp_path, "judge-1", "embedder")
     assert both.env == {
         "JUDGE_1_URL": "http://judge/v1/chat/completions",
@@ -62,7 +62,7 @@ def test_each_one_that_is_asked_has_its_variables_and_a_key_only_by_name(tmp_pat
     assert alone.secrets == {}
 
 
-def test_a_command_names_them_and_each_value_is_quoted(tmp_path: Path) -> None:
+def test_a_command_uses_auxiliary_models_and_quotes_each_value(tmp_path: Path) -> None:
     template = (
         "printf '%s\\n' {{ auxiliary['judge-1'].url }} {{ auxiliary['judge-1'].model_id }}"
         " {{ auxiliary['judge-1'].api_key_name }} {{ auxiliary.embedder.base_url }}"
@@ -79,7 +79,7 @@ def test_a_command_names_them_and_each_value_is_quoted(tmp_path: Path) -> None:
     ]
 
 
-def test_parameters_name_them_in_whatever_depth(tmp_path: Path) -> None:
+def test_nested_parameters_use_auxiliary_models(tmp_path: Path) -> None:
     extra = {
         "judge": {
             "url": "{{ auxiliary['judge-1'].url }}",
@@ -101,7 +101,7 @@ def test_parameters_name_them_in_whatever_depth(tmp_path: Path) -> None:
     assert one.identity.params["extra"]["judge"] == extra["judge"]
 
 
-def test_upstream_lm_eval_gets_them_too(tmp_path: Path) -> None:
+def test_lm_eval_also_gets_auxiliary_models(tmp_path: Path) -> None:
     arguments = {"judge": "{{ auxiliary['judge-1'].url }}"}
     row = {"harness": "lm-eval", "task": "mine", "params": {"extra": {"model_args": arguments}}}
     argv = made(tmp_path, "judge-1", **row).argv
@@ -109,7 +109,7 @@ def test_upstream_lm_eval_gets_them_too(tmp_path: Path) -> None:
     assert handed["judge"] == "http://judge/v1/chat/completions"
 
 
-def test_braces_are_plain_text_where_nobody_is_asked(tmp_path: Path) -> None:
+def test_braces_are_plain_text_without_auxiliary_models(tmp_path: Path) -> None:
     text = "{{ not ours }}"
     row = {"command": "echo {{ params.extra.text }}", "params": {"extra": {"text": text}}}
     plain = evaluation(tmp_path, **row)
@@ -129,7 +129,7 @@ def test_braces_are_plain_text_where_nobody_is_asked(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_one_that_there_is_not_is_refused_before_anything_runs(
+def test_an_unknown_auxiliary_model_is_an_error_before_the_run(
     tmp_path: Path, benchmark: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""Any command: a template in, metrics found in what it wrote."""
+"""Tests the adapter of generic commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluation(tmp_path: Path, endpoint: dict[str, Any] | None = None, **row: An
     return expand(config(tmp_path, {"models": {"m": model}, "benchmarks": {"b": default | row}}))[0]
 
 
-def test_no_value_is_executed_by_the_shell(tmp_path: Path) -> None:
+def test_the_shell_executes_no_value(tmp_path: Path) -> None:
     nasty = 'a\'; touch executed; $(touch executed) `touch executed` "b"\nc'
     made = evaluation(tmp_path, {"model_id": nasty}, command="printf %s {{ model_id }}")
     argv = generic.command(made, Paths("/r", "/i", "http://host/v1/chat/completions")).argv
@@ -60,9 +60,7 @@ def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "template", ["{{ modelid }}", "{{ params.extra.absent }}", "{{ ", "{% if %}", "{{ 1 / 0 }}"]
 )
-def test_a_template_that_is_none_is_refused_before_anything_runs(
-    tmp_path: Path, template: str
-) -> None:
+def test_an_invalid_template_is_an_error_before_the_run(tmp_path: Path, template: str) -> None:
     with pytest.raises(ConfigError, match=r"^benchmarks\.b: `command` is not a valid template"):
         evaluation(tmp_path, command=template)
 
@@ -74,7 +72,7 @@ def test_a_template_that_is_none_is_refused_before_anything_runs(
         ("out.yaml", "score: {mean: 0.5, se: 0.1}\nruns: [1, 2, 3]\n"),
     ],
 )
-def test_metrics_are_found_by_jmespath(tmp_path: Path, name: str, text: str) -> None:
+def test_jmespath_finds_metrics(tmp_path: Path, name: str, text: str) -> None:
     where = {"value": "score.mean", "stderr": "score.se", "n": "length(runs)"}
     made = evaluation(tmp_path, metrics={"file": "*/out.*", "values": {"mean": where}})
     (tmp_path / "sub").mkdir()
@@ -98,12 +96,12 @@ def test_a_table_is_a_list_of_rows(tmp_path: Path) -> None:
         ('{"v": Infinity}', "v", "v (v) is inf"),
         ('{"v": 1' + "0" * 400 + "}", "v", "v (v) is inf"),
         ('{"v": "50%"}', "v", "v (v) is '50%', not a number"),
-        ('{"v": "text"}', "abs(v)", "'abs(v)' is no JMESPath for out.json: "),
+        ('{"v": "text"}', "abs(v)", "'abs(v)' is not a JMESPath for out.json: "),
         ("{", "v", "out.json does not parse as json"),
         ("[" * 100_000, "v", "results are nested too deeply"),
     ],
 )
-def test_metrics_that_are_not_there_have_their_reason(
+def test_missing_metrics_are_an_error_with_a_reason(
     tmp_path: Path, text: str, where: str, reason: str
 ) -> None:
     made = evaluation(tmp_path, metrics={"file": "out.json", "values": {"v": where}})
@@ -113,7 +111,7 @@ def test_metrics_that_are_not_there_have_their_reason(
     assert reason in str(refused.value)
 
 
-def test_the_newest_file_counts_and_a_directory_is_none(tmp_path: Path) -> None:
+def test_the_newest_file_counts_and_a_directory_does_not(tmp_path: Path) -> None:
     made = evaluation(tmp_path, metrics={"file": "out*", "values": {"v": "v"}})
     for age, name in enumerate(("out2.json", "out1.json")):
         (tmp_path / name).write_text(json.dumps({"v": age}))
@@ -122,7 +120,7 @@ def test_the_newest_file_counts_and_a_directory_is_none(tmp_path: Path) -> None:
     assert read_metrics(made, tmp_path)[0].value == 0
 
 
-def test_a_command_that_wrote_nothing_is_said(tmp_path: Path) -> None:
+def test_a_command_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"ended without writing out\.json; see its log"):
         read_metrics(evaluation(tmp_path), tmp_path)
 
@@ -135,9 +133,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["v", "@", "v[0]", "length(v)", "sum(@)", "max(v)", "to_number(v)"]))
-def test_whatever_a_command_wrote_there_is_a_finite_score_or_a_reason(
-    written: Any, where: str
-) -> None:
+def test_any_output_of_a_command_gives_a_finite_score_or_a_reason(written: Any, where: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         made = evaluation(Path(name), metrics={"file": "out.json", "values": {"v": where}})
         Path(name, "out.json").write_text(json.dumps(written))
@@ -168,7 +164,7 @@ def logged(tmp_path: Path, name: str, text: str, **declared: Any) -> list[Sample
         ("s.log", '{"v": 1, "q": "a"}\n{"v": 0, "q": "b"}', {"format": "jsonl"}),
     ],
 )
-def test_samples_are_read_from_json_lines_json_yaml_and_csv(
+def test_samples_may_be_json_lines_json_yaml_or_csv(
     tmp_path: Path, name: str, text: str, declared: dict[str, Any]
 ) -> None:
     one, two = logged(tmp_path, name, text, question="q", **declared)
@@ -176,7 +172,7 @@ def test_samples_are_read_from_json_lines_json_yaml_and_csv(
     assert (two.id, two.question, two.scores) == ("2", "b", {"v": 0})
 
 
-def test_parts_of_a_sample_stand_where_jmespath_finds_them(tmp_path: Path) -> None:
+def test_jmespath_finds_the_parts_of_a_sample(tmp_path: Path) -> None:
     item = {"at": {"id": 7}, "said": ["x", "y"], "v": "none", "page": {"name": "p"}}
     (found,) = logged(
         tmp_path, "s.jsonl", json.dumps(item), id="at.id", answer="said", group="page.name"
@@ -192,7 +188,7 @@ def test_parts_of_a_sample_stand_where_jmespath_finds_them(tmp_path: Path) -> No
         ("s.jsonl", '{"v": "x"}', {"answer": "abs(v)"}, "does not fit sample 1 of s.jsonl"),
     ],
 )
-def test_samples_that_are_none_have_a_reason(
+def test_invalid_samples_are_an_error_with_a_reason(
     tmp_path: Path, name: str, text: str, declared: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(EvaluationError, match=re.escape(reason)):

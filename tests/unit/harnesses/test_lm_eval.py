@@ -1,4 +1,4 @@
-"""The adapter of upstream lm-evaluation-harness."""
+"""Tests the adapter of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def options(argv: tuple[str, ...]) -> dict[str, str]:
     return dict(itertools.pairwise(argv))
 
 
-def test_parameters_become_options_and_no_character_in_them_can_break_the_line(
+def test_parameters_become_options_and_no_character_breaks_the_command_line(
     tmp_path: Path,
 ) -> None:
     nasty = """a,b=c "d" 'e' $(f)"""
@@ -74,7 +74,7 @@ def test_parameters_become_options_and_no_character_in_them_can_break_the_line(
     assert command.secrets == {"OPENAI_API_KEY": "KEY"}
 
 
-def test_a_chat_endpoint_gets_the_chat_template_and_a_completions_endpoint_does_not(
+def test_only_a_chat_endpoint_gets_the_chat_template(
     tmp_path: Path,
 ) -> None:
     chat = lm_eval.command(evaluation(tmp_path, {}), PATHS).argv
@@ -88,13 +88,13 @@ def test_a_chat_endpoint_gets_the_chat_template_and_a_completions_endpoint_does_
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
-        ({"num_fewshots": 5}, "lm-eval has no parameter extra.num_fewshots; further options"),
+        ({"num_fewshots": 5}, "lm-eval has no parameter extra.num_fewshots; write other options"),
         ({"args": "--seed 1"}, "lm-eval: extra.args must be a list, not '--seed 1'"),
         ({"gen_kwargs": "seed=1"}, "lm-eval: extra.gen_kwargs must be a mapping, not 'seed=1'"),
         ({"model_args": ["a=1"]}, "lm-eval: extra.model_args must be a mapping, not ['a=1']"),
     ],
 )
-def test_a_parameter_that_it_cannot_use_is_refused_before_anything_runs(
+def test_an_unsupported_parameter_is_an_error_before_the_run(
     tmp_path: Path, extra: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -102,12 +102,12 @@ def test_a_parameter_that_it_cannot_use_is_refused_before_anything_runs(
     assert str(refused.value).startswith(f"benchmarks.b: {sentence}")
 
 
-def test_on_one_model_a_parameter_is_checked_too(tmp_path: Path) -> None:
+def test_the_parameters_of_one_model_are_also_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no parameter extra\.shots"):
         evaluation(tmp_path, {}, per_model={"m": {"extra": {"shots": 5}}})
 
 
-def test_an_endpoint_that_it_cannot_evaluate_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_type_of_endpoint_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="chat and completions endpoints, not embedding"):
         evaluation(tmp_path, {"type": "embedding"}, endpoint_types=["embedding"])
 
@@ -117,7 +117,7 @@ def write(artifacts: Path, name: str, text: str) -> None:
     (artifacts / "m" / name).write_text(text)
 
 
-def test_metrics_are_read_with_filter_error_and_count(tmp_path: Path) -> None:
+def test_metrics_have_filter_error_and_count(tmp_path: Path) -> None:
     made = evaluation(tmp_path, {})
     write(tmp_path / "a", "results_2026-11-24T10-00-00.000001.json", json.dumps(RESULTS))
     exact, bleu = read_metrics(made, tmp_path / "a")
@@ -139,15 +139,15 @@ def test_the_newest_results_count(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         (None, "the harness ended without writing results"),
-        ("{", "is no results file"),
-        ("[]", "is no results file"),
+        ("{", "is not a results file"),
+        ("[]", "is not a results file"),
         ('{"results": {}}', "without a single metric"),
         ('{"results": {"t": {"acc,none": NaN}}}', "t: acc,none is nan; the harness could not"),
         ("[" * 100_000, "results are nested too deeply"),
         ('{"results": {"t": {"acc,none": "high"}}}', "t: acc,none is 'high', not a number"),
     ],
 )
-def test_results_that_are_none_have_their_reason(
+def test_invalid_results_are_an_error_with_a_reason(
     tmp_path: Path, text: str | None, reason: str
 ) -> None:
     made = evaluation(tmp_path, {})
@@ -213,14 +213,14 @@ def test_samples_have_question_answer_reference_and_scores(tmp_path: Path) -> No
         ),
     ],
 )
-def test_the_question_is_the_prompt_or_else_the_item(
+def test_the_question_is_the_prompt_or_the_item(
     tmp_path: Path, arguments: Any, question: str
 ) -> None:
     (found,) = logged(tmp_path, SAMPLE | {"arguments": arguments})
     assert found.question == question
 
 
-def test_questions_about_one_text_are_a_group_where_the_task_is_known(tmp_path: Path) -> None:
+def test_questions_about_one_text_are_a_group_in_known_tasks(tmp_path: Path) -> None:
     items = [SAMPLE | {"doc": {"passage": text}} for text in ("One. " * 20, "One. " * 20, "Two.")]
     one, same, other = (sample.group for sample in logged(tmp_path, *items, task="drop"))
     assert one == same
@@ -229,13 +229,13 @@ def test_questions_about_one_text_are_a_group_where_the_task_is_known(tmp_path: 
     assert {sample.group for sample in logged(tmp_path / "unknown", *items)} == {""}
 
 
-def test_a_configuration_says_what_items_of_a_group_have_in_common(tmp_path: Path) -> None:
+def test_a_configuration_sets_the_value_that_items_of_a_group_share(tmp_path: Path) -> None:
     items = [SAMPLE | {"doc": {"source": {"page": page}}} for page in (7, 7, 8)]
     found = logged(tmp_path, *items, samples={"group": "source.page"})
     assert [sample.group for sample in found] == ["7", "7", "8"]
 
 
-def test_samples_are_those_of_the_newest_results(tmp_path: Path) -> None:
+def test_samples_belong_to_the_newest_results(tmp_path: Path) -> None:
     logged(tmp_path, SAMPLE, SAMPLE, time="2026-01-01")
     assert len(logged(tmp_path, SAMPLE, time="2026-01-02")) == 1
 
@@ -244,12 +244,14 @@ def test_without_results_there_are_no_samples(tmp_path: Path) -> None:
     assert list(lm_eval.samples(evaluation(tmp_path, {}), tmp_path)) == []
 
 
-def test_a_line_that_is_no_sample_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match=r"samples_my_task_2026-01-01\.jsonl, line 2 is no"):
+def test_the_error_of_an_invalid_sample_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        EvaluationError, match=r"samples_my_task_2026-01-01\.jsonl, line 2 is not a"
+    ):
         logged(tmp_path, SAMPLE, [1])
 
 
-def test_a_seed_goes_into_each_request(tmp_path: Path) -> None:
+def test_each_request_has_the_seed(tmp_path: Path) -> None:
     made = evaluation(tmp_path, {}, params={"seed": 5})
     given = json.loads(options(lm_eval.command(made, PATHS).argv)["--model_args"])
     assert given["seed"] == 5

@@ -1,4 +1,4 @@
-"""The adapter of NVIDIA's eval-factory contract."""
+"""Tests the adapter of NVIDIA's eval-factory images."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
     return expand(config(tmp_path, content))[0]
 
 
-def test_all_parameters_stand_in_the_run_configuration(evaluation: Evaluation) -> None:
+def test_the_run_configuration_has_all_parameters(evaluation: Evaluation) -> None:
     command = nemo.command(evaluation, Paths("/results", "/inputs", "http://host/v1/chat"))
     assert command.argv == (
         "nemo-evaluator", "run_eval", "--run_config", "/inputs/run_config.yml",
@@ -69,7 +69,7 @@ def test_all_parameters_stand_in_the_run_configuration(evaluation: Evaluation) -
 
 
 def adapter_of(evaluation: Evaluation, config: object) -> Any:
-    """The adapter's configuration in the run configuration, for `extra.adapter_config`."""
+    """Return the adapter's configuration in the run configuration for `extra.adapter_config`."""
     params = {"extra": {"num_fewshot": 1, "adapter_config": config}}
     evaluation = replace(evaluation, identity=replace(evaluation.identity, params=params))
     command = nemo.command(evaluation, Paths("/results", "/inputs", "http://host/v1/chat"))
@@ -78,7 +78,7 @@ def adapter_of(evaluation: Evaluation, config: object) -> Any:
     return written["target"]["api_endpoint"]["adapter_config"]
 
 
-def test_the_adapter_is_configured_beside_the_endpoint_and_not_in_extra(
+def test_the_endpoint_has_the_adapters_configuration_and_extra_does_not(
     evaluation: Evaluation,
 ) -> None:
     config = {"use_caching": True, "use_request_logging": True, "custom_system_prompt": None}
@@ -137,13 +137,13 @@ def test_the_cache_setting_does_not_change_the_fingerprint(evaluation: Evaluatio
         ),
     ],
 )
-def test_what_the_adapter_keeps_is_below_the_results_so_that_it_resumes(
+def test_the_adapter_keeps_its_files_below_the_results(
     evaluation: Evaluation, given: dict[str, Any], kept: dict[str, Any]
 ) -> None:
     assert adapter_of(evaluation, given) == kept
 
 
-def test_the_adapter_is_part_of_what_identifies_a_result(tmp_path: Path) -> None:
+def test_the_adapters_configuration_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     def fingerprint(**extra: Any) -> str:
         row = {"task": "lm-evaluation-harness.ifeval", "params": {"extra": extra}}
         return expand(config(tmp_path, VALID | {"benchmarks": {"b": row}}))[0].fingerprint
@@ -154,12 +154,12 @@ def test_the_adapter_is_part_of_what_identifies_a_result(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("benchmark", "sentence"),
     [
-        ({"task": "lm-eval.ifeval"}, "is of eval-factory harnesses, and lm-eval is none"),
-        (COMMAND, "is of eval-factory harnesses, and generic is none"),
+        ({"task": "lm-eval.ifeval"}, "requires an eval-factory harness, and lm-eval is not"),
+        (COMMAND, "requires an eval-factory harness, and generic is not"),
         ({"task": "lm-evaluation-harness.ifeval"}, "must hold keys and values, not 3"),
     ],
 )
-def test_an_adapter_where_there_can_be_none_is_refused_by_name(
+def test_an_adapter_of_another_harness_is_an_error_that_names_it(
     tmp_path: Path, benchmark: dict[str, Any], sentence: str
 ) -> None:
     row = benchmark | {"params": {"extra": {"adapter_config": 3}}}
@@ -167,7 +167,7 @@ def test_an_adapter_where_there_can_be_none_is_refused_by_name(
         expand(config(tmp_path, VALID | {"benchmarks": {"b": row}}))
 
 
-def test_tasks_and_groups_within_groups_are_read(tmp_path: Path, evaluation: Evaluation) -> None:
+def test_metrics_has_tasks_groups_and_nested_groups(tmp_path: Path, evaluation: Evaluation) -> None:
     (tmp_path / "results.yml").write_text(RESULTS)
     found = {
         (m.task, m.metric, m.filter): (m.value, m.stderr, m.n)
@@ -187,7 +187,7 @@ def test_tasks_and_groups_within_groups_are_read(tmp_path: Path, evaluation: Eva
         (None, "the harness wrote no results.yml"),
         ("a: [", "results.yml does not parse"),
         ("a: 2026-99-99", "results.yml does not parse: month must be in 1..12"),
-        ("- a", "results.yml is no results file"),
+        ("- a", "results.yml is not a results file"),
         ("results: {tasks: {}}", "without a single metric"),
         (
             "results: {tasks: {t: {metrics: {m: {scores: {s: {value: .nan}}}}}}}",
@@ -195,7 +195,7 @@ def test_tasks_and_groups_within_groups_are_read(tmp_path: Path, evaluation: Eva
         ),
     ],
 )
-def test_results_that_are_none_have_their_reason(
+def test_invalid_results_are_an_error_with_a_reason(
     tmp_path: Path, evaluation: Evaluation, text: str | None, reason: str
 ) -> None:
     if text is not None:
@@ -205,14 +205,16 @@ def test_results_that_are_none_have_their_reason(
     assert reason in str(refused.value)
 
 
-def test_names_that_are_numbers_to_yaml_are_names(tmp_path: Path, evaluation: Evaluation) -> None:
+def test_names_that_yaml_reads_as_numbers_remain_names(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
     text = "results: {tasks: {2024: {metrics: {1: {scores: {1: {value: 0.5}}}}}}}"
     (tmp_path / "results.yml").write_text(text)
     (metric,) = read_metrics(evaluation, tmp_path)
     assert (metric.task, metric.metric, metric.filter) == ("2024", "1", "")
 
 
-def test_results_that_cannot_be_opened_have_their_reason(
+def test_unreadable_results_are_an_error_with_a_reason(
     tmp_path: Path, evaluation: Evaluation
 ) -> None:
     (tmp_path / "results.yml").mkdir()
@@ -220,7 +222,7 @@ def test_results_that_cannot_be_opened_have_their_reason(
         read_metrics(evaluation, tmp_path)
 
 
-def test_requests_and_tokens_are_counted_where_the_harness_does(tmp_path: Path) -> None:
+def test_usage_has_the_harnesses_counts_of_requests_and_tokens(tmp_path: Path) -> None:
     stats = {"count": 12, "successful_count": 10, "avg_prompt_tokens": 20.5}
     (tmp_path / "eval_factory_metrics.json").write_text(json.dumps({"response_stats": stats}))
     assert nemo.usage(tmp_path) == Usage(12, 205, None)

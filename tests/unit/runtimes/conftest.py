@@ -1,4 +1,4 @@
-"""Runtimes that are stand-ins: on the PATH, and an allocation for what needs one."""
+"""Provides stand-ins of runtimes on the PATH, and an allocation for runtimes that require one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from support import standins
 
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where images are converted to, once for all tests."""
+    """Return the directory of converted images, which all tests share."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
 def commands(converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have the stand-ins on the PATH; return the file of what they are told."""
+    """Put the stand-ins on the PATH; return the file with their arguments."""
     monkeypatch.setenv("SNAKEVAL_HOME", str(converted))
     monkeypatch.setenv("PATH", standins.path())
     monkeypatch.setenv("STANDIN_RECORD", str(tmp_path / "commands"))
@@ -42,7 +42,7 @@ def in_a_job(job: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def with_entry_point() -> Iterator[str]:
-    """An image with an entry point and a command of its own."""
+    """Return an image with its own entry point and command."""
     name = f"snakeval-test-script:{os.getpid()}"
     entry = json.dumps(["sh", "-c", 'echo "$KEY" "$@"', "entry"])
     changes = [f"ENTRYPOINT {entry}", 'CMD ["its", "own command"]']

@@ -1,4 +1,4 @@
-"""What only apptainer does, with a stand-in that checks its options and runs the image for real."""
+"""Tests the apptainer runtime with a stand-in that checks options and really runs the image."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def words(what: ContainerSpec) -> str:
 class TestForReal:
     pytestmark = real
 
-    def test_an_image_is_converted_once_even_if_two_want_it(
+    def test_two_processes_convert_an_image_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: Path
     ) -> None:
         monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
@@ -67,15 +67,15 @@ class TestForReal:
         assert sif.suffix == ".sif"
         assert any(text.endswith("Converting OCI blobs to SIF format") for text in told)
 
-    def test_an_image_that_cannot_be_had_is_one_sentence_and_leaves_nothing(
+    def test_a_failed_conversion_is_one_sentence_and_leaves_no_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-        with pytest.raises(EvaluationError, match="is neither here nor can it be had"):
+        with pytest.raises(EvaluationError, match="is not on this machine and cannot be converted"):
             connect("apptainer").prepare(spec("true", image="no/such:1"), print)
         assert not list((tmp_path / "home/cache/apptainer").iterdir())
 
-    def test_a_file_is_started_as_it_is(self, tmp_path: Path, converted: Path) -> None:
+    def test_a_file_starts_without_conversion(self, tmp_path: Path, converted: Path) -> None:
         connect("apptainer").prepare(spec("true"), print)
         own = tmp_path / "own.sif"
         own.hardlink_to(next(converted.glob("cache/apptainer/busybox*.sif")))
@@ -83,7 +83,7 @@ class TestForReal:
         with pytest.raises(EvaluationError, match=r"there is no image /no/such\.sif"):
             connect("apptainer").prepare(spec("true", image="/no/such.sif"), print)
 
-    def test_nothing_of_this_machine_is_inside_but_what_is_mounted(
+    def test_a_container_sees_only_mounts_of_this_machine(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/host")
@@ -100,7 +100,7 @@ class TestForReal:
         assert "read only" in said
         assert said.endswith("written\n")
 
-    def test_arguments_are_those_of_the_images_entry_point(
+    def test_the_images_entry_point_receives_the_arguments(
         self, tmp_path: Path, with_entry_point: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CANARY", "it's $HOME")
@@ -108,7 +108,7 @@ class TestForReal:
         for argv, said in (((), "its own command"), (("a  b", "$c"), "a  b $c")):
             assert run(replace(what, argv=argv), tmp_path / "log") == f"it's $HOME {said}\n"
 
-    def test_by_hand_it_is_converted_and_reads_its_secrets(
+    def test_the_shell_text_converts_the_image_and_reads_secrets(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "a home"))
@@ -118,13 +118,15 @@ class TestForReal:
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.stdout.splitlines()[-1:] == ["a b"], done.stderr
 
-    def test_without_another_engine_auto_takes_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_auto_chooses_apptainer_without_another_engine(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
         monkeypatch.setenv("PATH", os.pathsep.join(standins.path().split(os.pathsep)[:2]))
         assert choose("auto", BUSYBOX, installable=False)[0].name == "apptainer"
 
 
-def test_what_a_registry_does_not_have_is_converted_from_where_it_is() -> None:
+def test_images_outside_a_registry_convert_from_their_source() -> None:
     apptainer = Apptainer("singularity")
     for image, verb, source in (
         ("nvcr.io/nim/x@sha256:1", "pull", "docker://nvcr.io/nim/x@sha256:1"),
@@ -136,7 +138,7 @@ def test_what_a_registry_does_not_have_is_converted_from_where_it_is() -> None:
         assert f" {source} </dev/null" in apptainer.shell(spec("true", image=image))
 
 
-def test_gpus_are_those_that_are_named_or_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_sees_the_selected_gpus_or_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--nv" not in words(spec("true"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     few = words(spec("true", gpus=2))
@@ -147,7 +149,9 @@ def test_gpus_are_those_that_are_named_or_the_jobs(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_one_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_version_is_an_error_that_names_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = tmp_path / "singularity"
     old.write_text("#!/bin/sh\necho '  --containall'\n")
     old.chmod(0o755)

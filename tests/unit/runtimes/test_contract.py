@@ -1,4 +1,4 @@
-"""What every runtime does alike, each for real.
+"""Tests the contract that every runtime fulfils, with the real programs.
 
 Apptainer and pyxis are stand-ins that run the containers all the same; pyxis's steps are Slurm's.
 """
@@ -62,7 +62,7 @@ def engine(request: pytest.FixtureRequest, test_bed: None) -> Runtime:
 
 @pytest.fixture
 def containers() -> Callable[[], list[str]]:
-    """The containers of tests that exist, running or not, on any engine."""
+    """Return the containers of tests on any engine, running or not."""
 
     def existing() -> list[str]:
         found = []
@@ -76,7 +76,7 @@ def containers() -> Callable[[], list[str]]:
 
 
 def spec(runtime: Runtime, results: Path, command: str, **more: Any) -> ContainerSpec:
-    """`command` in a shell; `$R` is the results directory."""
+    """Return a spec that runs `command` in a shell; `$R` is the results directory."""
     inside = "/results" if runtime.isolated else str(results)
     return ContainerSpec(
         name=f"snakeval-test-{os.getpid()}",
@@ -103,7 +103,7 @@ def run(runtime: Runtime, what: ContainerSpec) -> tuple[Outcome, str]:
 
 @pytest.fixture
 def image(engine: Runtime) -> Iterator[str]:
-    """An image with an entry point and a command of its own."""
+    """Return an image with its own entry point and command."""
     name = f"snakeval-test-entry:{os.getpid()}"
     entry = ["sh", "-c", 'echo "$KEY" "$@"', "entry"]
     changes = [f"ENTRYPOINT {json.dumps(entry)}", 'CMD ["its", "own command"]']
@@ -119,19 +119,19 @@ def image(engine: Runtime) -> Iterator[str]:
 
 @pytest.fixture
 def results(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A directory whose path has all that breaks a command line, but pyxis cannot mount that."""
+    """Return a directory whose path can break a command line; pyxis cannot mount such a path."""
     hard = """a b:c,d"e'f ü $(x)"""
     path = tmp_path / ("a b'f ü (x)" if "pyxis" in request.node.name else hard) / "results"
     path.mkdir(parents=True)
     return path
 
 
-def test_output_exit_code_and_artifacts_come_back_and_belong_to_the_caller(
+def test_the_caller_gets_output_exit_code_and_artifacts(
     runtime: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
     outcome, log = run(runtime, spec(runtime, results, "echo out; echo err >&2; id > id; exit 7"))
     assert outcome.exit_code == 7
-    # Slurm tells that a step has failed; nobody takes that for the reason.
+    # Slurm reports that a step failed, and snakeval does not use that as the reason.
     said = [line for line in log.splitlines() if not line.startswith("srun: error: n")]
     assert sorted(said) == ["err", "out"]
     assert f"uid={os.getuid()}" in (results / "id").read_text()
@@ -139,7 +139,7 @@ def test_output_exit_code_and_artifacts_come_back_and_belong_to_the_caller(
     assert containers() == []
 
 
-def test_a_secret_reaches_the_harness_unchanged_and_is_seen_nowhere_else(
+def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
     runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", NASTY)
@@ -177,7 +177,7 @@ def test_a_secret_reaches_the_harness_unchanged_and_is_seen_nowhere_else(
     assert not Path("executed").exists()
 
 
-def test_the_shell_text_does_the_same_by_hand(
+def test_the_shell_text_runs_the_same_container(
     runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     what = spec(runtime, results, "echo done > by-hand")
@@ -185,7 +185,7 @@ def test_the_shell_text_does_the_same_by_hand(
     assert (done.returncode, (results / "by-hand").read_text()) == (0, "done\n"), done.stderr
 
 
-def test_secrets_come_from_the_environment_that_is_named(
+def test_secrets_come_from_the_specs_environment(
     runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", "of this process")
@@ -196,7 +196,7 @@ def test_secrets_come_from_the_environment_that_is_named(
     assert (outcome.exit_code, log) == (0, "of another unset\n")
 
 
-def test_arguments_are_those_of_the_images_entry_point(
+def test_the_images_entry_point_receives_the_arguments(
     engine: Runtime, results: Path, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", NASTY)
@@ -213,17 +213,17 @@ def test_arguments_are_those_of_the_images_entry_point(
         assert "--entrypoint" not in text
 
 
-def test_an_entry_point_goes_with_the_arguments_or_else_with_the_images_own() -> None:
+def test_an_entry_point_receives_the_arguments_or_the_images_own() -> None:
     what = ContainerSpec("n", "image", (), "/", entry_point=True)
     image = {"Entrypoint": ["server"], "Cmd": ["--all"]}
     assert what.completed(image).argv == ("server", "--all")
     assert replace(what, argv=("-x",)).completed(image).argv == ("server", "-x")
     assert what.completed({"Entrypoint": None, "Cmd": ["server"]}).argv == ("server",)
-    with pytest.raises(EvaluationError, match="image image names nothing to run; write `command`"):
+    with pytest.raises(EvaluationError, match="image image has no command; write `command`"):
         what.completed({"Entrypoint": None, "Cmd": None})
 
 
-def test_a_stopped_harness_may_end_by_itself(
+def test_a_stopped_harness_may_end_on_its_own(
     runtime: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
     command = "trap 'echo bye > bye; exit 3' TERM; touch up; while true; do sleep 0.1; done"
@@ -232,7 +232,7 @@ def test_a_stopped_harness_may_end_by_itself(
     assert containers() == []
 
 
-def test_a_harness_that_will_not_end_is_killed(
+def test_a_stop_kills_a_harness_that_does_not_end(
     runtime: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
     command = "trap '' TERM; touch up; while true; do sleep 0.1; done"
@@ -253,7 +253,7 @@ def stop_when_up(runtime: Runtime, what: ContainerSpec, results: Path) -> Outcom
         return runtime.run(what, log, stop)
 
 
-def test_output_is_in_the_log_while_the_harness_runs(runtime: Runtime, results: Path) -> None:
+def test_the_log_has_output_while_the_harness_runs(runtime: Runtime, results: Path) -> None:
     command = "echo early; while [ ! -e seen ]; do sleep 0.05; done"
     log = results.parent / "log"
 
@@ -267,7 +267,7 @@ def test_output_is_in_the_log_while_the_harness_runs(runtime: Runtime, results: 
         assert runtime.run(spec(runtime, results, command), file, Event()).exit_code == 0
 
 
-def test_what_a_killed_attempt_left_is_removed_by_the_next(runtime: Runtime, results: Path) -> None:
+def test_the_next_attempt_removes_the_rest_of_a_killed_one(runtime: Runtime, results: Path) -> None:
     left = spec(runtime, results, "while true; do date +%s%N > left; sleep 0.05; done")
     if runtime.name in ("docker", "podman"):
         words = ["sh", "-c", left.argv[2]]
@@ -301,13 +301,13 @@ def test_limits_hold_inside(engine: Runtime, results: Path) -> None:
     assert shm.split()[1] == "7"
 
 
-def test_out_of_memory_is_told_from_other_ends(engine: Runtime, results: Path) -> None:
+def test_the_outcome_distinguishes_out_of_memory(engine: Runtime, results: Path) -> None:
     hungry = "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done"
     assert run(engine, spec(engine, results, hungry, mem_mb=16))[0].out_of_memory
     assert not run(engine, spec(engine, results, "exit 1", mem_mb=16))[0].out_of_memory
 
 
-def test_one_that_is_removed_from_outside_has_failed(
+def test_a_container_removed_from_outside_has_failed(
     engine: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
     what = spec(engine, results, "touch up; sleep 60")
@@ -356,7 +356,7 @@ with open(sys.argv[3], "wb") as log:
 
 
 def exists(runtime: Runtime, name: str, pid: int) -> bool:
-    """Whether anything of it is left, running or not."""
+    """Return whether anything of the container remains, running or not."""
     if runtime.name not in ("docker", "podman"):
         return bool(marked([name])) or (runtime.name == "process" and process_lives(pid))
     command = [runtime.name, "ps", "--all", "--quiet", "--filter", f"name={name}"]

@@ -1,4 +1,4 @@
-"""What only a Docker engine does: pull, go away, reach this machine from a bridge."""
+"""Tests the Docker runtime: pulls, bridged networks, and an engine that stops."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    """A registry on loopback; its address."""
+    """Start a registry on loopback and return its address."""
     port = free_port()
     (tmp_path / "registry.yml").write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
@@ -79,7 +79,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_an_absent_image_is_pulled_with_visible_progress(registry: str) -> None:
+def test_prepare_pulls_a_missing_image_and_reports_progress(registry: str) -> None:
     image = f"{registry}/busybox:1"
     engine = docker.from_env()
     engine.images.get(BUSYBOX).tag(image)
@@ -100,11 +100,13 @@ def test_an_absent_image_is_pulled_with_visible_progress(registry: str) -> None:
         engine.images.remove(image)
 
 
-def test_an_image_that_is_nowhere_is_named(registry: str) -> None:
+def test_the_error_of_an_unknown_image_names_it(registry: str) -> None:
     image = f"{registry}/no/such:image"
     with pytest.raises(EvaluationError) as refused:
         connect("docker").prepare(spec("true", image), lambda text: None)
-    assert str(refused.value).startswith(f"image {image} is neither here nor can it be pulled")
+    assert str(refused.value).startswith(
+        f"image {image} is not on this machine and cannot be pulled"
+    )
     assert str(refused.value).endswith("check `image`")
 
 
@@ -121,7 +123,7 @@ def test_a_bridged_container_reaches_this_machine(tmp_path: Path) -> None:
         server.shutdown()
 
 
-def test_gpus_are_asked_for_as_the_engine_wants_it() -> None:
+def test_the_definition_requests_a_number_of_gpus() -> None:
     runtime = connect("docker")
     assert isinstance(runtime, Docker)
     (request,) = runtime._definition(spec("true", gpus=2))["host_config"]["DeviceRequests"]
@@ -129,7 +131,7 @@ def test_gpus_are_asked_for_as_the_engine_wants_it() -> None:
     assert "--gpus 2" in runtime.shell(spec("true", gpus=2))
 
 
-def test_exact_gpus_are_asked_for_as_the_engine_wants_it() -> None:
+def test_the_definition_requests_selected_gpus() -> None:
     runtime = connect("docker")
     assert isinstance(runtime, Docker)
     what = spec("true", gpus=2, gpu_ids=("0", "GPU-5c3d"))
@@ -147,7 +149,7 @@ def test_exact_gpus_are_asked_for_as_the_engine_wants_it() -> None:
         subprocess.run(["docker", "rm", made], capture_output=True, check=True)
 
 
-def test_a_leftover_that_the_engine_removes_right_now_is_waited_for() -> None:
+def test_a_start_waits_while_the_engine_removes_an_old_container() -> None:
     for pause in (0.0, 0.02, 0.05, 0.1):
         what = spec("true")
         leave = ["docker", "run", "--rm", "--detach", "--name", what.name, BUSYBOX, "sleep", "60"]
@@ -159,7 +161,7 @@ def test_a_leftover_that_the_engine_removes_right_now_is_waited_for() -> None:
 
 @pytest.fixture
 def engine_of_its_own(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A second engine, which a test may kill, and its address."""
+    """Start a second engine, which a test may kill, and return its address."""
     place = Path("/tmp") / f"snakeval-test-engine-{os.getpid()}"  # sockets have short paths
     place.mkdir()
     address = f"unix://{place}/docker.sock"
@@ -197,7 +199,7 @@ def engine_of_its_own(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 @pytest.mark.root
-def test_an_engine_that_goes_away_is_said_in_one_sentence(
+def test_an_engine_that_stops_is_an_error_of_one_sentence(
     engine_of_its_own: tuple[subprocess.Popen[bytes], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -215,7 +217,7 @@ def test_an_engine_that_goes_away_is_said_in_one_sentence(
     with log.open("wb") as file, pytest.raises(EvaluationError) as refused:
         connect("docker").run(spec("echo up; sleep 60", network="none"), file, Event())
     killer.join()
-    assert "the Docker engine went away; start it" in str(refused.value)
+    assert "the Docker engine stopped answering; start it" in str(refused.value)
     with pytest.raises(EvaluationError, match="no Docker engine answers"):
         connect("docker")
 

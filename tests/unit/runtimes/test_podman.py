@@ -1,4 +1,4 @@
-"""What only podman does: GPUs by name."""
+"""Tests the podman runtime: GPUs by name."""
 
 from __future__ import annotations
 

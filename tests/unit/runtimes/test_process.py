@@ -1,4 +1,4 @@
-"""The embedded default: a harness in a Python environment of its own."""
+"""Tests the runtime that runs a harness in its own Python environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snakeval.runtimes.spec import ContainerSpec
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A package that pip installs without any index, as a requirement."""
+    """Return a requirement that pip installs without an index."""
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     wheel = tmp_path / "tool-1.0-py3-none-any.whl"
@@ -51,7 +51,7 @@ def run(what: ContainerSpec, tmp_path: Path) -> str:
         return log.read().decode()
 
 
-def test_an_environment_is_made_once_even_if_two_want_it(tmp_path: Path, package: str) -> None:
+def test_two_threads_build_an_environment_once(tmp_path: Path, package: str) -> None:
     what = spec(tmp_path, "python", "-c", "import tool", packages=(package,))
     told: list[str] = []
     threads = [
@@ -61,12 +61,12 @@ def test_an_environment_is_made_once_even_if_two_want_it(tmp_path: Path, package
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(text.startswith("making the environment") for text in told) == 1
+    assert sum(text.startswith("building the environment") for text in told) == 1
     assert connect().has(what)
     assert run(what, tmp_path) == "a tool\n"
 
 
-def test_one_that_was_half_made_is_made_again(tmp_path: Path, package: str) -> None:
+def test_an_incomplete_environment_is_rebuilt(tmp_path: Path, package: str) -> None:
     what = spec(tmp_path, "python", "-c", "import tool", packages=(package,))
     half = environment(what)
     assert half
@@ -76,7 +76,7 @@ def test_one_that_was_half_made_is_made_again(tmp_path: Path, package: str) -> N
     assert run(what, tmp_path) == "a tool\n"
 
 
-def test_by_hand_it_is_made_where_it_is_absent(tmp_path: Path, package: str) -> None:
+def test_the_shell_text_builds_a_missing_environment(tmp_path: Path, package: str) -> None:
     what = spec(tmp_path, "python", "-c", "import tool", packages=(package,))
     text = connect().shell(what)
     for _ in range(2):
@@ -84,16 +84,16 @@ def test_by_hand_it_is_made_where_it_is_absent(tmp_path: Path, package: str) -> 
         assert (done.returncode, done.stdout) == (0, "a tool\n"), done.stderr
 
 
-def test_a_package_that_cannot_be_had_is_said_in_one_sentence(tmp_path: Path, package: str) -> None:
+def test_an_unavailable_package_is_an_error_of_one_sentence(tmp_path: Path, package: str) -> None:
     what = spec(tmp_path, "true", packages=("no-such-package==1.0",))
     with pytest.raises(EvaluationError) as refused:
         connect().prepare(what, lambda text: None)
-    assert "cannot make the harness's environment: ERROR: " in str(refused.value)
+    assert "cannot build the harness's environment: ERROR: " in str(refused.value)
     assert "no-such-package==1.0" in str(refused.value)
     assert not connect().has(what)
 
 
-def test_a_command_that_names_no_package_needs_no_environment(
+def test_a_command_without_packages_requires_no_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
@@ -104,12 +104,12 @@ def test_a_command_that_names_no_package_needs_no_environment(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_command_names_it(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log, pytest.raises(EvaluationError, match="'no-such-x'"):
         connect().run(spec(tmp_path, "no-such-x"), log, Event())
 
 
-def test_its_environment_is_the_one_that_is_named(
+def test_a_process_inherits_the_specs_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HERE", "x")
@@ -122,7 +122,7 @@ def test_its_environment_is_the_one_that_is_named(
     assert run(what, tmp_path) == "none y\n"
 
 
-def test_it_sees_the_gpus_that_are_named(tmp_path: Path) -> None:
+def test_a_process_sees_the_selected_gpus(tmp_path: Path) -> None:
     what = spec(tmp_path, "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
     what = replace(what, gpu_ids=("0", "GPU-5c3d"), env={"CUDA_VISIBLE_DEVICES": "7"})
     assert run(what, tmp_path) == "0,GPU-5c3d\n"
@@ -130,9 +130,9 @@ def test_it_sees_the_gpus_that_are_named(tmp_path: Path) -> None:
     assert by_hand.stdout == "0,GPU-5c3d\n"
 
 
-def test_an_entry_point_is_refused(tmp_path: Path) -> None:
+def test_an_entry_point_is_an_error(tmp_path: Path) -> None:
     what = replace(spec(tmp_path, "--help"), entry_point=True)
-    refused = "runtime process has no image whose entry point could run; write `command`"
+    refused = "runtime process has no image, and so no entry point to run; write `command`"
     with pytest.raises(EvaluationError, match=refused):
         connect().prepare(what, print)
     with pytest.raises(EvaluationError, match=refused):
@@ -141,7 +141,7 @@ def test_an_entry_point_is_refused(tmp_path: Path) -> None:
         connect().run(what, log, Event())
 
 
-def test_the_kernels_kills_for_want_of_memory_are_counted() -> None:
+def test_oom_kills_reads_the_kernels_counter() -> None:
     assert oom_kills("nr_free_pages 5\noom_kill 12\nnuma_hit 3\n") == 12
     assert oom_kills("oom_kill_other 4\n") == 0
     assert oom_kills("") == 0
@@ -155,7 +155,7 @@ def test_the_kernels_kills_for_want_of_memory_are_counted() -> None:
         ("exit 1", 1, 1, False),  # somebody else's
     ],
 )
-def test_a_kill_is_for_want_of_memory_if_the_kernel_counts_one(
+def test_a_kill_is_out_of_memory_if_the_kernel_counts_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: str,
@@ -172,7 +172,7 @@ def test_a_kill_is_for_want_of_memory_if_the_kernel_counts_one(
     assert (outcome.exit_code, outcome.out_of_memory) == (code, expected)
 
 
-def test_what_a_harness_leaves_running_ends_with_it(tmp_path: Path) -> None:
+def test_processes_that_a_harness_leaves_end_with_it(tmp_path: Path) -> None:
     command = "sleep 300 & echo $!"
     pid = int(run(spec(tmp_path, "sh", "-c", command), tmp_path))
     until = time.monotonic() + 30

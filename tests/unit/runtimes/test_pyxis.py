@@ -1,4 +1,4 @@
-"""What only pyxis does: steps of a real Slurm, in containers by a stand-in for its options."""
+"""Tests the pyxis runtime: steps of a real Slurm, with a stand-in for pyxis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def spec(*argv: str, **more: Any) -> ContainerSpec:
 @pytest.mark.root
 @pytest.mark.slurm
 @pytest.mark.usefixtures("in_a_job")
-def test_a_container_is_a_step_on_this_node_with_nothing_of_the_jobs_environment(
+def test_a_container_is_a_step_on_this_node_without_the_jobs_environment(
     tmp_path: Path, commands: Path, job: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_THE_JOB", "x")
@@ -51,7 +51,7 @@ def test_a_container_is_a_step_on_this_node_with_nothing_of_the_jobs_environment
 @pytest.mark.root
 @pytest.mark.slurm
 @pytest.mark.usefixtures("in_a_job", "commands")
-def test_arguments_are_those_of_the_images_entry_point(
+def test_the_images_entry_point_receives_the_arguments(
     tmp_path: Path, with_entry_point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", "it's $HOME")
@@ -68,11 +68,11 @@ def test_arguments_are_those_of_the_images_entry_point(
 @pytest.mark.docker
 @pytest.mark.root
 @pytest.mark.usefixtures("commands")
-def test_outside_a_job_it_is_refused_and_auto_does_not_take_it(
+def test_outside_a_job_pyxis_is_an_error_and_auto_does_not_choose_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    refused = r"is none \(\$SLURM_JOB_ID is not set\); use --profile slurm"
+    refused = r"requires a Slurm job \(\$SLURM_JOB_ID is not set\); use --profile slurm"
     with (tmp_path / "log").open("wb") as log, pytest.raises(EvaluationError, match=refused):
         connect("pyxis").run(spec("true"), log, Event())
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
@@ -80,7 +80,7 @@ def test_outside_a_job_it_is_refused_and_auto_does_not_take_it(
     assert choose("auto", BUSYBOX, installable=False)[0].name == "apptainer"
 
 
-def test_images_have_enroots_names() -> None:
+def test_uri_returns_enroots_name_of_an_image() -> None:
     assert uri("nvcr.io/nvidia/pytorch:25.06-py3") == "docker://nvcr.io#nvidia/pytorch:25.06-py3"
     assert uri("localhost:5000/x:1") == "docker://localhost:5000#x:1"
     assert uri("vllm/vllm-openai:v0.31.0") == "docker://vllm/vllm-openai:v0.31.0"
@@ -89,21 +89,23 @@ def test_images_have_enroots_names() -> None:
     assert uri("dockerd://x:1") == "dockerd://x:1"
 
 
-def test_gpus_are_those_of_the_job_that_are_named() -> None:
+def test_a_container_sees_the_selected_gpus_of_the_job() -> None:
     assert "export CUDA_VISIBLE_DEVICES=1,3" in Pyxis().shell(spec("true", gpu_ids=("1", "3")))
     assert "CUDA_VISIBLE_DEVICES" not in Pyxis().shell(spec("true"))
 
 
 @pytest.mark.parametrize("path", ["/a:b", "/a,b", '/a"b', "/a$b", "/a`b"])
-def test_a_path_that_it_cannot_mount_is_named(path: str) -> None:
-    with pytest.raises(EvaluationError, match=r"pyxis cannot mount /a.b, for its characters"):
+def test_the_error_of_an_unmountable_path_names_it(path: str) -> None:
+    with pytest.raises(
+        EvaluationError, match=r"pyxis cannot mount /a.b, because of its characters"
+    ):
         Pyxis().shell(spec("true", mounts=(Mount(path, "/data"),)))
 
 
-def test_a_slurm_without_pyxis_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slurm_without_pyxis_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     srun = tmp_path / "srun"
     srun.write_text("#!/bin/sh\necho '  --overlap'\n")
     srun.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EvaluationError, match="srun has no --container-image here; have pyxis"):
+    with pytest.raises(EvaluationError, match="srun has no --container-image here; install pyxis"):
         connect("pyxis")

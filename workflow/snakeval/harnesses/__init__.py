@@ -1,4 +1,4 @@
-"""Harness adapters: the command line of a harness, and how to read what it wrote.
+"""Harness adapters, which build the command line of a harness and read its results.
 
 An adapter is a module, or an object, with the names of :class:`snakeval.harnesses.adapter.Adapter`.
 A package adds one with the entry-point group ``snakeval.harnesses``. Raise its ``PARSER_VERSION``
@@ -30,7 +30,7 @@ def adapter(name: str) -> Adapter:
     """Return the adapter *name*.
 
     Raises:
-        EvaluationError: there is none; perhaps its package is not installed here.
+        EvaluationError: no adapter has that name; its package may be missing on this machine.
     """
     try:
         return cast(Adapter, plugins.load(plugins.HARNESSES, name))
@@ -39,20 +39,20 @@ def adapter(name: str) -> Adapter:
 
 
 def command(evaluation: Evaluation, paths: Paths) -> Command:
-    """Return the command line of *evaluation*, with what it needs to ask auxiliary models.
+    """Return the command line of *evaluation*, which can query its auxiliary models.
 
-    An auxiliary model ``judge`` is ``{{ auxiliary.judge.url }}`` (and base_url, model_id, type and
-    api_key_name) in every text of ``params.extra``, and ``JUDGE_URL``, ``JUDGE_MODEL_ID`` and
-    ``JUDGE_API_KEY`` in the environment.
+    An auxiliary model ``judge`` is ``{{ auxiliary.judge.url }}`` (also base_url, model_id, type and
+    api_key_name) in every text of ``params.extra``. In the environment it is ``JUDGE_URL``,
+    ``JUDGE_MODEL_ID`` and ``JUDGE_API_KEY``.
 
     Raises:
-        EvaluationError: the harness cannot evaluate this.
+        EvaluationError: the harness does not support the evaluation.
     """
     identity = evaluation.identity
     if identity.adapter != "nemo" and "adapter_config" in (identity.params.get("extra") or {}):
         raise EvaluationError(
-            f"params.extra.adapter_config is of eval-factory harnesses, and {identity.harness} is "
-            "none; take it out"
+            f"params.extra.adapter_config requires an eval-factory harness, and {identity.harness} "
+            "is not one; remove it"
         )
     known = auxiliary_values(evaluation, paths)
     if known and identity.params.get("extra"):
@@ -70,7 +70,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 
 
 def auxiliary_values(evaluation: Evaluation, paths: Paths) -> dict[str, dict[str, str]]:
-    """Return what a template may say of each auxiliary model."""
+    """Return the values of each auxiliary model for templates."""
     return {
         name: {
             "url": paths.auxiliary[name],
@@ -91,7 +91,7 @@ def _variable(name: str) -> str:
 
 def _filled(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
-        from snakeval.shell import fill  # jinja2, which few evaluations need
+        from snakeval.shell import fill  # imports jinja2, which few evaluations use
 
         return fill(value, known, "a text of params.extra")
     if isinstance(value, Mapping):
@@ -102,7 +102,7 @@ def _filled(value: Any, known: Mapping[str, Any]) -> Any:
 
 
 def base_url(url: str) -> str:
-    """Return *url* without its route: what the OpenAI clients call ``base_url``."""
+    """Return *url* without its route, as the ``base_url`` of OpenAI clients."""
     for route in ("/chat/completions", "/completions", "/embeddings"):
         if url.endswith(route):
             return url.removesuffix(route)
@@ -110,5 +110,5 @@ def base_url(url: str) -> str:
 
 
 def parser_versions(used: Iterable[str] = ()) -> dict[str, int]:
-    """Return the version of each adapter's parser, of installed ones as far as they are *used*."""
+    """Return the parser version of each built-in adapter and of each adapter in *used*."""
     return {name: adapter(name).PARSER_VERSION for name in dict.fromkeys([*ADAPTERS, *used])}

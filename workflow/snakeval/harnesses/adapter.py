@@ -1,4 +1,4 @@
-"""The protocol of a harness adapter, and what it exchanges with the rest."""
+"""Defines the protocol of a harness adapter and the values that it exchanges with snakeval."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from snakeval.evaluation.record import Metric
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the harness finds things, in its own view.
+    """The paths and URLs of an evaluation, as the harness sees them.
 
     Attributes:
-        results: the directory it writes to.
-        inputs: read-only directory with :attr:`Command.inputs`.
-        endpoint_url: the full URL of the model's route, as reachable from the harness.
-        auxiliary: the same of each auxiliary model that the benchmark asks, by name.
+        results: the directory to which the harness writes.
+        inputs: the read-only directory with :attr:`Command.inputs`.
+        endpoint_url: the full URL of the model's route, as the harness reaches it.
+        auxiliary: name -> the full URL of each auxiliary model that the benchmark queries.
     """
 
     results: str
@@ -30,12 +30,13 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start.
+    """The command of a harness.
 
     Attributes:
-        env: variables that anybody may see.
-        secrets: variable inside -> variable of the caller that holds its value.
-        inputs: names and texts of files for :attr:`Paths.inputs`.
+        argv: the command line.
+        env: variables that are not secret.
+        secrets: variable of the harness -> variable of the caller that has the value.
+        inputs: name -> text of each file for :attr:`Paths.inputs`.
     """
 
     argv: tuple[str, ...]
@@ -49,11 +50,11 @@ class Sample:
     """One item of a benchmark, as a harness logged it. All texts are the model's or the data's.
 
     Attributes:
-        id: the same for every model that was asked the same; several answers to one question
-            have one id.
+        id: identifies the question, equally for every model; several answers to one question share
+            it.
         task, filter: as in :class:`snakeval.evaluation.record.Metric`.
-        scores: metric -> its score of this item; NaN where the harness could not score it.
-        group: items of one group are not independent, as questions about one text; or empty.
+        scores: metric -> score of this item; NaN if the harness could not score it.
+        group: the same for items that depend on each other, as questions about one text; or empty.
     """
 
     id: str
@@ -68,7 +69,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a harness counted of its requests; None where it did not."""
+    """A harness's own counts of its requests; None for each that it did not count."""
 
     requests: int | None = None
     prompt_tokens: int | None = None
@@ -76,7 +77,12 @@ class Usage:
 
 
 class Adapter(Protocol):
-    """The names that an adapter module has. ``CACHES``: patterns of artifacts to resume from."""
+    """The functions and constants of an adapter.
+
+    Attributes:
+        PARSER_VERSION: the version of its parser of results.
+        CACHES: patterns of the artifacts from which a harness resumes.
+    """
 
     PARSER_VERSION: int
     CACHES: tuple[str, ...]
@@ -92,11 +98,11 @@ class Adapter(Protocol):
         """
 
     def samples(self, evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
-        """Read the samples one by one; none where the harness logged none.
+        """Yield the samples, if the harness logged any.
 
         Raises:
-            EvaluationError: while they are read: they cannot be.
+            EvaluationError: the iterator raises it if a sample cannot be read.
         """
 
     def usage(self, artifacts: Path) -> Usage:
-        """Read what the harness counted of its requests, as far as it is there."""
+        """Read the harness's own counts of requests; a missing count is None."""

@@ -1,4 +1,4 @@
-"""Any command in any container: a jinja2 template in, metrics found by JMESPath out."""
+"""The adapter of generic commands: it renders a jinja2 template and finds metrics by JMESPath."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _API_KEY = "API_KEY"
 def command(evaluation: Evaluation, paths: Paths) -> Command:
     """Render ``command`` and run it with ``sh -c``.
 
-    The template knows model_id, url (the full route), base_url (without the route), endpoint_type,
-    task, results and inputs (directories), api_key_name (the variable that holds the key),
-    auxiliary and params. Each value is quoted for the shell; ``{{ x | raw }}`` is not.
+    The template's variables are model_id, url (the full route), base_url (without the route),
+    endpoint_type, task, results and inputs (directories), api_key_name (the variable that has the
+    key), auxiliary and params. The shell reads each value as one word; ``{{ x | raw }}`` is
+    unquoted.
     """
     identity, transport = evaluation.identity, evaluation.transport
     values = {
@@ -63,7 +64,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     if file is None:
         raise EvaluationError(
             f"the command ended without writing {mapping['file']}; see its log, or correct "
-            "metrics.file"
+            "`metrics.file`"
         )
     data = _parse(file, mapping.get("format") or "")
     found = []
@@ -96,7 +97,7 @@ _TEXTS = ("question", "answer", "reference", "group")
 
 
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
-    """Find the samples where ``metrics.samples`` says; JSON lines and CSV are read line by line."""
+    """Yield the samples that ``metrics.samples`` describes; read JSON lines and CSV by line."""
     mapping = evaluation.transport.samples
     file = _newest(artifacts, mapping["file"]) if mapping else None
     if file is None:
@@ -168,12 +169,12 @@ def _search(data: Any, expression: str | None, name: str) -> Any:
         return jmespath.search(expression, data)
     except jmespath.exceptions.JMESPathError as error:
         raise EvaluationError(
-            f"metrics: {expression!r} is no JMESPath for {name}: {str(error).splitlines()[0]}"
+            f"metrics: {expression!r} is not a JMESPath for {name}: {str(error).splitlines()[0]}"
         ) from None
 
 
 def _from_text(value: Any) -> Any:
-    """CSV knows texts only."""
+    """Return a text of a CSV file as a number if it is one."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -183,5 +184,5 @@ def _from_text(value: Any) -> Any:
 
 
 def usage(artifacts: Path) -> Usage:
-    """No declaration says where a command counts them."""
+    """Return no counts, since the configuration cannot name their place."""
     return Usage()

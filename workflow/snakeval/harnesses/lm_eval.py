@@ -1,7 +1,8 @@
-"""Upstream lm-evaluation-harness (https://github.com/EleutherAI/lm-evaluation-harness), 0.4.13.
+"""The adapter of lm-evaluation-harness 0.4.13.
 
-Command line: its ``run`` command; results: the ``results_<time>.json`` that its
-``EvaluationTracker`` writes below ``<output_path>/<model>/``.
+The harness is https://github.com/EleutherAI/lm-evaluation-harness. The adapter starts its ``run``
+command, and reads the ``results_<time>.json`` that its ``EvaluationTracker`` writes below
+``<output_path>/<model>/``.
 """
 
 from __future__ import annotations
@@ -22,15 +23,21 @@ from snakeval.harnesses.values import finder, number, optional_count, optional_n
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
 
-#: ``extra`` keys that become options of the command, with the option's name.
+#: Key of ``extra`` -> option of the command.
 _OPTIONS = {
     "num_fewshot": "--num_fewshot",
     "system_instruction": "--system_instruction",
     "seed": "--seed",
 }
-#: Tasks with several questions about one text, and where its items have that text: as the files
-#: of lm_eval/tasks of 0.4.13 define these tasks. Miller 2024 (arXiv:2411.00640, section 2.2) has
-#: DROP among its examples. (RACE and CoQA have one item a text there.)
+#: Parameter of snakeval -> key of ``--gen_kwargs``.
+_GENERATION = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_new_tokens": "max_gen_toks",
+}
+#: Tasks with several questions about one text -> the field of an item that has the text, as the
+#: files of lm_eval/tasks in 0.4.13 define them. DROP is an example in Miller 2024
+#: (arXiv:2411.00640, section 2.2). RACE and CoQA have one item for each text there.
 _GROUPS = {
     "belebele_*": "flores_passage",
     "drop": "passage",
@@ -44,8 +51,11 @@ _MODELS = {"chat": "local-chat-completions", "completions": "local-completions"}
 def command(evaluation: Evaluation, paths: Paths) -> Command:
     """Return the ``lm_eval`` command line.
 
-    ``extra`` may hold num_fewshot, system_instruction, seed, model_args (a mapping), gen_kwargs (a
-    mapping), apply_chat_template and args (a list of further options).
+    ``extra`` may contain num_fewshot, system_instruction, seed, model_args (a mapping), gen_kwargs
+    (a mapping), apply_chat_template and args (a list of other options).
+
+    Raises:
+        EvaluationError: the harness does not support a parameter or the type of endpoint.
     """
     identity, transport = evaluation.identity, evaluation.transport
     params, extra = identity.params, dict(identity.params.get("extra") or {})
@@ -57,28 +67,12 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     model = _MODELS.get(identity.endpoint_type)
     if model is None:
         raise EvaluationError(
-            f"lm-eval evaluates chat and completions endpoints, not {identity.endpoint_type}"
+            f"lm-eval evaluates chat and completions endpoints, not {identity.endpoint_type}; "
+            "choose another benchmark or model"
         )
-    model_args: dict[str, Any] = {
-        "model": identity.model_id,
-        "base_url": paths.endpoint_url,
-        "num_concurrent": transport.parallelism,
-        "max_retries": max(1, transport.max_retries),
-        "timeout": transport.request_timeout,
-    }
-    if params.get("seed") is not None:
-        model_args["seed"] = params["seed"]  # of each request; extra.seed is of few-shot examples
-    if chat:
-        model_args |= {"tokenizer_backend": None, "tokenized_requests": False}
-    model_args |= extra.pop("model_args", None) or {}
+    model_args = _model_args(evaluation, paths) | (extra.pop("model_args", None) or {})
     gen_kwargs = {
-        name: params[key]
-        for key, name in (
-            ("temperature", "temperature"),
-            ("top_p", "top_p"),
-            ("max_new_tokens", "max_gen_toks"),
-        )
-        if params.get(key) is not None
+        name: params[key] for key, name in _GENERATION.items() if params.get(key) is not None
     } | (extra.pop("gen_kwargs", None) or {})
     argv = [
         "lm_eval", "run",
@@ -88,7 +82,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         "--tasks", str(params.get("task") or identity.task),
         "--output_path", paths.results,
         "--log_samples",
-        # Answers are kept as they come, so an interrupted attempt asks only what is missing.
+        # The cache keeps each answer at once, so a resumed attempt requests only missing ones.
         "--use_cache", f"{paths.results}/cache/responses",
     ]  # fmt: skip
     if extra.pop("apply_chat_template", chat):
@@ -106,12 +100,30 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     argv += [str(argument) for argument in extra.pop("args", None) or ()]
     if extra:
         raise EvaluationError(
-            f"lm-eval has no parameter extra.{next(iter(extra))}; further options go into "
-            "extra.args, as a list"
+            f"lm-eval has no parameter extra.{next(iter(extra))}; write other options to the "
+            "list extra.args"
         )
     secrets = {"OPENAI_API_KEY": transport.api_key_name} if transport.api_key_name else {}
-    # Unbuffered, so that its log is there while it runs.
+    # Unbuffered output fills the log while the harness runs.
     return Command(tuple(argv), env={"PYTHONUNBUFFERED": "1"}, secrets=secrets)
+
+
+def _model_args(evaluation: Evaluation, paths: Paths) -> dict[str, Any]:
+    """Return ``--model_args``: the endpoint, and how the harness sends requests to it."""
+    identity, transport = evaluation.identity, evaluation.transport
+    arguments: dict[str, Any] = {
+        "model": identity.model_id,
+        "base_url": paths.endpoint_url,
+        "num_concurrent": transport.parallelism,
+        "max_retries": max(1, transport.max_retries),
+        "timeout": transport.request_timeout,
+    }
+    if identity.params.get("seed") is not None:
+        # The seed of each request; extra.seed is the seed of few-shot examples.
+        arguments["seed"] = identity.params["seed"]
+    if identity.endpoint_type == "chat":
+        arguments |= {"tokenizer_backend": None, "tokenized_requests": False}
+    return arguments
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
@@ -130,16 +142,16 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
             for metric in _task(task, scores, better.get(task) or {}, samples.get(task) or {})
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"{files[-1].name} is no results file: {error!r}") from None
+        raise EvaluationError(f"{files[-1].name} is not a results file: {error!r}") from None
 
 
 def _results(artifacts: Path) -> list[Path]:
-    """The results files, the newest last."""
+    """Return the results files, the newest last."""
     return sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
 
 
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
-    """Read ``samples_<task>_<time>.jsonl``, which ``--log_samples`` writes beside the results."""
+    """Yield samples of ``samples_<task>_<time>.jsonl``, which ``--log_samples`` writes."""
     files = _results(artifacts)
     if not files:
         return
@@ -154,15 +166,15 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
                     yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise EvaluationError(
-                        f"{path.name}, line {number} is no sample: {error!r}"
+                        f"{path.name}, line {number} is not a sample: {error!r}"
                     ) from None
 
 
 def _group_finder(evaluation: Evaluation, task: str) -> Callable[[Any], Any] | None:
-    """Return what finds the group of an item: as the configuration says, or as the task is known.
+    """Return the function that finds an item's group, by the configuration or by the known task.
 
-    Tasks of a group of tasks, as the subjects of MMLU, are no groups: they are not drawn by chance
-    from others, and another set of questions would be of the same ones.
+    The tasks of a group of tasks, such as the subjects of MMLU, are not such groups. They are not a
+    random sample of subjects, and another set of questions would have the same subjects.
     """
     known = (field for name, field in _GROUPS.items() if fnmatch.fnmatchcase(task, name))
     path = evaluation.transport.samples.get("group") or next(known, None)
@@ -178,7 +190,7 @@ def _name(group: object) -> str:
 def _sample(task: str, data: Mapping[str, Any], group: str) -> Sample:
     filtered = data.get("filtered_resps")
     answers = filtered if filtered is not None else data.get("resps")
-    # The number alone could name another question where the data were another.
+    # The number alone is ambiguous between two versions of the data.
     content = str(data.get("doc_hash") or "")[:12]
     return Sample(
         text(f"{data['doc_id']}:{content}" if content else str(data["doc_id"])),
@@ -193,9 +205,9 @@ def _sample(task: str, data: Mapping[str, Any], group: str) -> Sample:
 
 
 def _question(data: Mapping[str, Any]) -> str:
-    """The prompt as the model got it, or else the item.
+    """Return the prompt that the model received, or the item if there is no prompt.
 
-    ``arguments`` are those of each request; a chat is there as JSON.
+    ``arguments`` has the arguments of each request, and a chat as JSON.
     """
     arguments = data.get("arguments")
     first = next(iter(arguments.values()), None) if isinstance(arguments, dict) else arguments
@@ -214,14 +226,18 @@ def _question(data: Mapping[str, Any]) -> str:
                 for m in messages
             )
         except (ValueError, KeyError, TypeError):
-            pass  # a question that only begins as a chat does
+            pass  # a question that only starts like a chat
     return prompt
 
 
 def _task(
     task: str, scores: dict[str, Any], better: dict[str, Any], samples: dict[str, Any]
 ) -> list[Metric]:
-    """Keys are ``<metric>,<filter>`` and ``<metric>_stderr,<filter>``; others describe the task."""
+    """Return the metrics of a task.
+
+    The keys of *scores* are ``<metric>,<filter>`` and ``<metric>_stderr,<filter>``. Other keys
+    describe the task.
+    """
     found = []
     for key, value in scores.items():
         name, comma, filter_name = key.partition(",")
@@ -242,5 +258,5 @@ def _task(
 
 
 def usage(artifacts: Path) -> Usage:
-    """It counts none."""
+    """Return no counts, since the harness has none."""
     return Usage()

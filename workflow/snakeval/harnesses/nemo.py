@@ -1,6 +1,6 @@
-"""NVIDIA's eval-factory contract: every harness of its images behind one command line.
+"""The adapter of NVIDIA's eval-factory images, whose harnesses share one command line.
 
-``nemo-evaluator run_eval --run_config FILE`` in, ``results.yml`` out
+The command ``nemo-evaluator run_eval --run_config FILE`` writes ``results.yml``
 (https://docs.nvidia.com/nemo/evaluator/latest/, nemo-evaluator 0.2.8).
 """
 
@@ -22,11 +22,12 @@ from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.values import number, optional_count, optional_number
 
 PARSER_VERSION = 1
-#: The harness's own, and those of the adapter between it and the model: cache, …_stats_cache.
+#: Caches of the harness, and of NVIDIA's adapter between harness and model (cache,
+#: …_stats_cache).
 CACHES = ("*cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
 
 _API_KEY = "SNAKEVAL_API_KEY"
-#: Interceptors that keep something, and where they do unless told; their own default is /tmp.
+#: Interceptors that keep files -> snakeval's default directory. Their own default is /tmp.
 _KEEP = {
     "caching": "cache",
     "response_stats": "response_stats_cache",
@@ -37,10 +38,10 @@ _DIRECTORIES = ("caching_dir", "cache_dir", "output_dir")
 
 
 def command(evaluation: Evaluation, paths: Paths) -> Command:
-    """Return the command line; all parameters go into the run configuration file.
+    """Return the command line; all parameters are in the run configuration file.
 
-    A file rather than ``--overrides``, whose commas and quotes a value could break.
-    ``extra.adapter_config`` is no parameter there but configures the adapter between harness and
+    The command does not use ``--overrides``, since a value could break its commas and quotes.
+    ``extra.adapter_config`` is not a parameter there. It configures the adapter between harness and
     model: https://docs.nvidia.com/nemo/evaluator/latest/about/concepts/adapters.html
     """
     identity, transport = evaluation.identity, evaluation.transport
@@ -48,7 +49,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     extra = dict(params.get("extra") or {})
     adapter = _adapter_config(extra.pop("adapter_config", None), paths.results)
     if "seed" in params:
-        # No parameter of the contract, but a harness may know it.
+        # The contract has no seed, but a harness may support it.
         extra.setdefault("seed", params.pop("seed"))
     if "extra" in params or extra:
         params["extra"] = extra
@@ -103,7 +104,7 @@ def _interceptor(entry: Any, results: str) -> Any:
         entry = {"name": entry}
     config = (entry.get("config") or {}) if isinstance(entry, Mapping) else None
     if not isinstance(config, Mapping):
-        return entry  # the harness tells what is wrong with it
+        return entry  # the harness reports the error
     keeps = _KEEP.get(str(entry.get("name")))
     return {**entry, "config": _below(results, {"cache_dir": keeps, **config} if keeps else config)}
 
@@ -119,7 +120,7 @@ def _below(results: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
-    """Read ``results.yml``: tasks and groups, each metric with its scores."""
+    """Read the metrics of tasks and groups in ``results.yml``."""
     path = artifacts / "results.yml"
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
@@ -134,11 +135,11 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
             *_sections(results.get("groups") or {}),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"results.yml is no results file: {error!r}") from None
+        raise EvaluationError(f"results.yml is not a results file: {error!r}") from None
 
 
 def _loader() -> type[yaml.SafeLoader]:
-    """The C loader where PyYAML was built with it: ten times quicker on large results."""
+    """Return PyYAML's C loader if it has one, which is ten times faster on large results."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -155,15 +156,15 @@ def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
                     optional_number(stats.get("stderr")),
                     optional_count(stats.get("count")),
                 )
-        # A group holds its members' groups; a task that belongs to it is listed by itself.
+        # A group contains its members' groups; the tasks of a group are in their own list.
         yield from _sections(section.get("groups") or {})
 
 
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
-    """Read the samples of the harnesses that we know to log some: lm-evaluation-harness.
+    """Yield the samples of lm-evaluation-harness, the only harness known to log them.
 
-    The contract says nothing of samples. NVIDIA's build of that harness logs them as upstream's,
-    and names a metric with a filter ``<metric>__<filter>`` in its results.
+    The contract does not define samples. NVIDIA's build of that harness logs them like the original
+    one, but names a metric with a filter ``<metric>__<filter>`` in its results.
     """
     for sample in lm_eval.samples(evaluation, artifacts):
         if sample.filter:
@@ -174,7 +175,7 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
 
 
 def usage(artifacts: Path) -> Usage:
-    """Read ``eval_factory_metrics.json``: means over the requests that succeeded."""
+    """Read ``eval_factory_metrics.json``, which has means over the successful requests."""
     path = artifacts / "eval_factory_metrics.json"
     try:
         stats = json.loads(path.read_text(encoding="utf-8"))["response_stats"]
@@ -184,5 +185,5 @@ def usage(artifacts: Path) -> Usage:
             optional_number(stats.get(f"avg_{kind}_tokens")) for kind in ("prompt", "completion")
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Usage()  # nothing stands or falls with it
+        return Usage()  # counts are optional
     return Usage(requests, *(None if mean is None else round(mean * answered) for mean in means))

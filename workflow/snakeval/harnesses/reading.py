@@ -1,4 +1,4 @@
-"""Reads metrics and samples of a finished harness, whatever its adapter."""
+"""Reads metrics and samples of a finished evaluation through its harness adapter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Read an evaluation's scores with its adapter.
 
     Raises:
-        EvaluationError: none are there, they do not parse, or one is not a finite number.
+        EvaluationError: the scores are missing, do not parse, or are not finite numbers.
     """
     try:
         found = adapter(evaluation.identity.adapter).metrics(evaluation, artifacts)
@@ -33,12 +33,12 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
 
 
 def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
-    """Read one by one what the harness logged of each item of a finished evaluation.
+    """Yield the samples that the harness of a finished evaluation logged.
 
-    There may be a million of them: keep what you need.
+    An evaluation may have a million samples, so callers should not keep them all.
 
     Raises:
-        EvaluationError: while they are read: the files are gone, or are not what they were.
+        EvaluationError: the iterator raises it if the files are missing or damaged.
     """
     evaluation = directory.read_evaluation()
     wanted = evaluation.transport.samples.get("group")
@@ -55,4 +55,4 @@ def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
     except RecursionError:
         raise EvaluationError("samples are nested too deeply") from None
     if wanted and number and not grouped:
-        raise EvaluationError(f"no sample has anything at {wanted!r}; correct samples.group")
+        raise EvaluationError(f"no sample has a value at {wanted!r}; correct samples.group")

@@ -15,7 +15,7 @@ def number(value: Any, what: str) -> float:
     """Return *value* as a finite float.
 
     Raises:
-        EvaluationError: it is none; *what* names it in the message.
+        EvaluationError: *value* is not a finite number; the message calls it *what*.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise EvaluationError(f"{what} is {value!r}, not a number; see the harness's log")
@@ -41,12 +41,12 @@ def optional_count(value: Any) -> int | None:
 def _float(value: float) -> float:
     try:
         return float(value)
-    except OverflowError:  # JSON and YAML know integers of any length
+    except OverflowError:  # integers of JSON and YAML may have any length
         return math.inf
 
 
 def finder(path: str) -> Callable[[Any], Any]:
-    """Return what finds a JMESPath in an item. A plain key needs none, which takes a while."""
+    """Return a function that finds a JMESPath in an item; a plain key takes a faster way."""
     if not re.fullmatch(r"[A-Za-z_]\w*", path, re.ASCII):
         import jmespath
 
@@ -56,14 +56,14 @@ def finder(path: str) -> Callable[[Any], Any]:
 
 
 def score(value: object) -> float | None:
-    """Return an item's score: a number, NaN too, or a truth; None for anything else."""
+    """Return an item's score: a number (also NaN) or a boolean; None for anything else."""
     return _float(value) if isinstance(value, (bool, int, float)) else None
 
 
 def text(value: object) -> str:
-    """Return what people read of a part of a sample: a text as it is, and data as JSON.
+    """Return a part of a sample as readable text: a text unchanged, and other data as JSON.
 
-    Half a surrogate, which JSON can name and UTF-8 cannot, becomes a question mark.
+    Half a surrogate, which JSON can express and UTF-8 cannot, becomes a question mark.
     """
     if value is None:
         return ""

@@ -1,7 +1,7 @@
-"""What starts a container: docker, podman, apptainer, pyxis; or ``process``, without one.
+"""Container runtimes: docker, podman, apptainer, pyxis, and ``process`` without a container.
 
-A runtime is a small protocol. A package adds one with the entry-point group
-``snakeval.runtimes``: a module, or an object, whose ``connect()`` returns it.
+A runtime is a small protocol. A package adds a runtime with the entry-point group
+``snakeval.runtimes``: a module, or an object, whose ``connect()`` returns the runtime.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ class Outcome:
 
 
 class Runtime(Protocol):
-    """What starts a container.
+    """Starts containers and waits for them.
 
-    ``isolated`` says whether the harness sees mount targets (true) or host paths (false), and
-    ``host`` is the name by which a bridged container reaches this machine.
+    Attributes:
+        name: the runtime's name in configurations.
+        isolated: whether the harness sees mount targets (true) or host paths (false).
+        host: the name by which a bridged container reaches this machine.
     """
 
     name: str
@@ -42,29 +44,30 @@ class Runtime(Protocol):
     host: str
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether *spec* could start now, without a pull or an installation."""
+        """Return whether *spec* can start now, without a pull or an installation."""
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Get the image or the environment, telling *report* of progress.
+        """Provide the image or the environment, and send the progress to *report*.
 
-        Returns the image's digest, or nothing where there is no image.
+        Returns the image's digest, or an empty string without an image.
         """
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Run to the end, streaming output to *log*; when *stop* is set, SIGTERM, then SIGKILL.
+        """Run *spec* to its end, and stream its output to *log*.
 
-        Whatever happens, nothing of the container is left.
+        When *stop* is set, the container gets SIGTERM and later SIGKILL. Nothing of the container
+        remains in any case.
         """
 
     def shell(self, spec: ContainerSpec) -> str:
-        """Return shell text that a person can run to the same effect."""
+        """Return shell text with which a person can run *spec*."""
 
 
 def connect(name: str) -> Runtime:
     """Return the runtime *name*.
 
     Raises:
-        EvaluationError: its engine does not answer, or there is no such runtime.
+        EvaluationError: the runtime's engine does not answer, or no runtime has that name.
     """
     try:
         runtime: Runtime = plugins.load(plugins.RUNTIMES, name).connect()
@@ -74,19 +77,19 @@ def connect(name: str) -> Runtime:
 
 
 def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
-    """Return the runtime for a harness, and for ``auto`` a sentence that says why.
+    """Return the runtime for a harness, and a sentence with the reason.
 
-    ``auto`` takes the first of docker, podman, apptainer and, in a Slurm job, pyxis that answers
-    and either has the image or is the only way; else ``process``, where it can run the harness
-    (*installable*).
+    ``auto`` chooses the first of docker, podman, apptainer and, in a Slurm job, pyxis that answers.
+    If ``process`` can run the harness (*installable*), the engine must already have the image;
+    otherwise ``process`` is the choice.
 
     Raises:
-        EvaluationError: nothing here can run it.
+        EvaluationError: no runtime on this machine can run the harness.
     """
     if wanted != "auto":
         return connect(wanted), f"runtime: {wanted} (as configured)"
     if not image:
-        return connect("process"), "runtime: process (auto: no image is named)"
+        return connect("process"), "runtime: process (auto: no image is configured)"
     reasons = []
     for name in ("docker", "podman", "apptainer", "pyxis"):
         if name == "pyxis" and not os.environ.get("SLURM_JOB_ID"):

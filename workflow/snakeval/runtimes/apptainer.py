@@ -1,8 +1,9 @@
-"""Runs containers with Apptainer, or Singularity from 3.10 on, which has the same command line.
+"""Runs containers with Apptainer, or with Singularity 3.10 and newer.
 
-Options, mounts and environment as https://apptainer.org/docs/user/main/ documents them ("Bind
-Paths and Mounts", "Environment and Metadata", "Support for Docker and OCI Containers"); what
-``--compat`` stands for is written out, but for its lack of an init, which hands signals on.
+Both have the same command line. https://apptainer.org/docs/user/main/ documents the options, mounts
+and environment ("Bind Paths and Mounts", "Environment and Metadata", "Support for Docker and OCI
+Containers"). The command lists the options behind ``--compat``, except ``--no-init``, since the
+init forwards signals.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from snakeval.runtimes.spec import ContainerSpec
 
 #: The image's own entry point and arguments, as the conversion writes them.
 _RUNSCRIPT = "/.singularity.d/runscript"
-#: What says itself where it comes from.
+#: An image whose name contains its source.
 _URI = re.compile(r"[a-z]+://|(docker-archive|docker-daemon|oci|oci-archive):")
 
 
 def connect() -> Apptainer:
-    """Find apptainer, or else singularity, on the PATH.
+    """Find apptainer, or otherwise singularity, on the PATH.
 
     Raises:
-        EvaluationError: neither is there, or it is too old.
+        EvaluationError: both are missing, or the program does not work or is too old.
     """
     for program in ("apptainer", "singularity"):
         if shutil.which(program) is not None:
@@ -48,7 +49,7 @@ def connect() -> Apptainer:
         [program, "exec", "--help"], capture_output=True, text=True, check=False, timeout=60
     )
     if asked.returncode != 0:
-        said = (asked.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        said = (asked.stderr.strip().splitlines() or ["no message"])[-1]
         raise EvaluationError(f"{program} does not work here: {said[:300]}")
     if "--no-eval" not in asked.stdout:
         raise EvaluationError(
@@ -61,8 +62,8 @@ def connect() -> Apptainer:
 class Apptainer:
     """See :class:`snakeval.runtimes.Runtime`.
 
-    It has the network of this machine, whatever the specification says, and no limits of its own:
-    CPU and memory are those of the Slurm job.
+    Containers always have the network of this machine. They have no limits of their own; the Slurm
+    job limits CPU and memory.
     """
 
     name = "apptainer"
@@ -73,11 +74,11 @@ class Apptainer:
         self._program = program
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether the image is converted, or is a file (or a directory) of this machine."""
+        """Return whether the image is converted, or is a file or directory of this machine."""
         return Path(_file(spec.image)).exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Convert the image if it is absent; two that want the same one convert it once."""
+        """Convert a missing image, once even if two processes request it."""
         if not self.has(spec):
             if _is_path(spec.image):
                 raise EvaluationError(f"there is no image {spec.image}; check `image`")
@@ -87,12 +88,12 @@ class Apptainer:
 
     def _conversion(self, image: str, target: Path) -> list[str]:
         source = image if _URI.match(image) else f"docker://{image}"
-        # `pull` takes what lies behind a network; the formats of files are for `build`.
+        # `pull` reads images of the network, and `build` reads the formats of files.
         verb = "pull" if "://" in source else "build"
         return [self._program, verb, str(target), source]
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Run it in the foreground; apptainer hands SIGTERM on to the container."""
+        """Run *spec* in the foreground; apptainer forwards SIGTERM to the container."""
         kill_leftovers(spec.name)
         scratch = _scratch(spec)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -114,7 +115,7 @@ class Apptainer:
         words = [
             *(self._program, "exec", "--containall", "--cleanenv", "--no-home"),
             *("--writable-tmpfs", "--no-eval", "--pwd", spec.workdir),
-            # Else /tmp is of the few MB of memory that the site's `sessiondir max size` says.
+            # Without it, /tmp has only the few MB of memory of the site's `sessiondir max size`.
             *("--workdir", str(scratch)),
         ]
         for mount in spec.mounts:
@@ -124,7 +125,7 @@ class Apptainer:
         return [*words, _file(spec.image)]
 
     def shell(self, spec: ContainerSpec) -> str:
-        """``apptainer exec …``, after a conversion where the image is not here yet."""
+        """Return ``apptainer exec …``, after the conversion of a missing image."""
         scratch = _scratch(spec)
         start = [*self._words(spec, scratch), *wrapped(_with_entry_point(spec), _given(spec))]
         steps = [shlex.join(["mkdir", "-p", str(scratch)]), shlex.join(start)]
@@ -139,21 +140,21 @@ def _is_path(image: str) -> bool:
 
 
 def _file(image: str) -> str:
-    """The file that is started for *image*."""
+    """Return the file that the runtime starts for *image*."""
     if _is_path(image):
         return str(Path(image).expanduser())
     return str(images.cached("apptainer", image, ".sif"))
 
 
 def _with_entry_point(spec: ContainerSpec) -> ContainerSpec:
-    """The same with its whole command: what ``apptainer run`` runs, but under our shell."""
+    """Return *spec* with the command of ``apptainer run``, which snakeval starts in its shell."""
     return replace(spec, argv=(_RUNSCRIPT, *spec.argv)) if spec.entry_point else spec
 
 
 def _given(spec: ContainerSpec) -> Mapping[str, str]:
-    """The variables of the container; none of this machine's are there by themselves.
+    """Return the variables of the container, which inherits none of this machine.
 
-    ``--nv`` shows every GPU; which are meant is said by CUDA's own variable.
+    ``--nv`` shows every GPU, and CUDA's variable selects some.
     """
     visible = ",".join(spec.gpu_ids)
     if spec.gpus and not visible:
@@ -162,5 +163,5 @@ def _given(spec: ContainerSpec) -> Mapping[str, str]:
 
 
 def _scratch(spec: ContainerSpec) -> Path:
-    """Where the container's /tmp is: one place for each name, so that a new run tidies up."""
+    """Return the directory of the container's /tmp, which the next run of its name removes."""
     return Path(tempfile.gettempdir()) / f"snakeval-{os.getuid()}-apptainer" / spec.name

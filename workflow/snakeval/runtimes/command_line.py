@@ -1,4 +1,4 @@
-"""Command lines of container engines, for snakeval and for people."""
+"""Builds command lines of container engines, for snakeval and for people."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from snakeval.runtimes.spec import ContainerSpec, Mount
 
 
 def wrapped(spec: ContainerSpec, env: Mapping[str, str]) -> tuple[str, ...]:
-    """The command as a person starts it: a shell in the container that sets *env* first.
+    """Return the command as a person starts it: a shell in the container, which first sets *env*.
 
-    It reads secrets as :data:`READ_SECRETS` does.
+    The shell reads secrets as :data:`READ_SECRETS` does.
     """
     start = READ_SECRETS if spec.secrets else 'exec "$@"'
     return ("sh", "-c", f"{exports(env)}{start}", "snakeval", *spec.argv)
 
 
 def mount_option(mount: Mount) -> str:
-    """The value of ``--mount``, a line of CSV: a path may hold colons, commas and quotes."""
+    """Return the value of ``--mount``, a line of CSV that supports colons, commas and quotes."""
     fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow([*fields, *["readonly"] * mount.read_only])
@@ -31,11 +31,11 @@ def mount_option(mount: Mount) -> str:
 def command_line(
     spec: ContainerSpec, engine: str, user: str | None, *, guarded: bool = False
 ) -> list[str]:
-    """Return ``docker run …`` or ``podman run …`` for *spec*; *guarded* by its lifeline.
+    """Return ``docker run …`` or ``podman run …`` for *spec*; *guarded* adds its lifeline.
 
-    *user* is ``UID:GID``, so that artifacts belong to the caller. Secrets are read from standard
-    input by the container itself; see :data:`READ_SECRETS`. Only an image's own entry point,
-    unguarded, has them from the variables around this command; see :func:`by_hand`.
+    *user* is ``UID:GID``, and artifacts belong to that user. The container reads secrets from
+    standard input; see :data:`READ_SECRETS`. Only an image's own entry point without a lifeline
+    gets them from the variables of this command; see :func:`by_hand`.
     """
     words = [engine, "run", "--rm", "--init", "--name", spec.name, "--network", spec.network]
     if user:
@@ -54,7 +54,7 @@ def command_line(
         for gpu in spec.gpu_ids or range(spec.gpus):
             words += ["--device", f"nvidia.com/gpu={gpu}"]
     elif spec.gpu_ids:
-        # A line of CSV, so quoted: the comma would begin another option.
+        # The value is a line of CSV, in which an unquoted comma would start another option.
         words += ["--gpus", f'"device={",".join(spec.gpu_ids)}"']
     elif spec.gpus:
         words += ["--gpus", str(spec.gpus)]
@@ -63,7 +63,7 @@ def command_line(
     for name, value in spec.env.items():
         words += ["--env", f"{name}={value}"]
     if engine == "docker" and not guarded:
-        # Its init would hand a signal to the shell only, which waits for its command.
+        # The init would otherwise forward a signal only to the shell, which waits for its command.
         words += ["--env", "TINI_KILL_PROCESS_GROUP=1"]
     for name, value in spec.labels.items():
         words += ["--label", f"{name}={value}"]
@@ -72,8 +72,8 @@ def command_line(
         shell, *rest = spec.guarded()
         return [*words, "--interactive", "--entrypoint", shell, spec.image, *rest]
     if spec.entry_point:
-        # READ_SECRETS would have to know what to become, and only the image says that. So the
-        # values stand in the container's definition here, but still on no command line.
+        # READ_SECRETS would have to start the entry point, which only the image knows. The
+        # container's definition therefore has the values here, but no command line has them.
         for name in spec.secrets:
             words += ["--env", name]
         return [*words, spec.image, *spec.argv]

@@ -1,4 +1,4 @@
-"""Runs containers on a Docker engine, through its own Python SDK."""
+"""Runs containers on a Docker engine, through Docker's Python SDK."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from snakeval.runtimes.spec import ContainerSpec
 if TYPE_CHECKING:
     import requests
 
-_GONE = "the Docker engine went away; start it, then give the same command again"
-#: How long to wait for an engine that removes a container by itself.
+_GONE = "the Docker engine stopped answering; start it, then run the same command again"
+#: How many seconds to wait for an engine that removes a container itself.
 _REMOVAL_SECONDS = 30
 
 
 def connect() -> Docker:
-    """Connect to the engine of ``DOCKER_HOST`` or the usual socket.
+    """Connect to the engine of ``DOCKER_HOST`` or of the default socket.
 
     Raises:
-        EvaluationError: none answers.
+        EvaluationError: no engine answers.
     """
     try:
         client = docker.from_env(version="auto", timeout=60)
@@ -59,7 +59,7 @@ class Docker:
 
     @property
     def user(self) -> str:
-        """The caller, or root of a rootless engine, which is the caller outside."""
+        """The caller, or root in a rootless engine, which is the caller on the host."""
         if self._user is None:
             self._user = f"{os.getuid()}:{os.getgid()}"
             if os.getuid() != 0:
@@ -69,7 +69,7 @@ class Docker:
         return self._user
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether the image is here."""
+        """Return whether the engine has the image."""
         try:
             self._client.api.inspect_image(spec.image)
         except ImageNotFound:
@@ -77,7 +77,7 @@ class Docker:
         return True
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Pull the image if it is absent, layer by layer in *report*."""
+        """Pull a missing image, and report each layer."""
         with _sentences(spec):
             if not self.has(spec):
                 self._pull(spec.image, report)
@@ -93,7 +93,7 @@ class Docker:
             for event in events:
                 if "error" in event:
                     raise EvaluationError(_no_image(image, event["error"]))
-                # A layer's progress bar comes many times a second; its milestones are enough.
+                # The engine sends a layer's progress many times a second; report its milestones.
                 if event.get("status") in {"Pull complete", "Already exists", "Download complete"}:
                     report(f"{image}: {event.get('id', '')} {event['status'].lower()}")
         except APIError as error:
@@ -101,7 +101,7 @@ class Docker:
         report(f"pulled {image}")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Create, attach, start, wait; stop on request. The engine removes it when it ends."""
+        """Run *spec* to its end or to a stop; the engine then removes the container."""
         api = self._client.api
         with _sentences(spec):
             if spec.entry_point:
@@ -136,16 +136,16 @@ class Docker:
         except APIError as error:
             if error.status_code != 409:
                 raise
-            # Left by an attempt at this evaluation that was killed.
+            # A killed attempt at this evaluation left a container of this name.
             self._remove(spec.name)
             return str(self._client.api.create_container(**definition)["Id"])
 
     def _await_removal(self, container: str) -> requests.Response:
-        """Ask for the exit code, which comes when the container is gone, and do not wait for it.
+        """Request the exit code, which arrives after the container's removal, without waiting.
 
-        A container that removes itself can be asked for nothing afterwards, so the question comes
-        before its start: the engine answers with the headers once it listens. The SDK's own
-        ``wait`` would return no sooner than the end.
+        The request must precede the start, since the engine knows nothing of a removed container.
+        The engine answers with the headers as soon as it listens. The SDK's ``wait`` would return
+        only at the end.
         """
         api = self._client.api
         response: requests.Response = api.post(
@@ -158,11 +158,11 @@ class Docker:
         return response
 
     def _fatal_events(self, container: str) -> Iterator[dict[str, Any]]:
-        """Listen for the kernel's kills in it for want of memory, and then for its end.
+        """Listen for the kernel's out-of-memory kills in the container, and then for its end.
 
-        The first one says whether there was a kill; nobody reads the others.
+        Only the first event matters: a kill or the end.
         """
-        # Also what came just before the engine listens, however its clock is set.
+        # Include events just before the engine listens, independent of its clock.
         beginning = 1
         events: Iterator[dict[str, Any]] = self._client.api.events(
             since=beginning, filters={"container": container, "event": ["oom", "die"]}, decode=True
@@ -202,20 +202,20 @@ class Docker:
                 ],
                 network_mode=spec.network,
                 extra_hosts={self.host: "host-gateway"} if bridged else None,
-                # So nothing of it is left even if this process is killed meanwhile.
+                # The engine removes the container even if this process dies.
                 auto_remove=True,
-                # An init passes SIGTERM on; as PID 1 a harness would never see it.
+                # An init forwards SIGTERM; as PID 1 a harness would never receive it.
                 init=True,
                 **limits,
             ),
         }
 
     def _start(self, container: str, spec: ContainerSpec) -> Any:
-        """Start it and return its lifeline: the engine closes its end when this process dies."""
+        """Start the container; return its lifeline, which ends when this process dies."""
         stream = self._client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
         try:
             self._client.api.start(container)
-            # Over TCP and TLS the SDK hands out the socket itself, over a Unix socket a wrapper.
+            # The SDK returns the socket itself over TCP and TLS, and a wrapper of a Unix socket.
             raw: socket.socket = getattr(stream, "_sock", stream)
             raw.sendall(spec.greeting())
         except BaseException:
@@ -229,11 +229,11 @@ class Docker:
                 try:
                     self._client.api.stop(container, timeout=grace)
                 except (DockerException, OSError):
-                    return  # it ended by itself, or the engine is gone: `run` sees which
+                    return  # the container ended, or the engine is gone, which `run` notices
                 return
 
     def _remove(self, container: str) -> None:
-        """Remove it, or wait a while for the engine, which may be about it already."""
+        """Remove the container, or wait for the engine, which may already be removing it."""
         until = time.monotonic() + _REMOVAL_SECONDS
         while time.monotonic() < until:
             try:
@@ -247,18 +247,18 @@ class Docker:
             time.sleep(0.1)
 
     def _digest(self, image_name: str) -> str:
-        """The digest that its registry knows it by, or the id of an image built here."""
+        """Return the digest of the image at its registry, or the id of an image built here."""
         image = self._client.api.inspect_image(image_name)
         return str(next(iter(image.get("RepoDigests") or []), image["Id"])).rpartition("@")[2]
 
     def shell(self, spec: ContainerSpec) -> str:
-        """``docker run …``"""
+        """Return ``docker run …``."""
         return by_hand(spec, "docker", self.user)
 
 
 @contextmanager
 def _sentences(spec: ContainerSpec) -> Iterator[None]:
-    """Turn what the SDK and its HTTP library raise into one sentence."""
+    """Turn errors of the SDK and of its HTTP library into one sentence."""
     import requests
 
     try:
@@ -268,10 +268,10 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
     except APIError as error:
         if "could not select device driver" in str(error):
             raise EvaluationError(
-                "Docker cannot hand out GPUs here",
-                hint="install the NVIDIA Container Toolkit, or give no `gpus`",
+                "Docker cannot provide GPUs on this machine",
+                hint="install the NVIDIA Container Toolkit, or remove `gpus`",
             ) from None
-        raise EvaluationError(f"Docker refused {spec.image}: {_short(error)}") from None
+        raise EvaluationError(f"Docker rejected {spec.image}: {_short(error)}") from None
     except (requests.exceptions.RequestException, DockerException, OSError) as error:
         if isinstance(error, OSError) and error.errno == 28:
             raise
@@ -279,13 +279,15 @@ def _sentences(spec: ContainerSpec) -> Iterator[None]:
 
 
 def _no_image(image: str, problem: str) -> str:
-    own = "; build it as docker/README.md says" if image.startswith("snakeval/") else ""
-    return f"image {image} is neither here nor can it be pulled ({problem}); check `image`{own}"
+    own = " or build it, see docker/README.md" if image.startswith("snakeval/") else ""
+    return (
+        f"image {image} is not on this machine and cannot be pulled ({problem}); check `image`{own}"
+    )
 
 
 def _short(error: Exception) -> str:
     text = str(getattr(error, "explanation", None) or error)
-    # The SDK wraps the system's own words ("No such file or directory") in those of three layers.
+    # The SDK wraps the system's message ("No such file or directory") in three more messages.
     if system := re.search(r"Error\(\d+, '([^']+)'\)", text):
         text = system[1]
     return " ".join(text.split())[:300]

@@ -1,4 +1,4 @@
-"""Images that are converted into a file before they start: once, for every job and every run."""
+"""Converts images into files, once for all jobs and runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from snakeval.runtimes import Report
 
 
 def cached(runtime: str, image: str, ending: str) -> Path:
-    """Where *image* stands once it is converted, made or not.
+    """Return the file of the converted *image*, which may not exist yet.
 
-    It is known by its name: what a registry moves a tag to later is not noticed, so remove the
-    file to have it again.
+    The image's name identifies the file. If a registry moves a tag later, remove the file to
+    convert the image again.
     """
     name = re.sub(r"[^\w.-]+", "-", image.rpartition("/")[2])[:60]
     digest = hashlib.sha256(image.encode()).hexdigest()[:16]
@@ -28,25 +28,25 @@ def cached(runtime: str, image: str, ending: str) -> Path:
 
 
 def digest(image: str) -> str:
-    """The digest of the image where its name has one; a converted file has none of its own."""
+    """Return the digest in the image's name, or nothing; a converted file has no digest."""
     return image.rpartition("@")[2] if "@sha256:" in image else ""
 
 
 def convert(
     image: str, target: Path, command: Callable[[Path], Sequence[str]], report: Report
 ) -> None:
-    """Make *target*; whoever else wants it at the same time waits, and finds it made.
+    """Convert *image* to *target*; a second process that requests it waits for the first.
 
-    *command* writes it to a file beside, which is renamed when it is whole.
+    *command* writes a temporary file, which becomes *target* when it is complete.
 
     Raises:
-        EvaluationError: the command fails; it has its last line.
+        EvaluationError: the command fails; the message has its last line.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with Lease(
         target.with_name(f"{target.name}.lease"),
         done=target.exists,
-        waiting=lambda owner: report(f"waiting for {image} to be converted by {owner}"),
+        waiting=lambda owner: report(f"waiting for {owner} to convert {image}"),
     ) as lease:
         if not lease.acquired or target.exists():
             return
@@ -62,7 +62,7 @@ def convert(
 
 
 def by_hand(target: Path, command: Callable[[Path], Sequence[str]]) -> str:
-    """Return shell text to the same effect, for a person who is alone at it."""
+    """Return shell text for the same conversion, for a single person without a lease."""
     draft = target.with_name(f"{target.name}.new")
     make = shlex.join(command(draft))
     place, new, whole = (shlex.quote(str(path)) for path in (target.parent, draft, target))
@@ -86,5 +86,6 @@ def _run(image: str, words: Sequence[str], report: Report) -> None:
         report(f"{image}: {last}")
     if child.wait() != 0:
         raise EvaluationError(
-            f"image {image} is neither here nor can it be had ({last[:300]}); check `image`"
+            f"image {image} is not on this machine and cannot be converted ({last[:300]}); check "
+            "`image`"
         )

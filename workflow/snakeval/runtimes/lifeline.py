@@ -1,24 +1,24 @@
-"""The shell wrapper under which every container ends with its owner."""
+"""Defines the shell wrapper that ends every container together with its owner."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
 
-#: Started in place of the harness where there are secrets: reads ``export NAME='value'`` lines
-#: from standard input, so that no value stands in the container's definition, on a command line
-#: or in a file, and then becomes the harness (exec), which so gets the signals.
+#: Starts a harness with secrets. It reads ``export NAME='value'`` lines from standard input, so no
+#: container definition, command line or file has a value. Then it becomes the harness (exec), which
+#: receives the signals.
 READ_SECRETS = 'eval "$(cat)"; exec "$@" </dev/null'
 
 
-#: Ends what the container reads of its secrets; from then on standard input is its lifeline.
+#: The line that ends the secrets; after it, standard input is the container's lifeline.
 _GO = "#snakeval: go"
 
 
-#: Started in place of the harness by whoever waits for it: reads secrets as :data:`READ_SECRETS`
-#: does, but only up to a mark, and keeps standard input open. Its end means that the owner is
-#: gone, killed perhaps, and then the whole process group gets SIGTERM, and SIGKILL after
-#: ``$1`` seconds: nothing runs on for nobody. It needs no tool but ``sh`` (and ``sleep``, to wait).
+#: Starts a harness for an owner that waits for it. It reads secrets as :data:`READ_SECRETS` does,
+#: but only up to a mark, and keeps standard input open. The end of standard input means that the
+#: owner is gone, perhaps killed. The whole process group then gets SIGTERM, and SIGKILL after
+#: ``$1`` seconds, so no container outlives its owner. It requires only ``sh`` and ``sleep``.
 LIFELINE = f"""
 text=
 while IFS= read -r line && [ "$line" != '{_GO}' ]; do text="$text$line
@@ -40,7 +40,7 @@ trap 'trap "" TERM INT; stopped=yes; kill -TERM 0' TERM INT
 ) &
 watch=$!
 before=
-while :; do  # a signal ends the waiting, not the harness, and a status is told only once
+while :; do  # a signal ends `wait`, not the harness, and `wait` returns a status only once
   stopped=
   wait "$harness"
   code=$?
@@ -54,5 +54,5 @@ exit "$code"
 
 
 def exports(values: Mapping[str, str]) -> str:
-    """The shell text that :data:`READ_SECRETS` reads. Quoted: nothing in a value runs."""
+    """Return the shell text that :data:`READ_SECRETS` reads, with each value quoted as data."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

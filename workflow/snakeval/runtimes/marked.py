@@ -1,7 +1,7 @@
-"""Containers that are processes of this machine, known to nobody else: named by a mark.
+"""Runs and finds containers that are plain processes of this machine, by a mark.
 
-Where no engine keeps a list, a variable in their environment says whose they are. Docker and
-podman have names and labels to the same end.
+Without an engine that lists containers, a variable in the environment of a container's processes
+names the container. Docker and podman have names and labels for this purpose.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from snakeval.processes import run_child
 from snakeval.runtimes import Outcome
 from snakeval.runtimes.spec import ContainerSpec
 
-#: Names the container in the environment of its processes, as :attr:`ContainerSpec.name` does.
+#: The variable that has :attr:`ContainerSpec.name` in the environment of a container's processes.
 MARK = "SNAKEVAL_CONTAINER"
 _VMSTAT = Path("/proc/vmstat")
 
 
 def marked(names: Collection[str]) -> list[tuple[int, str]]:
-    """Return the processes of this machine that belong to one of *names*, as specs are named."""
+    """Return pid and name of the processes of this machine that belong to containers in *names*."""
     begin = f"{MARK}=".encode()
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
             variables = (place / "environ").read_bytes().split(b"\0")
         except OSError:
-            continue  # it ended meanwhile, or belongs to somebody else
+            continue  # the process ended, or belongs to another user
         for variable in variables:
             if variable.startswith(begin):
                 name = variable[len(begin) :].decode(errors="replace")
@@ -43,9 +43,9 @@ def marked(names: Collection[str]) -> list[tuple[int, str]]:
 
 
 def kill_leftovers(name: str) -> None:
-    """End what a killed attempt at *name* left running on this machine (Linux)."""
+    """Kill the processes that a killed attempt at *name* left on this machine (Linux)."""
     for pid, _ in marked([name]):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the process ended
             os.kill(pid, signal.SIGKILL)
 
 
@@ -60,9 +60,9 @@ def run_marked(
     cwd: str | None = None,
     by_signal: bool = True,
 ) -> Outcome:
-    """Run *words*, which are *spec* under its lifeline, as :func:`snakeval.processes.run_child`.
+    """Run *words*, the command of *spec* with its lifeline, and detect out-of-memory kills.
 
-    *env* must hold the :data:`MARK`.
+    *env* must contain the :data:`MARK`. See :func:`snakeval.processes.run_child`.
     """
     before = _oom_kills()
     code = run_child(
@@ -75,13 +75,13 @@ def run_marked(
         cwd=cwd,
         by_signal=by_signal,
     )
-    # The counter is that of the whole machine; but together with our own child's SIGKILL it is
-    # as good as certain.
+    # The counter is that of the whole machine. Together with the child's own SIGKILL it is almost
+    # certain.
     return Outcome(code, out_of_memory=code == 137 and _oom_kills() > before)
 
 
 def oom_kills(vmstat: str) -> int:
-    """Return how often the kernel has killed for want of memory, as ``/proc/vmstat`` says it."""
+    """Return the number of the kernel's out-of-memory kills in the text of ``/proc/vmstat``."""
     counter = re.search(r"^oom_kill (\d+)$", vmstat, re.MULTILINE)
     return int(counter[1]) if counter else 0
 

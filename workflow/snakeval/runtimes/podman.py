@@ -1,4 +1,4 @@
-"""Runs containers with podman, through its command line: it needs no engine to answer."""
+"""Runs containers with podman's command line, which requires no running engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def connect() -> Podman:
     """Find podman on the PATH.
 
     Raises:
-        EvaluationError: it is not there or does not work.
+        EvaluationError: podman is missing or does not work.
     """
     if shutil.which("podman") is None:
         raise EvaluationError("there is no podman on the PATH", hint="install it")
@@ -40,11 +40,11 @@ def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it says nothing"
+    return lines[-1][:300] if lines else "no message"
 
 
 def _image(spec: ContainerSpec) -> dict[str, Any]:
-    """What podman knows of the image; nothing where it is absent."""
+    """Return podman's description of the image; empty if the image is missing."""
     inspected = _podman("image", "inspect", spec.image)
     found: list[dict[str, Any]] = json.loads(inspected.stdout) if inspected.returncode == 0 else []
     return found[0] if found else {}
@@ -59,15 +59,15 @@ class Podman:
 
     @property
     def user(self) -> str:
-        """The caller."""
+        """The caller as ``UID:GID``."""
         return f"{os.getuid()}:{os.getgid()}"
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether the image is here."""
+        """Return whether podman has the image."""
         return _podman("image", "exists", spec.image).returncode == 0
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Pull the image if it is absent."""
+        """Pull a missing image."""
         if not self.has(spec):
             self._pull(spec, report)
         return str(_image(spec).get("Digest") or "")
@@ -86,17 +86,18 @@ class Podman:
             report(f"{spec.image}: {last}")
         if pull.wait() != 0:
             raise EvaluationError(
-                f"image {spec.image} is neither here nor can it be pulled ({last}); check `image`"
+                f"image {spec.image} is not on this machine and cannot be pulled ({last}); check "
+                "`image`"
             )
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Run it in the foreground; podman hands SIGTERM on to the container."""
+        """Run *spec* in the foreground; podman forwards SIGTERM to the container."""
         self._remove(spec.name)
         if spec.entry_point:
             spec = spec.completed(_image(spec).get("Config") or {})
         words = command_line(spec, "podman", self.user, guarded=True)
-        # Podman's monitor tells of the kernel's kill with a file `oom` in its working directory;
-        # podman itself can be asked for nothing, since the container removes itself.
+        # Podman's monitor reports the kernel's kill as a file `oom` in its working directory.
+        # Podman itself knows nothing afterwards, since the container removes itself.
         with tempfile.TemporaryDirectory(prefix="snakeval-") as place:
             try:
                 exit_code = run_child(
@@ -111,5 +112,5 @@ class Podman:
         _podman("rm", "--force", "--time", "0", name)
 
     def shell(self, spec: ContainerSpec) -> str:
-        """``podman run …``"""
+        """Return ``podman run …``."""
         return by_hand(spec, "podman", self.user)

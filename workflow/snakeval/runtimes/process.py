@@ -1,7 +1,7 @@
-"""Runs the harness as a child process, in a Python environment of its own.
+"""Runs the harness as a child process, in its own Python environment.
 
-The embedded default where no engine answers. An environment is made once for each set of pinned
-requirements, below ``$SNAKEVAL_HOME/envs``, and shared between runs.
+This runtime is the default if no engine answers. It builds an environment once for each set of
+pinned requirements, below ``$SNAKEVAL_HOME/envs``, and shares it between runs.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from snakeval.runtimes.spec import ContainerSpec
 
 
 def connect() -> Process:
-    """There is nothing to connect to."""
+    """Return the runtime, which requires no connection."""
     return Process()
 
 
 class Process:
-    """See :class:`snakeval.runtimes.Runtime`. Limits on CPU and memory are not enforced here."""
+    """See :class:`snakeval.runtimes.Runtime`. This runtime does not limit CPU and memory."""
 
     name = "process"
     isolated = False
     host = "127.0.0.1"
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether its environment is made, or none is needed."""
+        """Return whether the environment exists, or the command requires none."""
         target = environment(spec)
         return target is None or (target / "ready").exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Make the environment if it is absent; two that want the same one make it once."""
+        """Build a missing environment, once even if two processes request it."""
         _refuse_entry_point(spec)
         target = environment(spec)
         if target is not None:
@@ -55,11 +55,11 @@ class Process:
         with Lease(
             target.with_suffix(".lease"),
             done=ready.exists,
-            waiting=lambda owner: report(f"waiting for {target} to be made by {owner}"),
+            waiting=lambda owner: report(f"waiting for {owner} to build {target}"),
         ) as lease:
             if not lease.acquired or ready.exists():
                 return
-            report(f"making the environment of {spec.image or 'the command'} in {target}")
+            report(f"building the environment of {spec.image or 'the command'} in {target}")
             shutil.rmtree(target, ignore_errors=True)
             self._make(spec, target, report)
             ready.write_text("\n".join(_requirements(spec)), encoding="utf-8")
@@ -74,11 +74,11 @@ class Process:
             if done.returncode != 0:
                 lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
                 problem = lines[-1] if lines else done.stderr.strip()[-300:]
-                raise EvaluationError(f"cannot make the harness's environment: {problem}")
-        report(f"made {target}")
+                raise EvaluationError(f"cannot build the harness's environment: {problem}")
+        report(f"built {target}")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Run the child with its environment first on the PATH."""
+        """Run the command with its environment first on the PATH."""
         _refuse_entry_point(spec)
         kill_leftovers(spec.name)
         env = {**self._env(spec), **spec.secret_values()}
@@ -108,7 +108,10 @@ class Process:
         return {**inherited, **own, **_given(spec)}
 
     def shell(self, spec: ContainerSpec) -> str:
-        """The command in its environment, made if absent; secrets are the caller's variables."""
+        """Return the command in its environment, which it builds if it is missing.
+
+        Secrets come from the caller's variables.
+        """
         _refuse_entry_point(spec)
         words = ["env", "-u", "PYTHONPATH", *(f"{k}={v}" for k, v in _given(spec).items())]
         make = path = ""
@@ -129,12 +132,12 @@ class Process:
 def _refuse_entry_point(spec: ContainerSpec) -> None:
     if spec.entry_point:
         raise EvaluationError(
-            "runtime process has no image whose entry point could run; write `command`"
+            "runtime process has no image, and so no entry point to run; write `command`"
         )
 
 
 def _given(spec: ContainerSpec) -> dict[str, str]:
-    """The variables that the harness gets beyond those that it inherits, without secrets."""
+    """Return the harness's variables that are neither inherited nor secret."""
     gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
     return {**spec.env, **gpus}
 
@@ -147,7 +150,7 @@ def _requirements(spec: ContainerSpec) -> list[str]:
 
 
 def environment(spec: ContainerSpec) -> Path | None:
-    """Return where the environment of *spec* stands, made or not; None where it needs none."""
+    """Return the directory of the environment of *spec*, which may not exist yet, or None."""
     if not (spec.requirements or spec.packages):
         return None
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

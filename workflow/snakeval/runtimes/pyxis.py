@@ -1,10 +1,11 @@
-"""Runs containers as steps of the Slurm job that this is, with pyxis and enroot.
+"""Runs containers as steps of the current Slurm job, with pyxis and enroot.
 
-Options as https://github.com/NVIDIA/pyxis (README, ``args.c``) has them, image names and the
-image's command script as https://github.com/NVIDIA/enroot (doc/cmd/import.md, doc/image-format.md).
+https://github.com/NVIDIA/pyxis (README, ``args.c``) documents the options.
+https://github.com/NVIDIA/enroot (doc/cmd/import.md, doc/image-format.md) documents image names and
+the image's command script.
 
-Images are converted by ``enroot import``, once for all jobs, and not by ``--container-save``: that
-saves a container when a task has ended, with all that the task wrote, and needs a step to do it.
+``enroot import`` converts images, once for all jobs. ``--container-save`` would save a container
+with all files that its task wrote, after the task's end, and would require a step.
 """
 
 from __future__ import annotations
@@ -27,25 +28,26 @@ from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.runtimes.srun import environment
 
-#: What pyxis takes for a separator or hands to a shell unquoted (``enroot_create_start_config``).
+#: Characters that pyxis reads as separators or passes to a shell unquoted
+#: (``enroot_create_start_config``).
 _UNMOUNTABLE = re.compile(r'[,:"$`\\\n]')
-#: Runs the image's own entry point: enroot's ``/etc/rc``, before which pyxis puts our command by a
-#: script ``/etc/rc.local``. Its ``--container-entrypoint`` is for those that end with
-#: ``exec "$@"``; one that serves would never let the step begin.
+#: Runs the image's own entry point, enroot's ``/etc/rc``. Pyxis runs the step's command before it,
+#: in a script ``/etc/rc.local``. The option ``--container-entrypoint`` supports only entry points
+#: that end with ``exec "$@"``; with an entry point that serves, the step would never start.
 _ENTRY_POINT = ("sh", "-c", 'rm -f /etc/rc.local; exec sh /etc/rc "$@"', "rc")
-#: What enroot looks for its own files by; nothing else of the job's environment comes along.
+#: The variables by which enroot finds its files; the step gets no other variable of the job.
 _FOR_ENROOT = ("HOME", "PATH", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
 
 def connect() -> Pyxis:
-    """Find an srun that knows pyxis.
+    """Find an srun with pyxis on the PATH.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: srun is missing or has no pyxis.
     """
     if shutil.which("srun") is None:
         raise EvaluationError(
-            "there is no srun on the PATH", hint="runtime pyxis is for Slurm's nodes"
+            "there is no srun on the PATH", hint="use a node of Slurm, or set another runtime"
         )
     asked = subprocess.run(
         ["srun", "--help"], capture_output=True, text=True, check=False, timeout=60
@@ -53,7 +55,7 @@ def connect() -> Pyxis:
     if "--container-image" not in asked.stdout:
         raise EvaluationError(
             "srun has no --container-image here",
-            hint="have pyxis installed, or set another runtime",
+            hint="install pyxis, or set another runtime",
         )
     return Pyxis()
 
@@ -61,8 +63,8 @@ def connect() -> Pyxis:
 class Pyxis:
     """See :class:`snakeval.runtimes.Runtime`.
 
-    A container is a step on this very node, beside the others of its job. It has the node's
-    network, and the CPUs, the memory and the GPUs of the job.
+    A container is a step on this node, next to the job's other steps. It has the node's network,
+    and the CPUs, memory and GPUs of the job.
     """
 
     name = "pyxis"
@@ -70,18 +72,18 @@ class Pyxis:
     host = "127.0.0.1"
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether the image is converted, or is a file that the node sees."""
+        """Return whether the image is converted, or is a file that the node sees."""
         return Path(_file(spec.image)).exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """Convert the image if it is absent; two that want the same one convert it once."""
+        """Convert a missing image, once even if two processes request it."""
         if not self.has(spec):
             if _is_path(spec.image):
                 raise EvaluationError(f"there is no image {spec.image}; check `image`")
             if shutil.which("enroot") is None:
                 raise EvaluationError(
-                    f"there is no enroot on the PATH to convert {spec.image} with; let `image` "
-                    "name a .sqsh file, or set another runtime"
+                    f"there is no enroot on the PATH to convert {spec.image}; set `image` to a "
+                    ".sqsh file, or set another runtime"
                 )
             target = Path(_file(spec.image))
             images.convert(spec.image, target, lambda to: _conversion(spec.image, to), report)
@@ -90,12 +92,12 @@ class Pyxis:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run a step to its end.
 
-        It is stopped by the end of its standard input: at a SIGTERM srun kills its tasks at once.
+        The end of standard input stops the step, since srun kills its tasks at once on SIGTERM.
         """
         if not os.environ.get("SLURM_JOB_ID"):
             raise EvaluationError(
-                "runtime pyxis starts steps of a Slurm job, and this is none ($SLURM_JOB_ID is "
-                "not set); use --profile slurm, or set another runtime"
+                "runtime pyxis requires a Slurm job ($SLURM_JOB_ID is not set); use "
+                "--profile slurm, or set another runtime"
             )
         kill_leftovers(spec.name)
         own = {MARK: spec.name}
@@ -106,13 +108,13 @@ class Pyxis:
             log,
             stop,
             stdin=spec.greeting(env={**given(spec), **own}),
-            # The job is this process's, whoever the specification is from.
+            # The step belongs to this process's job, also if another process wrote the spec.
             env=environment({**os.environ, **spec.surroundings, **own}),
             by_signal=False,
         )
 
     def shell(self, spec: ContainerSpec) -> str:
-        """``srun …``, for a job's shell, after a conversion where the image is not here yet."""
+        """Return ``srun …`` for a job's shell, after the conversion of a missing image."""
         words = [
             *_step(""),
             *container_options(spec),
@@ -126,24 +128,24 @@ class Pyxis:
 
 
 def _step(node: str) -> list[str]:
-    """One task on *node*, or where Slurm likes it."""
+    """Return the srun command for one task on *node*, or on a node that Slurm chooses."""
     where = [f"--nodelist={node}"] if node else []
     return ["srun", "--quiet", "--overlap", "--nodes=1", "--ntasks=1", *where]
 
 
 def container_options(spec: ContainerSpec) -> list[str]:
-    """What pyxis must be told of *spec*.
+    """Return the options of pyxis for *spec*.
 
     Raises:
-        EvaluationError: a path that it cannot mount.
+        EvaluationError: pyxis cannot mount a path.
     """
     mounts = []
     for mount in spec.mounts:
         for path in (mount.source, mount.target):
             if _UNMOUNTABLE.search(path):
                 raise EvaluationError(
-                    f"pyxis cannot mount {path}, for its characters; choose a path of letters, "
-                    "digits and -_./, or another runtime"
+                    f"pyxis cannot mount {path}, because of its characters; choose a path of "
+                    "letters, digits and -_./, or another runtime"
                 )
         mounts.append(f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}")
     words = [
@@ -159,9 +161,9 @@ def container_options(spec: ContainerSpec) -> list[str]:
 
 
 def given(spec: ContainerSpec) -> Mapping[str, str]:
-    """The variables of the container.
+    """Return the variables of the container.
 
-    A step sees all the GPUs of its job; which are meant is said by CUDA's own variable.
+    A step sees all GPUs of its job, and CUDA's variable selects some.
     """
     gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
     return {**spec.env, **gpus}
@@ -172,7 +174,7 @@ def _conversion(image: str, target: Path) -> list[str]:
 
 
 def uri(image: str) -> str:
-    """Return the name that enroot knows *image* by.
+    """Return enroot's name of *image*.
 
     >>> uri("nvcr.io/nvidia/pytorch:25.06-py3")
     'docker://nvcr.io#nvidia/pytorch:25.06-py3'
@@ -182,7 +184,7 @@ def uri(image: str) -> str:
     if "://" in image:
         return image
     registry, slash, name = image.partition("/")
-    # As for Docker: what has a dot or a port, or is localhost, is a registry's address.
+    # As in Docker, a name with a dot or a port, or localhost, is a registry's address.
     is_registry = slash and (re.search(r"[.:]", registry) or registry == "localhost")
     return (
         f"docker://{registry}#{name}" if is_registry and "#" not in image else f"docker://{image}"
@@ -194,7 +196,7 @@ def _is_path(image: str) -> bool:
 
 
 def _file(image: str) -> str:
-    """The file that is started for *image*."""
+    """Return the file that the runtime starts for *image*."""
     if _is_path(image):
         return str(Path(image).expanduser())
     return str(images.cached("enroot", image, ".sqsh"))

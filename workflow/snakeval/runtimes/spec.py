@@ -1,7 +1,4 @@
-"""What to run: one container, described without knowing what starts it or where.
-
-Renders shell text too, so that a person can run the same thing by hand.
-"""
+"""Describes one container to run, independent of the runtime and the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from snakeval.runtimes.lifeline import _GO, LIFELINE, exports
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host path and where the harness finds it."""
+    """A host path and its path in the container."""
 
     source: str
     target: str
@@ -25,21 +22,21 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container run.
+    """One container to run.
 
     Attributes:
-        env: names and values that may be seen by anybody.
-        secrets: names inside -> names of environment variables here that hold the values.
-        cpus, mem_mb, shm_mb: limits; None for none. mem_mb and shm_mb are MiB.
-        gpus: how many GPUs it sees.
-        grace: seconds between SIGTERM and SIGKILL when it is stopped.
+        env: name -> value of variables that are not secret.
+        secrets: name in the container -> name of the variable here that has the value.
+        cpus, mem_mb, shm_mb: limits, or None; mem_mb and shm_mb are MiB.
+        gpus: how many GPUs the container sees.
+        grace: seconds between SIGTERM and SIGKILL of a stop.
         requirements: pinned requirements file for a runtime without images, or empty.
-        packages: pinned packages to the same end.
-        gpu_ids: the GPUs that it sees, by number or UUID; instead of ``gpus``.
-        entry_point: argv are arguments of the image's own entry point; without any, the image's
-            own arguments count.
-        environ: the variables that secrets come from, and all that a process inherits; None for
-            those of this process.
+        packages: pinned packages for a runtime without images.
+        gpu_ids: the GPUs that the container sees, by number or UUID, instead of ``gpus``.
+        entry_point: whether argv are arguments of the image's own entry point. If argv is empty,
+            the image's own arguments replace it.
+        environ: the variables of which secrets are read and that a process inherits; None means
+            the variables of this process.
     """
 
     name: str
@@ -64,37 +61,37 @@ class ContainerSpec:
 
     @property
     def surroundings(self) -> Mapping[str, str]:
-        """What ``environ`` means."""
+        """The variables of ``environ``, or of this process if it is None."""
         return os.environ if self.environ is None else self.environ
 
     def secret_values(self) -> dict[str, str]:
-        """Read the secrets; one whose variable is unset is left out."""
+        """Return the values of the secrets whose variables are set."""
         values = self.surroundings
         return {inside: values[here] for inside, here in self.secrets.items() if here in values}
 
     def secret_assignments(self) -> str:
-        """What in a shell gives the command after it the secrets, by their names inside."""
+        """Return shell assignments that pass the secrets to the command after them."""
         return "".join(f'{inside}="${{{here}-}}" ' for inside, here in self.secrets.items())
 
     def completed(self, image: Mapping[str, Any]) -> ContainerSpec:
-        """Return the same with its whole command, as the configuration of its *image* says it.
+        """Return the spec with the whole command, from the configuration of its *image*.
 
         Raises:
-            EvaluationError: there is nothing to run.
+            EvaluationError: neither the spec nor the image has a command.
         """
         argv = (*(image.get("Entrypoint") or ()), *(self.argv or image.get("Cmd") or ()))
         if not argv:
-            raise EvaluationError(f"image {self.image} names nothing to run; write `command`")
+            raise EvaluationError(f"image {self.image} has no command; write `command`")
         return replace(self, argv=argv, entry_point=False)
 
     def guarded(self) -> tuple[str, ...]:
-        """The command under its :data:`LIFELINE`."""
+        """Return the command with its :data:`LIFELINE`."""
         return ("sh", "-c", LIFELINE, "snakeval", str(self.grace), *self.argv)
 
     def greeting(self, *, secrets: bool = True, env: Mapping[str, str] | None = None) -> bytes:
-        """What :data:`LIFELINE` reads first; the stream must then stay open.
+        """Return the text that :data:`LIFELINE` reads first; the stream must then stay open.
 
-        *env* is for runtimes whose own options could not hand every value over unchanged.
+        *env* is for runtimes whose own options cannot pass every value unchanged.
         """
         values = {**(env or {}), **(self.secret_values() if secrets else {})}
         return f"{exports(values)}{_GO}\n".encode()

@@ -1,4 +1,4 @@
-"""What srun is told by its environment, where a step starts another step of its job."""
+"""Cleans the environment of an srun that starts a step from within another step."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _KEPT = ("SLURM_JOB_ID", "SLURM_CONF")
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return *environ* with nothing of Slurm but which job this is.
+    """Return *environ* without Slurm's variables, except those that identify the job.
 
-    A step's own variables (of its nodes, its tasks, its memory) are defaults to the srun in it,
-    which so could not leave the node that it is on. Slurm knows the job's.
+    A step's variables (nodes, tasks, memory) are defaults of an srun in it, which then could not
+    leave its node. Slurm itself knows the job's values.
     """
     return {
         name: value
