@@ -1,11 +1,11 @@
-"""A logger plugin for Snakemake: how far a run is, on a terminal, and else one line an evaluation.
+"""A logger plugin for Snakemake: a live display on a terminal, else one line for each evaluation.
 
-Snakemake's own complete log stays in ``.snakemake/log``. Switched on by ``logger: snakeval`` in a
-profile; without it Snakemake prints as ever.
+``logger: snakeval`` in a profile enables it. Snakemake's own complete log stays in
+``.snakemake/log``.
 
-``snakemake-logger-plugin-rich`` (looked at 0.5.1, "in development") cannot carry this: its bars are
-of rules, not of models, it knows no requests and no time that is left, it has no place to add them,
-what jobs print runs through its display, and it draws where there is no terminal, too.
+``snakemake-logger-plugin-rich`` (0.5.1, "in development") cannot do this. Its bars count rules, not
+models. It has no requests and no remaining time, and no place to add them. The output of jobs
+breaks its display, and it also draws without a terminal.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def tally_of(matrix: Matrix, deployments: int) -> Tally:
 
 __all__ = ["LogHandler"]
 
-#: Snakemake's remarks about itself, which say nothing of the evaluations.
+#: Snakemake's messages about itself, which have no news of the evaluations.
 _NOISE = (
     "Assuming unrestricted shared filesystem",
     "Building DAG of jobs",
@@ -73,7 +73,7 @@ _NOISE = (
 )
 
 
-#: The logger of all that Snakemake says.
+#: The name of Snakemake's logger.
 _SNAKEMAKE = "snakemake.logging"
 
 
@@ -91,8 +91,8 @@ class LogHandler(LogHandlerBase):
     def _refuse_bad_configfiles(self) -> None:
         """Read ``--configfile`` files strictly, before Snakemake does.
 
-        Snakemake 9.27 parses them before any Snakefile: a file that is absent or not UTF-8 ends
-        in a traceback, and aliases of aliases keep it busy for ever.
+        Snakemake 9.27 parses these files before any Snakefile. A file that is absent or not UTF-8
+        ends in a traceback, and nested aliases never end.
         """
         from snakeval.config.yaml_file import read
         from snakeval.errors import ConfigError
@@ -104,19 +104,19 @@ class LogHandler(LogHandlerBase):
                 raise SystemExit(f"snakeval: {error}") from None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record, or nothing of it."""
+        """Print one record, or skip it."""
         try:
             event = getattr(record, "event", None)
             text = self._text(record, event)
             if text:
                 print(text, file=sys.stderr, flush=True)
         except BrokenPipeError:
-            return  # nobody reads any more; the work goes on
+            return  # no reader is left; the run continues
         except Exception:
             self.handleError(record)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         logging.getLogger(_SNAKEMAKE).removeFilter(self._before_jobs)
         if self._display is not None:
             self._display.close()
@@ -124,24 +124,24 @@ class LogHandler(LogHandlerBase):
         super().close()
 
     def _before_jobs(self, record: logging.LogRecord) -> bool:
-        """Open the display, in Snakemake's own thread: :meth:`emit` is another's, and may be late.
+        """Open the display in Snakemake's own thread, because :meth:`emit` may run late in another.
 
-        A job that started before would have the terminal to itself, and print into the picture.
+        A job that started before the display would print into it.
         """
         if getattr(record, "event", None) == LogEvent.RUN_INFO and self._display is None:
             try:
                 self._display = self._open(record.__dict__.get("stats") or {})
             except Exception:
-                self.handleError(record)  # the lines do without
+                self.handleError(record)  # the run continues with one line for each evaluation
         return True
 
     def _open(self, stats: dict[str, int]) -> Display | None:
-        """Return a display where there are evaluations to show and a terminal to show them on."""
+        """Return a display, if there are evaluations to show and a terminal."""
         settings = self.common_settings
         matrix = getattr(sys.modules.get("snakeval.dag.open"), "opened", None)
         if settings.quiet or settings.dryrun or matrix is None or not stats.get(EVALUATE):
             return None
-        # rich is imported only where it is used.
+        # Only a display needs rich.
         from snakeval.watch.display.terminal import usable
 
         if not usable():
@@ -174,7 +174,7 @@ class LogHandler(LogHandlerBase):
         return "" if text.strip().startswith(_NOISE) else text
 
     def _job(self, event: LogEvent, data: dict[str, Any], quiet: bool) -> str:
-        """A job's line; where there is a display, it shows it instead."""
+        """Return a job's line, or nothing if a display shows the job."""
         jobid = data["job_id" if event == LogEvent.JOB_FINISHED else "jobid"]
         if event == LogEvent.JOB_INFO:
             self._jobs[jobid] = job = Job.of(data)
@@ -201,7 +201,7 @@ class LogHandler(LogHandlerBase):
         return f"{job}  done, {self._done} of {self._total}"
 
     def _to_do(self, stats: dict[str, int]) -> str:
-        """Said once: a dry run tells it again at its end."""
+        """Return what a run will do, once: a dry run reports it twice."""
         if self._total is not None:
             return ""
         self._total = stats.get(EVALUATE, 0)
@@ -210,7 +210,7 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """To standard error, in place of Snakemake's own."""
+        """Yes: to standard error, instead of Snakemake's own handler."""
         return True
 
     @property
@@ -220,12 +220,12 @@ class LogHandler(LogHandlerBase):
 
     @property
     def has_filter(self) -> bool:
-        """Ours: it decides in :meth:`emit`."""
+        """Yes: :meth:`emit` decides."""
         return True
 
     @property
     def has_formatter(self) -> bool:
-        """Ours."""
+        """Yes."""
         return True
 
     @property

@@ -28,8 +28,8 @@ def install(force: bool) -> int:
     own = user_profiles()[0]
     in_the_way = 0
     for source in ours():
-        said = _link(own / source.name, source, force)
-        in_the_way += said.startswith("left")
+        blocked, said = _link(own / source.name, source, force)
+        in_the_way += blocked
         click.echo(f"{own / source.name}  {said}")
     return 1 if in_the_way else 0
 
@@ -41,17 +41,17 @@ def ours() -> list[Path]:
     return [p for p in sorted(profiles().iterdir()) if is_profile(p) and p.name != "default"]
 
 
-def _link(path: Path, source: Path, force: bool) -> str:
-    """Make *path* a link to *source*; say what became of it."""
+def _link(path: Path, source: Path, force: bool) -> tuple[bool, str]:
+    """Make *path* a link to *source*; return whether something blocks it, and the result."""
     if path.is_symlink():
         if path.resolve() == source.resolve():
-            return "is there already"
+            return False, "is there already"
         leads = path.readlink()
         if not force:
-            return f"left as it is: it leads to {leads}; --force makes it ours"
+            return True, f"left as it is: it leads to {leads}; --force makes it ours"
         path.unlink()
     elif path.exists():
-        return "left as it is: it is yours; rename it to have ours, too"
+        return True, "left as it is: it is yours; rename it to have ours, too"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(source, target_is_directory=True)
-    return f"linked to {source}"
+    return False, f"linked to {source}"

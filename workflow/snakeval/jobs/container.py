@@ -27,8 +27,8 @@ def container(
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
-    *run* names the run in the container's labels. *servers* are the URLs of what we serve for it,
-    by the deployment's name.
+    *run* is the run's name for the container's labels. *servers* has the URLs of the models that
+    snakeval serves for it, by the deployment's name.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -36,29 +36,12 @@ def container(
     transport, inside = evaluation.transport, runtime.isolated
     inputs = directory.inputs.resolve()
     results = directory.artifacts.resolve()
-    bridged = inside and transport.network == "bridge"
-    identity, served = evaluation.identity, servers or {}
-
-    def reachable(name: str, url: str) -> str:
-        url = served.get(name, url)
-        return _HERE.sub(runtime.host, url, count=1) if bridged else url
-
-    made = command(
-        evaluation,
-        Paths(
-            results=_RESULTS if inside else str(results),
-            inputs=_INPUTS if inside else str(inputs),
-            endpoint_url=reachable(evaluation.model, identity.endpoint_url),
-            auxiliary={
-                name: reachable(name, model["endpoint_url"])
-                for name, model in identity.auxiliary.items()
-            },
-        ),
-    )
+    identity = evaluation.identity
+    folders = (_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
+    made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
     mounts = [Mount(str(results), _RESULTS, read_only=False)]
-    env = dict(made.env)
     workdir = _RESULTS if inside else str(results)
     if made.inputs:
         mounts.append(Mount(str(inputs), _INPUTS))
@@ -66,23 +49,16 @@ def container(
         mounts.append(Mount(transport.files, _FILES))
         workdir = _FILES if inside else transport.files
     mounts += [Mount(*mount) for mount in transport.mounts]
-    # Data sets are downloaded once, for every evaluation and every run.
-    cache = home().resolve() / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    if inside:
-        mounts.append(Mount(str(cache), _CACHE, read_only=False))
-        env |= {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"}
-    elif "HF_HOME" not in os.environ:
-        env |= {"HF_HOME": str(cache / "huggingface")}
+    caches, cache_env = _cache(inside)
     limits = transport.resources
     return ContainerSpec(
         name=directory.container_name,
         image=identity.image,
         argv=made.argv,
         workdir=workdir,
-        env=env,
+        env={**made.env, **cache_env},
         secrets={**transport.env, **made.secrets},
-        mounts=tuple(mounts),
+        mounts=(*mounts, *caches),
         labels={
             "snakeval.run": run,
             "snakeval.evaluation": evaluation.id,
@@ -98,7 +74,36 @@ def container(
     )
 
 
+def _paths(
+    evaluation: Evaluation, runtime: Runtime, served: Mapping[str, str], results: str, inputs: str
+) -> Paths:
+    """Return the folders and the URLs that the harness's command uses."""
+    bridged = runtime.isolated and evaluation.transport.network == "bridge"
+
+    def reachable(name: str, url: str) -> str:
+        url = served.get(name, url)
+        return _HERE.sub(runtime.host, url, count=1) if bridged else url
+
+    asked = evaluation.identity.auxiliary.items()
+    return Paths(
+        results=results,
+        inputs=inputs,
+        endpoint_url=reachable(evaluation.model, evaluation.identity.endpoint_url),
+        auxiliary={name: reachable(name, model["endpoint_url"]) for name, model in asked},
+    )
+
+
+def _cache(inside: bool) -> tuple[list[Mount], dict[str, str]]:
+    """Return the mounts and the variables of the cache that all evaluations of all runs share."""
+    cache = home().resolve() / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    if inside:
+        env = {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"}
+        return [Mount(str(cache), _CACHE, read_only=False)], env
+    return [], {} if "HF_HOME" in os.environ else {"HF_HOME": str(cache / "huggingface")}
+
+
 def installable(evaluation: Evaluation) -> bool:
-    """Whether ``runtime: process`` can run the harness: from pinned packages, or as it is here."""
+    """Whether ``runtime: process`` can run the harness: from pinned packages, or as installed."""
     identity = evaluation.identity
     return bool(evaluation.transport.requirements or identity.packages or not identity.image)

@@ -1,9 +1,9 @@
 """The job that starts a model's server early: ``python -m snakeval.jobs.deploy RECORD``.
 
-It waits until the server is ready and leaves it to the pool, which keeps it for the evaluations
-that follow. They do not trust its record: each ensures that the server lives. Where nothing of the
-model is missing, nothing is started; where other models have the GPUs, the first evaluation will
-start it.
+The job waits until the server is ready and leaves it to the pool, which keeps it for the
+evaluations that follow. Each evaluation ensures that the server lives and does not trust the
+record. If no evaluation of the model is missing, the job starts nothing. If other models hold the
+GPUs, the first evaluation starts the server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import signal
 
 if __name__ == "__main__":
-    # Until `worker.run` takes over: a Ctrl-C while the rest is imported is no traceback.
+    # Until `run_job.run` takes over: a Ctrl-C during the imports prints no traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("record", type=Path, help="the record to write")
     # Jobs that an earlier release queued give it; the place of the log is fixed.
     parser.add_argument("--log", help=argparse.SUPPRESS)
-    parser.add_argument("--head", type=int, default=0, help="pid for which the model is served")
+    parser.add_argument("--head", type=int, default=0, help="pid that the server is for")
     options = parser.parse_args(arguments)
     directory = DeploymentDirectory.of_record(options.record)
     name, journal = directory.model, Journal(directory.events)

@@ -1,8 +1,8 @@
 """The job that completes one evaluation: ``python -m snakeval.jobs.evaluate RECORD``.
 
-Adopts what is done, waits for whoever is at it, resumes what was interrupted, and otherwise runs
-the harness. Publishes the completion record last, atomically. It imports little, since it starts
-once for every evaluation.
+The job reuses an earlier completion, waits for another job of the same evaluation, resumes an
+interrupted attempt, or runs the harness. It publishes the completion record last, atomically. It
+imports little, because it starts once for each evaluation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 
 if __name__ == "__main__":
-    # Until `worker.run` takes over: a Ctrl-C while the rest is imported is no traceback.
+    # Until `run_job.run` takes over: a Ctrl-C during the imports prints no traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
@@ -46,7 +46,7 @@ from snakeval.runtimes import choose
 if TYPE_CHECKING:
     from snakeval.serving import client
 
-#: How long after a harness failed its server's death may still be heard of, in seconds.
+#: How long after a harness failed the job waits for news that its server died, in seconds.
 _NOTICE_SECONDS = 1.5
 #: The runtimes whose containers have the name that snakeval gives them.
 _NAMED = ("docker", "podman")
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the job; return 0 (complete), 1 (failed, with a reason) or 130 (interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m snakeval.jobs.evaluate", description=__doc__)
     parser.add_argument("record", type=Path, help="the completion record to publish")
-    parser.add_argument("--fingerprint", required=True, help="what the record must be of")
+    parser.add_argument("--fingerprint", required=True, help="fingerprint of the record")
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends this job")
     options = parser.parse_args(arguments)
     directory = EvaluationDirectory.of_record(options.record)
@@ -114,7 +114,7 @@ def _complete(
         stale=evaluation.transport.stale,
     ) as lease:
         journal.attempt = directory.begin(fingerprint) if lease.acquired else 0
-        # Finished by another while this one waited, or archived from an earlier definition.
+        # Another job finished it while this job waited, or an archived attempt did.
         if done := directory.completion(fingerprint):
             directory.publish(done)
             journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
@@ -133,9 +133,10 @@ def _served(
     stop: Event,
     log: AttemptLog,
 ) -> Iterator[tuple[dict[str, client.Served], Event, Event]]:
-    """Have what the evaluation asks served; yield the servers and two events.
+    """Serve the models that the evaluation asks; yield the servers and two events.
 
-    The first, of *stop* or of a lost server, is to end the harness; the second is a lost server.
+    The first event ends the harness: *stop* is set, or a server is lost. The second event is set
+    only if a server is lost.
     """
     if not evaluation.transport.servers:
         yield {}, stop, Event()
@@ -199,7 +200,7 @@ def _attempt(
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
-            # A harness may notice before the pool does that its server is gone.
+            # A harness may notice the end of its server before the pool does.
             if outcome.exit_code != 0 and urls and not stop.is_set():
                 lost.wait(_NOTICE_SECONDS)
         if stop.is_set():
@@ -210,7 +211,7 @@ def _attempt(
         log.say("resumes what its cache has as soon as its model is served again")
     log.say(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
-        # Only a failure needs it, and it brings an HTTP client.
+        # Only a failure needs this module, which imports an HTTP client.
         from snakeval.jobs.failure import failure_reason
 
         log_file = directory.attempt_log(attempt)
@@ -249,9 +250,9 @@ def finish(
     image_digest: str,
     servers: Mapping[str, str],
 ) -> None:
-    """Read the scores of what an attempt left, and publish the completion record.
+    """Read the scores of an attempt and publish the completion record.
 
-    *servers* are what we served it with: name -> image and digest.
+    *servers* has the image and its digest of each model that snakeval served, by name.
 
     Raises:
         EvaluationError: there are no results, or they cannot be read.
@@ -285,7 +286,7 @@ def finish(
 
 
 if __name__ == "__main__":
-    # Not sys.exit: tearing the interpreter down costs more than the rest of an adoption.
+    # Not sys.exit: the interpreter's end costs more than the rest of a reuse.
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Says in one line why a harness failed: what a tired person needs to see first."""
+"""Finds the one line that says why a harness failed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from snakeval.runtimes import Outcome
 
 
 def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "") -> str:
-    """Return the reason of a non-zero exit: what the harness said, and how the endpoint is.
+    """Return the reason of a non-zero exit: the harness's error, and the endpoint's state.
 
-    *url* is where the model was served, if we served it.
+    *url* is the model's route, if snakeval served it.
     """
     if outcome.out_of_memory:
         limit = evaluation.transport.resources.get("mem_mb")
@@ -31,7 +31,7 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
         parts = ["the harness's command was not found in its image (exit code 127)"]
     if said := last_error(log):
         parts.append(said)
-    # Of a model that somebody else serves for us only the path is known.
+    # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
     if known and (wrong := endpoint_trouble(evaluation, url)):
         parts.append(wrong)
@@ -41,8 +41,7 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
 def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0) -> str:
     """Ask the endpoint for its list of models; return what is wrong with it, or nothing.
 
-    Only asked after a failure: some endpoints have no such list and are well all the same, so
-    just refusals count.
+    Only a failure asks. Some healthy endpoints have no such list, so only refusals count.
     """
     base = base_url((url or evaluation.identity.endpoint_url).partition("?")[0])
     request = urllib.request.Request(f"{base}/models")

@@ -1,4 +1,4 @@
-"""What the jobs of our rules share: they end when told or with their head, or with a reason."""
+"""What the jobs of the rules share: how a job stops, and how it leaves the reason of a failure."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def run(
         journal.add(events.Event("interrupted", host=socket.gethostname(), head=head))
     if not reason:
         return code
-    with contextlib.suppress(OSError):  # of a full disk, which is the reason itself
+    with contextlib.suppress(OSError):  # the disk is full, which is the reason itself
         directory.fail(reason)
     print(f"{directory.name} failed: {reason} [log: {log}]", file=sys.stderr)
-    # Last: whoever reads the event finds the reason, and knows that the terminal has it.
+    # Last: a reader of this event finds the reason in its file and on the terminal.
     journal.add(events.Event("failed", detail=reason, host=socket.gethostname(), head=head))
     return code
 
@@ -68,7 +68,7 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
 
 
 def _watch(head: int, stop: Event) -> None:
-    """Stop when Snakemake is gone: nobody would take the result, and nothing may be left."""
+    """Stop when Snakemake is gone: no process takes the result, and none may stay behind."""
     while process_lives(head):
         time.sleep(1)
     stop.set()

@@ -27,7 +27,7 @@ from snakeval.results.statistics.samples import Scores
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
-#: So many pairs of models are compared on a benchmark, or else each with the best one.
+#: With more pairs of models on a benchmark, each model is compared with the best one only.
 MAX_PAIRS = 500
 
 
@@ -36,9 +36,9 @@ class Measured:
     """A finished evaluation.
 
     Attributes:
-        metric: the one by which people know the benchmark, with its ``interval``.
-        scores: of that metric by sample, where the harness logged samples; ``scale``: what they
-            are multiplied with.
+        metric: the headline metric of the benchmark, with its ``interval``.
+        scores: the scores of that metric by sample, if the harness logged samples.
+        scale: the factor from these scores to the metric's value.
         problem: why its samples cannot be read, or nothing.
     """
 
@@ -71,7 +71,7 @@ def measure(
 ) -> Measured | None:
     """Return a planned evaluation of *run* if it is finished and can be read.
 
-    *keep* sees each of its samples on the way.
+    *keep* gets each of its samples.
     """
     directory = run.evaluation(item.id)
     record = None if item.left_out else directory.completion(item.fingerprint)
@@ -104,10 +104,10 @@ def _seen(samples: Iterable[Sample], keep: Callable[[Sample], None] | None) -> I
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A benchmark as a model has finished it once or several times, with other seeds.
+    """A benchmark that a model finished once, or several times with different seeds.
 
-    ``value`` is the mean of the runs. Its ``interval`` is of the questions' mean scores, so that
-    it holds what choosing questions and what sampling answers add.
+    ``value`` is the mean of the runs. Its ``interval`` is of the questions' mean scores, so it has
+    the variance of choosing questions and of sampling answers.
     """
 
     runs: tuple[Measured, ...]
@@ -122,7 +122,7 @@ class Repeated:
 
 
 def repeated(measured: Iterable[Measured]) -> list[Repeated]:
-    """Put together what is the same evaluation but for its seed, and named as a repeat."""
+    """Group evaluations that differ only in their seed and are named as repeats."""
     groups: dict[tuple[str, str, str], list[Measured]] = {}
     for each in measured:
         identity = each.record.identity
@@ -148,7 +148,7 @@ def _repeated(runs: Sequence[Measured]) -> Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two evaluations of one benchmark; ``corrected`` is p for all that were compared with it."""
+    """Two evaluations of one benchmark; ``corrected`` is p, corrected for all comparisons."""
 
     a: Measured
     b: Measured
@@ -185,7 +185,7 @@ def _difference(a: Measured, b: Measured) -> Difference:
 
 
 def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
-    """Yield the pairs of models on each benchmark; of many models each with the best one only."""
+    """Yield the pairs of models on each benchmark; with many models, each with the best one."""
     benchmarks: dict[str, list[Measured]] = {}
     for each in measured:
         benchmarks.setdefault(each.benchmark, []).append(each)
@@ -198,6 +198,6 @@ def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
 
 
 def goodness(measured: Measured) -> float:
-    """By what evaluations of one benchmark are ordered: the best has the highest."""
+    """Return the key that orders evaluations of one benchmark: the best has the highest."""
     value = measured.metric.value
     return -value if measured.metric.higher_is_better is False else value

@@ -1,4 +1,4 @@
-"""A candidate against a baseline: what got better or worse, and whether a gate lets it pass."""
+"""Compares a candidate with a baseline: what is better or worse, and whether a gate passes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from snakeval.results.statistics import differences
 
 #: A note has at most so many changes of a definition.
 _CHANGES = 3
-#: What of an evaluation's identity is its model.
+#: The parts of an evaluation's identity that define its model.
 _MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
 
 
 class Rule(Strict):
-    """What a benchmark asks of a candidate, in the scale of its metric. None asks nothing."""
+    """What a benchmark requires of a candidate, in the scale of its metric."""
 
     max_drop: float | None = Field(
         default=None, ge=0, description="how much worse than the baseline it may be"
@@ -38,7 +38,7 @@ class Rule(Strict):
 
 
 class Policy(Strict):
-    """A gate: a rule for every benchmark, and others for some."""
+    """A gate: a default rule, and rules for some benchmarks."""
 
     default: Rule = Rule()
     benchmarks: dict[str, Rule] = Field(
@@ -51,7 +51,7 @@ class Policy(Strict):
     )
 
     def rule(self, benchmark: str) -> Rule:
-        """Return what is asked in *benchmark*."""
+        """Return the rule of *benchmark*."""
         for pattern, rule in self.benchmarks.items():
             if fnmatchcase(benchmark, pattern):
                 own = rule.model_dump(exclude_unset=True)
@@ -85,12 +85,11 @@ class Row:
     """One benchmark: the candidate against the baseline.
 
     Attributes:
-        compared: with ``a`` the candidate and ``b`` the baseline; None where one of them has not
-            finished it.
-        verdict: better, worse, no significant difference, unknown (they differ, and nothing tells
-            whether by chance), not comparable, or missing.
-        better, worse: ids of the samples that changed for the better, and for the worse.
-        failed: why the gate does not let it pass, or nothing.
+        compared: ``a`` is the candidate and ``b`` the baseline; None if one has not finished it.
+        verdict: better, worse, no significant difference, unknown (they differ, perhaps by
+            chance), not comparable, or missing.
+        better, worse: the ids of the samples that got better, and worse.
+        failed: why the gate fails, or nothing.
         changed: what differs in their definitions.
         problem: why it is missing.
     """
@@ -128,9 +127,10 @@ def judge(
     missing: Sequence[tuple[str, str]],
     policy: Policy | None,
 ) -> list[Row]:
-    """Compare what both have, by key, and apply *policy*; *missing* is what only one of them has.
+    """Compare the evaluations that both have, by key, and apply *policy*.
 
-    All comparisons are corrected for how many there are.
+    *missing* has the evaluations that only one of them has. The p-values are corrected for the
+    number of comparisons.
     """
     keys = [key for key in baseline if key in candidate]
     found = compare([(candidate[key], baseline[key]) for key in keys])
@@ -161,12 +161,12 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
 
 
 def _definition(measured: Measured) -> dict[str, Any]:
-    """What defines an evaluation beside its model."""
+    """Return what defines an evaluation, except its model."""
     return {key: v for key, v in measured.record.identity.items() if key not in _MODEL}
 
 
 def _gain(compared: Compared) -> float | None:
-    """How much better the candidate is, whatever the metric's direction."""
+    """Return how much better the candidate is, in either direction of the metric."""
     value = compared.difference.value
     if value is None:
         return None
@@ -179,7 +179,7 @@ def _breaches(rule: Rule, compared: Compared, gain: float | None) -> Iterator[st
         if gain is None:
             yield f"cannot be compared ({compared.difference.reason})"
         elif -gain > rule.max_drop:
-            # Where nothing tells chance from change, the scores must do.
+            # Without a p-value the scores alone decide.
             unknown = compared.corrected is None
             if compared.significant or unknown or not rule.significant:
                 sure = "" if compared.significant else ", perhaps by chance"

@@ -12,7 +12,7 @@ from snakeval.results.statistics.intervals import CONFIDENCE, Interval, describe
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """A macro average: each benchmark counts the same.
+    """A macro average: each benchmark has the same weight.
 
     Attributes:
         value: the average; None if there is none.
@@ -38,9 +38,10 @@ class Average:
 def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
     """Average benchmarks: name -> metric, score and its interval.
 
-    Refused over different metrics, whose sum means nothing. The interval takes the benchmarks as
-    given and their errors as independent: squared distances to the bounds add, on each side (the
-    MOVER of Zou and Donner 2008, Statistics in Medicine 27:1693), so it stays where scores can be.
+    Different metrics have no average, because their sum means nothing. The interval takes the
+    benchmarks as fixed and their errors as independent. On each side the squared distances to the
+    bounds add up (the MOVER of Zou and Donner 2008, Statistics in Medicine 27:1693), so the
+    interval stays within the range of the scores.
     """
     metrics = sorted({metric for metric, _, _ in scores.values()})
     if len(metrics) != 1:
@@ -60,13 +61,13 @@ def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How a benchmark's score varies between runs of it with other seeds.
+    """How a benchmark's score varies between runs with different seeds.
 
     Attributes:
         value: the mean of the runs.
-        within: variance of a run's score from its samples: the mean of the squared standard errors.
-        between: variance of the runs' scores.
-        low, high: t interval of the mean over runs; None with fewer than two, or without spread.
+        within: the variance of a run's score from its samples: the mean squared standard error.
+        between: the variance of the runs' scores.
+        low, high: the t interval of the mean; None with fewer than two runs, or without spread.
         method, basis, reason: how the interval is made, or why there is none.
     """
 
@@ -87,10 +88,10 @@ class Repeats:
 
 
 def repeats(values: Sequence[float], errors: Sequence[float | None]) -> Repeats:
-    """Say how runs of one benchmark vary, of which these are the scores and standard errors.
+    """Return how runs of one benchmark vary, from their scores and standard errors.
 
-    The questions are the same in each run, so ``between`` holds what sampling answers adds, and
-    not what choosing questions does, which is ``within`` (Miller 2024, section 3.1).
+    The questions are the same in each run. So ``between`` has the variance of sampling answers,
+    and ``within`` the variance of choosing questions (Miller 2024, section 3.1).
     """
     scores = np.asarray(values, dtype=float)
     known = [error for error in errors if error is not None]

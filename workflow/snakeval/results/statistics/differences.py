@@ -12,7 +12,7 @@ import numpy as np
 from snakeval.results.statistics.intervals import CONFIDENCE, Interval, described, mean_interval
 from snakeval.results.statistics.samples import Array, Scores
 
-#: Of a minimum detectable difference.
+#: The power of the test for the smallest detectable difference.
 POWER = 0.8
 
 
@@ -21,13 +21,13 @@ class Difference:
     """How much higher one score is than another, over the samples that both have.
 
     Attributes:
-        value: mean of the paired differences; None where no sample is common.
+        value: the mean of the paired differences; None if no sample is common.
         low, high: its 95 % interval; None if there is none.
-        p: of there being no difference; None where it cannot be said.
-        n, left, right: how many samples are common, and how many each has.
-        higher, lower: of how many samples the score is higher, and lower.
-        detectable: the smallest true difference that as many such samples show at the 5 % level
-            four times out of five.
+        p: the p-value of no difference; None if it cannot be computed.
+        n, left, right: how many samples are common, and how many each one has.
+        higher, lower: how many samples score higher, and lower.
+        detectable: the smallest true difference that this many samples show at the 5 % level in
+            four experiments of five.
         method, basis, reason: how the interval was made, or why there is none.
     """
 
@@ -59,8 +59,8 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
 
     - in groups: clustered as in :func:`of_samples`;
     - scores of 0 and 1: the interval of Agresti and Min 2005 (Statistics in Medicine 24:729), who
-      add a half to each of the four counts before the plain interval, which is right with few
-      samples that differ, too (statsmodels' ``DescrStatsW`` over the counts); p by McNemar's exact
+      add a half to each of the four counts before the plain interval, which also holds if few
+      samples differ (statsmodels' ``DescrStatsW`` over the counts); p by McNemar's exact
       test (``statsmodels.stats.contingency_tables.mcnemar``);
     - others: the paired t-test (``scipy.stats.ttest_1samp`` of the differences).
     """
@@ -73,7 +73,7 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     changes = scale * (left - right)
     counts = (int((changes > 0).sum()), int((changes < 0).sum()))
     groups = None if a.groups is None else a.groups[common]
-    if groups is None and b.groups is not None:  # one of the runs was told of them, the other not
+    if groups is None and b.groups is not None:  # only one of the runs knows the groups
         groups = b.groups[found[common]]
     tested = _tested(changes / scale, groups, a.binary and b.binary)
     low, high = tested.low, tested.high
@@ -105,10 +105,11 @@ def changed(a: Scores, b: Scores) -> tuple[list[str], list[str]]:
 
 
 def unpaired(a: float, a_found: Interval, b: float, b_found: Interval) -> Difference | None:
-    """Return how much higher *a* is than *b* where samples cannot be paired; None without errors.
+    """Return how much higher *a* is than *b*, without pairs of samples; None without errors.
 
-    Errors as independent (Miller 2024, section 4.1), so it sees less than a paired difference. The
-    interval is made of those of the two, as in :func:`macro_average`; of two proportions that is
+    It takes the errors as independent (Miller 2024, section 4.1), so it detects less than a paired
+    difference. The interval combines the two intervals as
+    :func:`snakeval.results.statistics.averages.macro_average` does. For two proportions that is
     method 10 of Newcombe 1998 (Statistics in Medicine 17:873).
     """
     if a_found.stderr is None or b_found.stderr is None:
@@ -167,7 +168,7 @@ def _binary(changes: Array) -> tuple[float, float, float]:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Return p-values corrected for how many there are; None stays None and counts for nothing.
+    """Return p-values corrected for how many there are; None stays None and does not count.
 
     Holm 1979 keeps the chance of one false alarm or more at 5 %
     (``statsmodels.stats.multitest.multipletests``).
@@ -182,7 +183,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def detectable(deviation: float, n: int) -> float | None:
-    """Return the smallest mean that *n* differences with this standard deviation tell from zero.
+    """Return the smallest mean that *n* differences with this standard deviation show.
 
     At the 5 % level in four of five experiments: the power of the t-test
     (``statsmodels.stats.power.TTestPower``; Miller 2024, section 5).
@@ -193,9 +194,10 @@ def detectable(deviation: float, n: int) -> float | None:
 
 
 def detectable_in_groups(half: float, groups: int) -> float | None:
-    """Return the same of differences whose clustered interval is so wide on either side.
+    """Return the smallest mean that clustered differences show.
 
-    Then it is the means of groups that are independent, not the samples.
+    *half* is half the width of their interval. The means of the groups are independent, and the
+    samples are not.
     """
     from scipy import stats
 

@@ -52,13 +52,13 @@ class Interval:
         return (self.high - self.low) / (2 * _normal_quantile())
 
     def around(self, value: float) -> Interval:
-        """Return it with *value*, which a harness may have rounded, inside."""
+        """Return the interval, widened to contain *value*, which a harness may have rounded."""
         if self.low is None or self.high is None:
             return self
         return replace(self, low=min(self.low, value), high=max(self.high, value))
 
     def scaled(self, scale: float) -> Interval:
-        """Return it in another scale."""
+        """Return the interval in another scale."""
         if self.low is None or self.high is None:
             return self
         return replace(self, low=scale * self.low, high=scale * self.high)
@@ -73,7 +73,7 @@ def interval(
 ) -> Interval:
     """Return the interval of a score: from its samples, or else from its standard error.
 
-    *scores* are those of :func:`scores_of`, with their *scale*.
+    *scores* and *scale* are the result of :func:`snakeval.results.statistics.samples.scores_of`.
     """
     if not math.isfinite(value):
         return _none("the score is no finite number")
@@ -91,7 +91,7 @@ def of_samples(scores: Scores) -> Interval:
     - Samples in groups: standard errors clustered by group (Miller 2024, arXiv:2411.00640,
       section 2.2; statsmodels' ``cov_type="cluster"`` with its correction for few groups) and the
       t distribution with one degree of freedom less than there are groups.
-    - Scores of 0 and 1: the score interval of Wilson 1927, which is right near 0 and 1, too
+    - Scores of 0 and 1: the score interval of Wilson 1927, which also holds near 0 and 1
       (``statsmodels.stats.proportion.proportion_confint``).
     - Others: the t interval of a mean (``scipy.stats.ttest_1samp``).
     """
@@ -113,7 +113,7 @@ def of_samples(scores: Scores) -> Interval:
 
 
 def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:
-    """Return the interval, unless the numbers are too small or too large to be told apart."""
+    """Return the interval, unless floating-point numbers cannot distinguish its bounds."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return _none("the scores' spread is beyond what numbers of this machine can tell")
     return Interval(float(low), float(high), method, basis)
@@ -125,7 +125,7 @@ def _clustered(scores: Scores, groups: Array) -> Interval:
         return _none("all samples are of one group, so how groups differ is not known")
     if np.ptp(scores.values) == 0:
         if scores.binary:
-            # A group that is all right is worth one sample, at least.
+            # A group whose samples all score the same counts as one sample.
             found = _wilson(mean * number, number)
             return replace(found, basis=f"{number} groups that score the same")
         return _none(f"all {scores.values.size} samples score the same")
@@ -138,7 +138,7 @@ def _clustered(scores: Scores, groups: Array) -> Interval:
 
 
 def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
-    """Return the clustered interval of a mean, and the p-value of its being zero."""
+    """Return the clustered interval of a mean, and the p-value of a mean of zero."""
     from statsmodels.regression.linear_model import OLS
 
     codes, _ = pd.factorize(groups)
@@ -159,9 +159,8 @@ def _wilson(successes: float, n: int) -> Interval:
 def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
     """Return the interval of a score with the standard error that the harness wrote.
 
-    It is a t interval (normal where *n* is not known). Where the error shows that the scores are
-    0 and 1, as it does by the variance p(1 - p), which no other scores between 0 and 1 reach, it
-    is Wilson's.
+    It is a t interval, or a normal one if *n* is unknown. It is Wilson's interval if the error
+    shows that the scores are 0 and 1: no other scores between 0 and 1 have the variance p(1 - p).
     """
     if stderr is None or not math.isfinite(stderr) or stderr < 0:
         return _none("the harness wrote neither samples nor a standard error")

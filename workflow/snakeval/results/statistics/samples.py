@@ -1,8 +1,9 @@
-"""What scores are worth: intervals, paired differences, and what a benchmark can detect.
+"""The scores of one metric, sample by sample.
 
-Every formula is SciPy's or statsmodels'; each docstring names the method's source. All of it works
-in the scale of the scores, whatever that is. What cannot be said is not said: a bound is None then,
-and the note tells why. Both libraries take a second to import, so they are imported where used.
+The other modules of this folder compute with them: intervals, differences and averages. Every
+formula is SciPy's or statsmodels', and each docstring names the method's source. All numbers keep
+the scale of the scores. A bound that cannot be computed is None, with a reason. Both libraries take
+a second to import, so functions import them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import pandas as pd
 
 from snakeval.harnesses.adapter import Sample
 
-#: How far the mean of samples may be from the score that the harness wrote, perhaps rounded.
+#: How far the mean of samples may be from the score that the harness wrote and may have rounded.
 _ROUNDING = 1e-4
 
 Array = np.ndarray[tuple[int], np.dtype[Any]]
-#: What a score is of: task, metric and filter, as in :class:`snakeval.evaluation.record.Metric`.
+#: Task, metric and filter of a score, as in :class:`snakeval.evaluation.record.Metric`.
 Key = tuple[str, str, str]
 
 
@@ -30,11 +31,11 @@ class Scores:
     """The scores of one metric by sample, in the harness's order; several answers are averaged.
 
     Attributes:
-        ids: of the samples, each once.
-        values: finite.
-        groups: of each sample, where the benchmark has groups.
-        answers: how many answers there are to one question at most.
-        unscored: how many samples had no finite score; they are left out.
+        ids: the samples' ids, each once.
+        values: the samples' scores, all finite.
+        groups: the samples' groups, if the benchmark has groups.
+        answers: the largest number of answers to one question.
+        unscored: how many samples have no finite score; ``values`` leaves them out.
     """
 
     ids: pd.Index[Any]
@@ -45,9 +46,9 @@ class Scores:
 
     @classmethod
     def of(cls, ids: Sequence[str], values: Sequence[float], groups: Sequence[str] = ()) -> Scores:
-        """Return the scores of samples. A sample without a group is a group of its own.
+        """Return the scores of samples. A sample without a group is its own group.
 
-        Answers to one question are no independent samples: they are averaged, as in section 3.1
+        Answers to one question are not independent samples. Their mean counts, as in section 3.1
         of Miller 2024 (arXiv:2411.00640).
         """
         scores = np.asarray(values, dtype=float)
@@ -107,9 +108,9 @@ def gather(samples: Iterable[Sample]) -> dict[Key, Scores]:
 def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scores, float] | None:
     """Return the scores whose mean is *value*, and the scale: 1, or 100 for percentages.
 
-    A metric that is no mean of its samples (a ratio, a corpus score) has none. Harnesses may name
-    a filter in their results and not in their samples, or the other way round; and a group of
-    tasks that counts each sample the same has those of its tasks.
+    A metric that is not the mean of its samples (a ratio, a corpus score) has no scores. A harness
+    may name a filter in its results and not in its samples, or the reverse. A group of tasks that
+    counts each sample once has the scores of its tasks.
     """
     task, metric, filter_name = key
     candidates = [key, *(name for name in found if name[:2] == (task, metric) and name != key)]
@@ -130,7 +131,7 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
 
 
 def _groups(parts: Mapping[str, Scores]) -> Array | None:
-    """Return the groups of the samples of several tasks, each a group of its task."""
+    """Return the groups of the samples of several tasks, each with its task's name."""
     if all(part.groups is None for part in parts.values()):
         return None
     return np.asarray(
@@ -144,7 +145,7 @@ def _groups(parts: Mapping[str, Scores]) -> Array | None:
 
 
 def _scale(scores: Scores, value: float) -> float:
-    """What the mean of *scores* is multiplied with to be *value*; 0 where that is neither."""
+    """Return the factor from the mean of *scores* to *value*: 1, 100, or 0 if neither fits."""
     if not scores.values.size:
         return 0.0
     mean = float(scores.values.mean())
@@ -152,12 +153,3 @@ def _scale(scores: Scores, value: float) -> float:
         if math.isclose(value, scale * mean, rel_tol=_ROUNDING, abs_tol=scale * _ROUNDING):
             return scale
     return 0.0
-
-
-# --- one score ----------------------------------------------------------------------------------
-
-
-# --- two models ---------------------------------------------------------------------------------
-
-
-# --- several benchmarks, several runs ----------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A run on a terminal: what happens comes in, and a thread looks how far jobs are."""
+"""Shows a run on a terminal: the logger reports jobs, and a thread reads how far they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snakeval.watch.display.tally import Job, Tally
 from snakeval.watch.display.terminal import Terminal
 
 _LOOK_SECONDS = 1.0
-#: Jobs beyond those that are shown are looked at in turn, so many a second.
+#: How many jobs that are not shown the thread reads each second, in turn.
 _MOST_LOOKS = 20
 _ESTIMATE_SECONDS = 5.0
 #: How long the events of a job that failed may take to arrive from another machine.
@@ -37,7 +37,7 @@ class Display:
         threading.Thread(target=self._watch, name="snakeval-watch", daemon=True).start()
 
     def close(self) -> None:
-        """Take it off the terminal."""
+        """Remove the display from the terminal."""
         self._stop.set()
         self._terminal.close()
         for sentence in self._reasons(waiting=0):
@@ -77,7 +77,7 @@ class Display:
     # --- in a thread of its own ---------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Look how far jobs are: those that are shown, and some of the others in turn."""
+        """Read how far the jobs are: those that are shown, and some of the others in turn."""
         position, estimated = 0, 0.0
         while not self._stop.wait(_LOOK_SECONDS):
             jobs, shown = self._tally.jobs(), self._picture.visible

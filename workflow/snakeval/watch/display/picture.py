@@ -1,4 +1,4 @@
-"""How the progress of a run is drawn: a summary, a bar a model, a line a job that works now."""
+"""Draws the progress of a run: a summary, a bar for each model, a line for each running job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Thing = TypeVar("Thing", Job, Model)
 
 _MOST_ROWS = 30
 _BAR_COLUMNS = 40
-#: A bar's counts, and what stands between.
+#: The columns of a bar's counts and of the spaces between.
 _COUNTS_COLUMNS = 30
 
 
@@ -25,8 +25,8 @@ class Picture:
     """Draws a tally.
 
     Attributes:
-        remaining: the seconds that are left, as far as somebody has worked it out.
-        visible: the jobs that the last lines showed.
+        remaining: the estimated seconds that are left; None if unknown.
+        visible: the jobs in the last lines.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Picture:
         self.visible: list[Job] = []
 
     def lines(self, columns: int, rows: int) -> list[str]:
-        """Return the lines for a terminal of that size, each short enough for a row."""
+        """Return the lines for a terminal of that size. Each line fits in a row."""
         jobs, models = self._tally.jobs(), self._tally.models()
         room = min(rows - 1, _MOST_ROWS) - 1
         room_of_jobs = max(room // 2, room - len(models))
@@ -94,7 +94,7 @@ class Picture:
         text.append_text(self._name(model.name, min(widest, columns // 3))).append("  ")
         width = min(_BAR_COLUMNS, columns - len(text) - _COUNTS_COLUMNS)
         if width >= 5:
-            # What failed is seen, and what is not done is not drawn as done.
+            # One failure is visible, and rounding never draws a failure as done.
             failed = max(1, width * model.failed // model.total) if model.failed else 0
             done = min(width * model.done // model.total, width - failed)
             text.append(self._full * done, "green").append(self._bad * failed, "red")
@@ -119,7 +119,7 @@ class Picture:
 
 
 def _fitting(things: list[Thing], room: int, draw: Callable[[Thing], Text]) -> Iterator[Text]:
-    """As many as there is room for, and how many more there are."""
+    """Yield as many lines as there is room for, and how many more there are."""
     if len(things) <= room:
         yield from map(draw, things)
     elif room > 0:

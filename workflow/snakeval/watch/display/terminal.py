@@ -1,8 +1,8 @@
-"""Lines that stay at the bottom of a terminal, while all that is printed goes by above them.
+"""Keeps lines at the bottom of a terminal, while other output scrolls above them.
 
-Jobs print, too, and so does Snakemake: each to the terminal that they inherited. So standard error
-(and standard output, where it is the same terminal) becomes a pipe for as long as the lines are
-shown, and what comes out of it is written above them, untouched.
+Jobs and Snakemake print to the terminal that they inherited. So standard error becomes a pipe while
+the lines are shown, and standard output, too, if it is the same terminal. The output of the pipe is
+written above the lines, unchanged.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _POLL_MILLISECONDS = 100
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _USUAL_SIZE = os.terminal_size((80, 24))
 
-#: Returns the lines for a terminal of that many columns and rows, none longer than a row.
+#: Returns the lines for a terminal with a number of columns and rows; no line exceeds a row.
 Draw = Callable[[int, int], list[str]]
 
 
 def usable() -> bool:
-    """Whether standard error is a terminal on which a line can be drawn again."""
+    """Whether standard error is a terminal that can redraw a line."""
     try:
         return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
     except ValueError:  # it is closed
         return False
 
 
-#: What draws now.
+#: The terminal that draws now.
 _drawing: Terminal | None = None
 
 
 def columns() -> int | None:
-    """How wide the terminal is that shows standard output; None where none does."""
+    """Return the width of the terminal that shows standard output; None without a terminal."""
     if _drawing is not None and _drawing.shows_output:
         return _drawing.size().columns
     return os.get_terminal_size(1).columns if os.isatty(1) else None
@@ -67,18 +67,18 @@ class Terminal:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="snakeval-terminal", daemon=True)
         self._thread.start()
-        # Snakemake may end without a word to us, as when the run cannot start.
+        # Snakemake may exit without closing its loggers, as if the run cannot start.
         atexit.register(self.close)
         global _drawing
         _drawing = self
 
     @property
     def shows_output(self) -> bool:
-        """Whether standard output goes here, too."""
+        """Whether standard output also goes to this terminal."""
         return 1 in self._saved and not self._ended.is_set()
 
     def close(self) -> None:
-        """Take the lines away and give the streams back."""
+        """Remove the lines and restore the streams."""
         if self._ended.is_set():
             return
         _flush()
@@ -90,7 +90,7 @@ class Terminal:
         atexit.unregister(self.close)
 
     def say(self, line: str) -> None:
-        """Print a line above the others. For the callbacks, which must not write to the pipe."""
+        """Print a line above the others. Callbacks use it, because the pipe would block them."""
         self._above(f"{line}\n".encode(errors="replace"))
 
     # --- the thread -------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Terminal:
         poll.register(self._reading, select.POLLIN)
         due = time.monotonic()
         while not self._ended.is_set():
-            # Without a writer left a poll returns at once.
+            # Without a writer, a poll returns at once.
             if any(event & select.POLLIN for _, event in poll.poll(_POLL_MILLISECONDS)):
                 self._pass_on(self._read())
             if time.monotonic() >= due:
@@ -133,14 +133,14 @@ class Terminal:
         try:
             lines = self._draw(size.columns, size.lines)
         except Exception:
-            lines = []  # the work goes on, and is told by what is printed
+            lines = []  # the run continues, and its output still scrolls by
         if lines != self._shown or size.columns != self._width:
             erase = self._erase()
             self._shown, self._width = lines, size.columns
             self._write(erase + _joined(lines))
 
     def _erase(self) -> bytes:
-        """Go to the first of the lines and clear what is below; a narrower terminal broke them."""
+        """Go to the first line and clear below; a narrower terminal may have wrapped the lines."""
         if not self._shown:
             return b""
         columns = self.size().columns
@@ -150,7 +150,7 @@ class Terminal:
         return f"\r{up}\x1b[J".encode()
 
     def size(self) -> os.terminal_size:
-        """The terminal's size, or a usual one where it does not tell."""
+        """Return the terminal's size, or a usual size if the terminal has none."""
         try:
             size = os.get_terminal_size(self._saved[2])
         except OSError:
@@ -158,7 +158,7 @@ class Terminal:
         return size if size.columns > 1 and size.lines > 0 else _USUAL_SIZE
 
     def _write(self, data: bytes) -> None:
-        """Write all of it, or find that the terminal is gone; the pipe is emptied all the same."""
+        """Write all the data, or note that the terminal is gone. The pipe is read in any case."""
         while data and not self._gone:
             try:
                 data = data[os.write(self._saved[2], data) :]
