@@ -1,4 +1,7 @@
-"""The errors that people see. Each has a problem, a place and a hint; none is read as a text."""
+"""Defines the errors that people see, each with a problem, a place and a hint.
+
+Code reads these fields and never parses the text of an error.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of an input or an evaluation.
 
     Attributes:
-        problem: what is wrong, in half a sentence.
-        where: the file and the key, the option or the name that is wrong; empty if the problem
-            says it.
-        hint: a command or a value that mends it; empty if there is none.
+        problem: the cause, in half a sentence.
+        where: the file and the key, the option or the name with the problem; empty if ``problem``
+            contains it.
+        hint: a command or a value that fixes the problem; may be empty.
     """
 
     problem: str
@@ -24,24 +27,24 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Return it on one line: ``where: problem; hint``. The only formatter of errors."""
+        """Return one line, ``where: problem; hint``, which is the only format of errors."""
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}"
 
     def within(self, place: str) -> Problem:
-        """Return it with *place*, such as a file, before where it is."""
+        """Return the problem with *place*, such as a file, before ``where``."""
         return replace(self, where=f"{place}: {self.where}" if self.where else place)
 
     def under(self, key: str) -> Problem:
-        """Return it with *key*, such as a section's name, before the key where it is."""
+        """Return the problem with *key*, such as a section's name, before the key in ``where``."""
         return replace(self, where=f"{key}.{self.where}" if self.where else key)
 
 
 class ConfigError(ValueError):
-    """Bad input.
+    """An invalid configuration or another invalid input.
 
     Attributes:
-        problems: all that is wrong, one line each.
+        problems: all problems, each of which is one line of the text.
     """
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
@@ -53,22 +56,22 @@ class ConfigError(ValueError):
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Self:
-        """Return one error for several problems, each named once."""
+        """Return one error for several problems, without duplicates."""
         found = tuple(dict.fromkeys(problems))
         error = cls("\n".join(map(str, found)))
         error.problems = found
         return error
 
     def within(self, place: str) -> Self:
-        """Return the same error with *place*, such as a file, before where each problem is."""
+        """Return the error with *place*, such as a file, before ``where`` of each problem."""
         return type(self).of(problem.within(place) for problem in self.problems)
 
 
 class EvaluationError(RuntimeError):
-    """One evaluation failed, or something that it needs. The text is one line.
+    """An evaluation failed, or something that it requires. The text is one line.
 
     Attributes:
-        problem, where, hint: as of a :class:`Problem`.
+        problem, where, hint: as in :class:`Problem`.
     """
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
@@ -79,7 +82,7 @@ class EvaluationError(RuntimeError):
 
 
 class Interrupted(Exception):
-    """The job was told to stop while it waited."""
+    """The job received a signal to stop while it waited."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -65,8 +65,8 @@ def first_line(command: Sequence[str]) -> str:
     return (done.stdout.strip().splitlines() or [""])[0]
 
 
-#: How many seconds beyond its grace a child has to end after the end of its input, since the end of
-#: input takes longer than a signal to arrive.
+#: How many seconds a child has beyond its grace if the end of its input stops it. The end of input
+#: takes longer than a signal to arrive.
 _TRANSPORT_SECONDS = 5.0
 
 

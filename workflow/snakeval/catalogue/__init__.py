@@ -219,7 +219,7 @@ def find_harness(name: str) -> Harness:
 
 @cache
 def _installed_harness(name: str) -> Harness:
-    """The facts that an installed adapter states beside its functions; all have a default."""
+    """Return the facts of an installed adapter, which its module may define as constants."""
     adapter = plugins.load(plugins.HARNESSES, name)
     return Harness(
         name,

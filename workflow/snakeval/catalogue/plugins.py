@@ -66,24 +66,24 @@ def names(kind: str) -> list[str]:
 
 
 def installed(kind: str) -> dict[str, EntryPoint]:
-    """Return what other packages add to a kind."""
+    """Return the entry points of other packages for a kind, by name."""
     from importlib.metadata import entry_points
 
     return {entry.name: entry for entry in entry_points(group=group(kind))}
 
 
 def origin(kind: str, name: str) -> str:
-    """Return the package that brings an installed plugin, with its version."""
+    """Return name and version of the package of an installed plugin."""
     package = installed(kind)[name].dist
     return f"{package.name} {package.version}" if package else ""
 
 
 def load(kind: str, name: str) -> Any:
-    """Return what *name* refers to: a class, an object or a module.
+    """Import the plugin *name* and return its class, object or module.
 
     Raises:
-        UnknownPlugin: there is no such name; the message offers the nearest.
-        ConfigError: its package cannot be imported.
+        UnknownPlugin: no plugin has that name; the message suggests the nearest one.
+        ConfigError: the plugin's package cannot be imported.
     """
     if name in BUILT_IN[kind]:
         module, _, attribute = BUILT_IN[kind][name].partition(":")
@@ -98,11 +98,11 @@ def _load_installed(kind: str, name: str) -> Any:
         entry = installed(kind)[name]
     except KeyError:
         known = names(kind)
-        hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
+        hint = did_you_mean(name, known) or f"; choose one of {', '.join(known) or 'none'}"
         raise UnknownPlugin(f"no '{name}' among the {kind}{hint}") from None
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{name}: {entry.value} cannot be imported ({error}); repair the package that brings it"
+            f"{name}: {entry.value} cannot be imported ({error}); fix the package that provides it"
         ) from None

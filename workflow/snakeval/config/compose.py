@@ -1,9 +1,9 @@
 """Composes a configuration from one file, Hydra's defaults list, interpolation and overrides.
 
 A file without ``defaults:`` is plain YAML, as ``snakemake --configfile`` reads it, and ``${…}``
-stays text. Hydra composes a file with ``defaults:`` from the config groups next to it and from
-snakeval's (:mod:`snakeval.config.hydra_groups`), and resolves ``${…}``. Overrides have Hydra's
-grammar in both cases.
+stays text. Hydra composes a file with ``defaults:`` and resolves ``${…}``. The config groups are
+next to the file and in :mod:`snakeval.config.hydra_groups`. Overrides have Hydra's grammar in both
+cases.
 """
 
 from __future__ import annotations

@@ -147,10 +147,10 @@ class Slurm(Strict):
 
 
 class Execution(Strict):
-    """What schedulers are asked for: of all jobs, of a model's or of a benchmark's.
+    """The requests to schedulers, for all jobs, for a model's jobs or for a benchmark's.
 
-    An executor that a package adds has a section of its name, with the schema that it declares.
-    Those sections are in :attr:`installed`.
+    An executor of another package has a section of its name, with the schema that the executor
+    declares. Those sections are in :attr:`installed`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -171,19 +171,19 @@ class Execution(Strict):
 
 
 def is_section(name: object) -> bool:
-    """Whether ``execution`` may have a key of that name: a built-in or an installed executor."""
+    """Return whether ``execution`` may have the key *name*: the name of a known executor."""
     return name in Execution.model_fields or name in plugins.installed(plugins.EXECUTORS)
 
 
 def _section(name: str, values: object) -> BaseModel:
-    """Return a section of an installed executor, checked by the schema that it declares."""
+    """Check a section of an installed executor with its schema, and return the section."""
     schema = None
     if name in plugins.installed(plugins.EXECUTORS):
         schema = plugins.load(plugins.EXECUTORS, name)().options()
     if schema is None:
         raise unknown_key(name, Execution.model_fields)
-    # Its errors name the section, too.
-    make: Any = create_model  # its overloads know no fields by computed names
+    # A model with the section as its field also puts the section's name into errors.
+    make: Any = create_model  # the overloads do not accept computed names of fields
     section = make("Section", **{name: (schema, ...)})
     checked: BaseModel = getattr(section.model_validate({name: values}), name)
     return checked

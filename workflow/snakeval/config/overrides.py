@@ -146,8 +146,8 @@ def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[s
 def _locate(data: Any, parts: Sequence[str]) -> tuple[Key, tuple[str, ...]]:
     """Return the existing keys of a dotted key, and the parts that are missing.
 
-    A key may itself contain dots (``models.llama-3.1.endpoint``). In a list, a part is a number or
-    the ``name`` of one of its mappings, either the whole name or the part after a dot.
+    A key may itself contain dots (``models.llama-3.1.endpoint``). A part selects an item of a list
+    by number, by ``name``, or by the part of ``name`` after a dot.
     """
     found: list[str] = []
     rest = list(parts)

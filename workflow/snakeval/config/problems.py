@@ -1,4 +1,4 @@
-"""Turns validation errors into problems: what is wrong, where, and what to do."""
+"""Turns pydantic's validation errors into problems, each with a place and a hint."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from snakeval.errors import nearest
 
 
 def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
-    """Return the error for a key that is not *known*; it names the nearest that is."""
-    hint = nearest(str(key), list(known)) or f"known are {', '.join(sorted(known))}"
+    """Return the error for an unknown key; its hint is the nearest key in *known*."""
+    hint = nearest(str(key), list(known)) or f"choose one of {', '.join(sorted(known))}"
     return PydanticCustomError(
         "unknown_key", "unknown key '{key}'", {"key": str(key), "hint": hint}
     )
@@ -87,7 +87,7 @@ class Mount(Strict):
 
 
 def or_installed(kind: str) -> WrapValidator:
-    """Return what makes a choice of built-in names take names of installed plugins, too."""
+    """Return a validator that also accepts the names of installed plugins of a kind."""
 
     def check(value: Any, choose: ValidatorFunctionWrapHandler) -> Any:
         try:

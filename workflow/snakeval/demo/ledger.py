@@ -114,11 +114,12 @@ class Ledger:
     def snapshot(self) -> dict[str, Any]:
         """Return the counts.
 
-        `requests` is the sum of `answered`, `failed` (on purpose), `rejected` (an invalid request,
-        or one before the models were loaded), `abandoned` (the client hung up before the answer)
-        and the running requests. `models` counts answered requests by model. `distinct` and
-        `repeated` count answered prompts. A prompt that the same model has answered before is
-        repeated; a retry after a failure is not.
+        `requests` is the sum of `answered`, `failed`, `rejected`, `abandoned` and the running
+        requests. A request failed if the server failed on purpose. It was rejected if it was
+        invalid or arrived before the models were loaded, and abandoned if the client hung up.
+        `models` counts answered requests by model. `distinct` and `repeated` count answered
+        prompts. A prompt that the same model has answered before is repeated; a retry after a
+        failure is not.
         """
         with self._lock:
             return {

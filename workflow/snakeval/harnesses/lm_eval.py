@@ -35,9 +35,9 @@ _GENERATION = {
     "top_p": "top_p",
     "max_new_tokens": "max_gen_toks",
 }
-#: Tasks with several questions about one text -> the field of an item that has the text, as the
-#: files of lm_eval/tasks in 0.4.13 define them. DROP is an example in Miller 2024
-#: (arXiv:2411.00640, section 2.2). RACE and CoQA have one item for each text there.
+#: Tasks with several questions about one text -> the field of an item that has the text. The files
+#: of lm_eval/tasks in 0.4.13 define both. DROP is an example in Miller 2024 (arXiv:2411.00640,
+#: section 2.2). RACE and CoQA have one item for each text there.
 _GROUPS = {
     "belebele_*": "flores_passage",
     "drop": "passage",

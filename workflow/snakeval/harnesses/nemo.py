@@ -82,9 +82,9 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 def _adapter_config(given: Any, results: str) -> dict[str, Any]:
     """Return the adapter's configuration, with every relative directory below *results*.
 
-    The adapter caches answers by default and gives equal requests one answer, so a task that
-    asks K times for the same item gets fewer than K answers. The cache is therefore off unless
-    the user sets ``use_caching``. A list of ``interceptors`` replaces the default configuration,
+    The adapter caches answers by default and gives equal requests one answer. A task that requests
+    an item K times then gets fewer than K answers. The cache is therefore off unless the user sets
+    ``use_caching``. A list of ``interceptors`` replaces the default configuration,
     and the adapter rejects ``use_caching`` beside it (adapter_config.py of nemo-evaluator 0.2.8).
     """
     if given is None:
