@@ -12,6 +12,7 @@ import pytest
 from snakeval import executors
 from snakeval.catalogue import plugins
 from snakeval.executors.base import Executor, Fate, Intent, Stage
+from snakeval.run.directory import RunDirectory
 from support.workspace import REPOSITORY
 
 PACKAGE = REPOSITORY / "workflow/snakeval"
@@ -75,7 +76,7 @@ def test_what_is_wrong_before_the_first_job_is_found_without_asking_anybody(
 
 def test_an_executor_that_is_not_installed_any_more_leaves_a_doubt(tmp_path: Path) -> None:
     (tmp_path / ".snakeval").mkdir()
-    (tmp_path / ".snakeval/executors.json").write_text(json.dumps(["gone"]))
+    RunDirectory(tmp_path).executors.write_text(json.dumps(["gone"]))
     *known, absent = executors.of_run(tmp_path)
     assert [executor.name for executor in known] == [*plugins.BUILT_IN[plugins.EXECUTORS]]
     (remain,) = absent.stop(tmp_path).looks[Stage.LEFT]()
@@ -90,7 +91,7 @@ def test_a_run_notes_installed_executors_only(tmp_path: Path) -> None:
     (tmp_path / ".snakeval").mkdir()
     for executor in (executors.find("slurm"), Executor(), Mine(), Mine()):
         executors.note(tmp_path, executor)
-    assert json.loads((tmp_path / ".snakeval/executors.json").read_text()) == ["mine"]
+    assert json.loads(RunDirectory(tmp_path).executors.read_text()) == ["mine"]
 
 
 # --- the import rule ----------------------------------------------------------------------------

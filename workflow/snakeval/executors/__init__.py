@@ -10,6 +10,7 @@ from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor
 from snakeval.files import write_if_changed
+from snakeval.run.directory import RunDirectory
 
 
 @cache
@@ -73,16 +74,15 @@ def note(run: Path, executor: Executor) -> None:
     """Note in a run that it has jobs of *executor*, if that is not a built-in one."""
     if not executor.name or executor.name in plugins.BUILT_IN[plugins.EXECUTORS]:
         return
-    write_if_changed(_notes(run), json.dumps(sorted({*_noted(run), executor.name})))
-
-
-def _notes(run: Path) -> Path:
-    return run / ".snakeval" / "executors.json"
+    write_if_changed(RunDirectory(run).executors, json.dumps(sorted({*_noted(run), executor.name})))
 
 
 def _noted(run: Path) -> list[str]:
     try:
-        return [str(name) for name in json.loads(_notes(run).read_text(encoding="utf-8"))]
+        return [
+            str(name)
+            for name in json.loads(RunDirectory(run).executors.read_text(encoding="utf-8"))
+        ]
     except (OSError, ValueError, TypeError):
         return []
 

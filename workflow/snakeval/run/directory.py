@@ -244,6 +244,15 @@ class RunDirectory:
         """A link to the notes on the run's Slurm jobs."""
         return Path(f"{self._place}/.snakeval/slurm_resume")
 
+    @property
+    def executors(self) -> Path:
+        """The list of installed executors that have had jobs of the run."""
+        return Path(f"{self._place}/.snakeval/executors.json")
+
+    def of_executor(self, name: str) -> Path:
+        """Where an installed executor keeps what it knows of the run: a file, folder or link."""
+        return Path(f"{self._place}/.snakeval/executor-{name}")
+
     def file_time(self) -> float | None:
         """Return the present time of the file server's clock; None if nothing can be written."""
         probe = Path(f"{self._place}/.snakeval/.now.{os.getpid()}")

@@ -23,6 +23,7 @@ from snakeval.executors.base import (
     Stopping,
 )
 from snakeval.processes import process_lives
+from snakeval.run.directory import RunDirectory
 
 
 class SpoolOptions(BaseModel):
@@ -97,7 +98,7 @@ class SpoolJobs(Jobs):
 
 
 def _link(run: Path) -> Path:
-    return run / ".snakeval" / "spool"
+    return RunDirectory(run).of_executor("spool")
 
 
 def _notes(run: Path) -> list[dict]:
