@@ -336,7 +336,9 @@ from snakemake_logger_plugin_snakeval import LogHandler
 from snakeval.dag import open as dag_open
 
 names = {("m", "b"): SimpleNamespace(id="m/b")}
-dag_open.opened = SimpleNamespace(run="run", selected=names, stale=(), missing=lambda: [])
+reruns = SimpleNamespace(stale=(), missing=lambda: [])
+invocation = SimpleNamespace(selected=names)
+dag_open.opened = SimpleNamespace(run="run", invocation=invocation, reruns=reruns)
 settings = SimpleNamespace(quiet=None, dryrun=False, nocolor=False, printshellcmds=False)
 handler = LogHandler(settings, None)
 logger = logging.getLogger("snakemake.logging")

@@ -57,7 +57,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """``model/benchmark``, or what else tells it from other jobs of its rule."""
+        """``model/benchmark``, or what distinguishes it from other jobs of its rule."""
         return "/".join(self.subject)
 
     def __str__(self) -> str:
