@@ -65,8 +65,8 @@ def test_any_model_id_is_written_so_that_it_is_read_again(model: str) -> None:
         ((*ALL, "--benchmark", "gsm8k"), "--benchmark gsm8k: is given twice"),
         ((*ALL, "--type", "embedding"), "asks a chat or completions endpoint, and the model has"),
         ((*ALL, "--benchmark", "humaneval_instruct"), "several harnesses have it; write one of"),
-        ((*ALL, "--endpoint", "host:8000"), "evaluation.yaml: models.org-m.endpoint.url: is no h"),
-        ((*ALL, "--api-key-name", "sk-1"), "is no name of an environment variable"),
+        ((*ALL, "--endpoint", "host:8000"), "evaluation.yaml: models.org-m.endpoint.url: is not "),
+        ((*ALL, "--api-key-name", "sk-1"), "is not the name of an environment variable"),
         ((*ALL, "--output", "/dev/null/x.yaml"), "/dev/null/x.yaml: cannot be written"),
     ],
 )

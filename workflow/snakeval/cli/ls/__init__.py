@@ -13,7 +13,7 @@ import click
 
 from snakeval.cli import config_option
 from snakeval.cli.output import json_option, show
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, Problem, did_you_mean
 
 _TYPES = ("chat", "completions", "embedding", "vlm")
 
@@ -150,7 +150,7 @@ def runtimes(as_json: bool) -> None:
             "runtime": runtime.name,
             "answers": "no" if runtime.problem else "yes",
             "version": runtime.version,
-            "problem": runtime.problem,
+            "problem": str(Problem(runtime.problem, hint=runtime.hint)),
         }
         for runtime in known()
     ]
