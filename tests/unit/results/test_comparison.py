@@ -79,4 +79,4 @@ def test_samples_that_cannot_be_read_are_told_and_cost_no_score(tmp_path: Path) 
 def test_a_group_that_no_sample_has_is_told(tmp_path: Path) -> None:
     metrics = BENCHMARK["metrics"] | {"samples": SAMPLES | {"group": "text"}}
     (one,) = all_of(Sampled(tmp_path, {"m": {"b": [0, 1]}}, metrics=metrics))
-    assert one.problem == "no sample has anything at 'text'; correct samples.group"
+    assert one.problem == "no sample has a value at 'text'; correct samples.group"
