@@ -143,9 +143,10 @@ def test_intervals_of_samples_are_worked_out_once(
     assert (again["ci_low"], again["ci_high"]) == (row["ci_low"], row["ci_high"])
     # An earlier version kept lists.
     (kept,) = place.private.glob("intervals-*.json")
-    kept.write_text('[[0.1, 0.2, "by another version"]]')
-    monkeypatch.undo()
-    assert table(run).iloc[0]["ci_note"] == "Wilson, 4 samples"
+    kept.write_text('[[0.1, 0.2, "Wilson, 4 samples"]]')
+    assert list(table(run).iloc[0][["ci_low", "ci_note"]]) == [0.1, "Wilson, 4 samples"]
+    kept.write_text('[[null, null, "none: no sample has a score"]]')
+    assert table(run).iloc[0]["ci_note"] == "none: no sample has a score"
 
 
 def test_samples_that_cannot_be_read_cost_no_score(

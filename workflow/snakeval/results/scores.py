@@ -52,7 +52,7 @@ def intervals(
     """
     cache = _kept_intervals(directory, done)
     try:
-        kept = [Interval(**entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+        kept = [_kept(entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
         if len(kept) == len(metrics):
             return kept
     except (FileNotFoundError, ValueError, TypeError):
@@ -67,6 +67,16 @@ def intervals(
     with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
         write_if_changed(cache, json.dumps([asdict(interval) for interval in found]))
     return found
+
+
+def _kept(entry: Any) -> Interval:
+    """Return a cached interval. Remove the reader of lists, of earlier runs, in the next release."""
+    if not isinstance(entry, list):
+        return Interval(**entry)
+    low, high, note = entry
+    if low is None:
+        return Interval(reason=note.removeprefix("none: "))
+    return Interval(low, high, method=note)
 
 
 def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
