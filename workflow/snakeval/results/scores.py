@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
@@ -70,7 +71,7 @@ def intervals(
 
 
 def _kept(entry: Any) -> Interval:
-    """Return a cached interval. Remove the reader of lists, of earlier runs, in the next release."""
+    """Return a cached interval. Lists are of earlier runs; remove that reader after a release."""
     if not isinstance(entry, list):
         return Interval(**entry)
     low, high, note = entry
