@@ -79,11 +79,11 @@ def test_doing_it_again_writes_only_what_changed(
     snakeval(capsys, "export", "0123", *ALL, "--output", str(out))
     before = {name: path.stat().st_ino for name, path in files(out).items()}
     said = snakeval(capsys, "export", "0123", *ALL, "--output", str(out))
-    assert said.out.count("(as it was)") == 4
+    assert said.out.count("(unchanged)") == 4
     assert {name: path.stat().st_ino for name, path in files(out).items()} == before
     run.done("to_do")
     said = snakeval(capsys, "export", "0123", *ALL, "--output", str(out))
-    assert "(as it was)" not in said.out
+    assert "(unchanged)" not in said.out
 
 
 def test_files_of_two_runs_have_the_same_types_whatever_is_missing(
@@ -107,7 +107,7 @@ def test_where_nothing_is_said_they_stand_in_the_run(run: Made, capsys: Capture)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["0123", "--dest", "mlflow"], "mlflow: does not know the server; set tracking_uri"),
+        (["0123", "--dest", "mlflow"], "mlflow: the server is unknown; set tracking_uri"),
         (["0123", "--dest", "wandb", "--set", "projct=x"], "wandb.projct: unknown key 'projct'"),
         (["0123", "--dest", "wandb", "--set", "project"], "--set: write KEY=VALUE"),
         (["0123", "--dest", "wandb", "--dest", "local", "--set", "per=run"], "choose one with"),
@@ -137,7 +137,7 @@ def test_files_go_along_and_are_copied_once(run: Made, tmp_path: Path, capsys: C
     said = snakeval(capsys, *words)
     assert "local: 1 entry, 1 file (1 B)" in said.err
     assert (tmp_path / "out/artifacts/m/good/artifacts/f").read_text() == "1"
-    assert snakeval(capsys, *words).out.count("(as it was)") == 4
+    assert snakeval(capsys, *words).out.count("(unchanged)") == 4
 
 
 def test_without_a_destination_those_of_the_configuration_are_meant(

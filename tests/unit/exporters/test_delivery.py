@@ -56,14 +56,14 @@ def sent(run: Made, *failures: Exception | None, **options: Any) -> tuple[Shelf,
 # --- patience -----------------------------------------------------------------------------
 
 
-def test_what_may_pass_is_tried_again_and_said(run: Made) -> None:
+def test_a_temporary_failure_is_retried_and_reported(run: Made) -> None:
     shelf, result, said = sent(run, ExportError("quota exceeded", passing=True))
     assert shelf.calls == ["open", "good", "good", "bad", "to_do", "close"]
     assert "shelf: quota exceeded; again in 1 s" in said
     assert not result.undelivered
 
 
-def test_what_does_not_pass_is_not_tried_for_the_rest(run: Made) -> None:
+def test_after_a_persistent_failure_the_others_are_not_tried(run: Made) -> None:
     down = ExportError("no route to host", passing=True)
     shelf, result, _ = sent(run, None, down, attempts=1)
     assert shelf.calls == ["open", "good", "bad", "close"]
@@ -74,13 +74,13 @@ def test_what_does_not_pass_is_not_tried_for_the_rest(run: Made) -> None:
     }
 
 
-def test_what_is_refused_is_not_tried_again_and_the_rest_is_sent(run: Made) -> None:
+def test_a_rejected_entry_is_not_retried_and_the_others_are_sent(run: Made) -> None:
     shelf, result, _ = sent(run, ExportError("too large"))
     assert shelf.calls == ["open", "good", "bad", "to_do", "close"]
     assert result.undelivered == {f"{KEY}/m/good": "too large"}
 
 
-def test_a_mistake_of_an_exporter_is_a_reason_that_says_where(run: Made) -> None:
+def test_a_bug_in_an_exporter_is_a_reason_with_its_place(run: Made) -> None:
     _, result, _ = sent(run, ZeroDivisionError("by zero"))
     (reason,) = result.undelivered.values()
     assert reason.startswith("ZeroDivisionError: by zero (")
@@ -95,7 +95,7 @@ def test_a_reason_is_one_line_without_passwords() -> None:
 # --- what is sent -------------------------------------------------------------------------
 
 
-def test_the_sizes_are_said_before_anything_is_sent(run: Made) -> None:
+def test_the_command_prints_the_sizes_before_it_sends(run: Made) -> None:
     _, _, said = sent(run, artifacts="*.bin")
     assert said == "shelf: 3 entries, 1 file (2.5 kB)"
 
@@ -127,7 +127,7 @@ def test_metrics_are_chosen_by_pattern_and_evaluations_still_counted(run: Made) 
     assert result.partial == "partial: 1 of 3 evaluations are done, 1 failed, 1 not evaluated"
 
 
-def test_where_nothing_is_chosen_nothing_is_sent_and_that_is_said(run: Made) -> None:
+def test_an_empty_selection_sends_nothing_and_says_so(run: Made) -> None:
     run.plan = [item for item in run.plan if item.benchmark == "good"]
     run.save()
     shelf, result, said = sent(run, metrics="f*")
@@ -135,7 +135,7 @@ def test_where_nothing_is_chosen_nothing_is_sent_and_that_is_said(run: Made) -> 
     assert (shelf.holds, result.undelivered) == ({}, {})
 
 
-def test_names_of_scores_hold_what_every_service_takes_and_stay_apart(run: Made) -> None:
+def test_names_of_scores_are_valid_for_every_service_and_stay_distinct(run: Made) -> None:
     run.done("good", Metric("good", "acc@1", 0.5), Metric("good", "acc%1", 0.25))
     shelf, _, _ = sent(run)
     scores = shelf.holds[f"{KEY}/m/good"].scores
@@ -161,16 +161,16 @@ def test_a_run_is_one_entry_and_its_scores_name_model_and_benchmark(run: Made) -
         ({"wandbb": {}}, "export.wandbb: no such destination; did you mean 'wandb'?"),
         ({"wandb": {"projct": "x"}}, "export.wandb.projct: unknown key 'projct'; did you mean"),
         ({"wandb": {"per": "model"}}, "export.wandb.per: input should be 'run' or 'evaluation'"),
-        ({"mlflow": {}}, "export.mlflow: does not know the server; set tracking_uri, or export"),
+        ({"mlflow": {}}, "export.mlflow: the server is unknown; set tracking_uri, or export"),
         ({"gsheets": {}}, "export.gsheets: 'spreadsheet_id' is missing; add it"),
         (
             {"gsheets": {"spreadsheet_id": "x", "artifacts": ["*"]}},
-            "export.gsheets.artifacts: a sheet takes no files; take them out",
+            "export.gsheets.artifacts: a sheet takes no files; remove the patterns",
         ),
         ({"local": {"formats": ["xml"]}}, "export.local.formats.0: input should be 'json', 'csv'"),
     ],
 )
-def test_a_wrong_section_is_one_sentence(
+def test_an_invalid_section_is_one_sentence(
     destinations: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -180,7 +180,7 @@ def test_a_wrong_section_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+def test_a_password_in_an_address_is_an_error_that_hides_the_password() -> None:
     with pytest.raises(ConfigError) as caught:
         configured({"mlflow": {"tracking_uri": "https://me:hunter2@host"}})
     assert "export MLFLOW_TRACKING_USERNAME" in str(caught.value)
@@ -195,7 +195,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
         ("gsheets", "gspread", {"spreadsheet_id": "x"}),
     ],
 )
-def test_a_missing_library_is_named_with_its_extra(
+def test_a_missing_library_is_an_error_that_names_the_extra(
     name: str, library: str, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
@@ -204,7 +204,7 @@ def test_a_missing_library_is_named_with_its_extra(
     assert str(caught.value) == f"{name}: needs {library}; pip install 'snakeval[{name}]'"
 
 
-def test_neither_the_command_nor_a_check_imports_a_vendors_library() -> None:
+def test_the_command_and_a_check_import_no_vendor_library() -> None:
     code = """
 import sys
 from snakeval.cli import main
@@ -227,7 +227,7 @@ assert "snakeval.exporters.delivery" not in sys.modules
 # --- the note -----------------------------------------------------------------------------
 
 
-def test_the_rule_sends_all_it_can_and_notes_what_did_not_arrive(run: Made) -> None:
+def test_the_rule_sends_what_it_can_and_notes_the_undelivered(run: Made) -> None:
     (run.path / "config.yaml").write_text(
         "export: {local: {formats: [csv]}, nowhere: {}, mlflow: {tracking_uri: 'http://[::1]:1', "
         "attempts: 1}}"

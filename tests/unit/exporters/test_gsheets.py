@@ -34,7 +34,7 @@ def reason(result: Delivery) -> str:
     return found
 
 
-def test_a_row_is_a_metric_and_a_missing_evaluation_has_one_too(run: Made, sheets: Sheets) -> None:
+def test_a_row_is_a_metric_and_a_missing_evaluation_has_a_row(run: Made, sheets: Sheets) -> None:
     sent(run, sheets, tags={"team": "nlp"})
     rows = {row["benchmark"]: row for row in sheets.rows()}
     good = rows["good"]
@@ -44,7 +44,7 @@ def test_a_row_is_a_metric_and_a_missing_evaluation_has_one_too(run: Made, sheet
     assert rows["to_do"]["status"] == "pending"
 
 
-def test_exporting_twice_writes_nothing_twice(run: Made, sheets: Sheets) -> None:
+def test_a_second_export_writes_nothing(run: Made, sheets: Sheets) -> None:
     sent(run, sheets)
     before = sheets.rows()
     sheets.requests.clear()
@@ -54,7 +54,7 @@ def test_exporting_twice_writes_nothing_twice(run: Made, sheets: Sheets) -> None
     assert "3 rows in" in next(iter(result.delivered.values()))[0]
 
 
-def test_what_was_pending_is_updated_in_place(run: Made, sheets: Sheets) -> None:
+def test_a_pending_row_is_updated_in_place(run: Made, sheets: Sheets) -> None:
     sent(run, sheets)
     run.done("to_do", Metric("to_do", "acc", 0.5), Metric("to_do", "f1", 0.25))
     sent(run, sheets)
@@ -74,7 +74,7 @@ def test_a_metric_that_is_gone_leaves_no_row(run: Made, sheets: Sheets) -> None:
     assert [row["metric"] for row in sheets.rows()] == ["acc", None, None]
 
 
-def test_columns_and_rows_of_ones_own_stay(run: Made, sheets: Sheets) -> None:
+def test_the_users_columns_and_rows_stay(run: Made, sheets: Sheets) -> None:
     sheets.tabs["results"] = [
         ["note", "run", "value", None],
         ["mine", "another run", 1, None],
@@ -90,9 +90,9 @@ def test_columns_and_rows_of_ones_own_stay(run: Made, sheets: Sheets) -> None:
     assert [(row["note"], row["value"]) for row in sheets.rows()][1] == ("look at this", 0.75)
 
 
-def test_a_sheet_that_holds_something_else_is_left_alone(run: Made, sheets: Sheets) -> None:
+def test_a_sheet_with_other_data_stays_untouched(run: Made, sheets: Sheets) -> None:
     sheets.tabs["results"] = [["Shopping", "milk"]]
-    assert reason(sent(run, sheets)) == "the worksheet 'results' holds something else; name another"
+    assert reason(sent(run, sheets)) == "the worksheet 'results' holds other data; name another one"
     assert sheets.tabs["results"] == [["Shopping", "milk"]]
 
 
@@ -108,13 +108,13 @@ def test_a_formula_in_a_name_is_a_text(run: Made, sheets: Sheets) -> None:
     assert sheets.rows()[0]["metric"] == '=IMPORTXML("http://evil")'
 
 
-def test_a_quota_error_is_waited_for(run: Made, sheets: Sheets) -> None:
+def test_a_quota_error_is_retried(run: Made, sheets: Sheets) -> None:
     sheets.fail = [0, 429]
     assert not sent(run, sheets).undelivered
     assert len(sheets.rows()) == 3
 
 
-def test_a_quota_that_does_not_come_back_is_one_sentence(run: Made, sheets: Sheets) -> None:
+def test_a_persistent_quota_error_is_one_sentence(run: Made, sheets: Sheets) -> None:
     sheets.fail = [429] * 9
     result = sent(run, sheets, attempts=2)
     assert reason(result) == "Google says: Quota exceeded for quota metric 'Write requests'"
@@ -123,7 +123,7 @@ def test_a_quota_that_does_not_come_back_is_one_sentence(run: Made, sheets: Shee
     assert len(sheets.rows()) == 3
 
 
-def test_a_lost_answer_makes_nothing_twice(run: Made, sheets: Sheets) -> None:
+def test_a_lost_answer_creates_no_duplicate(run: Made, sheets: Sheets) -> None:
     sheets.lost = 1
     assert not sent(run, sheets).undelivered
     assert len(sheets.rows()) == 3
@@ -132,12 +132,12 @@ def test_a_lost_answer_makes_nothing_twice(run: Made, sheets: Sheets) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"spreadsheet_id": "nowhere"}, "the spreadsheet nowhere is not there; correct"),
-        ({"spreadsheet_id": "private"}, "may not be opened; share it with the service account"),
+        ({"spreadsheet_id": "nowhere"}, "the spreadsheet nowhere does not exist; correct"),
+        ({"spreadsheet_id": "private"}, "cannot be opened; share it with the service account"),
         ({"api_url": "http://127.0.0.1:1", "attempts": 1}, "Google: it cannot be reached: [Errno"),
     ],
 )
-def test_what_google_refuses_is_one_sentence(
+def test_an_error_from_google_is_one_sentence(
     run: Made, sheets: Sheets, options: dict[str, Any], sentence: str
 ) -> None:
     assert sentence in reason(sent(run, sheets, **options))

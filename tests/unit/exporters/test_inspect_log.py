@@ -78,7 +78,7 @@ def test_the_library_reads_scores_and_errors(run: Made, exporters_bed: Path) -> 
 
 
 @pytest.mark.exporters
-def test_the_library_reads_samples_and_repeated_ones_as_epochs(
+def test_the_library_reads_samples_and_repeated_answers_as_epochs(
     run: Made, exporters_bed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def samples(place: object) -> Iterator[Sample]:
@@ -94,7 +94,7 @@ def test_the_library_reads_samples_and_repeated_ones_as_epochs(
 
 
 @pytest.mark.exporters
-def test_the_viewer_opens_them(run: Made, exporters_bed: Path, tmp_path: Path) -> None:
+def test_the_viewer_opens_the_logs(run: Made, exporters_bed: Path, tmp_path: Path) -> None:
     logs = written(run)
     command = [
         str(exporters_bed / "inspect" / "bin" / "inspect"), "view", "start",
@@ -112,7 +112,7 @@ def test_the_viewer_opens_them(run: Made, exporters_bed: Path, tmp_path: Path) -
                 assert json.load(answer)["eval"]["run_id"] == run.path.name
 
 
-def test_samples_that_cannot_be_read_leave_the_scores(
+def test_unreadable_samples_do_not_remove_the_scores(
     run: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(place: object) -> Iterator[Sample]:
@@ -127,7 +127,7 @@ def test_samples_that_cannot_be_read_leave_the_scores(
     assert log["results"]["scores"][0]["metrics"]["mean"]["value"] == 0.1234567890123456
 
 
-def test_the_names_stay_and_a_second_export_writes_nothing(run: Made) -> None:
+def test_names_are_stable_and_a_second_export_writes_nothing(run: Made) -> None:
     before = {path.name: path.stat().st_ino for path in written(run).iterdir()}
     assert {path.name: path.stat().st_ino for path in written(run).iterdir()} == before
     assert all(name.startswith("2026-01-02T03-04-05+00-00_m-") for name in before)

@@ -66,7 +66,7 @@ def test_an_evaluation_is_a_run_with_scores_params_tags_and_files(run: Made, ser
     assert files(good, server) == ["artifacts/results_1.json", "results.csv"]
 
 
-def test_what_failed_or_is_missing_says_so(run: Made, server: str) -> None:
+def test_a_failed_or_missing_evaluation_is_marked(run: Made, server: str) -> None:
     sent(run, server)
     found = runs(run, server)
     bad, to_do = found["m/bad"], found["m/to_do"]
@@ -75,7 +75,7 @@ def test_what_failed_or_is_missing_says_so(run: Made, server: str) -> None:
     assert found["m/good"].info.status == "FINISHED"
 
 
-def test_exporting_twice_makes_nothing_twice(run: Made, server: str) -> None:
+def test_a_second_export_creates_no_duplicate(run: Made, server: str) -> None:
     for _ in range(2):
         assert not sent(run, server, artifacts="results*").undelivered
     good = runs(run, server)["m/good"]
@@ -83,7 +83,7 @@ def test_exporting_twice_makes_nothing_twice(run: Made, server: str) -> None:
     assert [metric.value for metric in history] == [0.1234567890123456]
 
 
-def test_what_was_missing_is_brought_to_the_same_run(run: Made, server: str) -> None:
+def test_a_missing_result_later_updates_the_same_run(run: Made, server: str) -> None:
     sent(run, server)
     before = runs(run, server)["m/to_do"]
     run.done("to_do", Metric("to_do", "acc", 0.5))
@@ -95,7 +95,7 @@ def test_what_was_missing_is_brought_to_the_same_run(run: Made, server: str) -> 
     assert after.data.params["model_id"] == "m"
 
 
-def test_another_definition_is_another_run_and_the_old_one_stays(run: Made, server: str) -> None:
+def test_a_changed_definition_is_a_new_run_and_the_old_one_stays(run: Made, server: str) -> None:
     sent(run, server)
     old = runs(run, server)["m/good"]
     evaluation = run.evaluations["good"]
@@ -117,7 +117,9 @@ def test_another_definition_is_another_run_and_the_old_one_stays(run: Made, serv
     assert [each.data.metrics["good/acc"] for each in found] == [0.75]
 
 
-def test_a_double_of_two_exports_at_once_is_put_right_by_the_next(run: Made, server: str) -> None:
+def test_the_next_export_repairs_a_duplicate_of_two_simultaneous_ones(
+    run: Made, server: str
+) -> None:
     sent(run, server)
     good = runs(run, server)["m/good"]
     client = MlflowClient(tracking_uri=server)
@@ -131,7 +133,7 @@ def test_a_double_of_two_exports_at_once_is_put_right_by_the_next(run: Made, ser
     assert client.get_run(other.info.run_id).data.tags["snakeval.superseded"] == key
 
 
-def test_a_run_of_ours_may_be_one_run_there(run: Made, server: str) -> None:
+def test_with_per_run_the_whole_run_is_one_entry(run: Made, server: str) -> None:
     sent(run, server, per="run", artifacts="results*", description="a note")
     ((name, whole),) = runs(run, server).items()
     assert name == f"named {run.path.name}"
@@ -141,7 +143,7 @@ def test_a_run_of_ours_may_be_one_run_there(run: Made, server: str) -> None:
     assert files(whole, server) == ["m/good/artifacts/results_1.json", "results.csv"]
 
 
-def test_many_scores_come_in_several_batches(run: Made, server: str) -> None:
+def test_many_scores_are_sent_in_several_batches(run: Made, server: str) -> None:
     run.done("good", *(Metric("good", f"m{number}", number / 2000) for number in range(1700)))
     assert not sent(run, server).undelivered
     assert len(runs(run, server)["m/good"].data.metrics) >= 1700
@@ -180,14 +182,14 @@ def reasons(result: Delivery) -> set[str]:
     return set(result.undelivered.values())
 
 
-def test_wrong_credentials_are_one_sentence_and_asked_once(run: Made) -> None:
+def test_wrong_credentials_are_one_sentence_without_a_retry(run: Made) -> None:
     with refusing(401) as (url, asked):
         (reason,) = reasons(sent(run, url))
         assert reason.startswith("the server refuses the credentials (401); export MLFLOW_TRACKING")
         assert len(asked) == 1
 
 
-def test_a_quota_error_is_waited_for_and_told(
+def test_a_quota_error_is_retried_and_reported(
     run: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with refusing(429) as (url, _):

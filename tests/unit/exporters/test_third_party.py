@@ -80,7 +80,7 @@ def exported(
     )  # fmt: skip
 
 
-def test_it_is_found_and_sends_and_makes_nothing_twice(
+def test_a_third_party_exporter_sends_and_creates_no_duplicate(
     run: Made, installed: Path, service: tuple[str, dict[str, Any]]
 ) -> None:
     url, holds = service
@@ -103,7 +103,7 @@ def test_it_is_found_and_sends_and_makes_nothing_twice(
         (["--set", "url=URL"], "no", 1, "did not arrive (0 did): the service says 403"),
     ],
 )
-def test_its_options_and_errors_are_told_as_ours_are(
+def test_its_options_and_errors_look_like_built_in_ones(
     run: Made, installed: Path, service: tuple[str, dict[str, Any]],
     words: list[str], token: str, code: int, sentence: str,
 ) -> None:  # fmt: skip
@@ -120,6 +120,6 @@ def test_a_package_that_cannot_be_imported_is_one_sentence(run: Made, installed:
     assert "webhook: snakeval_webhook:Webhook cannot be imported (No module named" in done.stderr
 
 
-def test_its_name_is_offered_where_one_is_misspelt(run: Made, installed: Path) -> None:
+def test_its_name_is_suggested_for_a_misspelt_one(run: Made, installed: Path) -> None:
     done = exported(installed, dest="webhok")
     assert "webhok: no such destination; did you mean 'webhook'?" in done.stderr

@@ -66,13 +66,13 @@ def test_an_evaluation_is_a_run_with_scores_definition_tags_and_files(run: Made)
     assert good.history == 0
 
 
-def test_what_failed_is_there_and_says_why(run: Made) -> None:
+def test_a_failed_evaluation_is_exported_with_its_reason(run: Made) -> None:
     bad = offline(run)["m/bad"]
     assert (bad.config["status"], bad.config["reason"]) == ("failed", "no such data set")
     assert bad.tags == ["partial"]
 
 
-def test_a_run_of_ours_may_be_one_run_there(run: Made) -> None:
+def test_with_per_run_the_whole_run_is_one_entry(run: Made) -> None:
     ((name, whole),) = offline(run, "--set", "per=run").items()
     assert name == f"named {run.path.name}"
     assert whole.summary["m/good/good/acc"] == 0.1234567890123456
@@ -80,7 +80,7 @@ def test_a_run_of_ours_may_be_one_run_there(run: Made) -> None:
     assert whole.summary["snakeval/partial"].startswith("partial: 1 of 3")
 
 
-def test_exporting_twice_offline_leaves_each_run_once_and_the_newer_one(run: Made) -> None:
+def test_two_offline_exports_leave_the_newer_copy_of_each_run(run: Made) -> None:
     before = offline(run)
     run.done("to_do", Metric("to_do", "acc", 0.5))
     after = offline(run)
@@ -93,7 +93,7 @@ def test_exporting_twice_offline_leaves_each_run_once_and_the_newer_one(run: Mad
 # --- online -------------------------------------------------------------------------------
 
 
-def test_exporting_twice_makes_nothing_twice(run: Made, wandb: Wandb) -> None:
+def test_a_second_export_creates_no_duplicate(run: Made, wandb: Wandb) -> None:
     for _ in range(2):
         done = online(run, wandb, "--artifacts", "results*")
         assert done.returncode == 0, done.stderr
@@ -106,7 +106,7 @@ def test_exporting_twice_makes_nothing_twice(run: Made, wandb: Wandb) -> None:
     assert any(name.endswith("/artifacts/results_1.json") for name in wandb.uploads)
 
 
-def test_a_new_result_is_brought_to_the_same_run(run: Made, wandb: Wandb) -> None:
+def test_a_new_result_updates_the_same_run(run: Made, wandb: Wandb) -> None:
     online(run, wandb)
     run.done("to_do", Metric("to_do", "acc", 0.5))
     online(run, wandb)
@@ -115,7 +115,7 @@ def test_a_new_result_is_brought_to_the_same_run(run: Made, wandb: Wandb) -> Non
     assert found.last("tags") == ["complete"]
 
 
-def test_files_that_do_not_arrive_are_told(
+def test_files_that_do_not_arrive_are_reported(
     run: Made, wandb: Wandb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(given: object) -> None:
@@ -146,10 +146,13 @@ def test_wrong_credentials_are_one_sentence_without_the_key(
     assert "Traceback" not in done.stderr
 
 
-def test_where_wandb_is_switched_off_nothing_is_said_to_have_arrived(run: Made) -> None:
+def test_if_wandb_is_switched_off_no_delivery_is_reported(run: Made) -> None:
     done = exported(run, WANDB_MODE="disabled")
     assert done.returncode == 1
-    assert "did not arrive (0 did): W&B is switched off by WANDB_MODE" in done.stderr
+    assert (
+        "did not arrive (0 did): WANDB_MODE or WANDB_DISABLED switches W&B off; unset it"
+        in done.stderr
+    )
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(run: Made, wandb: Wandb) -> None:
@@ -160,7 +163,7 @@ def test_a_server_that_does_not_answer_is_one_sentence(run: Made, wandb: Wandb) 
     assert not list(Path(run.cwd / "home").glob(".netrc"))
 
 
-def test_the_command_ends_though_the_library_s_service_does_not(
+def test_the_command_ends_even_if_the_librarys_service_hangs(
     run: Made, wandb: Wandb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop_it(given: object) -> None:

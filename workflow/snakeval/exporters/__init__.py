@@ -1,8 +1,8 @@
-"""Exporters send a run's results elsewhere. Each is a class with the names of :class:`Exporter`.
+"""Exporters send a run's results to other services. Each implements :class:`Exporter`.
 
-A package adds one with the entry-point group ``snakeval.exporters``.
-A vendor's library is imported when results are sent, never to find or to check an exporter: the
-command and the head of a run do both.
+A package adds an exporter with the entry-point group ``snakeval.exporters``.
+An exporter imports a vendor's library only to send results. The command and the head of a run both
+find and check exporters, and must start quickly.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PASSWORD = re.compile(r"//[^/@\s]+@")
 
 
 class ExportError(RuntimeError):
-    """Something did not arrive. The message is the reason that people see, in one line.
+    """A delivery failed. The message is the reason for the user, in one line.
 
     Attributes:
-        passing: the reason may pass (no network, a quota): it is tried again.
+        passing: the cause may be temporary (no network, a quota), so snakeval retries.
     """
 
     def __init__(self, reason: object, *, passing: bool = False) -> None:
@@ -38,12 +38,12 @@ class ExportError(RuntimeError):
 
 
 def _listed(value: object) -> object:
-    """A text from the command line is a list, parted by commas."""
+    """Split a text from the command line at its commas."""
     return value.split(",") if isinstance(value, str) else value
 
 
 def _tags(value: object) -> object:
-    """A list of tags, or a text of them, is a mapping of each to nothing."""
+    """Turn a list of tags, or a text of them, into a mapping from each tag to an empty value."""
     value = _listed(value)
     if isinstance(value, (list, tuple)) and all(isinstance(tag, str) for tag in value):
         return dict.fromkeys(value, "")
@@ -54,30 +54,30 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Options(Strict):
-    """What every destination can be told. An exporter's own options are a class below this one."""
+    """The options of every destination. An exporter's own options are a subclass."""
 
     per: Literal["run", "evaluation"] = Field(
-        default="run", description="what becomes one entry there"
+        default="run", description="what becomes one entry at the destination"
     )
-    metrics: Words = Field(default=("*",), description="patterns of the metrics that are sent")
-    artifacts: Words = Field(default=(), description="patterns of files to send along")
+    metrics: Words = Field(default=("*",), description="patterns of the metrics to send")
+    artifacts: Words = Field(default=(), description="patterns of the files to send")
     tags: Annotated[dict[str, str], BeforeValidator(_tags)] = Field(default_factory=dict)
-    attempts: PositiveInt = Field(default=7, description="tries, a minute in all by default")
+    attempts: PositiveInt = Field(default=7, description="number of tries; 7 take about a minute")
 
 
 class Exporter(Protocol):
-    """A destination. It is made with its options, which are an instance of ``OPTIONS``.
+    """A destination. Its constructor takes an instance of ``OPTIONS``.
 
-    What it is made with is checked at the start of a run, so making it asks nobody anything.
-    ``open`` and ``send`` raise :class:`ExportError`, are called again where its reason may pass,
-    and so must make nothing twice: a package's ``key`` is the same each time.
+    snakeval constructs exporters at the start of a run to check their options, so the constructor
+    sends no request. ``open`` and ``send`` raise :class:`ExportError`. snakeval retries them if the
+    cause may pass, so a second call must not create a second entry: a package's ``key`` is stable.
     """
 
     OPTIONS: ClassVar[type[Options]]
 
     @property
     def options(self) -> Options:
-        """What it was made with."""
+        """The options that the constructor received."""
 
     def __init__(self, options: Any) -> None:
         """Take the options.
@@ -87,17 +87,17 @@ class Exporter(Protocol):
         """
 
     def open(self) -> None:
-        """Reach the destination, with credentials of the environment only."""
+        """Connect to the destination, with credentials from the environment only."""
 
     def send(self, package: Package) -> Sequence[str]:
-        """Make what is there equal to *package*; return where that is, a line each."""
+        """Make the entry equal to *package*; return its address, one line for each place."""
 
     def close(self) -> None:
-        """Write out what is left, and let go of what ``open`` took."""
+        """Write pending data, and release what ``open`` acquired."""
 
 
 def names() -> list[str]:
-    """Return the destinations that there are, built-in ones first."""
+    """Return the names of all destinations, the built-in ones first."""
     return plugins.names(plugins.EXPORTERS)
 
 
@@ -105,8 +105,8 @@ def find(name: str, values: Mapping[str, Any]) -> Exporter:
     """Return the exporter *name* with the options *values*.
 
     Raises:
-        ConfigError: there is no such destination, it cannot be imported, or an option is wrong;
-            the message begins with the destination's name, or the option's.
+        ConfigError: the destination does not exist, cannot be imported, or has a wrong option.
+            The message begins with the name of the destination or of the option.
     """
     made = _class(name)
     try:
@@ -129,7 +129,7 @@ def _class(name: str) -> type[Exporter]:
 
 
 def _problem(name: str, item: Any) -> Problem:
-    """Return what is wrong, without the value: people paste keys here."""
+    """Describe what is wrong, without the value: users paste keys here."""
     loc = [str(part) for part in item["loc"] if part != "[key]"]
     message: str = item["msg"]
     if item["type"] == "missing":
@@ -141,10 +141,10 @@ def _problem(name: str, item: Any) -> Problem:
 
 
 def configured(destinations: Mapping[str, Mapping[str, Any]]) -> dict[str, Exporter]:
-    """Return the exporters of the section ``export`` of a configuration.
+    """Return the exporters of a configuration's section ``export``.
 
     Raises:
-        ConfigError: one line for each thing that is wrong.
+        ConfigError: one line for each problem.
     """
     found: dict[str, Exporter] = {}
     problems = []
@@ -159,21 +159,21 @@ def configured(destinations: Mapping[str, Mapping[str, Any]]) -> dict[str, Expor
 
 
 def require(library: str, extra: str, sentence: str = "") -> None:
-    """Look for a library without importing it.
+    """Check that a library is installed, without an import.
 
     Raises:
-        ConfigError: it is not installed; the message names the extra that brings it.
+        ConfigError: the library is missing; the message names the extra that installs it.
     """
     try:
         found = importlib.util.find_spec(library) is not None
-    except (ModuleNotFoundError, ValueError):  # its parent is absent; it was taken away on purpose
+    except (ModuleNotFoundError, ValueError):  # the parent is absent, or a test blocks the library
         found = False
     if not found:
         raise ConfigError(f"{sentence or f'needs {library}'}; pip install 'snakeval[{extra}]'")
 
 
 def unreachable(error: object) -> str:
-    """Return what a library says of a network: the system's own words, where they are in there.
+    """Return a library's network error in the operating system's words, if it contains them.
 
     >>> unreachable("HTTPConnectionPool(…): …: [Errno 111] Connection refused'))")
     'it cannot be reached: [Errno 111] Connection refused'

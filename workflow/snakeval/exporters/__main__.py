@@ -1,6 +1,6 @@
-"""The job of the rule ``export``: sends a run wherever its configuration says.
+"""Runs the job of the rule ``export``: sends a run to its configured destinations.
 
-What does not arrive stands in the note and fails nothing.
+Failed deliveries are in the note and do not fail the job.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Sends a run to a destination, patiently, and says what arrived and what did not.
+"""Sends a run to a destination with retries, and reports what arrived and what did not.
 
-What did not arrive is not lost: it stands in the run, and the same export sends it later.
+An undelivered result stays in the run, and the same export sends it later.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 
 @dataclass
 class Delivery:
-    """What became of an export.
+    """The result of an export.
 
     Attributes:
-        delivered: keys of the packages that arrived, each with where it is now.
-        undelivered: keys of those that did not, each with the reason.
-        partial: what the run lacked, or nothing.
+        delivered: the keys of the packages that arrived, each with its address.
+        undelivered: the keys of the other packages, each with a reason.
+        partial: what the run lacked; empty if it was complete.
     """
 
     delivered: dict[str, list[str]] = field(default_factory=dict)
@@ -47,9 +47,9 @@ class Delivery:
 
 
 def deliver(run: RunDirectory, title: str, name: str, exporter: Exporter, say: Say) -> Delivery:
-    """Send *run* to *exporter*, which is called *name*; *say* is told what goes on.
+    """Send *run* to *exporter*, the destination *name*; *say* receives progress messages.
 
-    A reason that may pass is waited for; if it does not pass, what is left is not tried.
+    A temporary failure is retried. If it persists, the remaining packages are not tried.
     """
     options = exporter.options
     sent = packages(run, title, options)
@@ -69,7 +69,7 @@ def deliver(run: RunDirectory, title: str, name: str, exporter: Exporter, say: S
             _send(sent, exporter, name, say, result)
         finally:
             exporter.close()
-    except Exception as error:  # what it was to write out at its end may be lost
+    except Exception as error:  # close() may have lost data that it was to write
         result.undelivered |= dict.fromkeys(result.delivered, _reason(error))
         result.delivered = {}
     return result
@@ -95,7 +95,7 @@ def _send(
 
 
 def amount(sent: list[Package]) -> str:
-    """Say how much is sent, before it is.
+    """Describe the amount of data, before it is sent.
 
     >>> amount([])
     '0 entries, no files (0 B)'
@@ -115,7 +115,7 @@ def _bytes(size: float) -> str:
 
 
 def _patiently(action: Callable[[], Result], attempts: int, name: str, say: Say) -> Result:
-    """Call *action* until it succeeds or has no hope: waits of 1, 2, 4 … seconds, 60 at most."""
+    """Call *action* until it succeeds or cannot: waits of 1, 2, 4 … seconds, at most 60."""
 
     def tell(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -134,25 +134,25 @@ def _patiently(action: Callable[[], Result], attempts: int, name: str, say: Say)
 def _reason(error: Exception) -> str:
     if isinstance(error, ExportError):
         return str(error)
-    # A mistake in an exporter, perhaps another's. It fails neither the run nor other exports.
+    # A bug in an exporter, perhaps a third party's. It fails neither the run nor other exports.
     where = traceback.extract_tb(error.__traceback__)[-1]
     return str(ExportError(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"))
 
 
-# --- what a run's configuration asks for ------------------------------------------------------
+# --- exports that a run's configuration requests ----------------------------------------------
 
 
 def destinations(run: RunDirectory) -> tuple[str, dict[str, Any]]:
-    """Return the name and the section ``export`` of the configuration that *run* saved."""
+    """Return the name and the section ``export`` of the configuration that *run* has saved."""
     try:
         data = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         return str(data.get("name") or ""), dict(data.get("export") or {})
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        return "", {}  # a run of an older version, or partly deleted: it can be told on the line
+        return "", {}  # an older or partly deleted run; the command line can name a destination
 
 
 def renew_note(run: RunDirectory, name: str, result: Delivery) -> None:
-    """Note what became of an export by hand, where the note knows its destination."""
+    """Update the note after an export by hand, if the note has the destination."""
     entries = note.read(run)
     if name in entries:
         note.write(run, {**entries, name: _entry(result)})
@@ -163,7 +163,7 @@ def _entry(result: Delivery) -> dict[str, Any]:
 
 
 def deliver_configured(run: RunDirectory, say: Say) -> dict[str, Delivery]:
-    """Send *run* wherever its configuration says, and leave the note. For the rule: never fails."""
+    """Send *run* to its configured destinations and write the note. It never fails the rule."""
     title, wanted = destinations(run)
     results: dict[str, Delivery] = {}
     for name, values in wanted.items():
@@ -171,7 +171,7 @@ def deliver_configured(run: RunDirectory, say: Say) -> dict[str, Delivery]:
             results[name] = deliver(run, title, name, configured({name: values})[name], say)
         except ConfigError as error:
             results[name] = Delivery(undelivered={run.name: str(error)})
-        except Exception as error:  # the run is damaged, as `snakeval export` will say, too
+        except Exception as error:  # the run is damaged, as `snakeval export` also reports
             results[name] = Delivery(undelivered={run.name: _reason(error)})
         for reason in dict.fromkeys(results[name].undelivered.values()):
             say(f"{name}: not delivered: {reason}")

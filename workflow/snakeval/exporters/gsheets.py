@@ -1,9 +1,9 @@
-"""``gsheets``: rows of a Google spreadsheet (https://developers.google.com/sheets/api).
+"""``gsheets``: exports rows to a Google spreadsheet (https://developers.google.com/sheets/api).
 
-A row is one metric, found again by its run, model, benchmark, task, metric and filter, and updated
-in place. Columns and rows of one's own stay where they are. Cells are written to places, never
-appended: a request that is repeated because its answer was lost makes nothing twice. Two exports
-to one worksheet at the same time may take the same free rows; the next export puts that right.
+A row is one metric. Its run, model, benchmark, task, metric and filter identify the row, and a
+later export updates it in place. The user's own columns and rows stay where they are. The exporter
+writes cells to fixed places and never appends, because a repeated request must not add a row twice.
+Two simultaneous exports to one worksheet may take the same free rows. The next export repairs them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COLUMNS = (
 )  # fmt: skip
 _SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 _API = "https://sheets.googleapis.com"
-#: Rows of one request: well below the 2 MB that Google recommends.
+#: Rows per request, well below the 2 MB that Google recommends.
 _ROWS = 2000
 
 
@@ -37,25 +37,25 @@ class GSheetsOptions(Options):
 
     per: Literal["run"] = "run"
     spreadsheet_id: str = Field(
-        pattern=r"^[A-Za-z0-9_-]+$", description="of its address: …/spreadsheets/d/ID/edit"
+        pattern=r"^[A-Za-z0-9_-]+$", description="the ID in the address …/spreadsheets/d/ID/edit"
     )
-    worksheet: str = Field(default="results", min_length=1, description="made if it is not there")
+    worksheet: str = Field(default="results", min_length=1, description="created if it is missing")
     api_url: str = Field(
         default=_API,
         pattern=r"^https?://[^/@\s]+$",
-        description="where Google is reached otherwise",
+        description="address of the API; default: Google's",
     )
 
     @field_validator("artifacts")
     @classmethod
     def _no_files(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value:
-            raise PydanticCustomError("files", "a sheet takes no files; take them out")
+            raise PydanticCustomError("files", "a sheet takes no files; remove the patterns")
         return value
 
 
 class GSheets:
-    """Writes rows of a worksheet."""
+    """Writes a run's metrics as rows of a worksheet."""
 
     OPTIONS = GSheetsOptions
 
@@ -65,7 +65,7 @@ class GSheets:
         require("google.auth", "gsheets", "needs google-auth")
 
     def open(self) -> None:
-        """Open the worksheet, or make it."""
+        """Open the worksheet, or create it."""
 
         def find() -> Any:
             import google.auth
@@ -84,11 +84,11 @@ class GSheets:
         self._worksheet = self._asked(find)
 
     def send(self, package: Package) -> Sequence[str]:
-        """Update the rows of *package* and add those that are not there."""
+        """Update the rows of *package* and add the missing ones."""
         return self._asked(lambda: self._send(package))
 
     def close(self) -> None:
-        """The client holds nothing open."""
+        """Do nothing: the client holds no resources."""
 
     def _send(self, package: Package) -> Sequence[str]:
         cells = self._worksheet.get_values(
@@ -118,10 +118,10 @@ class GSheets:
             sheet.resize(max(sheet.row_count, rows), max(sheet.col_count, columns))
 
     def _asked(self, action: Callable[[], Result]) -> Result:
-        """Call the API; say its errors in our words.
+        """Call the API and translate its errors into an :class:`ExportError`.
 
         Raises:
-            ExportError: Google refused, or could not be asked.
+            ExportError: Google rejected the request, or did not answer.
         """
         from google.auth import exceptions as auth
         from gspread.exceptions import APIError, GSpreadException, SpreadsheetNotFound
@@ -141,9 +141,9 @@ class GSheets:
                 f"Google refuses the credentials of {key}: {error.args[0]}", passing=error.retryable
             ) from None
         except SpreadsheetNotFound:
-            raise ExportError(f"{named} is not there; correct spreadsheet_id") from None
+            raise ExportError(f"{named} does not exist; correct spreadsheet_id") from None
         except PermissionError:
-            raise ExportError(f"{named} may not be opened; {share}") from None
+            raise ExportError(f"{named} cannot be opened; {share}") from None
         except APIError as error:
             status = error.response.status_code
             hint = f"; {share}" if status == 403 else ""
@@ -156,7 +156,7 @@ class GSheets:
 
 
 def _client(api_url: str) -> Any:
-    """The library's client for an API at another address: its own are constants."""
+    """Return a client class for another API address: gspread has the address as a constant."""
     import gspread
 
     class Client(gspread.HTTPClient):
@@ -173,7 +173,7 @@ def _rows(package: Package) -> Iterator[Row]:
 
 
 def _cell(value: Any) -> Any:
-    """Return what a cell holds: a number, a truth, a text of at most 50,000 characters."""
+    """Return the value of a cell: a number, a truth value, or a text of up to 50,000 characters."""
     import pandas as pd
 
     if pd.isna(value):
@@ -183,24 +183,24 @@ def _cell(value: Any) -> Any:
 
 
 def _merged_header(first: Sequence[Any], worksheet: str) -> list[str]:
-    """Return the columns: those that are there, in their order, and then ours that are not.
+    """Return the columns: the worksheet's in their order, then the exporter's missing ones.
 
     Raises:
-        ExportError: the first row is no header of ours.
+        ExportError: the first row is not a header of this exporter.
     """
     there = [str(cell) for cell in first]
     if any(there) and "run" not in there:
-        raise ExportError(f"the worksheet '{worksheet}' holds something else; name another")
+        raise ExportError(f"the worksheet '{worksheet}' holds other data; name another one")
     while there and not there[-1]:
         there.pop()
     return there + [column for column in _COLUMNS if column not in there]
 
 
 def _placed(run: str, there: Sequence[Row], rows: Sequence[Row]) -> dict[int, Row]:
-    """Return the cells to write, by the number of their row; the header's is 0.
+    """Return the cells to write, by row number; the header is row 0.
 
-    A row that is there keeps its place. Rows of the run that nothing stands for any more (it was
-    pending, and now has metrics) are taken for new ones, and else emptied.
+    An existing row keeps its place. A row of this run may be obsolete: its evaluation was pending
+    and now has metrics. New rows replace obsolete ones; the remaining obsolete rows become empty.
     """
     places: dict[tuple[str, ...], int] = {}
     free = []
@@ -233,7 +233,7 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def _ranges(number: int, header: Sequence[str], cells: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the cells of a row as ranges of neighbours: what stands between is not touched."""
+    """Yield a row's cells as ranges of adjacent cells; the cells between ranges stay untouched."""
     from gspread.utils import rowcol_to_a1
 
     columns = sorted(header.index(name) for name in cells)

@@ -1,8 +1,8 @@
-"""Inspect's log format, so that ``inspect view`` shows our evaluations.
+"""Writes Inspect's log format, so that ``inspect view`` shows a run's evaluations.
 
-The JSON form of an ``EvalLog``, version 2 (https://inspect.aisi.org.uk/eval-logs.html). Written
-without the library: inspect_ai needs an older python-dateutil than we have, and a hundred more
-packages; a test reads the logs with it where it is installed.
+The format is the JSON form of an ``EvalLog``, version 2 (https://inspect.aisi.org.uk/eval-logs.html).
+This module does not use inspect_ai, which requires an older python-dateutil than snakeval and a
+hundred more packages. If inspect_ai is installed, a test reads the logs with it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from snakeval.exporters.package import Package
 from snakeval.harnesses import reading
 from snakeval.run.directory import RunDirectory
 
-#: A viewer reads such a log as a whole: of more samples, only the first are in it.
+#: The viewer reads a whole log, so a log holds only the first samples of a larger evaluation.
 MAX_SAMPLES = 10_000
 _ERROR = ("message", "traceback", "traceback_ansi")
 
 
 def logs(package: Package) -> Iterator[tuple[str, str]]:
-    """Yield name and text of a log for each evaluation of a run: done or failed, not pending."""
+    """Yield the name and the text of a log for each finished or failed evaluation."""
     from snakeval.results.table import records
 
     run = RunDirectory(package.directory)
@@ -40,7 +40,7 @@ def logs(package: Package) -> Iterator[tuple[str, str]]:
         place = run.evaluation(f"{model}/{benchmark}")
         done = place.completion(rows["fingerprint"].iloc[0])
         data = _log(package, records(rows), place, done)
-        # The viewer lists only names of this form. The time is the run's, so that the name stays.
+        # The viewer lists only names of this form. The run's time keeps the name stable.
         began = run.started
         task = f"{model}-{benchmark}".replace("_", "-")
         name = f"{began:%Y-%m-%dT%H-%M-%S}+00-00_{task}_{data['eval']['task_id']}.json"
@@ -61,7 +61,7 @@ def _log(
     try:
         if done:
             samples = list(itertools.islice(_samples(place, first), MAX_SAMPLES))
-    except EvaluationError as error:  # the scores are there all the same
+    except EvaluationError as error:  # the scores are still available
         unread = f"cannot be read: {error}"
     total = max((int(row["n"]) for row in rows if _known(row["n"])), default=len(samples))
     cut = len(samples) == MAX_SAMPLES < total
@@ -103,14 +103,14 @@ def _log(
             "completed_at": _time(done.finished) if done else "",
             "model_usage": {},
         },
-        # Absent, not null, where there is none: the viewer's list reads the head of a file only.
+        # Absent rather than null without an error: the viewer's list reads only a file's head.
         **({"error": dict.fromkeys(_ERROR, str(first["reason"]))} if failed else {}),
         "samples": samples,
     }
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One score each metric and filter, with its value and standard error as Inspect's metrics."""
+    """Yield a score for each metric and filter: its value and error, as Inspect's metrics."""
     for row in rows:
         name = "/".join(str(row[part]) for part in ("task", "metric", "filter") if row[part])
         metrics = {
@@ -122,7 +122,7 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _samples(place: EvaluationDirectory, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The samples that the harness logged. Several answers to one question are its epochs."""
+    """Yield the samples that the harness logged. Several answers to one question are epochs."""
     epochs: dict[tuple[str, str], int] = {}
     for sample in reading.read_samples(place):
         same = f"{sample.task}/{sample.id}" + (f"/{sample.filter}" if sample.filter else "")
@@ -156,7 +156,7 @@ def _id(key: str) -> str:
 
 
 def _time(text: str) -> str:
-    """ISO 8601, with the zone that the viewer insists on."""
+    """Return the time in ISO 8601 with a time zone, which the viewer requires."""
     try:
         return datetime.fromisoformat(text).isoformat()
     except ValueError:

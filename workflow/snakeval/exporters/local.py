@@ -1,7 +1,7 @@
-"""``local``: a run's results as files, for a notebook, a data lake, a page, Inspect's viewer.
+"""``local``: exports a run's results as files, for notebooks, web pages and Inspect's viewer.
 
-Each format is a function from the package to the texts of its files. Every row names its run, and
-says whether the run was whole when it was written.
+Each format is a function from the package to the contents of its files. Every row names its run
+and says whether the run was complete at that time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LocalOptions(Options):
     """The options of ``local``."""
 
     per: Literal["run"] = "run"
-    output_dir: PathText | None = Field(default=None, description="null = export/ in the run's own")
+    output_dir: PathText | None = Field(default=None, description="null = export/ in the run")
     formats: Annotated[
         tuple[Format, ...],
         BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
@@ -38,7 +38,7 @@ class LocalOptions(Options):
 
 
 class Local:
-    """Writes files, each whole or not at all, and leaves alone what holds the same already."""
+    """Writes each file atomically, and leaves a file with the same content untouched."""
 
     OPTIONS = LocalOptions
 
@@ -48,7 +48,7 @@ class Local:
             require("pyarrow", "parquet", "format parquet needs pyarrow")
 
     def open(self) -> None:
-        """There is nothing to reach."""
+        """Do nothing: there is no service to connect to."""
 
     def send(self, package: Package) -> Sequence[str]:
         """Write the files and copy the artifacts."""
@@ -68,10 +68,10 @@ class Local:
                 f"{error.filename or place}: cannot be written ({error.strerror}); "
                 "name another output_dir"
             ) from None
-        return [f"{path}{'' if new else '  (as it was)'}" for path, new in written.items()]
+        return [f"{path}{'' if new else '  (unchanged)'}" for path, new in written.items()]
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 def _replace(path: Path, content: bytes) -> bool:
@@ -92,7 +92,7 @@ def _replace(path: Path, content: bytes) -> bool:
 
 
 def _copy(source: Path, path: Path) -> bool:
-    """Copy a file with its time, which tells whether it is the same one the next time."""
+    """Copy a file and its time; the time shows the next export whether the file has changed."""
     now = source.stat()
     with contextlib.suppress(FileNotFoundError):
         before = path.stat()
@@ -139,8 +139,8 @@ def _markdown(results: Package) -> Files:
     return [("results.md", f"{title}{note}\n{to_markdown(results.frame)}\n".encode())]
 
 
-#: Columns that are no text. A column without a value would have no type, and so another one in
-#: each run's file.
+#: The columns that are not text. An empty column has no type of its own, so without this table its
+#: type would differ between the files of several runs.
 _NUMBERS = {
     "value": "Float64", "stderr": "Float64", "ci_low": "Float64", "ci_high": "Float64",
     "n": "Int64", "higher_is_better": "boolean", "limit_samples": "Int64", "seconds": "Float64",

@@ -1,7 +1,7 @@
-"""``mlflow``: runs of an MLflow tracking server (https://mlflow.org/docs/latest/tracking.html).
+"""``mlflow``: exports to an MLflow tracking server (https://mlflow.org/docs/latest/tracking.html).
 
-A package is one MLflow run, found again by the tag ``snakeval.key``. Scores are its metrics, what
-defines the evaluation its params, everything that may change its tags.
+A package is one MLflow run, which the tag ``snakeval.key`` identifies. The scores are its metrics,
+the evaluation's definition is its params, and everything that may change is in its tags.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from snakeval.files import write_atomically
 Result = TypeVar("Result")
 _KEY = "snakeval.key"
 _ARTIFACTS = "snakeval.artifacts"
-#: MLflow's own limits on the texts of params and tags.
+#: MLflow's limits on the lengths of params and tags.
 _PARAM, _TAG = 6000, 5000
 
 
@@ -36,7 +36,7 @@ class MlflowOptions(Options):
     per: Literal["run", "evaluation"] = "evaluation"
     tracking_uri: str | None = Field(default=None, description="null = $MLFLOW_TRACKING_URI")
     experiment_name: str = Field(default="snakeval", min_length=1)
-    run_name: str | None = Field(default=None, description="null = model/benchmark, or the run's")
+    run_name: str | None = Field(default=None, description="null = model/benchmark, or the run")
     description: str = ""
 
     @field_validator("tracking_uri")
@@ -52,7 +52,7 @@ class MlflowOptions(Options):
 
 
 class Mlflow:
-    """Logs runs to a tracking server."""
+    """Logs packages as runs of a tracking server."""
 
     OPTIONS = MlflowOptions
 
@@ -61,14 +61,13 @@ class Mlflow:
         require("mlflow", "mlflow")
         if not (options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")):
             raise ConfigError(
-                "does not know the server; set tracking_uri, or export MLFLOW_TRACKING_URI"
+                "the server is unknown; set tracking_uri, or export MLFLOW_TRACKING_URI"
             )
 
     def open(self) -> None:
-        """Find the experiment, or make it."""
-        # We try again ourselves, and say so; the library is silent for four minutes, and what it
-        # repeats after a lost answer may be the making of a run. Its own words on standard output
-        # are not ours, and its telemetry is nobody's wish.
+        """Find the experiment, or create it."""
+        # snakeval retries and reports each retry. The library would be silent for four minutes, and
+        # might create a second run after a lost answer. Its own output and telemetry are off.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -88,11 +87,11 @@ class Mlflow:
         self._experiment = _asked(find)
 
     def send(self, package: Package) -> Sequence[str]:
-        """Make the MLflow run of *package*, or bring it up to date."""
+        """Create the MLflow run of *package*, or update it."""
         return _asked(lambda: self._send(package))
 
     def close(self) -> None:
-        """The client holds nothing open."""
+        """Do nothing: the client holds no resources."""
 
     def _send(self, package: Package) -> Sequence[str]:
         tags = self._tags(package)
@@ -111,10 +110,10 @@ class Mlflow:
     def _find(self, key: str, params: Mapping[str, str]) -> Any:
         """Return the MLflow run of *key*.
 
-        Params cannot be changed. Where the definition has changed, the run of the old one stays,
-        without the key, and says what took its place.
+        MLflow cannot change params. If the definition has changed, the old MLflow run stays. It
+        loses the key and gets a tag that names its successor.
         """
-        where = f"tags.`{_KEY}` = '{key}'"  # of names and digits only, so nothing to escape
+        where = f"tags.`{_KEY}` = '{key}'"  # only names and digits, which need no escaping
         found = self._client.search_runs(
             [self._experiment], where, order_by=["attributes.start_time ASC"]
         )
@@ -123,7 +122,7 @@ class Mlflow:
             there = run.data.params.items()
             if kept is None and all(params.get(name, value) == value for name, value in there):
                 kept = run
-            else:  # of another definition, or made by another export at the same time
+            else:  # has another definition, or a simultaneous export created it
                 self._client.set_tag(run.info.run_id, _KEY, "")
                 self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
         return kept
@@ -151,7 +150,7 @@ class Mlflow:
     def _log(
         self, run: Any, package: Package, tags: Mapping[str, str], params: Mapping[str, str]
     ) -> None:
-        """Log what is not there yet, so that a metric's history has each value once."""
+        """Log only what is new, so that a metric's history has each value once."""
         from mlflow.entities import Metric, Param, RunTag
 
         began = run.info.start_time
@@ -170,7 +169,7 @@ class Mlflow:
             self._client.log_batch(run.info.run_id, params=new[part], tags=changed[part])
 
     def _upload(self, run_id: str, package: Package, before: str) -> None:
-        """Upload the table and the artifacts, unless the same have been uploaded."""
+        """Upload the table and the artifacts, unless the server has the same ones."""
         files = [(a.name, a.size, a.path.stat().st_mtime_ns) for a in package.artifacts]
         table = package.frame.to_csv(index=False)
         state = hashlib.sha256(json.dumps([files, table]).encode()).hexdigest()
@@ -190,10 +189,10 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _asked(action: Callable[[], Result]) -> Result:
-    """Call the server; say its errors in our words.
+    """Call the server and translate its errors into an :class:`ExportError`.
 
     Raises:
-        ExportError: it refused, or could not be asked.
+        ExportError: the server rejected the request, or did not answer.
     """
     from mlflow.exceptions import MlflowException
 
@@ -206,9 +205,9 @@ def _asked(action: Callable[[], Result]) -> Result:
                 f"the server refuses the credentials ({status}); export MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             ) from None
-        if "failed with" in str(error) and "exception" in str(error):  # of requests, in its words
+        if "failed with" in str(error) and "exception" in str(error):  # wording of requests
             raise ExportError(f"the server: {unreachable(error)}", passing=True) from None
         passing = status == 429 or status >= 500
         raise ExportError(f"the server says: {error}", passing=passing) from None
-    except OSError as error:  # requests' own, while a file is uploaded
+    except OSError as error:  # from requests, during an upload
         raise ExportError(f"the server: {unreachable(error)}", passing=True) from None

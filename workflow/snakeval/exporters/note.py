@@ -1,7 +1,7 @@
-"""The note of a run's exports: the last result of each destination that its configuration names.
+"""Reads and writes the note of a run's exports: the last result of each configured destination.
 
-``<run>/export/delivered.json``, the output of the rule ``export``. The head of a run reads it, so
-nothing heavy is imported here.
+The note is ``<run>/export/delivered.json``, the output of the rule ``export``. The head of a run
+reads it, so this module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from snakeval.run.directory import RunDirectory
 
 
 def read(run: RunDirectory) -> dict[str, Any]:
-    """Return the note's destinations; none where there is no note."""
+    """Return the note's destinations; empty if there is no note."""
     try:
         found = json.loads(run.delivered.read_text(encoding="utf-8"))["destinations"]
         return found if isinstance(found, dict) else {}
@@ -24,7 +24,7 @@ def read(run: RunDirectory) -> dict[str, Any]:
 
 
 def undelivered(run: RunDirectory) -> dict[str, str]:
-    """Return the destinations that lack something, each with a reason."""
+    """Return the destinations with undelivered results, each with a reason."""
     return {
         name: str(next(iter(entry["undelivered"].values())))
         for name, entry in read(run).items()

@@ -1,4 +1,4 @@
-"""What is sent: the results of a run, or of one evaluation of it, with chosen files."""
+"""Collects what an export sends: the results of a run or of one evaluation, and chosen files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from snakeval.run.plan import Planned
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Columns that are scores, and how their names end.
+#: The columns with scores, and the endings of the scores' names.
 _SCORES = {"value": "", "stderr": "_stderr", "ci_low": "_ci_low", "ci_high": "_ci_high"}
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file to send along.
+    """A file to export.
 
     Attributes:
-        name: below the evaluation's directory, or for a run below the run's.
+        name: its path below the evaluation's directory; for a run, below the run's directory.
         size: in bytes.
     """
 
@@ -40,17 +40,17 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What becomes one entry at a destination.
+    """The content of one entry at a destination.
 
     Attributes:
-        key: what it is known by there, the same at every export.
-        directory: the run's.
+        key: identifies the entry at the destination; the same at every export.
+        directory: the run's directory.
         title: the configuration's name.
         model, benchmark: of one evaluation; empty for a run.
-        frame: the results table's rows, see :func:`snakeval.results.table.table`.
+        frame: the rows of the results table, see :func:`snakeval.results.table.table`.
         done, failed, missing: numbers of evaluations.
-        facts: what defines the evaluation, by dotted names; nothing for a run.
-        tags: those that were asked for.
+        facts: the evaluation's definition, by dotted names; empty for a run.
+        tags: the user's tags.
     """
 
     key: str
@@ -78,19 +78,19 @@ class Package:
 
     @property
     def name(self) -> str:
-        """What people know it by."""
+        """The name to display."""
         if self.benchmark:
             return f"{self.model}/{self.benchmark}"
         return " ".join(filter(None, (self.title, self.run)))
 
     @property
     def partial(self) -> str:
-        """Say what a partial result lacks; nothing of a whole one."""
+        """Describe what a partial result lacks; empty for a complete one."""
         return lack(self.done, self.failed, self.missing)
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The table, each row with its run and whether that is whole."""
+        """The table; each row also has the run and whether the run is complete."""
         frame = self.frame.copy()
         frame.insert(0, "run", self.run)
         frame["run_complete"] = not self.partial
@@ -98,7 +98,7 @@ class Package:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The scores by name, ``task/metric/filter``, their standard errors and intervals.
+        """The scores by ``task/metric/filter``, with their standard errors and intervals.
 
         For a run, the names begin with the model and the benchmark.
         """
@@ -117,12 +117,12 @@ class Package:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """The size of all files in bytes."""
         return sum(artifact.size for artifact in self.artifacts)
 
 
 def lack(done: int, failed: int, missing: int) -> str:
-    """Say what is lacking of so many evaluations; nothing where nothing is.
+    """Describe how many evaluations are missing; empty if none is.
 
     >>> lack(1, 0, 2)
     'partial: 1 of 3 evaluations are done, 0 failed, 2 not evaluated'
@@ -136,7 +136,7 @@ def lack(done: int, failed: int, missing: int) -> str:
 
 
 def _named(name: str) -> str:
-    """Return a name that every destination takes; one that had to change says so by a digest."""
+    """Return a name that every destination accepts; a changed name ends with a digest."""
     fitting = re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)
     if fitting == name and len(name) <= 200:
         return name
@@ -144,9 +144,9 @@ def _named(name: str) -> str:
 
 
 def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
-    """Return what *options* choose of *run*, made anew from its records.
+    """Return the packages that *options* select from *run*, read from its records.
 
-    Pairs that no endpoint type allows are rows of the run, and no evaluations.
+    A pair that no endpoint type allows is a row of the run, but not an evaluation.
     """
     from snakeval.results.table import table
 
@@ -225,10 +225,10 @@ def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]
 
 
 def _artifacts(run: RunDirectory, item: Planned, patterns: Iterable[str]) -> Iterator[Artifact]:
-    """The files whose name, or path below the evaluation's directory, a pattern fits.
+    """Return the files of which a pattern matches the name or the path in the evaluation.
 
-    Those of the record's manifest (so no caches), the logs, and the record. A link that leads out
-    of the run is none of them: what an untrusted harness points at is not ours to send.
+    The candidates are the files of the record's manifest (which has no caches), the logs and the
+    record. A link that leads out of the run is excluded: an untrusted harness may have made it.
     """
     patterns = tuple(patterns)
     if not patterns:

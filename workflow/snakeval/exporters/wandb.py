@@ -1,8 +1,8 @@
-"""``wandb``: runs of Weights & Biases (https://docs.wandb.ai/ref/python/).
+"""``wandb``: exports to Weights & Biases (https://docs.wandb.ai/ref/python/).
 
-A package is one W&B run, whose id is a digest of the package's key: it is resumed, never made
-twice. Scores are its summary, which has each value once, and not its history, which a second
-export would make longer. Files are an artifact, of which W&B makes no version for the same files.
+A package is one W&B run. The W&B run's id is a digest of the package's key, so a second export
+resumes it. Scores go into the summary, which has each value once; a second export would lengthen
+the history. Files are an artifact; W&B creates no new version of an artifact for the same files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from snakeval.run.directory import RunDirectory
 
 Result = TypeVar("Result")
 
-#: Seconds for the library's service to end. All that was sent has arrived by then.
+#: Seconds to wait until the library's service ends. It has sent everything by then.
 _LEAVE = 10
 
 
@@ -35,16 +35,16 @@ class WandbOptions(Options):
 
     per: Literal["run", "evaluation"] = "evaluation"
     project: str = Field(default="snakeval", min_length=1)
-    entity: str | None = Field(default=None, description="null = the one of the key")
-    group: str | None = Field(default=None, description="null = the run's directory's name")
-    name: str | None = Field(default=None, description="null = model/benchmark, or the run's")
+    entity: str | None = Field(default=None, description="null = the API key's entity")
+    group: str | None = Field(default=None, description="null = name of the run's directory")
+    name: str | None = Field(default=None, description="null = model/benchmark, or the run")
     job_type: str = "evaluation"
     description: str = ""
     timeout: int = Field(default=300, ge=1, description="seconds for the upload of one entry")
 
 
 class Wandb:
-    """Logs runs to W&B, or with WANDB_MODE=offline to ``export/wandb`` for ``wandb sync``."""
+    """Logs runs to W&B; with WANDB_MODE=offline, to ``export/wandb`` for ``wandb sync``."""
 
     OPTIONS = WandbOptions
 
@@ -53,7 +53,7 @@ class Wandb:
         require("wandb", "wandb")
 
     def open(self) -> None:
-        """Look for credentials."""
+        """Check the credentials."""
         import wandb
 
         def login() -> None:
@@ -71,11 +71,11 @@ class Wandb:
             raise
 
     def send(self, package: Package) -> Sequence[str]:
-        """Make the W&B run of *package*, or bring it up to date."""
+        """Create the W&B run of *package*, or update it."""
         return _asked(lambda: self._send(package))
 
     def close(self) -> None:
-        """End the service of the library."""
+        """End the library's service."""
         _leave(min(_LEAVE, self.options.timeout))
 
     def _send(self, package: Package) -> Sequence[str]:
@@ -102,17 +102,17 @@ class Wandb:
             settings=_settings(self.options.timeout),
         )
         if run.disabled:
-            raise ExportError("W&B is switched off by WANDB_MODE or WANDB_DISABLED; unset it")
+            raise ExportError("WANDB_MODE or WANDB_DISABLED switches W&B off; unset it")
         try:
             run.summary.update({**package.scores, "snakeval/partial": package.partial})
             self._log_files(run, package, key)
         except BaseException:
-            with contextlib.suppress(Exception):  # the first error says more
+            with contextlib.suppress(Exception):  # the first error is more helpful
                 run.finish(exit_code=1)
             raise
         run.finish(exit_code=0)
         here = Path(run.dir).parent
-        for directory in earlier:  # what is there now has all that they have
+        for directory in earlier:  # the new directory has all of their data
             if directory != here:
                 shutil.rmtree(directory)
         if run.offline:
@@ -134,8 +134,8 @@ class Wandb:
             if run.offline:
                 return
             try:
-                logged.wait(self.options.timeout)  # else nobody says that it did not arrive
-            except Exception as error:  # of several kinds, some of them private to the library
+                logged.wait(self.options.timeout)  # without it, a lost upload stays unnoticed
+            except Exception as error:  # several types, some of them private to the library
                 raise ExportError(f"files did not arrive: {error}", passing=True) from None
 
 
@@ -162,7 +162,7 @@ def _config(package: Package) -> dict[str, Any]:
 
 
 def _settings(timeout: int) -> Any:
-    """Nothing of this process and machine is the evaluation's; and an end to the patience."""
+    """Return settings that log nothing about this process or machine, and that limit all waits."""
     import wandb
 
     return wandb.Settings(
@@ -188,10 +188,10 @@ def _settings(timeout: int) -> Any:
 
 
 def _leave(seconds: float) -> None:
-    """End the library's service, a process of its own: with a request, or else by force.
+    """End the library's service, which is a separate process: by a request, or else by force.
 
-    The library waits for ever. But a service that answers just when the library hangs up reads no
-    more, the request to end included, and lives as long as we do.
+    The library waits without limit. A service that answers while the library hangs up reads no
+    further requests, not even the request to end. It would run as long as this process.
     """
     import wandb
 
@@ -206,10 +206,10 @@ def _leave(seconds: float) -> None:
 
 
 def _asked(action: Callable[[], Result]) -> Result:
-    """Call the library; say its errors in our words.
+    """Call the library and translate its errors into an :class:`ExportError`.
 
     Raises:
-        ExportError: W&B refused, or could not be asked.
+        ExportError: W&B rejected the request, or did not answer.
     """
     from wandb.errors import AuthenticationError, CommError, UsageError
 
@@ -218,13 +218,13 @@ def _asked(action: Callable[[], Result]) -> Result:
     except AuthenticationError as error:
         if "invalid API key" in str(error):
             raise ExportError(f"W&B refuses the key of WANDB_API_KEY ({error})") from None
-        # Raised, too, where nobody could be asked about the key, in words that depend on when the
-        # library stopped asking.
-        raise ExportError(f"W&B does not answer as it should ({error})", passing=True) from None
+        # The library also raises this error if no server could verify the key. Its text then
+        # depends on when the library stopped asking.
+        raise ExportError(f"W&B does not answer correctly ({error})", passing=True) from None
     except UsageError as error:
         hint = "; export WANDB_API_KEY" if "API key" in str(error) else ""
         raise ExportError(f"{str(error).rstrip('.')}{hint}") from None
     except TimeoutError:
-        raise ExportError("W&B did not take it all in time", passing=True) from None
+        raise ExportError("W&B did not receive everything in time", passing=True) from None
     except (CommError, OSError) as error:
         raise ExportError(f"W&B says: {error}", passing=True) from None
