@@ -166,7 +166,7 @@ def require(library: str, extra: str, sentence: str = "") -> None:
     """
     try:
         found = importlib.util.find_spec(library) is not None
-    except (ModuleNotFoundError, ValueError):  # the parent is absent, or a test blocks the library
+    except (ModuleNotFoundError, ValueError):  # the parent is absent, or sys.modules blocks it
         found = False
     if not found:
         raise ConfigError(f"{sentence or f'needs {library}'}; pip install 'snakeval[{extra}]'")
