@@ -34,11 +34,11 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
 
     chromium.click(".matrix a[href='#samples/two/b']")
     assert len(chromium.texts("#items .item")) == 10
-    assert chromium.texts("#told") == ["300 of 300 samples"]
+    assert chromium.texts("#count") == ["300 of 300 samples"]
 
     chromium.choose("show", "wrong")
     chromium.texts("#items .wrong", 10)
-    assert chromium.texts("#told") == [f"{b.count(0)} of 300 samples"]
+    assert chromium.texts("#count") == [f"{b.count(0)} of 300 samples"]
     first = chromium.texts("#items .item > h4:first-child")[0]
     assert first == f"q{b.index(0)}"
 
@@ -47,7 +47,7 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
     chromium.choose("show", "won")
     lost = [n for n in range(300) if a[n] and not b[n]]
     assert chromium.texts("#items .right", 10)
-    assert chromium.texts("#told") == [f"{len(lost)} of 300 samples"]
+    assert chromium.texts("#count") == [f"{len(lost)} of 300 samples"]
     chromium.click("#pager button[data-step='1']")
     for _ in range(100):
         named = chromium.texts("#items .item > h4:first-child")
@@ -91,10 +91,10 @@ def test_a_page_without_its_samples_says_where_they_are(tmp_path: Path, chromium
     chromium.open(moved)
     chromium.click(".matrix a[href='#samples/b/m']")
     for _ in range(100):
-        (told,) = chromium.texts("#told")
+        (told,) = chromium.texts("#count")
         if told:
             break
-    assert told.startswith("Samples are in the directory report beside this page")
+    assert told.startswith("The directory report next to this page is missing")
 
 
 def test_the_page_is_there_at_once_though_there_are_100_000_samples(

@@ -133,7 +133,7 @@ def test_benchmarks_that_are_defined_otherwise_are_told_apart(
     Sampled(tmp_path, {"m": {"w": OLD}}, id="aaaa1111")
     Sampled(tmp_path, {"m": {"w": OLD}}, id="bbbb2222", params={"temperature": 0.5})
     said = snakeval(capsys, "compare", "aaaa", "bbbb")
-    assert "defined otherwise: params.temperature: None → 0.5" in said.out
+    assert "different definition: params.temperature: None → 0.5" in said.out
 
 
 def test_one_model_is_compared_with_one_whatever_their_names(

@@ -48,7 +48,7 @@ def both_records(run: Sampled, old: str, new: str) -> None:
 CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     (
         lambda run: replaced(run["m/a"].artifacts / "samples.jsonl", "0.0", "1.0"),
-        "m/a changed artifacts/samples.jsonl has another content",
+        "m/a changed artifacts/samples.jsonl has different content",
     ),
     (
         lambda run: (run["m/a"].artifacts / "f.json").unlink(),
@@ -68,7 +68,7 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: both_records(run, '"model_id": "m"', '"model_id": "x"'),
-        "m/a changed what its record defines has the fingerprint",
+        "m/a changed its record's definition has the fingerprint",
     ),
     (
         lambda run: run["m/a"].record(run.evaluations["m/a"].fingerprint).unlink(),
@@ -89,15 +89,15 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: replaced(run.path / "config.yaml", "model_id: m", "model_id: x"),
-        "m/a changed defined otherwise than it was: model_id: 'm' → 'x'",
+        "m/a changed different definition: model_id: 'm' → 'x'",
     ),
     (
         lambda run: replaced(run.path / "config.yaml", "name: named", "name: other"),
-        "config.yaml changed its name and params are of a run with the id",
+        "config.yaml changed its name and params belong to a run with the id",
     ),
     (
         lambda run: (run.path.parent / "files/prompt.txt").write_text("3 + 3?"),
-        "m/a changed defined otherwise than it was: files_digest: ",
+        "m/a changed different definition: files_digest: ",
     ),
 ]
 

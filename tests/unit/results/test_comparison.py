@@ -30,7 +30,7 @@ def names(found: list[Measured]) -> list[tuple[str, str]]:
     return [(a.model, b.model) for a, b in pairs(found)]
 
 
-def test_every_pair_is_compared_or_of_many_models_each_with_the_best(
+def test_all_pairs_are_compared_and_of_many_models_each_with_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = {"poor": [0, 0, 1], "best": [1, 1, 1], "fair": [1, 0, 1]}
@@ -45,7 +45,7 @@ def two(tmp_path: Path) -> list[Measured]:
     return all_of(Sampled(tmp_path, scores))
 
 
-def test_without_samples_errors_stand_in_and_without_errors_there_is_no_verdict(
+def test_without_samples_errors_are_compared_and_without_errors_there_is_no_verdict(
     tmp_path: Path,
 ) -> None:
     m, n = two(tmp_path)
@@ -67,7 +67,7 @@ def test_different_metrics_are_not_compared(tmp_path: Path) -> None:
     assert (found.difference.value, found.difference.note) == (None, "none: acc and f1 differ")
 
 
-def test_samples_that_cannot_be_read_are_told_and_cost_no_score(tmp_path: Path) -> None:
+def test_unreadable_samples_are_reported_and_cost_no_score(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [1, 0]}})
     samples = run["m/b"].artifacts / "samples.jsonl"
     samples.write_bytes(b"{" * samples.stat().st_size)
@@ -76,7 +76,7 @@ def test_samples_that_cannot_be_read_are_told_and_cost_no_score(tmp_path: Path) 
     assert found.problem.startswith("samples.jsonl does not parse as jsonl")
 
 
-def test_a_group_that_no_sample_has_is_told(tmp_path: Path) -> None:
+def test_a_group_without_a_sample_is_reported(tmp_path: Path) -> None:
     metrics = BENCHMARK["metrics"] | {"samples": SAMPLES | {"group": "text"}}
     (one,) = all_of(Sampled(tmp_path, {"m": {"b": [0, 1]}}, metrics=metrics))
     assert one.problem == "no sample has a value at 'text'; correct samples.group"

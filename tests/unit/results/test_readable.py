@@ -28,7 +28,7 @@ def test_a_failure_has_its_reason_on_one_line() -> None:
     assert cells(FAILED, reasons=False)["status"] == "failed"
 
 
-def test_a_bar_ends_no_cell() -> None:
+def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
     assert "acc (a\\|b)" in to_markdown([DONE])
     assert len(to_markdown([DONE, FAILED]).splitlines()) == 4
 
@@ -43,7 +43,7 @@ def test_a_bar_ends_no_cell() -> None:
         (1, "| n ", "| failed   |"),
     ],
 )
-def test_a_narrow_terminal_sees_no_reasons_and_then_no_intervals(
+def test_a_narrow_terminal_loses_reasons_first_and_intervals_next(
     width: int, head: str, last: str
 ) -> None:
     lines = fitted([DONE, FAILED], width).splitlines()

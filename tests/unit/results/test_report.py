@@ -84,7 +84,7 @@ def shelf(run: Sampled, name: str) -> object:
     return json.loads(match[1])
 
 
-def test_the_matrix_has_scores_with_intervals_and_what_is_missing(run: Sampled) -> None:
+def test_the_matrix_has_scores_intervals_and_missing_evaluations(run: Sampled) -> None:
     text = " ".join(page_of(run).text.split())
     assert "3 of 4 evaluations done" in text
     assert "Partial: 0 failed, 1 not evaluated." in text
@@ -142,7 +142,7 @@ def test_samples_are_in_chunks_beside_the_page_and_found_by_its_index(run: Sampl
     assert chunk[7] == ["Question 7?", "42", "", "", {"acc": f"{index['scores'][7]:g}"}]
 
 
-def test_another_report_takes_away_what_it_needs_no_more(run: Sampled, tmp_path: Path) -> None:
+def test_a_new_report_deletes_obsolete_chunks(run: Sampled, tmp_path: Path) -> None:
     page = report.write(run.directory)
     before = {path.name for path in (run.path / "report").glob("*.js")}
     old = run.path / "report/0123456789abcdef.js"
@@ -159,7 +159,7 @@ EVIL = (
 )
 
 
-def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sampled) -> None:
+def test_cost_includes_unfinished_attempts_and_marks_unknown_values(run: Sampled) -> None:
     timings.add(Journal(run["bad/one"].events), 90)  # as its record says
     timings.add(Journal(run["bad/one"].events), 30)
     run.directory.deployment_plan("bad").parent.mkdir()
@@ -176,7 +176,7 @@ def test_cost_has_what_did_not_finish_and_says_what_it_does_not_know(run: Sample
     assert "unknown" in page_of(run).text
 
 
-def test_what_a_model_wrote_is_text_and_nothing_else(tmp_path: Path) -> None:
+def test_text_from_a_model_is_never_markup(tmp_path: Path) -> None:
     item = {
         "id": EVIL,
         "question": EVIL,
@@ -239,7 +239,7 @@ def test_json_in_a_script_cannot_end_it() -> None:
     assert json.loads(script_json([EVIL])) == [EVIL]
 
 
-def test_a_long_answer_is_cut_and_says_how_long_it_was(tmp_path: Path) -> None:
+def test_a_long_answer_is_cut_and_shows_its_length(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [{"acc": 1, "answer": "x" * 50_000}]}})
     report.write(run.directory)
     texts = [path.read_text() for path in (run.path / "report").glob("*.js")]
@@ -247,7 +247,7 @@ def test_a_long_answer_is_cut_and_says_how_long_it_was(tmp_path: Path) -> None:
     assert any("50,000 characters" in text for text in texts)
 
 
-def test_of_very_many_samples_the_same_are_kept_for_each_model() -> None:
+def test_each_model_keeps_the_same_choice_of_many_samples() -> None:
     def kept(order: list[int]) -> set[str]:
         found = Kept(limit=50)
         for number in order:
@@ -259,7 +259,7 @@ def test_of_very_many_samples_the_same_are_kept_for_each_model() -> None:
     assert len(kept([*range(1000)])) == 50
 
 
-def test_a_run_of_which_nothing_is_finished_has_a_report(tmp_path: Path) -> None:
+def test_a_run_without_a_finished_evaluation_has_a_report(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [1]}, "n": {}})
     (run["m/b"].record(run.evaluations["m/b"].fingerprint)).unlink()
     text = " ".join(page_of(run).text.split())

@@ -78,14 +78,14 @@ def test_clustered_errors_are_millers_formula_with_the_correction_for_few_groups
     assert found.note == "clustered, 40 samples in 8 groups"
 
 
-def test_holms_correction_is_that_of_a_textbook_and_passes_over_what_has_no_p() -> None:
+def test_holms_correction_matches_a_textbook_and_skips_missing_p_values() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx(
         [0.03, 0.06, None, 0.06, 0.02], nan_ok=True
     )
     assert holm([None]) == [None]
 
 
-def test_34_pairs_detect_half_a_standard_deviation_as_tables_of_power_say() -> None:
+def test_34_pairs_detect_half_a_standard_deviation_as_in_power_tables() -> None:
     (more, fewer) = (detectable(1.0, 34), detectable(1.0, 33))
     assert more is not None
     assert fewer is not None
@@ -95,13 +95,13 @@ def test_34_pairs_detect_half_a_standard_deviation_as_tables_of_power_say() -> N
 # --- bad input -------------------------------------------------------------------------------
 
 
-def test_groups_that_one_of_two_runs_knows_are_those_of_both() -> None:
+def test_groups_known_to_one_of_two_runs_apply_to_both() -> None:
     known, unknown = scores([1, 0, 1, 1], ["a", "a", "b", "b"]), scores([1, 1, 0, 1])
     notes = {difference(known, unknown).note, difference(unknown, known).note}
     assert notes == {"clustered, 4 samples in 2 groups"}
 
 
-def test_samples_in_groups_detect_what_their_groups_would() -> None:
+def test_samples_in_groups_detect_as_much_as_their_groups() -> None:
     changes = np.random.default_rng(3).normal(size=40)
     of_groups = difference(
         scores(changes.repeat(5).tolist(), [f"g{n // 5}" for n in range(200)]), scores([0.0] * 200)
@@ -110,7 +110,7 @@ def test_samples_in_groups_detect_what_their_groups_would() -> None:
     assert of_groups.detectable == pytest.approx(alone.detectable, rel=0.01)
 
 
-def test_all_right_and_all_wrong_still_have_an_interval() -> None:
+def test_scores_of_0_and_100_percent_have_an_interval() -> None:
     right, wrong = of_samples(scores([1.0] * 50)), of_samples(scores([0.0] * 50))
     assert (right.high, wrong.low) == pytest.approx((1, 0))
     assert right.low is not None
@@ -131,10 +131,10 @@ def test_all_right_and_all_wrong_still_have_an_interval() -> None:
         (of_stderr(0.5, None, 10), "neither samples nor a standard error"),
         (of_stderr(0.5, math.nan, 10), "neither samples nor a standard error"),
         (of_stderr(1.0, 0.0, 10), "the standard error is 0"),
-        (interval(math.nan, 0.1, 10), "no finite number"),
+        (interval(math.nan, 0.1, 10), "not a finite number"),
     ],
 )
-def test_what_cannot_be_said_is_not_said_and_told_why(found: Interval, why: str) -> None:
+def test_an_interval_that_cannot_be_computed_has_a_reason(found: Interval, why: str) -> None:
     assert (found.low, found.high, found.method) == (None, None, "")
     assert why in found.reason
     assert found.note == f"none: {found.reason}"
@@ -162,13 +162,13 @@ def test_percentages_have_intervals_in_percent() -> None:
     assert 25 < made.low < 75
 
 
-def test_a_metric_that_is_no_mean_of_its_samples_has_none_of_them() -> None:
+def test_a_metric_that_is_not_a_mean_of_samples_has_no_sample_scores() -> None:
     samples = gather(Sample(str(n), "t", {"f1": n < 3}) for n in range(4))
     assert scores_of(samples, ("t", "f1", ""), 0.8) is None
     assert scores_of(samples, ("t", "other", ""), 0.75) is None
 
 
-def test_a_group_has_the_samples_of_its_tasks_where_each_counts_the_same() -> None:
+def test_a_group_has_its_tasks_samples_if_each_counts_the_same() -> None:
     samples = gather(
         Sample(str(n), task, {"acc": n < right})
         for task, right, size in (("one", 3, 4), ("two", 1, 6))
@@ -197,7 +197,7 @@ def test_a_filter_that_only_the_samples_name_is_found() -> None:
     assert scores_of(samples, ("t", "acc", ""), 0.75) is not None
 
 
-def test_a_standard_error_shows_whether_it_is_of_a_proportion() -> None:
+def test_a_standard_error_reveals_a_proportion() -> None:
     proportion = of_stderr(0.95, math.sqrt(0.95 * 0.05 / 99), 100)
     assert proportion.note == "Wilson, 100 samples"
     assert of_stderr(0.95, 0.03, 100).note == "the harness's standard error"
@@ -227,7 +227,7 @@ def test_only_common_samples_are_paired_and_they_are_counted() -> None:
     assert nothing.note == "none: no sample is common"
 
 
-def test_models_that_agree_on_all_samples_differ_by_nothing_within_limits() -> None:
+def test_models_that_agree_on_all_samples_differ_by_0_with_an_interval() -> None:
     same = difference(scores([1.0, 0.0] * 20), scores([1.0, 0.0] * 20))
     assert (same.value, same.p) == (0, 1)
     assert same.low is not None
@@ -237,7 +237,7 @@ def test_models_that_agree_on_all_samples_differ_by_nothing_within_limits() -> N
     assert constant.note.startswith("none: ")
 
 
-def test_an_average_says_of_what_and_is_refused_over_different_metrics() -> None:
+def test_an_average_names_its_scores_and_different_metrics_have_none() -> None:
     found = Interval(0.4, 0.6)
     same = macro_average({"a": ("acc", 0.5, found), "b": ("acc", 0.7, Interval(0.6, 0.8))})
     assert (same.value, same.note) == (pytest.approx(0.6), "mean of acc over a, b")
@@ -248,7 +248,7 @@ def test_an_average_says_of_what_and_is_refused_over_different_metrics() -> None
     assert (unsure.value, unsure.low) == (0.5, None)
 
 
-def test_an_average_of_what_is_all_right_does_not_exceed_it() -> None:
+def test_the_interval_of_an_average_of_perfect_scores_does_not_exceed_1() -> None:
     found = of_samples(scores([1.0] * 40))
     average = macro_average({"a": ("acc", 1.0, found), "b": ("acc", 1.0, found)})
     assert average.high == pytest.approx(1.0)
@@ -313,7 +313,7 @@ def test_an_interval_of_a_standard_error_contains_its_score(
 
 
 @given(SOME, SOME, st.integers(0, 4))
-def test_a_difference_turns_round_with_its_models(
+def test_a_difference_changes_its_sign_with_the_order_of_models(
     left: list[float], right: list[float], groups: int
 ) -> None:
     def named(values: list[float]) -> list[str]:
@@ -336,7 +336,7 @@ def test_a_difference_turns_round_with_its_models(
 
 @settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), max_size=20))
-def test_a_correction_makes_no_p_value_smaller(ps: list[float]) -> None:
+def test_a_correction_lowers_no_p_value(ps: list[float]) -> None:
     for before, after in zip(ps, holm(ps), strict=True):
         assert after is not None
         assert before <= after + 1e-12

@@ -59,7 +59,7 @@ def complete(run: RunDirectory, evaluation: Evaluation, result: dict[str, Any]) 
     )  # fmt: skip
 
 
-def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: RunDirectory) -> None:
+def test_done_failed_pending_and_skipped_evaluations_have_rows(run: RunDirectory) -> None:
     frame = table(run)
     assert tuple(frame.columns) == COLUMNS
     assert dict(zip(frame["benchmark"], frame["status"], strict=True)) == {
@@ -82,7 +82,7 @@ def test_there_is_a_row_for_what_is_done_failed_pending_and_skipped(run: RunDire
         (False, True, "attempt 1 has not ended: it runs, or was interrupted"),
     ],
 )
-def test_an_attempt_without_an_end_is_told_by_its_lease(
+def test_the_lease_shows_whether_an_unfinished_attempt_runs(
     run: RunDirectory, here: bool, lives: bool, told: str
 ) -> None:
     host = socket.gethostname() if here else "another"
@@ -92,7 +92,7 @@ def test_an_attempt_without_an_end_is_told_by_its_lease(
     assert table(run).set_index("benchmark")["reason"]["begun"] == told
 
 
-def test_it_is_written_as_csv_json_and_markdown_alike(run: RunDirectory) -> None:
+def test_csv_json_and_markdown_have_the_same_rows(run: RunDirectory) -> None:
     write(run)
     assert list(pd.read_csv(run.table)["benchmark"]) == list(table(run)["benchmark"])
     rows = json.loads(run.table_json.read_text())
@@ -104,7 +104,7 @@ def test_it_is_written_as_csv_json_and_markdown_alike(run: RunDirectory) -> None
     assert "failed: out \\| of coffee" in lines[3]
 
 
-def test_a_score_has_an_interval_or_a_reason_for_having_none(
+def test_a_score_has_an_interval_or_a_reason_why_not(
     run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
     place = run.evaluation(evaluations[0].id)
@@ -122,7 +122,7 @@ def test_a_score_has_an_interval_or_a_reason_for_having_none(
     assert frame["ci_note"][0] == "none: the harness wrote neither samples nor a standard error"
 
 
-def test_intervals_of_samples_are_worked_out_once(
+def test_intervals_of_samples_are_computed_once(
     run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declared = {"file": "s.jsonl", "scores": {"v": "right"}}
@@ -149,7 +149,7 @@ def test_intervals_of_samples_are_worked_out_once(
     assert table(run).iloc[0]["ci_note"] == "none: no sample has a score"
 
 
-def test_samples_that_cannot_be_read_cost_no_score(
+def test_unreadable_samples_cost_no_score(
     run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
     place = run.evaluation(evaluations[0].id)
@@ -159,14 +159,14 @@ def test_samples_that_cannot_be_read_cost_no_score(
     assert row["ci_note"].startswith("the harness's standard error; ")
 
 
-def test_a_record_of_another_definition_is_no_result(
+def test_a_record_of_another_definition_is_not_a_result(
     run: RunDirectory, evaluations: tuple[Evaluation, ...]
 ) -> None:
     run.write_plan([Planned("m", "done", "0" * 64)])
     assert list(table(run)["status"]) == ["pending"]
 
 
-def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
+def test_a_newer_parser_reads_raw_results_again_and_changes_no_record(
     run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = run.evaluation(evaluations[0].id)
@@ -187,7 +187,7 @@ def test_a_better_parser_reads_the_raw_results_again_and_touches_no_record(
     assert table(run).iloc[0]["value"] == 0.5
 
 
-def test_a_parser_that_cannot_read_old_results_says_so(
+def test_a_parser_that_cannot_read_old_results_is_reported(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generic, "PARSER_VERSION", 3)
@@ -220,7 +220,7 @@ def test_a_reason_of_several_lines_stays_in_its_cell(
     assert "| failed: out of coffee" in to_markdown(table(run))
 
 
-def test_there_is_a_table_though_an_evaluation_cannot_be_read_again(
+def test_an_unreadable_evaluation_does_not_prevent_the_table(
     run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generic, "PARSER_VERSION", 4)

@@ -1,4 +1,4 @@
-"""Finished evaluations with what comparing them needs: the headline metric, sample by sample."""
+"""Reads finished evaluations for a comparison: the headline metric, sample by sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from snakeval.results.statistics.samples import Scores
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
-#: With more pairs of models on a benchmark, each model is compared with the best one only.
+#: Up to this number, a benchmark compares all pairs of models; beyond it, each with the best one.
 MAX_PAIRS = 500
 
 
@@ -36,10 +36,10 @@ class Measured:
     """A finished evaluation.
 
     Attributes:
-        metric: the headline metric of the benchmark, with its ``interval``.
-        scores: the scores of that metric by sample, if the harness logged samples.
-        scale: the factor from these scores to the metric's value.
-        problem: why its samples cannot be read, or nothing.
+        metric: the benchmark's headline metric, with its ``interval``.
+        scores: the samples' scores of that metric, if the harness logged samples.
+        scale: the factor between ``scores`` and the metric.
+        problem: why the samples cannot be read; empty if they can.
     """
 
     directory: EvaluationDirectory
@@ -62,16 +62,16 @@ class Measured:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What two runs must share to be compared: metric and filter."""
+        """The metric and the filter, which two runs must share for a comparison."""
         return self.metric.metric, self.metric.filter
 
 
 def measure(
     run: RunDirectory, item: Planned, keep: Callable[[Sample], None] | None = None
 ) -> Measured | None:
-    """Return a planned evaluation of *run* if it is finished and can be read.
+    """Return a planned evaluation of *run* if it is finished and readable.
 
-    *keep* gets each of its samples.
+    *keep* receives each of its samples.
     """
     directory = run.evaluation(item.id)
     record = None if item.left_out else directory.completion(item.fingerprint)
@@ -104,10 +104,10 @@ def _seen(samples: Iterable[Sample], keep: Callable[[Sample], None] | None) -> I
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A benchmark that a model finished once, or several times with different seeds.
+    """A model's finished runs of one benchmark: one, or several with other seeds.
 
-    ``value`` is the mean of the runs. Its ``interval`` is of the questions' mean scores, so it has
-    the variance of choosing questions and of sampling answers.
+    ``value`` is the mean of the runs. Its ``interval`` is that of the questions' mean scores. It
+    therefore includes the choice of questions and the sampling of answers.
     """
 
     runs: tuple[Measured, ...]
@@ -116,13 +116,13 @@ class Repeated:
 
     @property
     def variance(self) -> Repeats:
-        """How the runs vary."""
+        """The variance within and between the runs."""
         values = [run.metric.value for run in self.runs]
         return averages_.repeats(values, [run.interval.stderr for run in self.runs])
 
 
 def repeated(measured: Iterable[Measured]) -> list[Repeated]:
-    """Group evaluations that differ only in their seed and are named as repeats."""
+    """Group the repeats of an evaluation, which differ only in the seed and in the name."""
     groups: dict[tuple[str, str, str], list[Measured]] = {}
     for each in measured:
         identity = each.record.identity
@@ -148,7 +148,7 @@ def _repeated(runs: Sequence[Measured]) -> Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two evaluations of one benchmark; ``corrected`` is p, corrected for all comparisons."""
+    """A comparison of two evaluations; ``corrected`` is p, corrected for all comparisons."""
 
     a: Measured
     b: Measured
@@ -157,12 +157,12 @@ class Compared:
 
     @property
     def significant(self) -> bool:
-        """Whether there is a difference, at the 5 % level."""
+        """Whether the difference is significant at the 5 % level."""
         return self.corrected is not None and self.corrected <= 1 - intervals_.CONFIDENCE
 
 
 def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
-    """Return the difference a - b of each pair, corrected for how many pairs there are."""
+    """Return the difference a - b of each pair, corrected for the number of pairs."""
     found = [(a, b, _difference(a, b)) for a, b in pairs]
     corrected = differences_.holm([difference.p for _, _, difference in found])
     return [Compared(*pair, p) for pair, p in zip(found, corrected, strict=True)]
@@ -185,7 +185,7 @@ def _difference(a: Measured, b: Measured) -> Difference:
 
 
 def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
-    """Yield the pairs of models on each benchmark; with many models, each with the best one."""
+    """Yield the pairs of models on each benchmark; of many models, each with the best one."""
     benchmarks: dict[str, list[Measured]] = {}
     for each in measured:
         benchmarks.setdefault(each.benchmark, []).append(each)
@@ -198,6 +198,6 @@ def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
 
 
 def goodness(measured: Measured) -> float:
-    """Return the key that orders evaluations of one benchmark: the best has the highest."""
+    """Return the sort key of a benchmark's evaluations: the best one has the highest."""
     value = measured.metric.value
     return -value if measured.metric.higher_is_better is False else value

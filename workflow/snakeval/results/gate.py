@@ -1,4 +1,4 @@
-"""Compares a candidate with a baseline: what is better or worse, and whether a gate passes."""
+"""Compares a candidate with a baseline, and decides whether a gate lets the candidate pass."""
 
 from __future__ import annotations
 
@@ -18,36 +18,34 @@ from snakeval.evaluation.definition import changes
 from snakeval.results.comparison import Compared, Measured, compare
 from snakeval.results.statistics import differences
 
-#: A note has at most so many changes of a definition.
+#: The maximum number of changes of a definition in a note.
 _CHANGES = 3
-#: The parts of an evaluation's identity that define its model.
+#: The parts of an evaluation's identity that describe its model.
 _MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
 
 
 class Rule(Strict):
-    """What a benchmark requires of a candidate, in the scale of its metric."""
+    """A benchmark's rule for a candidate, in the metric's scale. None requires nothing."""
 
     max_drop: float | None = Field(
-        default=None, ge=0, description="how much worse than the baseline it may be"
+        default=None, ge=0, description="the largest allowed drop below the baseline"
     )
-    significant: bool = Field(
-        default=True, description="a drop counts only where it is significant"
-    )
-    at_least: float | None = Field(default=None, description="the least score that passes")
+    significant: bool = Field(default=True, description="count only significant drops")
+    at_least: float | None = Field(default=None, description="the lowest score that passes")
     at_most: float | None = Field(default=None, description="the highest score that passes")
 
 
 class Policy(Strict):
-    """A gate: a default rule, and rules for some benchmarks."""
+    """A gate: a default rule for all benchmarks, and special rules for some."""
 
     default: Rule = Rule()
     benchmarks: dict[str, Rule] = Field(
         default_factory=dict,
-        description="by name or shell pattern, the first that fits; what a rule does not say is "
-        "as in `default`",
+        description="rules by name or shell pattern; the first match counts, and `default` has "
+        "the values that it lacks",
     )
     allow_missing: bool = Field(
-        default=False, description="whether the candidate may lack what the baseline has"
+        default=False, description="allow a candidate without some of the baseline's results"
     )
 
     def rule(self, benchmark: str) -> Rule:
@@ -63,7 +61,7 @@ def read_policy(path: Path, benchmarks: Sequence[str]) -> Policy:
     """Read a policy for a comparison of *benchmarks*.
 
     Raises:
-        ConfigError: one line for each thing that is wrong.
+        ConfigError: one line for each problem.
     """
     source = merge([path])
     try:
@@ -82,16 +80,16 @@ def read_policy(path: Path, benchmarks: Sequence[str]) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One benchmark: the candidate against the baseline.
+    """The comparison of candidate and baseline on one benchmark.
 
     Attributes:
         compared: ``a`` is the candidate and ``b`` the baseline; None if one has not finished it.
         verdict: better, worse, no significant difference, unknown (they differ, perhaps by
             chance), not comparable, or missing.
-        better, worse: the ids of the samples that got better, and worse.
-        failed: why the gate fails, or nothing.
-        changed: what differs in their definitions.
-        problem: why it is missing.
+        better, worse: ids of the samples that changed for the better, and for the worse.
+        failed: why the gate rejects the candidate; empty if it passes.
+        changed: the differences between their definitions.
+        problem: why the comparison is missing.
     """
 
     model: str
@@ -106,15 +104,15 @@ class Row:
 
     @property
     def note(self) -> str:
-        """How they were compared, or why not, and what of their definitions differs."""
+        """The method of the comparison or why there is none, and the changes of the definition."""
         parts = [self.compared.difference.note if self.compared else self.problem]
         if self.changed:
-            parts.append(f"defined otherwise: {'; '.join(self.changed[:_CHANGES])}")
+            parts.append(f"different definition: {'; '.join(self.changed[:_CHANGES])}")
         return "; ".join(parts)
 
     @property
     def remark(self) -> str:
-        """The note, if it has more than how an interval was made; else nothing."""
+        """The note, if it has more than the interval's method; else empty."""
         if self.compared is None or self.changed or self.verdict == "not comparable":
             return self.note
         difference = self.compared.difference
@@ -127,10 +125,9 @@ def judge(
     missing: Sequence[tuple[str, str]],
     policy: Policy | None,
 ) -> list[Row]:
-    """Compare the evaluations that both have, by key, and apply *policy*.
+    """Compare the common keys and apply *policy*; *missing* has the keys that only one side has.
 
-    *missing* has the evaluations that only one of them has. The p-values are corrected for the
-    number of comparisons.
+    The p-values are corrected for the number of comparisons.
     """
     keys = [key for key in baseline if key in candidate]
     found = compare([(candidate[key], baseline[key]) for key in keys])
@@ -161,12 +158,12 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
 
 
 def _definition(measured: Measured) -> dict[str, Any]:
-    """Return what defines an evaluation, except its model."""
+    """Return an evaluation's definition without its model."""
     return {key: v for key, v in measured.record.identity.items() if key not in _MODEL}
 
 
 def _gain(compared: Compared) -> float | None:
-    """Return how much better the candidate is, in either direction of the metric."""
+    """Return how much better the candidate is; it respects the metric's direction."""
     value = compared.difference.value
     if value is None:
         return None
@@ -179,7 +176,7 @@ def _breaches(rule: Rule, compared: Compared, gain: float | None) -> Iterator[st
         if gain is None:
             yield f"cannot be compared ({compared.difference.reason})"
         elif -gain > rule.max_drop:
-            # Without a p-value the scores alone decide.
+            # If no test can exclude chance, the scores alone decide.
             unknown = compared.corrected is None
             if compared.significant or unknown or not rule.significant:
                 sure = "" if compared.significant else ", perhaps by chance"

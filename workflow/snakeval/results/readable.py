@@ -1,18 +1,18 @@
-"""The results table as people read it: cells of text, as Markdown, and for a narrow terminal."""
+"""Formats the results table for people: cells of text, Markdown, and a narrow terminal's table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: The columns that people read.
+#: The columns of the readable table.
 COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "status")
 
 
 def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
     """Return the cells of a row of results.json: value ± standard error, interval, and status.
 
-    A row that is not done has its reason beside its status, unless *reasons* is false.
+    An unfinished row has its reason next to its status, unless *reasons* is false.
     """
     value, error, low, high = (row.get(k) for k in ("value", "stderr", "ci_low", "ci_high"))
     name = f" ({row['filter']})" if row.get("filter") else ""
@@ -39,7 +39,7 @@ def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
 def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:
     """Return the Markdown table for a terminal of *width* columns.
 
-    If it is too wide, it has no reasons, which the jobs printed before; then no intervals either.
+    A table that is too wide loses its reasons, which the jobs have printed, and then its intervals.
     """
     table = to_markdown(rows)
     if _width(table) > width:
@@ -53,7 +53,7 @@ def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:
 def _table(texts: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
     from tabulate import tabulate
 
-    # A bar in a reason would end its cell.
+    # A bar in a reason would end the cell.
     data = {name: [cell[name].replace("|", "\\|") for cell in texts] for name in columns}
     return str(tabulate(data, headers="keys", tablefmt="pipe", disable_numparse=True))
 

@@ -1,4 +1,4 @@
-"""The scores of a completion, read again by the current parser, with intervals."""
+"""Reads a completion's scores again with the current parser, and computes their intervals."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from snakeval.results.statistics.samples import Key, Scores
 
 
 def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[Metric, ...]:
-    """Return the metrics as today's parser reads them.
+    """Return the metrics as the current parser reads them.
 
     Raises:
-        EvaluationError: today's parser cannot read the raw results.
+        EvaluationError: the current parser cannot read the raw results.
     """
     version = adapter(done.adapter).PARSER_VERSION
     if version == done.parser_version:
@@ -35,7 +35,7 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     try:
         return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
-        pass  # not read with this version yet
+        pass  # this version has not read them yet
     metrics = read_metrics(directory.read_evaluation(), directory.artifacts)
     write_atomically(
         cache,
@@ -47,9 +47,10 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
 def intervals(
     directory: EvaluationDirectory, done: Completion, metrics: Sequence[Metric]
 ) -> list[Interval]:
-    """Return the 95 % interval of each of *metrics*: from samples, where the harness logged some.
+    """Return the 95 % interval of each of *metrics*, from samples if the harness logged some.
 
-    Worked out once, since a million samples take a while to read, and kept beside the record.
+    A million samples take a while to read, so the intervals are computed once and stored in a file
+    next to the record.
     """
     cache = _kept_intervals(directory, done)
     try:
@@ -57,15 +58,15 @@ def intervals(
         if len(kept) == len(metrics):
             return kept
     except (FileNotFoundError, ValueError, TypeError):
-        pass  # not worked out yet
+        pass  # not computed yet
     try:
         samples = statistics.gather(read_samples(directory))
     except EvaluationError as error:
-        # Of what the harness wrote itself, and not kept: the samples may be mended.
+        # These use only the harness's own numbers. They are not stored: the samples may be fixed.
         by_error = [intervals_.interval(m.value, m.stderr, m.n) for m in metrics]
         return [replace(interval, caveat=str(error)) for interval in by_error]
     found = [_interval(metric, samples) for metric in metrics]
-    with contextlib.suppress(OSError):  # a run that is only read, as one of somebody else
+    with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, json.dumps([asdict(interval) for interval in found]))
     return found
 
@@ -87,9 +88,9 @@ def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
 
 
 def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
-    """Where intervals are kept, under all that they depend on."""
+    """Return the path of the stored intervals; its name covers everything they depend on."""
     depends: list[object] = [adapter(done.adapter).PARSER_VERSION, INTERVALS_VERSION]
-    with contextlib.suppress(OSError, ValueError):  # then its samples cannot be read either
+    with contextlib.suppress(OSError, ValueError):  # the samples cannot be read either
         if samples := directory.read_transport().get("samples"):
             depends.append(digest(samples)[:8])
     return directory.cache("intervals", done.fingerprint, *depends)

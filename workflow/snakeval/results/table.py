@@ -1,7 +1,7 @@
-"""The results table: a row for each model × benchmark × metric, and for what is missing.
+"""Builds the results table: a row for each model × benchmark × metric, and for missing results.
 
-Made from completion records. Where a parser is newer than a record, the raw results are read
-again, so a better parser costs no evaluation.
+The source is the completion records. If the parser is newer than a record, it reads the raw results
+again, so a better parser requires no evaluation.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ COLUMNS = (
 
 
 def table(run: RunDirectory) -> pd.DataFrame:
-    """Return the results of *run*, whatever is finished, failed or missing.
+    """Return the results of *run*, which may be finished, failed or missing.
 
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
-    skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the 95 % interval of the
-    value, ``ci_note`` how it was made or why there is none (see
+    skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the value's 95 % interval.
+    ``ci_note`` has the interval's method, or the reason if there is none (see
     :mod:`snakeval.results.statistics.samples`).
     """
     rows = [row for item in run.plan() for row in _rows(run, item)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    # Whole numbers stay whole where some are missing.
+    # Without this, whole numbers become floats if some are missing.
     return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
 
 
@@ -52,7 +52,7 @@ def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
     base |= {"fingerprint": item.fingerprint, "path": item.id}
     done = directory.completion(item.fingerprint)
     if done is None:
-        # A model that could not be deployed fails all its evaluations, which then never start.
+        # If a model's deployment failed, all its evaluations fail and never start.
         deployment = DeploymentDirectory.of(run, item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
@@ -95,7 +95,7 @@ def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
 
 
 def _unended(directory: EvaluationDirectory) -> str:
-    """What can be said of an attempt without an end, by its lease."""
+    """Describe an attempt that has not ended, judged by its lease."""
     try:
         holder = directory.holder()
     except (OSError, ValueError):
@@ -118,18 +118,18 @@ def write(run: RunDirectory) -> pd.DataFrame:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as plain data, with None where there is nothing."""
-    # Not DataFrame.to_json, which rounds: scores are the harness's to the last digit.
+    """Return the rows as plain data, with None for missing values."""
+    # DataFrame.to_json would round. The table keeps every digit of the harness's scores.
     rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
     return [{str(column): value for column, value in row.items()} for row in rows]
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
-    """Return the table as people read it, in Markdown."""
+    """Return the readable table in Markdown."""
     return readable.to_markdown(records(frame))
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as people read it: value ± standard error, interval, status and reason."""
+    """Return the readable table: value ± standard error, interval, status and reason."""
     texts = [readable.cells(row) for row in records(frame)]
     return pd.DataFrame(texts, columns=readable.COLUMNS)

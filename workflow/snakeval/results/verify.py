@@ -1,7 +1,7 @@
-"""Whether a run's files are what they were when its evaluations finished.
+"""Checks whether a run's files have changed since its evaluations finished.
 
-Checksums tell of accidents and of careless hands. They are no signature: who can write the run can
-write its records, too.
+Checksums detect accidents and careless changes. They are not a signature: a person who can write
+the run can also write its records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHANGED, UNCHECKED = "changed", "not checked"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it was, or that could not be checked.
+    """Something that has changed, or that cannot be checked.
 
     ``where`` is an evaluation, or a file of the run.
     """
@@ -41,13 +41,12 @@ class Finding:
 
 
 def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding], int]:
-    """Check *run*; return what is not as it was, and how many evaluations are.
+    """Check *run*; return the changes, and the number of unchanged evaluations.
 
-    Of each finished evaluation: that its record says the fingerprint of what it defines, that its
-    artifacts have the checksums of its manifest and are all, and that its scores are those that
-    the artifacts hold. Of the run: that its configuration still gives these fingerprints (a
-    benchmark's files and a model's weights are part of them), and that its tables say the scores
-    of the records.
+    For each finished evaluation, the record must have the fingerprint of its definition. Its
+    artifacts must be complete, have the manifest's checksums, and hold the recorded scores. The
+    run's configuration must still result in these fingerprints, which include a benchmark's files
+    and a model's weights. The run's tables must have the scores of the records.
     """
     findings: list[Finding] = []
     records: dict[str, Completion] = {}
@@ -81,7 +80,7 @@ def _evaluation(
 
 
 def _publishes(directory: EvaluationDirectory, fingerprint: str) -> bool:
-    """Whether ``evaluation.json`` says that this fingerprint is done."""
+    """Whether ``evaluation.json`` says that the evaluation of this fingerprint is done."""
     try:
         published = json.loads(directory.published.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -93,9 +92,12 @@ def _of_record(
     directory: EvaluationDirectory, record: Completion, fingerprint: str
 ) -> Iterator[tuple[str, str]]:
     if record.fingerprint != fingerprint:
-        yield CHANGED, f"its record is of {record.fingerprint[:12]}, planned is {fingerprint[:12]}"
+        yield (
+            CHANGED,
+            f"fingerprint {record.fingerprint[:12]} in its record, {fingerprint[:12]} in the plan",
+        )
     if (made := digest(record.identity)) != record.fingerprint:
-        yield CHANGED, f"what its record defines has the fingerprint {made[:12]}, not its own"
+        yield CHANGED, f"its record's definition has the fingerprint {made[:12]}, not the record's"
     published = directory.published
     try:
         if published.read_text(encoding="utf-8") != record.to_json():
@@ -120,17 +122,17 @@ def _files(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple
         return
     for path, content in expected.items():
         if path not in found:
-            # A cache that an older version put into its manifest may go at any time.
+            # An older version may have put a cache into its manifest. Its files may disappear.
             if not any(fnmatchcase(path, pattern) for pattern in caches):
                 yield CHANGED, f"{where}/{path} is gone"
         elif found[path] != content:
-            yield CHANGED, f"{where}/{path} has another content"
+            yield CHANGED, f"{where}/{path} has different content"
     for path in found.keys() - expected.keys():
         yield CHANGED, f"{where}/{path} was added"
 
 
 def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
-    """Read the scores again, which the manifest does not cover."""
+    """Read the scores again: the manifest does not cover them."""
     if record.parser_version != adapter(record.adapter).PARSER_VERSION:
         yield UNCHECKED, "its scores: another version of the parser read them"
         return
@@ -160,12 +162,12 @@ def _configuration(
         config, _, _ = load([run.config])
         made = {e.id: e for e in split(config)[0]}
     except ConfigError as error:
-        yield Finding(run.config.name, UNCHECKED, f"what it defines: {error.problems[0]}")
+        yield Finding(run.config.name, UNCHECKED, f"its definitions: {error.problems[0]}")
         return
     own = digest(identity(config))[:8]
     if not run.path.resolve().name.endswith(f"-{own}"):
         yield Finding(
-            run.config.name, CHANGED, f"its name and params are of a run with the id {own}"
+            run.config.name, CHANGED, f"its name and params belong to a run with the id {own}"
         )
     for item in plan:
         name = item.id
@@ -177,11 +179,11 @@ def _configuration(
             before = records[name].identity if name in records else {}
             changes = made[name].identity.changes(before) if before else []
             said = "; ".join(changes[:3]) or "another fingerprint"
-            yield Finding(name, CHANGED, f"defined otherwise than it was: {said}")
+            yield Finding(name, CHANGED, f"different definition: {said}")
 
 
 def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Finding]:
-    """Compare the scores of the run's tables with the records', where the records have any."""
+    """Compare the scores in the run's tables with the records, if the records have any."""
     for path, read in ((run.table_json, json.loads), (run.table, _csv)):
         try:
             rows = read(path.read_text(encoding="utf-8"))

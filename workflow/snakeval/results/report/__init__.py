@@ -1,9 +1,9 @@
-"""The report of a run: one HTML file that opens anywhere, with its samples in scripts beside it.
+"""Writes the report of a run: one HTML file, and its samples in scripts next to it.
 
-What it says is in :mod:`snakeval.results.report.content`, how it looks in ``page.html.j2``,
-``page.css`` and ``page.js``, which are all within the file, as plotly.js is. Everything that a
-model, a data set or a harness wrote is hostile: jinja2 escapes it, the page's script sets it as
-text only, and a content security policy lets nothing run but the page's own scripts.
+:mod:`snakeval.results.report.content` has the content; ``page.html.j2``, ``page.css`` and
+``page.js`` have the design. The file includes them and plotly.js, so it opens anywhere. All text
+from a model, a data set or a harness is hostile. jinja2 escapes it, and the page's script inserts
+it as text only. A content security policy allows only the page's own scripts.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from snakeval.run.directory import RunDirectory
 
 
 def write(run: RunDirectory) -> Path:
-    """Write the report of *run*, whatever is finished, failed or missing; return its path."""
+    """Write the report of *run*, which may have unfinished evaluations; return its path."""
     shelves = Shelves(run.report_samples)
     facts = collect(run, shelves)
     write_atomically(run.report, render(facts))
     write_atomically(run.report_summary, render(facts, summary=True))
-    shelves.tidy()  # last, so that there is no time without either
+    shelves.tidy()  # last, so that the page always has its samples
     return run.report
 
 
 def render(facts: Facts, *, summary: bool = False) -> str:
-    """Return the page, or a *summary*: what of it needs neither plotly.js nor files beside it."""
+    """Return the page, or a *summary*, which requires neither plotly.js nor files next to it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("snakeval.results.report", ""),
         autoescape=True,
@@ -87,13 +87,13 @@ def _resource(name: str) -> str:
 
 
 def _plotly() -> str:
-    """plotly.js, as the package brings it: read, since importing that takes a while."""
+    """Return plotly.js from its package's files, because the import of the package is slow."""
     found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
     return found.read_text(encoding="utf-8")
 
 
 def _policy(*scripts: str) -> str:
-    """A content security policy: our scripts by their hashes, chunks by where they are."""
+    """Return a content security policy: scripts by their hashes, chunks by their place."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts
@@ -164,7 +164,7 @@ def _differences(compared: tuple[Compared, ...]) -> dict[str, list[list[Any]]]:
 
 
 def _visible(data: Any) -> Any:
-    """Return *data* with hidden characters of all its texts shown."""
+    """Return *data* with visible replacements for hidden characters in all its texts."""
     if isinstance(data, str):
         return visible(data)
     if isinstance(data, Mapping):

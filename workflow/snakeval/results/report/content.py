@@ -1,4 +1,4 @@
-"""What the report says, as plain objects: all numbers and texts, and nothing of how they look."""
+"""Collects the content of the report as plain objects: numbers and texts, without a design."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.serving.directory import DeploymentDirectory
 
-#: The samples of all evaluations together, of which each has its share.
+#: The limit for all evaluations together; each one has an equal share.
 MAX_SAMPLES = 200_000
 MIN_SAMPLES = 200
 MAX_CONFIG_CHARACTERS = 200_000
@@ -30,7 +30,7 @@ MAX_CONFIG_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of the matrix. ``shade``: how good the score is among its like, 0 to 1, or None."""
+    """A cell of the matrix. ``shade``: the score's rank on its benchmark, 0 to 1, or None."""
 
     model: str
     benchmark: str
@@ -43,9 +43,9 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Models by their average over benchmarks of one metric, the best first.
+    """Models by their average over the benchmarks of one metric, the best first.
 
-    ``left_out``: models that lack one of the benchmarks, and which.
+    ``left_out``: the models without a result for each benchmark, and the missing benchmarks.
     """
 
     metric: str
@@ -56,14 +56,14 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A sum over evaluations; None where nobody counted. ``partial``: of some, nobody did."""
+    """A sum over evaluations; None without any count. ``partial``: some have no count."""
 
     value: float | None
     partial: bool = False
 
     @classmethod
     def of(cls, numbers: Iterable[float | None]) -> Total:
-        """Add up what is known."""
+        """Add the known numbers."""
         given = list(numbers)
         known = [number for number in given if number is not None]
         return cls(sum(known) if known else None, len(known) < len(given))
@@ -71,16 +71,17 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model's evaluations took.
+    """The cost of a model's evaluations.
 
     Attributes:
-        samples, requests, prompt_tokens, completion_tokens: of what is finished.
-        seconds: in which harnesses ran, those that ran at once added up; failed and interrupted
-            attempts, too, which ``unfinished`` has alone.
-        gpu_hours: GPUs of its servers times the hours in which they had them, loading and idle,
-            too; None where that is not known, or nobody deployed it here.
-        loads: how often a server of it was started; None as before.
-        deployed: whether it has servers of ours.
+        samples, requests, prompt_tokens, completion_tokens: of finished evaluations.
+        seconds: the running time of harnesses, including failed and interrupted attempts. The
+            times of simultaneous harnesses add up.
+        unfinished: the part of ``seconds`` in failed and interrupted attempts.
+        gpu_hours: the GPUs of the model's servers times the hours in which the servers held them,
+            including loading and idle time; None if unknown, or without a deployment here.
+        loads: how often a server of the model started; None in the same cases.
+        deployed: whether snakeval deployed servers of the model.
     """
 
     model: str
@@ -98,7 +99,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the report says of a run; ``samples_folder`` is beside the page."""
+    """The content of a run's report; ``samples_folder`` is next to the page."""
 
     run: str
     name: str
@@ -119,13 +120,13 @@ class Facts:
 
     @property
     def samples(self) -> tuple[int, int]:
-        """How many samples there are, and how many of them the report shows."""
+        """The number of all samples, and the number of samples in the report."""
         shelves = [cell.shelf for cell in self.cells.values() if cell.shelf]
         return sum(s.total for s in shelves), sum(s.shown for s in shelves)
 
 
 def collect(run: RunDirectory, shelves: Shelves) -> Facts:
-    """Read all that the report says of *run*, and put its samples on *shelves*."""
+    """Collect the report's content of *run*, and write its samples to *shelves*."""
     plan = run.plan()
     frame = table.table(run)
     limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, len(plan)))
@@ -191,7 +192,7 @@ def _cells(
 
 
 def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
-    """How good a score is: itself where the benchmark's are in [0, 1], else within their range."""
+    """Return a score's shade: the score in [0, 1], else its place in the benchmark's range."""
     values = [each.metric.value for each in column if each.key == one.key]
     low, high = min(values), max(values)
     if low >= 0 and high <= 1:
@@ -203,9 +204,9 @@ def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
 
 
 def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[Ranking]:
-    """A ranking for each metric that benchmarks have; there is no average over different ones.
+    """Return a ranking for each metric: snakeval does not average different metrics.
 
-    A benchmark that was repeated counts as one, with the mean of its runs.
+    A repeated benchmark counts as one, with the mean of its runs.
     """
     by_metric: dict[str, dict[str, dict[str, Repeated]]] = {}
     for one in repeats:
@@ -265,7 +266,7 @@ def _costs(
 def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
     """Return the seconds of all attempts at an evaluation that did not finish it."""
     uses = timings.read(directory)
-    if uses is None:  # none, or of a version that did not note them
+    if uses is None:  # there are none, or an older version did not record them
         attempts = record.attempt - 1 if record else len(directory.attempt_logs())
         return None if attempts else 0.0
     return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
@@ -277,7 +278,7 @@ def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None,
     homes = [place, *place.instances()]
     loads = sum(len(home.server_logs()) for home in homes)
     if not loads and (done or run.endpoint_notes.exists()):
-        return None, None  # served by another run's server, or elsewhere
+        return None, None  # another run's server or an external endpoint serves the model
     total = 0.0
     for home in homes:
         if not home.server_logs():
@@ -290,7 +291,7 @@ def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None,
 
 
 def _size(one: Measured) -> int | None:
-    """How many samples an evaluation has, where that is known."""
+    """Return the number of an evaluation's samples, if it is known."""
     if one.metric.n is not None or one.scores is None:
         return one.metric.n
     return int(one.scores.values.size)
@@ -300,7 +301,7 @@ def _origin(run: RunDirectory) -> dict[str, Any]:
     try:
         return run.read_origin()
     except (OSError, ValueError):
-        return {}  # a report without it is still one
+        return {}  # the rest of the report is still useful
 
 
 def _text(path: Path) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// The page's own script. Whatever a model wrote becomes a text node, never markup.
+// The script of the report page. Text from a model becomes a text node, never markup.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const PAGE = 10;
@@ -23,8 +23,8 @@
   const drawn = new Set();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // plotly.js takes a second to start: it does so when there is something to draw, and after the
-  // page is there to be read.
+  // plotly.js takes a second to start. It starts when there is something to draw, after the page is
+  // readable.
   function ready() {
     if (window.Plotly) return;
     document.head.append(make("script", { textContent: document.getElementById("plotly").textContent }));
@@ -109,7 +109,7 @@
       const inside = place.querySelector(".scroll");
       if (place.open && !inside.firstChild) inside.append(differences(rows));
       const plot = place.parentElement.querySelector(".js-plotly-plot");
-      if (plot) Plotly.Plots.resize(plot); // an open one is as wide as the page
+      if (plot) Plotly.Plots.resize(plot); // an open plot has the width of the page
     });
   }
 
@@ -145,8 +145,8 @@
       const script = make("script", { src: `${data.directory}/${name}.js` });
       script.onerror = () => {
         loaded.delete(name);
-        waits.reject(new Error(`Samples are in the directory ${data.directory} beside this page, ` +
-          "and that is not here, or of another report: open the page where the run is."));
+        waits.reject(new Error(`The directory ${data.directory} next to this page is missing, ` +
+          "or belongs to another report. Open the page in the run's directory."));
       };
       document.head.append(script);
     }
@@ -154,9 +154,9 @@
   }
 
   const SHOW = { all: "all samples", wrong: "wrong", right: "right" };
-  const BOTH = { lost: "right here, wrong beside", won: "wrong here, right beside" };
+  const BOTH = { lost: "right here, wrong there", won: "wrong here, right there" };
 
-  // The choice stands in the address, so that a link leads to it and "back" goes back.
+  // The address holds the choice, so that links and the "back" button work.
   function chosen() {
     const [, ...parts] = location.hash.slice(1).split("/").map(decodeURIComponent);
     const [first] = Object.keys(data.samples);
@@ -189,7 +189,7 @@
     options(form.other, [["", "nothing"], ...Object.keys(models)
       .filter((name) => name !== choice.model).map((name) => [name, name])], choice.other);
     options(form.show, Object.entries(choice.other ? { ...SHOW, ...BOTH } : SHOW), choice.show);
-    const told = document.getElementById("told");
+    const count = document.getElementById("count");
     try {
       const here = await load(models[choice.model][0]);
       const beside = choice.other ? await load(models[choice.other][0]) : null;
@@ -213,7 +213,7 @@
       if (mine !== turn) return;
       document.getElementById("items").replaceChildren(...items);
       const [, total, shown] = models[choice.model];
-      told.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
+      count.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
         (shown < total ? ` (of ${total.toLocaleString("en")} in all)` : "") +
         (here.right.every((right) => right === null)
           ? ". Their scores are not from 0 to 1, so none is right or wrong." : "");
@@ -228,7 +228,7 @@
     } catch (error) {
       if (mine === turn) {
         document.getElementById("items").replaceChildren();
-        told.textContent = error.message;
+        count.textContent = error.message;
       }
     }
   }

@@ -1,8 +1,8 @@
-"""The samples of a report: chunks of JavaScript beside the page, which it loads when it needs them.
+"""Writes the samples of a report: chunks of JavaScript, which the page loads when it needs them.
 
-A page that is opened from a disk may not fetch, but it may add ``<script src>``; so a chunk is a
-script, and calls a function of the page with data. All of it is what models wrote: data only, in
-ASCII, and with no character that could end the string or a script.
+A page from a disk may not fetch files, but it may add ``<script src>``. A chunk is therefore a
+script that calls a function of the page with data. Models wrote all of that data. It is in ASCII
+and has no character that could end the string or the script.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from snakeval.evaluation.record import Metric
 from snakeval.files import write_if_changed
 from snakeval.harnesses.adapter import Sample
 
-#: Samples a chunk: what a page of them loads.
+#: Samples per chunk: the page loads one chunk to show a page of samples.
 CHUNK = 100
-#: Longer texts are cut; the artifacts have them whole.
+#: Longer texts are cut; the artifacts have the whole texts.
 MAX_CHARACTERS = 6000
-#: What people cannot see, and what turns text round: shown by its number.
+#: Characters that are invisible or reverse the text; the page shows their numbers.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _PLAIN = frozenset("\n\t")
 
@@ -51,13 +51,13 @@ def script_json(data: object) -> str:
 
 @dataclass
 class Kept:
-    """The samples of one evaluation that the report shows.
+    """The samples of one evaluation in the report.
 
-    Where there are more than *limit* of them, those whose ids have the smallest hashes: a random
-    choice that is the same for every model, so that they can still be laid side by side.
+    Of more than *limit* samples, those whose ids have the smallest hashes are kept. The choice is
+    random and the same for every model, so that models can be compared sample by sample.
 
     Attributes:
-        total: how many there were.
+        total: the number of all samples.
     """
 
     limit: int
@@ -65,7 +65,7 @@ class Kept:
     _heap: list[tuple[int, int, Sample]] = field(default_factory=list)
 
     def __call__(self, sample: Sample) -> None:
-        """Keep *sample*, if it is one of those."""
+        """Keep *sample* if the choice includes it."""
         self.total += 1
         name = f"{sample.task}\0{sample.filter}\0{sample.id}".encode("utf-8", "replace")
         order = -int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
@@ -77,13 +77,13 @@ class Kept:
 
     @property
     def samples(self) -> list[Sample]:
-        """What is kept, in the harness's order."""
+        """The kept samples, in the harness's order."""
         return [sample for _, _, sample in sorted(self._heap, key=lambda entry: entry[1])]
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where the page finds the samples of an evaluation."""
+    """Names the files in which the page finds the samples of an evaluation."""
 
     index: str
     total: int
@@ -91,14 +91,14 @@ class Shelf:
 
 
 class Shelves:
-    """The directory of chunks. What a new report needs no more is taken away at the end."""
+    """The directory of chunks. A new report deletes the chunks that it does not use."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._used: set[str] = set()
 
     def put(self, kept: Kept, metric: Metric, scale: float) -> Shelf:
-        """Write the samples of an evaluation: those that *metric* is of, or else all."""
+        """Write an evaluation's samples: those with a score of *metric*, or else all."""
         samples = kept.samples
         own = [s for s in samples if metric.metric in s.scores and s.filter == metric.filter]
         samples = own or samples
@@ -118,7 +118,7 @@ class Shelves:
         return Shelf(self._write(index), total, len(samples))
 
     def _write(self, data: object) -> str:
-        """Write a chunk under the name of its content, so that it need not be written again."""
+        """Write a chunk under a name from its content, which makes a second write unnecessary."""
         text = script_json(data)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._used.add(f"{name}.js")
@@ -126,7 +126,7 @@ class Shelves:
         return name
 
     def tidy(self) -> None:
-        """Take away the chunks of earlier reports."""
+        """Delete the chunks of earlier reports."""
         for path in self._stale():
             path.unlink(missing_ok=True)
 
@@ -136,7 +136,7 @@ class Shelves:
 
 
 def _names(samples: Sequence[Sample]) -> list[str]:
-    """Names by which samples are found in other evaluations; with what all share left out."""
+    """Return names that find a sample in other evaluations, without the parts that all share."""
     parts = [(sample.task, sample.id, sample.filter) for sample in samples]
     columns = zip(*parts, strict=True)
     told = [position == 1 or len(set(column)) > 1 for position, column in enumerate(columns)]
@@ -149,9 +149,9 @@ def _score(sample: Sample, metric: str) -> float | None:
 
 
 def _right(scores: Sequence[float | None], lower_is_better: bool) -> list[int | None]:
-    """Which samples are right (1), having the best score that there can be, and which wrong (0).
+    """Return which samples are right (1: the best possible score) and which are wrong (0).
 
-    Where scores are not from 0 to 1, there is no best one, and neither right nor wrong.
+    If the scores are not from 0 to 1, there is no best score, so no sample is right or wrong.
     """
     if not all(score is None or 0 <= score <= 1 for score in scores):
         return [None for _ in scores]

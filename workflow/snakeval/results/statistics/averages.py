@@ -17,7 +17,7 @@ class Average:
     Attributes:
         value: the average; None if there is none.
         low, high: its 95 % interval; None if there is none.
-        basis: what is averaged.
+        basis: the averaged metric and benchmarks.
         reason: why there is no average.
         caveat: why there is no interval.
     """
@@ -31,17 +31,17 @@ class Average:
 
     @property
     def note(self) -> str:
-        """What is averaged, or why nothing is, in one line."""
+        """The averaged scores, or why there is no average, in one line."""
         return described("", self.basis, self.reason, self.caveat)
 
 
 def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
     """Average benchmarks: name -> metric, score and its interval.
 
-    Different metrics have no average, because their sum means nothing. The interval takes the
-    benchmarks as fixed and their errors as independent. On each side the squared distances to the
-    bounds add up (the MOVER of Zou and Donner 2008, Statistics in Medicine 27:1693), so the
-    interval stays within the range of the scores.
+    Different metrics have no average, because their sum has no meaning. The interval treats the
+    benchmarks as fixed and their errors as independent. Squared distances to the bounds add on each
+    side (the MOVER of Zou and Donner 2008, Statistics in Medicine 27:1693), so the interval stays
+    within the range of the scores.
     """
     metrics = sorted({metric for metric, _, _ in scores.values()})
     if len(metrics) != 1:
@@ -61,14 +61,14 @@ def macro_average(scores: Mapping[str, tuple[str, float, Interval]]) -> Average:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How a benchmark's score varies between runs with different seeds.
+    """The variance of a benchmark's score between runs with other seeds.
 
     Attributes:
         value: the mean of the runs.
-        within: the variance of a run's score from its samples: the mean squared standard error.
-        between: the variance of the runs' scores.
-        low, high: the t interval of the mean; None with fewer than two runs, or without spread.
-        method, basis, reason: how the interval is made, or why there is none.
+        within: variance of a run's score from its samples: the mean of the squared standard errors.
+        between: variance of the runs' scores.
+        low, high: t interval of the mean over runs; None with fewer than two, or without spread.
+        method, basis, reason: the interval's method, or why there is none.
     """
 
     runs: int
@@ -83,15 +83,15 @@ class Repeats:
 
     @property
     def note(self) -> str:
-        """How the interval is made, or why there is none, in one line."""
+        """The interval's method, or why there is none, in one line."""
         return described(self.method, self.basis, self.reason)
 
 
 def repeats(values: Sequence[float], errors: Sequence[float | None]) -> Repeats:
-    """Return how runs of one benchmark vary, from their scores and standard errors.
+    """Return the variance within and between runs, from their scores and standard errors.
 
-    The questions are the same in each run. So ``between`` has the variance of sampling answers,
-    and ``within`` the variance of choosing questions (Miller 2024, section 3.1).
+    All runs have the same questions. ``between`` therefore includes the sampling of answers, but
+    not the choice of questions, which ``within`` includes (Miller 2024, section 3.1).
     """
     scores = np.asarray(values, dtype=float)
     known = [error for error in errors if error is not None]

@@ -12,23 +12,23 @@ import numpy as np
 from snakeval.results.statistics.intervals import CONFIDENCE, Interval, described, mean_interval
 from snakeval.results.statistics.samples import Array, Scores
 
-#: The power of the test for the smallest detectable difference.
+#: The power that the minimum detectable difference assumes.
 POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much higher one score is than another, over the samples that both have.
+    """The difference of two scores over the samples that both have.
 
     Attributes:
-        value: the mean of the paired differences; None if no sample is common.
+        value: mean of the paired differences; None without a common sample.
         low, high: its 95 % interval; None if there is none.
-        p: the p-value of no difference; None if it cannot be computed.
-        n, left, right: how many samples are common, and how many each one has.
-        higher, lower: how many samples score higher, and lower.
-        detectable: the smallest true difference that this many samples show at the 5 % level in
-            four experiments of five.
-        method, basis, reason: how the interval was made, or why there is none.
+        p: p-value of the hypothesis of no difference; None if there is none.
+        n, left, right: the number of common samples, and of each side's samples.
+        higher, lower: the number of samples with a higher score, and with a lower score.
+        detectable: the smallest true difference that as many such samples show at the 5 % level
+            four times out of five.
+        method, basis, reason: the interval's method, or why there is none.
     """
 
     value: float | None = None
@@ -47,22 +47,22 @@ class Difference:
 
     @property
     def note(self) -> str:
-        """How the interval was made, or why there is none, in one line."""
+        """The interval's method, or why there is none, in one line."""
         return described(self.method, self.basis, self.reason)
 
 
 def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     """Return how much higher *a* scores than *b*, over the samples that both have.
 
-    Paired, since two models find the same questions hard (Miller 2024, arXiv:2411.00640, section
-    4): of each question the difference, then
+    The test is paired, because the same questions are hard for two models (Miller 2024,
+    arXiv:2411.00640, section 4). It uses the difference on each question:
 
-    - in groups: clustered as in :func:`of_samples`;
-    - scores of 0 and 1: the interval of Agresti and Min 2005 (Statistics in Medicine 24:729), who
-      add a half to each of the four counts before the plain interval, which also holds if few
-      samples differ (statsmodels' ``DescrStatsW`` over the counts); p by McNemar's exact
-      test (``statsmodels.stats.contingency_tables.mcnemar``);
-    - others: the paired t-test (``scipy.stats.ttest_1samp`` of the differences).
+    - Samples in groups: clustered as in :func:`of_samples`.
+    - Scores of 0 and 1: the interval of Agresti and Min 2005 (Statistics in Medicine 24:729). It
+      adds a half to each of the four counts before the plain interval, and is also right with few
+      differing samples (statsmodels' ``DescrStatsW`` over the counts). P is from McNemar's exact
+      test (``statsmodels.stats.contingency_tables.mcnemar``).
+    - Others: the paired t-test (``scipy.stats.ttest_1samp`` of the differences).
     """
     found = b.ids.get_indexer(a.ids)
     common = found >= 0
@@ -73,7 +73,7 @@ def difference(a: Scores, b: Scores, scale: float = 1.0) -> Difference:
     changes = scale * (left - right)
     counts = (int((changes > 0).sum()), int((changes < 0).sum()))
     groups = None if a.groups is None else a.groups[common]
-    if groups is None and b.groups is not None:  # only one of the runs knows the groups
+    if groups is None and b.groups is not None:  # only one of the runs recorded the groups
         groups = b.groups[found[common]]
     tested = _tested(changes / scale, groups, a.binary and b.binary)
     low, high = tested.low, tested.high
@@ -105,12 +105,12 @@ def changed(a: Scores, b: Scores) -> tuple[list[str], list[str]]:
 
 
 def unpaired(a: float, a_found: Interval, b: float, b_found: Interval) -> Difference | None:
-    """Return how much higher *a* is than *b*, without pairs of samples; None without errors.
+    """Return how much higher *a* is than *b* without pairing of samples; None without errors.
 
-    It takes the errors as independent (Miller 2024, section 4.1), so it detects less than a paired
-    difference. The interval combines the two intervals as
-    :func:`snakeval.results.statistics.averages.macro_average` does. For two proportions that is
-    method 10 of Newcombe 1998 (Statistics in Medicine 17:873).
+    The errors count as independent (Miller 2024, section 4.1), so the test detects less than a
+    paired one. The interval combines those of the two scores, as in
+    :func:`~snakeval.results.statistics.averages.macro_average`. For two
+    proportions this is method 10 of Newcombe 1998 (Statistics in Medicine 17:873).
     """
     if a_found.stderr is None or b_found.stderr is None:
         return None
@@ -129,7 +129,7 @@ def unpaired(a: float, a_found: Interval, b: float, b_found: Interval) -> Differ
 
 
 def _tested(changes: Array, groups: Array | None, binary: bool) -> Difference:
-    """Return the interval of the mean change, its p-value, and how they were made."""
+    """Return the interval of the mean change, its p-value, and their method."""
     n = changes.size
     same = f"all {n} common samples differ by the same"
     if groups is not None and len(np.unique(groups)) < n:
@@ -168,9 +168,9 @@ def _binary(changes: Array) -> tuple[float, float, float]:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Return p-values corrected for how many there are; None stays None and does not count.
+    """Return p-values corrected for their number; None stays None and does not count.
 
-    Holm 1979 keeps the chance of one false alarm or more at 5 %
+    Holm 1979 limits the chance of one or more false alarms to 5 %
     (``statsmodels.stats.multitest.multipletests``).
     """
     known = [p for p in ps if p is not None]
@@ -183,9 +183,9 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def detectable(deviation: float, n: int) -> float | None:
-    """Return the smallest mean that *n* differences with this standard deviation show.
+    """Return the smallest mean of *n* differences with this deviation that a test detects.
 
-    At the 5 % level in four of five experiments: the power of the t-test
+    The test is at the 5 % level and detects it in four of five experiments: the power of the t-test
     (``statsmodels.stats.power.TTestPower``; Miller 2024, section 5).
     """
     if n < 3 or not (math.isfinite(deviation) and deviation > 0):
@@ -194,10 +194,9 @@ def detectable(deviation: float, n: int) -> float | None:
 
 
 def detectable_in_groups(half: float, groups: int) -> float | None:
-    """Return the smallest mean that clustered differences show.
+    """Return the smallest detectable mean of differences with this half-width of the interval.
 
-    *half* is half the width of their interval. The means of the groups are independent, and the
-    samples are not.
+    The interval is clustered: the means of groups are independent, not the samples.
     """
     from scipy import stats
 

@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 
 def described(method: str, basis: str, reason: str, caveat: str = "") -> str:
-    """Return in one line how a number was made, or why there is none, and what limits it."""
+    """Return a number's method, or why there is none, and its limits, in one line."""
     made = f"none: {reason}" if reason else ", ".join(filter(None, [method, basis]))
     return f"{made}; {caveat}" if caveat else made
 
@@ -41,18 +41,18 @@ class Interval:
 
     @property
     def note(self) -> str:
-        """How it was made, or why there is none, in one line."""
+        """The interval's method, or why there is none, in one line."""
         return described(self.method, self.basis, self.reason, self.caveat)
 
     @property
     def stderr(self) -> float | None:
-        """The standard error that a normal interval of this width has."""
+        """The standard error of a normal interval with this width."""
         if self.low is None or self.high is None:
             return None
         return (self.high - self.low) / (2 * _normal_quantile())
 
     def around(self, value: float) -> Interval:
-        """Return the interval, widened to contain *value*, which a harness may have rounded."""
+        """Return the interval extended to *value*, which a harness may have rounded."""
         if self.low is None or self.high is None:
             return self
         return replace(self, low=min(self.low, value), high=max(self.high, value))
@@ -76,7 +76,7 @@ def interval(
     *scores* and *scale* are the result of :func:`snakeval.results.statistics.samples.scores_of`.
     """
     if not math.isfinite(value):
-        return _none("the score is no finite number")
+        return _none("the score is not a finite number")
     if scores is not None and scores.values.size:
         found = of_samples(scores).scaled(scale)
         if scores.unscored:
@@ -90,8 +90,8 @@ def of_samples(scores: Scores) -> Interval:
 
     - Samples in groups: standard errors clustered by group (Miller 2024, arXiv:2411.00640,
       section 2.2; statsmodels' ``cov_type="cluster"`` with its correction for few groups) and the
-      t distribution with one degree of freedom less than there are groups.
-    - Scores of 0 and 1: the score interval of Wilson 1927, which also holds near 0 and 1
+      t distribution. Its degrees of freedom are the number of groups minus one.
+    - Scores of 0 and 1: the score interval of Wilson 1927, which is also right near 0 and 1
       (``statsmodels.stats.proportion.proportion_confint``).
     - Others: the t interval of a mean (``scipy.stats.ttest_1samp``).
     """
@@ -103,9 +103,9 @@ def of_samples(scores: Scores) -> Interval:
     if scores.binary:
         return _wilson(values.sum(), values.size)
     if values.size == 1:
-        return _none("one sample says nothing of how scores spread")
+        return _none("one sample does not show how scores spread")
     if np.ptp(values) == 0:
-        return _none(f"all {values.size} samples score the same, so their spread is not known")
+        return _none(f"all {values.size} samples score the same, so their spread is unknown")
     from scipy import stats
 
     found = stats.ttest_1samp(values, values.mean()).confidence_interval(CONFIDENCE)
@@ -113,32 +113,32 @@ def of_samples(scores: Scores) -> Interval:
 
 
 def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:
-    """Return the interval, unless floating-point numbers cannot distinguish its bounds."""
+    """Return the interval, or none if its numbers exceed the precision of floats."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        return _none("the scores' spread is beyond what numbers of this machine can tell")
+        return _none("the scores' spread exceeds the precision of this machine's numbers")
     return Interval(float(low), float(high), method, basis)
 
 
 def _clustered(scores: Scores, groups: Array) -> Interval:
     number, mean = len(np.unique(groups)), scores.values.mean()
     if number == 1:
-        return _none("all samples are of one group, so how groups differ is not known")
+        return _none("all samples are of one group, so the spread of groups is unknown")
     if np.ptp(scores.values) == 0:
         if scores.binary:
-            # A group whose samples all score the same counts as one sample.
+            # A group without a wrong answer is worth at least one sample.
             found = _wilson(mean * number, number)
             return replace(found, basis=f"{number} groups that score the same")
         return _none(f"all {scores.values.size} samples score the same")
     low, high, _ = mean_interval(scores.values, groups)
     if not high > low:
-        return _none("all groups score the same, so their spread is not known")
+        return _none("all groups score the same, so their spread is unknown")
     if scores.binary:
         low, high = max(low, 0.0), min(high, 1.0)
     return _sound(low, high, "clustered", f"{scores.values.size} samples in {number} groups")
 
 
 def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
-    """Return the clustered interval of a mean, and the p-value of a mean of zero."""
+    """Return the clustered interval of a mean, and the p-value of the hypothesis that it is 0."""
     from statsmodels.regression.linear_model import OLS
 
     codes, _ = pd.factorize(groups)
@@ -157,15 +157,16 @@ def _wilson(successes: float, n: int) -> Interval:
 
 
 def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
-    """Return the interval of a score with the standard error that the harness wrote.
+    """Return the interval of a score from the standard error that the harness wrote.
 
-    It is a t interval, or a normal one if *n* is unknown. It is Wilson's interval if the error
-    shows that the scores are 0 and 1: no other scores between 0 and 1 have the variance p(1 - p).
+    It is a t interval, or a normal one if *n* is unknown. If the scores are 0 and 1, it is
+    Wilson's. The error shows that by the variance p(1 - p): no other scores between 0 and 1 have
+    such a high variance.
     """
     if stderr is None or not math.isfinite(stderr) or stderr < 0:
         return _none("the harness wrote neither samples nor a standard error")
     if stderr == 0:
-        return _none("the standard error is 0, and there are no samples to say more")
+        return _none("the standard error is 0, and there are no samples")
     if n is not None and n > 1 and 0 < value < 1:
         for degrees in (n - 1, n):
             if math.isclose(stderr, math.sqrt(value * (1 - value) / degrees), rel_tol=1e-3):

@@ -1,10 +1,4 @@
-"""The scores of one metric, sample by sample.
-
-The other modules of this folder compute with them: intervals, differences and averages. Every
-formula is SciPy's or statsmodels', and each docstring names the method's source. All numbers keep
-the scale of the scores. A bound that cannot be computed is None, with a reason. Both libraries take
-a second to import, so functions import them.
-"""
+"""Pairs samples with the metrics that they explain: scores by sample, and the scale of a score."""
 
 from __future__ import annotations
 
@@ -18,11 +12,11 @@ import pandas as pd
 
 from snakeval.harnesses.adapter import Sample
 
-#: How far the mean of samples may be from the score that the harness wrote and may have rounded.
+#: The tolerance between the mean of samples and the harness's score, which may be rounded.
 _ROUNDING = 1e-4
 
 Array = np.ndarray[tuple[int], np.dtype[Any]]
-#: Task, metric and filter of a score, as in :class:`snakeval.evaluation.record.Metric`.
+#: The key of a score: task, metric and filter, as in :class:`snakeval.evaluation.record.Metric`.
 Key = tuple[str, str, str]
 
 
@@ -32,10 +26,10 @@ class Scores:
 
     Attributes:
         ids: the samples' ids, each once.
-        values: the samples' scores, all finite.
+        values: finite scores.
         groups: the samples' groups, if the benchmark has groups.
-        answers: the largest number of answers to one question.
-        unscored: how many samples have no finite score; ``values`` leaves them out.
+        answers: the highest number of answers to one question.
+        unscored: the number of samples without a finite score; they are excluded.
     """
 
     ids: pd.Index[Any]
@@ -48,8 +42,8 @@ class Scores:
     def of(cls, ids: Sequence[str], values: Sequence[float], groups: Sequence[str] = ()) -> Scores:
         """Return the scores of samples. A sample without a group is its own group.
 
-        Answers to one question are not independent samples. Their mean counts, as in section 3.1
-        of Miller 2024 (arXiv:2411.00640).
+        Answers to one question are not independent samples. Their average counts, as in
+        section 3.1 of Miller 2024 (arXiv:2411.00640).
         """
         scores = np.asarray(values, dtype=float)
         named = pd.Index(np.asarray(ids, dtype=object), dtype=object)
@@ -75,12 +69,12 @@ class Scores:
 
     @property
     def binary(self) -> bool:
-        """Whether each score is 0 or 1: their mean is a proportion."""
+        """Whether each score is 0 or 1: their mean is then a proportion."""
         return bool(((self.values == 0) | (self.values == 1)).all())
 
 
 def together(runs: Sequence[Scores]) -> Scores:
-    """Return the mean score of each question over several runs of one benchmark."""
+    """Return each question's mean score over several runs of one benchmark."""
     ids = [name for run in runs for name in run.ids]
     values = np.concatenate([run.values for run in runs])
     groups = [
@@ -92,7 +86,7 @@ def together(runs: Sequence[Scores]) -> Scores:
 
 
 def gather(samples: Iterable[Sample]) -> dict[Key, Scores]:
-    """Return the scores by task, metric and filter."""
+    """Group the scores of samples by task, metric and filter."""
     columns: dict[Key, tuple[list[str], list[float], list[str]]] = {}
     for sample in samples:
         for metric, value in sample.scores.items():
@@ -108,9 +102,9 @@ def gather(samples: Iterable[Sample]) -> dict[Key, Scores]:
 def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scores, float] | None:
     """Return the scores whose mean is *value*, and the scale: 1, or 100 for percentages.
 
-    A metric that is not the mean of its samples (a ratio, a corpus score) has no scores. A harness
-    may name a filter in its results and not in its samples, or the reverse. A group of tasks that
-    counts each sample once has the scores of its tasks.
+    A metric that is not a mean of its samples (a ratio, a corpus score) has no such scores. A
+    harness may name a filter only in its results, or only in its samples. A group of tasks that
+    counts each sample the same has the scores of its tasks.
     """
     task, metric, filter_name = key
     candidates = [key, *(name for name in found if name[:2] == (task, metric) and name != key)]
@@ -131,7 +125,7 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
 
 
 def _groups(parts: Mapping[str, Scores]) -> Array | None:
-    """Return the groups of the samples of several tasks, each with its task's name."""
+    """Return the groups of several tasks' samples; no group spans two tasks."""
     if all(part.groups is None for part in parts.values()):
         return None
     return np.asarray(
@@ -145,7 +139,7 @@ def _groups(parts: Mapping[str, Scores]) -> Array | None:
 
 
 def _scale(scores: Scores, value: float) -> float:
-    """Return the factor from the mean of *scores* to *value*: 1, 100, or 0 if neither fits."""
+    """Return the factor from the mean of *scores* to *value*: 1 or 100; 0 if it is neither."""
     if not scores.values.size:
         return 0.0
     mean = float(scores.values.mean())
