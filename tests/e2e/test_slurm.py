@@ -166,7 +166,7 @@ def test_kill_9_of_the_head_and_the_same_command_again_adopts_the_jobs_that_run(
     running = work.queue
     again = work.snakemake()
     assert again.exit_code == 0, again.output
-    assert again.output.count("it is adopted") == 3
+    assert again.output.count("Adopting it") == 3
     assert {job.number for job in work.jobs(3)} == set(running)
     assert (server.stats()["answered"], server.stats()["repeated"]) == (60, 0)
     assert set(work.table()["attempt"]) == {1}

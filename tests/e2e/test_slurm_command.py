@@ -184,7 +184,7 @@ def test_a_head_that_is_a_job_goes_on_after_it_is_killed_and_after_its_walltime(
     os.kill(head["pid"], signal.SIGKILL)
     wait_for(lambda: "try 2" in log.read_text(), "it is not started again")
     # What Slurm sends it before its walltime.
-    wait_for(lambda: "it is adopted" in log.read_text(), "nothing is adopted")
+    wait_for(lambda: "Adopting it" in log.read_text(), "nothing is adopted")
     slurm("scancel", "--signal=USR1", "--batch", number)
     wait_for(lambda: "PENDING" in slurm("squeue", "-h", "-j", number, "-o", "%T"), "no requeue")
     wait_for(lambda: log.read_text().count("try 1") == 2, "it is not started again")

@@ -157,7 +157,7 @@ def test_a_job_of_a_lost_snakemake_that_has_other_params_is_cancelled_not_adopte
     head.communicate(timeout=30)
     code, output = workflow.run("--config", "said=new", "seconds=0")
     assert code == 0, output
-    assert "with other params; it is cancelled" in output
+    assert "with other params. Cancelling it" in output
     assert (workflow.directory / "out.txt").read_text() == "new\n"
 
 
@@ -171,7 +171,7 @@ def test_bad_input_is_one_sentence_a_job(workflow: Workflow) -> None:
         "--default-resources", "slurm_account=evals", "slurm_partition=moon", "--", "1.txt"
     )
     assert code == 1
-    assert "Slurm refuses it: " in output
+    assert "Slurm rejects it: " in output
     assert "invalid partition specified: moon" in output
     assert "Traceback" not in output
     assert queue(workflow.directory) == []

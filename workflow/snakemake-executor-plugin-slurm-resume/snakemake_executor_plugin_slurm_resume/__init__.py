@@ -1,12 +1,12 @@
 """Snakemake executor plugin ``slurm-resume``: Slurm jobs that outlive Snakemake and their limits.
 
-A subclass of the official ``snakemake-executor-plugin-slurm`` 2.8, whose settings and resources it
-has. A Snakemake that comes after one that was killed takes over the jobs that still run; a job
-that reached its time limit, was preempted or lost its node is submitted again without using up a
-retry; Ctrl-C leaves no job behind. See :mod:`.settings`, and :mod:`.notes` for the files.
+The executor is a subclass of the official ``snakemake-executor-plugin-slurm`` 2.8, with the same
+settings and resources. If Snakemake is killed, the next one adopts the jobs that still run. A job
+that reached its time limit, was preempted or lost its node is submitted again without a retry.
+Ctrl-C leaves no job behind. :mod:`.settings` has the settings, and :mod:`.notes` the files.
 
-Snakemake imports every executor plugin at every start, and one that fails to import ends them all.
-So without the official plugin this module has an executor that only reports what to install.
+Snakemake imports every executor plugin at every start, and an import error ends any Snakemake.
+Without the official plugin, this module therefore has an executor that reports what to install.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The jobs that were in Slurm's queue when this Snakemake came, and what they are for."""
+"""Finds the jobs that were in Slurm's queue at the start of this Snakemake, and their tasks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from snakemake_executor_plugin_slurm_resume.states import Meaning, Seen, meaning
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What is in the queue for a task.
+    """The jobs in the queue for a task.
 
-    ``same`` makes all that the task makes, and ``note`` is its note, which may be for more.
-    ``outdated`` jobs make it with other params, ``overlapping`` ones make some of it.
+    The ``same`` job makes all of the task's files. ``note`` is its note, which may have more files.
+    ``outdated`` jobs make the files with other params; ``overlapping`` jobs make some of them.
     """
 
     same: Seen | None = None
@@ -29,9 +29,9 @@ class Match:
 
 
 class Earlier:
-    """Those of the jobs that live, or have succeeded since this process began, by what they make.
+    """The earlier jobs that live, or have succeeded since this process started, by their files.
 
-    The latter were running when Snakemake looked which outputs are missing.
+    A job that has succeeded since then was running when Snakemake checked for missing outputs.
     """
 
     def __init__(self, rows: Iterable[Seen], notes: Notes) -> None:
@@ -52,11 +52,11 @@ class Earlier:
                     self._makers.setdefault(output, []).append(seen.id)
 
     def match(self, wanted: Task) -> Match:
-        """Return what is in the queue for *wanted*."""
+        """Return the jobs in the queue for *wanted*."""
         numbers = dict.fromkeys(n for o in wanted.outputs for n in self._makers.get(o, ()))
         makers = [self._noted[number] for number in numbers if number in self._noted]
         if not makers:
-            # The note is lost, and the name says all that it said, but the params.
+            # The note is lost. The name has the same information, except for the params.
             return Match(same=self._named.get(wanted.name))
         outdated, overlapping = [], []
         for seen, note in makers:
@@ -71,13 +71,13 @@ class Earlier:
         return Match(outdated=tuple(outdated), overlapping=tuple(overlapping))
 
     def forget(self, number: str) -> None:
-        """A job has ended; what it made may be submitted again."""
+        """Forget an ended job, so that its files can be submitted again."""
         self._named = {name: seen for name, seen in self._named.items() if seen.id != number}
         self._noted.pop(number, None)
 
 
 def _began() -> str:
-    """When this process began (proc(5), field 22 of stat), as squeue writes times."""
+    """Return the start time of this process (proc(5), field 22 of stat), as squeue writes times."""
     fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
     ticks = int(fields.rpartition(")")[2].split()[19])
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

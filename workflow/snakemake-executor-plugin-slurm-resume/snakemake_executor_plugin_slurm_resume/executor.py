@@ -1,8 +1,8 @@
-"""The executor: the official one, which submits, with what goes around a submission.
+"""The executor: a subclass of the official one that adopts, watches, resubmits and cancels jobs.
 
-What it takes over of ``snakemake_executor_plugin_slurm`` 2.8: ``run_job`` is wrapped, its options
-for ``sbatch`` are amended in ``get_account_arg`` (sbatch takes the last of a repeated option),
-``check_active_jobs``, ``cancel`` and ``sleep`` are replaced.
+It depends on these methods of ``snakemake_executor_plugin_slurm`` 2.8: it wraps ``run_job``, adds
+options for ``sbatch`` in ``get_account_arg`` (sbatch uses the last of a repeated option), and
+replaces ``check_active_jobs``, ``cancel`` and ``sleep``.
 """
 
 from __future__ import annotations
@@ -45,43 +45,46 @@ from snakemake_executor_plugin_slurm_resume.states import (
     spent,
 )
 
-#: Refusals by a controller that restarts or is too busy; they say nothing of the job.
+#: Errors of a controller that restarts or is too busy; they do not concern the job.
 _PASSING = re.compile(
     r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)"
     r"|zero bytes were transmitted|temporarily unavailable|unexpected message received",
     re.IGNORECASE,
 )
 _REASON = re.compile(r"The error message was '(.*?)'\.\n", re.DOTALL)
-#: Reasons of waiting for which Slurm waits for ever.
+#: The pending reasons for which Slurm waits forever.
 _HOPELESS = re.compile(
     r"PartitionTimeLimit|DependencyNeverSatisfied|BadConstraints|InvalidAccount|InvalidQOS"
     r"|JobHeld|AssocMaxWall|QOSMaxWall|MaxMemPerLimit|PartitionNodeLimit|Invalid"
 )
 _SIGNAL = re.compile(r"--signal\b(?:[=\s]\S*?@(\d+))?")
-#: What Slurm takes for the lead of a signal that does not say it.
+#: The lead that Slurm assumes for a signal without one.
 _DEFAULT_LEAD = 60
 _LOG_LINES = 8
-#: Waiting before a refused submission is repeated, in seconds; the last one again and again.
+#: Seconds before each repetition of a failed submission; the last value applies from then on.
 _PAUSES = (1, 2, 5, 10, 30)
 
 
 class Executor(official.Executor):
-    """Submits, adopts, watches, submits again, and cancels Slurm jobs."""
+    """Submits, adopts, watches, resubmits and cancels Slurm jobs."""
 
-    # Of Snakemake itself, of which the interface tells only a part.
+    # The attributes of Snakemake itself; its executor interface declares only some of them.
     workflow: Any
     logger: Any
 
     def __init__(self, workflow: Any, logger: Any) -> None:
         settings = workflow.executor_settings
         for name, why in (
-            ("array_jobs", "a job of an array cannot be adopted"),
-            ("efficiency_report", "it finds jobs by a name that they do not have; use seff"),
+            ("array_jobs", "it cannot adopt a job of an array"),
+            (
+                "efficiency_report",
+                "its jobs do not have the names that the report requires; use seff",
+            ),
         ):
             if getattr(settings, name):
                 option = f"--slurm-resume-{name.replace('_', '-')}"
-                raise WorkflowError(f"{option} does not go with slurm-resume: {why}")
-        # Before the thread that watches starts.
+                raise WorkflowError(f"slurm-resume does not support {option}: {why}")
+        # Before the start of the watching thread.
         self._pace = Pace(
             settings.init_seconds_before_status_checks or 1,
             settings.max_seconds_between_status_checks,
@@ -108,17 +111,17 @@ class Executor(official.Executor):
     # --- submission, in the threads of the official plugin's pool -----------------------------
 
     def run_job(self, job: Any) -> None:
-        """Adopt the Slurm job that already makes what *job* makes, or submit one."""
+        """Adopt the Slurm job that already makes the files of *job*, or submit one."""
         try:
             if not self._stopping.is_set():
                 self._run(job)
-        except Exception as error:  # nobody looks at the thread: the job would never end
+        except Exception as error:  # the thread has no other handler: the job would never end
             self.logger.debug("slurm-resume: submission", exc_info=True)
             self._refuse(job, str(error) or repr(error))
 
     def _run(self, job: Any) -> None:
         wanted = task(job, self.workflow.executor_settings.jobname_prefix or "")
-        if job in self._spent:  # a retry, which Snakemake does not know to be vain
+        if job in self._spent:  # a retry, which Snakemake does not know to be useless
             self._refuse(job, self._spent[job])
             return
         found = self._earlier_jobs().match(wanted)
@@ -127,20 +130,20 @@ class Executor(official.Executor):
             return
         for seen in found.outdated:
             self.logger.info(
-                f"Slurm job {seen.id} makes {seen.name} with other params; it is cancelled."
+                f"Slurm job {seen.id} makes {seen.name} with other params. Cancelling it."
             )
         slurm.cancel([seen.id for seen in found.outdated], self._submitted_job_clusters)
         note = Note(wanted, jobs=self._history(job, wanted))
-        # What makes some of the same files goes first.
+        # Wait first for jobs that make some of the same files.
         others = [seen.id for seen in (*found.outdated, *found.overlapping)]
         if found.overlapping:
-            self.logger.info(f"{wanted.name} waits for {_ids(others)}, of which it shares files.")
+            self.logger.info(f"{wanted.name} waits for {_ids(others)}, which makes the same files.")
         self._submit(job, note, others)
 
     def _history(self, job: Any, wanted: Task) -> tuple[SlurmJob, ...]:
-        """The Slurm jobs of an earlier Snakemake; none if they were all that was allowed.
+        """Return the Slurm jobs of an earlier Snakemake; none if they used up all submissions.
 
-        Who gives the command again wants it to go on.
+        A user who starts the command again wants it to continue.
         """
         note = self._stored.read(wanted.name)
         if note is None or self._why_spent(job, note):
@@ -152,11 +155,11 @@ class Executor(official.Executor):
         return spent(used, len(note.series), self._max_seconds(job))
 
     def _earlier_jobs(self) -> Earlier:
-        """The jobs in the queue when this Snakemake came; asked once, until Slurm answers."""
+        """The jobs in the queue at the start of this Snakemake; read once, after Slurm answers."""
         with self._lock:
             if self._earlier is None:
                 rows = self._persist(
-                    lambda: slurm.queue(self._submitted_job_clusters), "the queue is read"
+                    lambda: slurm.queue(self._submitted_job_clusters), "reading the queue"
                 )
                 self._earlier = Earlier(rows.values(), self._stored)
             return self._earlier
@@ -169,7 +172,7 @@ class Executor(official.Executor):
         self._prepare_leads(job, note)
         self.logger.info(
             f"Slurm job {seen.id} already makes this ({seen.name}, {seen.state}"
-            f"{f' on {seen.node}' if seen.node else ''}); it is adopted."
+            f"{f' on {seen.node}' if seen.node else ''}). Adopting it."
         )
         self._keep(job, note)
         info = SubmittedJobInfo(job, external_jobid=seen.id, aux={"slurm_logfile": log})
@@ -180,7 +183,7 @@ class Executor(official.Executor):
         direct = self.workflow.executor_settings.direct and can_be_direct(job, self.workflow)
         note = replace(note, direct=direct)
         if direct:
-            # What the Snakemake in a job would do.
+            # The same actions as those of a Snakemake in a job.
             self.workflow.async_run(job.prepare())
             script = batch_script(job, note.task.title, Path.cwd())
             self._scripts[job] = self._stored.write_script(note.task.name, script)
@@ -193,7 +196,7 @@ class Executor(official.Executor):
         if after:
             options.append(f"--dependency=afterany:{':'.join(after)}")
         self._options[job] = shlex.join(options)
-        # The intent. A Snakemake that comes after this one looks for its name in the queue.
+        # The intent. A later Snakemake searches the queue for its name.
         self._keep(job, note)
         refusals = 0
         while not self._stopping.is_set():
@@ -201,15 +204,15 @@ class Executor(official.Executor):
             if not refusal:
                 return
             if not _PASSING.search(refusal):
-                self._refuse(job, f"Slurm refuses it: {refusal}")
+                self._refuse(job, f"Slurm rejects it: {refusal}")
                 return
             if refusals == 0:
-                self.logger.warning(f"Slurm does not take jobs now ({refusal}); tries again.")
+                self.logger.warning(f"Slurm accepts no jobs now ({refusal}). Trying again.")
             self._stopping.wait(_PAUSES[min(refusals, len(_PAUSES) - 1)])
             refusals += 1
-            # The answer may have been lost, not the job.
+            # The answer may be lost although Slurm has the job.
             rows = self._persist(
-                lambda: slurm.queue(self._submitted_job_clusters), "a job is submitted"
+                lambda: slurm.queue(self._submitted_job_clusters), "the next submission"
             )
             for seen in rows.values():
                 if seen.name == note.task.name and meaning(seen.state) is Meaning.LIVE:
@@ -217,7 +220,7 @@ class Executor(official.Executor):
                     return
 
     def _submit_once(self, job: Any) -> str:
-        """Let the official plugin submit; return why Slurm refused, or nothing."""
+        """Let the official plugin submit; return why Slurm rejected the job, or nothing."""
         self._submitting.add(job)
         try:
             super().run_job(job)
@@ -232,14 +235,14 @@ class Executor(official.Executor):
         reason = _REASON.search(msg)
         text = reason[1] if reason else msg
         said = " ".join(text.replace("sbatch: error:", "").split())
-        self._refused[job_info.job] = said or "sbatch failed without a word"
+        self._refused[job_info.job] = said or "sbatch failed without a message"
 
     def _refuse(self, job: Any, why: str) -> None:
         self._submitting.discard(job)
         self._report_job_error_threadsafe(SubmittedJobInfo(job), f"{why}\n")
 
     def _check(self, job: Any) -> None:
-        """Find bad input here: in `run_job` of the official plugin it ends in a traceback."""
+        """Check the input here: in `run_job` of the official plugin it ends in a traceback."""
         validate_slurm_extra(job)
         self._max_seconds(job)
         next(self._account(job))
@@ -248,17 +251,17 @@ class Executor(official.Executor):
     def _account(self, job: Any) -> Iterator[str]:
         wanted = str(job.resources.get("slurm_account") or "")
         with self._lock:
-            if wanted not in self._accounts:  # each time a call of sacctmgr
+            if wanted not in self._accounts:  # each check is a call of sacctmgr
                 self._accounts[wanted] = next(super().get_account_arg(job))
         yield self._accounts[wanted]
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
-        """Return the account's option and ours, which follow the official plugin's own."""
+        """Return the account's option and this plugin's, which follow the official plugin's."""
         for account in self._account(job):
             yield f"{account} {self._options.get(job, '')}"
 
     def format_job_exec(self, job: Any) -> str:
-        """Return what the job does: its script, or the Snakemake in it."""
+        """Return the command of the job: its script, or a Snakemake in the job."""
         script = self._scripts.get(job)
         return f"exec bash {shlex.quote(str(script))}" if script else super().format_job_exec(job)
 
@@ -266,7 +269,7 @@ class Executor(official.Executor):
         return str(job.resources.get("slurm_extra") or "")
 
     def _prepare_leads(self, job: Any, note: Note) -> int:
-        """Return how long before its limit *job* is told, in seconds, and remember it."""
+        """Return the seconds between the signal to *job* and its limit, and remember them."""
         own = _SIGNAL.search(self._extra(job))
         wanted = self.workflow.executor_settings.signal_seconds
         if own:
@@ -277,7 +280,7 @@ class Executor(official.Executor):
         return lead
 
     def _limit(self, job: Any) -> int | None:
-        """The time limit that *job* will have, in seconds."""
+        """Return the time limit of *job* in seconds."""
         if runtime := job.resources.get("runtime"):
             return int(runtime) * 60
         with self._lock:
@@ -296,12 +299,12 @@ class Executor(official.Executor):
         return min(known) if known else None
 
     def _logfile(self, job: Any, number: str) -> Path:
-        """Where the official plugin has the log of a Slurm job put."""
+        """Return the path of a Slurm job's log, as the official plugin sets it."""
         kind = f"group_{job.name}" if job.is_group() else f"rule_{job.name}"
         return Path(self.slurm_logdir) / kind / get_job_wildcards(job) / f"{number}.log"
 
     def report_job_submission(self, job_info: SubmittedJobInfo, register_job: bool = True) -> None:
-        """Note the Slurm job before anything else learns of it."""
+        """Note the Slurm job before other threads see it."""
         number, note = job_info.external_jobid, self._notes.get(job_info.job)
         if number is not None and note is not None:
             if all(known.id != number for known in note.jobs):
@@ -317,13 +320,15 @@ class Executor(official.Executor):
         self._stored.write(note)
 
     def _persist(self, query: Any, before: str) -> Any:
-        """Ask until Slurm answers: without it nobody knows what would be done twice."""
+        """Ask until Slurm answers: without an answer, a job could be submitted twice."""
         for number in range(1_000_000):
             try:
                 return query()
             except UnansweredError as error:
                 if number == 0:
-                    self.logger.warning(f"Slurm does not answer ({error}); waits before {before}.")
+                    self.logger.warning(
+                        f"Slurm does not answer ({error}). Waiting before {before}."
+                    )
                 if self._stopping.wait(_PAUSES[min(number, len(_PAUSES) - 1)]):
                     break
         raise WorkflowError("interrupted")
@@ -331,7 +336,7 @@ class Executor(official.Executor):
     # --- watching, in a thread of its own -----------------------------------------------------
 
     async def sleep(self) -> None:
-        """Sleep until the next look, or until something has happened."""
+        """Sleep until the next poll, or until an event."""
         await asyncio.sleep(0.2)
         while self.wait and not self._pace.is_due:
             await asyncio.sleep(0.2)
@@ -339,7 +344,7 @@ class Executor(official.Executor):
     async def check_active_jobs(  # type: ignore[override]  # the interface says Generator
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Ask Slurm once for all; report what has ended; yield the others."""
+        """Ask Slurm once for all jobs; report the ended ones and yield the others."""
         if not active_jobs:
             return
         outputs = {
@@ -353,19 +358,19 @@ class Executor(official.Executor):
         if self._queries.undecided:
             self._pace.stir()
         for info in active_jobs:
-            # That what is being cancelled has ended is no news.
+            # The end of a job that is being cancelled is expected.
             row = None if self._stopping.is_set() else seen.get(str(info.external_jobid))
             try:
                 lives = row is None or self._follow(info, row)
             except Exception as error:  # it would end the whole workflow
-                self.logger.error(f"Slurm job {info.external_jobid}: {error}; looks again.")
+                self.logger.error(f"Slurm job {info.external_jobid}: {error}. Looking again.")
                 self.logger.debug("slurm-resume: a look", exc_info=True)
                 lives = True
             if lives:
                 yield info
 
     def _follow(self, info: SubmittedJobInfo, seen: Seen) -> bool:
-        """Do what a job's state asks for; tell whether it lives."""
+        """Act on a job's state; return whether the job is live."""
         job, lead = info.job, self._leads.get(info.job, 0)
         note = self._notes[job]
         if closed_itself(seen, lead, note.direct):
@@ -401,14 +406,15 @@ class Executor(official.Executor):
         return False
 
     def _warn(self, seen: Seen) -> None:
-        """Say once what only a person can mend."""
+        """Report once if only a person can help."""
         held = base(seen.state) in HELD
         hopeless = base(seen.state) == "PENDING" and _HOPELESS.search(seen.reason)
         if (held or hopeless) and (seen.id, seen.reason) not in self._warned:
             self._warned.add((seen.id, seen.reason))
             help = "scontrol release" if held or "Held" in seen.reason else "scancel"
             self.logger.warning(
-                f"Slurm job {seen.id} waits for somebody: {seen.reason or seen.state} "
+                f"Slurm job {seen.id} waits for an administrator or its owner: "
+                f"{seen.reason or seen.state} ({help} {seen.id})"
                 f"({help} {seen.id})"
             )
 
@@ -419,13 +425,13 @@ class Executor(official.Executor):
         self.report_job_success(info)
 
     def _go_on(self, info: SubmittedJobInfo, note: Note, known: SlurmJob, seen: Seen) -> None:
-        """Submit a job again that ended through no fault of its own, while it may."""
+        """Submit a job again that ended through no fault of its own, if that is still allowed."""
         if known.state in ("NODE_FAIL", "BOOT_FAIL") and known.node:
             self._failed_nodes.add(known.node)
         why = self._why_spent(info.job, note)
-        # After a SIGTERM Snakemake waits for what runs, and starts nothing.
+        # After a SIGTERM Snakemake waits for running jobs, and starts none.
         if not why and getattr(self.workflow.scheduler, "_user_kill", None):
-            why = "Snakemake was told to end; the same command goes on with it"
+            why = "Snakemake is stopping; the same command resumes the job"
         elif why:
             self._spent[info.job] = why
         if why:
@@ -438,7 +444,7 @@ class Executor(official.Executor):
             f"{_failure(seen, known)}; submitted again ({clock(used)} in "
             f"{len(note.series)} Slurm job{'s' if len(note.series) > 1 else ''} so far)."
         )
-        # Its own name: what was adopted may have been for more than this.
+        # The note of this task: an adopted job may have more files.
         wanted = task(info.job, self.workflow.executor_settings.jobname_prefix or "")
         again = Note(wanted, jobs=note.jobs)
         self._job_submission_executor.submit(self._again, info.job, again)
@@ -452,7 +458,7 @@ class Executor(official.Executor):
 
     def _max_seconds(self, job: Any) -> int:
         members = job.jobs if job.is_group() else (job,)
-        # Not the group's resource: Snakemake adds those of members that run side by side.
+        # Not the group's resource: Snakemake adds the values of simultaneous members.
         wanted = [member.resources.get("max_total_runtime") or 0 for member in members]
         for minutes in wanted:
             if not isinstance(minutes, int):
@@ -469,7 +475,7 @@ class Executor(official.Executor):
     # --- the end ------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Submit no more, then cancel all that was."""
+        """Submit nothing more, then cancel all jobs."""
         self._stopping.set()
         self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
         super().cancel()
@@ -481,7 +487,7 @@ class Executor(official.Executor):
         said: list[str] = []
         for number in range(3):
             said = slurm.cancel(mine, self._submitted_job_clusters)
-            # By name, too: a Ctrl-C may have ended an sbatch that had submitted.
+            # Also search by name: a Ctrl-C may have ended an sbatch that had submitted.
             time.sleep(0.5 * number + 0.5)
             try:
                 rows = slurm.queue(self._submitted_job_clusters)
@@ -516,7 +522,7 @@ def _ids(numbers: list[str]) -> str:
 
 
 def _failure(seen: Seen, known: SlurmJob) -> str:
-    """Say how a job ended, and where."""
+    """Describe how and where a job ended."""
     where = f" on {known.node}" if known.node else ""
     after = f" after {clock(seen.elapsed)}"
     limit = f" of {clock(seen.limit)}" if seen.limit else ""
@@ -527,10 +533,10 @@ def _failure(seen: Seen, known: SlurmJob) -> str:
         "PREEMPTED": "was preempted",
         "NODE_FAIL": "lost its node",
         "BOOT_FAIL": "lost its node, which did not boot",
-        "OUT_OF_MEMORY": "ran out of memory; more mem_mb helps",
+        "OUT_OF_MEMORY": "ran out of memory; increase mem_mb",
         "CANCELLED": "was cancelled" + (f" by uid {canceller[1]}" if canceller else ""),
         "DEADLINE": "missed its deadline",
-        VANISHED: "is known to Slurm no more, and its outputs are not there",
+        VANISHED: "is unknown to Slurm, and its outputs are missing",
     }.get(base(seen.state), "failed")
     code = f", exit code {seen.exit_code}" if seen.exit_code else ""
     if base(seen.state) == VANISHED:

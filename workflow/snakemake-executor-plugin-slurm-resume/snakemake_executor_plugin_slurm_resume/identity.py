@@ -1,4 +1,4 @@
-"""What a Slurm job is for: the files that it makes, and the name that says so."""
+"""Identifies the task of a Slurm job: the files that it makes, and a name derived from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _RULE_LENGTH, _WILDCARDS_LENGTH = 40, 40
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job of Snakemake, or a group of them, as Slurm gets it.
+    """A job of Snakemake, or a group of jobs, as submitted to Slurm.
 
-    ``outputs`` maps each absolute path that it makes, of all members of a group, to a digest of
-    the params that it is made with: a running job of other params makes something else.
+    ``outputs`` maps the absolute path of each output, of all members of a group, to a digest of its
+    params: a running job with other params makes something else.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The name without what makes it unique."""
+        """The name without its unique part."""
         return self.name.rpartition("_")[0]
 
 
 def task(job: Any, prefix: str) -> Task:
-    """Return what *job* of Snakemake is for; *prefix* begins its name in Slurm."""
+    """Return the task of a Snakemake *job*; *prefix* begins its name in Slurm."""
     outputs = {
-        # As the rule names it: a link leads elsewhere for another run.
+        # The path as in the rule: a link may lead elsewhere in another run.
         str(Path(output).absolute()): digest(repr(param) for param in member.non_derived_params)
         for member in (job.jobs if job.is_group() else (job,))
         for output in member.output
@@ -67,10 +67,10 @@ def slurm_name(
 
 
 def digest(texts: Iterable[str]) -> str:
-    """Return eight hex digits that stand for the texts, in any order."""
+    """Return eight hex digits as a digest of the texts, in any order."""
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 
 def _plain(text: str) -> str:
-    """Without what a shell, a path or a list of names would take for its own."""
+    """Replace the characters that are special in a shell, a path or a list of names."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)

@@ -1,20 +1,20 @@
-"""What is known of each Slurm job, in a file: ``.snakemake/slurm_resume/<name>.json``.
+"""Keeps a note of each task and its Slurm jobs: ``.snakemake/slurm_resume/<name>.json``.
 
-Written before ``sbatch`` is called and whenever something changes, by one writer, Snakemake, which
-replaces the file as a whole. So a reader sees all of it, and a Snakemake that is killed between a
-submission and its note loses no job: the next one finds it in the queue by its name. ::
+Snakemake alone writes the note, before it calls ``sbatch`` and at each change. It replaces the
+whole file, so a reader never sees half a note. A Snakemake that is killed between a submission and
+its note loses no job: the next one finds the job in the queue by its name. ::
 
     {"name": "snakeval_evaluate_m_b_1f0c93a1", "rule": "evaluate", "group": "",
      "outputs": ["/home/me/results/m/b/evaluation.json"], "digests": ["5f3a0b1c"], "direct": true,
      "jobs": [{"id": "12", "submitted": "2026-11-25T14:00:00+00:00", "state": "RUNNING",
                "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/home/me/12.log"}]}
 
-``jobs`` are the Slurm jobs that were submitted for it, the newest last; there is none between the
-intent and the submission. ``state`` is Slurm's word as it was last seen, or one of ours: CLOSED for
-a job that ended itself on the signal before its time limit, VANISHED for one that Slurm has
-forgotten and whose outputs are not there. ``submitted`` and ``ended`` are in ISO 8601 (UTC),
-``elapsed`` and ``limit`` in seconds; a limit of null is none. Beside it, ``<name>.sh`` is the
-script of a job that is run without a Snakemake in it.
+``jobs`` are the task's Slurm jobs, the newest last; the list is empty between the intent and the
+submission. ``state`` is Slurm's last known state, or one of the plugin's own. CLOSED is a job that
+ended itself on the signal before its time limit. VANISHED is a job that Slurm has forgotten and
+whose outputs are missing. ``submitted`` and ``ended`` are in ISO 8601 (UTC), ``elapsed`` and
+``limit`` in seconds; a limit of null is no limit. ``<name>.sh`` in the same directory is the script
+of a job without a Snakemake in it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from typing import Any
 from snakemake_executor_plugin_slurm_resume.identity import Task
 from snakemake_executor_plugin_slurm_resume.states import Meaning, meaning
 
-#: A file does not grow without end.
+#: Limits the size of a note.
 _KEPT_JOBS = 200
 
 
 def now() -> str:
-    """The time in ISO 8601, in whole seconds."""
+    """Return the time in ISO 8601, in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def in_utc(text: str) -> str:
-    """Return a time of squeue or sacct, which is in the local zone, as :func:`now` has it.
+    """Convert a local time of squeue or sacct to the format of :func:`now`.
 
-    The present one where it is none.
+    Return the present time for a text that is not a time.
     """
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
@@ -52,7 +52,7 @@ def in_utc(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SlurmJob:
-    """A Slurm job as it was last seen; ``elapsed`` counts its requeues, too, where known."""
+    """A Slurm job's last known state; ``elapsed`` also counts its requeues, if known."""
 
     id: str
     submitted: str
@@ -66,18 +66,18 @@ class SlurmJob:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A task and the Slurm jobs that were submitted for it, the newest last."""
+    """A task and its Slurm jobs, the newest last."""
 
     task: Task
     direct: bool = False
     jobs: tuple[SlurmJob, ...] = ()
 
     def job(self, number: str) -> SlurmJob:
-        """Return what is known of the Slurm job of that id."""
+        """Return the entry of the Slurm job with that id."""
         return next((job for job in self.jobs if job.id == number), SlurmJob(number, now()))
 
     def with_job(self, job: SlurmJob) -> Note:
-        """Return the note with *job* in place of what was known of it, or added."""
+        """Return the note with *job* added, or in place of its earlier entry."""
         if any(known.id == job.id for known in self.jobs):
             jobs = tuple(job if known.id == job.id else known for known in self.jobs)
         else:
@@ -86,9 +86,9 @@ class Note:
 
     @property
     def series(self) -> tuple[SlurmJob, ...]:
-        """The newest jobs in a row that ended through no fault of the task.
+        """Return the newest consecutive jobs that ended through no fault of the task.
 
-        What succeeded or failed before was another attempt.
+        A success or a failure before them belongs to an earlier attempt.
         """
         kept: list[SlurmJob] = []
         for job in reversed(self.jobs):
@@ -105,7 +105,7 @@ class Notes:
         self.directory = directory
 
     def read(self, name: str) -> Note | None:
-        """Return the note of that name; None where there is none that can be read."""
+        """Return the note of that name; None if there is no readable one."""
         try:
             data = json.loads((self.directory / f"{name}.json").read_text(encoding="utf-8"))
             outputs = dict(zip(data["outputs"], data["digests"], strict=True))
@@ -116,10 +116,10 @@ class Notes:
             return None
 
     def write(self, note: Note) -> None:
-        """Replace the note as a whole.
+        """Replace the whole note.
 
         Raises:
-            OSError: nothing was replaced.
+            OSError: the note is unchanged.
         """
         data: dict[str, Any] = {
             "name": note.task.name,
@@ -133,7 +133,7 @@ class Notes:
         self._replace(f"{note.task.name}.json", json.dumps(data, indent=1))
 
     def write_script(self, name: str, text: str) -> Path:
-        """Replace the script of the task of that name; one that runs keeps the old one."""
+        """Replace the script of the task of that name; a running script keeps the old file."""
         return self._replace(f"{name}.sh", text)
 
     def __iter__(self) -> Iterator[Note]:

@@ -1,6 +1,6 @@
 """Reports whether the official Slurm plugin is installed in a version that this plugin extends.
 
-It imports nothing of it, so it works without it.
+The module works without the official plugin and imports nothing of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def problem() -> str:
 
 
 def _install_command() -> str:
-    """The plugin is part of snakeval, whose extra has the official one, or is installed alone."""
+    """Return the command that installs the plugin: as snakeval's extra, or its own requirement."""
     return f"pip install '{'snakeval[slurm]' if _version('snakeval') else REQUIREMENT}'"
 
 

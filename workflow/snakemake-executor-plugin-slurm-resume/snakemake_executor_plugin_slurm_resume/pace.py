@@ -1,4 +1,4 @@
-"""When to look at the queue next: soon after something happened, then less and less often."""
+"""Decides when to poll the queue next: soon after an event, then less and less often."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _GROWTH = 1.5
 
 
 class Pace:
-    """The time between two looks, in seconds: *first*, then longer up to *longest*."""
+    """The time between two polls, in seconds: *first*, then longer up to *longest*."""
 
     def __init__(
         self, first: float, longest: float, clock: Callable[[], float] = time.monotonic
@@ -20,17 +20,17 @@ class Pace:
         self._due = 0.0
 
     def stir(self) -> None:
-        """Something has happened: look soon."""
+        """Note an event: poll soon."""
         self._wait = self._first
         soon = self._clock() + self._first
         self._due = soon if self.is_due else min(self._due, soon)
 
     def looked(self) -> None:
-        """Plan the next look, a longer time off than this one was."""
+        """Plan the next poll after a longer time than before this one."""
         self._due = self._clock() + self._wait
         self._wait = min(self._longest, self._wait * _GROWTH)
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to look."""
+        """Whether a poll is due."""
         return self._clock() >= self._due

@@ -1,4 +1,4 @@
-"""Looks at all jobs at once, and knows what to make of silence."""
+"""Queries the states of all jobs at once, and decides what a missing answer means."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from snakemake_executor_plugin_slurm_resume import slurm
 from snakemake_executor_plugin_slurm_resume.states import VANISHED, Meaning, Seen, meaning
 
-#: How long the accounting may take to hear of an end that the controller knows, in seconds.
+#: Seconds until the accounting must know an end that the controller knows.
 _ACCOUNTING_LAG = 10
-#: How long an accounting that fails is waited for, where the controller has forgotten a job.
+#: Seconds to wait for an accounting that fails, if the controller has forgotten a job.
 _ACCOUNTING_OUTAGE = 600
 _LEAST_GRACE = 10
 
 
 class Queries:
-    """Asks squeue for all jobs, and sacct for those of which squeue does not say enough.
+    """Asks squeue for all jobs, and sacct for those that squeue does not describe fully.
 
-    *grace* is how long a file may take to be seen here, in seconds. ``undecided`` are jobs of whose
-    end more will soon be known: they are worth another look.
+    *grace* is the number of seconds until a file must be visible here. ``undecided`` are jobs whose
+    end will soon be known: an early second poll is useful.
     """
 
     def __init__(self, logger: Any, grace: float) -> None:
@@ -34,9 +34,9 @@ class Queries:
         self.undecided: frozenset[str] = frozenset()
 
     def look(self, outputs: Mapping[str, list[str]], clusters: Iterable[str]) -> dict[str, Seen]:
-        """Return what is known of the jobs; *outputs* maps their ids to what they make.
+        """Return the known states of the jobs; *outputs* maps their ids to their files.
 
-        A job of which nothing certain is known is not in it; it is to be asked for again.
+        A job without a certain state is not in the result. Ask for that job again.
         """
         self.undecided = frozenset()
         try:
@@ -66,14 +66,14 @@ class Queries:
     def _settle(
         self, number: str, row: Seen | None, told: Mapping[str, Seen] | None, outputs: list[str]
     ) -> Seen | None:
-        """Decide on a job that has failed or is forgotten; None: not yet."""
+        """Decide on a failed or forgotten job; None if it is too early."""
         moment = time.monotonic()
         waited = moment - self._since.setdefault(number, moment)
         account = (told or {}).get(number)
         if account is not None and meaning(account.state) is not Meaning.LIVE:
             if row is None:
                 return account
-            # The controller's is newer where they differ: a requeue, say.
+            # If they differ, the controller's state is newer, for example after a requeue.
             same = meaning(account.state) is meaning(row.state)
             return replace(account, node=account.node or row.node) if same else row
         if row is not None:
@@ -86,7 +86,7 @@ class Queries:
         return Seen(number, "COMPLETED" if there else VANISHED)
 
     def _accounted(self, numbers: set[str], clusters: Iterable[str]) -> dict[str, Seen] | None:
-        """What the accounting knows; None if it does not answer."""
+        """Return the accounting's answer; None if it does not answer."""
         if not self._has_accounting:
             return {}
         try:
@@ -94,8 +94,8 @@ class Queries:
         except slurm.NoAccountingError as error:
             self._has_accounting = False
             self._logger.info(
-                f"Slurm has no accounting ({error}): a job that the controller has forgotten is "
-                "judged by its outputs."
+                f"Slurm has no accounting ({error}). The outputs of a job that the controller has "
+                "forgotten decide whether it succeeded."
             )
             return {}
         except slurm.UnansweredError as error:
@@ -107,7 +107,7 @@ class Queries:
     def _silence(self, who: str, why: str) -> None:
         if who not in self._silent:
             self._silent.add(who)
-            self._logger.warning(f"Slurm does not answer ({why}); its jobs are waited for.")
+            self._logger.warning(f"Slurm does not answer ({why}). Waiting for its answer.")
 
     def _answer(self, who: str) -> None:
         if who in self._silent:

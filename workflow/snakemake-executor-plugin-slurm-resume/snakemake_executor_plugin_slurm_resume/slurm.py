@@ -1,4 +1,4 @@
-"""Asks Slurm: squeue for what the controller knows, sacct for what it has forgotten, scancel."""
+"""Asks Slurm: squeue for current jobs, sacct for forgotten ones, scancel to cancel jobs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 from snakemake_executor_plugin_slurm_resume.states import Seen
 
-#: A controller that is busy takes its time; one that is down says so sooner.
+#: A busy controller answers slowly; a controller that is down fails sooner.
 _SECONDS = 60
-#: Ids for one call of scancel or sacct; a command line has an end.
+#: Ids per call of scancel or sacct, because the length of a command line is limited.
 _CHUNK = 500
-#: Settings of a user's own terminal, which change what is printed.
+#: A user's own settings for the terminal, which change the output.
 _PERSONAL = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
 _SQUEUE = ("%A", "%T", "%M", "%l", "%N", "%e", "%r", "%j")
 _SACCT = ("JobIDRaw", "State", "ElapsedRaw", "TimelimitRaw", "NodeList", "End", "ExitCode")
 
 
 class UnansweredError(Exception):
-    """Slurm does not answer; that says nothing of a job."""
+    """Slurm does not answer, which reveals nothing about a job."""
 
 
 class NoAccountingError(Exception):
@@ -29,14 +29,14 @@ class NoAccountingError(Exception):
 
 
 class Limits(NamedTuple):
-    """The time limits of a partition in seconds; None is none."""
+    """The time limits of a partition in seconds; None is no limit."""
 
     default: int | None
     longest: int | None
 
 
 def queue(clusters: Iterable[str] = ()) -> dict[str, Seen]:
-    """Return all jobs of this user that the controller knows, ended ones, too, by id.
+    """Return all jobs of this user that the controller knows, also ended ones, by id.
 
     Raises:
         UnansweredError: the controller does not answer.
@@ -53,11 +53,11 @@ def queue(clusters: Iterable[str] = ()) -> dict[str, Seen]:
 
 
 def accounting(numbers: Iterable[str], clusters: Iterable[str] = ()) -> dict[str, Seen]:
-    """Return what the accounting has of these jobs, by id; ``total`` counts their requeues.
+    """Return the accounting's entries of these jobs, by id; ``total`` counts their requeues.
 
     Raises:
-        NoAccountingError: and there will be none.
-        UnansweredError: it does not answer now.
+        NoAccountingError: the cluster has no accounting.
+        UnansweredError: the accounting does not answer now.
     """
     found: dict[str, Seen] = {}
     for chunk in _chunks(numbers):
@@ -77,7 +77,7 @@ def accounting(numbers: Iterable[str], clusters: Iterable[str] = ()) -> dict[str
 
 
 def cancel(numbers: Iterable[str], clusters: Iterable[str] = ()) -> list[str]:
-    """Cancel these jobs; return what scancel had to say."""
+    """Cancel these jobs; return the messages of scancel."""
     said = []
     for chunk in _chunks(numbers):
         try:
@@ -98,7 +98,7 @@ def limits() -> Mapping[str, Limits]:
 
 
 def seconds(text: str) -> int | None:
-    """Read ``[days-][[hours:]minutes:]seconds``; None for anything else, as UNLIMITED.
+    """Read ``[days-][[hours:]minutes:]seconds``; None for other texts, such as UNLIMITED.
 
     >>> seconds("1-02:00:05")
     93605
@@ -123,7 +123,7 @@ def _of(clusters: Iterable[str]) -> list[str]:
 def _rows(command: list[str], columns: int) -> Iterator[list[str]]:
     for line in _ask(command).splitlines():
         row = line.split("|")
-        if len(row) == columns:  # not a heading of a cluster
+        if len(row) == columns:  # not the heading of a cluster
             yield [field.strip() for field in row]
 
 
@@ -139,11 +139,11 @@ def _ask(command: list[str]) -> str:
             timeout=_SECONDS,
             stdin=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # the terminal's Ctrl-C is not for it
+            start_new_session=True,  # the terminal's Ctrl-C must not reach it
         )
     except FileNotFoundError:
         if command[0] == "sacct":
-            raise NoAccountingError("there is no sacct") from None
+            raise NoAccountingError("sacct is not installed") from None
         raise UnansweredError(f"{command[0]} is not on the PATH") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnansweredError(f"{command[0]}: {error}") from None

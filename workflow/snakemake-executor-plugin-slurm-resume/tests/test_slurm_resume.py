@@ -24,7 +24,7 @@ from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.script import render
 from snakemake_executor_plugin_slurm_resume.states import (
     MAX_SUBMISSIONS,
-    TOLD,
+    SIGNALLED,
     Meaning,
     Seen,
     closed_itself,
@@ -39,7 +39,7 @@ HOUR = 3600
 # --- names ------------------------------------------------------------------------------------
 
 
-def test_a_name_says_what_the_job_is_for_and_is_the_same_for_the_same_files() -> None:
+def test_a_name_describes_the_task_and_is_the_same_for_the_same_files() -> None:
     outputs = {"/run/m/b/evaluation.json": "x"}
     name = slurm_name("snakeval", "evaluate", ["m", "b"], outputs)
     assert name.startswith("snakeval_evaluate_m_b_")
@@ -47,7 +47,7 @@ def test_a_name_says_what_the_job_is_for_and_is_the_same_for_the_same_files() ->
     assert slurm_name("snakeval", "evaluate", ["m", "b"], {"/other/evaluation.json": ""}) != name
 
 
-def test_a_name_is_short_and_has_nothing_that_a_shell_or_a_list_of_names_would_split() -> None:
+def test_a_name_is_short_and_safe_in_a_shell_or_a_list_of_names() -> None:
     name = slurm_name("", "évaluate", ["a b,c/d$(e)" * 20], {"/x": ""})
     assert len(name) < 100
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -66,22 +66,22 @@ def test_a_name_is_short_and_has_nothing_that_a_shell_or_a_list_of_names_would_s
         ("REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT RESV_DEL_HOLD REVOKED", Meaning.LIVE),
     ],
 )
-def test_every_state_has_its_meaning(states: str, expected: Meaning) -> None:
+def test_every_state_has_a_meaning(states: str, expected: Meaning) -> None:
     assert {meaning(state) for state in states.split()} == {expected}
 
 
-def test_a_state_that_is_not_known_is_waited_for_and_is_no_success() -> None:
+def test_an_unknown_state_is_live_and_not_a_success() -> None:
     assert {meaning("TELEPORTED"), meaning("UNKNOWN"), meaning("")} == {Meaning.LIVE}
 
 
-def test_who_cancelled_a_job_does_not_hide_that_it_was() -> None:
+def test_a_state_with_its_canceller_still_means_cancelled() -> None:
     assert meaning("CANCELLED by 1000") is Meaning.FAILED
 
 
 # --- the time limit ---------------------------------------------------------------------------
 
 
-def test_the_signal_comes_at_most_a_quarter_of_the_limit_early_and_never_without_one() -> None:
+def test_the_signal_comes_in_the_last_quarter_of_a_limit_and_never_without_a_limit() -> None:
     assert signal_lead(120, HOUR) == 120
     assert signal_lead(120, 60) == 15
     assert (signal_lead(120, None), signal_lead(0, HOUR)) == (0, 0)
@@ -90,38 +90,34 @@ def test_the_signal_comes_at_most_a_quarter_of_the_limit_early_and_never_without
 @pytest.mark.parametrize(
     ("elapsed", "again"), [(HOUR - 60, True), (HOUR - 184, True), (HOUR - 190, False), (5, False)]
 )
-def test_only_who_failed_when_the_signal_may_have_come_is_taken_to_have_closed_itself(
-    elapsed: int, again: bool
-) -> None:
+def test_only_a_failure_after_the_signal_counts_as_closed(elapsed: int, again: bool) -> None:
     assert closed_itself(Seen("1", "FAILED", elapsed, HOUR), 120, direct=False) is again
 
 
-def test_a_script_of_ours_says_whether_it_was_told() -> None:
+def test_the_exit_code_of_a_direct_script_shows_the_signal() -> None:
     late = {"elapsed": HOUR - 60, "limit": HOUR}
-    assert closed_itself(Seen("1", "FAILED", exit_code=TOLD, **late), 120, direct=True)
+    assert closed_itself(Seen("1", "FAILED", exit_code=SIGNALLED, **late), 120, direct=True)
     assert not closed_itself(Seen("1", "FAILED", exit_code=1, **late), 120, direct=True)
     assert closed_itself(Seen("1", "FAILED", exit_code=None, **late), 120, direct=True)
 
 
-def test_other_ends_and_jobs_without_a_limit_or_a_signal_have_not_closed_themselves() -> None:
+def test_other_ends_and_jobs_without_a_limit_or_a_signal_do_not_count_as_closed() -> None:
     assert not closed_itself(Seen("1", "OUT_OF_MEMORY", HOUR - 1, HOUR), 120, direct=False)
     assert not closed_itself(Seen("1", "FAILED", HOUR, None), 120, direct=False)
     assert not closed_itself(Seen("1", "FAILED", HOUR - 1, HOUR), 0, direct=False)
 
 
-def test_a_job_goes_on_until_its_total_runtime_is_reached() -> None:
+def test_a_job_is_resubmitted_until_its_total_runtime() -> None:
     assert spent(HOUR - 1, 500, HOUR) == ""
     assert "max_total_runtime is 1:00:00" in spent(HOUR, 3, HOUR)
 
 
-def test_without_a_total_runtime_there_is_an_end_nevertheless() -> None:
+def test_without_a_total_runtime_the_submissions_are_limited() -> None:
     assert spent(10**6, MAX_SUBMISSIONS - 1, 0) == ""
     assert "100 times" in spent(0, MAX_SUBMISSIONS, 0)
 
 
-def test_only_what_was_ended_through_no_fault_of_its_own_counts_and_only_since_the_last_end() -> (
-    None
-):
+def test_only_consecutive_losses_since_the_last_real_end_count() -> None:
     states = ["TIMEOUT", "FAILED", "TIMEOUT", "CLOSED", "NODE_FAIL", "PREEMPTED"]
     jobs = tuple(SlurmJob(str(n), "", state, elapsed=10) for n, state in enumerate(states))
     assert [job.id for job in Note(made("/a"), jobs=jobs).series] == ["2", "3", "4", "5"]
@@ -136,7 +132,7 @@ def made(*outputs: str, digest: str = "p") -> Task:
     )
 
 
-def test_a_note_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_note_survives_writing_and_reading(tmp_path: Path) -> None:
     note = Note(made("/a", "/b"), True, (SlurmJob("7", "t", "RUNNING", "n1", limit=60),))
     notes = Notes(tmp_path)
     notes.write(note)
@@ -144,7 +140,7 @@ def test_a_note_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert list(notes) == [note]
 
 
-def test_a_note_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+def test_an_unreadable_note_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"name": "half"')
     (tmp_path / "other.json").write_text("[]")
     assert list(Notes(tmp_path)) == []
@@ -170,29 +166,29 @@ def test_a_live_job_for_the_same_files_is_adopted(tmp_path: Path, state: str) ->
     assert same(earlier(tmp_path, made("/a", "/b"), state), made("/b", "/a")) == "5"
 
 
-def test_so_is_one_that_makes_more_as_a_group_of_which_some_have_finished(tmp_path: Path) -> None:
+def test_a_group_that_also_makes_finished_files_is_adopted(tmp_path: Path) -> None:
     assert same(earlier(tmp_path, made("/deploy", "/a", "/b")), made("/deploy", "/b")) == "5"
 
 
-def test_one_that_makes_only_some_of_it_is_waited_for(tmp_path: Path) -> None:
+def test_a_job_that_makes_some_of_the_files_is_awaited(tmp_path: Path) -> None:
     match = earlier(tmp_path, made("/a")).match(made("/a", "/b"))
     assert match.same is None
     assert [seen.id for seen in match.overlapping] == ["5"]
 
 
-def test_one_that_makes_it_with_other_params_is_outdated(tmp_path: Path) -> None:
+def test_a_job_with_other_params_is_outdated(tmp_path: Path) -> None:
     match = earlier(tmp_path, made("/a", "/b")).match(made("/b", digest="q"))
     assert match.same is None
     assert [seen.id for seen in match.outdated] == ["5"]
 
 
-def test_one_whose_note_is_lost_is_known_by_its_name(tmp_path: Path) -> None:
+def test_a_job_without_its_note_is_found_by_its_name(tmp_path: Path) -> None:
     found = Earlier([Seen("5", "RUNNING", name=made("/a").name)], Notes(tmp_path))
     assert same(found, made("/a")) == "5"
     assert same(found, made("/b")) == ""
 
 
-def test_one_that_has_ended_is_not_adopted_unless_it_succeeded_just_now(tmp_path: Path) -> None:
+def test_an_ended_job_is_adopted_only_if_it_has_just_succeeded(tmp_path: Path) -> None:
     assert same(earlier(tmp_path, made("/a"), "FAILED"), made("/a")) == ""
     old = earlier(tmp_path, made("/a"), "COMPLETED", ended="2020-01-01T00:00:00")
     assert same(old, made("/a")) == ""
@@ -226,7 +222,7 @@ def test_a_script_exits_as_its_command_does(tmp_path: Path) -> None:
     assert start(tmp_path, 'kill -9 "$BASHPID"').wait(30) == 128 + 9
 
 
-def test_the_signal_reaches_every_process_and_all_may_close(tmp_path: Path) -> None:
+def test_the_signal_reaches_every_process_and_all_can_close(tmp_path: Path) -> None:
     (tmp_path / "close.sh").write_text(
         'trap "sleep 0.5; touch $1.closed; exit 3" TERM; touch $1; while :; do sleep 0.1; done'
     )
@@ -235,12 +231,12 @@ def test_the_signal_reaches_every_process_and_all_may_close(tmp_path: Path) -> N
     appears(tmp_path / "a")
     appears(tmp_path / "b")
     process.send_signal(signal.SIGTERM)  # to the script alone, as sbatch --signal=B:TERM does
-    assert process.wait(30) == TOLD
+    assert process.wait(30) == SIGNALLED
     assert {p.name for p in tmp_path.iterdir()} >= {"a.closed", "b.closed"}
     assert not (tmp_path / "never").exists()
 
 
-def test_who_succeeds_in_spite_of_the_signal_has_succeeded(tmp_path: Path) -> None:
+def test_a_command_that_succeeds_despite_the_signal_has_succeeded(tmp_path: Path) -> None:
     process = start(tmp_path, "trap : TERM; touch a; sleep 0.5 || true")
     appears(tmp_path / "a")
     process.send_signal(signal.SIGTERM)
@@ -257,9 +253,7 @@ def waits(pace: Pace, clock: list[float]) -> float:
     return clock[0] - began
 
 
-def test_while_nothing_changes_slurm_is_asked_less_and_less_often_and_soon_when_something_has() -> (
-    None
-):
+def test_polls_grow_rare_without_changes_and_come_soon_after_one() -> None:
     clock = [1000.0]
     pace = Pace(2, 10, lambda: clock[0])
     seen = []
@@ -272,7 +266,7 @@ def test_while_nothing_changes_slurm_is_asked_less_and_less_often_and_soon_when_
     assert waits(pace, clock) == 2
 
 
-def test_one_thing_after_another_does_not_put_the_next_look_off() -> None:
+def test_repeated_events_do_not_postpone_the_next_poll() -> None:
     clock = [1000.0]
     pace = Pace(2, 10, lambda: clock[0])
     pace.stir()
@@ -319,7 +313,7 @@ def looks(cluster: Path, outputs: list[str], count: int = 1) -> tuple[dict[str, 
     return found, logger.lines
 
 
-def test_the_controller_tells_of_a_job(cluster: Path) -> None:
+def test_the_controller_reports_a_job(cluster: Path) -> None:
     (cluster / "squeue.says").write_text(
         "5|RUNNING|1:05|10:00|n1|N/A|None|name\n6|PENDING|0:00|UNLIMITED||||\n"
     )
@@ -328,7 +322,7 @@ def test_the_controller_tells_of_a_job(cluster: Path) -> None:
     assert set(found) == {"5"}
 
 
-def test_a_controller_that_does_not_answer_says_nothing_of_a_job_and_is_told_of_once(
+def test_a_silent_controller_decides_no_job_and_is_reported_once(
     cluster: Path,
 ) -> None:
     (cluster / "squeue.fails").write_text("slurm_load_jobs error: Unable to contact controller")
@@ -338,7 +332,7 @@ def test_a_controller_that_does_not_answer_says_nothing_of_a_job_and_is_told_of_
     assert "Unable to contact controller" in lines[0]
 
 
-def test_the_accounting_tells_who_cancelled_and_counts_what_ran_before_a_requeue(
+def test_the_accounting_reports_the_canceller_and_counts_time_before_a_requeue(
     cluster: Path,
 ) -> None:
     (cluster / "squeue.says").write_text("5|CANCELLED|0:30|10:00||2026|None|name\n")
@@ -355,7 +349,7 @@ def test_a_forgotten_job_is_judged_by_the_accounting(cluster: Path) -> None:
 
 
 @pytest.mark.parametrize("accounting", ["", "Slurm accounting storage is disabled"])
-def test_a_job_that_nobody_knows_is_judged_by_its_outputs(cluster: Path, accounting: str) -> None:
+def test_a_vanished_job_is_judged_by_its_outputs(cluster: Path, accounting: str) -> None:
     if accounting:
         (cluster / "sacct.fails").write_text(accounting)
     there = cluster / "output"
@@ -364,7 +358,7 @@ def test_a_job_that_nobody_knows_is_judged_by_its_outputs(cluster: Path, account
     assert meaning(looks(cluster, [str(there)])[0]["5"].state) is Meaning.DONE
 
 
-def test_an_accounting_that_is_down_is_waited_for(cluster: Path) -> None:
+def test_the_plugin_waits_for_an_accounting_that_is_down(cluster: Path) -> None:
     (cluster / "sacct.fails").write_text("sacct: error: slurm_persist_conn_open: failed")
     found, lines = looks(cluster, ["/nowhere"], count=3)
     assert found == {}
@@ -404,18 +398,18 @@ def test_without_the_official_plugin_one_sentence_says_what_to_install(
     assert str(caught.value) == expected
 
 
-def test_the_installed_official_plugin_is_one_that_is_extended() -> None:
+def test_the_installed_official_plugin_has_a_supported_version() -> None:
     assert official.problem() == ""
     assert issubclass(snakemake_executor_plugin_slurm_resume.Executor, upstream.Executor)
 
 
-def test_without_the_official_plugin_the_same_options_are_known() -> None:
+def test_without_the_official_plugin_the_options_are_the_same() -> None:
     def options(settings: type) -> dict[str, bool]:
         return {field.name: field.type is bool for field in fields(settings)}
 
     assert options(absent.ExecutorSettings) == options(ExecutorSettings)
 
 
-def test_the_versions_are_those_of_the_distribution() -> None:
+def test_the_versions_match_the_distribution() -> None:
     project = Path(__file__).parents[1] / "pyproject.toml"
     assert official.REQUIREMENT in tomllib.loads(project.read_text())["project"]["dependencies"]
