@@ -112,7 +112,7 @@ def spent(seconds: int, submissions: int, max_seconds: int) -> str:
             )
         return ""
     if submissions >= MAX_SUBMISSIONS:
-        return f"{submissions} submissions without max_total_runtime; set it to continue"
+        return f"it was submitted {submissions} times without max_total_runtime; set it to continue"
     return ""
 
 
