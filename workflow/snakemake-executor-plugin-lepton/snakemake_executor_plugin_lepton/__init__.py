@@ -1,10 +1,10 @@
 """Snakemake executor for NVIDIA DGX Cloud Lepton (``snakemake --executor lepton``).
 
-A rule's own shell command runs as a batch job in the rule's own container; the image needs a shell
-and tar, and no Snakemake. What Snakemake looks for are the three names below.
+A rule's own shell command runs as a batch job in the rule's own container. The image requires a
+shell and tar, but no Snakemake. Snakemake finds the plugin by the three names below.
 
-Snakemake imports every executor plugin at every start, and one that fails to import ends them all.
-So this module imports nothing of NVIDIA's library, which takes a second and may be missing.
+Snakemake imports every executor plugin at every start, and an import error ends any Snakemake. This
+module therefore imports no NVIDIA library, which takes a second and may be missing.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
-    """Makes the executor of :mod:`.executor` when a workflow starts; has no instances itself."""
+    """Creates the executor of :mod:`.executor` when a workflow starts; has no instances itself."""
 
     def __new__(cls, workflow: Any, logger: Any) -> Any:
-        """Import the executor and NVIDIA's library with it, and return a new one."""
+        """Import the executor and with it NVIDIA's library, and return a new executor."""
         try:
             from snakemake_executor_plugin_lepton import executor
         except ImportError as error:

@@ -1,4 +1,4 @@
-"""``python -m snakemake_executor_plugin_lepton``: tells what works with the same ``--lepton-…``."""
+"""``python -m snakemake_executor_plugin_lepton``: checks the settings of ``--lepton-…``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a line a check; return 1 if anything does not work."""
+    """Print one line per check; return 1 if a check failed."""
     parser = argparse.ArgumentParser(
         prog="python -m snakemake_executor_plugin_lepton",
-        description="Looks whether a workspace and the way of the files work with these settings.",
+        description="Check that a workspace and the file transport work with these settings",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     for field in fields(ExecutorSettings):
         variable = f"SNAKEMAKE_LEPTON_{field.name.upper()}"
         given = os.environ.get(variable) if field.metadata.get("env_var") else None

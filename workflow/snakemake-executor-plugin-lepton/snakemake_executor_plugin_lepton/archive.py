@@ -1,4 +1,4 @@
-"""Archives of a job's files: packed alike each time, unpacked with care, published whole.
+"""Packs a job's files reproducibly, unpacks them with checks, and publishes each one as a whole.
 
 Members are absolute paths of the container without the leading slash.
 """
@@ -20,9 +20,9 @@ from snakemake_executor_plugin_lepton.receipt import Receipt
 
 
 def pack(transfers: Iterable[Transfer], target: Path) -> str:
-    """Pack what exists of *transfers* into *target* and return its SHA-256.
+    """Pack the existing files of *transfers* into *target* and return its SHA-256.
 
-    The same content makes the same archive, whoever packs it and when.
+    The same content results in the same archive, on every machine and at any time.
     """
     with (
         target.open("wb") as raw,
@@ -36,7 +36,7 @@ def pack(transfers: Iterable[Transfer], target: Path) -> str:
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    # Inputs are followed where they are links: the job has nothing that these could point to.
+    # A linked input is packed as its target, which the job does not have.
     if path.is_dir():
         archive.addfile(_anonymous(archive.gettarinfo(path.resolve(), name)))
         for child in sorted(path.iterdir()):
@@ -51,7 +51,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mtime = 0
-    if member.islnk():  # two names of one file are two files there
+    if member.islnk():  # two names of one file become two files
         member.type = tarfile.REGTYPE
     return member
 
@@ -63,10 +63,10 @@ def sha256(file: Path) -> str:
 
 
 def verify(archive: Path, receipt: Receipt) -> None:
-    """Check that what came is what was sent.
+    """Check that the received archive is the one that the job sent.
 
     Raises:
-        TransportError: it is not.
+        TransportError: it is another one.
     """
     size = archive.stat().st_size
     if size != receipt.size or sha256(archive) != receipt.sha256:
@@ -77,10 +77,10 @@ def verify(archive: Path, receipt: Receipt) -> None:
 
 
 def publish(archive: Path, transfers: Iterable[Transfer], private: Path) -> list[str]:
-    """Put what an archive has of *transfers* in its place, each as a whole.
+    """Move the members of *transfers* to their places, each one as a whole.
 
     Returns:
-        Members that were left out, because they point out of their place.
+        The members that were left out, because they point out of their place.
     """
     private.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix="unpack-", dir=private))
@@ -105,17 +105,17 @@ def _harmless(member: tarfile.TarInfo, target: str, left_out: list[str]) -> tarf
     except tarfile.FilterError:
         left_out.append(member.name)
         return None
-    # Made now, by this machine's clock: Snakemake compares with the times of files here.
+    # The file gets the present time of this clock, because Snakemake compares it with local files.
     return safe.replace(mtime=None, deep=False)  # type: ignore[arg-type]
 
 
 def _put(made: Path, place: Path) -> None:
-    """Move *made* to *place*, which is never seen half written."""
+    """Move *made* to *place*, which never holds a half-written file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name[:50]}-", dir=place.parent))
     try:
         fresh = beside / "new"
-        shutil.move(made, fresh)  # copies from another file system
+        shutil.move(made, fresh)  # a copy, if it is on another file system
         if place.is_dir() and not place.is_symlink():
             place.rename(beside / "old")
         elif fresh.is_dir() and (place.exists() or place.is_symlink()):

@@ -1,4 +1,4 @@
-"""Looks whether a workspace and the way of files work with given settings, before a workflow."""
+"""Checks before a workflow that a workspace and the file transport work with given settings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from snakemake_executor_plugin_lepton.spec import Workspace
 from snakemake_executor_plugin_lepton.task import Needs
 from snakemake_executor_plugin_lepton.transport import choose, kind_of
 
-#: Seconds between tries: whoever waits for this wants to know now.
+#: Seconds between tries: the user of this check waits for the answer.
 _BACKOFF = (1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, whether it works, and what was found or what to do."""
+    """The subject of a check, whether it works, and the finding or the remedy."""
 
     what: str
     ok: bool
@@ -27,7 +27,7 @@ class Check:
 
 
 def checks(settings: ExecutorSettings) -> Iterator[Check]:
-    """Yield a check for everything that the settings name."""
+    """Yield a check for each named setting."""
     service: Service | None = None
     try:
         service = Service(settings.workspace, settings.url, settings.request_timeout, _BACKOFF)
@@ -42,14 +42,14 @@ def checks(settings: ExecutorSettings) -> Iterator[Check]:
 
 
 def _named(settings: ExecutorSettings, workspace: Workspace) -> Iterator[Check]:
-    """What the settings name of the workspace."""
+    """Check the settings that name parts of the workspace."""
     group: str | None = None
     if settings.node_group:
         yield _tried("node group", settings.node_group, workspace.node_group)
         try:
             group = workspace.node_group(settings.node_group)
         except LeptonError:
-            return  # without it there is nowhere to look for the rest
+            return  # the rest cannot be checked without it
     if settings.resource_shape:
         any_ = Needs(gpu=0, gpu_model=None, threads=0, mem_mb=0)
         yield _tried(
@@ -74,7 +74,7 @@ def _named(settings: ExecutorSettings, workspace: Workspace) -> Iterator[Check]:
 def _transport(settings: ExecutorSettings, service: Service | None) -> Iterator[Check]:
     kind = kind_of(settings)
     if kind == "log" and service is None:
-        return  # it is the service's
+        return  # the check of the service reports this
     where = {
         "s3": f"by way of {settings.s3_prefix}",
         "mount": f"by way of {settings.mount_local}",
@@ -82,7 +82,7 @@ def _transport(settings: ExecutorSettings, service: Service | None) -> Iterator[
     }
 
     def try_it(_: str) -> None:
-        # Only the log's way has a use for the service.
+        # Only the log transport uses the service.
         choose(settings, service).check()  # type: ignore[arg-type]
 
     yield _tried("files", where.get(kind, kind), try_it)

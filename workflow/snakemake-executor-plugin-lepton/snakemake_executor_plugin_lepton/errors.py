@@ -1,24 +1,24 @@
-"""What can go wrong, each with a sentence for the person at the terminal."""
+"""Defines the plugin's errors, each with a sentence for the user."""
 
 from __future__ import annotations
 
 
 class LeptonError(Exception):
-    """Its text names what is wrong and what to do."""
+    """An error whose text names the problem and the remedy."""
 
 
 class TaskError(LeptonError):
-    """A rule cannot run on Lepton as it is."""
+    """A rule cannot run on Lepton in its present form."""
 
 
 class TransportError(LeptonError):
-    """Files cannot be sent or brought back."""
+    """The transport cannot send files or bring them back."""
 
 
 class ServiceError(LeptonError):
-    """The service refused a request, or did not answer.
+    """The service rejected a request, or did not answer.
 
-    ``status`` is the HTTP status, 0 where there was no answer.
+    ``status`` is the HTTP status, or 0 without an answer.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -27,5 +27,5 @@ class ServiceError(LeptonError):
 
     @property
     def denied(self) -> bool:
-        """Whether the token is not, or no longer, good for this."""
+        """Whether the token is wrong, or no longer valid for this."""
         return self.status in (401, 403)

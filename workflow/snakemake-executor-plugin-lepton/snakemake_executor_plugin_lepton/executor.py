@@ -1,7 +1,7 @@
-"""The executor: submits, polls, collects, cancels.
+"""The executor: submits, polls, collects and cancels jobs.
 
-A lost head costs nothing: the next one finds its jobs by their labels, goes on with live ones and
-collects finished ones.
+A lost head loses no work. The next head finds its jobs by their labels, continues with the live
+jobs and collects the finished ones.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ from snakemake_executor_plugin_lepton.task import Task, Tasks, before
 from snakemake_executor_plugin_lepton.task import here as command_here
 from snakemake_executor_plugin_lepton.transport import Place, choose
 
-#: Where Snakemake keeps its own things; a run's working directory is its identity.
+#: Snakemake's own directory. A run's working directory is its identity.
 PRIVATE = Path(".snakemake/lepton")
 
-#: Seconds until the first look at the events of a job that does not start (each next pause is twice
-#: as long), the longest pause, and how many jobs at a time.
+#: Seconds until the first check of the events of a job that does not start (the pause doubles each
+#: time), the longest pause, and the number of jobs per check.
 _EVENTS_FIRST = 2.0
 _EVENTS_EVERY = 30.0
 _EVENTS_JOBS = 5
 _COLLECTORS = 4
-#: Exit code by which lepton_before says that the job's outputs are there, and no job is needed.
+#: The exit code by which lepton_before reports existing outputs, so that no job is needed.
 DONE_ALREADY = 100
 _CANCEL_ROUNDS = 5
 
 
 @dataclass(slots=True)
 class Tracked:
-    """What this head knows of one of its jobs."""
+    """The state of one job as this head knows it."""
 
     info: SubmittedJobInfo
     task: Task
@@ -67,26 +67,26 @@ class Tracked:
     running_since: float | None = None
     unknown_since: float | None = None
     ended_since: float | None = None
-    events_at: float = 0.0  #: when to look at its events; 0: it was not seen starting yet
+    events_at: float = 0.0  #: time of the next check of its events; 0: not seen starting yet
     events_pause: float = _EVENTS_FIRST
-    missing: int = 0  #: times in a row that the service did not know it
-    broken: str | None = None  #: why it is given up, though the service would go on
-    overdue: bool = False  #: it was stopped, for it outlived its runtime
+    missing: int = 0  #: consecutive polls in which the service did not know it
+    broken: str | None = None  #: why this head ends it, though the service would continue
+    overdue: bool = False  #: this head stopped it, because it outlived its runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended for Snakemake; a failure has a text."""
+    """The result of a job for Snakemake; a failure has a text."""
 
     failure: str | None = None
     logs: tuple[str, ...] = ()
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
-    """Runs each job of the workflow as a job of Lepton."""
+    """Runs each job of the workflow as a Lepton job."""
 
     def __post_init__(self) -> None:
-        """Check everything that would fail every job, and look for what a lost head left."""
+        """Check everything that would fail every job, and find the jobs of a lost head."""
         settings = self.workflow.executor_settings
         self._settings = settings
         self._private = PRIVATE.absolute()
@@ -117,7 +117,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self.logger.info(f"Lepton: found {len(self._left)} jobs of an earlier head.")
 
     def _find_left(self) -> dict[str, LeptonJob]:
-        """Return job hash -> the one job that is worth most: a live one, else a finished one."""
+        """Map each job hash to its most useful job: a live one, else a finished one."""
         worth = {Reading.FAILED: 0, Reading.DONE: 2}
         found: dict[str, LeptonJob] = {}
         for job in self._service.jobs(identity.selector(self._run)):
@@ -132,7 +132,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     # Submission
 
     def run_job(self, job: JobExecutorInterface) -> None:
-        """Submit a job, or go on with the one that a lost head submitted."""
+        """Submit a job, or continue with the job that a lost head submitted."""
         try:
             if command := command_here(job):
                 self._run_here(job, command)
@@ -164,7 +164,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self.report_job_submission(SubmittedJobInfo(job, aux={"local": made}))
 
     def _is_done_before(self, job: Any) -> bool:
-        """Run the rule's command for this machine; return whether the outputs are there already."""
+        """Run the rule's command on this machine; return whether the outputs already exist."""
         command = before(job)
         if command is None:
             return False
@@ -202,10 +202,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         tracked = self._track(job, task, left, key, attempt)
         reading = read(left)
         if reading is not Reading.FAILED:
-            what = "collects" if reading.ended else "goes on with"
+            what = "collects" if reading.ended else "continues with"
             self.logger.info(f"Lepton: {what} {tracked.name} of an earlier head.")
             return tracked
-        # What it wrote may let the next attempt resume.
+        # The next attempt may resume from its files.
         self._bring_back(tracked)
         self._remove(tracked)
         return None
@@ -255,7 +255,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Look at all jobs by one list, and collect those that have ended."""
+        """Poll all jobs by one list, and collect those that have ended."""
         for info in active_jobs:
             if info.external_jobid is None and not self._report_here(info):
                 yield info
@@ -268,11 +268,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 await asyncio.to_thread(self._look, tracked)
             except ServiceError as error:
                 if error.denied:
-                    # Its jobs run on, and the next head collects them.
+                    # The live jobs keep running, and the next head collects them.
                     raise WorkflowError(
-                        f"{error} Jobs run on; the same command goes on with them."
+                        f"{error} Jobs keep running. Run the same command to continue with them."
                     ) from None
-                self.logger.warning(f"Lepton: {error} Asking again.")
+                self.logger.warning(f"Lepton: {error} Trying again.")
                 for info in active_jobs:
                     yield info
                 return
@@ -296,7 +296,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 self.report_job_error(item.info, msg=ended.failure, aux_logs=list(ended.logs))
 
     def _report_here(self, info: SubmittedJobInfo) -> bool:
-        """Report a job of this machine that has ended; return whether it has."""
+        """Report an ended job of this machine; return whether it has ended."""
         made: LocalJob | None = info.aux.get("local")
         code = made.poll() if made else 0
         if code is None:
@@ -312,14 +312,14 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return True
 
     def _look(self, tracked: list[Tracked]) -> None:
-        """Update what is known of the jobs. One list, and single requests for odd ones only."""
+        """Update the known states by one list, and by single requests for exceptional jobs."""
         wanted = frozenset(item.place.job for item in tracked)
         found = self._service.jobs(identity.selector(self._run), wanted)
         jobs = {str(job.metadata.id_): job for job in found}
         self._drop_doubles(found)
         now = time.monotonic()
         for item in tracked:
-            # A second reading: lists leave out what the SDK cannot read.
+            # Read the job again: lists leave out the values that the SDK cannot parse.
             job = jobs.get(item.place.job) or self._service.job(item.place.job)
             if job is None:
                 item.missing += 1
@@ -334,7 +334,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._look_at_events(tracked, now)
 
     def _watch(self, item: Tracked, now: float) -> None:
-        """Give up what would go on for ever."""
+        """End a job that would never end."""
         if item.reading is Reading.UNKNOWN:
             item.unknown_since = item.unknown_since or now
             if now - item.unknown_since > max(self._settings.unknown_grace, 0):
@@ -349,12 +349,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 item.overdue = True
                 self._service.stop(item.place.job)
         elif not item.reading.ended and item.state not in ("Stopping", "Terminating"):
-            item.running_since = None  # preempted: it begins anew
+            item.running_since = None  # preempted: its time starts again
         if item.broken:
             item.reading = Reading.FAILED
 
     def _look_at_events(self, tracked: list[Tracked], now: float) -> None:
-        """See that an image cannot be pulled, instead of waiting for it for ever."""
+        """Detect an image that cannot be pulled, instead of waiting forever."""
         starting = [item for item in tracked if item.reading is Reading.STARTING]
         for item in starting:
             item.events_at = item.events_at or now + item.events_pause
@@ -367,19 +367,19 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 item.reading = Reading.FAILED
 
     def _drop_doubles(self, found: list[LeptonJob]) -> None:
-        """Delete a second job that a late request made: one of the same attempt of one of ours."""
+        """Delete a duplicate that a late request created: it has the same attempt and hash."""
         names = {item.name: item.place.job for item in self._tracked.values()}
         for job in found:
             mine = names.get(str(job.metadata.name))
             own = (job.metadata.labels or {}).get(identity.HEAD) == self._heads.id
             if own and mine and mine != job.metadata.id_ and state_of(job) not in GONE:
-                self.logger.warning(f"Lepton: deletes {job.metadata.id_}, a double of {mine}.")
+                self.logger.warning(f"Lepton: deletes {job.metadata.id_}, a duplicate of {mine}.")
                 self._service.delete(str(job.metadata.id_))
 
     # Collecting
 
     def _collect(self, item: Tracked) -> Outcome | None:
-        """Bring the files back and delete the job; None: not yet."""
+        """Fetch the files and delete the job; None if it is too early."""
         item.ended_since = item.ended_since or time.monotonic()
         patient = time.monotonic() - item.ended_since < self._settings.patience
         receipt = None
@@ -410,7 +410,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return Outcome(told, (str(log),) if log else ())
 
     def _publish(self, item: Tracked, receipt: Receipt | None) -> str | None:
-        """Publish the files; return what is wrong with the job, or None."""
+        """Publish the files; return the job's problem, or None."""
         if receipt is not None and receipt.size:
             inbox = self._private / "inbox"
             inbox.mkdir(parents=True, exist_ok=True)
@@ -435,14 +435,14 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         )
 
     def _bring_back(self, item: Tracked) -> None:
-        """Take what a failed job of a lost head left, as far as it is there."""
+        """Fetch the files that a failed job of a lost head left, if they exist."""
         try:
             self._publish(item, self._transport.receipt(item.place))
         except LeptonError as error:
             self.logger.warning(f"Lepton: {item.name}: {error}.")
 
     def _save_log(self, item: Tracked) -> Path | None:
-        """Keep the job's own log here, since the job is deleted."""
+        """Save the job's log on this machine, because the service deletes it with the job."""
         lines = self._service.log(item.place.job, item.place.created - 3600 * 10**9)
         log = self._private / "logs" / _file_name(item.task.rule) / f"{item.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -453,12 +453,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         try:
             return self._service.events(item.place.job)
         except ServiceError:
-            return []  # they only explain
+            return []  # the events are only an explanation
 
     def _then(
         self, item: Tracked, receipt: Receipt | None, problem: str | None, log: Path | None
     ) -> str | None:
-        """Run the rule's command for this machine; return what is wrong with the job, or None."""
+        """Run the rule's command on this machine; return the job's problem, or None."""
         if item.task.then is None:
             return problem
         told = {
@@ -476,7 +476,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return f"lepton_then exited with {code} on this machine:\n{tail}"
 
     def _remove(self, item: Tracked) -> None:
-        """Delete a collected job and its files on the way; what stays is tried again at the end."""
+        """Delete a collected job and its files in transit; the end of the run retries a failure."""
         try:
             self._service.delete(item.place.job)
             self._transport.clear(item.place.key)
@@ -488,18 +488,18 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Delete all jobs of this run, and look again until there are none.
 
-        But those of another Snakemake that lives, in the same directory.
+        The jobs of another live Snakemake in the same directory stay.
         """
-        # Not only active_jobs: a submission may have been interrupted after it was sent, and the
-        # list is empty while a poll has it.
+        # active_jobs is not enough. A submission may have been interrupted after its request, and a
+        # poll empties the list while it runs.
         self._cancelled.set()
         for made in self._local:
             made.stop()
-        # Twice: a request that was interrupted may reach the service after the first look.
+        # Look twice: an interrupted request may reach the service after the first look.
         self._clean_up(looks=2)
 
     def shutdown(self) -> None:
-        """End; if all is done, delete jobs of an earlier head that nothing asked for."""
+        """End the run; if it is complete, delete unused jobs of an earlier head."""
         super().shutdown()
         if not self._cancelled.is_set() and self._all_done():
             self._clean_up()
@@ -509,7 +509,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
 
     def _clean_up(self, looks: int = 1) -> None:
-        """Delete until so many looks in a row have found nothing."""
+        """Delete jobs until this number of consecutive looks has found none."""
         left: list[str] = []
         for round_ in range(_CANCEL_ROUNDS):
             try:

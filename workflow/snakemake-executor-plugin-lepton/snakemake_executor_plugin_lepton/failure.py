@@ -1,4 +1,4 @@
-"""Tells why a job failed: its state, exit code, last log lines, events, and where to look."""
+"""Explains why a job failed: its state, exit code, last log lines, events, and where to look."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from snakemake_executor_plugin_lepton.transport.log import MARK
 
 LOG_LINES = 50
 
-#: Kubernetes' reasons that do not pass by themselves. The service shows them in its events.
+#: Kubernetes' reasons that never pass without help. The service has them in its events.
 _HOPELESS = {
     "InvalidImageName": "the name of its image is not valid",
     "ErrImagePull": "its image cannot be pulled",
     "ErrImageNeverPull": "its image cannot be pulled",
     "ImagePullBackOff": "its image cannot be pulled",
-    "CreateContainerConfigError": "its container cannot be made (a secret or a volume is missing)",
+    "CreateContainerConfigError": "its container cannot start (a secret or a volume is missing)",
     "FailedMount": "a volume cannot be mounted",
     "ConfigError": "its definition cannot be run",
 }
-#: A first failed pull may be the registry's hiccup.
+#: A single failed pull may be a short problem of the registry.
 _ENOUGH = 3
 
 
 def hopeless(events: Iterable[tuple[str, str, int]]) -> str | None:
-    """Return why a job that does not start never will, judged by its events, or None."""
+    """Return why a job that has not started never will, according to its events, or None."""
     for kind, reason, count in events:
         if kind == "Warning" and reason in _HOPELESS and count >= _ENOUGH:
             return f"{_HOPELESS[reason]} ({reason}, {count} times)"
@@ -35,7 +35,7 @@ def hopeless(events: Iterable[tuple[str, str, int]]) -> str | None:
 def problem(
     *, receipt: Receipt | None, done: bool, broken: str | None, overdue: bool, runtime: int | None
 ) -> str | None:
-    """Return what is wrong with an ended job, or None if it succeeded."""
+    """Return the problem of an ended job, or None if the job succeeded."""
     if broken and not receipt:
         return broken
     if overdue or (runtime and receipt and receipt.exit == TIMED_OUT):
@@ -43,16 +43,16 @@ def problem(
     if receipt is None:
         if done:
             return "it completed, but its files did not come back"
-        return "it ended without a word: it was killed, or could not start"
+        return "it ended without a receipt: it was killed, or could not start"
     if receipt.exit == 137:
-        return "its command was killed (exit code 137), most likely for its memory: see mem_mb"
+        return "its command was killed (exit code 137), probably for its memory; increase mem_mb"
     if receipt.exit:
         return f"its command ended with exit code {receipt.exit}"
     return None
 
 
 def readable(lines: Iterable[str]) -> str:
-    """Return a job's log without the lines that are its files."""
+    """Return a job's log without the lines that transport its files."""
     return "".join(f"{line}\n" for line in lines if MARK not in line)
 
 

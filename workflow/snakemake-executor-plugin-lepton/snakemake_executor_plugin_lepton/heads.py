@@ -1,7 +1,7 @@
-"""Which Snakemake a job belongs to, and whether that still lives.
+"""Records which Snakemake a job belongs to, and whether that process still lives.
 
-Several may run in one working directory (``--nolock``, other configurations): none ends the jobs
-of another that lives, and each takes over those of one that does not.
+Several Snakemakes may run in one working directory (``--nolock``, other configurations). None of
+them ends the jobs of another live one, and each adopts the jobs of a dead one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class Heads:
-    """The Snakemakes of a working directory; this process is *id*."""
+    """The Snakemake processes of a working directory; this process is *id*."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -31,12 +31,12 @@ class Heads:
         (self._directory / self.id).write_text(json.dumps(me), encoding="ascii")
 
     def leave(self) -> None:
-        """Forget this process: its jobs are gone."""
+        """Remove the record of this process, which has no jobs any more."""
         with contextlib.suppress(FileNotFoundError):
             (self._directory / self.id).unlink()
 
     def is_another(self, head: str | None) -> bool:
-        """Whether *head* is another process that lives, or lives perhaps, on another host."""
+        """Whether *head* is another process that lives, or may still run on another host."""
         if not head or head == self.id:
             return False
         try:
@@ -50,7 +50,7 @@ class Heads:
 
 
 def _start(pid: int) -> str | None:
-    """Return when a process started, in the kernel's own words; None if there is none."""
+    """Return a process's start time as the kernel writes it; None if there is no process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Commands on this machine: a job that belongs here, and what a rule wants done around a job."""
+"""Runs commands on this machine: local jobs, and a rule's commands before and after its job."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class LocalJob:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it. Whoever may have to stop it should know it by then."""
+        """Start the command. A caller that may stop it must know this object first."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as output, _interrupt_afterwards():
-            # In a group of its own: a Ctrl-C reaches it by stop(), after which it is waited for.
+            # In a group of its own: a Ctrl-C reaches it by stop(), which then waits for it.
             self._process = subprocess.Popen(
                 [*_BASH, self._command], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, process_group=0,
             )  # fmt: skip
 
     def poll(self) -> int | None:
-        """Return its exit code, or None while it runs."""
+        """Return the exit code, or None while the command runs."""
         return self._process.poll() if self._process else None
 
     def stop(self) -> None:
-        """End it and what it started."""
+        """Stop the command and its child processes."""
         if self._process is None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -70,7 +70,7 @@ def _interrupt_afterwards() -> Iterator[None]:
 
 
 def run(command: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run a command to its end; return its exit code and the last lines of what it printed."""
+    """Run a command to its end; return its exit code and the last lines of its output."""
     done = subprocess.run(
         [*_BASH, command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", check=False,

@@ -1,4 +1,4 @@
-"""Names by which a job is found again: by people, after a lost answer, and by the next head."""
+"""Derives the names that find a job again: for people, after a lost answer, for the next head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Labels of our jobs. A run is one working directory: another head there finds the same jobs.
+#: The labels of this plugin's jobs. A run is one working directory, in which heads share jobs.
 RUN = "snakemake-run"
 JOB = "snakemake-job"
 ATTEMPT = "snakemake-attempt"
@@ -21,7 +21,7 @@ _HASH = 10
 
 
 def run_id(private: Path) -> str:
-    """Return the id of the run in this working directory, made at its first use."""
+    """Return the id of the run in this working directory, created at its first use."""
     file = private / "run-id"
     try:
         return str(uuid.UUID(file.read_text(encoding="ascii").strip()))
@@ -33,18 +33,18 @@ def run_id(private: Path) -> str:
 
 
 def job_hash(*parts: object) -> str:
-    """Return 32 hex digits for what a job is: its command, image, files and their content.
+    """Return 32 hex digits that identify a job: its command, image, files and their content.
 
-    A job of a lost head is taken for the same one only if nothing that it was made of changed.
+    A new head treats an earlier head's job as the same only if none of these has changed.
     """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def job_name(prefix: str, rule: str, run: str, job: str, attempt: int) -> str:
-    """Return ``<prefix>-<rule>-<hash>``: lower case and at most 36 characters, as is required."""
+    """Return ``<prefix>-<rule>-<hash>``: lower case, at most 36 characters, as Lepton requires."""
     digest = hashlib.sha256(f"{run} {job} {attempt}".encode()).hexdigest()[:_HASH]
-    # Names begin with a letter.
+    # Lepton's names begin with a letter.
     head = re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{rule}".lower()).strip("-")
     head = head if head[:1].isalpha() else f"smk-{head}"
     return f"{head[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"

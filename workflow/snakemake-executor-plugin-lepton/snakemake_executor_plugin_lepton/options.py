@@ -1,4 +1,4 @@
-"""Reads the small notations of settings and resources: environment, secrets, mounts, files."""
+"""Parses the notations of settings and resources: environment, secrets, mounts, files."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class Mount:
     """A volume of the service in a job's container."""
 
     source: str  #: node-local, or node-nfs:VOLUME
-    path: str  #: the directory of the volume, from its root
+    path: str  #: the directory in the volume, from its root
     mount_path: str
     read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A file or directory here, and its absolute path in the job's container."""
+    """A file or directory on this machine, and its absolute path in the job's container."""
 
     local: Path
     remote: PurePosixPath
 
 
-#: What stands in a resource or a setting, or the same as data, from a file.
+#: The text of a resource or a setting, or the same as data from a file.
 Text = str | Mapping[str, str] | None
 
 
 def environment(text: Text, origin: str) -> dict[str, str]:
-    """Read ``NAME=value …``; *origin* is what to name in an error."""
+    """Parse ``NAME=value …``; *origin* is the name to use in an error."""
     result = {}
     for word in _words(text, origin):
         name, equals, value = word.partition("=")
@@ -47,7 +47,7 @@ def environment(text: Text, origin: str) -> dict[str, str]:
 
 
 def secrets(text: Text, origin: str) -> dict[str, str]:
-    """Read ``NAME …`` or ``NAME=secret-name …`` into variable -> secret."""
+    """Parse ``NAME …`` or ``NAME=secret-name …`` into a map from variables to secrets."""
     result = {}
     for word in _words(text, origin):
         name, _, secret = word.partition("=")
@@ -58,7 +58,7 @@ def secrets(text: Text, origin: str) -> dict[str, str]:
 
 
 def mounts(text: str | None, origin: str) -> tuple[Mount, ...]:
-    """Read ``SOURCE[/sub/path]=/mount/path[:ro] …``."""
+    """Parse ``SOURCE[/sub/path]=/mount/path[:ro] …``."""
     return tuple(_mount(word, origin) for word in _words(text, origin))
 
 
@@ -76,7 +76,7 @@ def _mount(word: str, origin: str) -> Mount:
 
 
 def transfers(text: Text, origin: str) -> tuple[Transfer, ...]:
-    """Read ``PATH=/container/path …``."""
+    """Parse ``PATH=/container/path …``."""
     result = []
     for word in _words(text, origin):
         local, equals, remote = word.rpartition("=")
@@ -87,7 +87,7 @@ def transfers(text: Text, origin: str) -> tuple[Transfer, ...]:
 
 
 def names(text: str | None) -> tuple[str, ...]:
-    """Read names separated by blanks."""
+    """Parse names separated by blanks."""
     return tuple((text or "").split())
 
 

@@ -1,4 +1,4 @@
-"""What a job says of itself when it has sent its files."""
+"""Reads a job's receipt: its exit code, its time, and the size and checksum of its files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FORM = re.compile(r"exit=(\d+) seconds=(-?\d+) size=(\d+) sha256=([0-9a-f]{64}|
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A job's last word: it is written after everything else has arrived."""
+    """A job's last message, which it writes after everything else has arrived."""
 
     exit: int
     seconds: int
@@ -19,7 +19,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, text: str) -> Receipt | None:
-        """Read a receipt, or return None if *text* is none."""
+        """Read a receipt, or return None if *text* is not a receipt."""
         found = _FORM.search(text)
         if not found:
             return None

@@ -1,7 +1,7 @@
-"""The shell script that a job runs around its command. It needs a POSIX shell, tar and gzip.
+"""Writes the shell script that a job runs around its command. It needs a POSIX shell, tar and gzip.
 
-It brings the files in, runs the command for at most its time, and sends the files back, whatever
-became of the command, with a receipt that says what. So a half result never looks like a whole.
+The script fetches the files, runs the command for at most its time, and sends the files back. It
+also sends them after a failure. The receipt has the result, so half a result never looks complete.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-#: Exit code of a command that took longer than its time.
+#: The exit code of a command that exceeded its time.
 TIMED_OUT = 124
 
 _HEAD = """\
@@ -22,7 +22,7 @@ cd "$work" || exit 1
 """
 
 _RUN = """\
-# As Snakemake runs a command: in bash if there is one, strictly.
+# Runs the command as Snakemake does: in strict mode, and in bash if there is one.
 cat >"$box/command" <<'SNAKEMAKE_END_OF_COMMAND'
 @command@
 SNAKEMAKE_END_OF_COMMAND
@@ -37,13 +37,13 @@ fi
 started=$(date +%s)
 "$@" &
 child=$!
-# A stopped job's command is told, too, and what it has made is still sent.
+# If the job is stopped, the command also receives the signal, and its files are still sent.
 trap 'stopped=1; kill -TERM "$child" 2>/dev/null' TERM INT
 stopped=0; wait "$child"; code=$?
 while [ "$stopped" = 1 ] && kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 trap '' TERM INT
 seconds=$(($(date +%s) - started))
-# Not every timeout says so by its exit code.
+# Not every timeout command uses exit code 124.
 if [ "$limit" -gt 0 ] && [ "$seconds" -ge "$limit" ] && [ "$code" -gt 124 ]; then code=124; fi
 """
 
@@ -82,11 +82,11 @@ def render(
 
     Args:
         command: the rule's command.
-        work: its working directory, made anew.
+        work: its working directory, which the script empties.
         box: a directory for the script's own files.
         fetch: shell text that unpacks the inputs below ``/``; empty if there are none.
         send: shell text that sends ``$box/out.tgz`` (if ``$size`` is not 0), then ``$receipt``.
-        outputs: absolute paths to send back, as far as they exist.
+        outputs: absolute paths to send back, if they exist.
         runtime: seconds that the command may take.
     """
     outputs = tuple(outputs)

@@ -1,7 +1,7 @@
-"""The service, by the vendor's SDK: with retries, with back-off, and nothing created twice.
+"""Calls the service by the vendor's SDK: with retries, back-off, and no duplicate creation.
 
-The SDK repeats no request and calls nothing idempotent, so that is done here. All use of it is in
-this module and in ``states`` and ``spec``, which read and make its types.
+The SDK repeats no request and makes no call idempotent, so this module does both. Only this module,
+``states`` and ``spec`` use the SDK; the latter two read and create its types.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 PAGE = 500
 LOG_PAGE = 5000
-#: Seconds between tries of one request: together about two minutes.
+#: Seconds between tries of one request: about two minutes in total.
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-#: A server may ask for longer; then the next poll is soon enough.
+#: A server may ask for a longer wait; the next poll then tries again.
 MAX_RETRY_AFTER = 60.0
 
 _LOGIN = (
@@ -66,10 +66,10 @@ class Service:
         backoff: tuple[float, ...] = BACKOFF,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Find the workspace and its token; nothing is sent yet.
+        """Find the workspace and its token, without a request.
 
         Raises:
-            ServiceError: there are none.
+            ServiceError: there is no workspace or no token.
         """
         self._arguments = {"workspace_id": workspace, "url": url.rstrip("/") if url else None}
         self._timeout = timeout
@@ -79,7 +79,7 @@ class Service:
         self._check_credentials(workspace)
 
     def _check_credentials(self, workspace: str | None) -> None:
-        # The SDK fails on a missing token with a TypeError in a line of its trace log.
+        # Without a token the SDK fails with a TypeError in a line of its trace log.
         try:
             client = self._client
         except WorkspaceConfigurationError:
@@ -87,7 +87,7 @@ class Service:
         except TypeError:
             name = workspace or "the workspace"
             raise ServiceError(f"There is no token for {name}. {_LOGIN}.", 401) from None
-        # Not `lep login`'s record of another workspace, when only the id was given.
+        # If only the id was given, do not use the record of another workspace of `lep login`.
         self.workspace = client.workspace_id
         self.url = client.url
         self.console = str(client.get_dashboard_base_url())
@@ -96,19 +96,19 @@ class Service:
 
     @property
     def _client(self) -> APIClient:
-        """This thread's client: its HTTP session is not made for several."""
+        """Return this thread's client, because its HTTP session does not support threads."""
         client = getattr(self._local, "client", None)
         if client is None:
             client = APIClient(**self._arguments)
-            # There is no public way to say it; two minutes are long where a job could be lost.
+            # The SDK has no public setting. Two minutes are too long if a job could be lost.
             client._timeout = self._timeout
             self._local.client = client
         return client
 
-    # What there is
+    # Workspace
 
     def check(self) -> None:
-        """Ask whether the workspace is there and takes work.
+        """Check that the workspace exists and accepts jobs.
 
         Raises:
             ServiceError: it does not.
@@ -151,9 +151,9 @@ class Service:
     # Jobs
 
     def jobs(self, query: str, wanted: frozenset[str] | None = None) -> list[LeptonJob]:
-        """Return the jobs with these labels, finished and archived ones among them.
+        """Return the jobs with these labels, including finished and archived ones.
 
-        One request for each 500 jobs, and no more once all *wanted* ids are found.
+        It sends one request per 500 jobs, and stops when it has found all *wanted* ids.
         """
         found: list[LeptonJob] = []
         seen: set[str] = set()
@@ -169,7 +169,7 @@ class Service:
                     page_size=PAGE,
                 ),
             )
-            # A service that does not know label queries would answer with everybody's jobs.
+            # A service without label queries would return the jobs of all users.
             found += [job for job in items if matches(job, query)]
             seen.update(str(job.metadata.id_) for job in items)
             if len(items) < PAGE or (wanted is not None and wanted <= seen):
@@ -177,7 +177,7 @@ class Service:
             page += 1
 
     def job(self, job_id: str) -> LeptonJob | None:
-        """Return a job, archived or not, or None if there is none of this id."""
+        """Return a job, archived or not, or None if no job has this id."""
         try:
             return self._call(f"ask for job {job_id}", lambda c: c.job.get(job_id))
         except ServiceError as error:
@@ -186,10 +186,10 @@ class Service:
             raise
 
     def create(self, job: LeptonJob, query: str) -> LeptonJob:
-        """Create a job, once. *query* is the label query that finds it.
+        """Create a job once. *query* is the label query that finds it.
 
-        After an answer that leaves open whether there is a job now (none, or a server's error) it
-        is looked for before it is created again.
+        If an answer leaves open whether the job exists (no answer, or a server's error), the method
+        looks for the job before it tries again.
         """
         for pause in (*self._backoff, None):
             try:
@@ -205,15 +205,16 @@ class Service:
 
     def _same(self, job: LeptonJob, query: str) -> LeptonJob | None:
         for found in self.jobs(query):
-            # It may have ended meanwhile. An archived one is an earlier head's, and was collected.
+            # The job may have ended meanwhile. An archived one belongs to an earlier head, which
+            # collected it.
             if found.metadata.name == job.metadata.name and state_of(found) not in GONE:
                 return found
         return None
 
     def stop(self, job_id: str) -> None:
-        """Tell a job to end: its command gets a signal, and its files can still be sent."""
+        """Ask a job to stop: its command gets a signal, and its files can still be sent."""
         with _gone_is_fine():
-            # update() takes plain data only: it hands its argument to requests as it is.
+            # update() takes plain data only, which it passes unchanged to requests.
             change: Any = {"spec": {"stopped": True}}
             self._call(f"stop job {job_id}", lambda c: c.job.update(job_id, change))
 
@@ -230,11 +231,11 @@ class Service:
         return []
 
     def log(self, job_id: str, since: int, containing: str = "") -> list[LogLine]:
-        """Return a job's log from *since* (ns since the epoch), in order, the whole of it."""
+        """Return a job's complete log since *since* (ns since the epoch), in order."""
         lines: dict[tuple[int, str], None] = {}
         start = max(since, 1)
         while True:
-            # An end is required; clocks differ.
+            # The API requires an end. The clocks may differ.
             end = time.time_ns() + 3600 * 10**9
             page = self._log_page(job_id, start, end, containing)
             before = len(lines)
@@ -266,7 +267,7 @@ class Service:
     # Requests
 
     def _call(self, what: str, request: Callable[[APIClient], T]) -> T:
-        """Send a request that may be repeated."""
+        """Send a request that is safe to repeat."""
         for pause in (*self._backoff, None):
             try:
                 return request(self._client)
@@ -278,7 +279,7 @@ class Service:
         raise AssertionError  # the last turn returns or raises
 
     def _problem(self, what: str, error: Exception) -> tuple[ServiceError, float | None]:
-        """Return what to tell, and how long to wait at least before trying again (None: never)."""
+        """Return the error, and the minimum wait before the next try (None: do not try again)."""
         if isinstance(error, (ClientError, ServerError)):
             status = int(error.response.status_code)
             after = _seconds(error.response.headers.get("Retry-After"))
@@ -296,7 +297,7 @@ class Service:
             return ServiceError(text), 0.0
         if isinstance(error, RuntimeError):  # an answer that the SDK cannot read
             return ServiceError(f"Could not {what}: {str(error).splitlines()[0]}"), 0.0
-        if isinstance(error, ValueError):  # what the SDK refuses before it asks
+        if isinstance(error, ValueError):  # the SDK rejects it before a request
             return ServiceError(f"Could not {what}: {error}", 400), None
         raise error
 
@@ -333,7 +334,7 @@ def _gone_is_fine() -> Iterator[None]:
 
 
 def _jittered(pause: float) -> float:
-    # So that heads that were refused together do not come back together.
+    # Random, so that heads that failed together do not retry together.
     return pause * random.uniform(0.75, 1.25)
 
 

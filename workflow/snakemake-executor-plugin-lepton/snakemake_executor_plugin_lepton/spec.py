@@ -1,4 +1,4 @@
-"""Writes a job's definition, after a look at what the workspace has."""
+"""Writes a job's definition, after a check of the workspace's resources."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.task import Needs, Task
 from snakemake_executor_plugin_lepton.transport import Shipment
 
-#: Three days in which a finished job can be collected by the next head.
+#: Three days, in which the next head can collect a finished job.
 TTL_SECONDS = 72 * 3600
 
 
 class Workspace:
-    """What the workspace has, asked for once and only if a job names it."""
+    """The resources of the workspace, which are read once and only if a job names them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._shapes: dict[str | None, list[Shape]] = {}  #: by the id of the node group
+        self._shapes: dict[str | None, list[Shape]] = {}  #: by the node group's id
         self._secrets: frozenset[str] = frozenset()
 
     @functools.cached_property
@@ -42,7 +42,7 @@ class Workspace:
         return self._service.node_groups()
 
     def node_group(self, name: str) -> str:
-        """Return the id of the node group of that name or id."""
+        """Return the id of the node group with that name or id."""
         ids = {identity for identity, _ in self._groups.values()}
         if name in self._groups:
             return self._groups[name][0]
@@ -51,7 +51,7 @@ class Workspace:
         raise TaskError(f"there is no node group {name!r}; there are: {_listed(self._groups)}")
 
     def check_mounts(self, mounts: Iterable[Mount], group: str | None) -> None:
-        """Check that the node group has these volumes (or one does, where none is named)."""
+        """Check that the node group has these volumes; without a group, that any group has them."""
         sources = {
             source
             for identity, volumes in self._groups.values()
@@ -66,25 +66,25 @@ class Workspace:
                 )
 
     def check_secrets(self, names: Iterable[str]) -> None:
-        """Check that the workspace has these secrets. One may be made while the run goes on."""
+        """Check that the workspace has these secrets. The user may create one during the run."""
         wanted = tuple(names)
         if not self._secrets.issuperset(wanted):
             self._secrets = self._service.secrets()
         for name in wanted:
             if name not in self._secrets:
                 raise TaskError(
-                    f"there is no secret {name!r} in the workspace: `lep secret create -n {name} "
-                    "-v …` makes it"
+                    f"there is no secret {name!r} in the workspace; create it: "
+                    f"`lep secret create -n {name} -v …`"
                 )
 
     def shape(self, wanted: str | None, needs: Needs, group: str | None) -> str:
-        """Return the shape of that name, or the smallest that has what the job needs."""
+        """Return the shape of that name, or the smallest one that fits the job."""
         if group not in self._shapes:
             self._shapes[group] = self._service.shapes(group)
         shapes = self._shapes[group]
         named = {name for s in shapes for name in (s.metadata.id_, s.metadata.name, s.spec.name)}
         if wanted:
-            # The service knows them in lower case.
+            # The service has their names in lower case.
             if wanted.lower() not in {str(name).lower() for name in named if name}:
                 raise TaskError(
                     f"there is no resource shape {wanted!r}; there are: "
@@ -133,7 +133,7 @@ def definition(
     workspace: Workspace,
     pull_secrets: tuple[str, ...] = (),
 ) -> LeptonJob:
-    """Return the job for the service.
+    """Return the job's definition for the service.
 
     Raises:
         TaskError: the task names something that the workspace does not have.
@@ -146,13 +146,13 @@ def definition(
         workspace.check_secrets(task.secrets.values())
     spec = LeptonJobUserSpec(
         resource_shape=workspace.shape(task.shape, task.needs, group),
-        # Not its nodes: one that is added or replaced later is as good.
+        # The group rather than its nodes: a node that is added later is just as good.
         affinity=LeptonResourceAffinity(allowed_dedicated_node_groups=[group]) if group else None,
         container=LeptonContainer(image=task.image, command=["/bin/sh", "-c", script]),
         shared_memory_size=task.shared_memory_mb,
         completions=1,
         parallelism=1,
-        # Snakemake's --retries decides. What the platform preempts it queues again itself.
+        # Snakemake's --retries decides. The platform itself requeues the jobs that it preempts.
         max_failure_retry=0,
         max_job_failure_retry=0,
         envs=[
@@ -174,7 +174,7 @@ def definition(
 
 def _api(mount: Mount) -> ApiMount:
     options = MountOptions(read_only=True) if mount.read_only else None
-    # The SDK's field is an alias of a word that Python keeps for itself.
+    # The SDK's field has an alias, because its name is a Python keyword.
     return ApiMount(
         **{"from": mount.source},
         path=mount.path,

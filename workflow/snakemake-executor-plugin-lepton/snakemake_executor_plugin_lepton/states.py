@@ -1,4 +1,4 @@
-"""What a job's state means for the workflow."""
+"""Defines what a job's state means for the workflow."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _WORDS = {
 }
 
 
-#: States of jobs that were deleted or have expired.
+#: The states of deleted and expired jobs.
 GONE = ("Archived", "Deleting", "Deleted")
 
 
 class Reading(Enum):
-    """How far a job is."""
+    """The progress of a job."""
 
     LIVE = "live"  #: queued, running, preempted and queued again, about to be retried…
-    STARTING = "starting"  #: live, too; what keeps it is in its events
+    STARTING = "starting"  #: also live; the job's events show why it does not run yet
     UNKNOWN = "unknown"
     DONE = "done"
     FAILED = "failed"
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has reached its end."""
         return self in (Reading.DONE, Reading.FAILED)
 
 
 def state_of(job: LeptonJob) -> str:
-    """Return the state's name as the service shows it."""
+    """Return the state's name as the service displays it."""
     state = job.status.state if job.status else None
     return (state or LeptonJobState.Unknown).value
 
 
 def read(job: LeptonJob) -> Reading:
-    """Return what the job's state means. An archived job is judged by what succeeded in it."""
+    """Return the meaning of the job's state. An archived job counts by its successful parts."""
     state = job.status.state if job.status else None
     word = _WORDS.get(state or LeptonJobState.Unknown, "live")
     if word == "gone":

@@ -1,4 +1,4 @@
-"""From a Snakemake job (or a group of them) to what shall run: its command, image and files."""
+"""Turns a Snakemake job, or a group, into a task: its command, image and files."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from snakemake_executor_plugin_lepton.identity import job_hash
 from snakemake_executor_plugin_lepton.options import Mount, Transfer
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
-#: Resources of a rule that this plugin reads, beside mem_mb, runtime, gpu and gpu_model.
+#: The resources of a rule that this plugin reads, apart from mem_mb, runtime, gpu and gpu_model.
 RESOURCES = (
     "lepton_image", "lepton_command", "lepton_resource_shape", "lepton_node_group", "lepton_env",
     "lepton_secrets", "lepton_mounts", "lepton_inputs", "lepton_outputs", "lepton_before",
     "lepton_job", "lepton_then", "lepton_here", "lepton_priority", "lepton_shared_memory_mb",
 )  # fmt: skip
 
-#: What a file of ``lepton_job`` may say. Its inputs are all there are; the rule's are not sent.
+#: The keys of a ``lepton_job`` file. Its inputs replace the rule's, which are then not sent.
 _IN_FILE = ("image", "command", "env", "secrets", "mounts", "inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job asks of a node."""
+    """The hardware that a job requires."""
 
     gpu: int
     gpu_model: str | None
@@ -38,7 +38,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job for the service, without its names and the way of its files."""
+    """A job for the service, without its names and its transport."""
 
     rule: str
     command: str
@@ -55,7 +55,7 @@ class Task:
     node_group: str | None
     priority: str | None
     shared_memory_mb: int | None
-    then: str | None  #: command for this machine, when the files are back
+    then: str | None  #: command for this machine after the files are back
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Part:
     env: dict[str, str]
     secrets: dict[str, str]
     mounts: tuple[Mount, ...]
-    inputs: tuple[Transfer, ...] | None  #: None for those of the rule
+    inputs: tuple[Transfer, ...] | None  #: None for the rule's own inputs
     more_inputs: tuple[Transfer, ...]
     more_outputs: tuple[Transfer, ...]
 
@@ -78,23 +78,23 @@ def here(job: Any) -> str | None:
         return None
     command = _formatted(job, "lepton_command") or job.shellcmd
     if not command:
-        raise TaskError("lepton_here needs a rule with `shell:`, or lepton_command")
+        raise TaskError("lepton_here requires a rule with `shell:`, or lepton_command")
     return str(command)
 
 
 def before(job: Any) -> str | None:
-    """Return the command for this machine before the job is made, or None."""
+    """Return the command to run on this machine before the job exists, or None."""
     return None if job.is_group() else _formatted(job, "lepton_before")
 
 
 def _formatted(job: Any, name: str) -> str | None:
-    """Return a resource with {input}, {output}, {wildcards.x}… filled in, as in `shell:`."""
+    """Return a resource with the values of {input}, {output}, {wildcards.x}…, as in `shell:`."""
     text = job.resources.get(name)
     return str(job.format_wildcards(str(text))) if text else None
 
 
 class Tasks:
-    """Makes tasks by the settings of the run."""
+    """Creates tasks according to the settings of the run."""
 
     def __init__(
         self, settings: ExecutorSettings, run: str, envvars: Iterable[str], conda: bool
@@ -105,10 +105,10 @@ class Tasks:
         self._conda = conda
 
     def task(self, job: Any) -> Task:
-        """Return what shall run for a Snakemake job.
+        """Return the task of a Snakemake job.
 
         Raises:
-            TaskError: it cannot run here; the text says why.
+            TaskError: the job cannot run here; the text has the reason.
         """
         levels = job.toposorted if job.is_group() else [[job]]
         jobs = [member for level in levels for member in level]
@@ -118,7 +118,7 @@ class Tasks:
             images = ", ".join(sorted({part.image for part in parts.values()}))
             raise TaskError(f"the rules of one group need one image, and these have {images}")
         commands = [[parts[member].command for member in level] for level in levels]
-        # A directory of its own, for nodes may be shared; alike for every attempt and head.
+        # An own directory, because jobs may share nodes; the same for every attempt and head.
         digest = job_hash(self._run, [(m.rule.name, list(m.output), str(m)) for m in jobs])
         work = PurePosixPath(self._settings.workdir) / f"snakemake-{digest[:12]}"
         resources = job.resources
@@ -199,7 +199,7 @@ class Tasks:
             )
         return _Part(
             image=str(image).removeprefix("docker://"),
-            # Snakemake cannot know the temporary directory of a job elsewhere.
+            # Snakemake does not know the temporary directory of a remote job.
             command=str(own or job.shellcmd or "true").replace("<TBD>", settings.workdir),
             env=env,
             secrets=secrets,
@@ -217,7 +217,7 @@ class Tasks:
         )
 
     def _refuse(self, job: Any, has_command: bool) -> None:
-        """Refuse what only Snakemake itself could do in the job."""
+        """Reject what only Snakemake itself could do in the job."""
         kinds = {
             "script:": job.is_script, "notebook:": job.is_notebook, "wrapper:": job.is_wrapper,
             "cwl:": job.is_cwl, "template_engine:": job.is_template_engine, "run:": job.is_run,
@@ -225,7 +225,7 @@ class Tasks:
         kind = next((name for name, is_kind in kinds.items() if is_kind and not job.is_norun), None)
         if kind and not has_command:
             raise TaskError(
-                f"`{kind}` needs Snakemake in the container: use `shell:`, the resource "
+                f"`{kind}` requires Snakemake in the container: use `shell:`, the resource "
                 "lepton_command, or `localrule: True`"
             )
         if job.is_shadow:
@@ -237,7 +237,7 @@ class Tasks:
 
 
 def _all(levels: Sequence[Sequence[str]]) -> str:
-    """Return one command for a group: its levels in turn, the commands of a level side by side."""
+    """Return one command for a group: its levels in sequence, each level's commands in parallel."""
     lines = []
     for level in levels:
         if len(level) == 1:
@@ -251,13 +251,13 @@ def _all(levels: Sequence[Sequence[str]]) -> str:
 
 
 def _files(files: Iterable[Any], work: PurePosixPath) -> tuple[Transfer, ...]:
-    """Return files at the same path in the job: relative to its directory, or absolute."""
+    """Return files with the same path in the job: relative to its directory, or absolute."""
     paths = dict.fromkeys(str(file) for file in files)
     return tuple(Transfer(Path(path), work / path) for path in paths)
 
 
 def _job_file(job: Any) -> dict[str, Any]:
-    """Read the file of ``lepton_job``, JSON, where a job has one."""
+    """Read a job's ``lepton_job`` file, which is JSON, if it has one."""
     path = _formatted(job, "lepton_job")
     if not path:
         return {}

@@ -34,7 +34,7 @@ def test_the_same_content_makes_the_same_archive(tree: Path, tmp_path: Path) -> 
     assert archive.pack([transfer], tmp_path / "3.tgz") != first
 
 
-def test_files_come_to_their_place_by_their_path_there(tree: Path, tmp_path: Path) -> None:
+def test_files_return_to_their_places_by_their_paths_in_the_job(tree: Path, tmp_path: Path) -> None:
     archive.pack([Transfer(tree, PurePosixPath("/results"))], tmp_path / "1.tgz")
     here = tmp_path / "here"
     here.mkdir()

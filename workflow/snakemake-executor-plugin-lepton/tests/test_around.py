@@ -25,7 +25,7 @@ def around(code: int = 0) -> str:
     return AROUND.replace("@before@", WRITES.replace("\n", "").replace("@code@", str(code)))
 
 
-def test_a_file_made_just_before_says_what_runs_and_what_follows_makes_the_output(
+def test_lepton_before_writes_the_job_and_lepton_then_makes_the_output(
     workflow: Workflow,
 ) -> None:
     (workflow.directory / "word").write_text("hello")
@@ -36,14 +36,14 @@ def test_a_file_made_just_before_says_what_runs_and_what_follows_makes_the_outpu
     assert workflow.lepton.jobs[0].spec["container"]["image"] == "own/image"
 
 
-def test_what_is_there_already_needs_no_job(workflow: Workflow) -> None:
+def test_existing_outputs_need_no_job(workflow: Workflow) -> None:
     (workflow.directory / "a.made").write_text("before")
     run = workflow.write(around()).run("a.record")
     assert run.code == 0, run.output
     assert workflow.lepton.jobs == []
 
 
-def test_what_follows_hears_of_a_failure(workflow: Workflow) -> None:
+def test_lepton_then_receives_a_failure(workflow: Workflow) -> None:
     (workflow.directory / "word").write_text("hello")
     run = workflow.write(around(7)).run("a.record")
     assert run.code == 1

@@ -21,8 +21,8 @@ def refused(workflow: Workflow, rule: str, *options: str) -> str:
 
 
 BAD = {
-    'run: print("x")': "`run:` needs Snakemake in the container",
-    'script: "x.py"': "`script:` needs Snakemake in the container",
+    'run: print("x")': "`run:` requires Snakemake in the container",
+    'script: "x.py"': "`script:` requires Snakemake in the container",
     'shadow: "full"': "`shadow:` is not supported",
     'benchmark: "b.tsv"': "`benchmark:` is not supported",
     'resources: lepton_env="A B"': "lepton_env: 'A' is not NAME=value",
@@ -36,7 +36,7 @@ BAD = {
 }
 
 
-def test_rules_that_cannot_run_are_told_why_and_do_not_stop_the_others(workflow: Workflow) -> None:
+def test_rules_that_cannot_run_have_a_reason_and_do_not_stop_the_others(workflow: Workflow) -> None:
     (workflow.directory / "x.py").touch()
     rules = [f'rule all:\n    input: "good", expand("{{n}}", n=range({len(BAD)}))']
     rules.append(f'rule good:\n    output: "good"\n    {SHELL}')
@@ -53,7 +53,7 @@ def test_rules_that_cannot_run_are_told_why_and_do_not_stop_the_others(workflow:
     assert [text for n, text in told if [*BAD.values()][int(n)] not in text] == []
 
 
-def test_an_input_that_is_not_there_is_told(workflow: Workflow) -> None:
+def test_a_missing_input_is_reported(workflow: Workflow) -> None:
     assert "Missing input files" in refused(workflow, f'input: "lacking"\n{SHELL}')
 
 
@@ -65,9 +65,7 @@ def test_an_input_that_is_not_there_is_told(workflow: Workflow) -> None:
         (["--lepton-workspace", "other"], "no workspace other"),
     ],
 )  # fmt: skip
-def test_a_setting_that_cannot_be_is_told(
-    workflow: Workflow, options: list[str], says: str
-) -> None:
+def test_an_invalid_setting_is_reported(workflow: Workflow, options: list[str], says: str) -> None:
     if "other" in options:
         workflow.env["LEPTON_WORKSPACE_URL"] = workflow.lepton.url.replace("standin", "other")
     assert says in refused(workflow, SHELL, *options)
@@ -81,7 +79,7 @@ def test_without_credentials_it_says_how_to_log_in(workflow: Workflow) -> None:
     assert "No Lepton workspace is known. Log in with `lep login" in refused(workflow, SHELL)
 
 
-def test_an_expired_token_is_told_before_the_first_job(workflow: Workflow) -> None:
+def test_an_expired_token_is_reported_before_the_first_job(workflow: Workflow) -> None:
     workflow.env["LEPTON_WORKSPACE_TOKEN"] = "expired"
     assert "the token is wrong or has expired" in refused(workflow, SHELL)
 
@@ -93,19 +91,19 @@ def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> N
     token, workflow.lepton.workspace.token = workflow.lepton.workspace.token, "new"
     output, _ = head.communicate(timeout=60)
     assert head.returncode == 1
-    assert "the same command goes on with them" in output
+    assert "Run the same command to continue with them" in output
     workflow.lepton.workspace.token = token
     run = workflow.run()
     assert run.code == 0, run.output
     assert [job.starts for job in workflow.lepton.jobs] == [1]
 
 
-def test_a_paused_workspace_is_told(workflow: Workflow) -> None:
+def test_a_paused_workspace_is_reported(workflow: Workflow) -> None:
     workflow.lepton.workspace.state = "paused"
     assert "The workspace standin is paused" in refused(workflow, SHELL)
 
 
-def test_an_image_that_cannot_be_pulled_is_seen_in_the_events(workflow: Workflow) -> None:
+def test_an_image_that_cannot_be_pulled_is_detected_by_the_events(workflow: Workflow) -> None:
     run = workflow.write(ONE.replace("@", SHELL)).run("--lepton-image", "missing/image", timeout=90)
     assert run.code == 1
     assert "its image cannot be pulled (ErrImagePull" in run.output

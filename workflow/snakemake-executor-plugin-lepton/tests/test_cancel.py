@@ -28,7 +28,7 @@ def test_ctrl_c_leaves_no_job_not_even_while_submitting(workflow: Workflow, afte
     assert workflow.lepton.alive == [], output
 
 
-def test_ctrl_c_looks_again_when_a_deletion_is_refused(workflow: Workflow) -> None:
+def test_ctrl_c_looks_again_after_a_failed_deletion(workflow: Workflow) -> None:
     head = workflow.write(MANY.replace("range(30)", "range(3)")).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
     workflow.lepton.faults.add(Fault("DELETE /jobs", status=400))

@@ -20,7 +20,7 @@ def checks(capsys: Capture, *options: str, code: int = 0) -> dict[str, dict[str,
     return {check["what"]: check for check in json.loads(capsys.readouterr().out)}
 
 
-def test_what_works_is_told_with_the_names_of_the_settings(
+def test_working_settings_are_listed_by_name(
     service: Service, tmp_path: Path, capsys: Capture
 ) -> None:
     found = checks(
@@ -44,8 +44,8 @@ def test_what_works_is_told_with_the_names_of_the_settings(
         (["--lepton-mounts", "node-nfs:no=/x"], "volumes", "there is no volume 'node-nfs:no'"),
         (["--lepton-secrets", "NO_SUCH"], "secrets", "`lep secret create -n NO_SUCH -v …`"),
         (["--lepton-s3-prefix", "bucket"], "files", "is not s3://BUCKET/PREFIX"),
-        (["--lepton-transport", "s3"], "files", "needs --lepton-s3-prefix"),
-        (["--lepton-transport", "mount"], "files", "needs --lepton-mount"),
+        (["--lepton-transport", "s3"], "files", "requires --lepton-s3-prefix"),
+        (["--lepton-transport", "mount"], "files", "requires --lepton-mount"),
         (
             ["--lepton-mount", "node-nfs:shared=/x", "--lepton-mount-local", "/no"],
             "files", "--lepton-mount-local /no is no directory",
@@ -53,7 +53,7 @@ def test_what_works_is_told_with_the_names_of_the_settings(
         (["--lepton-transport", "pigeon"], "files", "it is one of auto, s3, mount, log"),
     ],
 )  # fmt: skip
-def test_what_does_not_is_told_with_what_to_do(
+def test_failing_settings_are_listed_with_a_remedy(
     service: Service, capsys: Capture, options: list[str], what: str, says: str
 ) -> None:
     found = checks(capsys, *options, code=1)
@@ -61,7 +61,7 @@ def test_what_does_not_is_told_with_what_to_do(
     assert says in found[what]["found"]
 
 
-def test_a_token_that_is_not_taken_is_told_and_not_shown(
+def test_a_rejected_token_is_reported_but_never_printed(
     service: Service, lepton: StandIn, capsys: Capture
 ) -> None:
     token, lepton.workspace.token = lepton.workspace.token, "another"

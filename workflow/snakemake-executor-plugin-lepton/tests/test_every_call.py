@@ -40,7 +40,7 @@ OPTIONS = (
     *("--lepton-request-timeout", "2", "--lepton-patience", "2"),
 )
 CLEAR = re.compile(
-    r"Lepton job smk-\S+: it (completed, but its files did not come back|ended without a word"
+    r"Lepton job smk-\S+: it (completed, but its files did not come back|ended without a receipt"
     r"|has a state that this plugin does not know, for \d+ s)"
 )
 
@@ -126,7 +126,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> int:
 
 
 @pytest.mark.parametrize("name", [*REQUESTS, *JOBS])
-def test_a_fault_at_any_call_repeats_only_what_is_lost_and_leaves_no_job(
+def test_a_fault_at_any_call_reruns_only_lost_jobs_and_leaves_no_job(
     name: str, calls: int, tmp_path: Path
 ) -> None:
     kinds = REQUESTS if name in REQUESTS else JOBS

@@ -64,7 +64,7 @@ def test_without_nvidias_library_a_start_says_what_to_install() -> None:
     assert done.stdout == expected, done.stderr
 
 
-def test_a_library_without_what_is_imported_is_not_called_missing(tmp_path: Path) -> None:
+def test_an_outdated_library_is_not_called_missing(tmp_path: Path) -> None:
     (tmp_path / "leptonai").mkdir()
     (tmp_path / "leptonai/__init__.py").touch()
     done = python(START, tmp_path)
@@ -72,7 +72,7 @@ def test_a_library_without_what_is_imported_is_not_called_missing(tmp_path: Path
     assert done.stdout.startswith(f"The executor lepton requires leptonai, {reason}: pip"), done
 
 
-def test_without_boto3_the_way_by_a_bucket_says_what_to_install() -> None:
+def test_without_boto3_the_s3_transport_says_what_to_install() -> None:
     done = python(HIDE.format(name="boto3") + CHOOSE)
     command = libraries.install_command(libraries.BOTO3)
     expected = f"The transport s3 requires boto3, which is not installed: {command}\n"
@@ -93,7 +93,7 @@ def test_without_nvidias_library_the_check_says_what_to_install() -> None:
     ("installed", "command"),
     [(True, "pip install 'snakeval[lepton]'"), (False, f"pip install '{libraries.LEPTONAI}'")],
 )
-def test_the_command_is_that_of_the_distribution_which_is_installed(
+def test_the_command_matches_the_installed_distribution(
     installed: bool, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version(name: str) -> str:
@@ -106,7 +106,7 @@ def test_the_command_is_that_of_the_distribution_which_is_installed(
     assert libraries.install_command(libraries.LEPTONAI) == command
 
 
-def test_the_versions_are_those_of_the_distribution() -> None:
+def test_the_versions_match_the_distribution() -> None:
     file = Path(__file__).parents[1] / "pyproject.toml"
     project = tomllib.loads(file.read_text())["project"]
     assert libraries.LEPTONAI in project["dependencies"]

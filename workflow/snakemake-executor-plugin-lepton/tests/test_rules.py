@@ -88,7 +88,7 @@ def test_rule_2_a_create_with_a_lost_answer_is_looked_up_before_the_next(
     assert order.count("POST /jobs") == (2 if when == "before" else 1)
 
 
-def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> None:
+def test_rule_2_a_duplicate_of_a_late_request_is_deleted(workflow: Workflow) -> None:
     workflow.lepton.workspace.capacity = 1
     head = workflow.write(sleepers(1, 3)).start()
     until(lambda: len(workflow.lepton.alive) == 1, "the job")
@@ -99,14 +99,14 @@ def test_rule_2_a_double_of_a_late_request_is_deleted(workflow: Workflow) -> Non
     output, _ = head.communicate(timeout=60)
     assert head.returncode == 0, output
     assert double.archived
-    assert "a double of" in output
+    assert "a duplicate of" in output
     assert workflow.lepton.alive == []
 
 
 # 3. A lost head
 
 
-def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -> None:
+def test_rule_3_the_next_head_continues_with_eight_live_jobs(workflow: Workflow) -> None:
     done = workflow.directory / "done"
     waiting = sleepers(8, 0).replace("sleep 0", f"until [ -e {done} ]; do sleep 0.2; done")
     head = workflow.write(waiting).start()
@@ -120,7 +120,7 @@ def test_rule_3_the_next_head_goes_on_with_eight_live_jobs(workflow: Workflow) -
     done.touch()
     output, _ = head.communicate(timeout=90)
     assert head.returncode == 0, output
-    assert output.count("goes on with smk-sleeper-") == 8
+    assert output.count("continues with smk-sleeper-") == 8
     assert [job.starts for job in workflow.lepton.jobs] == [1] * 8
     assert workflow.lepton.alive == []
 
@@ -139,7 +139,7 @@ def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workfl
     assert workflow.read("1.txt") == "1\n"
 
 
-def test_rule_3_a_job_of_another_definition_is_not_taken_for_the_same(workflow: Workflow) -> None:
+def test_rule_3_a_job_of_another_definition_is_not_adopted(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 1)).start()
     until(
         lambda: (
@@ -183,7 +183,7 @@ def test_rule_4_more_than_a_page_of_jobs_is_read_by_pages(
 
 
 @pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "7"}), (503, {})])
-def test_rule_4_a_refused_poll_is_asked_again_later(
+def test_rule_4_a_rejected_poll_is_retried_later(
     lepton: StandIn, monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str]
 ) -> None:
     for name, value in lepton.environment.items():
@@ -204,7 +204,7 @@ def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> Non
     assert head.returncode == 0, output
 
 
-def test_rule_4_an_unknown_state_is_waited_for(workflow: Workflow) -> None:
+def test_rule_4_a_job_in_an_unknown_state_stays_live(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 3)).start()
     until(lambda: bool(workflow.lepton.jobs), "a job")
     (job,) = workflow.lepton.jobs
@@ -266,7 +266,7 @@ def test_rule_5_a_finished_job_is_kept_for_three_days_and_deleted_when_collected
     ]
 
 
-def test_rule_5_an_expired_job_is_judged_by_what_succeeded_in_it(workflow: Workflow) -> None:
+def test_rule_5_an_expired_job_is_judged_by_its_successful_parts(workflow: Workflow) -> None:
     workflow.lepton.workspace.ttl_scale = 0
     run = workflow.write(ONE).run()
     assert run.code == 0, run.output
@@ -296,7 +296,7 @@ def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
 # 7. Failures
 
 
-def test_rule_7_a_failure_tells_state_exit_code_log_events_and_where_to_look(
+def test_rule_7_a_failure_has_state_exit_code_log_events_and_where_to_look(
     workflow: Workflow,
 ) -> None:
     command = "for i in $(seq 99); do echo line $i; done; exit 7"
@@ -314,7 +314,7 @@ def test_rule_7_a_failure_tells_state_exit_code_log_events_and_where_to_look(
 # 8. Endpoints
 
 
-def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(done: Workflow) -> None:
+def test_rule_8_endpoints_stay_untouched(done: Workflow) -> None:
     assert done.lepton.asked("/(endpoints|deployments)") == []
 
 
@@ -322,7 +322,7 @@ def test_rule_8_endpoints_are_nobody_elses_business_and_left_alone(done: Workflo
 
 
 @pytest.mark.parametrize("named", ["h100", "ng-0a1b2c"])
-def test_rule_9_a_node_group_is_named_and_its_id_is_sent_and_no_nodes(
+def test_rule_9_the_name_of_a_node_group_is_sent_as_its_id_without_nodes(
     workflow: Workflow, named: str
 ) -> None:
     assert workflow.write(ONE).run("--lepton-node-group", named).code == 0
@@ -358,7 +358,7 @@ def test_rule_10_secrets_are_references_and_never_values(workflow: Workflow) -> 
         assert workflow.lepton.workspace.token not in told
 
 
-def test_rule_10_a_declared_variable_needs_to_be_a_secret(workflow: Workflow) -> None:
+def test_rule_10_a_declared_variable_must_be_a_secret(workflow: Workflow) -> None:
     workflow.env["TOKEN"] = "s3cr3t"
     run = workflow.write('envvars: "TOKEN"\n' + ONE).run()
     assert run.code == 1
@@ -372,7 +372,7 @@ def test_rule_10_an_unknown_secret_is_an_error(service: Service, workflow: Workf
     assert "there is no secret 'TOKEN' in the workspace: `lep secret create -n TOKEN" in run.output
 
 
-def test_rule_10_a_secret_that_is_made_while_the_run_goes_on_is_found(
+def test_rule_10_a_secret_created_during_the_run_is_found(
     service: Service, lepton: StandIn
 ) -> None:
     workspace = Workspace(service)
@@ -382,7 +382,7 @@ def test_rule_10_a_secret_that_is_made_while_the_run_goes_on_is_found(
     assert len(lepton.asked("GET /usersecrets")) == 2
 
 
-def test_a_wrong_token_is_told_and_not_asked_again(lepton: StandIn) -> None:
+def test_a_wrong_token_is_reported_without_a_retry(lepton: StandIn) -> None:
     lepton.workspace.token = "another"
     service = Service("standin:wrong-token", lepton.url)
     with pytest.raises(ServiceError, match="the token is wrong or has expired") as caught:

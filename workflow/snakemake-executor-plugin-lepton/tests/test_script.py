@@ -80,7 +80,7 @@ def test_a_command_runs_in_a_directory_of_its_own_and_its_files_are_sent(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_a_failed_command_wrote_is_sent_too(job: Job, shell: list[str]) -> None:
+def test_the_files_of_a_failed_command_are_sent(job: Job, shell: list[str]) -> None:
     done = subprocess.run([*shell, "-c", job.script("echo 1 >out.txt; exit 3")], check=False)
     assert done.returncode == 3
     assert job.receipt().exit == 3

@@ -95,7 +95,9 @@ def test_an_idle_endpoint_is_scaled_to_zero_and_does_not_wake_by_itself(
     client.deployment.delete("model")
 
 
-def test_a_crashing_endpoint_is_not_ready_and_tells_why(client: APIClient, lepton: StandIn) -> None:
+def test_a_crashing_endpoint_is_not_ready_and_has_a_reason(
+    client: APIClient, lepton: StandIn
+) -> None:
     client.deployment.create_with_response(an_endpoint("echo no GPU; exit 9"))
     until(lambda: client.deployment.get("model").status.state.value == "Not Ready", "not ready")
     if lepton.workspace.new_endpoints:
@@ -140,7 +142,7 @@ def test_the_vendors_command_lists_nodes_shapes_and_jobs(lepton: StandIn, tmp_pa
     assert "No endpoints found" in lep("endpoint", "list")
 
 
-def test_it_runs_alone_and_ends_when_told(tmp_path: Path) -> None:
+def test_the_server_runs_alone_and_ends_on_a_signal(tmp_path: Path) -> None:
     file = tmp_path / "lepton.env"
     words = [sys.executable, "-m", "standin", "--runner", "process", "--env-file", str(file)]
     here = Path(__file__).parent

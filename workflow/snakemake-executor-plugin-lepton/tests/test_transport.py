@@ -101,7 +101,9 @@ def way(request: pytest.FixtureRequest, workflow: Workflow, s3: dict[str, str]) 
     return ["--lepton-mount", f"node-nfs:shared/ex={there}", "--lepton-mount-local", str(here)]
 
 
-def test_inputs_outputs_logs_and_directories_travel(workflow: Workflow, way: list[str]) -> None:
+def test_inputs_outputs_logs_and_directories_are_transported(
+    workflow: Workflow, way: list[str]
+) -> None:
     run = workflow.write(CHAIN).run(*way)
     assert run.code == 0, run.output
     assert workflow.read("c.txt") == "a\nb\n"
@@ -109,7 +111,7 @@ def test_inputs_outputs_logs_and_directories_travel(workflow: Workflow, way: lis
     assert workflow.read("logs/a.log") == "told\n"
 
 
-def test_what_a_failed_attempt_wrote_lets_the_next_one_go_on(
+def test_the_files_of_a_failed_attempt_let_the_next_one_resume(
     workflow: Workflow, way: list[str]
 ) -> None:
     name = uuid.uuid4().hex
@@ -121,7 +123,7 @@ def test_what_a_failed_attempt_wrote_lets_the_next_one_go_on(
     subprocess.run(["rm", "-rf", f"/tmp/{name}"], check=True)
 
 
-def test_a_job_gets_signed_urls_and_no_credentials_and_leaves_nothing_on_the_way(
+def test_a_job_gets_signed_urls_without_credentials_and_leaves_no_files_in_transit(
     workflow: Workflow, s3: dict[str, str]
 ) -> None:
     workflow.env = s3
@@ -133,7 +135,7 @@ def test_a_job_gets_signed_urls_and_no_credentials_and_leaves_nothing_on_the_way
     assert list(workflow.directory.glob(".snakemake/lepton/*box/*")) == []
 
 
-def test_an_s3_prefix_that_cannot_be_written_is_told_before_the_first_job(
+def test_an_unwritable_s3_prefix_is_reported_before_the_first_job(
     workflow: Workflow, s3: dict[str, str]
 ) -> None:
     workflow.env = s3
@@ -145,7 +147,7 @@ def test_an_s3_prefix_that_cannot_be_written_is_told_before_the_first_job(
     assert workflow.lepton.jobs == []
 
 
-def test_files_over_the_cap_of_the_log_are_told(workflow: Workflow) -> None:
+def test_files_over_the_cap_of_the_log_are_reported(workflow: Workflow) -> None:
     rule = 'rule big:\n    output: "big"\n    shell: "head -c 3000 /dev/urandom >{output}"\n'
     run = workflow.write(rule).run("--lepton-log-cap", "2", "--lepton-patience", "1")
     assert run.code == 1
@@ -153,7 +155,7 @@ def test_files_over_the_cap_of_the_log_are_told(workflow: Workflow) -> None:
     assert "Traceback" not in run.output
 
 
-def test_inputs_over_the_cap_of_the_log_are_told_before_the_job(workflow: Workflow) -> None:
+def test_inputs_over_the_cap_of_the_log_are_reported_before_the_job(workflow: Workflow) -> None:
     (workflow.directory / "in").write_bytes(os.urandom(600_000))
     rule = 'rule big:\n    input: "in"\n    output: "out"\n    shell: "cp {input} {output}"\n'
     run = workflow.write(rule).run()
@@ -185,7 +187,7 @@ def test_lines_that_a_preempted_start_sent_do_not_count(
     assert (tmp_path / "out.tgz").read_text() == "XXXYYY"
 
 
-def test_a_log_that_is_lost_is_told(workflow: Workflow) -> None:
+def test_a_lost_log_is_reported(workflow: Workflow) -> None:
     rule = 'rule one:\n    output: "x"\n    shell: "sleep 1; echo 1 >{output}"\n'
     head = workflow.write(rule).start("--lepton-patience", "1")
     until(lambda: bool(workflow.lepton.jobs), "a job")
@@ -196,7 +198,7 @@ def test_a_log_that_is_lost_is_told(workflow: Workflow) -> None:
     assert "Traceback" not in output
 
 
-def test_a_log_that_comes_late_is_waited_for(workflow: Workflow) -> None:
+def test_the_plugin_waits_for_a_late_log(workflow: Workflow) -> None:
     rule = 'rule one:\n    output: "x"\n    shell: "echo 1 >{output}"\n'
     workflow.lepton.faults.add(Fault("GET /logs", status=200, body="{}", times=3))
     run = workflow.write(rule).run()

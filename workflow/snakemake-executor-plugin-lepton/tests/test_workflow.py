@@ -99,7 +99,7 @@ def test_a_failing_rule_loses_its_output_and_keeps_its_log(workflow: Workflow) -
     assert not (workflow.directory / "never.txt").exists()
 
 
-def test_an_image_that_is_not_there_is_told(workflow: Workflow) -> None:
+def test_a_missing_image_is_reported(workflow: Workflow) -> None:
     rule = (
         'rule one:\n    output: "x"\n    container: "no/such:image"\n    shell: "touch {output}"\n'
     )

@@ -210,7 +210,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     assert list(lepton.workspace.endpoints.all) == [name]  # the other will ask it
     fingerprint = run.evaluations["b"].fingerprint
     with pytest.raises(Interrupted):
-        jobs.collect(run["b"], fingerprint, {"LEPTON_PROBLEM": "it ended without a word"})
+        jobs.collect(run["b"], fingerprint, {"LEPTON_PROBLEM": "it ended without a receipt"})
     assert not run["b"].failure.exists()
     with pytest.raises(Interrupted):
         jobs.prepare(run["b"], fingerprint)

@@ -1,4 +1,4 @@
-"""How files travel to a job and back. Each way is a module; :func:`choose` takes one."""
+"""Transports files to a job and back. Each transport is a module; :func:`choose` selects one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What a job needs, to get its files and to send them."""
+    """The shell text and environment with which a job gets its files and sends them."""
 
-    fetch: str  #: shell text that unpacks the inputs below /, and ends the job where it cannot
+    fetch: str  #: shell text that unpacks the inputs below /, and ends the job if it cannot
     send: str  #: shell text that sends $box/out.tgz if $size is not 0, then $receipt
     env: dict[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
@@ -25,7 +25,7 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the files of one attempt are on their way: *key* for the transport, *job* by its id."""
+    """The place of one attempt's files in transit: *key* for the transport, *job* is its id."""
 
     key: str
     job: str
@@ -33,40 +33,40 @@ class Place:
 
 
 class Transport(Protocol):
-    """A way for files."""
+    """A transport for files."""
 
     def check(self) -> None:
-        """Try it, before the first job.
+        """Test the transport before the first job.
 
         Raises:
-            TransportError: it cannot be used.
+            TransportError: the transport does not work.
         """
 
     def ship(self, key: str, archive: Path | None) -> Shipment:
-        """Send the inputs of the attempt *key* (None: it has none) on their way."""
+        """Send the inputs of the attempt *key* on their way; None if it has no inputs."""
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Return what the job said when it had sent its files, or None if it did not (yet)."""
+        """Return the job's receipt, which follows its files, or None if there is none (yet)."""
 
     def fetch(self, place: Place, receipt: Receipt, target: Path) -> None:
-        """Bring the archive that a receipt tells of to the file *target*."""
+        """Download the archive of a receipt to the file *target*."""
 
     def clear(self, key: str) -> None:
-        """Remove what is left of the attempt on the way."""
+        """Remove the attempt's remaining files in transit."""
 
 
 def kind_of(settings: ExecutorSettings) -> str:
-    """Return the name of the transport that the settings ask for."""
+    """Return the name of the transport that the settings select."""
     if settings.transport != "auto":
         return settings.transport
     return "s3" if settings.s3_prefix else "mount" if settings.mount else "log"
 
 
 def choose(settings: ExecutorSettings, service: Service) -> Transport:
-    """Return the transport that the settings ask for.
+    """Return the transport that the settings select.
 
     Raises:
-        TransportError: they contradict one another.
+        TransportError: the settings contradict one another.
     """
     from snakemake_executor_plugin_lepton.transport.log import LogTransport
     from snakemake_executor_plugin_lepton.transport.mount import MountTransport
@@ -77,14 +77,14 @@ def choose(settings: ExecutorSettings, service: Service) -> Transport:
     if kind == "mount":
         if not settings.mount or not settings.mount_local:
             raise TransportError(
-                "The transport mount needs --lepton-mount SOURCE=/path and --lepton-mount-local "
+                "The transport mount requires --lepton-mount SOURCE=/path and --lepton-mount-local "
                 "DIRECTORY, where this machine has the same volume."
             )
         (mount,) = mounts(settings.mount, "--lepton-mount")
         return MountTransport(mount, Path(settings.mount_local))
     if kind == "s3":
         if not settings.s3_prefix:
-            raise TransportError("The transport s3 needs --lepton-s3-prefix s3://BUCKET/PREFIX.")
+            raise TransportError("The transport s3 requires --lepton-s3-prefix s3://BUCKET/PREFIX.")
         # An optional dependency.
         from snakemake_executor_plugin_lepton.transport.s3 import S3Transport
 

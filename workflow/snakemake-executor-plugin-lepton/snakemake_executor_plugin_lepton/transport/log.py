@@ -1,6 +1,6 @@
-"""Files by way of the job's log, as text: nothing to set up, and only for small ones.
+"""Transports files as text in the job's log: no set-up, but only for small files.
 
-Each line is ``@@smk <key> <number> <base64>``; a last one has the receipt and the number of lines.
+Each line is ``@@smk <key> <number> <base64>``. The last line has the receipt and the line count.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.transport import Place, Shipment
 
 MARK = "@@smk"
-#: Linux takes no longer environment variable than 128 KiB.
+#: Linux limits an environment variable to 128 KiB.
 _CHUNK = 96 * 1024
 _INPUT_CAP = 512 * 1024
-#: One write of a line this long stays whole between the lines of other processes (PIPE_BUF).
+#: A single write of a line this long is never mixed with other processes' lines (PIPE_BUF).
 _WIDTH = 3000
 
 _FETCH = """\
@@ -50,7 +50,7 @@ echo "@mark@ end $receipt lines=$lines"
 
 
 class LogTransport:
-    """Files by way of the log, at most *cap* bytes back."""
+    """Transports files by the log, at most *cap* bytes back."""
 
     def __init__(self, service: Service, cap: int) -> None:
         self._service = service
@@ -58,7 +58,7 @@ class LogTransport:
         self._read: dict[str, str] = {}  #: by key, between receipt() and fetch()
 
     def check(self) -> None:
-        """Nothing needs to be there."""
+        """Do nothing: the log transport requires no set-up."""
 
     def ship(self, key: str, archive: Path | None) -> Shipment:
         """Put the inputs into environment variables."""
@@ -78,23 +78,23 @@ class LogTransport:
         return Shipment(_FETCH.replace("@chunks@", str(len(chunks))), send, env)
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Read the last line."""
+        """Read the last line of the files."""
         lines = self._lines(place)
         end = lines.get("end")
         receipt = Receipt.parse(end) if end else None
         if receipt is None or receipt.size > self._cap:
             return receipt
         wanted = re.search(r"lines=(\d+)", end or "")
-        # Not all there are: a job that was preempted while it sent them may have had more.
+        # Use only this number of lines: a preempted job may have sent more of them before.
         numbers = [str(n + 1) for n in range(int(wanted[1]))] if wanted else []
-        # They may arrive later than the last one.
+        # The lines may arrive later than the last one.
         if not wanted or any(number not in lines for number in numbers):
             return None
         self._read[place.key] = "".join(lines[number] for number in numbers)
         return receipt
 
     def fetch(self, place: Place, receipt: Receipt, target: Path) -> None:
-        """Put the lines together."""
+        """Join the lines."""
         if receipt.size > self._cap:
             raise TransportError(
                 f"its files have {receipt.size} bytes packed, and a log takes {self._cap}: use "
@@ -106,12 +106,12 @@ class LogTransport:
             raise TransportError(f"the files in the log are damaged: {error}") from None
 
     def clear(self, key: str) -> None:
-        """Logs go with their job."""
+        """Do nothing: the service deletes a log with its job."""
 
     def _lines(self, place: Place) -> dict[str, str]:
-        """Return number or "end" -> rest of the line."""
+        """Map each line's number, or "end", to the rest of the line."""
         mark = f"{MARK} {place.key} "
-        # An hour earlier: the clocks of the service and of its nodes are not this one's.
+        # Start an hour early: the clocks of the service and its nodes may differ from this one.
         found = self._service.log(place.job, place.created - 3600 * 10**9, mark.strip())
         result = {}
         for line in found:

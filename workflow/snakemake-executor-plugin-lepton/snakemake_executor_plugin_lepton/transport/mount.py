@@ -1,4 +1,4 @@
-"""Files by way of a volume that jobs and this machine have mounted, both."""
+"""Transports files by a volume that both the jobs and this machine have mounted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FETCH = """\
 if ! tar -C / -xzf @place@/in.tgz; then say "cannot read the input files in @place@"; exit 1; fi
 """
 
-# Under other names first: a file by its name is a whole one.
+# Write under other names first, so that a file with the final name is complete.
 _SEND = """\
 mkdir -p @place@ && cd / &&
 if [ "$size" -gt 0 ]; then cp "$box/out.tgz" @place@/out.part && mv @place@/out.part @place@/out.tgz
@@ -25,14 +25,14 @@ fi && echo "$receipt" >@place@/receipt.part && mv @place@/receipt.part @place@/r
 
 
 class MountTransport:
-    """Files by way of a volume: *mount* in jobs, *local* here."""
+    """Transports files by a volume: *mount* in jobs, *local* on this machine."""
 
     def __init__(self, mount: Mount, local: Path) -> None:
         self._mount = mount
         self._local = local
 
     def check(self) -> None:
-        """Try to write to the directory here."""
+        """Try to write to the local directory."""
         if not self._local.is_dir():
             raise TransportError(
                 f"--lepton-mount-local {self._local} is no directory: mount the volume "
@@ -49,7 +49,7 @@ class MountTransport:
         self.clear(key)
         place = self._local / key
         place.mkdir(parents=True)
-        # Jobs may run as somebody else.
+        # Jobs may run as another user.
         place.chmod(0o777)
         if archive is not None:
             shutil.copyfile(archive, place / "in.tgz")
@@ -61,7 +61,7 @@ class MountTransport:
         )
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Read the file that is written last."""
+        """Read the receipt, which the job writes last."""
         try:
             return Receipt.parse((self._local / place.key / "receipt").read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Files by way of a bucket, with presigned URLs: the job needs curl or Python, and no credentials.
+"""Transports files by a bucket with presigned URLs: jobs need curl or Python, but no credentials.
 
-A URL is good for one object and for seven days (the most that S3 allows; less with credentials
-that expire before). Who may read the job's definition may use them.
+A URL is valid for one object and for seven days, which is S3's maximum. Credentials that expire
+earlier shorten this. A reader of the job's definition can use the URLs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
 _LIFETIME = 7 * 24 * 3600
 _ERRORS = (Boto3Error, BotoCoreError, ClientError)
 
-# Five tries each; busybox's wget can bring files, but not send them.
+# Five tries each. The wget of busybox can download files, but not upload them.
 _TOOLS = """\
 bring() {
     if command -v curl >/dev/null 2>&1; then curl -fsS -o "$2" "$1"
@@ -71,7 +71,7 @@ fi
 
 
 class S3Transport:
-    """Files by way of ``s3://BUCKET/PREFIX``."""
+    """Transports files by ``s3://BUCKET/PREFIX``."""
 
     def __init__(self, prefix: str, endpoint_url: str | None) -> None:
         found = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", prefix.rstrip("/"))
@@ -79,13 +79,13 @@ class S3Transport:
             raise TransportError(f"--lepton-s3-prefix {prefix} is not s3://BUCKET/PREFIX.")
         self._bucket = found[1]
         self._prefix = (found[2] + "/") if found[2] else ""
-        # Signature 4 is what every S3 takes; by path, since names of buckets may have no host.
+        # Every S3 service supports signature 4. By path: bucket names may have no host name.
         style = {"addressing_style": "path"} if endpoint_url else {}
         config = Config(signature_version="s3v4", s3=style, retries={"max_attempts": 6})
         self._s3: Any = boto3.client("s3", endpoint_url=endpoint_url, config=config)
 
     def check(self) -> None:
-        """Try to write an object, and remove it."""
+        """Try to write an object, and to remove it."""
         key = f"{self._prefix}check-{uuid.uuid4()}"
         try:
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=b"")
@@ -113,7 +113,7 @@ class S3Transport:
         return Shipment(_TOOLS + _FETCH, _SEND, env)
 
     def receipt(self, place: Place) -> Receipt | None:
-        """Read the object that is written last."""
+        """Read the receipt, which the job writes last."""
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=self._name(place.key, "receipt"))
             return Receipt.parse(answer["Body"].read().decode())
