@@ -21,9 +21,9 @@ from typing import NamedTuple
 import yaml
 
 from snakeval.config.load import load
-from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
 from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -96,18 +96,17 @@ def make_ours(directory: Path, side: int) -> list[str]:
 def finish_ours(directory: Path) -> None:
     """Create the files of finished evaluations, without running them."""
     config, _, _ = load([directory / "config.yaml"])
-    run = directory / find(config).directory
+    run = RunDirectory(directory / find(config).directory.path)
     for evaluation in expand(config):
-        place = EvaluationDirectory(run / evaluation.model / evaluation.benchmark)
-        place.complete(
+        run.evaluation(evaluation.id).complete(
             Completion(
                 evaluation.model, evaluation.benchmark, evaluation.fingerprint,
                 evaluation.identity.as_dict(), (), "generic", 1, now(), now(), 0.0, 1,
                 "process", "", "", "", {},
             )
         )  # fmt: skip
-    for name in ("results.csv", "results.json", "results.md"):
-        (run / name).touch()
+    for table in run.tables:
+        table.touch()
 
 
 def compare(side: int, repeat: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from snakeval.demo.server import DemoServer, serve
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.run.directory import RunDirectory
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 from support.workspace import Workspace
@@ -291,7 +292,7 @@ def test_a_start_without_jobs_deletes_an_endpoint_that_an_earlier_start_left(
     work: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with standin(monkeypatch) as lepton:
-        endpoints = Endpoints(work.run, Platform())
+        endpoints = Endpoints(RunDirectory(work.run), Platform())
         endpoints.serve(served(tmp_path, free_port()), Event(), lambda text: None)
         done = work.snakemake()
         assert (done.exit_code, done.evaluated) == (0, set()), done.output

@@ -18,12 +18,13 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_snakeval import LogHandler
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
+from snakeval.run.directory import RunDirectory
 from snakeval.watch.display.display import reason
 from snakeval.watch.display.picture import Picture
 from snakeval.watch.display.tally import Tally
 from support.screen import Screen
 
-RUN = Path("results/run")
+RUN = RunDirectory("results/run")
 
 
 class Clock:
@@ -131,7 +132,7 @@ def test_what_is_late_by_a_minute_is_given_another(clock: Clock) -> None:
 
 
 def test_what_was_only_adopted_tells_nothing(clock: Clock, tmp_path: Path) -> None:
-    run = Tally(tmp_path, ["a/x", "a/y"], ["a/x", "a/y"], clock=clock)
+    run = Tally(RunDirectory(tmp_path), ["a/x", "a/y"], ["a/x", "a/y"], clock=clock)
     run.start(1, "a", "x")
     journal(tmp_path / "a" / "x").add(Event("adopted"))
     clock.now = 5
@@ -334,11 +335,14 @@ from types import SimpleNamespace
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_snakeval import LogHandler
 from snakeval.dag import open as dag_open
+from snakeval.run.directory import RunDirectory
 
-names = {("m", "b"): SimpleNamespace(id="m/b")}
-reruns = SimpleNamespace(stale=(), missing=lambda: [])
-invocation = SimpleNamespace(selected=names)
-dag_open.opened = SimpleNamespace(run="run", invocation=invocation, reruns=reruns)
+dag_open.opened = SimpleNamespace(
+    invocation=SimpleNamespace(
+        directory=RunDirectory("run"), selected={("m", "b"): SimpleNamespace(id="m/b")}
+    ),
+    reruns=SimpleNamespace(stale=(), missing=lambda: []),
+)
 settings = SimpleNamespace(quiet=None, dryrun=False, nocolor=False, printshellcmds=False)
 handler = LogHandler(settings, None)
 logger = logging.getLogger("snakemake.logging")
@@ -368,7 +372,7 @@ def journal(directory: Path) -> Journal:
 
 
 def test_the_reasons_of_other_machines_are_read_from_their_events(tmp_path: Path) -> None:
-    run = Tally(tmp_path, ["a/x"], ["a/x"])
+    run = Tally(RunDirectory(tmp_path), ["a/x"], ["a/x"])
     run.start(1, "a", "x")
     job = run.fail(1)
     assert job is not None
@@ -382,7 +386,7 @@ def test_the_reasons_of_other_machines_are_read_from_their_events(tmp_path: Path
 
 
 def test_a_child_of_this_snakemake_has_printed_its_reason(tmp_path: Path) -> None:
-    run = Tally(tmp_path, ["a/x"], ["a/x"])
+    run = Tally(RunDirectory(tmp_path), ["a/x"], ["a/x"])
     run.start(1, "a", "x")
     told = journal(tmp_path / "a" / "x")
     told.add(Event("failed", detail="no GPU", host=socket.gethostname(), head=os.getpid()))
@@ -392,7 +396,7 @@ def test_a_child_of_this_snakemake_has_printed_its_reason(tmp_path: Path) -> Non
 
 
 def test_the_use_of_a_server_is_no_word_of_the_job_that_deploys_it(tmp_path: Path) -> None:
-    run = Tally(tmp_path, ["a/x"], ["a/x"], deployments=1)
+    run = Tally(RunDirectory(tmp_path), ["a/x"], ["a/x"], deployments=1)
     run.start(1, "a", "deployment", deploys=True)
     (job,) = run.jobs()
     place = tmp_path / "a" / "deployment"

@@ -9,6 +9,7 @@ PACKAGE = UNIT.parents[1] / "workflow/snakeval"
 #: Tests of no single module, each with its reason.
 OF_A_FOLDER = {
     "test_mirror.py": "this test",
+    "test_owners.py": "which modules know the files of a run",
     "test_old_names.py": "shims of several modules",
     "runtimes/test_contract.py": "one contract over all container runtimes",
     "harnesses/test_auxiliary.py": "auxiliary models through all harness adapters",

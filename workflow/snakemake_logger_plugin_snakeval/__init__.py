@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_snakeval.jobs import DEPLOY, EVALUATE, Job
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.matrix.durations import Durations
 from snakeval.watch.display.tally import Tally
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 def tally_of(matrix: Matrix, deployments: int) -> Tally:
     """Return the tally of an invocation at its start."""
-    head, end = f"{matrix.run}/", "/evaluation.json"
     missing = {*matrix.reruns.missing(), *matrix.reruns.stale}
     durations = Durations.load()
 
@@ -40,9 +40,9 @@ def tally_of(matrix: Matrix, deployments: int) -> Tally:
         return durations.expect(evaluation) if evaluation else None
 
     return Tally(
-        Path(matrix.run),
+        matrix.invocation.directory,
         (evaluation.id for evaluation in matrix.invocation.selected.values()),
-        {record.removeprefix(head).removesuffix(end) for record in missing},
+        {EvaluationDirectory.of_record(record).name for record in missing},
         deployments,
         cache(expect),
     )

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.evaluation.directory import container_name
 from snakeval.processes import start_time
-from snakeval.run.heads import Head, head_file
+from snakeval.run.heads import Head
 from snakeval.watch.stop import Patience, stop
 from support.made import Made, gone, snakeval
 
@@ -93,7 +92,7 @@ def processes() -> Iterator[ExitStack]:
 
 def head(run: Made, pid: int, start: str | None, host: str = os.uname().nodename) -> Head:
     found = Head(host, pid, start or "", "snakemake")
-    path = head_file(run.path, found)
+    path = run.directory.head_file(host, pid)
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"host": host, "pid": pid, "start": start, "command": "snakemake"}))
     return found
@@ -132,7 +131,7 @@ def test_what_does_not_listen_is_told_harder_and_then_killed(
 ) -> None:
     snakemake = processes.enter_context(Waits("SIGINT", "SIGTERM"))
     head(run, snakemake.pid, snakemake.start)
-    stopped = stop(run.path, None, lambda text: None, IMPATIENT)
+    stopped = stop(run.directory, None, lambda text: None, IMPATIENT)
     assert (stopped.left, stopped.was_any) == ([], True)
     assert snakemake.told == ["SIGINT", "SIGTERM"]
     assert snakemake.process.returncode == -signal.SIGKILL
@@ -164,11 +163,11 @@ def test_one_evaluation_is_stopped_and_the_others_go_on(
 def test_what_a_killed_job_left_running_is_found_by_its_mark(
     run: Made, processes: ExitStack
 ) -> None:
-    mine = container_name(run["b"])
+    mine = run["b"].container_name
     harness = processes.enter_context(Waits(mark=mine))
     stranger = processes.enter_context(Waits(mark="snakeval-0123456789abcdef"))
     told: list[str] = []
-    stopped = stop(run.path, None, told.append, IMPATIENT)
+    stopped = stop(run.directory, None, told.append, IMPATIENT)
     assert (stopped.left, told) == ([], [f"Ends process {harness.pid} of m/b"])
     assert harness.told == ["SIGTERM"]
     assert stranger.lives
@@ -194,7 +193,7 @@ def test_a_head_on_another_host_is_named_and_the_exit_code_tells(
     assert said.exit_code == 1
     assert said.err == (
         "snakeval: left: Snakemake on elsewhere (process 7): give the same command there, or "
-        f"remove {head_file(run.path, elsewhere)} if it is gone\n"
+        f"remove {run.directory.head_file(elsewhere.host, elsewhere.pid)} if it is gone\n"
     )
     assert said.out == "Run 0123abcd: not all is stopped, 0 of 2 done\n"
 
@@ -223,7 +222,7 @@ def test_an_engine_that_is_silent_hides_containers(
     run.begun("b", runtime="docker")
     said = snakeval(capsys, "kill", "01")
     assert said.exit_code == 1
-    name = container_name(run["b"])
+    name = run["b"].container_name
     assert said.err == f"snakeval: left: container {name} of m/b, perhaps: docker is silent\n"
 
 

@@ -126,7 +126,7 @@ def test_an_interrupted_one_is_waited_for_while_a_head_may_resume_it(
     run: Made, capsys: Capture
 ) -> None:
     run.begun("b", "first\n")
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     later(lambda: run.done("b"), 1)
     said = snakeval(capsys, "logs", "01/m/b", "-f")
     assert "attempt-2.log <==" in said.out
@@ -169,14 +169,14 @@ def test_a_server_s_is_followed_from_one_start_to_the_next(run: Made, capsys: Ca
     place = run.deploys("m", "m/b")
     (place / "server-1.log").write_text("serves 1\n")
     (place / "server.log").symlink_to("server-1.log")
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
 
     def again() -> None:
         (place / "server-2.log").write_text("serves 2\n")
         (place / "draft").symlink_to("server-2.log")
         (place / "draft").replace(place / "server.log")
         time.sleep(0.1)
-        leave(run.path)
+        leave(run.directory)
 
     later(again)
     said = snakeval(capsys, "logs", "01/m", "-f")
@@ -238,10 +238,10 @@ def test_a_run_without_one_says_where_others_are(run: Made, capsys: Capture) -> 
 
 def test_a_run_s_is_followed_until_its_last_words(run: Made, capsys: Capture) -> None:
     log = snakemake_log(run, "2026-01-02T030405.1", f"begins {run.path.name}\n")
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
 
     def end() -> None:
-        leave(run.path)
+        leave(run.directory)
         with log.open("a") as file:
             file.write("the table\n")
 

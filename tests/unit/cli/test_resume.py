@@ -30,7 +30,7 @@ class Known:
         self.work.mkdir()
         config, _, _ = load([write(self.work, VALID | {"name": "r"})])
         run = find(config)
-        self.id, self.path = run.id, self.work / run.directory
+        self.id, self.path = run.id, self.work / run.directory.path
         (self.path / ".snakeval").mkdir(parents=True)
         identity = {"id": run.id, "identity": run.identity, "snakeval": "0.1.0"}
         (self.path / ".snakeval" / "run.json").write_text(json.dumps(identity))
@@ -184,8 +184,9 @@ def test_a_second_head_is_an_error(
     known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from snakeval.run import heads
+    from snakeval.run.directory import RunDirectory
 
-    heads.enter(known.path, ["snakemake"])
+    heads.enter(RunDirectory(known.path), ["snakemake"])
     assert cli.main(["resume", known.id]) == 2
     assert f"process {os.getpid()} already works at it" in capsys.readouterr().err
     assert cli.main(["resume", known.id, "-n"]) == 0

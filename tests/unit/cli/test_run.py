@@ -19,6 +19,7 @@ from snakeval.dag.handover import Offer
 from snakeval.files import home
 from snakeval.processes import start_time
 from snakeval.run import heads
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find
 from support.configs import COMMAND, VALID, changed, write
 
@@ -170,23 +171,23 @@ def test_execution_chooses_the_profile_by_default(
     assert profiles == ["slurm", "local"]
 
 
-def head_of(run: Path, host: str, pid: int) -> None:
+def head_of(run: RunDirectory, host: str, pid: int) -> None:
     """Note a head at a run, as the head itself would."""
     record = {"host": host, "pid": pid, "start": start_time(pid) or "", "command": "snakemake"}
-    place = run / ".snakeval" / "heads"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / f"{host}-{pid}.json").write_text(json.dumps(record))
+    place = run.head_file(host, pid)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(record))
 
 
 @pytest.fixture
-def run_directory(place: Path) -> Path:
+def run_directory(place: Path) -> RunDirectory:
     run = find(load([Path("c.yaml")])[0]).directory
-    run.mkdir(parents=True)
+    run.make()
     return run
 
 
 def test_a_second_head_is_an_error(
-    run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+    run_directory: RunDirectory, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, socket.gethostname(), os.getpid())
     assert heads.heads(run_directory)
@@ -198,7 +199,7 @@ def test_a_second_head_is_an_error(
 
 
 def test_a_head_on_another_host_is_a_warning(
-    run_directory: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+    run_directory: RunDirectory, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     head_of(run_directory, "elsewhere", 1)
     assert cli.main(["run", *C]) == 0

@@ -52,7 +52,7 @@ def test_each_evaluation_has_a_row_with_the_one_thing_to_know(run: Made, capsys:
 
 
 def test_who_works_at_it_is_told_or_what_to_do(run: Made, capsys: Capture) -> None:
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     assert f"Snakemake runs (process {os.getpid()})" in snakeval(capsys, "status").out
     (head,) = (run.path / ".snakeval/heads").iterdir()
     head.write_text(json.dumps({**json.loads(head.read_text()), "host": "elsewhere"}))
@@ -91,14 +91,14 @@ def test_without_an_id_those_with_a_head_are_shown_or_else_what_was_started_last
     index.remember(index.find("0123abcd"))
     assert snakeval(capsys, "status").out.startswith("Run 0123abcd")
     index.remember(index.find("00000000"))
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     said = snakeval(capsys, "status")
     assert said.out.startswith("Run 0123abcd")
     assert "00000000" not in said.out
 
 
 def test_programs_get_json(run: Made, capsys: Capture) -> None:
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     (told,) = json.loads(snakeval(capsys, "status", "--json").out)
     assert (told["id"], told["directory"], told["ended"]) == ("0123abcd", str(run.path), False)
     assert told["heads"][0]["lives"]
@@ -214,7 +214,7 @@ def listed(*options: str) -> None:
 def test_runs_are_listed_with_what_is_done(run: Made, tmp_path: Path, capsys: Capture) -> None:
     broken = Made(tmp_path, "b", name="2026-01-03-00-00-00-00000000")
     (broken.path / ".snakeval/plan.json").unlink()
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     capsys.readouterr()
     listed("--json")
     newest, told = json.loads(capsys.readouterr().out)

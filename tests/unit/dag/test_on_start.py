@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from snakeval.config.load import load
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from support.configs import changed
@@ -30,7 +29,7 @@ def test_a_start_saves_the_plan_and_scripts_and_no_secret(
     opened.save()
     run = Path(opened.run)
     (evaluation,) = opened.invocation.everything
-    assert evaluation_directory(run, evaluation).spec.exists()
+    assert RunDirectory(run).evaluation(evaluation.id).spec.exists()
     for name in ("config.yaml", "run_all.sh", "m/b/run.sh", ".snakeval/plan.json"):
         assert (run / name).exists(), name
     (saved,) = (home / "run_configs").iterdir()

@@ -112,7 +112,7 @@ def test_endpoints_of_an_earlier_start_force_the_table(tmp_path: Path) -> None:
     opened = finish(invocation(tmp_path), "m/b")
     found, forced = reruns(opened)
     assert (len(found.records()), forced) == (4, set())
-    Notes(opened.directory.path).write(Noted("m", "endpoint"))
+    Notes(opened.directory).write(Noted("m", "endpoint"))
     assert reruns(opened, head=False)[0].records() == found.records()
     again, forced = reruns(opened)
     assert again.records() == found.records()

@@ -30,8 +30,8 @@ def test_of_a_run_without_anything_it_knows_nothing_and_stops_nothing(
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     monkeypatch.setenv("PATH", "")
-    run = tmp_path / "2026-01-02-03-04-05-0123abcd"
-    run.mkdir()
+    run = RunDirectory(tmp_path / "2026-01-02-03-04-05-0123abcd")
+    run.make()
     jobs = executor.jobs(run)
     assert (jobs.of("m/b"), [*jobs.all()], [*jobs.noted()]) == (None, [], [])
     assert ([*jobs.endpoints()], jobs.deploying("m"), jobs.silent) == ([], None, "")
@@ -77,9 +77,9 @@ def test_what_is_wrong_before_the_first_job_is_found_without_asking_anybody(
 def test_an_executor_that_is_not_installed_any_more_leaves_a_doubt(tmp_path: Path) -> None:
     (tmp_path / ".snakeval").mkdir()
     RunDirectory(tmp_path).executors.write_text(json.dumps(["gone"]))
-    *known, absent = executors.of_run(tmp_path)
+    *known, absent = executors.of_run(RunDirectory(tmp_path))
     assert [executor.name for executor in known] == [*plugins.BUILT_IN[plugins.EXECUTORS]]
-    (remain,) = absent.stop(tmp_path).looks[Stage.LEFT]()
+    (remain,) = absent.stop(RunDirectory(tmp_path)).looks[Stage.LEFT]()
     assert remain.fate is Fate.UNKNOWN
     assert "jobs of the executor gone, perhaps: no 'gone' among the executors" in remain.text
 
@@ -90,7 +90,7 @@ def test_a_run_notes_installed_executors_only(tmp_path: Path) -> None:
 
     (tmp_path / ".snakeval").mkdir()
     for executor in (executors.find("slurm"), Executor(), Mine(), Mine()):
-        executors.note(tmp_path, executor)
+        executors.note(RunDirectory(tmp_path), executor)
     assert json.loads(RunDirectory(tmp_path).executors.read_text()) == ["mine"]
 
 

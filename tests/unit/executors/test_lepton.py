@@ -10,12 +10,13 @@ import pytest
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.directory import EvaluationDirectory, evaluation_directory
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.executors.base import Fate, Stage
 from snakeval.executors.lepton import Notes, jobs
 from snakeval.executors.lepton.notes import Noted
 from snakeval.executors.lepton.stop import close, stopping
 from snakeval.matrix.expand import deployments, expand
+from snakeval.run.directory import RunDirectory
 from support.configs import COMMAND, MODEL, config
 
 SERVED = {"deployment": {"kind": "generic", "image": "server", "command": "serve {{ port }}"}}
@@ -30,7 +31,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
 
 @pytest.fixture
 def directory(tmp_path: Path, evaluation: Evaluation) -> EvaluationDirectory:
-    directory = evaluation_directory(tmp_path / "run", evaluation)
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
     directory.private.mkdir(parents=True)
     directory.spec.write_text(evaluation.to_json())
     return directory
@@ -38,12 +39,12 @@ def directory(tmp_path: Path, evaluation: Evaluation) -> EvaluationDirectory:
 
 def prepared(directory: EvaluationDirectory, evaluation: Evaluation) -> dict[str, Any]:
     assert jobs.prepare(directory, evaluation.fingerprint) == 0
-    return dict(json.loads(jobs.job_file(directory).read_text()))
+    return dict(json.loads(directory.remote_job.read_text()))
 
 
 def came_back(directory: EvaluationDirectory, text: str) -> dict[str, str]:
-    jobs.arrived(directory).mkdir()
-    (jobs.arrived(directory) / "f").write_text(text)
+    directory.arrived.mkdir()
+    (directory.arrived / "f").write_text(text)
     log = directory.path.parent / "job.log"
     log.write_text("it said\n")
     return {"LEPTON_LOG": str(log), "LEPTON_SECONDS": "7", "LEPTON_EXIT_CODE": "0"}
@@ -56,7 +57,7 @@ def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
     assert job["image"] == "harness:1"
     assert job["command"].startswith("mkdir -p /results && cd /results && exec ")
     assert job["secrets"] == {"HF_TOKEN": "MY_TOKEN"}
-    assert job["outputs"] == {str(jobs.arrived(directory).resolve()): "/results"}
+    assert job["outputs"] == {str(directory.arrived.resolve()): "/results"}
     assert "/results" not in job["inputs"].values()
 
 
@@ -109,8 +110,8 @@ def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path
     benchmark = {**COMMAND, "image": "harness", "command": "ask {{ url }} ${{ api_key_name|raw }}"}
     settings = {"models": {"s": SERVED}, "benchmarks": {"b": benchmark}}
     (evaluation,) = expand(config(tmp_path, settings))
-    run = tmp_path / "run"
-    directory = evaluation_directory(run, evaluation)
+    run = RunDirectory(tmp_path / "run")
+    directory = run.evaluation(evaluation.id)
     directory.private.mkdir(parents=True)
     directory.spec.write_text(evaluation.to_json())
     with pytest.raises(EvaluationError, match="no endpoint serves s"):
@@ -124,7 +125,7 @@ def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path
 def test_a_harness_without_an_image_is_refused(tmp_path: Path) -> None:
     settings = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
     (evaluation,) = expand(config(tmp_path, settings))
-    directory = evaluation_directory(tmp_path / "run", evaluation)
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
     with pytest.raises(EvaluationError, match="Lepton runs containers; add `image`"):
         jobs.job(evaluation, directory, "run", {}, {}, resumes=False)
 
@@ -160,11 +161,12 @@ def test_without_the_library_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    Notes(tmp_path).write(Noted("s", "snakeval-s-1"))
+    run = RunDirectory(tmp_path)
+    Notes(run).write(Noted("s", "snakeval-s-1"))
     told: list[str] = []
-    close(tmp_path, told.append)
+    close(run, told.append)
     assert "pip install 'snakeval[lepton]'" in told[0]
-    (left,) = stopping(tmp_path).looks[Stage.LEFT]()
+    (left,) = stopping(run).looks[Stage.LEFT]()
     assert left.fate is Fate.UNKNOWN
     assert left.text.startswith(
         "endpoint snakeval-s-1 of Lepton, perhaps: Lepton needs its library: "

@@ -172,7 +172,7 @@ def test_cost_includes_unfinished_attempts_and_marks_unknown_values(run: Sampled
     assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
     assert (bad.gpu_hours, bad.loads) == (2, 1)
     assert (good.seconds.value, good.deployed) == (180, False)
-    (servers / "events.jsonl").unlink()
+    servers.events.unlink()
     assert "unknown" in page_of(run).text
 
 

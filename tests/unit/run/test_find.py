@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ def run_of(directory: Path, content: dict[str, Any], choice: str | None = None) 
 
 
 def started(run: Run) -> Run:
-    (run.directory / ".snakeval").mkdir(parents=True)
-    (run.directory / ".snakeval/run.json").write_text(json.dumps({"identity": run.identity}))
+    run.directory.write_origin({"identity": run.identity})
     return run
 
 

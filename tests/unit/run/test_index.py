@@ -12,7 +12,8 @@ import pytest
 
 from snakeval.errors import ConfigError
 from snakeval.run import heads as index
-from snakeval.run.heads import enter, head_file, heads, leave
+from snakeval.run.directory import RunDirectory
+from snakeval.run.heads import enter, heads, leave
 from snakeval.run.index import Entry, entries, find, remember
 from support.made import gone
 
@@ -121,38 +122,38 @@ def test_a_directory_with_a_run_s_file_and_another_name_is_refused(tmp_path: Pat
 # --- heads --------------------------------------------------------------------------------------
 
 
-def head(run: Path, **changes: object) -> None:
+def head(run: RunDirectory, **changes: object) -> None:
     enter(run, ["snakemake"])
-    (path,) = (run / ".snakeval/heads").iterdir()
+    (path,) = run.head_files()
     data = {**json.loads(path.read_text()), **changes}
     path.rename(path.with_name(f"{data['host']}-{data['pid']}.json"))
     path.with_name(f"{data['host']}-{data['pid']}.json").write_text(json.dumps(data))
 
 
 def test_a_head_is_at_a_run_until_it_leaves(tmp_path: Path) -> None:
-    run = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
+    run = RunDirectory(make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa"))
     assert heads(run) == []
     enter(run, ["snakemake", "--cores", "2"])
     (found,) = heads(run)
     assert (found.pid, found.lives, found.command) == (os.getpid(), True, "snakemake --cores 2")
-    assert head_file(run, found).exists()
+    assert run.head_file(found.host, found.pid).exists()
     leave(run)
     assert heads(run) == []
 
 
 def test_a_head_that_was_killed_is_none(tmp_path: Path) -> None:
-    run = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
+    run = RunDirectory(make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa"))
     head(run, pid=gone())
     assert heads(run) == []
 
 
 def test_a_pid_that_another_process_has_by_now_is_no_head(tmp_path: Path) -> None:
-    run = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
+    run = RunDirectory(make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa"))
     head(run, start="not its start")
     assert heads(run) == []
 
 
 def test_of_a_head_on_another_host_it_is_not_known(tmp_path: Path) -> None:
-    run = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
+    run = RunDirectory(make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa"))
     head(run, host=f"not-{socket.gethostname()}")
     assert [found.lives for found in index.heads(run)] == [None]

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.errors import ConfigError
-from snakeval.evaluation import directory
-from snakeval.evaluation.directory import EvaluationDirectory, container_name
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event
 from snakeval.evaluation.record import Metric, headline
 from snakeval.run.heads import enter
@@ -31,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 def state(run: Made) -> State:
     """Of the evaluation `m/b`."""
-    return states(run.path)[0]
+    return states(run.directory)[0]
 
 
 def test_what_has_no_trace_is_pending(run: Made) -> None:
@@ -54,7 +53,7 @@ def test_a_failed_one_has_its_reason(run: Made) -> None:
 def test_what_was_left_out_is_skipped_with_its_reason(run: Made) -> None:
     run.plan.append(Planned("m", "left", left_out="needs chat"))
     run.save()
-    assert states(run.path)[-1] == State("m", "left", "skipped", "needs chat")
+    assert states(run.directory)[-1] == State("m", "left", "skipped", "needs chat")
 
 
 def test_an_attempt_without_an_end_and_without_a_lease_was_interrupted(run: Made) -> None:
@@ -97,7 +96,7 @@ def test_one_whose_job_lives_runs_and_tells_its_requests(run: Made) -> None:
 
 def test_one_in_a_container_tells_its_name(run: Made) -> None:
     run.held("b", runtime="docker")
-    assert (state(run).runtime, state(run).container) == ("docker", container_name(run["b"]))
+    assert (state(run).runtime, state(run).container) == ("docker", run["b"].container_name)
 
 
 @pytest.mark.parametrize("ended", ["held", "gone"])
@@ -110,7 +109,7 @@ def test_an_attempt_before_there_were_events_has_its_runtime_in_its_log(
     run["b"].events.unlink()
     found = state(run)
     assert found.state == ("running" if ended == "held" else "interrupted")
-    assert (found.runtime, found.container) == ("docker", container_name(run["b"]))
+    assert (found.runtime, found.container) == ("docker", run["b"].container_name)
 
 
 def test_a_killed_job_s_attempt_was_interrupted(run: Made) -> None:
@@ -168,7 +167,7 @@ def test_many_that_are_silent_are_waited_for_together(run: Made) -> None:
         run.heartbeat(name, 0.1)
         run.held(name, host="elsewhere", age=20)
     begun = time.monotonic()
-    assert [found.state for found in states(run.path)] == ["unknown", "unknown"]
+    assert [found.state for found in states(run.directory)] == ["unknown", "unknown"]
     assert time.monotonic() - begun < 2
 
 
@@ -183,7 +182,7 @@ def test_nothing_is_left_of_the_question_what_time_it_is(run: Made) -> None:
 def test_a_lease_that_is_none_makes_its_evaluation_unknown(run: Made, content: str) -> None:
     run.held("b").write_text(content)
     assert state(run).state == "unknown"
-    assert states(run.path)[1].state == "pending"
+    assert states(run.directory)[1].state == "pending"
 
 
 def test_a_file_that_cannot_be_read_is_named(run: Made) -> None:
@@ -196,7 +195,7 @@ def test_a_file_that_cannot_be_read_is_named(run: Made) -> None:
 
 
 def test_a_job_between_its_lease_and_its_failure_is_not_told_as_interrupted(run: Made) -> None:
-    enter(run.path, ["snakemake"])
+    enter(run.directory, ["snakemake"])
     place = run.begun("b")
     threading.Timer(0.1, place.fail, ["out of coffee"]).start()
     assert state(run).state == "failed"
@@ -232,13 +231,13 @@ def test_a_live_attempt_deploys_waits_or_runs_as_its_events_say(
 
 def test_a_model_that_could_not_be_deployed_fails_those_that_ask_it(run: Made) -> None:
     EvaluationDirectory(run.deploys("judge", "m/b")).fail("no GPU")
-    found = states(run.path)
+    found = states(run.directory)
     assert [(each.state, each.reason) for each in found] == [("failed", "no GPU"), ("pending", "")]
 
 
 def test_to_look_starts_no_pool(run: Made) -> None:
     run.deploys("m", "m/b", "m/other")
-    assert {found.state for found in states(run.path)} == {"pending"}
+    assert {found.state for found in states(run.directory)} == {"pending"}
     assert not wire.path().exists()
 
 
@@ -247,14 +246,14 @@ def test_to_look_starts_no_pool(run: Made) -> None:
 
 def test_what_was_done_is_not_looked_at_again(run: Made) -> None:
     run.done("b")
-    before = states(run.path)
+    before = states(run.directory)
     run["b"].record(run.evaluations["b"].fingerprint).unlink()
-    assert states(run.path, before)[0].state == "done"
-    assert states(run.path)[0].state != "done"
+    assert states(run.directory, before)[0].state == "done"
+    assert states(run.directory)[0].state != "done"
 
 
 def test_a_part_may_be_asked_for(run: Made) -> None:
-    found = states(run.path, only=lambda model, benchmark: benchmark == "other")
+    found = states(run.directory, only=lambda model, benchmark: benchmark == "other")
     assert [each.id for each in found] == ["m/other"]
 
 
@@ -263,7 +262,7 @@ def test_done_and_failed_are_counted_quickly(run: Made) -> None:
     run.failed("other", "x")
     run.plan.append(Planned("m", "left", left_out="needs chat"))
     run.save()
-    assert counts(run.path) == {"done": 1, "failed": 1, "total": 2}
+    assert counts(run.directory) == {"done": 1, "failed": 1, "total": 2}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +284,7 @@ def test_a_run_without_its_plan_is_told_in_a_sentence(
     elif content is not None:
         plan.write_text(content)
     with pytest.raises(ConfigError) as error:
-        states(run.path)
+        states(run.directory)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -301,8 +300,9 @@ def test_a_record_counts_here_as_it_does_for_adoption(run: Made, harm: str) -> N
     elif harm == "fingerprint":
         record = place.record(fingerprint)
         record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": "other"}))
-    counted = directory.completion(str(place.path), fingerprint)[1]
-    assert counted == (place.completion(fingerprint) is not None) == (harm == "nothing")
+    counted = states(run.directory)[0].state == "done"
+    adopted = place.completion(fingerprint) is not None
+    assert counted == place.is_complete(fingerprint) == adopted == (harm == "nothing")
 
 
 def test_the_headline_is_of_the_benchmark_s_own_task() -> None:

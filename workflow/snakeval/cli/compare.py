@@ -89,7 +89,7 @@ def command(
 def _planned(part: Target) -> list[Key]:
     return [
         (item.model, item.benchmark)
-        for item in part.run_directory.plan()
+        for item in part.run.plan()
         if part.covers(item.model, item.benchmark) and not item.left_out
     ]
 
@@ -125,11 +125,11 @@ def _pairs(
 def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
     from snakeval.results.comparison import measure
 
-    plan = {(item.model, item.benchmark): item for item in part.run_directory.plan()}
+    plan = {(item.model, item.benchmark): item for item in part.run.plan()}
     found = {}
     for key, model in wanted.items():
         item = plan.get((model, key[1]))
-        if item and part.covers(model, key[1]) and (one := measure(part.run_directory, item)):
+        if item and part.covers(model, key[1]) and (one := measure(part.run, item)):
             found[key] = one
     return found
 

@@ -84,7 +84,7 @@ def command(
     for each in targets:
         if each.model:
             raise ConfigError(f"{each.name}: a run is exported as a whole; write {each.entry.id}")
-        each.run_directory.plan()
+        each.run.plan()
     given = _given(settings, artifacts, tags)
     if formats:
         given["formats"] = formats
@@ -92,7 +92,7 @@ def command(
 
     work = []
     for each in targets:
-        title, configured = delivery.destinations(each.run_directory)
+        title, configured = delivery.destinations(each.run)
         names = list(dict.fromkeys(destinations)) or list(configured) or ["local"]
         if len(names) > 1 and (settings or formats or output):
             raise ConfigError(
@@ -106,13 +106,13 @@ def command(
             work.append((each, each.entry.name or title, name, find(name, values)))
     failed = False
     for each, title, name, exporter in work:
-        result = delivery.deliver(each.run_directory, title, name, exporter, _say)
+        result = delivery.deliver(each.run, title, name, exporter, _say)
         for place in (place for places in result.delivered.values() for place in places):
             click.echo(place)
         _tell(each, name, result.undelivered, len(result.delivered))
         if result.partial:
             _say(f"{each.entry.id} is {result.partial}")
-        delivery.renew_note(each.run_directory, name, result)
+        delivery.renew_note(each.run, name, result)
         failed |= bool(result.undelivered)
     return int(failed)
 

@@ -25,7 +25,7 @@ def command(wanted: str, opens: bool) -> None:
         raise ConfigError(f"{found.name}: a report is of a whole run; write {found.entry.id}")
     from snakeval.results import report
 
-    run = found.run_directory
+    run = found.run
     run.plan()  # a run without one fails before anything is written
     try:
         page = report.write(run)

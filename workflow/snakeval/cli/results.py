@@ -41,10 +41,10 @@ def command(ids: Sequence[str], form: str) -> None:
 
 
 def _frame(part: Target) -> pd.DataFrame:
-    part.run_directory.plan()  # a run without one fails before pandas is imported
+    part.run.plan()  # a run without one fails before pandas is imported
     from snakeval.results.table import table
 
-    frame = table(part.run_directory)
+    frame = table(part.run)
     for column, wanted in (("model", part.model), ("benchmark", part.benchmark)):
         if wanted:
             frame = frame[frame[column] == wanted]

@@ -23,7 +23,7 @@ def command(wanted: str, as_json: bool) -> int:
     snakeval verify 8b1a
     """
     found = target.find(wanted)
-    run = found.run_directory
+    run = found.run
     plan = run.plan()
     from snakeval.results.verify import CHANGED, verify
 

@@ -112,7 +112,7 @@ NAME_RULE = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: The directories of a model's server, one for each of its allocations; see
-#: :func:`snakeval.matrix.hosting.directory`.
+#: :meth:`snakeval.serving.directory.DeploymentDirectory.folder`.
 DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
 #: Names that a run reserves next to its models' directories and in them.
 _RESERVED = frozenset(

@@ -24,7 +24,9 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     reasons = Counter(item.reason for item in invocation.left_out)
     lines += [f"Left out: {reason}" for reason in list(reasons)[:_MOST]]
     if len(reasons) > _MOST:
-        lines.append(f"Left out: {len(reasons) - _MOST} more pairs, as results.csv lists")
+        lines.append(
+            f"Left out: {len(reasons) - _MOST} more pairs, as {run.directory.table.name} lists"
+        )
     lines += packing(allocations)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
     return lines

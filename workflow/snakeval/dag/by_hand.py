@@ -75,7 +75,8 @@ def sbatch_script(
         **asked,
     }
     return template("sbatch.sh.j2").render(
-        run=run,
+        run=str(run),
+        name=run.name,
         model=model,
         version=__version__,
         evaluations=evaluations,

@@ -63,7 +63,7 @@ class Invocation:
     @property
     def directory(self) -> RunDirectory:
         """The run's directory."""
-        return RunDirectory(self.run.directory)
+        return self.run.directory
 
     @property
     def records(self) -> list[str]:

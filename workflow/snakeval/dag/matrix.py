@@ -179,8 +179,8 @@ class Matrix:
             missing=self.reruns.is_missing,
             busy=lambda: any(
                 job.state.lives
-                for executor in of_run(invocation.directory.path)
-                for job in executor.jobs(invocation.directory.path).all()
+                for executor in of_run(invocation.directory)
+                for job in executor.jobs(invocation.directory).all()
             ),
         )
 

@@ -38,12 +38,12 @@ class End:
         Writes both if their rules did not run, as after a failure.
         """
         run = self.invocation.directory
-        for line in spent(self.allocations, self.executor.jobs(run.path).noted()):
+        for line in spent(self.allocations, self.executor.jobs(run).noted()):
             print(line)
         # An earlier start may have left something on another executor.
-        for executor in executors.of_run(run.path):
-            executor.close(run.path, print)
-        leave(run.path)
+        for executor in executors.of_run(run):
+            executor.close(run, print)
+        leave(run)
         missing = 0
         try:
             if not self._is_current(run.table_markdown):

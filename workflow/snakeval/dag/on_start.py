@@ -56,9 +56,9 @@ class Start:
         run = self.invocation.directory
         run.make()
         self._write_identity(run)
-        enter(run.path, sys.argv)
-        executors.note(run.path, self.executor)
-        self.executor.open(run.path)
+        enter(run, sys.argv)
+        executors.note(run, self.executor)
+        self.executor.open(run)
         self._write_plan(run)
         self.allocations.save()
         by_hand = self._write_deployments(run)

@@ -143,8 +143,8 @@ class Reruns:
     def _left_endpoints(self) -> bool:
         """Whether an executor may have endpoints that an earlier start did not delete."""
         run = self._invocation.directory
-        found = of_run(run.path) if self.head and run.exists else ()
-        return any(executor.leaves(run.path) for executor in found)
+        found = of_run(run) if self.head and run.exists else ()
+        return any(executor.leaves(run) for executor in found)
 
     @property
     def undelivered(self) -> list[str] | Callable[[object], list[str]]:

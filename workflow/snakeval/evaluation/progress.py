@@ -29,13 +29,7 @@ def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
     A harness that resumes counts what it still has to ask. The eval-factory's counter knows no
     total. None where nothing is told (yet).
     """
-    return bar(tail(newest_log(directory))) or _counted(directory.artifacts / "progress")
-
-
-def newest_log(directory: EvaluationDirectory) -> Path:
-    """Return the newest attempt's log, there or not."""
-    numbers = (path.stem.rpartition("-")[2] for path in directory.logs.glob("attempt-*.log"))
-    return directory.attempt_log(max((int(n) for n in numbers if n.isdecimal()), default=0))
+    return bar(tail(directory.newest_log())) or _counted(directory.artifacts / "progress")
 
 
 def bar(text: str) -> tuple[int, int] | None:

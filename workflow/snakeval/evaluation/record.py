@@ -1,8 +1,6 @@
-"""An evaluation's directory: its artifacts, its attempts, and the record that says it is done.
+"""The completion record: what is known of a finished evaluation.
 
-The record is written first to ``.snakeval/``, which Snakemake does not know of and so never
-deletes, and then published as ``evaluation.json``, the declared output. A record counts only if
-its fingerprint fits and its artifacts are there.
+:class:`snakeval.evaluation.directory.EvaluationDirectory` writes and reads records.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError
@@ -61,7 +60,7 @@ def of_heads() -> Executor:
     raise ConfigError("no executor takes Snakemake itself as a job; use --detach")
 
 
-def of_run(run: Path) -> list[Executor]:
+def of_run(run: RunDirectory) -> list[Executor]:
     """Return the executors that may have something of a run.
 
     Built-in ones always: without notes of theirs in the run they ask nothing.
@@ -70,19 +69,16 @@ def of_run(run: Path) -> list[Executor]:
     return [_found(name) for name in names]
 
 
-def note(run: Path, executor: Executor) -> None:
+def note(run: RunDirectory, executor: Executor) -> None:
     """Note in a run that it has jobs of *executor*, if that is not a built-in one."""
     if not executor.name or executor.name in plugins.BUILT_IN[plugins.EXECUTORS]:
         return
-    write_if_changed(RunDirectory(run).executors, json.dumps(sorted({*_noted(run), executor.name})))
+    write_if_changed(run.executors, json.dumps(sorted({*_noted(run), executor.name})))
 
 
-def _noted(run: Path) -> list[str]:
+def _noted(run: RunDirectory) -> list[str]:
     try:
-        return [
-            str(name)
-            for name in json.loads(RunDirectory(run).executors.read_text(encoding="utf-8"))
-        ]
+        return [str(name) for name in json.loads(run.executors.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []
 

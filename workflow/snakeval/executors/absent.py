@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from snakeval.executors.base import Check, Executor, Fate, Intent, Remain, Stage, Stopping
+from snakeval.run.directory import RunDirectory
 
 
 class Absent(Executor):
@@ -18,7 +18,7 @@ class Absent(Executor):
         """Say why it is not here."""
         yield Check(f"executor {self.title}", "wrong", self._why)
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Name the jobs that may be left."""
         text = f"jobs of the executor {self.title}, perhaps: {self._why}"
         unknown = Remain(f"executor {self.title}", text, fate=Fate.UNKNOWN)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from snakeval.config.config import Config
+    from snakeval.run.directory import RunDirectory
     from snakeval.runtimes import Runtime
     from snakeval.serving.deployment import Deployment
 
@@ -220,32 +221,32 @@ class Executor:
         """Check what is needed here, for ``doctor`` and before the first job."""
         return ()
 
-    def open(self, run: Path) -> None:
+    def open(self, run: RunDirectory) -> None:
         """Note in *run*, which starts now in this directory, what later commands need to know."""
 
     def runtime(self) -> Runtime | None:
         """Return what describes containers if this machine needs no container engine."""
         return None
 
-    def jobs(self, run: Path) -> Jobs:
+    def jobs(self, run: RunDirectory) -> Jobs:
         """Return what still runs or waits for *run*, by evaluation, with states."""
         return Jobs()
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return what is to be stopped of *run*, or of one evaluation, ``model/benchmark``."""
         return Stopping()
 
-    def log(self, run: Path, name: str) -> Path | None:
+    def log(self, run: RunDirectory, name: str) -> Path | None:
         """Return the file with what the newest job of an evaluation or a deployment printed."""
         job = next((job for job in reversed(self.jobs(run).noted()) if name in job.names), None)
         path = Path(job.log) if job and job.log else None
         return path if path and path.exists() else None
 
-    def leaves(self, run: Path) -> bool:
+    def leaves(self, run: RunDirectory) -> bool:
         """Whether an earlier start left what :meth:`close` has to tear down; quick, from files."""
         return False
 
-    def close(self, run: Path, report: Report) -> None:
+    def close(self, run: RunDirectory, report: Report) -> None:
         """Tear down what the executor has for *run*, whose Snakemake ends."""
 
     # --- Snakemake itself as a job ---------------------------------------------------------

@@ -8,9 +8,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 from snakeval.executors.base import Remain
+from snakeval.run.directory import RunDirectory
 
 _ENGINE_SECONDS = 20
 #: How long an engine waits between a container's SIGTERM and its SIGKILL, in seconds.
@@ -18,7 +18,7 @@ _STOP_SECONDS = 10
 
 
 def containers(
-    run: Path, names: Mapping[str, str], *, servers: bool, silent: set[str]
+    run: RunDirectory, names: Mapping[str, str], *, servers: bool, silent: set[str]
 ) -> Iterator[Remain]:
     """Yield the containers of *run* that are among *names*, running or not.
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import EvaluationDirectory, Held, container_name
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import last, read
 from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
 from snakeval.executors.engines import containers
 from snakeval.processes import process_lives, start_time
-from snakeval.run.deployments import deployments
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
 from snakeval.runtimes.marked import marked
@@ -40,18 +39,18 @@ class Local(Executor):
     title = "this machine"
     plugins: ClassVar[tuple[str, ...]] = ("local",)
 
-    def jobs(self, run: Path) -> Jobs:
+    def jobs(self, run: RunDirectory) -> Jobs:
         """Return what starts here. Running jobs are known by their leases, to `status` itself."""
         return _Jobs(run)
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return Snakemake and its jobs, then servers, processes and containers that they left."""
         work = Work(run, evaluation or "")
         return Stopping({Stage.WORKERS: work.workers, Stage.LEFT: work.left}, work.silent)
 
-    def close(self, run: Path, report: Report) -> None:
+    def close(self, run: RunDirectory, report: Report) -> None:
         """Give back the servers that this Snakemake's evaluations asked."""
-        if not deployments(run):
+        if not run.deployments():
             return
         loads = pool.leave(pool.head_of(os.getpid()))
         if loads:
@@ -60,7 +59,7 @@ class Local(Executor):
 
 
 class _Jobs(Jobs):
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._run = run
 
     def deploying(self, model: str) -> tuple[Literal["deploying", "waiting"], str] | None:
@@ -69,13 +68,13 @@ class _Jobs(Jobs):
     @cached_property
     def _starting(self) -> dict[str, tuple[Literal["deploying", "waiting"], str]]:
         """What a job of the run waits for now. A job's connection to the pool ends with it."""
-        here = str(self._run.resolve())
+        here = str(self._run.absolute())
         found: dict[str, tuple[Literal["deploying", "waiting"], str]] = {}
         with contextlib.suppress(EvaluationError):
             for client in (pool.status() or {}).get("clients", ()):
                 name, _, kind = client["who"].rpartition("/")
-                if kind == "deployment" and client["run"] == here:
-                    happened = read(DeploymentDirectory(self._run / name / "deployment").events)
+                if kind == DeploymentDirectory.folder(1) and client["run"] == here:
+                    happened = read(DeploymentDirectory.of(self._run, name).events)
                     told = last(event for event in happened if event.detail)
                     said = told.detail if told else ""
                     found[name] = ("deploying" if client["holds"] else "waiting", said)
@@ -85,7 +84,7 @@ class _Jobs(Jobs):
 class Work:
     """What of *run*, or of one *evaluation* of it, is on this machine."""
 
-    def __init__(self, run: Path, evaluation: str = "") -> None:
+    def __init__(self, run: RunDirectory, evaluation: str = "") -> None:
         self._run = run
         self._evaluation = evaluation
         self._seen: dict[Head, None] = {}
@@ -97,12 +96,11 @@ class Work:
             # One that has left the run has a table to print before it ends.
             self._seen.update((head, None) for head in heads(self._run))
             yield from (_head(head) for head in self._seen if head.lives and not head.job)
-        for place in self._places:
+        for directory in self._evaluations:
             with contextlib.suppress(OSError, ValueError):  # `status` shows it as unknown
-                held = Held.read(place)
-                if held and held.holder.lives:
-                    name = "/".join(Path(place).parts[-2:])
-                    yield _job(name, held.holder.pid, held.holder.start)
+                holder = directory.holder()
+                if holder and holder.lives:
+                    yield _job(directory.name, holder.pid, holder.start)
 
     def left(self) -> Iterator[Remain]:
         """Yield servers, processes and containers without a job."""
@@ -115,39 +113,29 @@ class Work:
         yield from containers(self._run, names, servers=servers, silent=self.silent)
 
     @cached_property
-    def _places(self) -> list[str]:
+    def _evaluations(self) -> list[EvaluationDirectory]:
         """The evaluations' directories; also of those that are no longer in the plan."""
         if self._evaluation:
-            return [str(self._run / self._evaluation)]
-        specs = self._run.glob("*/*/.snakeval/evaluation.json")
-        return [str(spec.parents[1]) for spec in specs]
+            return [self._run.evaluation(self._evaluation)]
+        return self._run.evaluations()
 
     @cached_property
     def _names(self) -> dict[str, str]:
         """The names of containers and marks of processes -> the evaluation."""
-        return {
-            container_name(EvaluationDirectory(Path(place))): "/".join(Path(place).parts[-2:])
-            for place in self._places
-        }
+        return {directory.container_name: directory.name for directory in self._evaluations}
 
     def _served(self) -> tuple[list[Remain], dict[str, str]]:
         """What the pool serves to this run alone; and names of servers that no pool has."""
         try:
-            plans = {
-                plan.deployment.id: plan
-                for plan in DeploymentDirectory.plans(RunDirectory(self._run))
-            }
+            plans = {plan.deployment.id: plan for plan in DeploymentDirectory.plans(self._run)}
             status: dict[str, Any] = pool.status() or {}
         except EvaluationError:
             return [], {}
-        here = str(self._run.resolve())
+        here = str(self._run.absolute())
         servers = {server["id"]: server for server in status.get("servers", ())}
         mine = [i for i in plans.keys() & servers.keys() if not {*servers[i]["runs"]} - {here}]
-        deploying = [
-            client["who"].rpartition("/")[0]
-            for client in status.get("clients", ())
-            if client["run"] == here and client["who"].endswith("/deployment")
-        ]
+        clients = [c["who"].rpartition("/") for c in status.get("clients", ()) if c["run"] == here]
+        deploying = [name for name, _, kind in clients if kind == DeploymentDirectory.folder(1)]
         # The pool ends servers and jobs end themselves, both since the head is gone.
         return [
             *(Remain(f"server {i}", f"the server of {plans[i].name}") for i in mine),

@@ -15,7 +15,7 @@ from snakeval.run.directory import RunDirectory
 def main() -> None:
     """Send the run that the note belongs to."""
     parser = argparse.ArgumentParser(prog="python -m snakeval.exporters", description=__doc__)
-    parser.add_argument("note", type=Path, help="<run>/export/delivered.json")
+    parser.add_argument("note", type=Path, help="the note that the rule declares")
     run = RunDirectory.of_delivery(parser.parse_args().note)
     deliver_configured(run, lambda line: print(line, flush=True))
 

@@ -64,7 +64,7 @@ def _deploy(
         with client.serve(
             run,
             (name,),
-            who=f"{name}/deployment",
+            who=DeploymentDirectory.of(run, name).name,
             head=client.head_of(head),
             stop=stop,
             report=report,

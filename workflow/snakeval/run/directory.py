@@ -236,12 +236,12 @@ class RunDirectory:
 
     @property
     def endpoint_notes(self) -> Path:
-        """The folder of notes on endpoints that a cloud serves for the run."""
+        """The notes on endpoints that Lepton serves for the run."""
         return Path(f"{self._place}/.snakeval/lepton")
 
     @property
     def slurm_notes(self) -> Path:
-        """A link to the notes on the run's Slurm jobs."""
+        """The notes on the run's Slurm jobs."""
         return Path(f"{self._place}/.snakeval/slurm_resume")
 
     @property

@@ -30,13 +30,13 @@ class Run:
     """A run's directory, ``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/``."""
 
     id: str
-    directory: Path
+    directory: RunDirectory
     identity: dict[str, Any]
 
     @property
     def exists(self) -> bool:
         """Whether it was started before."""
-        return self.directory.is_dir()
+        return self.directory.exists
 
 
 def find(config: Config, choice: str | None = None, *, now: datetime | None = None) -> Run:
@@ -62,15 +62,16 @@ def find(config: Config, choice: str | None = None, *, now: datetime | None = No
     runs = {name: id for name in names if (id := RunDirectory.id_of(name))}
     if choice not in (None, "", "new"):
         name = _chosen(str(choice), runs, root)
-        _refuse_other_parameters(RunDirectory(root / name), same)
-        return Run(runs[name], root / name, same)
+        chosen = RunDirectory(root / name)
+        _refuse_other_parameters(chosen, same)
+        return Run(chosen.id, chosen, same)
     mine = [name for name, run_id in runs.items() if run_id == own]
     if mine and choice != "new":
-        return Run(own, root / mine[-1], same)
+        return Run(own, RunDirectory(root / mine[-1]), same)
     moment = now or datetime.now()
-    while (place := root / RunDirectory.name_of(own, moment)).exists():
+    while (fresh := RunDirectory(root / RunDirectory.name_of(own, moment))).path.exists():
         moment += timedelta(seconds=1)
-    return Run(own, place, same)
+    return Run(own, fresh, same)
 
 
 def _chosen(choice: str, runs: dict[str, str], root: Path) -> str:

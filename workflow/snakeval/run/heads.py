@@ -8,11 +8,11 @@ import shlex
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from snakeval.catalogue import plugins
 from snakeval.files import write_if_changed
 from snakeval.processes import process_lives, start_time
+from snakeval.run.directory import RunDirectory
 
 #: The job that Snakemake itself is; its script sets it, since executors drop the scheduler's own.
 HEAD_JOB = "SNAKEVAL_HEAD_JOB"
@@ -45,16 +45,7 @@ def _job_lives(job: str) -> bool | None:
     return None
 
 
-def _heads(run: Path) -> Path:
-    return run / ".snakeval" / "heads"
-
-
-def head_file(run: Path, head: Head) -> Path:
-    """Where it stands that *head* works at *run*."""
-    return _heads(run) / f"{head.host}-{head.pid}.json"
-
-
-def enter(run: Path, command: Sequence[str]) -> None:
+def enter(run: RunDirectory, command: Sequence[str]) -> None:
     """Note that this process works at *run*."""
     head = Head(
         socket.gethostname(),
@@ -63,18 +54,18 @@ def enter(run: Path, command: Sequence[str]) -> None:
         shlex.join(command),
         os.environ.get(HEAD_JOB, ""),
     )
-    write_if_changed(head_file(run, head), json.dumps(asdict(head)))
+    write_if_changed(run.head_file(head.host, head.pid), json.dumps(asdict(head)))
 
 
-def leave(run: Path) -> None:
+def leave(run: RunDirectory) -> None:
     """Note that this process does not work at *run* any more."""
-    (_heads(run) / f"{socket.gethostname()}-{os.getpid()}.json").unlink(missing_ok=True)
+    run.head_file(socket.gethostname(), os.getpid()).unlink(missing_ok=True)
 
 
-def heads(run: Path) -> list[Head]:
+def heads(run: RunDirectory) -> list[Head]:
     """Return the heads at *run* that live, and those of other hosts, of which it is not known."""
     found = []
-    for path in _heads(run).glob("*.json"):
+    for path in run.head_files():
         try:
             head = Head(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

@@ -25,12 +25,7 @@ class Target:
     benchmark: str = ""
 
     @property
-    def run(self) -> Path:
-        """The run's directory."""
-        return self.entry.path
-
-    @property
-    def run_directory(self) -> RunDirectory:
+    def run(self) -> RunDirectory:
         """The run's directory."""
         return self.entry.run
 
@@ -72,8 +67,8 @@ def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
 
 
 def _check(target: Target, text: str) -> None:
-    plan = target.run_directory.plan()
-    models = {item.model for item in plan} | target.run_directory.deployments()
+    plan = target.run.plan()
+    models = {item.model for item in plan} | target.run.deployments()
     if target.model not in models:
         hint = did_you_mean(target.model, models) or f"; it has {', '.join(sorted(models)[:10])}"
         raise ConfigError(f"{text}: run {target.entry.id} has no model '{target.model}'{hint}")

@@ -11,10 +11,11 @@ from typing import IO, Protocol
 
 from snakeval import executors
 from snakeval.errors import ConfigError
-from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.files import home, read_json
-from snakeval.run import deployments, heads
+from snakeval.files import home
+from snakeval.run import heads
+from snakeval.run.directory import RunDirectory
 from snakeval.run.target import Target
+from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.state import states
 
 #: How often a followed log is looked at, in seconds.
@@ -60,7 +61,7 @@ class _Evaluation:
 
     def __init__(self, which: Target) -> None:
         self._which = which
-        self._directory = EvaluationDirectory(which.run / which.model / which.benchmark)
+        self._directory = which.run.evaluation(f"{which.model}/{which.benchmark}")
         self._look()
         self._seen_active = self._state.active
         self._settled = _Settled(_RETRY_SECONDS)
@@ -69,11 +70,9 @@ class _Evaluation:
         (self._state,) = states(self._which.run, only=self._which.covers)
 
     def files(self) -> list[Path]:
-        from snakeval.evaluation.progress import newest_log
-
-        found = [log for log in [newest_log(self._directory)] if log.exists()]
+        found = [log for log in [self._directory.newest_log()] if log.exists()]
         # Until its harness prints something: what the scheduler's job printed.
-        return found or _of_job(self._which.run, f"{self._which.model}/{self._which.benchmark}")
+        return found or _of_job(self._which.run, self._directory.name)
 
     def absent(self) -> str:
         state = self._state
@@ -81,16 +80,14 @@ class _Evaluation:
 
     def notes(self) -> Iterator[str]:
         earlier = sorted(
-            {*self._directory.logs.glob("attempt-*.log")}
-            | {*self._directory.attempts.glob("*/logs/attempt-*.log")} - {*self.files()}
+            {*self._directory.attempt_logs()} | {*self._directory.archived_logs()} - {*self.files()}
         )
         for log in self.files():
             others = len(earlier) - (log in earlier)
             more = f" ({others} earlier in {self._directory.path})" if others > 0 else ""
             yield f"{self._which.name}: {log}{more}"
-        name = f"{self._which.model}/{self._which.benchmark}"
         for executor in executors.of_run(self._which.run):
-            of_job = executor.log(self._which.run, name)
+            of_job = executor.log(self._which.run, self._directory.name)
             if of_job and of_job not in self.files():
                 yield f"{self._which.name}: its {executor.title} job's: {of_job}"
 
@@ -117,28 +114,28 @@ class _Server:
     """How a model was deployed, and what its server printed."""
 
     def __init__(self, which: Target) -> None:
-        if which.model not in deployments.deployments(which.run):
+        if which.model not in which.run.deployments():
             raise ConfigError(
                 f"{which.name}: is an endpoint, of which nothing was started here; its "
                 f"evaluations have logs: {which.name}/BENCHMARK"
             )
         self._which = which
         self._settled = _Settled(_LAST_WORDS_SECONDS)
-        self._directory = which.run / which.model / "deployment"
+        self._directory = DeploymentDirectory.of(which.run, which.model)
 
     def files(self) -> list[Path]:
         # A server that another run started has its log there.
-        record = read_json(str(self._directory / "deployment.json")) or {}
-        servers = [self._directory / "server.log", *map(Path, filter(None, [record.get("log")]))]
+        record = self._directory.read_record()
+        servers = [self._directory.server_log, *map(Path, filter(None, [record.get("log")]))]
         found = [log.resolve() for log in servers if log.exists()]
-        jobs = sorted(self._directory.parent.glob("deployment*/deploy.log"))
-        return (jobs + found[:1]) or _of_job(self._which.run, f"{self._which.model}/deployment")
+        jobs = [each.log for each in self._directory.allocations() if each.log.exists()]
+        return (jobs + found[:1]) or _of_job(self._which.run, self._directory.name)
 
     def absent(self) -> str:
         return "has no log: it was not deployed yet"
 
     def notes(self) -> Iterator[str]:
-        earlier = sorted(set(self._directory.glob("server-*.log")) - set(self.files()))
+        earlier = set(self._directory.server_logs()) - set(self.files())
         if earlier:
             yield f"{self._which.name}: {len(earlier)} earlier in {self._directory}"
 
@@ -224,7 +221,7 @@ class _Settled:
         return self._since is not None and time.monotonic() - self._since > self._seconds
 
 
-def _of_job(run: Path, name: str) -> list[Path]:
+def _of_job(run: RunDirectory, name: str) -> list[Path]:
     """The log of the executor's newest job of an evaluation or a deployment, if there is one."""
     logs = (executor.log(run, name) for executor in executors.of_run(run))
     return [log for log in logs if log is not None]

@@ -8,26 +8,24 @@ told as unknown.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
-from snakeval import executors, files
-from snakeval.evaluation import directory, events
-from snakeval.evaluation.directory import EvaluationDirectory, Held
+from snakeval import executors
+from snakeval.evaluation import events
+from snakeval.evaluation.directory import Attempt, EvaluationDirectory
 from snakeval.evaluation.events import Event
 from snakeval.evaluation.record import headline
 from snakeval.executors.base import Job, Jobs, JobState
-from snakeval.run import deployments
-from snakeval.run import plan as deployments_plan
+from snakeval.lease import Holder
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 from snakeval.run.plan import Planned
+from snakeval.serving.directory import undeployed
 
 #: In the order in which people want to hear of them.
 STATES = (
@@ -96,7 +94,7 @@ class State:
 
 
 def states(
-    run: Path,
+    run: RunDirectory,
     before: Iterable[State] = (),
     *,
     only: Callable[[str, str], bool] = lambda model, benchmark: True,
@@ -111,10 +109,10 @@ def states(
     Raises:
         ConfigError: the run has no plan that can be read.
     """
-    plan = [item for item in deployments_plan.planned(run) if only(item.model, item.benchmark)]
+    plan = [item for item in run.plan() if only(item.model, item.benchmark)]
     known = {state.id: state for state in before if state.state == "done"}
     look = _Look(run, jobs_of(run) if jobs is None else jobs)
-    found = [known.get(f"{item.model}/{item.benchmark}") or look(item) for item in plan]
+    found = [known.get(item.id) or look(item) for item in plan]
     if look.doubts:
         time.sleep(max(look.doubts.values()))
         again = _Look(run, look._jobs, look)
@@ -124,12 +122,12 @@ def states(
     return found
 
 
-def jobs_of(run: Path) -> dict[str, Jobs]:
+def jobs_of(run: RunDirectory) -> dict[str, Jobs]:
     """Return what each executor has of a run, by the executor's title; nothing is asked yet."""
     return {executor.title: executor.jobs(run) for executor in executors.of_run(run)}
 
 
-def counts(run: Path) -> dict[str, int]:
+def counts(run: RunDirectory) -> dict[str, int]:
     """Return how many evaluations of *run* are done, failed and in all, by their files' names.
 
     Ten times quicker than :func:`states`: no record is read, so whether it is whole is not known.
@@ -137,14 +135,14 @@ def counts(run: Path) -> dict[str, int]:
     Raises:
         ConfigError: the run has no plan that can be read.
     """
-    plan = [item for item in deployments_plan.planned(run) if not item.left_out]
-    undeployed = deployments.undeployed(run)
+    plan = [item for item in run.plan() if not item.left_out]
+    without_model = undeployed(run)
     done = failed = 0
     for item in plan:
-        name = f"{item.model}/{item.benchmark}"
-        if directory.has_record(f"{run}/{name}", item.fingerprint):
+        directory = run.evaluation(item.id)
+        if directory.has_record(item.fingerprint):
             done += 1
-        elif name in undeployed or directory.has_failure(f"{run}/{name}"):
+        elif item.id in without_model or directory.has_failure():
             failed += 1
     return {"done": done, "failed": failed, "total": len(plan)}
 
@@ -156,7 +154,9 @@ class _Look:
     the look that had these doubts.
     """
 
-    def __init__(self, run: Path, jobs: Mapping[str, Jobs], first: _Look | None = None) -> None:
+    def __init__(
+        self, run: RunDirectory, jobs: Mapping[str, Jobs], first: _Look | None = None
+    ) -> None:
         self._run = run
         self._jobs = jobs
         self._first = first
@@ -168,14 +168,14 @@ class _Look:
         if item.left_out:
             return state("skipped", item.left_out)
         try:
-            return self._state(item, f"{self._run}/{item.model}/{item.benchmark}")
+            return self._state(item, self._run.evaluation(item.id))
         except OSError as error:
             return state("unknown", f"{error.filename} cannot be read ({error.strerror})")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return state("unknown", f"its files are damaged ({error!r:.100})")
 
-    def _state(self, item: Planned, place: str) -> State:
-        found = self._by_files(item, place)
+    def _state(self, item: Planned, directory: EvaluationDirectory) -> State:
+        found = self._by_files(item, directory)
         if found.state == "done":
             return found
         for title, jobs in self._jobs.items():
@@ -218,67 +218,70 @@ class _Look:
                     return replace(found, state=starts[0], reason=starts[1])
         return None
 
-    def _by_files(self, item: Planned, place: str) -> State:
+    def _by_files(self, item: Planned, directory: EvaluationDirectory) -> State:
         # The lease before the record: a job writes its record before it gives its lease back.
-        held = Held.read(place)
-        record, whole = directory.completion(place, item.fingerprint)
-        if record and whole:
+        holder = directory.holder()
+        record = directory.read_record(item.fingerprint)
+        if record and directory.is_whole(record):
             return _done(item, record)
-        name = f"{item.model}/{item.benchmark}"
-        attempt = files.read_json(f"{place}/.snakeval/attempt.json") or {}
-        state = partial(State, item.model, item.benchmark, attempts=int(attempt.get("number") or 0))
-        if held is not None:
-            lives, why = self._lives(name, held)
+        attempt = directory.read_attempt()
+        state = partial(State, item.model, item.benchmark, attempts=attempt.number)
+        if holder is not None:
+            lives, why = self._lives(directory, holder)
             if lives:
-                return self._live(state, place, held, attempt)
+                return self._live(state, directory, holder, attempt)
             if lives is None:
-                return state("unknown", why, host=held.holder.host, pid=held.holder.pid)
-        same = attempt.get("fingerprint") == item.fingerprint
-        failure = files.read_json(f"{place}/failure.json")
-        if failure is not None and (same or not attempt):
-            took = _seconds(attempt.get("started"), failure.get("time"))
+                return state("unknown", why, host=holder.host, pid=holder.pid)
+        same = attempt.fingerprint == item.fingerprint
+        failure = directory.read_failure()
+        if failure is not None and (same or not attempt.number):
+            took = _seconds(attempt.started, failure.get("time"))
             return state("failed", str(failure["reason"]), elapsed=took)
-        if reason := self._undeployed.get(name):
+        if reason := self._undeployed.get(item.id):
             return state("failed", reason)
         if record:
             return state("pending", "its artifacts are gone, so it will be evaluated again")
         if not same:
-            return state("pending", "its definition was changed" if attempt else "")
-        if held is None and self._first is None and self._has_head:
+            return state("pending", "its definition was changed" if attempt.number else "")
+        if holder is None and self._first is None and self._has_head:
             # It may be about to leave the reason of its failure, or have begun just now.
-            self.doubts[name] = _ENDING_SECONDS
+            self.doubts[item.id] = _ENDING_SECONDS
         how = "its job was told to end, or was killed"
-        if held is not None:
-            how = f"its job (process {held.holder.pid} on {held.holder.host}) is gone"
-        runtime, container = _where(place, attempt, _events(place, attempt))
+        if holder is not None:
+            how = f"its job (process {holder.pid} on {holder.host}) is gone"
+        runtime, container = _where(directory, attempt, _events(directory, attempt))
         return state("interrupted", how, runtime=runtime, container=container)
 
     def _live(
-        self, state: partial[State], place: str, held: Held, attempt: Mapping[str, Any]
+        self,
+        state: partial[State],
+        directory: EvaluationDirectory,
+        holder: Holder,
+        attempt: Attempt,
     ) -> State:
         name, why, requests = "running", "", None
-        happened = _events(place, attempt)
-        if place.removeprefix(f"{self._run}/") in self._asking:
+        happened = _events(directory, attempt)
+        if directory.name in self._asking:
             name, why = _of_server(happened)
         if name == "running":
             from snakeval.evaluation.progress import requests as requests_of
 
-            requests = requests_of(EvaluationDirectory(Path(place)))
-        runtime, container = _where(place, attempt, happened)
+            requests = requests_of(directory)
+        runtime, container = _where(directory, attempt, happened)
         return state(
             name,
             why,
-            elapsed=_seconds(attempt.get("started"), datetime.now(UTC).isoformat()),
-            host=held.holder.host,
-            pid=held.holder.pid,
+            elapsed=_seconds(attempt.started, datetime.now(UTC).isoformat()),
+            host=holder.host,
+            pid=holder.pid,
             runtime=runtime,
             container=container,
             requests=requests,
         )
 
-    def _lives(self, name: str, held: Held) -> tuple[bool | None, str]:
+    def _lives(self, directory: EvaluationDirectory, holder: Holder) -> tuple[bool | None, str]:
         """Whether the holder lives; and why that cannot be known."""
-        holder = held.holder
+        name = directory.name
         if (lives := holder.lives) is not None:
             return lives, ""
         # It goes on counting while it lives; or it did so just now, by the file server's clock.
@@ -286,8 +289,8 @@ class _Look:
         before = self._first._beats.get(name) if self._first else None
         if before is not None and before != holder.beat:
             return True, ""
-        heartbeat, stale = held.times()
-        age = None if self._now is None else self._now - held.renewed
+        heartbeat, stale = directory.lease_times()
+        age = None if self._now is None else self._now - holder.renewed
         if age is not None and age > stale:
             return False, ""
         if age is not None and age < _LATE * heartbeat:
@@ -300,16 +303,7 @@ class _Look:
 
     @cached_property
     def _now(self) -> float | None:
-        """The file server's time; None where nothing may be written."""
-        probe = self._run / ".snakeval" / f".now.{os.getpid()}"
-        try:
-            probe.write_bytes(b"")
-            return probe.stat().st_mtime
-        except OSError:
-            return None
-        finally:
-            with contextlib.suppress(OSError):
-                probe.unlink(missing_ok=True)
+        return self._run.file_time()
 
     @cached_property
     def _has_head(self) -> bool:
@@ -319,13 +313,13 @@ class _Look:
     def _asking(self) -> dict[str, list[str]]:
         """Evaluation -> the deployments that it asks."""
         asking: dict[str, list[str]] = {}
-        for deployment, evaluation in deployments.deployed(self._run):
+        for deployment, evaluation in self._run.deployed():
             asking.setdefault(evaluation, []).append(deployment)
         return asking
 
     @cached_property
     def _undeployed(self) -> dict[str, str]:
-        return deployments.undeployed(self._run)
+        return undeployed(self._run)
 
 
 def _done(item: Planned, record: Mapping[str, Any]) -> State:
@@ -346,20 +340,21 @@ def _done(item: Planned, record: Mapping[str, Any]) -> State:
 
 
 def _seconds(started: object, ended: object) -> float | None:
-    if not (isinstance(started, str) and isinstance(ended, str)):
+    if not (started and isinstance(started, str) and isinstance(ended, str)):
         return None
     between = datetime.fromisoformat(ended) - datetime.fromisoformat(started)
     return max(0.0, round(between.total_seconds(), 1))
 
 
-def _events(place: str, attempt: Mapping[str, Any]) -> list[Event]:
+def _events(directory: EvaluationDirectory, attempt: Attempt) -> list[Event]:
     """Return the events of an attempt."""
-    number = int(attempt.get("number") or 0)
-    found = events.read(EvaluationDirectory(Path(place)).events)
-    return [event for event in found if event.attempt == number]
+    found = events.read(directory.events)
+    return [event for event in found if event.attempt == attempt.number]
 
 
-def _where(place: str, attempt: Mapping[str, Any], happened: Sequence[Event]) -> tuple[str, str]:
+def _where(
+    directory: EvaluationDirectory, attempt: Attempt, happened: Sequence[Event]
+) -> tuple[str, str]:
     """Return the runtime of an attempt and its container, by its first event."""
     if began := events.last(happened, 0, "begun"):
         return began.runtime, began.container
@@ -367,7 +362,7 @@ def _where(place: str, attempt: Mapping[str, Any], happened: Sequence[Event]) ->
         return "", ""
     from snakeval.watch import old_runs
 
-    return old_runs.runtime(place, int(attempt.get("number") or 0))
+    return old_runs.runtime(directory, attempt.number)
 
 
 def _of_server(happened: Sequence[Event]) -> tuple[str, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from snakeval import executors
 from snakeval.errors import EvaluationError
 from snakeval.executors.base import Fate, Remain, Stage, Stopping
+from snakeval.run.directory import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Seen:
 
 
 def stop(
-    run: Path,
+    run: RunDirectory,
     evaluation: str | None,
     report: Callable[[str], None],
     patience: Patience | None = None,

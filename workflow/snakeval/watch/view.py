@@ -105,7 +105,7 @@ class View:
 def current_targets() -> list[Target]:
     """Return the live runs, or the run that was started last if none is live."""
     known = index.entries()
-    live = [entry for entry in known if any(head.lives for head in index_heads.heads(entry.path))]
+    live = [entry for entry in known if any(head.lives for head in index_heads.heads(entry.run))]
     return [Target(entry) for entry in live or (known and [index.last_started(known)])]
 
 

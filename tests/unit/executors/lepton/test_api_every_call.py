@@ -22,6 +22,7 @@ from snakeval.errors import EvaluationError
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
 from snakeval.executors.lepton.notes import Notes
+from snakeval.run.directory import RunDirectory
 from support.lepton import free_port, served, standin
 from support.served import wait_for
 
@@ -54,7 +55,7 @@ class Life:
         self.patience = {"backoff": (0.02,), "timeout": 0.4} if lasts else {
             "backoff": (0.02, 0.02), "timeout": 1.2,
         }  # fmt: skip
-        self.run = directory / "run"
+        self.run = RunDirectory(directory / "run")
         self.plan = served(directory, free_port(), lepton={"node_group": "h100"})
         self.lepton = lepton
         self.errors: list[str] = []

@@ -14,7 +14,6 @@ from standin import Fault, StandIn, status
 
 from snakeval.config.load import load
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import evaluation_directory
 from snakeval.executors.lepton import jobs
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
@@ -36,7 +35,7 @@ def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
-    return Endpoints(tmp_path / "run", Platform(backoff=(0.05, 0.05)))
+    return Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=(0.05, 0.05)))
 
 
 @pytest.fixture
@@ -54,14 +53,14 @@ def test_an_endpoint_is_ready_when_its_model_is_and_only_its_key_opens_it(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
     serve(endpoints, served(tmp_path, port))
-    noted = Notes(tmp_path / "run").ready("m")
+    noted = Notes(RunDirectory(tmp_path / "run")).ready("m")
     (key,) = lepton.workspace.secrets.values()
     models = noted.url.replace("/chat/completions", "/models")
     assert (status(models, key), status(models, "other")) == (200, 401)
     endpoints.end(lambda text: None)
     wait_for(lambda: not lepton.workspace.endpoints.all, "its end")
     assert lepton.workspace.secrets == {}
-    assert Notes(tmp_path / "run").all() == []
+    assert Notes(RunDirectory(tmp_path / "run")).all() == []
 
 
 @pytest.mark.parametrize("when", ["drop", "after", "before"])
@@ -91,11 +90,11 @@ def test_the_next_head_adopts_it_and_wakes_what_was_scaled_to_zero(
 def test_another_attempt_at_an_evaluation_wakes_what_was_scaled_to_zero(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
-    asked, run = served(tmp_path, port), tmp_path / "run"
+    asked, run = served(tmp_path, port), RunDirectory(tmp_path / "run")
     serve(endpoints, asked)
-    DeploymentDirectory.of(RunDirectory(run), "m").define(asked)
+    DeploymentDirectory.of(run, "m").define(asked)
     (evaluation,) = expand(load([tmp_path / "c.yaml"], {})[0])
-    directory = evaluation_directory(run, evaluation)
+    directory = run.evaluation(evaluation.id)
     directory.private.mkdir(parents=True)
     directory.spec.write_text(evaluation.to_json())
     directory.begin(evaluation.fingerprint)
@@ -161,7 +160,7 @@ def test_what_cannot_be_served_is_told(
     with pytest.raises(EvaluationError, match=says):
         serve(endpoints, served(tmp_path, port, **changes))
     endpoints.end(lambda text: None)
-    assert Notes(tmp_path / "run").all() == []
+    assert Notes(RunDirectory(tmp_path / "run")).all() == []
 
 
 def test_a_workspace_that_is_paused_or_a_token_that_has_expired_is_told(
@@ -185,7 +184,7 @@ def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_k
     kept = dict(lepton.workspace.secrets)
     lepton.workspace.token = "new"
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
-    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    again = Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=()))
     assert any("adopts" in text for text in serve(again, asked))
     assert lepton.workspace.secrets == kept
     assert list(lepton.workspace.endpoints.loads.values()) == [1]
@@ -201,7 +200,7 @@ def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
     lepton.workspace.secrets.clear()
     lepton.workspace.token = "new"
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
-    again = Endpoints(tmp_path / "run", Platform(backoff=()))
+    again = Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=()))
     with pytest.raises(EvaluationError, match="made with another token of the workspace"):
         serve(again, asked)
     serve(again, asked)

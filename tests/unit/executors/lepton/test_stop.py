@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 def serve(run: Made, tmp_path: Path, **options: int) -> str:
     plan = served(tmp_path, free_port(), lepton=options)
-    return Endpoints(run.path, Platform()).serve(plan, Event(), lambda text: None).name
+    return Endpoints(run.directory, Platform()).serve(plan, Event(), lambda text: None).name
 
 
 def running(lepton: StandIn) -> None:
@@ -127,8 +127,8 @@ def test_an_evaluation_waits_for_its_endpoint_while_a_snakemake_lives(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
     name = serve(run, tmp_path)
-    Notes(run.path).write(Noted("m", name))  # as before it is ready
-    heads.enter(run.path, ["snakemake"])
+    Notes(run.directory).write(Noted("m", name))  # as before it is ready
+    heads.enter(run.directory, ["snakemake"])
     told = snakeval(capsys, "status", "01").out
     assert f"deploying  endpoint {name} of m: Ready, 1 of 1" in " ".join(told.split("   "))
     assert "it is left" not in told
@@ -202,7 +202,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
     name = serve(run, tmp_path)
-    heads.enter(run.path, ["snakemake"])
+    heads.enter(run.directory, ["snakemake"])
     submitted(run.path, "m/b")
     said = snakeval(capsys, "kill", "01/m/b")
     assert (said.exit_code, said.err) == (0, "")
@@ -214,7 +214,7 @@ def test_the_snakemake_of_a_killed_evaluation_does_not_begin_it_again_but_the_ne
     assert not run["b"].failure.exists()
     with pytest.raises(Interrupted):
         jobs.prepare(run["b"], fingerprint)
-    heads.leave(run.path)  # and the next start
+    heads.leave(run.directory)  # and the next start
     with pytest.raises(EvaluationError, match="Lepton runs containers"):
         jobs.prepare(run["b"], fingerprint)
 
@@ -260,12 +260,12 @@ def test_an_endpoint_that_a_dead_head_left_is_named_and_ended_when_all_is_done(
     said = snakeval(capsys, "kill", "01")
     assert said.exit_code == 0
     assert f"Ends endpoint {name} of m" in said.out
-    assert Notes(run.path).all() == []
+    assert Notes(run.directory).all() == []
     assert "Endpoint" not in snakeval(capsys, "status", "01").out
 
 
 def test_a_damaged_note_still_names_its_endpoint(run: Made, lepton: StandIn) -> None:
-    Notes(run.path).write(Noted("m", "snakeval-m-1"))
+    Notes(run.directory).write(Noted("m", "snakeval-m-1"))
     (file,) = run.path.glob(".snakeval/lepton/*.json")
     file.write_text("{")
-    assert Notes(run.path).all() == [Noted("", "snakeval-m-1")]
+    assert Notes(run.directory).all() == [Noted("", "snakeval-m-1")]

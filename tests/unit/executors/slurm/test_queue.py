@@ -11,19 +11,21 @@ from typing import Any
 
 import pytest
 
-from snakeval.executors.slurm.queue import Queue, link_notes, notes_of
+from snakeval.executors.slurm.queue import Queue, link_notes
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.directory import DeploymentDirectory
 
 Says = Callable[..., Path]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A run with a link to the notes of the directory that it was started in."""
     monkeypatch.chdir(tmp_path)
-    run = tmp_path / "results" / "run"
-    (run / ".snakeval").mkdir(parents=True)
+    run = RunDirectory(tmp_path / "results" / "run")
+    run.write_plan([])
     link_notes(run)
-    notes_of(run).resolve().mkdir(parents=True)
+    run.slurm_notes.resolve().mkdir(parents=True)
     return run
 
 
@@ -49,14 +51,16 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
     return say
 
 
-def note(run: Path, *names: str, file: str = "", jobs: list[dict[str, Any]]) -> None:
+def note(run: RunDirectory, *names: str, file: str = "", jobs: list[dict[str, Any]]) -> None:
     """What the executor notes of a task that makes the records of *names*."""
     outputs = [
-        str(run / name / ("deployment.json" if "deployment" in name else "evaluation.json"))
+        DeploymentDirectory(run.path / name).output
+        if "deployment" in name
+        else run.evaluation(name).output
         for name in names
     ]
     data = {"name": "n", "rule": "", "group": "", "outputs": outputs, "jobs": jobs}
-    path = notes_of(run) / f"{file or names[0].replace('/', '_')}.json"
+    path = run.slurm_notes / f"{file or names[0].replace('/', '_')}.json"
     path.write_text(json.dumps(data))
 
 
@@ -65,11 +69,11 @@ def job(id: int, state: str = "RUNNING", **more: Any) -> dict[str, Any]:
 
 
 def test_a_run_that_nobody_submitted_has_no_jobs_and_asks_nobody(tmp_path: Path) -> None:
-    queue = Queue(tmp_path)
+    queue = Queue(RunDirectory(tmp_path))
     assert (queue.jobs, queue.of("m/b"), queue.silent) == ([], None, "")
 
 
-def test_all_jobs_are_asked_for_in_one_call(run: Path, says: Says) -> None:
+def test_all_jobs_are_asked_for_in_one_call(run: RunDirectory, says: Says) -> None:
     note(run, "m/a", jobs=[job(1)])
     note(run, "m/b", jobs=[job(2, "PENDING")])
     note(run, "m/c", jobs=[job(3, "COMPLETED")])
@@ -84,7 +88,7 @@ def test_all_jobs_are_asked_for_in_one_call(run: Path, says: Says) -> None:
 
 
 def test_those_that_the_controller_has_forgotten_are_asked_of_the_accounting(
-    run: Path, says: Says
+    run: RunDirectory, says: Says
 ) -> None:
     note(run, "m/deployment", "m/a", "m/b", jobs=[job(7)])
     says("squeue", error="slurm_load_jobs error: Invalid job id specified", code=1)
@@ -105,13 +109,15 @@ def test_those_that_the_controller_has_forgotten_are_asked_of_the_accounting(
         ("CLOSED", "closed before its time limit"), ("SUSPENDED", "suspended"),
     ],
 )  # fmt: skip
-def test_how_a_job_ended_is_told_in_words(run: Path, says: Says, state: str, words: str) -> None:
+def test_how_a_job_ended_is_told_in_words(
+    run: RunDirectory, says: Says, state: str, words: str
+) -> None:
     says("squeue")
     note(run, "m/b", jobs=[job(1, state)])
     assert str(Queue(run).of("m/b")) == f"Slurm job 1 {words} on n1"
 
 
-def test_the_newest_job_of_an_evaluation_counts(run: Path) -> None:
+def test_the_newest_job_of_an_evaluation_counts(run: RunDirectory) -> None:
     note(run, "m/b", jobs=[job(9, "TIMEOUT"), job(10, "FAILED")])
     note(run, "m/b", "m/c", file="group", jobs=[job(8, "NODE_FAIL")])
     queue = Queue(run)
@@ -120,7 +126,7 @@ def test_the_newest_job_of_an_evaluation_counts(run: Path) -> None:
 
 
 def test_a_slurm_that_does_not_answer_is_told_and_no_job_is_said_to_have_ended(
-    run: Path, says: Says
+    run: RunDirectory, says: Says
 ) -> None:
     note(run, "m/b", jobs=[job(1)])
     says("squeue", error="Unable to contact slurm controller (connect failure)", code=1)
@@ -136,19 +142,19 @@ def test_a_slurm_that_does_not_answer_is_told_and_no_job_is_said_to_have_ended(
     assert queue.silent == "there is no squeue on this machine"
 
 
-def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: Path) -> None:
-    path = notes_of(run) / "other.json"
-    other = {"outputs": [f"{run.parent}/other/m/b/evaluation.json"], "jobs": [job(1)]}
+def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: RunDirectory) -> None:
+    path = run.slurm_notes / "other.json"
+    other = {"outputs": [f"{run.path.parent}/other/m/b/evaluation.json"], "jobs": [job(1)]}
     path.write_text(json.dumps(other))
-    (notes_of(run) / "torn.json").write_text('{"outputs": [')
+    (run.slurm_notes / "torn.json").write_text('{"outputs": [')
     assert Queue(run).noted == []
 
 
 def test_a_run_that_is_started_elsewhere_leads_to_the_notes_there(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     link_notes(run)
-    assert notes_of(run).readlink() == elsewhere / ".snakemake" / "slurm_resume"
+    assert run.slurm_notes.readlink() == elsewhere / ".snakemake" / "slurm_resume"

@@ -108,7 +108,7 @@ def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:
     child = snakemake_process.detach(argv, log, offer)
 
     def has_a_head() -> bool:
-        runs = (entry.path for entry in index.entries() if entry.id == run_id)
+        runs = (entry.run for entry in index.entries() if entry.id == run_id)
         return any(child.pid == one.pid for run in runs for one in heads.heads(run))
 
     code = None

@@ -54,7 +54,7 @@ def _row(entry: Entry) -> dict[str, object]:
     }
     try:
         plan = [item for item in entry.run.plan() if not item.left_out]
-        row |= counts(entry.path)
+        row |= counts(entry.run)
     except ConfigError:
         return {**row, "evaluations": "its plan cannot be read"}
     models, benchmarks = {item.model for item in plan}, {item.benchmark for item in plan}
@@ -64,7 +64,7 @@ def _row(entry: Entry) -> dict[str, object]:
 
 def _live(entry: Entry) -> str:
     """Whether something works at it: yes, no, or perhaps, on which host."""
-    heads = index_heads.heads(entry.path)
+    heads = index_heads.heads(entry.run)
     if any(head.lives for head in heads):
         return "yes"
     hosts = sorted({head.host for head in heads})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -13,10 +12,8 @@ from threading import Event
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
-from snakeval.evaluation.record import now
 from snakeval.executors.lepton import jobs, need_library
 from snakeval.executors.lepton.notes import Noted, Notes
-from snakeval.files import write_atomically
 from snakeval.jobs import run_job
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
@@ -31,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["prepare", "collect", "deploy"])
     parser.add_argument("record", type=Path, help="the record that the rule declares")
     parser.add_argument("--fingerprint", default="", help="what an evaluation's must be of")
-    parser.add_argument("--log", type=Path, help="where the progress of deploy goes, too")
+    # Profiles of an earlier release give it; the place of the log is fixed.
+    parser.add_argument("--log", help=argparse.SUPPRESS)
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends it")
     options = parser.parse_args(arguments)
     directory = EvaluationDirectory.of_record(options.record)
@@ -44,47 +42,46 @@ def main(arguments: list[str] | None = None) -> int:
             return jobs.prepare(directory, options.fingerprint, stop)
         if options.command == "collect":
             return _collect(directory, options.fingerprint)
-        return _deploy(options.record, options.log, journal, stop)
+        return _deploy(deployment, journal, stop)
 
-    log = options.log or directory.log
-    return run_job.run(directory, journal, log, options.head, work)
+    if deploys:
+        return run_job.run(deployment, journal, deployment.log, options.head, work)
+    return run_job.run(directory, journal, directory.log, options.head, work)
 
 
 def _collect(directory: EvaluationDirectory, fingerprint: str) -> int:
     code = jobs.collect(directory, fingerprint)
-    run = directory.path.parents[1]
-    for endpoint in _idle(run, "/".join(directory.path.parts[-2:])):
+    run = RunDirectory.of(directory)
+    for endpoint in _idle(run, directory.name):
         from snakeval.executors.lepton.endpoints import Endpoints
 
         Endpoints(run).end_one(endpoint, _say)
     return code
 
 
-def _idle(run: Path, evaluation: str) -> list[Noted]:
+def _idle(run: RunDirectory, evaluation: str) -> list[Noted]:
     """The endpoints that *evaluation* asked and nothing asks any more."""
     asked = Notes(run).asked_by(evaluation)
     return [
         endpoint
         for endpoint in asked
-        if _is_done(DeploymentDirectory.of(RunDirectory(run), endpoint.model).plan(), run)
+        if _is_done(DeploymentDirectory.of(run, endpoint.model).plan(), run)
     ]
 
 
-def _is_done(plan: Plan, run: Path) -> bool:
-    return all(EvaluationDirectory(run / e).completion(f) for e, f in plan.evaluations)
+def _is_done(plan: Plan, run: RunDirectory) -> bool:
+    return all(run.evaluation(name).completion(done) for name, done in plan.evaluations)
 
 
-def _deploy(record: Path, log: Path, journal: Journal, stop: Event) -> int:
-    name, run = record.parent.parent.name, record.parents[2]
-    plan = DeploymentDirectory.of(RunDirectory(run), name).plan()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("", encoding="utf-8")
+def _deploy(directory: DeploymentDirectory, journal: Journal, stop: Event) -> int:
+    name, run = directory.model, RunDirectory.of(directory)
+    plan = directory.plan()
+    directory.begin_log()
 
     def report(text: str) -> None:
         journal.add(events.Event("deploying", detail=text, model=name))
         _say(f"{name}: {text}")
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{now()} {text}\n")
+        directory.add_to_log(text)
 
     started = time.monotonic()
     told: dict[str, object] = {"state": "not needed: all its evaluations are complete"}
@@ -96,8 +93,7 @@ def _deploy(record: Path, log: Path, journal: Journal, stop: Event) -> int:
         seconds = round(time.monotonic() - started, 1)
         told = {"state": "ready", "seconds": seconds, "url": endpoint.url, "name": endpoint.name}
         journal.add(events.Event("serving", model=name, url=endpoint.url))
-    EvaluationDirectory(record.parent).failure.unlink(missing_ok=True)
-    write_atomically(record, json.dumps({"deployment": name, "time": now(), **told}))
+    directory.complete(told)
     return 0
 
 

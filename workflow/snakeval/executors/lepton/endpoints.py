@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Event
 
 from leptonai.api.v2.types.common import LeptonVisibility, Metadata
@@ -32,6 +31,7 @@ from snakeval.evaluation.definition import digest
 from snakeval.executors.lepton.api import Platform, state_of
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.spec import SPEC, options, specification
+from snakeval.run.directory import RunDirectory
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.plan import Plan
 
@@ -51,7 +51,7 @@ _PATIENCE = 60.0
 class Endpoints:
     """The endpoints of a run."""
 
-    def __init__(self, run: Path, platform: Platform | None = None) -> None:
+    def __init__(self, run: RunDirectory, platform: Platform | None = None) -> None:
         self._run = run
         self._notes = Notes(run)
         self._platform = platform or Platform()
@@ -65,7 +65,7 @@ class Endpoints:
         """
         self._platform.check()
         spec = specification(self._platform, plan.deployment)
-        name = _name(plan.name, digest([str(self._run.resolve()), spec.model_dump()]))
+        name = _name(plan.name, digest([str(self._run.absolute()), spec.model_dump()]))
         note = Noted(plan.name, name)
         for other in self._notes.all():
             if other.name == name:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from snakeval.executors.base import Check, Executor, Intent, Jobs, Report, Stopping
@@ -11,6 +10,7 @@ from snakeval.executors.lepton import TITLE
 
 if TYPE_CHECKING:
     from snakeval.config.lepton import LeptonEndpoint
+    from snakeval.run.directory import RunDirectory
     from snakeval.runtimes import Runtime
 
 
@@ -42,25 +42,25 @@ class Lepton(Executor):
 
         return LeptonRuntime()
 
-    def jobs(self, run: Path) -> Jobs:
+    def jobs(self, run: RunDirectory) -> Jobs:
         """Return the run's jobs and endpoints, by one list of each."""
         from snakeval.executors.lepton.status import LeptonJobs
 
         return LeptonJobs(run)
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return the jobs, and then the endpoints that nothing asks any more."""
         from snakeval.executors.lepton.stop import stopping
 
         return stopping(run, evaluation or "")
 
-    def leaves(self, run: Path) -> bool:
+    def leaves(self, run: RunDirectory) -> bool:
         """Whether endpoints are noted."""
         from snakeval.executors.lepton.notes import Notes
 
         return bool(Notes(run).all())
 
-    def close(self, run: Path, report: Report) -> None:
+    def close(self, run: RunDirectory, report: Report) -> None:
         """Delete the run's endpoints."""
         from snakeval.executors.lepton.stop import close
 

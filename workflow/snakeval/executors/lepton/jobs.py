@@ -49,9 +49,9 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         EvaluationError: it cannot be evaluated.
         Interrupted: it was ended by hand, and this Snakemake goes on without it; or *stop* is set.
     """
-    run = directory.path.parents[1]
+    run = RunDirectory.of(directory)
     _refuse_killed(directory)
-    stopped_by_hand.forget(run, _id(directory))
+    stopped_by_hand.forget(run, directory.name)
     if done := directory.completion(fingerprint):
         directory.publish(done)
         text = f"complete since {done.finished}"
@@ -67,11 +67,11 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
         urls[name], keys[name] = endpoint.url, endpoint.name
     text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
-    write_atomically(job_file(directory), text)
+    write_atomically(directory.remote_job, text)
     return 0
 
 
-def _serve(run: Path, name: str, stop: Event) -> Noted:
+def _serve(run: RunDirectory, name: str, stop: Event) -> Noted:
     need_library()
     from snakeval.executors.lepton.api import PlatformError
     from snakeval.executors.lepton.endpoints import Endpoints
@@ -80,32 +80,16 @@ def _serve(run: Path, name: str, stop: Event) -> Noted:
         print(text, file=sys.stderr)
 
     try:
-        return Endpoints(run).serve(
-            DeploymentDirectory.of(RunDirectory(run), name).plan(), stop, report
-        )
+        return Endpoints(run).serve(DeploymentDirectory.of(run, name).plan(), stop, report)
     except PlatformError as error:
         report(f"{error}; its endpoint may serve all the same")
         return Notes(run).ready(name)
 
 
-def _id(directory: EvaluationDirectory) -> str:
-    return "/".join(directory.path.parts[-2:])
-
-
 def _refuse_killed(directory: EvaluationDirectory) -> None:
-    if stopped_by_hand.by_hand(directory.path.parents[1], _id(directory)):
+    if stopped_by_hand.by_hand(RunDirectory.of(directory), directory.name):
         print("ended by `snakeval kill`; the next start evaluates it", file=sys.stderr)
         raise Interrupted
-
-
-def job_file(directory: EvaluationDirectory) -> Path:
-    """Where the executor reads what to run (its lepton_job)."""
-    return directory.path / f"{directory.published.name}.job"
-
-
-def arrived(directory: EvaluationDirectory) -> Path:
-    """Where the executor puts what comes back."""
-    return directory.private / "arrived"
 
 
 def job(
@@ -144,7 +128,7 @@ def job(
         "env": {**spec.env, RUN: run, EVALUATION: evaluation.id},
         "secrets": {inside: secrets_here.get(here, here) for inside, here in spec.secrets.items()},
         "inputs": inputs,
-        "outputs": {str(arrived(directory).resolve()): _RESULTS},
+        "outputs": {str(directory.arrived.resolve()): _RESULTS},
     }
 
 
@@ -165,7 +149,7 @@ def collect(
     """
     evaluation = read(directory, fingerprint)
     attempt = directory.begin(fingerprint)
-    back = arrived(directory)
+    back = directory.arrived
     if back.exists():
         # With what an earlier attempt left: it was sent along.
         shutil.rmtree(directory.artifacts)
@@ -191,7 +175,7 @@ def collect(
         image_digest="",
         servers={},
     )
-    job_file(directory).unlink(missing_ok=True)
+    directory.remote_job.unlink(missing_ok=True)
     journal.add(events.Event("published"))
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakeval.errors import EvaluationError
 from snakeval.files import write_atomically
-from snakeval.run.deployments import deployed
+from snakeval.run.directory import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Noted:
 class Notes:
     """The endpoints of a run."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        self._directory = run / ".snakeval" / "lepton"
+        self._directory = run.endpoint_notes
 
     def all(self) -> list[Noted]:
         """Return every endpoint that may be there. Of a damaged note the name is left."""
@@ -36,7 +36,7 @@ class Notes:
 
     def asked_by(self, evaluation: str) -> list[Noted]:
         """Return those of the models that *evaluation* asks: its own, and auxiliary ones."""
-        asked = {name for name, asking in deployed(self._run) if asking == evaluation}
+        asked = {name for name, asking in self._run.deployed() if asking == evaluation}
         return [endpoint for endpoint in self.all() if endpoint.model in asked]
 
     def ready(self, model: str) -> Noted:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.executors.base import Endpoint, Job, Jobs, JobState
 from snakeval.executors.lepton import TITLE, need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
+from snakeval.serving.directory import DeploymentDirectory
 
 if TYPE_CHECKING:
     from snakeval.executors.lepton.api import Job as LeptonJob
@@ -25,7 +25,7 @@ _WORTH = ("Running", "Completed")
 class LeptonJobs(Jobs):
     """What Lepton has of *run*. Nothing is asked of a run that has nothing there."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._run = run
 
     def of(self, name: str) -> Job | None:
@@ -53,7 +53,7 @@ class LeptonJobs(Jobs):
         endpoint = next((e for e in self.endpoints() if e.model == model and not e.served), None)
         if endpoint is None or not heads(self._run):
             return None
-        if EvaluationDirectory(self._run / model / "deployment").failure.exists():
+        if DeploymentDirectory.of(self._run, model).has_failure():
             return None
         return "deploying", str(endpoint)
 
@@ -68,8 +68,7 @@ class LeptonJobs(Jobs):
 
     @cached_property
     def _submitted(self) -> set[str]:
-        files = self._run.glob("*/*/evaluation.json.job")
-        return {f"{file.parent.parent.name}/{file.parent.name}" for file in files}
+        return {directory.name for directory in self._run.remote_jobs()}
 
     @cached_property
     def _jobs(self) -> dict[str, LeptonJob]:

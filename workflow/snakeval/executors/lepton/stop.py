@@ -6,15 +6,13 @@ import math
 import time
 from collections.abc import Iterator
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation import directory
 from snakeval.executors.base import Fate, Remain, Report, Stage, Stopping
 from snakeval.executors.lepton import need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
-from snakeval.run import deployments, plan
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ LOOK_SECONDS = 1.0
 PATIENCE = 7.5
 
 
-def close(run: Path, report: Report) -> None:
+def close(run: RunDirectory, report: Report) -> None:
     """Delete all endpoints of *run*; report those that cannot be deleted and keep their notes."""
     if not Notes(run).all():
         return
@@ -40,13 +38,13 @@ def close(run: Path, report: Report) -> None:
         report(f"endpoints of Lepton may still run: {error}")
 
 
-def stopping(run: Path, evaluation: str = "") -> Stopping:
+def stopping(run: RunDirectory, evaluation: str = "") -> Stopping:
     """Return what to stop of *run*, or of one *evaluation*.
 
     A job that has ended stays: it costs nothing, and the next start collects it.
     """
     noted = Notes(run).all()
-    submitted = any(run.glob(f"{evaluation or '*/*'}/evaluation.json.job"))
+    submitted = bool(run.remote_jobs(evaluation or "*/*"))
     if not submitted and not noted:
         return Stopping()
     there = _There(run, evaluation, submitted, noted)
@@ -54,7 +52,9 @@ def stopping(run: Path, evaluation: str = "") -> Stopping:
 
 
 class _There:
-    def __init__(self, run: Path, evaluation: str, submitted: bool, noted: list[Noted]) -> None:
+    def __init__(
+        self, run: RunDirectory, evaluation: str, submitted: bool, noted: list[Noted]
+    ) -> None:
         self._run, self._evaluation = run, evaluation
         self._submitted, self._noted = submitted, noted
         self._jobs: list[Job] = []
@@ -131,7 +131,7 @@ class _There:
         if not self._evaluation:
             return Notes(self._run).all()
         asking: dict[str, list[str]] = {}
-        for name, evaluation in deployments.deployed(self._run):
+        for name, evaluation in self._run.deployed():
             asking.setdefault(name, []).append(evaluation)
         return [
             each
@@ -150,10 +150,7 @@ class _There:
     @cached_property
     def _undone(self) -> set[str]:
         return {
-            f"{item.model}/{item.benchmark}"
-            for item in plan.planned(self._run)
-            if not item.left_out
-            and not all(
-                directory.completion(f"{self._run}/{item.model}/{item.benchmark}", item.fingerprint)
-            )
+            item.id
+            for item in self._run.plan()
+            if not item.left_out and not self._run.evaluation(item.id).is_complete(item.fingerprint)
         }

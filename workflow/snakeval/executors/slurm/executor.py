@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import Held
 from snakeval.executors.base import (
     Check,
     Executor,
@@ -30,6 +29,7 @@ from snakeval.executors.slurm import commands
 from snakeval.executors.slurm.queue import Job as SlurmJob
 from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.processes import first_line
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
 
 if TYPE_CHECKING:
@@ -80,15 +80,15 @@ class Slurm(Executor):
         need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
         yield Check("cluster", "ok", f"{version}: {nodes}", need)
 
-    def open(self, run: Path) -> None:
+    def open(self, run: RunDirectory) -> None:
         """Link the notes that the plugin makes in this directory."""
         link_notes(run)
 
-    def jobs(self, run: Path) -> Jobs:
+    def jobs(self, run: RunDirectory) -> Jobs:
         """Return the run's jobs, asked for in one call of squeue."""
         return _Jobs(run)
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return the jobs to cancel; of one evaluation perhaps only a process in its job."""
         return Stopping({Stage.WORKERS: _Live(run, evaluation or "")})
 
@@ -108,7 +108,7 @@ class Slurm(Executor):
 class _Jobs(Jobs):
     """The jobs of a run's :class:`Queue`, in the words of every executor."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._queue = Queue(run)
 
     def of(self, name: str) -> Job | None:
@@ -143,7 +143,7 @@ class _Jobs(Jobs):
 class _Live:
     """Looks for jobs of a run that wait or run; Slurm is asked every other second at most."""
 
-    def __init__(self, run: Path, evaluation: str) -> None:
+    def __init__(self, run: RunDirectory, evaluation: str) -> None:
         self._run, self._evaluation = run, evaluation
         self._queue, self._asked = Queue(run), -math.inf
         self._heads: dict[Head, None] = {}
@@ -173,9 +173,8 @@ class _Live:
     def _within(self, job: SlurmJob) -> Iterator[Remain]:
         """The evaluation's process on the node of an allocation; its lease names it."""
         with contextlib.suppress(OSError, ValueError):
-            held = Held.read(f"{self._run}/{self._evaluation}")
-            if held and held.holder.lives is None:
-                holder = held.holder
+            holder = self._run.evaluation(self._evaluation).holder()
+            if holder and holder.lives is None:
                 text = f"process {holder.pid} on {holder.host} ({self._evaluation})"
                 order = partial(commands.terminate, job.id, holder.host, holder.pid)
                 yield Remain(f"{holder.host} {holder.pid}", text, (order, order, None))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.executors.slurm.commands import ENDED, call, refuses
+from snakeval.run.directory import RunDirectory
 
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"
@@ -94,8 +95,8 @@ class Queue:
     ``silent`` says why Slurm could not be asked, where it could not.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._run = run.resolve()
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run.absolute()
         self.silent = ""
 
     def of(self, name: str) -> Job | None:
@@ -126,7 +127,7 @@ class Queue:
         return [told.get(job.id, job) for job in self.noted]
 
     def _notes(self) -> Iterator[dict[str, Any]]:
-        for path in notes_of(self._run).glob("*.json"):
+        for path in self._run.slurm_notes.glob("*.json"):
             try:
                 data = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
@@ -135,11 +136,11 @@ class Queue:
                 yield data
 
     def _jobs(self, note: dict[str, Any]) -> Iterator[Job]:
-        names = []
+        names, run = [], self._run.path
         for output in note.get("outputs") or ():
             path = Path(output)
-            if path.is_relative_to(self._run):
-                names.append(path.relative_to(self._run).parent.as_posix())
+            if path.is_relative_to(run):
+                names.append(path.relative_to(run).parent.as_posix())
         for job in note.get("jobs") or () if names else ():
             yield Job(
                 id=str(job["id"]),
@@ -186,14 +187,9 @@ def _number(id: str) -> int:
     return int("".join(filter(str.isdigit, id)) or 0)
 
 
-def notes_of(run: Path) -> Path:
-    """Where *run* has a link to the notes of its Slurm jobs."""
-    return run / ".snakeval" / "slurm_resume"
-
-
-def link_notes(run: Path) -> None:
+def link_notes(run: RunDirectory) -> None:
     """Lead from *run* to the notes that Snakemake, started in this directory, will make."""
-    link, target = notes_of(run), Path(".snakemake/slurm_resume").absolute()
+    link, target = run.slurm_notes, Path(".snakemake/slurm_resume").absolute()
     if link.is_symlink() and link.readlink() == target:
         return
     draft = link.with_name(f".{link.name}.{os.getpid()}")

@@ -10,12 +10,12 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean
 
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event
+from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 
 #: A rate is over what was seen in so many looks, one a second.
@@ -108,7 +108,7 @@ class Tally:
 
     def __init__(
         self,
-        run: Path,
+        run: RunDirectory,
         evaluations: Iterable[str],
         missing: Iterable[str],
         deployments: int = 0,
@@ -139,8 +139,11 @@ class Tally:
         *part* is a benchmark; of a job that *deploys*, the name of the deployment.
         """
         name = model if deploys else f"{model}/{part}"
-        kind = DeploymentDirectory if deploys else EvaluationDirectory
-        directory = kind(self._run / model / part)
+        directory = (
+            DeploymentDirectory.of(self._run, model, DeploymentDirectory.number(part))
+            if deploys
+            else self._run.evaluation(name)
+        )
         with self._lock:
             self._jobs[jobid] = Job(name, directory, self._clock())
             self._counted = None

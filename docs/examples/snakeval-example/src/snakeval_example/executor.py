@@ -53,17 +53,17 @@ class Spool(Executor):
         """Check what `snakeval doctor` shows."""
         yield Check("spool", "ok", "jobs are processes of this machine")
 
-    def open(self, run: Path) -> None:
+    def open(self, run: RunDirectory) -> None:
         """Link the spool of this directory: `status` works from any directory."""
         link = _link(run)
         link.unlink(missing_ok=True)
         link.symlink_to(Path(".snakemake/spool").absolute())
 
-    def jobs(self, run: Path) -> Jobs:
+    def jobs(self, run: RunDirectory) -> Jobs:
         """Return the run's jobs as the spool shows them."""
         return SpoolJobs(run)
 
-    def stop(self, run: Path, evaluation: str | None = None) -> Stopping:
+    def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return the jobs to stop; a job of several evaluations is not stopped for one of them."""
 
         def look() -> Iterator[Remain]:
@@ -78,7 +78,7 @@ class Spool(Executor):
 
         return Stopping({Stage.WORKERS: look})
 
-    def close(self, run: Path, report: Report) -> None:
+    def close(self, run: RunDirectory, report: Report) -> None:
         """Remove the exit codes of finished jobs. Logs stay, for `snakeval logs`."""
         for note in _notes(run):
             if _job(run, note).state is JobState.ENDED:
@@ -89,7 +89,7 @@ class Spool(Executor):
 class SpoolJobs(Jobs):
     """The jobs of a run; the base class finds one by its name."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         self._found = [_job(run, note) for note in _notes(run)]
 
     def all(self) -> Sequence[Job]:
@@ -97,23 +97,23 @@ class SpoolJobs(Jobs):
         return self._found
 
 
-def _link(run: Path) -> Path:
-    return RunDirectory(run).of_executor("spool")
+def _link(run: RunDirectory) -> Path:
+    return run.of_executor("spool")
 
 
-def _notes(run: Path) -> list[dict]:
+def _notes(run: RunDirectory) -> list[dict]:
     """What the plugin noted of jobs that make files of *run*, the newest last."""
     found = []
     for path in _link(run).glob("*.json"):
         with suppress(OSError, ValueError):  # written or removed just now
             note = json.loads(path.read_text(encoding="utf-8"))
-            if any(Path(output).is_relative_to(run.resolve()) for output in note["outputs"]):
+            if any(Path(output).is_relative_to(run.path.resolve()) for output in note["outputs"]):
                 found.append((path.stat().st_mtime, note))
     return [note for _, note in sorted(found, key=lambda pair: pair[0])]
 
 
-def _job(run: Path, note: dict) -> Job:
-    outputs = [Path(output).relative_to(run.resolve()).parent for output in note["outputs"]]
+def _job(run: RunDirectory, note: dict) -> Job:
+    outputs = [Path(output).relative_to(run.path.resolve()).parent for output in note["outputs"]]
     exit_file, name = _link(run) / f"{note['id']}.exit", f"Spool job {note['id']}"
     if exit_file.exists():
         done = exit_file.read_text().strip() == "0"
