@@ -391,7 +391,8 @@ class Platform:
         def pause(state: RetryCallState) -> float:
             problem = state.outcome and state.outcome.exception()
             least = problem.wait if isinstance(problem, PlatformError) else None
-            return max(self._backoff[state.attempt_number - 1], least or 0.0)
+            # It is asked after the last attempt, too, which nothing follows.
+            return max((*self._backoff, 0.0)[state.attempt_number - 1], least or 0.0)
 
         retrying = Retrying(
             stop=stop_after_attempt(len(self._backoff) + 1),
