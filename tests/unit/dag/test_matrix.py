@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check
+from snakeval.executors.base import Executor
 from snakeval.matrix.durations import Durations
 from support.configs import COMMAND, MODEL
 from support.invocations import TWO, matrix, serving, wildcards
@@ -124,3 +126,16 @@ def test_an_equal_request_is_a_value_and_a_different_one_a_lookup(
     assert site["slurm_account"] == "a"
     assert [site["slurm_partition"](wildcards(m, "b")) for m in "me"] == ["gpu", "cpu"]
     assert matrix(tmp_path, serving()).site == {}, "the profile's own hold"
+
+
+def test_the_executor_is_looked_up_once_and_not_for_each_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+    monkeypatch.setattr(
+        "snakeval.dag.matrix.of_plugin", lambda name: searches.append(name) or Executor()
+    )
+    opened = matrix(tmp_path, serving())
+    opened._workflow.executor_plugin = SimpleNamespace(name="dryrun")
+    assert [opened.allocation(wildcards(m, "b")) for m in "mn"] == ["m", "n"]
+    assert searches == ["dryrun"]

@@ -9,7 +9,7 @@ once, at the start.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from snakeval.config.types import DEPLOYMENT
@@ -193,7 +193,13 @@ class Matrix:
     def _executor(self) -> Executor:
         """The executor of the jobs. Snakemake knows it only after it has read the rules."""
         plugin = self._workflow.executor_plugin
-        return of_plugin(plugin.name) if plugin is not None else Executor()
+        return self._of_plugin(plugin.name) if plugin is not None else Executor()
+
+    @cached_property
+    def _of_plugin(self) -> Callable[[str], Executor]:
+        # Every job asks for its group. For a plugin that is not built in (`-n` has "dryrun"), each
+        # search reads the metadata of all installed packages.
+        return cache(of_plugin)
 
     def allocation(self, wildcards: Any) -> str | None:
         """The group of a job: a model's server and its evaluations are one job of a scheduler."""
