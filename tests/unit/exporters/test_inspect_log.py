@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from snakeval import exporters, harnesses
+from snakeval import exporters
 from snakeval.errors import EvaluationError
 from snakeval.exporters.delivery import deliver
+from snakeval.harnesses import reading
 from support.made import Made
 from support.servers import served
 
@@ -85,7 +86,7 @@ def test_the_library_reads_samples_and_repeated_answers_as_epochs(
         yield Sample("1", "2 + 2?", "4", "4", {"acc": 1.0})
         yield Sample("1", "2 + 2?", "<script>5</script>", "4", {"acc": 0.0, "f1": float("nan")})
 
-    monkeypatch.setattr(harnesses, "read_samples", samples)
+    monkeypatch.setattr(reading, "read_samples", samples)
     logs = read(written(run), exporters_bed)
     assert logs["good"]["samples"] == [
         ["good/1", 1, "2 + 2?", "4", "4", {"acc": 1.0}],
@@ -119,7 +120,7 @@ def test_unreadable_samples_do_not_remove_the_scores(
         yield Sample("1", "q", "a", "r", {"acc": 1.0})
         raise EvaluationError("samples are nested too deeply")
 
-    monkeypatch.setattr(harnesses, "read_samples", broken)
+    monkeypatch.setattr(reading, "read_samples", broken)
     (path,) = (path for path in written(run).iterdir() if "m-good" in path.name)
     log = json.loads(path.read_text())
     assert log["eval"]["metadata"]["samples"] == "cannot be read: samples are nested too deeply"
