@@ -369,7 +369,7 @@ def test_rule_10_a_declared_variable_must_be_a_secret(workflow: Workflow) -> Non
 def test_rule_10_an_unknown_secret_is_an_error(service: Service, workflow: Workflow) -> None:
     run = workflow.write(ONE).run("--lepton-secrets", "TOKEN")
     assert run.code == 1
-    assert "there is no secret 'TOKEN' in the workspace: `lep secret create -n TOKEN" in run.output
+    assert "there is no secret 'TOKEN' in the workspace; create it: `lep secret" in run.output
 
 
 def test_rule_10_a_secret_created_during_the_run_is_found(
