@@ -5,7 +5,6 @@ Code reads these fields and never parses the text of an error.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -93,5 +92,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """Return ``"did you mean 'x' or 'y'?"`` for the names closest to *word*, or nothing."""
+    import difflib  # rarely used, and every job imports this module
+
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -2,7 +2,7 @@
 
 A reader of a file sees either all of the old text or all of the new text.
 """
-# ruff: noqa: PTH123
+# ruff: noqa: PTH112, PTH123
 
 from __future__ import annotations
 
@@ -11,6 +11,38 @@ import os
 import uuid
 from pathlib import Path
 from typing import Any
+
+
+class Directory:
+    """A directory that a class owns. It holds the path as text, and construction reads nothing."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, path: Path | str) -> None:
+        self._place = os.fspath(path)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._place == self._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    def __str__(self) -> str:
+        """Return the path, as rules and messages begin with it."""
+        return self._place
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place!r})"
+
+    @property
+    def path(self) -> Path:
+        """The directory's path."""
+        return Path(self._place)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the directory is there."""
+        return os.path.isdir(self._place)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ each property makes its path when it is asked, so that ten thousand of them cost
 
 The module is longer than 300 lines, because one owner holds all files of an evaluation.
 """
-# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH120, PTH123
+# ruff: noqa: PTH110, PTH116, PTH119, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -22,7 +23,7 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
-from snakeval.files import read_json, write_atomically, write_if_changed
+from snakeval.files import Directory, read_json, write_atomically, write_if_changed
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
 
 _RECORD = "evaluation.json"
@@ -40,31 +41,10 @@ class Attempt:
     started: str = ""
 
 
-class JobDirectory:
+class JobDirectory(Directory, ABC):
     """``<run>/<model>/<name>/``: what the directories of all jobs share, above all a failure."""
 
-    __slots__ = ("_place",)
-
-    def __init__(self, path: Path | str) -> None:
-        self._place = os.fspath(path)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._place == self._place
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    def __str__(self) -> str:
-        """Return the path."""
-        return self._place
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._place!r})"
-
-    @property
-    def path(self) -> Path:
-        """The directory."""
-        return Path(self._place)
+    __slots__ = ()
 
     @property
     def name(self) -> str:
@@ -82,28 +62,23 @@ class JobDirectory:
         return Path(os.path.dirname(os.path.dirname(self._place)))
 
     @property
-    def exists(self) -> bool:
-        """Whether the directory is there."""
-        return os.path.isdir(self._place)
-
-    @property
+    @abstractmethod
     def script(self) -> Path:
         """The script that does the same by hand."""
-        raise NotImplementedError
 
     def write_script(self, text: str) -> None:
         """Save the script that does the same by hand."""
         write_if_changed(self.script, text, mode=0o755)
 
     @property
+    @abstractmethod
     def events(self) -> Path:
         """What happened; see :mod:`snakeval.evaluation.events`."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def timings(self) -> Path:
         """How long harnesses or servers ran, in runs that have no events."""
-        raise NotImplementedError
 
     # --- failure --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ construction reads nothing. It imports nothing heavy, since commands read it bef
 
 The module is longer than 300 lines, because one owner holds all files of a run.
 """
-# ruff: noqa: PTH110, PTH112
+# ruff: noqa: PTH110
 
 from __future__ import annotations
 
@@ -21,20 +21,17 @@ from typing import Any, Self
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.directory import EvaluationDirectory, JobDirectory
-from snakeval.files import read_json, write_atomically, write_if_changed
+from snakeval.files import Directory, read_json, write_atomically, write_if_changed
 from snakeval.run.plan import Planned
 
 _STAMP = "%Y-%m-%d-%H-%M-%S"
 _NAME = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
 
 
-class RunDirectory:
+class RunDirectory(Directory):
     """``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/`` and its files."""
 
-    __slots__ = ("_place",)
-
-    def __init__(self, path: Path | str) -> None:
-        self._place = os.fspath(path)
+    __slots__ = ()
 
     @classmethod
     def of(cls, directory: JobDirectory) -> Self:
@@ -46,30 +43,7 @@ class RunDirectory:
         """Return the run whose :attr:`delivered` is *note*."""
         return cls(note.parent.parent)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunDirectory) and other._place == self._place
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    def __str__(self) -> str:
-        """Return the path, as rules and messages begin with it."""
-        return self._place
-
-    def __repr__(self) -> str:
-        return f"RunDirectory({self._place!r})"
-
     # --- the directory itself -------------------------------------------------------------
-
-    @property
-    def path(self) -> Path:
-        """The directory."""
-        return Path(self._place)
-
-    @property
-    def exists(self) -> bool:
-        """Whether it was started before."""
-        return os.path.isdir(self._place)
 
     @property
     def name(self) -> str:
