@@ -18,6 +18,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from hypothesis import settings
 
+from support import forks
 from support.engine import engine
 
 # How long an example takes says nothing about what it tests.
@@ -135,6 +136,14 @@ def _look_for_beds(request: pytest.FixtureRequest) -> None:
             if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
                 pytest.fail(f"{marker}: {problem}")
             pytest.skip(f"{marker}: {problem}")
+
+
+@pytest.fixture(autouse=True)
+def processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Commands are forks of one process, but where a marker says otherwise (support/forks.py)."""
+    real = request.node.get_closest_marker("real_processes")
+    with forks.real_processes() if real else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 from snakeval.executors.engines import containers
 from snakeval.processes import process_lives
+from support import forks
 from support.served import Served, kill_9, wait_for
 from support.workspace import Done, Workspace
 
@@ -35,7 +36,7 @@ class Command:
         self.work = work
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return forks.Process(
             [sys.executable, "-m", "snakeval", *arguments],
             cwd="/",
             env=self.work.environment,

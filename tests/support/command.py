@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from support import forks
 from support.configs import MODEL
 from support.workspace import Workspace
 
@@ -38,7 +39,7 @@ def started(
 ) -> subprocess.Popen[str]:
     """Start the command, the leader of a process group as in a terminal; write the config first."""
     work.command()
-    return subprocess.Popen(
+    return forks.Process(
         [sys.executable, "-m", "snakeval", *words],
         cwd=cwd or work.directory,
         env=work.environment,

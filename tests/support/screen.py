@@ -9,11 +9,12 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from support import forks
 
 _CODE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
@@ -39,9 +40,9 @@ class Screen:
         self._master, slave = pty.openpty()
         self.resize(*size)
         env = env or {**os.environ, "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(
+        self.process = forks.Process(
             command, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, preexec_fn=lambda: _own_terminal(slave),
+            start_new_session=True, terminal=True,
         )  # fmt: skip
         os.close(slave)
 
@@ -121,7 +122,3 @@ class Screen:
             self.rows = [*self.rows[: self._row], self.rows[self._row][: self._column]]
         elif code not in "mlh":
             raise AssertionError(f"unknown code {argument}{code}")
-
-
-def _own_terminal(slave: int) -> None:
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)

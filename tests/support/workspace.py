@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from support import forks
+
 REPOSITORY = Path(__file__).parents[2]
 
 #: Asks the model one question; the score is the number that it answers, plus an offset.
@@ -103,7 +105,7 @@ class Workspace:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start it as the leader of a process group, as a terminal does."""
-        return subprocess.Popen(
+        return forks.Process(
             self.command(*options),
             cwd=self.directory,
             env=self.environment,

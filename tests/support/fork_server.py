@@ -1,0 +1,427 @@
+"""A Python that has imported Snakemake and snakeval, and turns a fork of itself into a command.
+
+`support.forks` starts it and asks it. A fork gets the directory, environment, arguments, files and
+session of the process that it stands for, and `/proc` shows them. Nothing of what was imported has
+been called. What the imports took from the environment is noted: a command with another value there
+must be a process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import inspect
+import io
+import json
+import multiprocessing.process
+import os
+import pkgutil
+import re
+import runpy
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSCTTY
+from typing import Any
+
+#: Besides all of snakeval; the later ones are what Snakemake imports when it needs them.
+_IMPORTS = (
+    "snakemake.cli", "pandas", "snakemake_logger_plugin_snakeval", "snakemake.executors.local",
+    "snakemake.report.html_reporter", "jinja2", "rich.live", "rich.progress", "omegaconf",
+)  # fmt: skip
+#: Keep libraries from starting threads when they are imported: what has threads cannot be forked.
+WITHOUT_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+#: Arguments and a variable of the server that no one reads: room for those of its forks.
+ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
+#: What an interpreter or a library in C reads when it starts.
+_READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_")
+#: Looked for in it while importing, and again whenever a program is needed.
+_READ_IN_VAIN = {"PATH"}
+_SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14
+_LENGTH = struct.Struct("!I")
+
+
+# --- messages -----------------------------------------------------------------------------
+
+
+def send(channel: socket.socket, message: Any, files: Sequence[int] = ()) -> None:
+    """Send a message, and duplicates of open files with it."""
+    data = json.dumps(message).encode("utf-8", "surrogatepass")
+    socket.send_fds(channel, [_LENGTH.pack(len(data))], files)
+    channel.sendall(data)
+
+
+def receive(channel: socket.socket) -> tuple[Any, list[int]]:
+    """Return the next message and its files; None, once the other side is gone."""
+    header, files, _, _ = socket.recv_fds(channel, _LENGTH.size, 3)
+    if not header:
+        return None, []
+    (length,) = _LENGTH.unpack(header)
+    data = b""
+    while len(data) < length:
+        part = channel.recv(length - len(data))
+        if not part:
+            raise EOFError("the other side ended within a message")
+        data += part
+    return json.loads(data.decode("utf-8", "surrogatepass")), files
+
+
+def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `subprocess` is asked to start; None, if a fork cannot stand for it."""
+    plain: dict[str, Any] = {"executable": None, "preexec_fn": None, "shell": False, "pass_fds": ()}
+    plain |= {"umask": -1, "uid": None, "gid": None, "gids": None}
+    if any(asked[name] != value for name, value in plain.items()):
+        return None
+    env = os.environ if asked["env"] is None else asked["env"]
+    request = {
+        "command": _command(asked["args"], env),
+        "cwd": os.fspath(asked["cwd"] or os.getcwd()),  # noqa: PTH109
+        "env": {os.fspath(name): os.fspath(value) for name, value in env.items()},
+        "session": asked["start_new_session"],
+        "group": asked["process_group"],
+        "terminal": False,
+    }
+    return request if request["command"] else None
+
+
+def _command(args: Any, env: Mapping[str, str]) -> list[str]:
+    """Return the words of a `python -m ...` or of a script of this environment, as `/proc` does."""
+    if isinstance(args, str | bytes) or not args:
+        return []
+    words = [str(os.fspath(word)) for word in args]
+    if words[:2] == [sys.executable, "-m"]:
+        return words
+    found = shutil.which(words[0], path=env.get("PATH"))
+    if found and Path(found).name in ("snakemake", "snakeval"):
+        with Path(found).open("rb") as script:
+            if script.readline() == f"#!{sys.executable}\n".encode():
+                return [sys.executable, found, *words[1:]]
+    return []
+
+
+def files_of(asked: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return what it gets as its standard input, output and error."""
+    given = (asked["p2cread"], asked["c2pwrite"], asked["errwrite"])
+    return tuple(n if fd == -1 else fd for n, fd in enumerate(given))  # type: ignore[return-value]
+
+
+def close_pipes(process: Any, asked: Mapping[str, Any]) -> None:
+    """Close the ends of pipes that are the other process's."""
+    ends = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+    process._close_pipe_fds(*(asked[end] for end in ends))
+
+
+# --- what the imports saw -----------------------------------------------------------------
+
+
+def import_all() -> None:
+    """Import what commands import."""
+    import snakeval
+
+    found = pkgutil.walk_packages(snakeval.__path__, "snakeval.")
+    own = [module.name for module in found if not module.name.endswith("__main__")]
+    for name in (*_IMPORTS, *own):
+        importlib.import_module(name)
+
+
+class Imports:
+    """All that commands import, imported; and what of the environment it was made from."""
+
+    def __init__(self) -> None:
+        self._environment = {k: v for k, v in os.environ.items() if k not in WITHOUT_THREADS}
+        self._read: set[str] = set()
+        self._asked_where: set[str] = set()
+        self._directory = Path.cwd()
+        with self._watched():
+            import_all()
+        threads = os.listdir("/proc/self/task")  # noqa: PTH208
+        if len(threads) > 1:
+            raise RuntimeError(f"imports started {len(threads) - 1} threads")
+        if unknown := self._asked_where - {"multiprocessing.process", "rich", "snakemake.workflow"}:
+            raise RuntimeError(f"imports of {unknown} ask for the working directory")
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Note which variables are read, and who asks for the working directory."""
+        kind = type(os.environ)
+        read, getcwd = kind.__getitem__, os.getcwd
+
+        def noted(environ: os._Environ[str], name: str) -> str:
+            self._read.add(os.fsdecode(name))  # os.environb is of the same kind
+            return read(environ, name)
+
+        def where() -> str:
+            frame = sys._getframe(1)
+            while frame.f_back and frame.f_globals["__name__"] in ("os", "posixpath", "pathlib"):
+                frame = frame.f_back
+            self._asked_where.add(frame.f_globals["__name__"])
+            return getcwd()
+
+        kind.__getitem__, os.getcwd = noted, where  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            kind.__getitem__, os.getcwd = read, getcwd  # type: ignore[method-assign]
+
+    def moved(self, directory: str) -> None:
+        """Put a fork's directory where the imports have noted the server's."""
+        import rich
+        import snakemake.workflow
+
+        multiprocessing.process.ORIGINAL_DIR = directory  # type: ignore[attr-defined]
+        rich._IMPORT_CWD = directory
+        snakemake.workflow.Workflow._rundir = directory
+
+    def differ(self, environment: Mapping[str, str]) -> list[str]:
+        """Return the variables by which they could come out otherwise."""
+        at_start = {n for n in {*self._environment, *environment} if _READ_AT_START.match(n)}
+        names = (at_start | self._read) - _READ_IN_VAIN - {*WITHOUT_THREADS}
+        return [n for n in sorted(names) if self._environment.get(n) != environment.get(n)]
+
+
+# --- what /proc shows ---------------------------------------------------------------------
+
+
+class Shown:
+    """The memory in which the kernel looks for a process's command line and environment."""
+
+    def __init__(self) -> None:
+        self._start, self._args_end, self._end = (_stat(field) for field in (48, 49, 51))
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.sbrk.restype = ctypes.c_void_p
+
+    def show(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Put another command and environment there."""
+        args, env = _block(command), _block(f"{n}={text}" for n, text in environment.items())
+        ctypes.memset(self._start, 0, self._end - self._start)
+        ctypes.memmove(self._start, args, len(args))
+        ctypes.memmove(self._args_end, env, len(env))
+        self._tell_bounds(self._start + len(args), self._args_end + len(env))
+        # The name of a script is the script's.
+        program = command[0] if command[1] == "-m" else command[1]
+        self._libc.prctl(_SET_NAME, os.fsencode(Path(program).name), 0, 0, 0)
+
+    def has_room(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
+        """Whether they are short enough."""
+        args, env = _block(command), _block(f"{n}={text}" for n, text in environment.items())
+        return len(args) < self._args_end - self._start and len(env) < self._end - self._args_end
+
+    def _tell_bounds(self, args_end: int, env_end: int) -> None:
+        """Tell the kernel where both end. Where it does not listen, zeros follow them."""
+        code_data_heap = (*map(_stat, (26, 27, 45, 46, 47)), self._libc.sbrk(0))
+        bounds = (_stat(28), self._start, args_end, self._args_end, env_end)
+        # prctl_mm_map of prctl(2); the last three: no other auxiliary vector, no other program.
+        mm_map = struct.pack("=11QQIi", *code_data_heap, *bounds, 0, 0, -1)
+        self._libc.prctl(_SET_MM, _SET_MM_MAP, mm_map, len(mm_map), 0)
+
+
+def _block(words: Any) -> bytes:
+    return b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
+def _stat(number: int) -> int:
+    """A field of /proc/self/stat, by its number in proc(5)."""
+    text = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+    return int(text.rpartition(")")[2].split()[number - 3])
+
+
+# --- forks --------------------------------------------------------------------------------
+
+
+class Server:
+    """Forks what it is asked for, and says how it ended to whoever waits for it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._shown = Shown()
+        self._imports = Imports()
+        self._channel = channel
+        gc.collect()
+        gc.freeze()
+
+    def serve(self) -> dict[str, Any] | None:
+        """Return in each fork what it is to run, and in the server None, at the end."""
+        while True:
+            request, files = receive(self._channel)
+            if request is None:
+                return None
+            if "reap" in request:
+                _, status, usage = os.wait4(request["reap"], 0)
+                seconds = usage.ru_utime + usage.ru_stime
+                send(self._channel, {"status": status, "seconds": seconds})
+            elif reason := self.refuses(request):
+                send(self._channel, {"refused": reason})
+            elif self._forked(request, files):
+                found: dict[str, Any] = request
+                return found
+            for file in files:
+                os.close(file)
+
+    def _forked(self, request: dict[str, Any], files: list[int]) -> bool:
+        """Fork; whether this is the fork."""
+        ready, other = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ready.close()
+            self.become(request, files, other)
+            return True
+        other.close()
+        handle = os.pidfd_open(pid)
+        receive(ready)
+        ready.close()
+        send(self._channel, {"pid": pid}, [handle])
+        os.close(handle)
+        return False
+
+    def refuses(self, request: Mapping[str, Any]) -> str:
+        """Say why a fork cannot stand for a process, if it cannot."""
+        if not Path(request["cwd"]).is_dir():
+            return "its directory is absent"
+        if differ := self._imports.differ(request["env"]):
+            return f"its environment has other {', '.join(differ)}"
+        if not self._shown.has_room(request["command"], request["env"]):
+            return "it has too long a command line or too large an environment"
+        return ""
+
+    def become(
+        self, request: Mapping[str, Any], files: Sequence[int], ready: socket.socket
+    ) -> None:
+        """Make this fork what a new process would be; as soon as others can see it, say so."""
+        self._channel.close()
+        if request["session"]:
+            os.setsid()
+        elif request["group"] not in (None, -1):
+            os.setpgid(0, request["group"])
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+        if request["terminal"]:
+            own_terminal()
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        self._shown.show(request["command"], request["env"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        send(ready, {})
+        ready.close()
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        self._imports.moved(os.getcwd())  # noqa: PTH109
+        time.tzset()
+        importlib.invalidate_caches()
+        if numpy := sys.modules.get("numpy"):
+            numpy.random.seed()
+        _open_standard_files()
+
+
+def own_terminal() -> None:
+    """Let the standard input be the terminal that controls this session."""
+    ioctl(0, TIOCSCTTY, 0)
+
+
+def _open_standard_files() -> None:
+    """Make sys.stdin, stdout and stderr as the interpreter does at its start."""
+    unbuffered = bool(getattr(sys.stdout, "write_through", False))
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        old = getattr(sys, name)
+        buffering = 0 if unbuffered and mode == "w" else -1
+        file: Any = os.fdopen(number, f"{mode}b", buffering, closefd=False)
+        getattr(file, "raw", file).name = f"<{name}>"
+        new: Any = io.TextIOWrapper(
+            file,
+            old.encoding,
+            old.errors,
+            newline="\n",
+            line_buffering=not unbuffered and (name == "stderr" or file.isatty()),
+            write_through=unbuffered,
+        )
+        new.mode = mode
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+
+
+class Spare:
+    """A second fork, made before the first does anything: the Snakemake that the first will start.
+
+    It is a child of what starts it, as any process that `subprocess` starts.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._channel, other = socket.socketpair()
+        self._used = False
+        #: In the spare itself, what it is to run.
+        self.request: dict[str, Any] | None = None
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._channel.close()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            self.request, files = receive(other)
+            if self.request is None:
+                os._exit(0)
+            server.become(self.request, files, other)
+        other.close()
+
+    def install(self) -> None:
+        """Let `subprocess` use it for the first Snakemake that it is asked for."""
+        start = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+        parameters = inspect.signature(start)
+
+        def execute_child(process: Any, *arguments: Any) -> None:
+            asked = parameters.bind(process, *arguments).arguments
+            request = None if self._used else request_of(asked)
+            if request is None or self._server.refuses(request):
+                start(process, *arguments)
+                return
+            self._used = True
+            send(self._channel, request, files_of(asked))
+            receive(self._channel)
+            self._channel.close()
+            process.pid = self._pid
+            process._child_created = True
+            close_pipes(process, asked)
+
+        subprocess.Popen._execute_child = execute_child  # type: ignore[attr-defined]
+
+
+def run(command: Sequence[str]) -> None:
+    """Do what Python does with a command line."""
+    sys.orig_argv = [*command]
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = sys.modules["builtins"]
+    if command[1] == "-m":
+        sys.argv = ["-m", *command[3:]]
+        sys.path[0] = os.getcwd()  # noqa: PTH109
+        runpy._run_module_as_main(command[2])  # type: ignore[attr-defined]
+    else:
+        sys.argv = [*command[1:]]
+        sys.path[0] = str(Path(command[1]).resolve().parent)
+        main.__dict__["__file__"] = command[1]
+        exec(compile(Path(command[1]).read_bytes(), command[1], "exec"), main.__dict__)
+
+
+def _main() -> None:
+    server = Server(socket.socket(fileno=int(sys.argv[1])))
+    request = server.serve()
+    if request is None:
+        return
+    if request["command"][2:4] in (["snakeval", "run"], ["snakeval", "resume"]):
+        spare = Spare(server)
+        request = spare.request or request
+        if not spare.request:
+            spare.install()
+    run(request["command"])
+
+
+if __name__ == "__main__":
+    _main()

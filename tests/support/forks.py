@@ -1,0 +1,159 @@
+"""Commands as forks of a Python that has imported Snakemake, which costs two seconds each time.
+
+`start` is `subprocess.Popen` for a `python -m ...`. Where a fork cannot stand for the process, for
+the environment changes what its imports do, it is a new process. So are all processes where
+`real_processes` says so, which the marker of that name does for a test.
+"""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from support import fork_server
+from support.fork_server import ROOM, ROOM_VARIABLE, WITHOUT_THREADS, receive, send
+
+_START = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+_PARAMETERS = inspect.signature(_START)
+
+
+class _Server:
+    """The one that this process's forks come from, once there is need of it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket
+        self._said: Any
+        #: Processor time of the forks that were waited for, and of what they waited for.
+        self.seconds = 0.0
+
+    def ask(self, request: dict[str, Any], files: Sequence[int] = ()) -> tuple[Any, list[int]]:
+        with self._lock:
+            if self._process is None:
+                self._start()
+            send(self._channel, request, files)
+            answer, handles = receive(self._channel)
+        if answer is None:
+            self._said.seek(0)
+            raise RuntimeError(f"the server of forks ended: {self._said.read().decode()}")
+        return answer, handles
+
+    def _start(self) -> None:
+        self._channel, other = socket.socketpair()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        command = [sys.executable, fork_server.__file__, str(other.fileno()), ROOM]
+        self._process = subprocess.Popen(
+            command,
+            env={**os.environ, **WITHOUT_THREADS, ROOM_VARIABLE: ROOM},
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            pass_fds=[other.fileno()],
+            start_new_session=True,
+        )
+        other.close()
+        atexit.register(self._end, self._process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        self._channel.close()
+        process.wait(timeout=10)
+
+
+_SERVER = _Server()
+_real = os.environ.get("SNAKEVAL_REAL_PROCESSES") == "1" or not Path("/proc/self/stat").exists()
+
+
+@contextmanager
+def real_processes() -> Iterator[None]:
+    """Start only new processes while the context lasts."""
+    global _real
+    before, _real = _real, True
+    try:
+        yield
+    finally:
+        _real = before
+
+
+def spent() -> float:
+    """Return the processor time of forks that were waited for, in seconds."""
+    return _SERVER.seconds
+
+
+class Process(subprocess.Popen[str]):
+    """A command that is a fork, if it can be one; `refused` says why it is not.
+
+    With `terminal` its standard input becomes the terminal that controls it.
+    """
+
+    def __init__(self, command: Sequence[str], *, terminal: bool = False, **options: Any) -> None:
+        self._terminal = terminal
+        self._handle: int | None = None
+        self.refused = ""
+        super().__init__(command, **options)
+
+    def _execute_child(self, *arguments: Any) -> None:
+        asked = _PARAMETERS.bind(self, *arguments).arguments
+        request = None if _real else fork_server.request_of(asked)
+        if request is None:
+            self.refused = "only forks of a plain command can stand for it"
+            self._start_new(asked)
+            return
+        request["terminal"] = self._terminal
+        answer, handles = _SERVER.ask(request, fork_server.files_of(asked))
+        if "refused" in answer:
+            self.refused = answer["refused"]
+            self._start_new(asked)
+            return
+        (self._handle,) = handles
+        self.pid = answer["pid"]
+        self._child_created = True
+        fork_server.close_pipes(self, asked)
+
+    def _start_new(self, asked: dict[str, Any]) -> None:
+        if self._terminal:
+            asked["preexec_fn"] = fork_server.own_terminal
+        _START(**asked)
+
+    def _internal_poll(self, *arguments: Any, **options: Any) -> int | None:
+        if self._handle is None:
+            found: int | None = super()._internal_poll(*arguments, **options)  # type: ignore[misc]
+            return found
+        if self.returncode is None and self._has_ended(0):
+            self._reap()
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self._handle is None:
+            found: int = super()._wait(timeout)  # type: ignore[misc]
+            return found
+        if self.returncode is None:
+            if not self._has_ended(timeout):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._reap()
+        return self.returncode
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        assert self._handle is not None
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0, timeout * 1000)))
+
+    def _reap(self) -> None:
+        with self._waitpid_lock:  # type: ignore[attr-defined]
+            if self.returncode is None:
+                answer, _ = _SERVER.ask({"reap": self.pid})
+                _SERVER.seconds += answer["seconds"]
+                self.returncode = os.waitstatus_to_exitcode(answer["status"])
+                os.close(self._handle)  # type: ignore[arg-type]
