@@ -19,12 +19,14 @@ import os
 import pkgutil
 import re
 import runpy
+import shlex
 import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,22 +36,26 @@ from pathlib import Path
 from termios import TIOCSCTTY
 from typing import Any
 
-#: Besides all of snakeval; the later ones are what Snakemake imports when it needs them.
+#: Besides all of snakeval; but for the first two, what those import when they need it.
 _IMPORTS = (
-    "snakemake.cli", "pandas", "snakemake_logger_plugin_snakeval", "snakemake.executors.local",
-    "snakemake.report.html_reporter", "jinja2", "rich.live", "rich.progress", "omegaconf",
+    "snakemake.cli", "snakemake_logger_plugin_snakeval", "snakemake.executors.local",
+    "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open",
+    "nbformat", "pandas.io.formats.csvs", "pandas.core.methods.to_dict", "plotly", "jinja2",
+    "rich.live", "rich.progress", "omegaconf",
 )  # fmt: skip
 #: Keep libraries from starting threads when they are imported: what has threads cannot be forked.
 WITHOUT_THREADS = {
-    "OPENBLAS_NUM_THREADS": "1",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 #: Arguments and a variable of the server that no one reads: room for those of its forks.
 ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
 #: What an interpreter or a library in C reads when it starts.
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_")
-#: Looked for in it while importing, and again whenever a program is needed.
-_READ_IN_VAIN = {"PATH"}
+#: Read by imports of solvers that are looked for again when they are used.
+_READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP"}
+#: How Snakemake begins the shell command of a rule's script.
+_BY_SHELL = f"set -euo pipefail;  {sys.executable} "
 _SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14
 _LENGTH = struct.Struct("!I")
 
@@ -81,13 +87,13 @@ def receive(channel: socket.socket) -> tuple[Any, list[int]]:
 
 def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what `subprocess` is asked to start; None, if a fork cannot stand for it."""
-    plain: dict[str, Any] = {"executable": None, "preexec_fn": None, "shell": False, "pass_fds": ()}
-    plain |= {"umask": -1, "uid": None, "gid": None, "gids": None}
+    plain: dict[str, Any] = {"preexec_fn": None, "pass_fds": (), "umask": -1}
+    plain |= {"uid": None, "gid": None, "gids": None}
     if any(asked[name] != value for name, value in plain.items()):
         return None
     env = os.environ if asked["env"] is None else asked["env"]
     request = {
-        "command": _command(asked["args"], env),
+        "command": _script(asked) if asked["shell"] else _command(asked, env),
         "cwd": os.fspath(asked["cwd"] or os.getcwd()),  # noqa: PTH109
         "env": {os.fspath(name): os.fspath(value) for name, value in env.items()},
         "session": asked["start_new_session"],
@@ -97,9 +103,19 @@ def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return request if request["command"] else None
 
 
-def _command(args: Any, env: Mapping[str, str]) -> list[str]:
+def _script(asked: Mapping[str, Any]) -> list[str]:
+    """Return the words of a script of a rule, which Snakemake runs by a shell."""
+    text = asked["args"]
+    if not isinstance(text, str) or not text.startswith(_BY_SHELL):
+        return []
+    words = [sys.executable, *shlex.split(text.removeprefix(_BY_SHELL))]
+    return words if len(words) == 2 and "/.snakemake/scripts/" in words[1] else []
+
+
+def _command(asked: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     """Return the words of a `python -m ...` or of a script of this environment, as `/proc` does."""
-    if isinstance(args, str | bytes) or not args:
+    args = asked["args"]
+    if isinstance(args, str | bytes) or not args or asked["executable"]:
         return []
     words = [str(os.fspath(word)) for word in args]
     if words[:2] == [sys.executable, "-m"]:
@@ -350,48 +366,67 @@ def _open_standard_files() -> None:
         setattr(sys, f"__{name}__", new)
 
 
-class Spare:
-    """A second fork, made before the first does anything: the Snakemake that the first will start.
+class Spares:
+    """Further forks, made before the first does anything, for what the first will start.
 
-    It is a child of what starts it, as any process that `subprocess` starts.
+    They are its children, of its session and process group, as what `subprocess` starts.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, number: int) -> None:
         self._server = server
-        self._channel, other = socket.socketpair()
-        self._used = False
-        #: In the spare itself, what it is to run.
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, socket.socket]] = []
+        #: In a spare that is used: what it is to run.
         self.request: dict[str, Any] | None = None
-        self._pid = os.fork()
-        if self._pid == 0:
-            self._channel.close()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            self.request, files = receive(other)
-            if self.request is None:
-                os._exit(0)
-            server.become(self.request, files, other)
-        other.close()
+        for _ in range(number):
+            channel, other = socket.socketpair()
+            if (pid := os.fork()) == 0:
+                self._wait(channel, other)
+                break
+            other.close()
+            self._waiting.append((pid, channel))
+
+    def _wait(self, channel: socket.socket, other: socket.socket) -> None:
+        for mine in (channel, *(channel for _, channel in self._waiting)):
+            mine.close()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.request, files = receive(other)
+        if self.request is None:
+            os._exit(0)
+        self._server.become(self.request, files, other)
 
     def install(self) -> None:
-        """Let `subprocess` use it for the first Snakemake that it is asked for."""
+        """Let `subprocess` use them for the first commands that a fork can stand for."""
         start = subprocess.Popen._execute_child  # type: ignore[attr-defined]
         parameters = inspect.signature(start)
 
         def execute_child(process: Any, *arguments: Any) -> None:
             asked = parameters.bind(process, *arguments).arguments
-            request = None if self._used else request_of(asked)
+            request = request_of(asked) if self._waiting else None
             if request is None or self._server.refuses(request):
                 start(process, *arguments)
                 return
-            self._used = True
-            send(self._channel, request, files_of(asked))
-            receive(self._channel)
-            self._channel.close()
-            process.pid = self._pid
+            with self._lock:
+                process.pid, channel = self._waiting.pop()
+            send(channel, request, files_of(asked))
+            receive(channel)
+            channel.close()
             process._child_created = True
             close_pipes(process, asked)
 
         subprocess.Popen._execute_child = execute_child  # type: ignore[attr-defined]
+
+
+def spares_of(command: Sequence[str]) -> int:
+    """Return how many children of a command may be forks."""
+    program, words = Path(command[1]).name, [*command[2:]]
+    if program == "-m":
+        program = words.pop(0)
+    if program == "snakeval":
+        return int(words[:1] in (["run"], ["resume"]))
+    if program == "snakemake":
+        return 0 if {"-n", "--dry-run"} & {*words} else 2  # the scripts of table and report
+    return 0
 
 
 def run(command: Sequence[str]) -> None:
@@ -413,14 +448,13 @@ def run(command: Sequence[str]) -> None:
 def _main() -> None:
     server = Server(socket.socket(fileno=int(sys.argv[1])))
     request = server.serve()
-    if request is None:
-        return
-    if request["command"][2:4] in (["snakeval", "run"], ["snakeval", "resume"]):
-        spare = Spare(server)
-        request = spare.request or request
-        if not spare.request:
-            spare.install()
-    run(request["command"])
+    while request is not None:
+        command = request["command"]
+        spares = Spares(server, spares_of(command))
+        request = spares.request
+        if request is None:
+            spares.install()
+            run(command)
 
 
 if __name__ == "__main__":
