@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,22 +121,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByBed(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for what the test's markers say that it needs, before its fixtures need it."""
+    with _engine_of(item):
+        for marker, probe in BEDS.items():
+            if item.get_closest_marker(marker) and (problem := probe()):
+                if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
+                    pytest.fail(f"{marker}: {problem}")
+                raise pytest.skip.Exception(f"{marker}: {problem}", _use_item_location=True)
+
+
 @pytest.fixture(autouse=True)
 def test_bed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Look for what the test's markers say that it needs."""
-    marked = {mark.name for mark in request.node.iter_markers()}
-    uses_engine = marked & {"docker", "images"} and "restarts_engine" not in marked
-    with engine() if uses_engine else contextlib.nullcontext():
-        _look_for_beds(request)
+    """Have the engine to oneself and to others of its users while the test lasts."""
+    with _engine_of(request.node):
         yield
 
 
-def _look_for_beds(request: pytest.FixtureRequest) -> None:
-    for marker, probe in BEDS.items():
-        if request.node.get_closest_marker(marker) and (problem := probe()):
-            if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
-                pytest.fail(f"{marker}: {problem}")
-            pytest.skip(f"{marker}: {problem}")
+def _engine_of(item: pytest.Item) -> AbstractContextManager[None]:
+    marked = {mark.name for mark in item.iter_markers()}
+    uses_engine = marked & {"docker", "images"} and "restarts_engine" not in marked
+    return engine() if uses_engine else contextlib.nullcontext()
 
 
 @pytest.fixture(autouse=True)

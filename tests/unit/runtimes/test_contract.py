@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,7 +67,7 @@ def containers() -> Callable[[], list[str]]:
 
     def existing() -> list[str]:
         found = []
-        for engine in ("docker", "podman"):
+        for engine in filter(shutil.which, ("docker", "podman")):
             command = [engine, "ps", "--all", "--quiet", "--filter", "name=snakeval-test-"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             found += done.stdout.split()
