@@ -246,7 +246,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     work, snakeval = served.work, Command(served.work)
     loads = f"while [ ! -e {tmp_path}/loaded ]; do sleep 0.1; done; "
     served.deployment["command"] = loads + served.deployment["command"]
-    served.asks("slow", seed=1, count=100, pause=0.1)
+    served.asks("slow", seed=1, stays_at=2)
     head = work.start()
     wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool", 60)
     wait_for(lambda: snakeval.said("careful/slow") == "deploying", "it is not deployed")
@@ -266,7 +266,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
 def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     work, snakeval = served.work, Command(served.work)
-    served.asks("slow", seed=1, count=200, pause=0.1)
+    served.asks("slow", seed=1, stays_at=2)
     first = work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
     second = work.start("--config", "run=new")
@@ -280,6 +280,7 @@ def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
     first.communicate(timeout=60)
     assert snakeval.states(one)["careful/slow"]["state"] == "interrupted"
     assert snakeval.states(other)["careful/slow"]["state"] == "running"
+    served.go()
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0, output
     assert served.recorded.loads == {"careful": 1}
@@ -290,7 +291,7 @@ def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
 def test_what_is_left_without_its_pool_is_ended_too(tmp_path: Path, runtime: str) -> None:
     served = Served(tmp_path, runtime, "careful")
     snakeval = Command(served.work)
-    served.asks("slow", seed=1, count=200, pause=0.1)
+    served.asks("slow", seed=1, stays_at=2)
     head = served.work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
     for process in [*served.named("snakeval.serving.supervisor"), *served.named("--snakefile")[:1]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -97,10 +98,11 @@ def test_a_server_that_dies_again_and_again_fails_its_model_alone(tmp_path: Path
 
 def test_a_server_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
-    served.asks("long", seed=1, count=30, pause=0.1)
+    served.asks("long", seed=1, count=30, stays_at=5)
     head = served.work.start()
     wait_for(lambda: len(served.recorded.answers) > 3, "no answers")
     kill_9(served.server)
+    served.go()
     output, _ = head.communicate(timeout=60)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/long": 1}
@@ -124,7 +126,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
 ) -> None:
     served = Served(tmp_path, runtime, "careful")
     served.asks("quick", seed=1, count=2)
-    served.asks("slow", seed=2, count=40, pause=0.1)
+    served.asks("slow", seed=2, count=40, stays_at=8)
     head = served.work.start()
     wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
     if victim == "ctrl-c":
@@ -137,6 +139,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
     elif victim != "nobody":
         for process in VICTIMS[victim](served):
             kill_9(process)
+    served.go()
     output, _ = head.communicate(timeout=100)
     assert "Traceback" not in output
     assert (head.returncode == 0) == (victim in ("server", "nobody", "supervisor")), output
@@ -189,13 +192,24 @@ def test_a_server_that_the_kernel_kills_for_want_of_memory_is_told_so(tmp_path: 
     )
 
 
+def evaluates(head: int) -> bool:
+    """Whether a head has started an evaluation's job."""
+    with contextlib.suppress(psutil.Error):  # a child may end just now
+        for each in psutil.Process(head).children(recursive=True):
+            if each.cmdline()[1:3] == ["-m", "snakeval.evaluate"]:
+                return True
+    return False
+
+
 def test_two_heads_share_one_server_and_do_each_evaluation_once(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     for number in range(4):
-        served.asks(f"b{number}", seed=number, count=10, pause=0.1)
+        served.asks(f"b{number}", seed=number, count=10, stays_at=5)
     first = served.work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
     second = served.work.start()
+    wait_for(lambda: evaluates(second.pid), "the second one does nothing")
+    served.go()
     outputs = [head.communicate(timeout=100)[0] for head in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), "\n".join(outputs)
     assert served.recorded.loads == {"careful": 1}

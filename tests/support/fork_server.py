@@ -51,9 +51,12 @@ WITHOUT_THREADS = {
 #: Arguments and a variable of the server that no one reads: room for those of its forks.
 ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
 #: What an interpreter or a library in C reads when it starts.
-_READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_")
-#: Read by imports of solvers that are looked for again when they are used.
-_READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP"}
+_READ_AT_START = re.compile(
+    r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_|LEPTON_DEPLOYMENT_NAME"
+)
+#: Read by imports that read them again when it matters (solvers), or only where another is set
+#: (leptonai, on the platform itself).
+_READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP", "LEPTON_WORKSPACE_ID"}
 #: How Snakemake begins the shell command of a rule's script.
 _BY_SHELL = f"set -euo pipefail;  {sys.executable} "
 _SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14

@@ -17,13 +17,16 @@ from support.workspace import REPOSITORY, Workspace
 IMAGE = "snakeval/lm-eval:0.4.13"  # any with Python
 
 #: Asks the model so many sums one after the other; answers that it has are not asked for again.
+#: Before one of them it may wait for a file.
 _HARNESS = """\
 import json, pathlib, sys, time, urllib.request
-url, model, seed, count, pause, results = sys.argv[1:]
+url, model, seed, count, pause, stays_at, go, results = sys.argv[1:]
 cache = pathlib.Path(results, "cache")
 cache.mkdir(exist_ok=True)
 right = 0
 for number in range(int(count)):
+    while number == int(stays_at) and not pathlib.Path(go).exists():
+        time.sleep(0.05)
     kept = cache / f"{number}.json"
     if not kept.exists():
         a, b = 10 + int(seed) % 83, 3 + number % 17
@@ -71,20 +74,29 @@ class Served:
         self.work.config["models"] = {m: {"deployment": self.deployment} for m in models}
         self.work.config["benchmarks"] = {}
 
-    def asks(self, name: str, seed: int, count: int = 4, pause: float = 0.0) -> None:
-        """Add a benchmark that asks `count` questions of its own, with a pause after each."""
+    def asks(
+        self, name: str, seed: int, count: int = 4, pause: float = 0.0, stays_at: int = -1
+    ) -> None:
+        """Add a benchmark that asks `count` questions of its own, with a pause after each.
+
+        Before the question `stays_at` it waits until `go` is called.
+        """
         self.work.config["benchmarks"][name] = {
             "harness": "generic",
             "image": IMAGE,
             "command": (
                 f"exec python3 {self.shared}/harness.py "
                 "{{ url }} {{ model_id }} "
-                f"{seed} {count} {pause} "
+                f"{seed} {count} {pause} {stays_at} {self.shared}/go "
                 "{{ results }}"
             ),
             "metrics": {"file": "score.json", "values": {"score": "score"}},
             "mounts": [{"source": str(self.shared), "target": str(self.shared)}],
         }
+
+    def go(self) -> None:
+        """Let the harnesses go on that wait."""
+        (self.shared / "go").touch()
 
     @property
     def recorded(self) -> Recorded:
