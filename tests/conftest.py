@@ -95,20 +95,22 @@ BEDS = {
 }
 
 
-#: Files of tests that share a bed, the first that fits. Slurm's tests wait most of the time.
+#: Tests that share a bed or what is dear to make, the first that fits. Slurm's wait most of the
+#: time.
 _BED = {
     "slurm": re.compile(r"e2e/test_(slurm|nodes)|serving/test_nodes|runtimes/test_pyxis|\[pyxis"),
     "lepton": re.compile(r"e2e/test_lepton"),
-    "exporters": re.compile(r"/exporters/|e2e/test_export"),
+    "mlflow": re.compile(r"exporters/test_mlflow|e2e/test_export.*mlflow"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
-    "machine": re.compile(
-        r"/e2e/|/serving/test_pool|/serving/test_ports|/serving/test_nodes|/runtimes/|test_runtimes|dag/test_(bad_input|examples)"
+    "page": re.compile(r"e2e/test_report_browser"),
+    "engine": re.compile(
+        r"runtimes/test_(docker|podman|apptainer)|\[.*(docker|podman|apptainer|images)"
     ),
 }
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Three at a time (``-n 3``): what shares a test bed runs in one process, in turn.
+    """Several at a time (``-n 3``): what shares a test bed runs in one process, in turn.
 
     Marks of pytest-xdist 3.8 would say it, but pytest 9.2 does not let them.
     """
