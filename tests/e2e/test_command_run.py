@@ -199,7 +199,13 @@ def test_a_configuration_of_the_launchers_shape_runs(tmp_path: Path) -> None:
 # --- interrupted --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("whom", ["the group, as a terminal does", "the command alone"])
+@pytest.mark.parametrize(
+    "whom",
+    [
+        pytest.param("the group, as a terminal does", marks=pytest.mark.real_processes),
+        "the command alone",
+    ],
+)
 def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
     tmp_path: Path, go: Path, whom: str
 ) -> None:

@@ -126,6 +126,7 @@ def say(tiny: Path, questions: list[str]) -> list[str]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.images  # its harness; without one its packages are installed, for minutes
 @pytest.mark.tiny
 def test_a_real_language_model_is_served_and_its_answers_are_scored(
     tmp_path: Path, tiny: Path

@@ -129,6 +129,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
     served.asks("slow", seed=2, count=40, stays_at=8)
     head = served.work.start()
     wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
+    wait_for(lambda: not served.named("quick/evaluation.json"), "the quick one does not end")
     if victim == "ctrl-c":
         os.killpg(head.pid, signal.SIGINT)
     elif victim == "server" and runtime == "docker":

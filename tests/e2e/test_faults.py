@@ -62,6 +62,7 @@ def harness_and_job(work: Workspace, name: str) -> tuple[int, int]:
     return pid_in(place / "artifacts/pid"), pid_in(place / ".snakeval/lease")
 
 
+@pytest.mark.real_processes
 def test_kill_9_of_snakemake_ends_its_jobs_and_the_same_command_does_the_rest(
     work: Workspace, tmp_path: Path
 ) -> None:
