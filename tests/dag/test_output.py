@@ -102,7 +102,8 @@ def show(tmp_path: Path) -> Workspace:
 
 
 def on_a_terminal(work: Workspace, *options: str, **variables: str) -> Screen:
-    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""} | variables
+    environment = {**os.environ, "TERM": "xterm-256color"} | variables
+    environment.pop("NO_COLOR", None)
     return Screen(
         work.command(*options),
         cwd=work.directory,
