@@ -31,7 +31,7 @@ import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fcntl import ioctl
+from fcntl import F_DUPFD, fcntl, ioctl
 from pathlib import Path
 from termios import TIOCSCTTY
 from typing import Any
@@ -61,6 +61,7 @@ _READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP", "LEPTON_WORKSPACE_ID"}
 _BY_SHELL = f"set -euo pipefail;  {sys.executable} "
 _SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14
 _LENGTH = struct.Struct("!I")
+_MOST_FILES = 64
 
 
 # --- messages -----------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def send(channel: socket.socket, message: Any, files: Sequence[int] = ()) -> Non
 
 def receive(channel: socket.socket) -> tuple[Any, list[int]]:
     """Return the next message and its files; None, once the other side is gone."""
-    header, files, _, _ = socket.recv_fds(channel, _LENGTH.size, 3)
+    header, files, _, _ = socket.recv_fds(channel, _LENGTH.size, _MOST_FILES)
     if not header:
         return None, []
     (length,) = _LENGTH.unpack(header)
@@ -90,8 +91,7 @@ def receive(channel: socket.socket) -> tuple[Any, list[int]]:
 
 def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what `subprocess` is asked to start; None, if a fork cannot stand for it."""
-    plain: dict[str, Any] = {"preexec_fn": None, "pass_fds": (), "umask": -1}
-    plain |= {"uid": None, "gid": None, "gids": None}
+    plain = {"preexec_fn": None, "umask": -1, "uid": None, "gid": None, "gids": None}
     if any(asked[name] != value for name, value in plain.items()):
         return None
     env = os.environ if asked["env"] is None else asked["env"]
@@ -102,6 +102,7 @@ def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
         "session": asked["start_new_session"],
         "group": asked["process_group"],
         "terminal": False,
+        "passed": [*map(int, asked["pass_fds"])],
     }
     return request if request["command"] else None
 
@@ -131,10 +132,11 @@ def _command(asked: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     return []
 
 
-def files_of(asked: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return what it gets as its standard input, output and error."""
+def files_of(asked: Mapping[str, Any]) -> list[int]:
+    """Return what it gets as its standard input, output and error, and what is passed to it."""
     given = (asked["p2cread"], asked["c2pwrite"], asked["errwrite"])
-    return tuple(n if fd == -1 else fd for n, fd in enumerate(given))  # type: ignore[return-value]
+    standard = [n if file == -1 else file for n, file in enumerate(given)]
+    return [*standard, *map(int, asked["pass_fds"])]
 
 
 def close_pipes(process: Any, asked: Mapping[str, Any]) -> None:
@@ -323,7 +325,7 @@ class Server:
             os.setsid()
         elif request["group"] not in (None, -1):
             os.setpgid(0, request["group"])
-        for number, file in enumerate(files):
+        for number, file in enumerate(files[:3]):
             os.dup2(file, number)
         if request["terminal"]:
             own_terminal()
@@ -334,13 +336,24 @@ class Server:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         send(ready, {})
         ready.close()
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        _keep(dict(zip(request["passed"], files[3:], strict=True)))
         self._imports.moved(os.getcwd())  # noqa: PTH109
         time.tzset()
         importlib.invalidate_caches()
         if numpy := sys.modules.get("numpy"):
             numpy.random.seed()
         _open_standard_files()
+
+
+def _keep(files: Mapping[int, int]) -> None:
+    """Have these files under these numbers, and no others but the standard ones."""
+    last = os.sysconf("SC_OPEN_MAX")
+    first = max(files, default=2) + 1
+    kept = {number: fcntl(file, F_DUPFD, first) for number, file in files.items()}
+    os.closerange(3, first)
+    for number, file in kept.items():
+        os.dup2(file, number)
+    os.closerange(first, last)
 
 
 def own_terminal() -> None:

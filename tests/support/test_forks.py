@@ -155,7 +155,7 @@ def test_forks_do_not_share_what_is_random(place: Path) -> None:
         ("import atexit, sys; atexit.register(sys.stderr.write, 'late')", 0, "late"),
     ],
 )  # fmt: skip
-def test_an_end_is_told_as_it_was(place: Path, code: str, exit_code: int, last: str) -> None:
+def test_it_ends_as_others_do(place: Path, code: str, exit_code: int, last: str) -> None:
     each = process(place, code)
     _, error = each.communicate(timeout=60)
     assert each.refused == ""
@@ -204,6 +204,26 @@ def test_its_input_is_what_it_is_given(place: Path) -> None:
     assert each.communicate("abc\n", timeout=60)[0] == "cba\n"
 
 
+def test_files_are_passed_to_it_under_their_numbers(place: Path) -> None:
+    code = """
+        import os, sys
+        for number in map(int, sys.argv[1:]):
+            print(os.read(number, 10).decode(), os.get_inheritable(number))
+        print(len(os.listdir("/proc/self/fd")))  # with that of the directory itself
+    """
+    with (
+        (place / "a").open("w+") as first,
+        (place / "b").open("w+") as second,
+        (place / "c").open("w+"),
+    ):
+        numbers = [second.fileno(), first.fileno()]
+        for number in numbers:
+            os.pwrite(number, str(number).encode(), 0)
+        each = process(place, code, *map(str, numbers), pass_fds=numbers)
+        assert said(each) == f"{numbers[0]} True\n{numbers[1]} True\n6\n"
+    assert each.refused == ""
+
+
 def test_it_began_when_it_began(place: Path) -> None:
     with forks.real_processes():
         before = process(place, WAITS)
@@ -242,7 +262,7 @@ def test_a_test_may_ask_for_new_processes(place: Path) -> None:
     assert int(said(process(place, "import os; print(os.getppid())"))) == os.getpid()
 
 
-def test_a_directory_that_is_absent_is_told_as_by_others(place: Path) -> None:
+def test_an_absent_directory_is_an_error_as_of_others(place: Path) -> None:
     with pytest.raises(FileNotFoundError):
         process(place, "", cwd=place / "absent")
 
