@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from support import wandb_files
 from support.command import FAILS, says, snakeval, workspace
@@ -52,6 +51,9 @@ def test_what_does_not_arrive_fails_nothing_and_is_sent_by_the_same_command(
 def test_mlflow_and_wandb_get_a_run_twice_and_have_it_once(
     work: Workspace, exporters_bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Every process that collects tests would wait for its import.
+    from mlflow import MlflowClient
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     with mlflow_server(exporters_bed, tmp_path) as url:
         work.config["export"] = {"mlflow": {"tracking_uri": url}, "wandb": {"per": "run"}}

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wandb.proto import wandb_internal_pb2 as proto
-
 _BLOCK = 32768
 
 
@@ -35,6 +33,9 @@ class Offline:
 
 def read(directory: Path) -> Offline:
     """Read the run of an `offline-run-…` directory."""
+    # Importing it takes more than a second, for every process that collects tests.
+    from wandb.proto import wandb_internal_pb2 as proto
+
     (path,) = directory.glob("*.wandb")
     run = Offline()
     for data in _records(path.read_bytes()):

@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
 from support.servers import mlflow_server
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 pytestmark = pytest.mark.exporters
 
@@ -30,6 +32,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, exporters_bed: Path) -> Ite
         yield url
 
 
+def connected(url: str) -> MlflowClient:
+    """The library's client; every process that collects tests would wait for its import."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=url)
+
+
 def sent(run: Made, url: str, **options: Any) -> Delivery:
     values = {"tracking_uri": url, "experiment_name": run.cwd.name, **options}
     return deliver(run.directory, "named", "mlflow", exporters.find("mlflow", values), print)
@@ -37,7 +46,7 @@ def sent(run: Made, url: str, **options: Any) -> Delivery:
 
 def runs(run: Made, url: str) -> dict[str, Run]:
     """The runs of the test's experiment, by name; no two of one name."""
-    client = MlflowClient(tracking_uri=url)
+    client = connected(url)
     experiment = client.get_experiment_by_name(run.cwd.name)
     found = client.search_runs([experiment.experiment_id])
     assert len({each.info.run_name for each in found}) == len(found)
@@ -45,7 +54,7 @@ def runs(run: Made, url: str) -> dict[str, Run]:
 
 
 def files(each: Run, url: str, path: str = "") -> list[str]:
-    client = MlflowClient(tracking_uri=url)
+    client = connected(url)
     return [
         name
         for entry in client.list_artifacts(each.info.run_id, path)
@@ -79,7 +88,7 @@ def test_a_second_export_creates_no_duplicate(run: Made, server: str) -> None:
     for _ in range(2):
         assert not sent(run, server, artifacts="results*").undelivered
     good = runs(run, server)["m/good"]
-    history = MlflowClient(tracking_uri=server).get_metric_history(good.info.run_id, "good/acc")
+    history = connected(server).get_metric_history(good.info.run_id, "good/acc")
     assert [metric.value for metric in history] == [0.1234567890123456]
 
 
@@ -107,7 +116,7 @@ def test_a_changed_definition_is_a_new_run_and_the_old_one_stays(run: Made, serv
     run.save()
     run.done("good", Metric("good", "acc", 0.75))
     sent(run, server, run_name="after")
-    client = MlflowClient(tracking_uri=server)
+    client = connected(server)
     old = client.get_run(old.info.run_id)
     assert old.data.tags["snakeval.superseded"].endswith("/m/good")
     assert old.data.metrics["good/acc"] == 0.1234567890123456
@@ -122,7 +131,7 @@ def test_the_next_export_repairs_a_duplicate_of_two_simultaneous_ones(
 ) -> None:
     sent(run, server)
     good = runs(run, server)["m/good"]
-    client = MlflowClient(tracking_uri=server)
+    client = connected(server)
     key = good.data.tags["snakeval.key"]
     other = client.create_run(
         good.info.experiment_id, tags={"snakeval.key": key}, run_name="the other"
