@@ -197,7 +197,7 @@ def evaluates(head: int) -> bool:
     """Whether a head has started an evaluation's job."""
     with contextlib.suppress(psutil.Error):  # a child may end just now
         for each in psutil.Process(head).children(recursive=True):
-            if each.cmdline()[1:3] == ["-m", "snakeval.evaluate"]:
+            if each.cmdline()[1:3] == ["-m", "snakeval.jobs.evaluate"]:
                 return True
     return False
 
