@@ -1,9 +1,9 @@
-"""A Python that has imported Snakemake and snakeval, and turns a fork of itself into a command.
+"""Imports Snakemake and snakeval once, and turns each fork of itself into a command.
 
-`support.forks` starts it and asks it. A fork gets the directory, environment, arguments, files and
-session of the process that it stands for, and `/proc` shows them. Nothing of what was imported has
-been called. What the imports took from the environment is noted: a command with another value there
-must be a process of its own.
+`support.forks` starts this program and sends it requests. A fork has the directory, environment,
+arguments, files and session of the process that it replaces, and `/proc` shows them. The server
+imports, and calls nothing of what it imported. It notes which variables the imports read, and
+refuses a command that has another value of one of them.
 """
 
 from __future__ import annotations

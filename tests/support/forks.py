@@ -1,8 +1,11 @@
-"""Commands as forks of a Python that has imported Snakemake, which costs two seconds each time.
+"""Starts the commands of tests as forks of a process that has imported Snakemake.
 
-`start` is `subprocess.Popen` for a `python -m ...`. Where a fork cannot stand for the process, for
-the environment changes what its imports do, it is a new process. So are all processes where
-`real_processes` says so, which the marker of that name does for a test.
+The imports take two seconds of processor time, and a fork has them already. `Process` is a
+`subprocess.Popen` for `python -m ...`. It starts a new process if a fork could differ from one: if
+the environment changes what the imports do, or for a command of another kind.
+
+The marker `real_processes` makes every command of a test a new process. The variable
+`SNAKEVAL_REAL_PROCESSES=1` does it for all tests, for example to measure coverage.
 """
 
 from __future__ import annotations
@@ -26,17 +29,19 @@ from support.fork_server import ROOM, ROOM_VARIABLE, WITHOUT_THREADS, receive, s
 
 _START = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 _PARAMETERS = inspect.signature(_START)
+#: As it is before any test changes it.
+_ENVIRONMENT = dict(os.environ)
 
 
 class _Server:
-    """The one that this process's forks come from, once there is need of it."""
+    """The process that this one's forks come from; the first request starts it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket
         self._said: Any
-        #: Processor time of the forks that were waited for, and of what they waited for.
+        #: Processor time of the forks that ended, and of their children.
         self.seconds = 0.0
 
     def ask(self, request: dict[str, Any], files: Sequence[int] = ()) -> tuple[Any, list[int]]:
@@ -56,7 +61,8 @@ class _Server:
         command = [sys.executable, fork_server.__file__, str(other.fileno()), ROOM]
         self._process = subprocess.Popen(
             command,
-            env={**os.environ, **WITHOUT_THREADS, ROOM_VARIABLE: ROOM},
+            cwd="/",
+            env={**_ENVIRONMENT, **WITHOUT_THREADS, ROOM_VARIABLE: ROOM},
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
@@ -87,14 +93,14 @@ def real_processes() -> Iterator[None]:
 
 
 def spent() -> float:
-    """Return the processor time of forks that were waited for, in seconds."""
+    """Return the processor time of the forks that ended, in seconds."""
     return _SERVER.seconds
 
 
 class Process(subprocess.Popen[str]):
-    """A command that is a fork, if it can be one; `refused` says why it is not.
+    """A command that runs as a fork; `refused` is the reason if it is a new process.
 
-    With `terminal` its standard input becomes the terminal that controls it.
+    With `terminal` its standard input becomes its controlling terminal.
     """
 
     def __init__(self, command: Sequence[str], *, terminal: bool = False, **options: Any) -> None:
@@ -107,7 +113,7 @@ class Process(subprocess.Popen[str]):
         asked = _PARAMETERS.bind(self, *arguments).arguments
         request = None if _real else fork_server.request_of(asked)
         if request is None:
-            self.refused = "only forks of a plain command can stand for it"
+            self.refused = "new processes are asked for, or it is no `python -m`"
             self._start_new(asked)
             return
         request["terminal"] = self._terminal
