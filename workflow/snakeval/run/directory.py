@@ -117,7 +117,7 @@ class RunDirectory(Directory):
 
     @property
     def origin(self) -> Path:
-        """What made the run: see :meth:`read_origin`. Its time is older than any record's."""
+        """The run's origin: see :meth:`read_origin`. The file is older than any record."""
         return Path(f"{self._place}/.snakeval/run.json")
 
     @property
@@ -161,15 +161,15 @@ class RunDirectory(Directory):
         except FileNotFoundError:
             raise ConfigError(
                 f"{self}: has no .snakeval/plan.json: it starts just now, or was partly deleted; "
-                "running it again makes it anew"
+                "run it again to rebuild the plan"
             ) from None
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
         except (ValueError, TypeError):
-            raise ConfigError(f"{path}: is damaged; running it again makes it anew") from None
+            raise ConfigError(f"{path}: is damaged; run it again to rebuild it") from None
 
     def write_plan(self, planned: Sequence[Planned]) -> None:
-        """Save the plan, so that the table can be made at any time."""
+        """Save the plan, so that a later command can build the table from it."""
         rows = [[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned]
         write_if_changed(self.plan_file, json.dumps(rows))
 
@@ -226,7 +226,7 @@ class RunDirectory(Directory):
         return Path(f"{self._place}/.snakeval/executors.json")
 
     def of_executor(self, name: str) -> Path:
-        """Where an installed executor keeps what it knows of the run: a file, folder or link."""
+        """The place of an installed executor's notes on the run: a file, folder or link."""
         return Path(f"{self._place}/.snakeval/executor-{name}")
 
     def file_time(self) -> float | None:

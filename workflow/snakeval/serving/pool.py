@@ -22,9 +22,8 @@ from snakeval.serving.plan import Plan
 from snakeval.serving.server import Server
 from snakeval.serving.wire import Channel, Message
 
-#: A server that nobody uses stays so long, in seconds, for the next evaluation to start, by what
-#: there is to do for it yet: evaluations that are missing, failed ones that Snakemake may try
-#: again at once, nothing.
+#: How many seconds an unused server waits for the next evaluation. The key is the remaining work of
+#: the server: missing evaluations, failed ones that Snakemake may retry at once, or none.
 _LINGER = {"missing": 20.0, "failed": 3.0, "": 0.0}
 
 
@@ -37,7 +36,7 @@ Head = tuple[int, str]
 
 @dataclass
 class Account:
-    """What is remembered of a head: whose servers died how often, and which will not do."""
+    """The account of a head: how often its deployments died and loaded, and why they failed."""
 
     deaths: Counter[str] = field(default_factory=Counter)
     loads: Counter[str] = field(default_factory=Counter)
@@ -60,7 +59,7 @@ class Client:
     told: str = ""
 
     def tell(self, event: str, **details: Any) -> None:
-        """Send an event; a client that is gone is noticed by whoever receives from it."""
+        """Send an event. If the client is gone, the thread that receives from it notices that."""
         with contextlib.suppress(OSError):
             self.channel.send({"event": event, **details})
 
@@ -72,7 +71,7 @@ class Client:
 
 
 class Pool:
-    """The state, under one lock. Every change wakes whoever waits.
+    """The state, under one lock. Every change wakes all waiting threads.
 
     ``left``: whether a head has come and gone.
     """
@@ -94,7 +93,7 @@ class Pool:
         with self._changed:
             self._clients.append(client)
             account = self._heads.setdefault(client.head, Account())
-            if client.eager:  # a deployment that is tried anew starts with a clean slate
+            if client.eager:  # a new try of a deployment starts with a clean slate
                 for plan in client.plans:
                     account.failures.pop(plan.deployment.id, None)
                     account.deaths.pop(plan.deployment.id, None)
@@ -115,7 +114,7 @@ class Pool:
             self._changed.notify_all()
 
     def _acquire(self, client: Client, account: Account) -> bool:
-        """Wait for the client's servers; tell it when they are ready, or why they will not be."""
+        """Wait for the client's servers, and send it "ready", or the reason of a failure."""
         while not (client.gone or self._closing) and client.head in self._heads:
             for plan in client.plans:
                 if why := account.failures.get(plan.deployment.id):
@@ -227,7 +226,7 @@ class Pool:
         for client in holding:
             client.holds = False
             if server.was_ready:
-                client.tell("lost", reason=server.reason or "the pool was told to stop")
+                client.tell("lost", reason=server.reason or "the pool was stopped")
         if not server.reason:
             return
         for head in {user[0] for user in users} & self._heads.keys():
@@ -247,7 +246,7 @@ class Pool:
         return time.monotonic() - since < _LINGER[self._to_do(i)]
 
     def _to_do(self, i: str) -> str:
-        """What there is to do for server *i* yet: see :data:`_LINGER`."""
+        """Return the remaining work of server *i*, as a key of :data:`_LINGER`."""
         found = {
             _to_do(run, DeploymentDirectory.of(run, name).plan())
             for head, run, name in self._users.get(i, ())
@@ -261,7 +260,7 @@ class Pool:
                 self._idle_since.setdefault(i, time.monotonic())
 
     def tick(self) -> bool:
-        """Look for heads that are gone and servers that nobody needs; tell whether any is left."""
+        """Forget dead heads and stop servers without use; return whether anything is left."""
         with self._changed:
             for head in [head for head in self._heads if not process_lives(*head)]:
                 self._forget(head)
@@ -403,7 +402,7 @@ def _asked(serving: Serving) -> str:
 def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bool:
     """Whether an eager start leaves room for what its run deploys before it.
 
-    So the first model is loaded first, however the jobs' starts race each other.
+    The first model is then loaded first, in whatever order the jobs start.
     """
     rank = min(plan.rank for plan in client.plans)
     before = [
@@ -418,7 +417,7 @@ def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> b
 
 
 def _to_do(run: RunDirectory, plan: Plan) -> str:
-    """What of the plan's evaluations is to be done: see :data:`_LINGER`."""
+    """Return the remaining work of a plan, as a key of :data:`_LINGER`."""
     found = ""
     for evaluation, fingerprint in plan.evaluations:
         directory = run.evaluation(evaluation)

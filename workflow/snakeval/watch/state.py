@@ -1,9 +1,8 @@
-"""How far each evaluation of a run is, told from evidence alone.
+"""Determines how far each evaluation of a run is, from evidence alone.
 
-The evidence is what the evaluation's directory holds (lease, record, failure, attempt), what
-lives on this machine, and what the pool serves. Nobody is trusted to have said that it ended: a
-state that needs a live process is told only of one that lives. What cannot be known from here is
-told as unknown.
+The evidence is the evaluation's directory (lease, record, failure, attempt), the processes of this
+machine, and the servers of the pool. An evaluation counts as running only if its process is known
+to live. If this machine has no evidence for or against that, the state is "unknown".
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from snakeval.run.heads import heads
 from snakeval.run.plan import Planned
 from snakeval.serving.directory import undeployed
 
-#: In the order in which people want to hear of them.
+#: All states, in the order in which `status` counts them.
 STATES = (
     "done", "running", "deploying", "waiting", "pending", "interrupted", "failed", "unknown",
     "skipped",
 )  # fmt: skip
-#: Those of an evaluation that something works at.
+#: The states of an evaluation that a job works on.
 ACTIVE = frozenset(["running", "deploying", "waiting"])
 
 #: How long a job may take from giving its lease back to leaving the reason of its failure.
@@ -58,11 +57,12 @@ class State:
         elapsed: seconds; of a finished one, those that it took.
         host, pid: the job's, of a live attempt or of one that may live.
         runtime: what its last attempt runs or ran in.
-        container: that one's container, where the runtime has containers.
-        requests: done, and in all where that is known; only of a running one whose harness tells.
+        container: the container of its last attempt, if the runtime has containers.
+        requests: the number done, and the total if it is known; only of a running evaluation whose
+            harness reports them.
         metric, value, stderr: the headline metric of a finished one.
-        job: the executor's job, by its id, where one was submitted and is not done.
-        scheduler: the executor's title, where there is a job.
+        job: the id of the executor's job, if one was submitted and is not done.
+        scheduler: the executor's title, if the evaluation has a job.
     """
 
     model: str
@@ -148,10 +148,10 @@ def counts(run: RunDirectory) -> dict[str, int]:
 
 
 class _Look:
-    """One look at a run. Calling it tells an evaluation's state.
+    """One look at a run. Calling it returns the state of an evaluation.
 
-    ``doubts`` says which evaluations to look at once more, and after how many seconds; *first* is
-    the look that had these doubts.
+    ``doubts`` maps each evaluation that needs a second look to the seconds to wait before it. In
+    a second look, *first* is the look that had the doubts.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class _Look:
         if holder is None and self._first is None and self._has_head:
             # It may be about to leave the reason of its failure, or have begun just now.
             self.doubts[item.id] = _ENDING_SECONDS
-        how = "its job was told to end, or was killed"
+        how = "its job was stopped or killed"
         if holder is not None:
             how = f"its job (process {holder.pid} on {holder.host}) is gone"
         runtime, container = _where(directory, attempt, _events(directory, attempt))
@@ -284,7 +284,8 @@ class _Look:
         name = directory.name
         if (lives := holder.lives) is not None:
             return lives, ""
-        # It goes on counting while it lives; or it did so just now, by the file server's clock.
+        # A live holder renews its lease: its count has risen since the first look, or the renewal
+        # is recent by the file server's clock.
         self._beats[name] = holder.beat
         before = self._first._beats.get(name) if self._first else None
         if before is not None and before != holder.beat:

@@ -49,7 +49,7 @@ _HOPELESS = {
     "ErrImagePull": "its image cannot be pulled",
     "ErrImageNeverPull": "its image cannot be pulled",
     "ImagePullBackOff": "its image cannot be pulled",
-    "CreateContainerConfigError": "its container cannot be made (a secret or volume is missing)",
+    "CreateContainerConfigError": "its container cannot be created (a secret or volume is missing)",
     "FailedMount": "a volume cannot be mounted",
     "ConfigError": "its definition cannot be run",
 }
@@ -61,7 +61,7 @@ _QUEUED = ("NoCapacity", "Queueing")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of one of our evaluations."""
+    """A job of an evaluation that snakeval submitted."""
 
     id: str
     evaluation: str
@@ -94,7 +94,7 @@ class Trouble:
 
 
 def state_of(endpoint: LeptonDeployment) -> str:
-    """Return an endpoint's state. The older routes tell one that is stopped by its phase only."""
+    """Return an endpoint's state. With the older routes, only the phase shows a stopped one."""
     status = endpoint.status
     return str((status.phase or status.state).value) if status else "unknown"
 
@@ -164,7 +164,7 @@ class Platform:
 
     @cached_property
     def _info(self) -> WorkspaceInfo:
-        """What the workspace tells of itself, and which routes of endpoints it has."""
+        """The workspace's state. Reading it also finds out which routes of endpoints it has."""
 
         def ask(client: Any) -> WorkspaceInfo:
             try:
@@ -203,14 +203,14 @@ class Platform:
         return {str(e.metadata.name or e.metadata.id_): e for e in found if e.metadata}
 
     def create(self, endpoint: LeptonDeployment) -> None:
-        """Create an endpoint. That there is one of its name is no error: names have digests."""
+        """Create an endpoint, unless one of its name exists: a name contains a digest."""
         try:
             self._ask_endpoints(
                 f"create endpoint {endpoint.metadata.name}",
                 lambda c: c.deployment.create_with_response(endpoint),
             )
         except _Refused as refused:
-            if refused.status != 409:  # made by the first of two tries, too
+            if refused.status != 409:  # an earlier try may have created it
                 raise
 
     def scale(self, name: str, change: LeptonDeployment) -> None:
@@ -230,7 +230,7 @@ class Platform:
                     raise
 
     def ready_replicas(self, endpoint: LeptonDeployment) -> int:
-        """Return how many replicas are ready; the older routes are asked once more for several."""
+        """Return how many replicas are ready. Older routes need a second request for several."""
         if endpoint.status and endpoint.status.ready_replicas is not None:
             return int(endpoint.status.ready_replicas)
         if self.new_routes:
@@ -240,7 +240,7 @@ class Platform:
         return sum(reason == "Ready" for reason in self._readiness(str(endpoint.metadata.name)))
 
     def trouble(self, name: str) -> Trouble:
-        """Return why replicas do not run, as far as it is told."""
+        """Return why replicas do not run, as far as the platform reports it."""
         events = self._ask_endpoints("read events", lambda c: c.deployment.get_events(name))
         counts: Counter[str] = Counter()
         for event in events:
@@ -391,7 +391,7 @@ class Platform:
         def pause(state: RetryCallState) -> float:
             problem = state.outcome and state.outcome.exception()
             least = problem.wait if isinstance(problem, PlatformError) else None
-            # It is asked after the last attempt, too, which nothing follows.
+            # tenacity also calls this after the last attempt, when `backoff` has no pause left.
             return max((*self._backoff, 0.0)[state.attempt_number - 1], least or 0.0)
 
         retrying = Retrying(
@@ -420,7 +420,7 @@ class Platform:
                 told = f"could not {what}: {self._client.url} does not answer"
                 return PlatformError(f"{told} ({type(error).__name__})", 0.0)
             case RuntimeError() | ValueError() | TypeError() | AttributeError() | KeyError():
-                # What the library makes of an answer that it did not expect.
+                # The library raises these for an answer that it did not expect.
                 return PlatformError(f"could not {what}: its answer cannot be read", 0.0)
             case _:
                 raise error
