@@ -119,7 +119,7 @@ def test_the_commands_that_look_read_it_before_anything_resumes_it(old: OldRun) 
     assert not old.executed
 
 
-def test_the_same_command_finishes_what_is_missing_and_repeats_nothing(old: OldRun) -> None:
+def test_the_same_command_runs_only_the_evaluations_that_are_not_finished(old: OldRun) -> None:
     finished = {name: (old.path / name / "evaluation.json").read_bytes() for name in FINISHED}
     old.starts(*RUN)
     assert old.work.run == old.path, "a second run was made"

@@ -154,7 +154,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.root
 @pytest.mark.images
 @pytest.mark.restarts_engine
-def test_after_any_fault_the_same_command_completes_the_run_and_repeats_nothing(
+def test_after_any_fault_the_same_command_completes_the_run_and_reruns_no_finished_evaluation(
     tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = random.Random(int(os.environ.get("SNAKEVAL_CAMPAIGN_SEED", "2026")))

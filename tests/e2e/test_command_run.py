@@ -229,7 +229,7 @@ def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
 # --- in the background --------------------------------------------------------------------
 
 
-def test_a_detached_run_holds_no_pipe_and_goes_on(tmp_path: Path, go: Path) -> None:
+def test_a_detached_run_holds_no_pipe_and_continues(tmp_path: Path, go: Path) -> None:
     work = workspace(tmp_path, slow=says(1, waits_for=go))
     work.command()
     line = f"{sys.executable} -m snakeval run --config config.yaml --detach | cat"

@@ -97,7 +97,7 @@ def begun(work: Workspace, *evaluations: str) -> Callable[[], bool]:
     return lambda: all(map(printed, evaluations))
 
 
-def test_each_state_is_told_while_it_is_so(work: Workspace, gate: Path) -> None:
+def test_status_reports_each_state_while_it_lasts(work: Workspace, gate: Path) -> None:
     snakeval = Command(work)
     work.config["benchmarks"] = {
         "good": generic(GOOD),
@@ -125,7 +125,9 @@ def test_each_state_is_told_while_it_is_so(work: Workspace, gate: Path) -> None:
     assert "Ends " not in snakeval("kill", work.run.name[20:]).output
 
 
-def test_after_kill_9_of_everything_nothing_is_said_to_run(work: Workspace, gate: Path) -> None:
+def test_after_kill_9_of_everything_status_reports_nothing_as_running(
+    work: Workspace, gate: Path
+) -> None:
     snakeval = Command(work)
     work.config["benchmarks"] = {"slow": gated(gate)}
     head = work.start()
@@ -263,7 +265,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     assert snakeval.said("careful/slow") == "interrupted"
 
 
-def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
+def test_kill_keeps_a_server_that_another_run_uses(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     work, snakeval = served.work, Command(served.work)
     served.asks("slow", seed=1, stays_at=2)
@@ -288,7 +290,7 @@ def test_a_killed_run_s_server_goes_on_for_another_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runtime", [pytest.param("docker", marks=pytest.mark.images), "process"])
-def test_what_is_left_without_its_pool_is_ended_too(tmp_path: Path, runtime: str) -> None:
+def test_kill_also_ends_servers_whose_pool_is_gone(tmp_path: Path, runtime: str) -> None:
     served = Served(tmp_path, runtime, "careful")
     snakeval = Command(served.work)
     served.asks("slow", seed=1, stays_at=2)

@@ -47,7 +47,7 @@ def test_with_two_gpus_they_run_side_by_side(tmp_path: Path) -> None:
     assert done.output.index("sloppy: ready") < done.output.index("done, 1 of 6")
 
 
-def test_a_model_that_does_not_get_ready_fails_its_evaluations_and_the_other_goes_on(
+def test_a_model_that_does_not_get_ready_fails_only_its_own_evaluations(
     tmp_path: Path,
 ) -> None:
     served = two_models(tmp_path)
@@ -96,7 +96,7 @@ def test_a_server_that_dies_again_and_again_fails_its_model_alone(tmp_path: Path
     served.nothing_is_left()
 
 
-def test_a_server_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
+def test_a_server_that_dies_once_costs_only_time(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     served.asks("long", seed=1, count=30, stays_at=5)
     head = served.work.start()
@@ -156,7 +156,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
 
 
 @pytest.mark.images
-def test_an_image_without_a_shell_is_told_of_servers_and_of_harnesses(tmp_path: Path) -> None:
+def test_servers_and_harnesses_report_an_image_without_a_shell(tmp_path: Path) -> None:
     image = "snakeval-test/no-shell:1"
     empty = io.BytesIO()
     with tarfile.open(fileobj=empty, mode="w") as archive:
@@ -182,7 +182,7 @@ def test_an_image_without_a_shell_is_told_of_servers_and_of_harnesses(tmp_path: 
 
 
 @pytest.mark.images
-def test_a_server_that_the_kernel_kills_for_want_of_memory_is_told_so(tmp_path: Path) -> None:
+def test_the_reason_states_that_the_kernel_killed_a_server_out_of_memory(tmp_path: Path) -> None:
     hungry = "python3 -c 'bytearray(10**9)'; echo not reached"
     served = Served(tmp_path, "docker", "careful", command=hungry, mem_mb=64)
     served.asks("b", seed=1)

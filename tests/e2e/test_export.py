@@ -88,7 +88,7 @@ def test_other_destinations_export_again_and_repeat_no_evaluation(work: Workspac
     assert (work.directory / "lake" / "results.json").exists()
 
 
-def test_where_an_evaluation_failed_it_is_said_that_nothing_was_sent(work: Workspace) -> None:
+def test_a_run_with_a_failed_evaluation_reports_that_nothing_was_exported(work: Workspace) -> None:
     work.config["benchmarks"]["b"] = FAILS
     done = work.snakemake()
     assert done.exit_code == 1
@@ -97,7 +97,7 @@ def test_where_an_evaluation_failed_it_is_said_that_nothing_was_sent(work: Works
     assert "failed" in exported(work)
 
 
-def test_a_wrong_section_is_told_before_anything_starts(work: Workspace) -> None:
+def test_a_wrong_section_fails_before_anything_starts(work: Workspace) -> None:
     work.config["export"] |= {"wandbb": None, "wandb": {"projct": "x"}}
     done = work.snakemake()
     assert done.exit_code == 1

@@ -168,7 +168,7 @@ def test_an_endpoint_that_refuses_is_named_in_the_reason(
         assert work.table()["status"][f"{name}/good"] == "done"
 
 
-def test_each_bad_end_of_a_harness_has_its_reason_and_the_others_go_on(work: Workspace) -> None:
+def test_each_bad_end_of_a_harness_has_its_reason_and_the_others_finish(work: Workspace) -> None:
     bad = {
         "none": ("true", "ended without writing score.json"),
         "garbage": ("echo '{' > {{ results }}/score.json", "score.json does not parse as json"),
@@ -192,7 +192,7 @@ def test_each_bad_end_of_a_harness_has_its_reason_and_the_others_go_on(work: Wor
 
 
 @pytest.mark.root
-def test_a_disk_that_fills_up_is_said_and_room_lets_the_same_command_finish(
+def test_a_full_disk_is_reported_and_the_same_command_finishes_after_space_is_freed(
     work: Workspace, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
@@ -216,7 +216,7 @@ def test_a_disk_that_fills_up_is_said_and_room_lets_the_same_command_finish(
         subprocess.run(["umount", disk], check=True)
 
 
-def test_an_engine_that_does_not_answer_is_said_in_one_sentence(
+def test_an_engine_that_does_not_answer_is_reported_in_one_sentence(
     work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -230,7 +230,7 @@ def test_an_engine_that_does_not_answer_is_said_in_one_sentence(
 
 
 @pytest.mark.docker
-def test_what_an_absent_engine_kept_from_being_made_is_made_by_the_next_start(
+def test_the_next_start_finishes_what_an_absent_engine_prevented(
     work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.config |= {"runtime": "docker"}

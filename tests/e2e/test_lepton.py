@@ -169,7 +169,7 @@ def test_what_is_complete_is_adopted_without_a_job(work: OnLepton) -> None:
     assert len(work.standin.jobs) == 2
 
 
-def test_after_a_killed_head_the_same_command_repeats_nothing_and_leaves_nothing(
+def test_after_a_killed_head_the_same_command_starts_no_job_twice_and_leaves_nothing(
     work: OnLepton,
 ) -> None:
     paused(work, 8)
@@ -227,7 +227,7 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     assert work.snakemake("-n").evaluated == {"other/b1"}
 
 
-def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:
+def test_a_failed_evaluation_has_its_reason_and_the_others_finish(work: OnLepton) -> None:
     work.config["benchmarks"]["b1"]["command"] = "echo 'ValueError: no such split' >&2; exit 3"
     done = work.snakemake("--retries", "0")
     assert done.exit_code == 1
@@ -237,7 +237,9 @@ def test_a_failure_is_told_and_costs_the_others_nothing(work: OnLepton) -> None:
     work.nothing_is_left()
 
 
-def test_a_model_that_cannot_start_is_told_and_its_endpoint_is_removed(work: OnLepton) -> None:
+def test_a_model_that_cannot_start_has_its_reason_and_its_endpoint_is_removed(
+    work: OnLepton,
+) -> None:
     work.config["models"]["served"]["deployment"]["command"] = "echo no kernel image; exit 1"
     done = work.snakemake("--retries", "0")
     assert done.exit_code == 1
@@ -247,7 +249,7 @@ def test_a_model_that_cannot_start_is_told_and_its_endpoint_is_removed(work: OnL
     work.nothing_is_left()
 
 
-def test_no_key_stands_in_a_file_or_on_the_terminal(work: OnLepton) -> None:
+def test_no_key_is_in_a_file_or_on_the_terminal(work: OnLepton) -> None:
     paused(work, 3)
     head = work.start()
     wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", 60)

@@ -78,7 +78,7 @@ def test_it_evaluates_and_only_what_failed_is_submitted_again(
     assert server.stats()["answered"] == 2
 
 
-def test_jobs_of_a_killed_snakemake_go_on_and_nothing_is_asked_twice(
+def test_jobs_of_a_killed_snakemake_finish_and_nothing_is_asked_twice(
     tmp_path: Path, profile: Path
 ) -> None:
     with serve(delay=5) as server:

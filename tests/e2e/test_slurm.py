@@ -220,7 +220,7 @@ def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
     assert sum(job.state == "COMPLETED" for job in jobs) == len(work.config["models"])
 
 
-def test_a_job_whose_node_dies_goes_on_on_another(endpoint: Served, server: DemoServer) -> None:
+def test_a_job_whose_node_dies_resumes_on_another(endpoint: Served, server: DemoServer) -> None:
     work = clustered(endpoint)
     endpoint.asks("b", seed=1, count=8, pause=1)
     head = work.start("--retries", "0")

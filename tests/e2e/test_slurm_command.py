@@ -51,7 +51,7 @@ def state_of(work: Workspace, name: str) -> dict[str, Any]:
     return next(s for run in said for s in run["evaluations"] if name == s["benchmark"])
 
 
-def test_evaluations_are_packed_and_what_was_spent_stands_beside_what_was_expected(
+def test_evaluations_are_packed_and_the_end_compares_time_spent_with_time_expected(
     tmp_path: Path,
 ) -> None:
     made = Served(tmp_path, "process", "careful", gpus=1)
@@ -172,7 +172,7 @@ def test_kill_after_a_lost_head_cancels_the_jobs_that_it_left(work: Workspace) -
     assert queue(work.directory) == []
 
 
-def test_a_head_that_is_a_job_goes_on_after_it_is_killed_and_after_its_walltime(
+def test_a_head_that_is_a_job_resumes_after_a_kill_and_after_its_walltime(
     work: Workspace, go: Path
 ) -> None:
     begun = snakeval(work, *RUN, "--head-on-cluster")

@@ -89,14 +89,14 @@ def test_a_model_that_is_not_served_fails_what_has_not_begun(clock: Clock) -> No
 # --- the time that is left --------------------------------------------------------------------
 
 
-def test_where_nothing_is_known_no_time_is_told(clock: Clock) -> None:
+def test_without_any_measurement_no_remaining_time_is_estimated(clock: Clock) -> None:
     run = tally(clock)
     run.start(1, "a", "x")
     clock.now = 10
     assert run.remaining() is None
 
 
-def test_earlier_runs_tell_how_long_it_takes(clock: Clock) -> None:
+def test_durations_of_earlier_runs_predict_the_remaining_time(clock: Clock) -> None:
     run = tally(clock, expect=lambda name: 60.0)
     for number, name in enumerate(("a/x", "b/x")):
         run.start(number, *name.split("/"))
@@ -105,7 +105,9 @@ def test_earlier_runs_tell_how_long_it_takes(clock: Clock) -> None:
     assert run.remaining() == pytest.approx((2 * 40 + 4 * 60) / 2)
 
 
-def test_this_run_tells_it_too_and_best_of_the_same_benchmark(clock: Clock) -> None:
+def test_finished_evaluations_of_this_run_predict_it_and_the_same_benchmark_predicts_best(
+    clock: Clock,
+) -> None:
     run = tally(clock, done=("a/y", "a/z"))
     run.start(1, "a", "x")
     clock.now = 30
@@ -114,7 +116,7 @@ def test_this_run_tells_it_too_and_best_of_the_same_benchmark(clock: Clock) -> N
     assert run.remaining() == pytest.approx(3 * 30)
 
 
-def test_the_pace_of_requests_tells_it_better_than_any_average(clock: Clock) -> None:
+def test_the_pace_of_requests_predicts_better_than_any_average(clock: Clock) -> None:
     run = tally(clock, done=("a/y", "a/z", "b/x", "b/y", "b/z"), expect=lambda name: 1000.0)
     run.start(1, "a", "x")
     (job,) = run.jobs()
@@ -131,7 +133,7 @@ def test_what_is_late_by_a_minute_is_given_another(clock: Clock) -> None:
     assert run.remaining() == pytest.approx(60)
 
 
-def test_what_was_only_adopted_tells_nothing(clock: Clock, tmp_path: Path) -> None:
+def test_an_adopted_evaluation_predicts_nothing(clock: Clock, tmp_path: Path) -> None:
     run = Tally(RunDirectory(tmp_path), ["a/x", "a/y"], ["a/x", "a/y"], clock=clock)
     run.start(1, "a", "x")
     journal(tmp_path / "a" / "x").add(Event("adopted"))
@@ -172,7 +174,7 @@ def test_the_picture_has_a_bar_a_model_and_a_line_a_job(clock: Clock) -> None:
     ]
 
 
-def test_the_time_that_is_left_is_told_roughly(clock: Clock) -> None:
+def test_the_remaining_time_is_rounded(clock: Clock) -> None:
     run = tally(clock)
     picture = Picture(run, color=False, clock=clock)
     told = []
@@ -272,7 +274,7 @@ def sharing(tmp_path: Path, more: str = "", **options: object) -> Screen:
     return Screen([sys.executable, str(script)], cwd=tmp_path, **options)  # type: ignore[arg-type]
 
 
-def test_what_anybody_prints_goes_by_above_the_lines(tmp_path: Path) -> None:
+def test_any_other_output_scrolls_by_above_the_display(tmp_path: Path) -> None:
     screen = sharing(tmp_path)
     seen = screen.until(lambda text: "its error" in text and "second line" in text)
     assert seen.endswith("its error\nshown in 100 x 30\nsecond line")
@@ -471,7 +473,7 @@ def test_jobs_are_named_by_the_fields_of_snakemake_s_records(
     ("phase", "told"), [("failed", False), ("interrupted", False), ("running", True)]
 )
 @pytest.mark.parametrize("rule", ["evaluate", "deploy"])
-def test_how_a_job_died_is_told_where_it_could_not_tell_it_itself(
+def test_the_log_reports_how_a_job_died_if_the_job_could_not(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, phase: str, told: bool, rule: str
 ) -> None:
     part = "x/evaluation" if rule == "evaluate" else "deployment/deployment"
@@ -487,7 +489,7 @@ def test_how_a_job_died_is_told_where_it_could_not_tell_it_itself(
     assert said[1:] == ([f"{name} failed: its job {how}"] if told else [])
 
 
-def test_another_command_that_fails_is_told_as_snakemake_tells_it(
+def test_a_failure_of_any_other_rule_is_reported_in_snakemake_s_words(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     said = handled(capsys, (None, started(tmp_path)), died(tmp_path, "failed", "y/evaluation"))

@@ -127,7 +127,7 @@ def test_different_samples_are_paired_as_far_as_they_are_common(
     assert "50 of 200 and 50" in said.out
 
 
-def test_benchmarks_that_are_defined_otherwise_are_told_apart(
+def test_a_difference_between_definitions_of_a_benchmark_is_reported(
     tmp_path: Path, capsys: Capture
 ) -> None:
     Sampled(tmp_path, {"m": {"w": OLD}}, id="aaaa1111")
@@ -146,7 +146,7 @@ def test_one_model_is_compared_with_one_whatever_their_names(
     assert f"old → new/w: worse: q{OLD.index(1)}" in said.out.splitlines()
 
 
-def test_runs_with_nothing_in_common_are_told_so(tmp_path: Path, capsys: Capture) -> None:
+def test_runs_with_nothing_in_common_are_an_error(tmp_path: Path, capsys: Capture) -> None:
     Sampled(tmp_path, {"m": {"a": [1]}, "n": {"a": [1]}}, id="aaaa1111")
     Sampled(tmp_path, {"x": {"a": [1]}, "y": {"a": [1]}}, id="bbbb2222")
     said = snakeval(capsys, "compare", "aaaa", "bbbb")

@@ -45,7 +45,7 @@ def command(directory: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def test_what_nobody_needs_may_be_absent(capsys: Capture) -> None:
+def test_optional_tools_may_be_absent(capsys: Capture) -> None:
     found = checks(capsys)
     assert found["snakemake"]["state"] == "ok"
     assert found["runtime process"]["state"] == "ok"
@@ -86,27 +86,25 @@ def test_credentials_are_set_or_to_be_exported_and_never_shown(
     assert "sk-secret" not in snakeval(capsys, "doctor", "--config", str(path)).out
 
 
-def test_a_configuration_that_is_wrong_is_told_with_what_is_wrong(
-    bare: Path, capsys: Capture
-) -> None:
+def test_the_wrong_key_of_a_configuration_is_reported(bare: Path, capsys: Capture) -> None:
     path = write(bare, changed("models", "m", "endpoint", "url", to="host"))
     wrong = checks(capsys, "--config", str(path), exit_code=1)["configuration"]
     assert "models.m.endpoint.url" in wrong["found"]
 
 
-def test_too_little_room_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_room_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_ROOM_BYTES", 2**60)
     home = checks(capsys, exit_code=1)["$SNAKEVAL_HOME"]
     assert home["state"] == "wrong"
     assert home["to do"].startswith("free some")
 
 
-def test_a_directory_that_is_a_file_is_told(bare: Path, capsys: Capture) -> None:
+def test_a_directory_that_is_a_file_is_reported(bare: Path, capsys: Capture) -> None:
     (bare / "home").write_text("")
     assert "is a file" in checks(capsys, exit_code=1)["$SNAKEVAL_HOME"]["found"]
 
 
-def test_a_cluster_is_told_with_its_nodes(
+def test_a_cluster_is_reported_with_its_nodes(
     bare: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(bare, "sbatch", "")

@@ -38,7 +38,7 @@ def explained(capsys: pytest.CaptureFixture[str], config: Path, name: str) -> di
     return {line.split()[0]: line.split(maxsplit=2)[1:] for line in lines}
 
 
-def test_each_parameter_is_shown_with_its_layer_and_the_key_that_set_it(
+def test_each_parameter_has_its_layer_and_the_key_that_set_it(
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:
     shown = explained(capsys, config, "a/ifeval")
@@ -57,7 +57,7 @@ def test_a_benchmark_on_one_model_may_take_a_value_away(
     assert shown["temperature"] == ["null", f"benchmark on model ({config}: {key})"]
 
 
-def test_an_unknown_evaluation_is_refused_with_the_nearest(
+def test_an_unknown_evaluation_fails_and_the_nearest_is_suggested(
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:
     assert main(["--configfile", str(config), "--", "a/ifevel"]) == 2

@@ -99,7 +99,7 @@ def test_files_of_two_runs_have_the_same_types_whatever_is_missing(
     assert dict(one.dtypes) == dict(two.dtypes)
 
 
-def test_where_nothing_is_said_they_stand_in_the_run(run: Made, capsys: Capture) -> None:
+def test_files_are_in_the_run_by_default(run: Made, capsys: Capture) -> None:
     snakeval(capsys, "export", "0123", "--dest", "local")
     assert sorted(files(run.path / "export")) == ["results.csv", "results.json", "results.md"]
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_one_sentence(
     assert said.err.count("\n") == 1
 
 
-def test_a_place_that_cannot_be_written_is_told(run: Made, capsys: Capture) -> None:
+def test_a_place_that_cannot_be_written_is_reported(run: Made, capsys: Capture) -> None:
     said = snakeval(capsys, "export", "0123", "--output", "/proc/x")
     assert said.exit_code == 1
     assert "did not arrive (0 did): /proc/x: cannot be written (" in said.err

@@ -14,7 +14,7 @@ from support.made import snakeval
 Capture = pytest.CaptureFixture[str]
 
 
-def test_a_task_is_told_with_image_types_defaults_and_variables(capsys: Capture) -> None:
+def test_info_lists_image_types_defaults_and_variables_of_a_task(capsys: Capture) -> None:
     said = snakeval(capsys, "info", "tau2_bench_telecom")
     facts = dict(line.split("  ", 1) for line in said.out.splitlines() if "  " in line)
     facts = {name: value.strip() for name, value in facts.items()}

@@ -40,7 +40,7 @@ def test_what_it_writes_is_a_configuration_that_says_how_it_runs() -> None:
     assert "snakeval run --config evaluation.yaml --dry-run" in FILE.read_text()
 
 
-def test_what_is_not_set_stands_there_as_a_comment() -> None:
+def test_options_that_are_not_set_are_comments() -> None:
     assert cli.main(["init", *ALL]) == 0
     text = FILE.read_text()
     assert "# limit_samples: 10" in text

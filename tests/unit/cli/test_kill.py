@@ -98,7 +98,7 @@ def head(run: Made, pid: int, start: str | None, host: str = os.uname().nodename
     return found
 
 
-def test_a_run_s_head_is_asked_as_ctrl_c_does_and_its_jobs_told(
+def test_a_run_s_head_gets_what_ctrl_c_sends_and_its_jobs_get_sigterm(
     run: Made, processes: ExitStack, capsys: Capture
 ) -> None:
     snakemake, job = (processes.enter_context(Waits()) for _ in range(2))
@@ -117,7 +117,7 @@ def test_a_run_s_head_is_asked_as_ctrl_c_does_and_its_jobs_told(
     assert again.out.startswith("Run 0123abcd: nothing to stop, 0 of 2 done")
 
 
-def test_a_head_that_ignores_ctrl_c_is_told_with_the_word_that_it_knows(
+def test_a_head_that_ignores_ctrl_c_gets_sigterm(
     run: Made, processes: ExitStack, capsys: Capture
 ) -> None:
     snakemake = processes.enter_context(Waits(ignores_ctrl_c=True))
@@ -126,7 +126,7 @@ def test_a_head_that_ignores_ctrl_c_is_told_with_the_word_that_it_knows(
     assert snakemake.told == ["SIGTERM"]
 
 
-def test_what_does_not_listen_is_told_harder_and_then_killed(
+def test_a_process_that_ignores_signals_gets_harder_ones_and_then_sigkill(
     run: Made, processes: ExitStack
 ) -> None:
     snakemake = processes.enter_context(Waits("SIGINT", "SIGTERM"))
@@ -137,7 +137,7 @@ def test_what_does_not_listen_is_told_harder_and_then_killed(
     assert snakemake.process.returncode == -signal.SIGKILL
 
 
-def test_one_evaluation_is_stopped_and_the_others_go_on(
+def test_one_evaluation_is_stopped_and_the_others_continue(
     run: Made, processes: ExitStack, capsys: Capture
 ) -> None:
     snakemake, job, other = (processes.enter_context(Waits()) for _ in range(3))
@@ -173,7 +173,7 @@ def test_what_a_killed_job_left_running_is_found_by_its_mark(
     assert stranger.lives
 
 
-def test_who_has_a_pid_that_was_somebody_else_s_is_left_alone(
+def test_a_process_that_got_a_dead_job_s_pid_is_left_alone(
     run: Made, processes: ExitStack, capsys: Capture
 ) -> None:
     stranger = processes.enter_context(Waits())
@@ -185,7 +185,7 @@ def test_who_has_a_pid_that_was_somebody_else_s_is_left_alone(
     assert stranger.lives
 
 
-def test_a_head_on_another_host_is_named_and_the_exit_code_tells(
+def test_a_head_on_another_host_is_listed_and_the_exit_code_is_1(
     run: Made, capsys: Capture
 ) -> None:
     elsewhere = head(run, 7, "1", host="elsewhere")
@@ -207,7 +207,7 @@ def test_a_job_on_another_host_is_named_while_it_lives(run: Made, capsys: Captur
     assert snakeval(capsys, "kill", "01/m/b").exit_code == 0
 
 
-def test_what_cannot_be_known_is_told_as_perhaps_left(run: Made, capsys: Capture) -> None:
+def test_a_silent_job_on_another_host_is_listed_as_perhaps_left(run: Made, capsys: Capture) -> None:
     run.heartbeat("b", 0.1)
     run.held("b", host="elsewhere", pid=7, age=20)
     said = snakeval(capsys, "kill", "01")
@@ -226,7 +226,7 @@ def test_an_engine_that_is_silent_hides_containers(
     assert said.err == f"snakeval: left: container {name} of m/b, perhaps: docker is silent\n"
 
 
-def test_what_is_finished_stays(run: Made, processes: ExitStack, capsys: Capture) -> None:
+def test_finished_evaluations_stay(run: Made, processes: ExitStack, capsys: Capture) -> None:
     run.done("other")
     job = processes.enter_context(Waits())
     run.held("b", pid=job.pid, start=job.start)
@@ -242,7 +242,9 @@ def test_what_is_finished_stays(run: Made, processes: ExitStack, capsys: Capture
         ("01/m/x", "m has no benchmark 'x'"),
     ],
 )
-def test_what_names_nothing_is_refused(run: Made, capsys: Capture, which: str, told: str) -> None:
+def test_an_argument_that_matches_nothing_fails(
+    run: Made, capsys: Capture, which: str, told: str
+) -> None:
     said = snakeval(capsys, "kill", which)
     assert (said.exit_code, said.out) == (2, "")
     assert told in said.err

@@ -34,7 +34,7 @@ def later(work: Callable[[], object], seconds: float = 0.2) -> None:
 # --- an evaluation's ----------------------------------------------------------------------------
 
 
-def test_it_is_that_of_the_newest_attempt_and_earlier_ones_are_told_of(
+def test_the_newest_attempt_s_log_is_printed_and_earlier_ones_are_listed(
     run: Made, capsys: Capture
 ) -> None:
     run.begun("b", "first\n")
@@ -61,7 +61,7 @@ def test_only_the_last_lines_may_be_asked_for(
     assert snakeval(capsys, "logs", "01/m/b", "-n", lines).out == shown
 
 
-def test_what_is_no_text_is_handed_on_as_it_is(run: Made, capfdbinary: object) -> None:
+def test_bytes_that_are_not_text_are_printed_unchanged(run: Made, capfdbinary: object) -> None:
     place = run.begun("b")
     place.attempt_log(1).write_bytes(b"\xff\x00\r50%\r100%\n")
     from snakeval import cli
@@ -70,13 +70,17 @@ def test_what_is_no_text_is_handed_on_as_it_is(run: Made, capfdbinary: object) -
     assert capfdbinary.readouterr().out == b"\xff\x00\r50%\r100%\n"  # type: ignore[attr-defined]
 
 
-def test_one_that_is_not_there_yet_is_told_so(run: Made, capsys: Capture) -> None:
+def test_a_log_that_does_not_exist_yet_is_an_error_with_the_state(
+    run: Made, capsys: Capture
+) -> None:
     said = snakeval(capsys, "logs", "01/m/b")
     assert (said.exit_code, said.out) == (2, "")
     assert said.err == "snakeval: 0123abcd/m/b: has no log: it is pending\n"
 
 
-def test_followed_it_is_waited_for_and_told_until_its_end(run: Made, capsys: Capture) -> None:
+def test_following_waits_for_the_log_and_prints_it_until_its_end(
+    run: Made, capsys: Capture
+) -> None:
     def begin() -> None:
         lease = run.held("b", "begins\n")
         log = run["b"].attempt_log(1)
@@ -160,7 +164,7 @@ def test_a_server_that_another_run_started_has_its_log_there(
     assert snakeval(capsys, "logs", "01/m").out == "serves\n"
 
 
-def test_an_auxiliary_model_s_server_has_one_too(run: Made, capsys: Capture) -> None:
+def test_an_auxiliary_model_s_server_also_has_a_log(run: Made, capsys: Capture) -> None:
     (run.deploys("judge", "m/b") / "deploy.log").write_text("ready\n")
     assert snakeval(capsys, "logs", "01/judge").out == "ready\n"
 
@@ -219,7 +223,7 @@ def test_a_run_s_is_snakemake_s_newest_that_names_it(
     assert "an evaluation's: snakeval logs 0123abcd/MODEL/BENCHMARK" in said.err
 
 
-def test_a_detached_run_s_is_what_it_would_have_told_its_terminal(
+def test_a_detached_run_s_log_is_preferred_to_snakemake_s_of_the_same_start(
     run: Made, capsys: Capture
 ) -> None:
     snakemake_log(run, "2026-01-02T030405.1", f"foreground {run.path.name}\n")

@@ -98,9 +98,7 @@ def test_models_are_those_of_the_configuration_here_and_of_runs(
     ]
 
 
-def test_a_configuration_of_the_launchers_shape_has_a_model_too(
-    nowhere: Path, capsys: Capture
-) -> None:
+def test_the_model_of_a_launcher_configuration_is_listed(nowhere: Path, capsys: Capture) -> None:
     path = write(
         nowhere,
         {
@@ -112,7 +110,7 @@ def test_a_configuration_of_the_launchers_shape_has_a_model_too(
     assert model["served"] == "org/m at http://host/v1"
 
 
-def test_without_any_model_the_way_to_one_is_told(capsys: Capture) -> None:
+def test_without_any_model_the_message_suggests_init(capsys: Capture) -> None:
     assert "snakeval init" in snakeval(capsys, "ls", "models").err
 
 
@@ -151,7 +149,7 @@ def test_of_profiles_of_one_name_the_users_is_taken(nowhere: Path, capsys: Captu
     assert installation.find_profile("local") == "local"
 
 
-def test_what_is_no_list_is_refused(capsys: Capture) -> None:
+def test_an_unknown_list_fails_and_the_known_ones_are_suggested(capsys: Capture) -> None:
     said = snakeval(capsys, "ls", "taks")
     assert said.exit_code == 2
     assert "tasks" in said.err

@@ -23,7 +23,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config" / "snakemake"
 
 
-def test_each_profile_of_ours_gets_a_link(own: Path, capsys: Capture) -> None:
+def test_each_shipped_profile_gets_a_link(own: Path, capsys: Capture) -> None:
     said = snakeval(capsys, "profiles", "install")
     assert said.exit_code == 0
     assert (own / "local").readlink() == profiles() / "local"

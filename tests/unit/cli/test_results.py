@@ -93,7 +93,7 @@ def test_side_by_side_programs_get_numbers(one: Made, two: Made, capsys: Capture
     assert pd.isna(table["named 0123abcd"]["bad"])
 
 
-def test_runs_of_one_id_are_told_apart_by_their_directories(
+def test_runs_with_the_same_id_are_distinguished_by_their_directories(
     one: Made, tmp_path: Path, capsys: Capture
 ) -> None:
     again = Made(tmp_path, "good", name="2026-03-02-03-04-05-0123abcd")

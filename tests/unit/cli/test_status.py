@@ -51,7 +51,9 @@ def test_each_evaluation_has_a_row_with_the_one_thing_to_know(run: Made, capsys:
     assert "pending" in told["m/to_do"]
 
 
-def test_who_works_at_it_is_told_or_what_to_do(run: Made, capsys: Capture) -> None:
+def test_the_process_that_works_on_the_run_is_reported_or_what_to_do(
+    run: Made, capsys: Capture
+) -> None:
     enter(run.directory, ["snakemake"])
     assert f"Snakemake runs (process {os.getpid()})" in snakeval(capsys, "status").out
     (head,) = (run.path / ".snakeval/heads").iterdir()
@@ -83,7 +85,7 @@ def test_a_part_of_a_run_may_be_asked_for(
     assert {*rows(said)} == shown
 
 
-def test_without_an_id_those_with_a_head_are_shown_or_else_what_was_started_last(
+def test_without_an_id_the_runs_with_a_head_are_listed_or_else_the_newest_run(
     run: Made, tmp_path: Path, capsys: Capture
 ) -> None:
     Made(tmp_path, "b", name="2026-01-03-00-00-00-00000000")
@@ -123,7 +125,7 @@ def test_of_many_there_are_totals_and_those_that_need_a_look(
     assert len(rows(snakeval(capsys, "status", "--all"))) == 60
 
 
-def test_without_any_run_that_is_said(
+def test_without_any_run_the_message_states_it(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path))
@@ -142,7 +144,7 @@ def test_without_any_run_that_is_said(
         ("", "'': is no run's id"),
     ],
 )
-def test_what_is_not_there_is_refused_and_the_nearest_offered(
+def test_an_unknown_run_or_evaluation_fails_and_the_nearest_is_suggested(
     run: Made, capsys: Capture, which: str, told: str
 ) -> None:
     said = snakeval(capsys, "status", which)
@@ -151,7 +153,7 @@ def test_what_is_not_there_is_refused_and_the_nearest_offered(
     assert said.err.count("\n") == 1
 
 
-def test_a_run_that_was_partly_deleted_or_moved_is_told_in_a_sentence(
+def test_a_run_that_was_partly_deleted_or_moved_is_reported_in_a_sentence(
     run: Made, tmp_path: Path, capsys: Capture
 ) -> None:
     (run.path / ".snakeval/plan.json").unlink()
@@ -167,7 +169,7 @@ def test_a_run_that_was_partly_deleted_or_moved_is_told_in_a_sentence(
 # --- watched ------------------------------------------------------------------------------------
 
 
-def test_watched_it_tells_each_change_until_all_has_ended(
+def test_watch_prints_each_change_until_all_evaluations_have_ended(
     run: Made, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snakeval.watch.view._WATCH_SECONDS", 0.1)

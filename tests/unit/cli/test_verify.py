@@ -26,7 +26,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sampled:
     return made
 
 
-def test_a_run_that_nobody_touched_is_as_it_was(run: Sampled, capsys: Capture) -> None:
+def test_an_untouched_run_passes(run: Sampled, capsys: Capture) -> None:
     said = snakeval(capsys, "verify", str(run.path))
     assert (said.exit_code, said.out) == (0, "")
     assert said.err == "2 of 4 evaluations are as they were; nothing was changed\n"
@@ -103,7 +103,7 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
 
 
 @pytest.mark.parametrize(("change", "told"), CHANGES)
-def test_whatever_is_changed_is_told(
+def test_every_change_is_reported(
     run: Sampled, capsys: Capture, change: Callable[[Sampled], object], told: str
 ) -> None:
     change(run)
@@ -112,7 +112,9 @@ def test_whatever_is_changed_is_told(
     assert told in "\n".join(" ".join(line.split()) for line in said.out.splitlines())
 
 
-def test_what_cannot_be_checked_is_told_and_is_no_change(run: Sampled, capsys: Capture) -> None:
+def test_an_item_that_cannot_be_checked_is_listed_and_does_not_count_as_a_change(
+    run: Sampled, capsys: Capture
+) -> None:
     (run.path / "config.yaml").unlink()
     said = snakeval(capsys, "verify", str(run.path), "--json")
     assert said.exit_code == 0

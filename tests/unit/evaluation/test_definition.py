@@ -50,7 +50,7 @@ def test_the_order_of_keys_does_not_matter_and_nothing_is_lost(value: dict[str, 
     assert canonical_json(dict(reversed(value.items()))) == text
 
 
-def test_what_json_does_not_have_is_refused() -> None:
+def test_a_value_that_json_does_not_have_fails() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"a": float("nan")})
 
@@ -99,7 +99,7 @@ def test_what_came_later_is_part_of_a_fingerprint_only_where_it_is_there() -> No
         assert Evaluation.from_json(sent.to_json()) == sent
 
 
-def test_an_identity_of_another_format_is_not_taken_for_ours() -> None:
+def test_an_identity_of_an_unknown_format_fails() -> None:
     data = json.loads(Evaluation("m", "b", IDENTITY, Transport()).to_json())
     data["identity"]["format"] = 99
     with pytest.raises(ValueError, match="identity format 99, this snakeval reads 1"):

@@ -73,7 +73,7 @@ def test_a_record_counts_by_its_whole_fingerprint(directory: EvaluationDirectory
     assert directory.completion(alike) is None
 
 
-def test_the_same_definition_goes_on_where_it_was_interrupted(
+def test_the_same_definition_resumes_with_the_artifacts_of_the_interrupted_attempt(
     directory: EvaluationDirectory,
 ) -> None:
     assert attempt(directory, OLD, "half") == 1

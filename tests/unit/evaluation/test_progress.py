@@ -38,14 +38,14 @@ def log(directory: EvaluationDirectory, text: str, attempt: int = 1) -> None:
     directory.attempt_log(attempt).write_text(text, encoding="utf-8")
 
 
-def test_lm_eval_tells_it_by_its_newest_bar(directory: EvaluationDirectory) -> None:
+def test_requests_of_lm_eval_are_those_of_its_newest_bar(directory: EvaluationDirectory) -> None:
     log(directory, LM_EVAL + ASKING)
     assert requests(directory) == (18, 40)
     log(directory, f"{LM_EVAL}{ASKING}\n{ASKING.replace('18/40', '3/9')}")
     assert requests(directory) == (3, 9)
 
 
-def test_before_the_first_request_nothing_is_told(directory: EvaluationDirectory) -> None:
+def test_before_the_first_request_the_count_is_unknown(directory: EvaluationDirectory) -> None:
     assert requests(directory) is None
     log(directory, LM_EVAL)
     assert requests(directory) is None
@@ -69,7 +69,7 @@ def test_the_eval_factory_counts_in_a_file_without_a_total(directory: Evaluation
         ("3/4 of the questions are hard", None),
     ],
 )
-def test_a_command_tells_it_by_any_bar_of_requests(
+def test_requests_of_a_command_are_those_of_any_bar_of_requests(
     directory: EvaluationDirectory, line: str, told: tuple[int, int] | None
 ) -> None:
     log(directory, line)

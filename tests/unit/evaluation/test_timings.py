@@ -47,7 +47,7 @@ def test_the_end_of_a_use_has_the_exit_code(place: EvaluationDirectory, journal:
     assert (end.phase, end.use, end.exit_code) == ("ended", begin.use, 0)
 
 
-def test_one_that_was_killed_was_as_long_as_its_log_says_wherever_that_was_moved(
+def test_a_killed_attempt_ends_with_its_log_even_after_the_log_was_moved(
     place: EvaluationDirectory, journal: Journal
 ) -> None:
     begun = datetime.fromtimestamp(1000, UTC).isoformat()

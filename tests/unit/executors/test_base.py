@@ -61,7 +61,7 @@ def test_the_executor_of_a_snakemake_plugin_is_found() -> None:
     assert type(executors.of_plugin("cluster-generic")) is Executor
 
 
-def test_what_is_wrong_before_the_first_job_is_found_without_asking_anybody(
+def test_checks_before_the_first_job_find_problems_without_asking_a_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", "")

@@ -86,7 +86,7 @@ def test_what_a_failed_job_wrote_goes_along_with_the_next_attempt(
     assert job["inputs"][str(directory.artifacts.resolve())] == "/results"
 
 
-def test_a_problem_of_the_platform_is_told_as_it_is(
+def test_a_problem_of_the_platform_is_the_reason_unchanged(
     directory: EvaluationDirectory, evaluation: Evaluation
 ) -> None:
     told = {"LEPTON_PROBLEM": "its image cannot be pulled", "LEPTON_EXIT_CODE": ""}
@@ -122,7 +122,7 @@ def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path
     assert job["secrets"]["API_KEY"] == "snakeval-s-1"
 
 
-def test_a_harness_without_an_image_is_refused(tmp_path: Path) -> None:
+def test_a_harness_without_an_image_fails(tmp_path: Path) -> None:
     settings = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
     (evaluation,) = expand(config(tmp_path, settings))
     directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
@@ -139,7 +139,7 @@ def test_a_harness_without_an_image_is_refused(tmp_path: Path) -> None:
         ({"shape": "gpu"}, "shape"),
     ],
 )  # fmt: skip
-def test_bad_options_of_an_endpoint_are_told(
+def test_bad_options_of_an_endpoint_fail_with_the_reason(
     tmp_path: Path, options: dict[str, Any], says: str
 ) -> None:
     model = {"deployment": {**SERVED["deployment"], "lepton": options}}

@@ -90,7 +90,7 @@ def answering(status: int) -> Iterator[str]:
         (503, None, "answers HTTP 503"),
     ],
 )
-def test_what_the_endpoint_answers_is_said_without_the_key(
+def test_the_reason_states_the_endpoint_s_answer_without_the_key(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     status: int,

@@ -71,7 +71,7 @@ def test_what_is_part_of_its_identity_makes_another_run(
         run_of(tmp_path, content, first.id)
 
 
-def test_an_output_directory_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_an_output_directory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"output_dir: x+ cannot be read \(File name too long\)"):
         find(config(tmp_path, VALID, output_dir="x" * 300))
 
@@ -83,7 +83,7 @@ def test_other_directories_are_no_runs(tmp_path: Path) -> None:
     assert run_of(tmp_path, VALID).directory.name.startswith("2026-11-24-12-00-00-")
 
 
-def test_a_beginning_that_fits_one_run_is_enough_and_one_that_fits_two_is_refused(
+def test_a_beginning_that_fits_one_run_is_enough_and_one_that_fits_two_fails(
     tmp_path: Path,
 ) -> None:
     first = started(run_of(tmp_path, VALID))

@@ -33,7 +33,7 @@ def make(directory: Path, name: str) -> Path:
     return run
 
 
-def test_runs_are_listed_newest_first_wherever_they_are(tmp_path: Path) -> None:
+def test_runs_in_any_directory_are_listed_newest_first(tmp_path: Path) -> None:
     make(tmp_path / "x", "2026-01-01-00-00-00-aaaaaaaa")
     make(tmp_path / "y", "2026-01-02-00-00-00-bbbbbbbb")
     assert [entry.id for entry in entries()] == ["bbbbbbbb", "aaaaaaaa"]
@@ -41,7 +41,7 @@ def test_runs_are_listed_newest_first_wherever_they_are(tmp_path: Path) -> None:
     assert entries()[0].shell_command == "snakemake 'a b'"
 
 
-def test_those_begun_lately_are_told_from_the_others(tmp_path: Path) -> None:
+def test_only_runs_started_within_the_given_time_are_listed(tmp_path: Path) -> None:
     make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
     make(tmp_path, f"{datetime.now():%Y-%m-%d-%H-%M-%S}-bbbbbbbb")
     assert [entry.id for entry in entries(timedelta(hours=1))] == ["bbbbbbbb"]
@@ -95,7 +95,7 @@ def test_a_run_that_was_moved_is_found_where_it_is(
         ("/nonexistent/x", "/nonexistent/x: no such run"),
     ],
 )
-def test_what_names_no_run_is_refused_in_one_sentence(
+def test_an_argument_that_matches_no_single_run_fails_with_one_sentence(
     tmp_path: Path, wanted: str, told: str
 ) -> None:
     make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
@@ -108,12 +108,12 @@ def test_what_names_no_run_is_refused_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
-def test_without_any_run_that_is_said() -> None:
+def test_without_any_run_the_error_states_it() -> None:
     with pytest.raises(ConfigError, match="none was started on this machine yet"):
         find("aaaaaaaa")
 
 
-def test_a_directory_with_a_run_s_file_and_another_name_is_refused(tmp_path: Path) -> None:
+def test_a_run_s_directory_with_another_name_fails(tmp_path: Path) -> None:
     make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa").rename(tmp_path / "renamed")
     with pytest.raises(ConfigError, match="is no run's directory"):
         find(str(tmp_path / "renamed"))

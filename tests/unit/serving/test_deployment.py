@@ -168,7 +168,7 @@ def test_extra_arguments_are_words_as_a_shell_reads_them() -> None:
     assert shlex.split(text)[-4:] == ["--chat-template", "{{ 'a b' }}", "--seed", "1"]
 
 
-def test_a_nim_keeps_its_entry_point_and_is_told_by_variables() -> None:
+def test_a_nim_keeps_its_entry_point_and_gets_port_and_name_as_variables() -> None:
     spec = started(deployment(kind="nim", image="nvcr.io/nim/org/model:1"))
     assert (spec.entry_point, spec.argv) == (True, ())
     assert spec.image == "nvcr.io/nim/org/model:1"
@@ -180,7 +180,7 @@ def test_a_nim_keeps_its_entry_point_and_is_told_by_variables() -> None:
     }
 
 
-def test_a_nim_is_told_its_sizes_its_checkpoint_and_further_arguments(tmp_path: Path) -> None:
+def test_a_nim_gets_sizes_checkpoint_and_further_arguments_as_variables(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     made = deployment(
         kind="nim",
@@ -379,7 +379,7 @@ def test_weights_of_a_hub_are_kept_for_every_run(home: Path) -> None:
     assert Path(nim.source).is_dir()
 
 
-def test_a_process_has_the_cache_that_is_set_here_or_else_ours(home: Path) -> None:
+def test_a_process_uses_the_user_s_cache_or_else_snakeval_s(home: Path) -> None:
     made = deployment(kind="vllm", **HUB)
     ours = str(home / "cache" / "huggingface")
     assert started(made, "process").env["HF_HOME"] == ours
@@ -449,7 +449,9 @@ def test_equal_deployments_are_one_server_and_others_are_not() -> None:
         ),
     ],
 )
-def test_what_could_not_be_started_is_refused(spec: dict[str, Any], sentence: str) -> None:
+def test_a_deployment_that_cannot_start_fails_the_check(
+    spec: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(EvaluationError) as refused:
         check(deployment(kind="generic", **spec))
     assert str(refused.value).startswith(sentence)

@@ -103,7 +103,7 @@ def test_each_start_of_a_server_has_a_log(directory: DeploymentDirectory) -> Non
     assert directory.server_log.resolve() == logs[-1].resolve()
 
 
-def test_of_several_equal_servers_the_first_ones_log_is_shown(
+def test_with_several_instances_server_log_is_that_of_the_first(
     directory: DeploymentDirectory,
 ) -> None:
     directory.show_instance_log()

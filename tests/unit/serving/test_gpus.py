@@ -40,7 +40,7 @@ def none(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"CUDA_VISIBLE_DEVICES": ""}, ()),
     ],
 )
-def test_the_driver_tells_and_a_person_may_say_fewer(
+def test_the_driver_lists_the_gpus_and_a_variable_may_allow_fewer(
     environ: dict[str, str], ids: tuple[str, ...]
 ) -> None:
     assert slots(environ) == ids

@@ -129,7 +129,7 @@ def test_the_first_model_of_a_run_is_loaded_first_however_jobs_race(machine: Mac
         assert listens(servers["careful"])
 
 
-def test_a_server_that_dies_is_told_to_its_users_and_starts_again(machine: Machine) -> None:
+def test_users_of_a_server_that_dies_learn_the_reason_and_it_restarts(machine: Machine) -> None:
     machine.deploys("careful", "careful/a", max_restarts=1)
     for last in (False, True):
         with machine.serve("careful") as servers:
@@ -190,7 +190,7 @@ def test_what_never_gets_ready_has_its_reason(
         assert reason in str(failed.value)
 
 
-def test_a_name_that_the_server_does_not_list_is_told_with_those_that_it_does(
+def test_a_name_that_the_server_does_not_list_fails_with_the_names_that_it_lists(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = SERVE.replace("{{ served_model_name }}", "careful,sloppy")
@@ -201,7 +201,7 @@ def test_a_name_that_the_server_does_not_list_is_told_with_those_that_it_does(
     assert sentence in str(failed.value)
 
 
-def test_a_port_in_use_is_told_with_who_uses_it(machine: Machine) -> None:
+def test_a_port_in_use_fails_with_the_process_that_uses_it(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         machine.deploys("careful", port=port)
@@ -211,7 +211,7 @@ def test_a_port_in_use_is_told_with_who_uses_it(machine: Machine) -> None:
     assert f"(pid {os.getpid()}); free it, or leave out `port`" in str(failed.value)
 
 
-def test_a_free_port_that_somebody_else_takes_first_costs_another_try(
+def test_a_free_port_that_another_process_takes_first_costs_another_try(
     machine: Machine, tmp_path: Path
 ) -> None:
     steal = f"[ -e {tmp_path}/stolen ] || {{ touch {tmp_path}/stolen; echo 'Errno 98'; exit 1; }}; "
@@ -222,7 +222,7 @@ def test_a_free_port_that_somebody_else_takes_first_costs_another_try(
     assert any("was taken by somebody else" in text for text in machine.heard)
 
 
-def test_loading_is_told_with_the_last_line_of_the_log(machine: Machine) -> None:
+def test_the_last_line_of_the_log_is_reported_while_the_server_loads(machine: Machine) -> None:
     machine.deploys("careful", command=f"echo 'shard 1 of 2'; sleep 6; {SERVE}")
     with machine.serve("careful"):
         pass
@@ -253,7 +253,7 @@ def test_the_death_of_a_head_ends_what_only_it_used(machine: Machine) -> None:
     eventually(lambda: client.status() is None, "the supervisor is left")
 
 
-def test_whoever_waits_can_be_stopped(machine: Machine) -> None:
+def test_waiting_for_a_server_can_be_stopped(machine: Machine) -> None:
     machine.deploys("careful", command="sleep 60")
     stop = Event()
     threading.Timer(1, stop.set).start()
@@ -323,7 +323,7 @@ class TestInstances:
         assert instances(machine) == []
         assert not listens(servers["careful"])
 
-    def test_one_that_dies_is_started_again_and_nobody_notices(self, machine: Machine) -> None:
+    def test_an_instance_that_dies_restarts_and_no_request_fails(self, machine: Machine) -> None:
         machine.deploys("careful", "careful/a", instances=2)
         with machine.serve("careful") as servers:
             eventually(lambda: ready(2), "not two instances")

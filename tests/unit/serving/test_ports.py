@@ -21,7 +21,7 @@ LISTEN = (
 )
 
 
-def test_a_port_on_which_somebody_listens_is_not_free() -> None:
+def test_a_port_with_a_listener_is_not_free() -> None:
     for address in ("127.0.0.1", "127.0.0.2", "0.0.0.0"):
         with socket.create_server((address, 0)) as taken:
             port = taken.getsockname()[1]
@@ -64,7 +64,7 @@ def test_who_listens_is_named() -> None:
     assert listener(1) is None
 
 
-def test_a_listener_is_ours_by_its_mark_even_where_only_its_parent_has_it() -> None:
+def test_a_mark_of_the_listener_or_only_of_its_parent_identifies_it() -> None:
     # A program that sets its own title overwrites the environment that others see of it.
     child = f'env -i {sys.executable} -c "{LISTEN}"; :'
     with subprocess.Popen(

@@ -62,7 +62,7 @@ def test_an_attempt_without_an_end_and_without_a_lease_was_interrupted(run: Made
 
 
 @pytest.mark.parametrize("word", ["record", "artifacts", "definition"])
-def test_a_result_that_does_not_count_is_to_be_made_again(run: Made, word: str) -> None:
+def test_an_evaluation_without_a_valid_result_is_pending(run: Made, word: str) -> None:
     place = run.done("b")
     fingerprint = run.evaluations["b"].fingerprint
     if word == "record":
@@ -86,7 +86,7 @@ def test_a_failure_of_an_earlier_definition_is_none_of_this_one(run: Made) -> No
 # --- who lives ----------------------------------------------------------------------------------
 
 
-def test_one_whose_job_lives_runs_and_tells_its_requests(run: Made) -> None:
+def test_an_evaluation_whose_job_lives_is_running_with_its_requests(run: Made) -> None:
     run.held("b", "Requesting API:  45%|####5     | 18/40 [00:03<00:05,  4.20it/s]\r")
     found = state(run)
     assert (found.state, found.requests) == ("running", (18, 40))
@@ -94,7 +94,7 @@ def test_one_whose_job_lives_runs_and_tells_its_requests(run: Made) -> None:
     assert found.elapsed is not None
 
 
-def test_one_in_a_container_tells_its_name(run: Made) -> None:
+def test_an_evaluation_in_a_container_has_the_container_s_name(run: Made) -> None:
     run.held("b", runtime="docker")
     assert (state(run).runtime, state(run).container) == ("docker", run["b"].container_name)
 
@@ -179,7 +179,7 @@ def test_nothing_is_left_of_the_question_what_time_it_is(run: Made) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
-def test_a_lease_that_is_none_makes_its_evaluation_unknown(run: Made, content: str) -> None:
+def test_a_damaged_lease_makes_its_evaluation_unknown(run: Made, content: str) -> None:
     run.held("b").write_text(content)
     assert state(run).state == "unknown"
     assert states(run.directory)[1].state == "pending"
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read_is_named(run: Made) -> None:
     )
 
 
-def test_a_job_between_its_lease_and_its_failure_is_not_told_as_interrupted(run: Made) -> None:
+def test_a_job_between_its_lease_and_its_failure_is_not_interrupted(run: Made) -> None:
     enter(run.directory, ["snakemake"])
     place = run.begun("b")
     threading.Timer(0.1, place.fail, ["out of coffee"]).start()
@@ -274,7 +274,7 @@ def test_done_and_failed_are_counted_quickly(run: Made) -> None:
         ("/", "plan.json: cannot be read (Is a directory)"),
     ],
 )
-def test_a_run_without_its_plan_is_told_in_a_sentence(
+def test_a_run_without_its_plan_fails_with_a_sentence(
     run: Made, content: str | None, told: str
 ) -> None:
     plan = run.path / ".snakeval/plan.json"

@@ -72,7 +72,7 @@ def test_without_its_library_it_says_what_to_install(
     assert checks(capsys)["lepton"]["state"] == "wrong"
 
 
-def test_a_library_that_was_not_tested_is_told(
+def test_an_untested_version_of_the_library_is_reported(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snakeval.executors.lepton.checks.version", lambda name: "0.27.3")
@@ -97,7 +97,7 @@ def test_the_workspace_and_what_the_profile_names_are_looked_at(
     assert "is not s3://BUCKET/PREFIX" in found["lepton files"]["found"]
 
 
-def test_a_token_that_has_expired_is_told_and_never_shown(lepton: StandIn, capsys: Capture) -> None:
+def test_an_expired_token_is_reported_and_never_printed(lepton: StandIn, capsys: Capture) -> None:
     token, lepton.workspace.token = lepton.workspace.token, "new"
     said = snakeval(capsys, "doctor")
     assert said.exit_code == 1

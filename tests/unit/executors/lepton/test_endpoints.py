@@ -152,7 +152,7 @@ def test_scaling_and_place_are_as_configured(
         ({"lepton": {"mounts": ["shared"]}}, "is not SOURCE"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_served_is_told(
+def test_a_model_that_cannot_be_served_fails_with_the_reason(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -163,7 +163,7 @@ def test_what_cannot_be_served_is_told(
     assert Notes(RunDirectory(tmp_path / "run")).all() == []
 
 
-def test_a_workspace_that_is_paused_or_a_token_that_has_expired_is_told(
+def test_a_paused_workspace_and_an_expired_token_fail_with_the_reason(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
     asked = served(tmp_path, port)
@@ -191,7 +191,7 @@ def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_k
     again.end(lambda text: None)
 
 
-def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
+def test_an_endpoint_whose_key_is_lost_is_deleted_and_created_again(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
@@ -208,7 +208,7 @@ def test_one_whose_key_nobody_knows_is_deleted_and_made_anew(
     again.end(lambda text: None)
 
 
-def test_one_that_is_being_deleted_is_waited_out_and_made_anew(
+def test_an_endpoint_that_is_being_deleted_is_created_again_afterwards(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
 ) -> None:
     asked = served(tmp_path, port)

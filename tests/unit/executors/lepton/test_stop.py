@@ -135,7 +135,7 @@ def test_an_evaluation_waits_for_its_endpoint_while_a_snakemake_lives(
 
 
 @BOTH
-def test_an_endpoint_that_is_scaled_to_zero_or_gone_is_told(
+def test_status_reports_an_endpoint_that_is_scaled_to_zero_or_gone(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
     name = serve(run, tmp_path)
@@ -233,7 +233,7 @@ def test_kill_keeps_what_has_ended_for_the_next_start(
     assert [each.id for each in lepton.alive] == [job]
 
 
-def test_what_does_not_go_is_told(
+def test_kill_lists_jobs_and_endpoints_that_do_not_stop(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
     name = serve(run, tmp_path)

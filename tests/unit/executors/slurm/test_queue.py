@@ -68,7 +68,7 @@ def job(id: int, state: str = "RUNNING", **more: Any) -> dict[str, Any]:
     return {"id": str(id), "state": state, "node": "n1", "elapsed": 5, "log": "/log"} | more
 
 
-def test_a_run_that_nobody_submitted_has_no_jobs_and_asks_nobody(tmp_path: Path) -> None:
+def test_a_run_that_submitted_nothing_has_no_jobs_and_asks_no_slurm(tmp_path: Path) -> None:
     queue = Queue(RunDirectory(tmp_path))
     assert (queue.jobs, queue.of("m/b"), queue.silent) == ([], None, "")
 
@@ -109,7 +109,7 @@ def test_those_that_the_controller_has_forgotten_are_asked_of_the_accounting(
         ("CLOSED", "closed before its time limit"), ("SUSPENDED", "suspended"),
     ],
 )  # fmt: skip
-def test_how_a_job_ended_is_told_in_words(
+def test_a_sentence_states_how_a_job_ended(
     run: RunDirectory, says: Says, state: str, words: str
 ) -> None:
     says("squeue")
@@ -125,7 +125,7 @@ def test_the_newest_job_of_an_evaluation_counts(run: RunDirectory) -> None:
     assert (queue.of("m/c") or job).id == "8"
 
 
-def test_a_slurm_that_does_not_answer_is_told_and_no_job_is_said_to_have_ended(
+def test_a_slurm_that_does_not_answer_is_reported_and_no_job_counts_as_ended(
     run: RunDirectory, says: Says
 ) -> None:
     note(run, "m/b", jobs=[job(1)])
