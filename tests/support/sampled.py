@@ -66,7 +66,7 @@ class Sampled:
         plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in self.evaluations.values()]
         self.directory.write_plan(plan)
         self.directory.write_origin({"id": id, "identity": identity(made), "snakeval": "0"})
-        self.directory.write_config(text(made))
+        self.directory.write_config(text(made), "0.1.0")
         remember(Entry(id, name, str(self.path), str(directory), ("snakemake",), "1"))
         for evaluation in self.evaluations.values():
             if (found := scores[evaluation.model].get(evaluation.benchmark)) is not None:

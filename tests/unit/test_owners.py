@@ -16,7 +16,7 @@ PRIVATE = re.compile(r"(?<!\w)\.snakeval\b")
 #: Names of files and folders of a run that mean nothing else. A name may end a longer path.
 NAMES = re.compile(
     r"(?:^|/)(?:"
-    r"(?:evaluation|failure|attempt|killed|run|plan|allocations|executors|deployment|delivered)\.json"
+    r"(?:evaluation|failure|attempt|killed|run|plan|allocations|executors|deployment|delivered|resolved)\.json"
     r"|harness\.log|deploy\.log|server\.log|events\.jsonl|spent\.jsonl"
     r"|config\.yaml|results\.(?:csv|json|md)|report\.html|summary\.html"
     r"|run\.sh|run_all\.sh|serve\.sh|haproxy\.cfg|slurm_resume"

@@ -17,6 +17,7 @@ from snakeval.cli.launch import snakemake_process
 from snakeval.config.compose import text
 from snakeval.config.load import load
 from snakeval.dag.handover import Offer
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find
 from snakeval.run.index import Entry, remember
 from support.configs import VALID, write
@@ -154,6 +155,7 @@ def test_a_run_without_its_working_directory_gets_a_new_one(
         ("rm config.yaml", "config.yaml is gone, so `resume` cannot continue the run"),
         ("rm .snakeval/run.json", ".snakeval/run.json is gone, so `resume` cannot"),
         ("newer", "snakeval 99.1 saved it, and this is"),
+        ("newer, in the old form", "snakeval 99.1 saved it, and this is"),
         ("garbage", "config.yaml, line 1, column 3: "),
         ("moved", "its directory"),
         ("unknown", "nothing: no such run"),
@@ -166,6 +168,8 @@ def test_a_run_that_cannot_resume_is_an_error_of_one_sentence(
     if damage.startswith("rm "):
         (known.path / damage[3:]).unlink()
     elif damage == "newer":
+        RunDirectory(known.path).write_config(saved.read_text(), "99.1")
+    elif damage == "newer, in the old form":
         saved.write_text(saved.read_text().replace("snakeval 0.1.0", "snakeval 99.1"))
     elif damage == "garbage":
         saved.write_text("{[")
@@ -180,11 +184,17 @@ def test_a_run_that_cannot_resume_is_an_error_of_one_sentence(
     assert not ran
 
 
+def test_the_version_is_data_and_no_text_of_the_configuration(known: Known, ran: Any) -> None:
+    run, saved = RunDirectory(known.path), known.path / "config.yaml"
+    run.write_config(saved.read_text().replace("snakeval 0.1.0", "snakeval 99.1"), "0.1.0")
+    assert cli.main(["resume", known.id]) == 0
+    assert len(ran) == 1
+
+
 def test_a_second_head_is_an_error(
     known: Known, ran: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from snakeval.run import heads
-    from snakeval.run.directory import RunDirectory
 
     heads.enter(RunDirectory(known.path), ["snakemake"])
     assert cli.main(["resume", known.id]) == 2

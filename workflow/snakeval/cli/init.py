@@ -193,13 +193,11 @@ def _check(text: str, output: Path) -> None:
     """Refuse what `snakeval run` would refuse."""
     import tempfile
 
-    from snakeval.config.load import load
+    from snakeval.config.load import choose
+    from snakeval.config.source import named
     from snakeval.matrix.expand import expand
 
     with tempfile.TemporaryDirectory() as directory:
         draft = Path(directory) / output.name
         draft.write_text(text, encoding="utf-8")
-        try:
-            expand(load([draft])[0])
-        except ConfigError as error:
-            raise ConfigError(str(error).replace(str(draft), str(output))) from None
+        expand(choose(named(draft, str(output)), {})[0])

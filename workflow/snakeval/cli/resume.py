@@ -15,6 +15,7 @@ from snakeval.cli.run import profile_names
 from snakeval.errors import ConfigError
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
+from snakeval.watch import old_runs
 
 #: Options for one start only. A resume runs all that is missing, and nothing else.
 _ONCE = frozenset(
@@ -118,11 +119,9 @@ def _saved(run: RunDirectory) -> Path:
             )
     try:
         origin = run.read_origin()
-        head = saved.read_text(encoding="utf-8").partition("\n")[0]
+        written = run.resolved_by() or old_runs.resolved_by(run) or str(origin.get("snakeval", ""))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{run}: cannot be read ({error}); check it") from None
-    match = re.search(r"snakeval (\S+)$", head)
-    written = match[1] if match else str(origin.get("snakeval", ""))
     if _version(written) > _version(__version__):
         raise ConfigError(
             f"{saved}: snakeval {written} saved it, and this is snakeval {__version__}; "

@@ -66,6 +66,13 @@ def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> 
     return source
 
 
+def named(path: Path, name: str) -> Source:
+    """Read the file *path*, which errors call *name*."""
+    source = Source({}, files=(name,))
+    _update(source, source.data, read(path, name), (), name, path.absolute().parent)
+    return source
+
+
 def override(source: Source, values: Mapping[str, Any]) -> None:
     """Merge *values* (Snakemake's ``--config``) into *source*."""
     _update(source, source.data, values, (), "--config", Path.cwd())

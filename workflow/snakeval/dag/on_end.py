@@ -38,7 +38,8 @@ class End:
         Writes both if their rules did not run, as after a failure.
         """
         run = self.invocation.directory
-        for line in spent(self.allocations, self.executor.jobs(run).noted()):
+        jobs = self.executor.jobs(run).noted()
+        for line in spent(self.allocations, jobs, self.executor.title):
             print(line)
         # An earlier start may have left something on another executor.
         for executor in executors.of_run(run):
@@ -133,8 +134,11 @@ class End:
             return False
 
 
-def spent(allocations: Allocations, jobs: Iterable[Job]) -> list[str]:
-    """Compare what packed allocations took in *jobs* of Slurm with what the packing expected."""
+def spent(allocations: Allocations, jobs: Iterable[Job], title: str) -> list[str]:
+    """Compare what packed allocations took with what the packing expected.
+
+    *jobs* are those of the executor with that *title*.
+    """
     if not allocations.packed or not allocations.saved.exists():
         return []
     # The file is as old as the packing: jobs of an earlier packing do not count.
@@ -147,7 +151,7 @@ def spent(allocations: Allocations, jobs: Iterable[Job]) -> list[str]:
             continue
         took = sum(job.seconds for job in own) / 3600
         expected = sum(packed.seconds.values()) / 3600
-        line = f"Allocations: {name} took {hours_text(took)} in {len(own)} Slurm jobs"
+        line = f"Allocations: {name} took {hours_text(took)} in {len(own)} {title} jobs"
         line += f", {hours_text(expected)} expected"
         if packed.gpus:
             took, expected = took * packed.gpus, expected * packed.gpus

@@ -85,7 +85,7 @@ class Start:
         # The configuration contains names of keys, never keys.
         whole, config = self.invocation.run, self.invocation.config
         text = f"# Run {whole.id}, resolved by snakeval {__version__}\n{compose.text(config)}"
-        run.write_config(text)
+        run.write_config(text, __version__)
         write_if_changed(home() / "run_configs" / f"{whole.id}.yaml", text)
         everything, left_out = self.invocation.everything, self.invocation.left_out
         run.write_plan(

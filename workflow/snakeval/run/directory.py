@@ -111,9 +111,18 @@ class RunDirectory(Directory):
         """The resolved configuration. It holds names of keys, never keys."""
         return Path(f"{self._place}/config.yaml")
 
-    def write_config(self, text: str) -> None:
-        """Save the resolved configuration."""
+    def write_config(self, text: str, version: str) -> None:
+        """Save the resolved configuration, and the *version* of snakeval that resolved it."""
         write_if_changed(self.config, text)
+        write_if_changed(self._resolved, json.dumps({"snakeval": version}))
+
+    @property
+    def _resolved(self) -> Path:
+        return Path(f"{self._place}/.snakeval/resolved.json")
+
+    def resolved_by(self) -> str:
+        """Return the version of snakeval that resolved the configuration; empty if unknown."""
+        return str((read_json(str(self._resolved)) or {}).get("snakeval", ""))
 
     @property
     def origin(self) -> Path:

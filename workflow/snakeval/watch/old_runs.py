@@ -1,13 +1,18 @@
-"""Reads attempts that began before there were events. Remove it after the next release."""
+"""Reads what earlier versions of snakeval wrote about runs.
+
+The next release removes this module; docs/decisions/6-old-formats.md lists all such readers.
+"""
 
 from __future__ import annotations
 
 import re
 
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.run.directory import RunDirectory
 
 _RUNTIME = re.compile(rb"^snakeval: runtime: (\w+)", re.MULTILINE)
 _HEAD_BYTES = 4 * 1024
+_VERSION = re.compile(r"^# Run \w+, resolved by snakeval (\S+)$")
 
 
 def runtime(directory: EvaluationDirectory, attempt: int) -> tuple[str, str]:
@@ -19,3 +24,14 @@ def runtime(directory: EvaluationDirectory, attempt: int) -> tuple[str, str]:
         return "", ""
     name = found[1].decode() if found else ""
     return name, directory.container_name if name in ("docker", "podman") else ""
+
+
+def resolved_by(run: RunDirectory) -> str:
+    """Return the version in the first line of a run's saved configuration; empty if it has none.
+
+    Raises:
+        OSError, ValueError: the configuration cannot be read.
+    """
+    with run.config.open(encoding="utf-8") as file:
+        found = _VERSION.match(file.readline())
+    return found[1] if found else ""

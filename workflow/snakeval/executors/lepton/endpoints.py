@@ -162,6 +162,17 @@ class Endpoints:
         self._platform.scale(name, LeptonDeployment(spec=spec))
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What was reported of an endpoint last."""
+
+    state: str = ""
+    queued: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.state}, and waits for a node" if self.queued else self.state
+
+
 @dataclass
 class _Wait:
     """Waits until an endpoint is ready; ``has_key``: jobs have its key, whatever it is."""
@@ -183,7 +194,7 @@ class _Wait:
         """
         serving, name = self.deployment.serving, self.note.name
         until = time.monotonic() + serving.readiness_timeout
-        shown, other_since = "", None
+        shown, other_since = _Shown(), None
         while time.monotonic() < until:
             if self.stop.is_set():
                 raise Interrupted
@@ -213,7 +224,7 @@ class _Wait:
             if state == "Stopped":  # it took longer to load than it is kept without requests
                 wake()
             if state in ("Not Ready", "Starting", "Error") and self._is_queued():
-                shown = self._show(shown, f"{state}, and waits for a node")
+                shown = self._show(shown, state, queued=True)
                 until = time.monotonic() + serving.readiness_timeout
             self.stop.wait(_POLL)
         raise EvaluationError(
@@ -221,10 +232,11 @@ class _Wait:
             f"(it is {shown}); raise readiness_timeout"
         )
 
-    def _show(self, shown: str, state: str) -> str:
-        if not shown.startswith(state):
-            self.report(f"{self.note.name} is {state}")
-            return state
+    def _show(self, shown: _Shown, state: str, *, queued: bool = False) -> _Shown:
+        """Report a new state, or that it waits for a node now; return what was reported last."""
+        if state != shown.state or (queued and not shown.queued):
+            shown = _Shown(state, queued)
+            self.report(f"{self.note.name} is {shown}")
         return shown
 
     def _serves(self, answer: _Answer) -> bool:
