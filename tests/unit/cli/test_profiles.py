@@ -47,7 +47,7 @@ def test_a_profile_of_the_users_own_is_never_touched(
     (own / "local" / "config.yaml").write_text("cores: 1\n")
     said = snakeval(capsys, "profiles", "install", *force)
     assert said.exit_code == 1
-    assert "local  left as it is: it is yours; rename it" in said.out
+    assert "local  left unchanged: it is your own; rename it" in said.out
     assert (own / "local" / "config.yaml").read_text() == "cores: 1\n"
 
 
@@ -58,7 +58,7 @@ def test_a_link_that_leads_elsewhere_is_replaced_only_by_force(
     (own / "local").symlink_to(tmp_path / "an-older-clone")
     said = snakeval(capsys, "profiles", "install")
     assert said.exit_code == 1
-    assert "--force makes it ours" in said.out
+    assert "--force replaces it" in said.out
     assert snakeval(capsys, "profiles", "install", "--force").exit_code == 0
     assert (own / "local").resolve() == (profiles() / "local").resolve()
 

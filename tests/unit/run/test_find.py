@@ -67,7 +67,7 @@ def test_what_is_part_of_its_identity_makes_another_run(
     first = started(run_of(tmp_path, VALID))
     other = run_of(tmp_path, content)
     assert other.id != first.id
-    with pytest.raises(ConfigError, match="that run was made as"):
+    with pytest.raises(ConfigError, match="that run has"):
         run_of(tmp_path, content, first.id)
 
 

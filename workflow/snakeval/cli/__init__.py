@@ -18,21 +18,21 @@ from snakeval.errors import ConfigError, Interrupted, did_you_mean
 BAD_INPUT, INTERRUPTED = 2, 130
 
 _COMMANDS = {
-    "run": "Evaluate: compose a configuration and run it; run it again to resume.",
-    "resume": "Run again what a run has not finished, from any directory.",
-    "status": "How far runs are.",
-    "logs": "What a run, a model's server or an evaluation printed.",
-    "kill": "Stop a run, or one evaluation; what is finished stays.",
-    "results": "The results table of one run, or of several side by side.",
-    "report": "The report of a run, as a page for a browser.",
-    "compare": "A candidate's run against a baseline's; an exit code for gates.",
-    "verify": "Whether a run's files are what they were when it finished.",
-    "export": "Write a run's results elsewhere.",
-    "ls": "List tasks, models, runs, runtimes and profiles.",
-    "info": "What a task is: its parameters, endpoint types and image.",
-    "init": "Write a commented configuration that runs.",
-    "doctor": "Check engine, disk, credentials and versions, and say what to do.",
-    "profiles": "Link the profiles, so that `snakemake --profile local` finds them.",
+    "run": "Run the evaluations of a configuration; the same command resumes them",
+    "resume": "Resume an unfinished run, from any directory",
+    "status": "Show how far runs are",
+    "logs": "Print the log of a run, a model's server or an evaluation",
+    "kill": "Stop a run, or one evaluation; finished evaluations stay",
+    "results": "Print the results table of one run, or of several side by side",
+    "report": "Build the report of a run, a page for a browser",
+    "compare": "Compare a candidate's run with a baseline's; the exit code is a gate",
+    "verify": "Check that a run's files have not changed since it finished",
+    "export": "Write a run's results as files, or send them to a service",
+    "ls": "List tasks, models, runs, runtimes and profiles",
+    "info": "Show a task's parameters, endpoint types and image",
+    "init": "Write a commented configuration that runs",
+    "doctor": "Check engine, disk, credentials and versions, and suggest fixes",
+    "profiles": "Link the profiles, so that `snakemake --profile local` finds them",
 }
 
 
@@ -98,6 +98,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort, Interrupted):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read (`| head`) has had enough. Nothing may be flushed to it at the end.
+        # The reader (`| head`) has closed the pipe. Nothing may be flushed to it at the end.
         sys.stdout = None
         return 0

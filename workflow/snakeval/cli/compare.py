@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 
 @click.command(
-    "compare", short_help="A candidate's run against a baseline's; an exit code for gates."
+    "compare", short_help="Compare a candidate's run with a baseline's; the exit code is a gate"
 )
 @click.argument("baseline", metavar="BASELINE", shell_complete=target.complete)
 @click.argument("candidate", metavar="CANDIDATE", shell_complete=target.complete)
@@ -48,7 +48,7 @@ def command(
     lists: bool,
     form: str,
 ) -> int:
-    """Tell for each benchmark whether CANDIDATE is better or worse than BASELINE, or neither.
+    """Report for each benchmark whether CANDIDATE is better or worse than BASELINE, or neither.
 
     Both are runs, or models of runs (ID/MODEL). Models of the same name are compared; one model
     with one model, whatever their names. Samples are paired where both harnesses logged them.

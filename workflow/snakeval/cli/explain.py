@@ -23,8 +23,8 @@ from snakeval.matrix.expand import expand
 def explain(evaluation: Evaluation, source: Source) -> list[tuple[str, str, str]]:
     """Return (parameter, value as JSON, origin) in the order of their names.
 
-    An origin is the layer (default, catalogue, run, benchmark, benchmark on model) and, where a
-    person wrote the value, the file it stands in.
+    An origin is the layer (default, catalogue, run, benchmark, benchmark on model). If a user
+    wrote the value, the origin also contains its file and key.
     """
     written_below = {
         "run": ("params",),
@@ -44,7 +44,7 @@ def explain(evaluation: Evaluation, source: Source) -> list[tuple[str, str, str]
         if layer in written_below:
             key = (*written_below[layer], *path)
             origin = f"{layer} ({source.origin(key)}: {'.'.join(key)})"
-        if origin:  # an empty mapping was set by nobody
+        if origin:  # an empty mapping has no origin
             rows.append((name, json.dumps(value), origin))
     return sorted(rows)
 

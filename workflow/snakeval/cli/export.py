@@ -21,7 +21,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     return [name for name in names() if name.startswith(typed)]
 
 
-@click.command("export", short_help="Write or send a run's results elsewhere.")
+@click.command("export", short_help="Write a run's results as files, or send them to a service")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
 @click.option(
     "--dest",
@@ -29,7 +29,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     multiple=True,
     metavar="NAME",
     shell_complete=_complete,
-    help="Where to: local, wandb, mlflow, gsheets, or one that is installed; may be given several "
+    help="A destination: local, wandb, mlflow, gsheets, or an installed one; may be given several "
     "times.  [default: those of the run's configuration, or else local]",
 )
 @click.option(
@@ -37,8 +37,8 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the destination, over those of the run's configuration. A list is parted "
-    "by commas.",
+    help="Set an option of the destination, instead of the value in the run's configuration. "
+    "Separate the items of a list by commas.",
 )
 @click.option(
     "--artifacts",
@@ -70,9 +70,9 @@ def command(
 ) -> int:
     """Write the results of runs as files, or send them to a service.
 
-    Doing it again makes nothing twice: what is there is brought up to date. What is missing is
-    sent, too: it has a status and no value, and a partial run says so. Credentials are taken from
-    the environment only. Exit code 1, if something did not arrive.
+    A second export of a run updates the first and duplicates nothing. Unfinished evaluations are
+    also sent, with a status and no value, and a partial run is marked as partial. Credentials
+    come from the environment only. The exit code is 1 if something did not arrive.
 
     \b
     snakeval export 8b1a --dest local

@@ -19,7 +19,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     return [task.qualified for task in catalogue.tasks() if task.qualified.startswith(typed)]
 
 
-@click.command("info", short_help="What a task is: its parameters, endpoint types and image.")
+@click.command("info", short_help="Show a task's parameters, endpoint types and image")
 @click.argument("task", shell_complete=_complete)
 @json_option
 def command(task: str, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from snakeval.errors import ConfigError, did_you_mean
 _TYPES = ("chat", "completions", "embedding", "vlm")
 
 
-@click.command("init", short_help="Write a commented configuration that runs.")
+@click.command("init", short_help="Write a commented configuration that runs")
 @click.option("--endpoint", metavar="URL", help="The endpoint's base URL, such as http://…/v1.")
 @click.option("--model-id", "--model", help="The name that the endpoint knows the model by.")
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="Its route.  [default: chat]")
@@ -39,7 +39,7 @@ def command(
     output: Path,
     force: bool,
 ) -> None:
-    """Write a commented configuration. What is not given is asked for, in a terminal.
+    """Write a commented configuration. In a terminal, snakeval asks for missing values.
 
     \b
     snakeval init
@@ -156,17 +156,17 @@ def _text(
     key = f"api_key_name: {api_key_name}" if api_key_name else "# api_key_name: MY_API_KEY"
     benchmarks = "\n".join(f"  {_yaml(fit(n))}:\n    task: {task}" for n, task in rows.items())
     return f"""\
-# What is measured. All keys: docs/configuration.md of snakeval.
+# This file says what snakeval measures. All keys: docs/configuration.md of snakeval.
 #   snakeval run --config {output.name} --dry-run     what would run
 #   snakeval run --config {output.name}               run it; the same again resumes
 name: {_yaml(fit(output.stem))}
 params:
-  # For every evaluation; what is not here is the task's own.
-  # The first so many samples only, for a first look; it makes a run of its own.
+  # Parameters of every evaluation. The task sets the others.
+  # Only the first samples, for a first look. A run with this limit is a separate run.
   {limit}
   # Requests at a time.
   parallelism: 4
-# Each model is scored on each benchmark; add more of either.
+# Each model is scored on each benchmark. Add more models and benchmarks here.
 models:
   {_yaml(fit(model_id))}:
     endpoint:

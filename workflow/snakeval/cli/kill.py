@@ -15,13 +15,14 @@ from snakeval.watch.state import State, states
 FAILED = 1
 
 
-@click.command("kill", short_help="Stop a run, or one evaluation; what is finished stays.")
+@click.command("kill", short_help="Stop a run, or one evaluation; finished evaluations stay")
 @click.argument("which", metavar="ID[/MODEL/BENCHMARK]", shell_complete=target.complete)
 def command(which: str) -> int:
     """Stop a run: Snakemake, its jobs, containers and model servers, here and in its executor.
 
-    Or one evaluation of it: the others go on. What is finished stays, and running the run again
-    resumes what was stopped. Exit code 1 if something is left, which is then named.
+    With ID/MODEL/BENCHMARK, stop one evaluation; the others continue. Finished evaluations stay.
+    Run the run again to resume the stopped ones. If something still runs in the end, the command
+    lists it and the exit code is 1.
 
     \b
     snakeval kill 8b1a
@@ -46,7 +47,7 @@ def command(which: str) -> int:
 
 
 def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
-    """What other hosts run, and what cannot be known."""
+    """Yield what runs on other hosts, and what cannot be known."""
     heads = [] if which.benchmark else index.heads(which.run)
     for head in heads:
         if head.lives is None:

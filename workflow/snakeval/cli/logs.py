@@ -12,10 +12,10 @@ from snakeval.run import target
 from snakeval.watch.follow import _LOOK_SECONDS, _Evaluation, _Log, _Printer, _Run, _Server
 
 
-@click.command("logs", short_help="What a run, a model's server or an evaluation printed.")
+@click.command("logs", short_help="Print the log of a run, a model's server or an evaluation")
 @click.argument("which", metavar="ID[/MODEL[/BENCHMARK]]", shell_complete=target.complete)
-@click.option("-f", "--follow", is_flag=True, help="Go on as it is written, until the end.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), help="Only so many last lines.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until it ends.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), help="Print only this many last lines.")
 def command(which: str, follow: bool, lines: int | None) -> None:
     """Print the log of an evaluation's newest attempt, of a model's server, or of a run.
 

@@ -27,8 +27,8 @@ def show(
 ) -> None:
     """Print *rows*: as JSON in whole, or *columns* of them as a table.
 
-    Where the output is no terminal, the table is as wide as it needs to be, so that nothing that
-    a script greps for is cut. *empty* is said in place of a table without rows.
+    If the output is not a terminal, the table is as wide as its contents, so that nothing that a
+    script greps for is cut. If there are no rows, it prints *empty* instead of a table.
     """
     if as_json:
         click.echo(json.dumps(list(rows), indent=1, default=str))

@@ -1,4 +1,4 @@
-"""``snakeval profiles``: our profiles, where Snakemake finds them by name."""
+"""``snakeval profiles``: links snakeval's profiles to where Snakemake finds them by name."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ def command() -> None:
 @command.command("install")
 @click.option("--force", is_flag=True, help="Also replace links that lead elsewhere.")
 def install(force: bool) -> int:
-    """Link our profiles into Snakemake's configuration directory (~/.config/snakemake).
+    """Link snakeval's profiles into Snakemake's configuration directory (~/.config/snakemake).
 
-    What is yours there is never overwritten: rename it, if you want ours under that name. Exit
-    code 1 says that something was in the way.
+    This command never overwrites your own profiles. If your own profile has the name of one of
+    snakeval's, rename your own to get both. The exit code is 1 if a profile was not linked.
     """
     from snakeval.cli.launch.installation import user_profiles
 
     own = user_profiles()[0]
     in_the_way = 0
-    for source in ours():
+    for source in of_snakeval():
         blocked, said = _link(own / source.name, source, force)
         in_the_way += blocked
         click.echo(f"{own / source.name}  {said}")
     return 1 if in_the_way else 0
 
 
-def ours() -> list[Path]:
-    """Return our profiles. Snakemake reads `default` beside the Snakefile, whatever is chosen."""
+def of_snakeval() -> list[Path]:
+    """Return snakeval's profiles, except `default`: Snakemake reads it with every other one."""
     from snakeval.cli.launch.installation import is_profile, profiles
 
     return [p for p in sorted(profiles().iterdir()) if is_profile(p) and p.name != "default"]
@@ -48,10 +48,10 @@ def _link(path: Path, source: Path, force: bool) -> tuple[bool, str]:
             return False, "is there already"
         leads = path.readlink()
         if not force:
-            return True, f"left as it is: it leads to {leads}; --force makes it ours"
+            return True, f"left unchanged: it leads to {leads}; --force replaces it"
         path.unlink()
     elif path.exists():
-        return True, "left as it is: it is yours; rename it to have ours, too"
+        return True, "left unchanged: it is your own; rename it to link snakeval's"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(source, target_is_directory=True)
     return False, f"linked to {source}"

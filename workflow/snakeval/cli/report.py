@@ -1,4 +1,4 @@
-"""``snakeval report``: the page of a run, made anew from its records."""
+"""``snakeval report``: rebuilds the page of a run from its records."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from snakeval.errors import ConfigError
 from snakeval.run import target
 
 
-@click.command("report", short_help="The report of a run, as a page for a browser.")
+@click.command("report", short_help="Build the report of a run, a page for a browser")
 @click.argument("wanted", metavar="ID", shell_complete=target.complete)
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def command(wanted: str, opens: bool) -> None:
-    """Make the report of a run, whatever is finished, failed or missing, and print where it is.
+    """Build the report of a run, whatever is finished, failed or missing, and print its path.
 
-    A run makes it by itself when it ends; this is for one that has not, or that went on since. Its
-    samples are in the directory report/ beside it: move the two together.
+    A run builds its report when it ends. Use this command before that, or after a change. The
+    samples are in the directory report/ beside the page: move the two together.
 
     \b
     snakeval report 8b1a --open

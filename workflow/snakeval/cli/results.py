@@ -1,4 +1,4 @@
-"""``snakeval results``: the table of a run, made anew from its records; or of several."""
+"""``snakeval results``: the table of one run or of several, rebuilt from the records."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from snakeval.run.target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What makes a row of several runs' tables.
+#: The columns that identify a row in the tables of several runs.
 _KEYS = ["model", "benchmark", "task", "metric", "filter"]
 
 
-@click.command("results", short_help="The results table of one run, or of several side by side.")
+@click.command(
+    "results", short_help="Print the results table of one run, or of several side by side"
+)
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
 @format_option
 def command(ids: Sequence[str], form: str) -> None:
     """Print the results of a run, whatever is finished, failed or missing.
 
-    Of several runs: a row a metric, and a column a run, named by the run's name and id. ID/MODEL
-    and ID/MODEL/BENCHMARK show a part.
+    With several runs, each metric is a row, and each run is a column with the run's name and id.
+    ID/MODEL and ID/MODEL/BENCHMARK show a part.
 
     \b
     snakeval results 8b1a

@@ -32,7 +32,7 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
     return [entry.id for entry in entries() if entry.id.startswith(typed)]
 
 
-@click.command("resume", short_help="Finish a run, from any directory.")
+@click.command("resume", short_help="Resume an unfinished run, from any directory")
 @click.argument("wanted", metavar="ID", shell_complete=_ids)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; run nothing.")
 @click.option(

@@ -18,7 +18,9 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     return [name for name in profile_names() if name.startswith(typed)]
 
 
-@click.command("run", short_help="Evaluate: compose a configuration and run it.")
+@click.command(
+    "run", short_help="Run the evaluations of a configuration; the same command resumes them"
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Read this configuration.")
 @click.option(
     "--config-dir",

@@ -1,4 +1,4 @@
-"""``snakeval status``: how far runs are, told from evidence."""
+"""``snakeval status``: shows how far runs are, from evidence alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STYLES = {
 }  # fmt: skip
 
 
-@click.command("status", short_help="How far runs are.")
+@click.command("status", short_help="Show how far runs are")
 @click.argument(
     "ids", nargs=-1, metavar="[ID[/MODEL[/BENCHMARK]]]...", shell_complete=target.complete
 )
@@ -40,10 +40,10 @@ _STYLES = {
 @click.option("--all", "everything", is_flag=True, help=f"A row each, also of more than {_MANY}.")
 @json_option
 def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) -> None:
-    """Say of each evaluation whether it is done, runs, failed or waits, and where.
+    """Show whether each evaluation is done, runs, failed or waits, and where.
 
-    Without an ID: the runs that something works at, or else the one that was started or resumed
-    last. Nothing is told on hearsay: what is said to run has a live process now.
+    Without an ID, status shows the active runs, or else the run that was started or resumed last.
+    It reports "running" only if it can see a live process.
 
     \b
     snakeval status
@@ -178,7 +178,7 @@ def _watch(targets: Sequence[Target], everything: bool) -> None:
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False) as live:
         for views in looks(targets):
-            # What does not fit on the screen could not be drawn over: then totals.
+            # Rows that do not fit on the screen cannot be drawn over. Totals replace them.
             rows = sum(len(view.states) + len(view.endpoints) + 4 for view in views)
             picture = _picture(views, everything or rows < console.height)
             # A line of its own for the ^C that a terminal shows.

@@ -10,13 +10,13 @@ from snakeval.cli.output import json_option, show
 from snakeval.run import target
 
 
-@click.command("verify", short_help="Whether a run's files are what they were when it finished.")
+@click.command("verify", short_help="Check that a run's files have not changed since it finished")
 @click.argument("wanted", metavar="ID", shell_complete=target.complete)
 @json_option
 def command(wanted: str, as_json: bool) -> int:
-    """Work out manifests and fingerprints anew, and say what was changed after the fact.
+    """Recompute manifests and fingerprints, and report what has changed since the run finished.
 
-    Exit codes: 0 all is as it was; 1 something was changed; 2 bad input. ID/MODEL and
+    Exit codes: 0 nothing has changed; 1 something has; 2 bad input. ID/MODEL and
     ID/MODEL/BENCHMARK check a part.
 
     \b

@@ -39,7 +39,7 @@ def digest(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What determines the scores.
+    """Everything that determines the scores.
 
     Attributes:
         harness: the harness's name in the catalogue.
@@ -77,7 +77,7 @@ class Identity:
         # Not dataclasses.asdict, which copies deeply: 10,000 fingerprints took it two seconds.
         data = {"format": IDENTITY_FORMAT, **{n: getattr(self, n) for n in self.__slots__}}
         for later in ("deployment", "auxiliary"):
-            # Added after the first results were made, whose fingerprints stay what they were.
+            # A later addition: the fingerprints of earlier results must stay the same.
             if not data[later]:
                 del data[later]
         return data
@@ -107,7 +107,7 @@ def changes(before: object, after: object, key: str = "") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """What the job needs and no score depends on.
+    """Everything that the job needs and that no score depends on.
 
     Attributes:
         api_key_name: the environment variable that holds the endpoint's API key, or empty.
@@ -146,8 +146,8 @@ class Transport:
 class Evaluation:
     """One benchmark on one model: the unit of work, of resume and of reporting.
 
-    ``origins`` tells for each parameter which layer set it (``catalogue``, ``run``, ``benchmark``,
-    ``benchmark on model`` or ``default``).
+    ``origins`` maps each parameter to the layer that set it (``catalogue``, ``run``,
+    ``benchmark``, ``benchmark on model`` or ``default``).
     """
 
     model: str

@@ -73,7 +73,7 @@ class JobDirectory(Directory, ABC):
     @property
     @abstractmethod
     def events(self) -> Path:
-        """What happened; see :mod:`snakeval.evaluation.events`."""
+        """The journal of events; see :mod:`snakeval.evaluation.events`."""
 
     @property
     @abstractmethod
@@ -147,7 +147,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def artifacts(self) -> Path:
-        """What the harness wrote."""
+        """The harness's output."""
         return Path(f"{self._place}/artifacts")
 
     @property
@@ -192,7 +192,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def events(self) -> Path:
-        """What happened in all attempts; see :mod:`snakeval.evaluation.events`."""
+        """The events of all attempts; see :mod:`snakeval.evaluation.events`."""
         return Path(f"{self._place}/.snakeval/events.jsonl")
 
     @property
@@ -207,7 +207,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def remote_job(self) -> Path:
-        """What an executor's plugin runs for this evaluation on another machine."""
+        """The job that an executor's plugin runs for this evaluation on another machine."""
         return Path(f"{self.output}.job")
 
     @property
@@ -438,7 +438,7 @@ class EvaluationDirectory(JobDirectory):
     # --- logs -----------------------------------------------------------------------------
 
     def attempt_log(self, attempt: int) -> Path:
-        """What an attempt's harness printed. Not declared, so Snakemake never deletes it."""
+        """The log of an attempt's harness. Not declared, so Snakemake never deletes it."""
         return Path(f"{self._place}/logs/attempt-{attempt}.log")
 
     def attempt_logs(self) -> list[Path]:

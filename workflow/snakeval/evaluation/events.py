@@ -18,7 +18,7 @@ The phases of an attempt at an evaluation, in their usual order:
 ``published``   the completion record is published
 ``adopted``     an earlier completion is published instead
 ``failed``      the attempt failed; ``detail`` is the reason
-``interrupted`` the attempt was told to stop
+``interrupted`` a signal or a command stopped the attempt
 =============== ====================================================================
 
 A deployment has the same phases from ``waiting`` to ``serving``; ``running`` and ``ended`` are

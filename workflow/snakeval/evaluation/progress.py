@@ -1,6 +1,6 @@
-"""How far an evaluation is, as its harness tells it: from the end of its log, or from a counter.
+"""Reads how far an evaluation is, from the end of its harness's log or from a counter.
 
-Read without asking anybody, so it is as good for a run that was killed as for one that runs.
+It reads files only, so it works for a killed run as well as for a live one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PREPARING = re.compile(r"Building contexts for .*\n.*")
 
 
 def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
-    """Return how many requests the newest attempt has done, and of how many, as far as is told.
+    """Return how many requests the newest attempt has done, and the total if it is known.
 
-    A harness that resumes counts what it still has to ask. The eval-factory's counter knows no
-    total. None where nothing is told (yet).
+    A harness that resumes counts only the requests that were left. The eval-factory's counter has
+    no total. None if the harness has reported nothing (yet).
     """
     return bar(tail(directory.newest_log())) or _counted(directory.artifacts / "progress")
 

@@ -26,7 +26,7 @@ def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 RECORD_FORMAT = 1
-#: Raise it when intervals of scores are worked out in another way: tables are then made anew.
+#: Raise it when the calculation of intervals changes: snakeval then rebuilds the tables.
 INTERVALS_VERSION = 2
 
 

@@ -29,7 +29,7 @@ class Use:
 
 
 class Using:
-    """A use that lasts. Whoever ends it may set ``exit_code``."""
+    """A use that lasts. The code that ends it may set ``exit_code``."""
 
     exit_code: int | None = None
 

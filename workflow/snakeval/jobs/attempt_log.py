@@ -1,4 +1,4 @@
-"""What an attempt leaves while it works: its log, for people, and its events, for commands."""
+"""The log of an attempt, for people, and the journal of its events, for commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the jobs of the rules share: how a job stops, and how it leaves the reason of a failure."""
+"""Runs the jobs of the rules: stops them on a signal, and records the reason of a failure."""
 
 from __future__ import annotations
 

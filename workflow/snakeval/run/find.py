@@ -43,11 +43,11 @@ def find(config: Config, choice: str | None = None, *, now: datetime | None = No
     """Return the run that *config* belongs to, without making anything.
 
     *choice* is ``--config run=``: nothing for the newest run with the configuration's id (a new
-    one if there is none), ``new`` for a new one, else an id, a directory name, or a beginning of
-    either that fits one run only.
+    one if there is none), ``new`` for a new one, else an id or a directory name. The
+    beginning of one is enough if it fits one run only.
 
     Raises:
-        ConfigError: no run fits *choice*, several do, or it was made with other parameters.
+        ConfigError: no run fits *choice*, several do, or its parameters are different.
     """
     same = identity(config)
     own = digest(same)[:8]
@@ -97,6 +97,6 @@ def _refuse_other_parameters(run: RunDirectory, same: dict[str, Any]) -> None:
         return
     if before != same:
         raise ConfigError(
-            f"--config run={run.name}: that run was made as {json.dumps(before)}, and yours "
-            f"is {json.dumps(same)}; use its name and params, or leave out run="
+            f"--config run={run.name}: that run has {json.dumps(before)}, and this configuration "
+            f"has {json.dumps(same)}; use its name and params, or leave out run="
         )

@@ -1,7 +1,7 @@
-"""Which runs there are on this machine, wherever they were started; and which heads are at them.
+"""The index of the runs of this machine, started from any directory.
 
-An index, not a truth: ``$SNAKEVAL_HOME/runs/<run directory's name>.json`` says where the run's
-directory is and how it was started last. All that is known of a run stands in its directory.
+The index only finds runs: ``$SNAKEVAL_HOME/runs/<run directory's name>.json`` has the path of the
+run's directory and the command that started it last. Everything else is in the run's directory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Entry:
         directory: the run's directory, absolute.
         cwd: the working directory of the command, where Snakemake keeps ``.snakemake``.
         command: Snakemake's command line.
-        started: when the run's directory was made, by its name.
+        started: the time of the run's first start, by its directory's name.
     """
 
     id: str

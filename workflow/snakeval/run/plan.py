@@ -1,4 +1,4 @@
-"""What a run consists of: the nouns of its plan.
+"""The nouns of a run's plan.
 
 :meth:`snakeval.run.directory.RunDirectory.plan` reads them, and a start writes them.
 """

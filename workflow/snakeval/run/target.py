@@ -1,6 +1,7 @@
-"""What a person points at: ``ID``, ``ID/MODEL`` or ``ID/MODEL/BENCHMARK``.
+"""The part of a run that a user points at: ``ID``, ``ID/MODEL`` or ``ID/MODEL/BENCHMARK``.
 
-An id may be cut short, and a path of the run or of what is in it will do, too.
+The beginning of an id is enough if it is unique. A path of the run, or of a file or folder in the
+run, also works.
 """
 
 from __future__ import annotations

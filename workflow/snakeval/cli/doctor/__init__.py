@@ -25,7 +25,7 @@ _ROOM_BYTES = 2 * 1024**3
 _SNAKEMAKE = ">=9.27,<10"
 
 
-@click.command("doctor", short_help="Check engine, disk, credentials and versions.")
+@click.command("doctor", short_help="Check engine, disk, credentials and versions")
 @config_option.config_option
 @json_option
 def command(file: Path | None, as_json: bool) -> int:
@@ -94,7 +94,7 @@ def _engines(config: Config | None) -> Iterator[Check]:
 
 
 def _executors(config: Config | None) -> Iterator[Check]:
-    """The checks of each executor, installed ones too."""
+    """Yield the checks of each executor, also of installed ones."""
     from snakeval import executors
     from snakeval.cli.launch.installation import profile_settings
     from snakeval.matrix.expand import deployments
@@ -183,9 +183,9 @@ def _pool() -> Check:
 
 def _profiles() -> Check:
     from snakeval.cli.launch.installation import user_profiles
-    from snakeval.cli.profiles import ours
+    from snakeval.cli.profiles import of_snakeval
 
-    own, names = user_profiles()[0], [path.name for path in ours()]
+    own, names = user_profiles()[0], [path.name for path in of_snakeval()]
     missing = [name for name in names if not (own / name).exists()]
     if not missing:
         return Check("profiles", "ok", f"{', '.join(names)} in {own}")

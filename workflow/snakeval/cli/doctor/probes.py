@@ -1,4 +1,4 @@
-"""What this machine has: runtimes and their versions, a cluster, room on its disks."""
+"""Probes this machine for runtimes and their versions, a cluster, and room on its disks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What answered; or the ``problem``, if it does not answer, and a ``hint`` what to do."""
+    """The version that answered; if nothing answered, the ``problem`` and a ``hint`` what to do."""
 
     name: str
     version: str = ""
@@ -57,7 +57,7 @@ def _version(name: str) -> str:
 
 
 def free_bytes(directory: Path) -> int:
-    """Return the free bytes where *directory* is, or would be made."""
+    """Return the free bytes of the disk of *directory*, which need not exist yet."""
     existing = directory.absolute()
     while not existing.exists():
         existing = existing.parent
@@ -65,7 +65,7 @@ def free_bytes(directory: Path) -> int:
 
 
 def unwritable(directory: Path) -> str:
-    """Say why nothing can be written in *directory*, or where it would be made; else nothing."""
+    """Return why *directory*, which need not exist yet, cannot be written; empty if it can."""
     existing = directory.absolute()
     while not existing.exists():
         existing = existing.parent

@@ -19,7 +19,7 @@ _TYPES = ("chat", "completions", "embedding", "vlm")
 
 
 class _Lists(click.Group):
-    """``ls runs`` stands in a module of its own."""
+    """Has ``ls runs`` in a separate module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return ["tasks", "models", "runs", "runtimes", "profiles"]
@@ -163,7 +163,7 @@ def runtimes(as_json: bool) -> None:
 @command.command("profiles")
 @json_option
 def profiles(as_json: bool) -> None:
-    """List the profiles: ours and the user's, and which of them `--profile NAME` takes."""
+    """List the profiles of snakeval and of the user, and which of them `--profile NAME` takes."""
     rows = []
     taken: set[str] = set()
     for whose, path in _profiles():

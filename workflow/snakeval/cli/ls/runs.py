@@ -29,7 +29,7 @@ def _since(
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-@click.command("runs", short_help="The runs of this machine, newest first.")
+@click.command("runs", short_help="List the runs of this machine, newest first")
 @click.option("--since", callback=_since, metavar="1d|2h|30m", help="Those begun no longer ago.")
 @json_option
 def command(since: timedelta | None, as_json: bool) -> None:
