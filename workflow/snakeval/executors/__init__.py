@@ -29,7 +29,7 @@ def built_in() -> list[Executor]:
 
 
 def every() -> list[Executor]:
-    """Return all executors that can be imported, installed ones too."""
+    """Return all executors that can be imported, also installed ones."""
     return [_found(name) for name in plugins.names(plugins.EXECUTORS)]
 
 

@@ -48,7 +48,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is going to run, for checks.
+    """The evaluations that the user is going to run, as the checks see them.
 
     Attributes:
         config: None if there is no configuration yet.
@@ -94,7 +94,7 @@ class Job:
     """A job that an executor has, or had, for a run.
 
     Attributes:
-        id: as the executor's own commands print it; empty where there is none any more.
+        id: as the executor's own commands print it; empty if the executor has forgotten the job.
         names: ``model/benchmark`` of its evaluations, and ``model/deployment`` of its server.
         text: a sentence about it, without a full stop.
         log: the file that has what it printed, or empty.
@@ -152,9 +152,10 @@ class Endpoint:
 
 
 class Jobs:
-    """What an executor has of one run, at one moment; asked lazily, and once.
+    """The jobs and servers of one run in an executor, at one moment.
 
-    ``silent`` says why the executor could not be asked; it is empty if it was.
+    It asks the executor only if necessary, and once. ``silent`` says why the executor gave no
+    answer; it is empty if it answered.
     """
 
     silent: str = ""
@@ -168,7 +169,7 @@ class Jobs:
         return ()
 
     def noted(self) -> Sequence[Job]:
-        """Return every job of the run as it was noted last; asks nothing but files."""
+        """Return every job of the run as it was noted last; this reads files only."""
         return self.all()
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -184,7 +185,7 @@ class Jobs:
 
 
 class Executor:
-    """Where jobs run. This class has an answer to everything: of an executor without jobs.
+    """A place for jobs. This class itself answers as an executor that has no jobs.
 
     Attributes:
         name: of its section in the configuration, ``execution.<name>``.
@@ -263,5 +264,5 @@ class Executor:
         raise NotImplementedError
 
     def head_lives(self, job: str) -> bool | None:
-        """Tell whether the job of a head waits or runs; None if that cannot be known."""
+        """Return whether the job of a head waits or runs; None if that cannot be known."""
         return None

@@ -1,8 +1,8 @@
 """The executor ``local``: jobs, servers and containers of this machine.
 
-Each is identified for ever: a process by its start time or by the mark in its environment, a
-container by the name that is made of its evaluation's directory. A process with a reused pid, or
-a container of another run, is never touched.
+Their identities are never reused: a process has a pid with a start time, or a mark in its
+environment; a container has a name that is derived from its evaluation's directory. snakeval never
+touches a process with a reused pid, or a container of another run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from snakeval.serving.directory import DeploymentDirectory
 class Local(Executor):
     """This machine. Snakemake's own executor runs the jobs; the pool of servers is snakeval's.
 
-    A run of another executor has things here, too: its Snakemake, and what this machine serves.
+    A run of another executor also uses this machine: for its Snakemake, and for servers.
     """
 
     name = "local"
@@ -67,7 +67,7 @@ class _Jobs(Jobs):
 
     @cached_property
     def _starting(self) -> dict[str, tuple[Literal["deploying", "waiting"], str]]:
-        """What a job of the run waits for now. A job's connection to the pool ends with it."""
+        """The servers that jobs of the run wait for now. The pool forgets a job when it ends."""
         here = str(self._run.absolute())
         found: dict[str, tuple[Literal["deploying", "waiting"], str]] = {}
         with contextlib.suppress(EvaluationError):
@@ -82,7 +82,7 @@ class _Jobs(Jobs):
 
 
 class Work:
-    """What of *run*, or of one *evaluation* of it, is on this machine."""
+    """The work of *run*, or of one *evaluation* of it, on this machine."""
 
     def __init__(self, run: RunDirectory, evaluation: str = "") -> None:
         self._run = run
@@ -125,7 +125,7 @@ class Work:
         return {directory.container_name: directory.name for directory in self._evaluations}
 
     def _served(self) -> tuple[list[Remain], dict[str, str]]:
-        """What the pool serves to this run alone; and names of servers that no pool has."""
+        """Return the servers of this run alone, and the names of servers that no pool has."""
         try:
             plans = {plan.deployment.id: plan for plan in DeploymentDirectory.plans(self._run)}
             status: dict[str, Any] = pool.status() or {}
@@ -196,7 +196,7 @@ def _job(name: str, pid: int, start: str) -> Remain:
 
 
 def _process(pid: int, text: str) -> Remain:
-    """What a job or a server's shell leaves ends by itself when they are gone; or late."""
+    """Return a process that a job or a server's shell left. It ends by itself, perhaps late."""
     send = partial(_signal, pid, start_time(pid) or "")
     acts = (None, partial(send, signal.SIGTERM), partial(send, signal.SIGKILL))
     return Remain(f"process {pid}", text, acts)

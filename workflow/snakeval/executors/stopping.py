@@ -1,4 +1,4 @@
-"""What an executor has to stop of a run, and how: the answer to ``Executor.stop``."""
+"""The answer to ``Executor.stop``: the processes and jobs of a run, and how to stop them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Act = Callable[[], None]
 
 
 class Fate(Enum):
-    """What becomes of something when a run is stopped."""
+    """The fate of a process or a job when a run is stopped."""
 
     #: It is stopped, with harder and harder means.
     ENDS = "Ends"
@@ -47,7 +47,7 @@ class Stage(IntEnum):
 
     #: Snakemake, and the jobs in which snakeval itself runs: they clean up after themselves.
     WORKERS = 1
-    #: What they left, and jobs that run without them.
+    #: Processes and containers that they left, and jobs that run without them.
     LEFT = 2
     #: Servers that the jobs asked.
     SERVERS = 3
@@ -58,7 +58,7 @@ Look = Callable[[], Iterable[Remain]]
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """What an executor has to stop.
+    """The processes and jobs that an executor has to stop.
 
     Attributes:
         looks: stage -> a function that returns what is there now.

@@ -1,1 +1,1 @@
-"""What users see while a run works: status, logs, kill, the live display."""
+"""The commands and displays for a run at work: status, logs, kill, the live display."""

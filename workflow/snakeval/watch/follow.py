@@ -38,22 +38,22 @@ _SNAKEMAKE_HEAD = 1 << 20
 
 
 class _Log(Protocol):
-    """What may be followed."""
+    """A log that `snakeval logs` can follow."""
 
     def files(self) -> list[Path]:
-        """The files that it stands in now; another attempt has another."""
+        """Return the files that contain it now; another attempt has another file."""
 
     def absent(self) -> str:
-        """Why there is none."""
+        """Return why there is no log."""
 
     def notes(self) -> Iterator[str]:
-        """What else is worth to know before it."""
+        """Yield messages to print before the log."""
 
     def ended(self) -> bool:
         """Whether nothing more will come."""
 
     def end(self) -> str:
-        """What is to be said after it."""
+        """Return the message to print after the log."""
 
 
 class _Evaluation:
@@ -147,7 +147,7 @@ class _Server:
 
 
 class _Run:
-    """What Snakemake printed: its own complete log, or what it told where it was detached."""
+    """The output of Snakemake: its own complete log, or the log of a detached head."""
 
     def __init__(self, which: Target) -> None:
         self._which = which
@@ -255,7 +255,7 @@ class _Printer:
         if path not in self._read:
             self._read[path] = log_start(file, self._lines)
         elif file.seek(0, os.SEEK_END) < self._read[path]:
-            self._read[path] = 0  # it was begun anew
+            self._read[path] = 0  # the file was replaced or truncated
         file.seek(self._read[path])
         while block := file.read(_BLOCK):
             if self._last not in (None, path) or (titled and self._last is None):

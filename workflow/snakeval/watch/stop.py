@@ -20,7 +20,7 @@ class Patience:
         grace: after something was asked to end: longer than a harness's and a server's own grace
             together.
         step: after the next, harder act.
-        settle: after the last act. A killed process needs a moment on a busy machine, too.
+        settle: after the last act. On a busy machine, even a killed process needs a moment.
         look: the longest pause between two looks.
     """
 
@@ -36,7 +36,7 @@ _FIRST_LOOK_SECONDS = 0.03
 
 @dataclass(slots=True)
 class Stopped:
-    """What came of it.
+    """The result of a stop.
 
     Attributes:
         left: sentences on what is left, or may be.
@@ -51,7 +51,7 @@ class Stopped:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was done to a remain: how many of its acts, and when it is time for the next."""
+    """The acts on a remain so far: how many, and when the next one is due."""
 
     remain: Remain
     acts: int = 0

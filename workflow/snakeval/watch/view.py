@@ -19,13 +19,13 @@ from snakeval.watch.state import STATES, State, jobs_of, states
 _WATCH_SECONDS = 2.0
 
 
-#: So many looks nothing may work at what is to be done: Snakemake takes a while to start.
+#: A watched run may be idle for this many looks, because Snakemake takes a while to start.
 _IDLE_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was seen of a run, or of a part of it."""
+    """One look at a run, or at a part of it."""
 
     target: Target
     heads: list[Head]
@@ -111,7 +111,7 @@ def current_targets() -> list[Target]:
 
 def look(which: Target, before: View | None = None) -> View:
     """Read the state of one target."""
-    # Heads first: a run is not told to have ended by what its head did in between.
+    # Heads first. Otherwise a head that ends in between would make its run look interrupted.
     heads = index_heads.heads(which.run)
     jobs = jobs_of(which.run)
     found = states(which.run, before.states if before else (), only=which.covers, jobs=jobs)

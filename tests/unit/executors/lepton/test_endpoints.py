@@ -201,7 +201,7 @@ def test_an_endpoint_whose_key_is_lost_is_deleted_and_created_again(
     lepton.workspace.token = "new"
     monkeypatch.setenv("LEPTON_WORKSPACE_TOKEN", "new")
     again = Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=()))
-    with pytest.raises(EvaluationError, match="made with another token of the workspace"):
+    with pytest.raises(EvaluationError, match="created with another token of the workspace"):
         serve(again, asked)
     serve(again, asked)
     assert list(lepton.workspace.endpoints.loads.values()) == [2]

@@ -1,9 +1,9 @@
 """Lepton: evaluations as its jobs, models as its endpoints.
 
-``snakemake-executor-plugin-lepton`` submits the jobs and knows nothing of snakeval. What is ours
-are the commands that ``profiles/lepton`` has it run on this machine (``__main__``): before an
-evaluation's job (what it shall run), after it (its completion record, by the same code as
-everywhere), and to serve a model. The platform's library is imported only to serve models.
+``snakemake-executor-plugin-lepton`` submits the jobs and knows nothing of snakeval.
+``profiles/lepton`` makes it run snakeval's commands on this machine (``__main__``): before an
+evaluation's job, to define the job; after it, to write the completion record; and to serve a
+model. Only serving models imports the platform's library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from snakeval.executors.lepton.notes import Notes as Notes
 
 #: As people call the platform.
 TITLE = "Lepton"
-#: The variables by which a job tells what it is.
+#: The variables of a job that contain its run and its evaluation.
 RUN, EVALUATION = "SNAKEVAL_RUN_NAME", "SNAKEVAL_EVALUATION"
 
 

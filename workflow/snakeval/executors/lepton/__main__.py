@@ -1,4 +1,4 @@
-"""What ``profiles/lepton`` has run here: ``python -m snakeval.executors.lepton COMMAND RECORD``."""
+"""The commands of ``profiles/lepton``: ``python -m snakeval.executors.lepton COMMAND RECORD``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Models as endpoints of Lepton: one for all evaluations of a model in a run.
 
-A name has the digest of what it serves, so a restarted head finds its own and adopts it. It is
-noted in the run before it is made, and until it is gone.
+An endpoint's name contains a digest of its definition, so a restarted head finds the endpoint and
+adopts it. The run has a note of each endpoint from before its creation until it is gone.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Report = Callable[[str], None]
 _MAX_NAME = 36
 #: Seconds between two looks at an endpoint.
 _POLL = 2.0
-#: How long a deleted endpoint may take until it is told as one that goes, in looks.
+#: A deletion has failed if the endpoint is still there after so many looks.
 _LOOKS = 5
-#: How long an endpoint may go, before one of its name is made, in seconds.
+#: How many seconds a deleted endpoint may still take before another can have its name.
 _GOING = 300.0
-#: How long another model's list, or a refused key, is taken for one that still starts, in seconds.
+#: For so many seconds, another model's list or a refused key only means that the endpoint starts.
 _PATIENCE = 60.0
 
 
@@ -77,7 +77,9 @@ class Endpoints:
         token = self._token(name)
         found = self._standing(name, stop, report)
         if found is not None and _mark(found) != spec.envs[0].value:
-            raise EvaluationError(f"endpoint {name} is not ours; delete it: lep endpoint remove")
+            raise EvaluationError(
+                f"endpoint {name} is not of this run; delete it: lep endpoint remove"
+            )
         has_secret = self._platform.keep_secret(name, token)
         if found is None:
             note = replace(note, url="")
@@ -95,20 +97,20 @@ class Endpoints:
         if not url:
             self.delete(note)
             raise EvaluationError(
-                f"deployment failed: {name} was made with another token of the workspace, and is "
-                "deleted; the same command makes it anew"
+                f"deployment failed: {name} was created with another token of the workspace; it is "
+                "deleted, and the same command creates it again"
             )
         ready = replace(note, url=url)
         self._notes.write(ready)
         return ready
 
     def end(self, report: Report) -> None:
-        """Delete all endpoints of the run; those that cannot be deleted are told and stay noted."""
+        """Delete all endpoints of the run. If one stays, report it and keep its note."""
         for endpoint in self._notes.all():
             self.end_one(endpoint, report)
 
     def end_one(self, endpoint: Noted, report: Report) -> None:
-        """Delete an endpoint; if that cannot be, tell so and keep its note."""
+        """Delete an endpoint; if that fails, report it and keep the note."""
         try:
             self.delete(endpoint)
             report(f"deleted endpoint {endpoint.name} of {endpoint.model}")
@@ -164,7 +166,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What was reported of an endpoint last."""
+    """The state of an endpoint that was reported last."""
 
     state: str = ""
     queued: bool = False
@@ -186,7 +188,7 @@ class _Wait:
     has_key: bool
 
     def until_ready(self, wake: Callable[[], None]) -> str:
-        """Return the URL of its route; or nothing, if it lasts that nobody knows its key.
+        """Return the URL of its route; empty if the endpoint keeps refusing the key.
 
         Raises:
             EvaluationError: it does not get ready.
@@ -243,7 +245,7 @@ class _Wait:
         return self.deployment.definition.served_model_name in answer.models
 
     def _is_queued(self) -> bool:
-        """Whether it waits for a node. What will not get better is told at once."""
+        """Whether it waits for a node. A problem that waiting does not solve raises an error."""
         name, limit = self.note.name, self.deployment.serving.max_restarts
         trouble = self.platform.trouble(name)
         if trouble.hopeless or trouble.deaths > limit:
@@ -256,7 +258,7 @@ class _Wait:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What an endpoint answers to who asks for its models; 0 is no answer at all."""
+    """An endpoint's answer to a request for its models; status 0 means no answer."""
 
     status: int = 0
     models: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
 from snakeval.serving.directory import DeploymentDirectory
 
-#: Tells the executor that the record is there, and no job is needed (its lepton_before).
+#: The exit code that reports to the plugin (lepton_before) that the record exists without a job.
 DONE_ALREADY = 100
 
 #: Stands for the variable of the caller that holds an endpoint's key: here there is none, the
@@ -47,7 +47,8 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
 
     Raises:
         EvaluationError: it cannot be evaluated.
-        Interrupted: it was ended by hand, and this Snakemake goes on without it; or *stop* is set.
+        Interrupted: `snakeval kill` stopped it, and this Snakemake continues without it; or *stop*
+            is set.
     """
     run = RunDirectory.of(directory)
     _refuse_killed(directory)
@@ -59,7 +60,7 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
     evaluation = read(directory, fingerprint)
-    # What is there is sent only where it is the point to resume from.
+    # The job gets the existing artifacts only if it resumes from them.
     resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
@@ -102,8 +103,8 @@ def job(
 ) -> dict[str, object]:
     """Return the job as the executor reads it.
 
-    *urls* and *keys* are of what we serve for it: the URL of the route, and the secret of the
-    workspace that holds its key.
+    *urls* and *keys* belong to the models that snakeval serves for it: the URL of the route, and
+    the secret of the workspace that holds the key.
     """
     transport = evaluation.transport
     if evaluation.model in keys:
@@ -141,7 +142,7 @@ def collect(
 ) -> int:
     """Make the completion record of what came back, or leave the reason of a failure.
 
-    *told* is what the executor says of the job (its lepton_then).
+    The variables of the plugin's lepton_then describe the job.
 
     Raises:
         EvaluationError: the results cannot be read.

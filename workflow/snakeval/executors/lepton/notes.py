@@ -1,4 +1,4 @@
-"""Which endpoints a run has: noted from before they are made until they are gone."""
+"""The notes on a run's endpoints: from before an endpoint's creation until it is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lepton as a container runtime, as far as a container's definition asks."""
+"""Lepton as a container runtime, only to define a container for it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class LeptonRuntime:
     host = "127.0.0.1"
 
     def has(self, spec: ContainerSpec) -> bool:
-        """Whether the platform has the image is not known here."""
+        """Return False: this machine does not know whether the platform has the image."""
         return False
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
-        """The platform gets the image, and does not tell its digest."""
+        """Do nothing: the platform pulls the image, and does not report the digest."""
         return ""
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
-        """Not here."""
+        """Raise an error: the executor runs the jobs."""
         raise NotImplementedError("jobs are the executor's")
 
     def shell(self, spec: ContainerSpec) -> str:

@@ -28,19 +28,19 @@ from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.serving.container import container
 from snakeval.serving.deployment import MARK, Deployment
 
-#: The variable by which an endpoint tells what it is made of.
+#: The variable of an endpoint that contains the digest of its definition.
 SPEC = "SNAKEVAL_SPEC"
 _PORT = 8000
 
 
 def options(deployment: Deployment) -> LeptonEndpoint:
-    """Return the options; instances are replicas, where nothing else is said."""
+    """Return the options; the number of instances is the default of `min_replicas`."""
     said = dict(deployment.serving.lepton)
     return LeptonEndpoint.model_validate({"min_replicas": deployment.serving.instances, **said})
 
 
 def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymentUserSpec:
-    """Return what the endpoint shall be, without its key; the first variable has its digest.
+    """Return the definition of the endpoint, without its key; the first variable has its digest.
 
     Raises:
         EvaluationError: it cannot be an endpoint, or names what the workspace does not have.

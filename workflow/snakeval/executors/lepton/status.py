@@ -1,4 +1,4 @@
-"""What Lepton has of a run: one list of jobs, and one of endpoints if some are noted."""
+"""Reads the state of a run on Lepton: one list of jobs, and one of endpoints if some are noted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORTH = ("Running", "Completed")
 
 
 class LeptonJobs(Jobs):
-    """What Lepton has of *run*. Nothing is asked of a run that has nothing there."""
+    """The jobs and endpoints of *run* on Lepton. It sends no request for a run without any."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
@@ -58,7 +58,7 @@ class LeptonJobs(Jobs):
         return "deploying", str(endpoint)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the endpoints that are noted for the run, as they are."""
+        """Return the present state of the endpoints that the run has notes on."""
         return self._endpoints
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What of a run is on Lepton, and how it is stopped: jobs, and endpoints that nothing asks."""
+"""Stops what a run has on Lepton: its jobs, and endpoints that nothing asks."""
 
 from __future__ import annotations
 

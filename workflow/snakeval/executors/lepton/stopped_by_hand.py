@@ -1,6 +1,6 @@
-"""What ``snakeval kill`` ended of a run that goes on: the Snakemakes of then do not begin it again.
+"""Notes the evaluations that ``snakeval kill`` stopped while their run continues.
 
-Their retries would; the next Snakemake does it.
+The Snakemake processes of that moment do not retry such an evaluation. The next Snakemake does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from snakeval.run.heads import Head, heads
 
 
 def note(run: RunDirectory, evaluation: str) -> None:
-    """Note that an evaluation was ended by hand; nothing is noted where no Snakemake may live."""
+    """Note that `snakeval kill` stopped an evaluation, unless the run has no live Snakemake."""
     if mine := heads(run):
         write_atomically(
             run.evaluation(evaluation).killed, json.dumps([_id(head) for head in mine])
@@ -21,7 +21,7 @@ def note(run: RunDirectory, evaluation: str) -> None:
 
 
 def by_hand(run: RunDirectory, evaluation: str) -> bool:
-    """Whether it was ended by hand, and one of the Snakemakes of then goes on."""
+    """Whether `snakeval kill` stopped it, and a Snakemake of that moment still lives."""
     try:
         noted = json.loads(run.evaluation(evaluation).killed.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -30,7 +30,7 @@ def by_hand(run: RunDirectory, evaluation: str) -> bool:
 
 
 def forget(run: RunDirectory, evaluation: str) -> None:
-    """Forget it: it begins anew."""
+    """Delete the note, because the evaluation starts again."""
     run.evaluation(evaluation).killed.unlink(missing_ok=True)
 
 

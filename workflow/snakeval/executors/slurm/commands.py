@@ -14,12 +14,12 @@ ENDED = frozenset({"COMPLETED", *_FAILED, *_LOST})
 
 
 def call(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of Slurm; its exit code and its words are the caller's to judge."""
+    """Run a command of Slurm; the caller judges the exit code and the output."""
     return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
 
 def refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
-    """Whether squeue failed. Where all jobs are forgotten, it says that they are no job ids."""
+    """Whether squeue failed. An "Invalid job id" only means that Slurm has forgotten all jobs."""
     return squeue.returncode != 0 and "Invalid job id" not in squeue.stderr
 
 
@@ -61,7 +61,7 @@ def cancel(job: str, *options: str) -> None:
 
 
 def terminate(job: str, host: str, pid: int) -> None:
-    """Tell a process of a job to end; the rest of the job goes on."""
+    """Ask one process of a job to end; the rest of the job continues."""
     step = ("--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={host}")
     _do("srun", f"--jobid={job}", *step, "kill", str(pid))
 

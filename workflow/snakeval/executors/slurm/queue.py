@@ -1,10 +1,10 @@
 """Slurm's jobs of a run: what the executor ``slurm-resume`` notes of each, and a look at the queue.
 
-The notes stand in ``.snakemake/slurm_resume`` of the directory that the run was started in
+The notes are in ``.snakemake/slurm_resume`` of the directory that the run was started in
 (:mod:`snakemake_executor_plugin_slurm_resume.notes` has their format), and the run has a link to
-them. What they say of a job's state is what Snakemake saw last; so all jobs that may still live
-are asked for in one call of squeue, and those that it has forgotten in one of sacct, where there
-is an accounting.
+them. A note has the state that Snakemake saw last, which may be old. One call of squeue returns
+the present state of all jobs that may still live. If Slurm has accounting, one call of sacct
+returns the state of those that squeue has forgotten.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from snakeval.run.directory import RunDirectory
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"
 _SACCT = "JobIDRaw,State,Reason,Start,NodeList"
-#: What a person makes of a state.
+#: State -> the words for users.
 _WORDS = {
     "TIMEOUT": "reached its time limit",
     "CLOSED": "closed before its time limit",
@@ -119,7 +119,7 @@ class Queue:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """The same, as Slurm tells of them now."""
+        """The same jobs with their present state in Slurm."""
         open_ones = {job.id: job for job in self.noted if job.lives}
         if not open_ones:
             return self.noted

@@ -77,7 +77,7 @@ class Display:
     # --- in a thread of its own ---------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Read how far the jobs are: those that are shown, and some of the others in turn."""
+        """Read how far the jobs are: the visible ones, and some of the others in turn."""
         position, estimated = 0, 0.0
         while not self._stop.wait(_LOOK_SECONDS):
             jobs, shown = self._tally.jobs(), self._picture.visible

@@ -1,6 +1,7 @@
-"""What is known of a run while it runs: counts for each model, what works now, what time is left.
+"""Counts the events of a run: totals for each model, the jobs at work, the time that is left.
 
-No terminal and no Snakemake here: events come in as calls, and whoever draws asks.
+This module knows no terminal and no Snakemake: the logger calls it with events, and the display
+asks it for numbers.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Job:
 
     @property
     def events(self) -> list[Event]:
-        """What jobs of its directory did, without the uses of harnesses and servers."""
+        """The events of its directory, without the uses of harnesses and servers."""
         return [event for event in events.read(self.directory.events) if not event.use]
 
     @property
@@ -102,8 +103,8 @@ class Model:
 class Tally:
     """Counts events. May be used by several threads.
 
-    *evaluations* are those of this invocation, as ``model/benchmark``, *missing* those of them
-    that are to be made, and *expect* tells how long one takes as far as earlier runs showed.
+    *evaluations* are those of this invocation, as ``model/benchmark``, and *missing* are those of
+    them that have no result yet. *expect* returns how long one took in earlier runs, or None.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class Tally:
     # --- questions --------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
-        """What works now: servers that load first, then evaluations, the oldest first."""
+        """Return the jobs at work: servers that load first, then evaluations, the oldest first."""
         with self._lock:
             return sorted(self._jobs.values(), key=lambda job: (not job.deploys, job.since))
 
@@ -207,16 +208,16 @@ class Tally:
             return self._counted
 
     def _count(self, name: str, counts: Counter[str]) -> Model:
-        # Where a model is not served, its evaluations never start.
+        # If a model has no server, its evaluations never start.
         lost = counts["pending"] if name in self._refused else 0
         total = counts.total()
         return Model(name, total, counts["done"], counts["failed"] + lost, counts["running"])
 
     def remaining(self) -> float | None:
-        """Return about how many seconds are left; None where too little is known to say.
+        """Estimate how many seconds are left; None if too little is known.
 
-        What is known are the durations of earlier runs and of this one, and the pace of requests;
-        it is divided by how many evaluations ran side by side so far.
+        The estimate adds up the durations of earlier runs and of this one, or the pace of requests.
+        It divides the sum by how many evaluations ran side by side so far.
         """
         with self._lock:
             now = self._clock()
@@ -239,7 +240,7 @@ class Tally:
                 if left is None and seconds is None:
                     return None
                 if left is None:
-                    # What is late by a minute is given another minute.
+                    # An estimate for a late job: it needs as long again as it is late.
                     left = abs((seconds or 0) - (now - job.since))
                 work, longest = work + left, max(longest, left)
             elapsed = now - self.started
@@ -248,7 +249,7 @@ class Tally:
             return max(longest, work / max(1.0, busy / elapsed))
 
     def _seconds(self, name: str, usual: float | None) -> float | None:
-        """What this run showed of the benchmark, else what earlier runs did, else what is usual."""
+        """Return how long an evaluation takes: by this run, else by earlier runs, else *usual*."""
         if here := self._took.get(_benchmark(name)):
             return sum(here) / len(here)
         before = self._expect(name)

@@ -1,8 +1,8 @@
 """Keeps lines at the bottom of a terminal, while other output scrolls above them.
 
-Jobs and Snakemake print to the terminal that they inherited. So standard error becomes a pipe while
-the lines are shown, and standard output, too, if it is the same terminal. The output of the pipe is
-written above the lines, unchanged.
+Jobs and Snakemake print to the terminal that they inherited. While the lines are visible, standard
+error is therefore a pipe. Standard output is also a pipe, if it is the same terminal. This module
+writes the output of the pipes above the lines, unchanged.
 """
 
 from __future__ import annotations
