@@ -60,3 +60,8 @@ def selector(run: str, job: str | None = None) -> str:
     """Return the label query for the jobs of *run*, or for one of them."""
     terms: Iterable[str] = [f"{RUN}={run}", *([f"{JOB}={job}"] if job else [])]
     return ",".join(terms)
+
+
+def place_key(run: str, job: str, attempt: int) -> str:
+    """Return the key of the files in transit of an attempt; *job* is the job's hash."""
+    return f"{run[:8]}-{job[:20]}-{attempt}"

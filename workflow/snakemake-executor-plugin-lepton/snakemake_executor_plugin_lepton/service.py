@@ -1,7 +1,7 @@
 """Calls the service by the vendor's SDK: with retries, back-off, and no duplicate creation.
 
-The SDK repeats no request and makes no call idempotent, so this module does both. Only this module,
-``states`` and ``spec`` use the SDK; the latter two read and create its types.
+The SDK repeats no request and makes no call idempotent, so this module does both. Only this module
+sends requests. ``service_errors`` reads the SDK's errors; ``states`` and ``spec`` use its types.
 """
 
 from __future__ import annotations
@@ -14,22 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import requests
-from leptonai.api.v2.api_resource import ClientError, ServerError
 from leptonai.api.v2.client import APIClient
-from leptonai.api.v2.log import LogAPIError
 from leptonai.api.v2.types.job import LeptonJob, LeptonJobQueryMode
 from leptonai.api.v2.types.shape import Shape
 from leptonai.api.v2.types.workspace import WorkspaceState
-from leptonai.api.v2.utils import (
-    WorkspaceConfigurationError,
-    WorkspaceForbiddenError,
-    WorkspaceNotFoundError,
-    WorkspaceUnauthorizedError,
-)
+from leptonai.api.v2.utils import WorkspaceConfigurationError
 from leptonai.api.v2.workspace_record import WorkspaceRecord
 
 from snakemake_executor_plugin_lepton.errors import ServiceError
+from snakemake_executor_plugin_lepton.service_errors import LOGIN, problem_of
 from snakemake_executor_plugin_lepton.states import GONE, state_of
 
 T = TypeVar("T")
@@ -38,13 +31,6 @@ PAGE = 500
 LOG_PAGE = 5000
 #: Seconds between tries of one request: about two minutes in total.
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-#: A server may ask for a longer wait; the next poll then tries again.
-MAX_RETRY_AFTER = 60.0
-
-_LOGIN = (
-    "Log in with `lep login -c WORKSPACE:TOKEN`, or set LEPTON_WORKSPACE_ID and "
-    "LEPTON_WORKSPACE_TOKEN"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +69,10 @@ class Service:
         try:
             client = self._client
         except WorkspaceConfigurationError:
-            raise ServiceError(f"No Lepton workspace is known. {_LOGIN}.", 401) from None
+            raise ServiceError(f"No Lepton workspace is known. {LOGIN}.", 401) from None
         except TypeError:
             name = workspace or "the workspace"
-            raise ServiceError(f"There is no token for {name}. {_LOGIN}.", 401) from None
+            raise ServiceError(f"There is no token for {name}. {LOGIN}.", 401) from None
         # If only the id was given, do not use the record of another workspace of `lep login`.
         self.workspace = client.workspace_id
         self.url = client.url
@@ -104,6 +90,10 @@ class Service:
             client._timeout = self._timeout
             self._local.client = client
         return client
+
+    def job_page(self, job_id: str) -> str:
+        """Return the address of a job's page in the console."""
+        return f"{self.console}/compute/jobs/detail/{job_id}/replicas/list"
 
     # Workspace
 
@@ -279,41 +269,7 @@ class Service:
         raise AssertionError  # the last turn returns or raises
 
     def _problem(self, what: str, error: Exception) -> tuple[ServiceError, float | None]:
-        """Return the error, and the minimum wait before the next try (None: do not try again)."""
-        if isinstance(error, (ClientError, ServerError)):
-            status = int(error.response.status_code)
-            after = _seconds(error.response.headers.get("Retry-After"))
-            return self._refused(what, status, error.response.text, after)
-        if isinstance(error, LogAPIError):
-            return self._refused(what, int(error.status_code or 0), str(error), error.retry_after)
-        if isinstance(error, WorkspaceUnauthorizedError):
-            return self._refused(what, 401, "", None)
-        if isinstance(error, WorkspaceForbiddenError):
-            return self._refused(what, 403, "", None)
-        if isinstance(error, WorkspaceNotFoundError):
-            return self._refused(what, 404, f"no workspace {self.workspace}", None)
-        if isinstance(error, requests.RequestException):
-            text = f"Could not {what}: {self.url} does not answer ({type(error).__name__})"
-            return ServiceError(text), 0.0
-        if isinstance(error, RuntimeError):  # an answer that the SDK cannot read
-            return ServiceError(f"Could not {what}: {str(error).splitlines()[0]}"), 0.0
-        if isinstance(error, ValueError):  # the SDK rejects it before a request
-            return ServiceError(f"Could not {what}: {error}", 400), None
-        raise error
-
-    def _refused(
-        self, what: str, status: int, text: str, after: float | None
-    ) -> tuple[ServiceError, float | None]:
-        told = f"Could not {what}: HTTP {status}"
-        if status == 401:
-            told += f", the token is wrong or has expired. {_LOGIN}"
-        elif status == 403:
-            told += f", the token may not do that in the workspace {self.workspace}"
-        if text and status not in (401, 403):
-            told += f" ({' '.join(text.split())[:300]})"
-        again = status in (0, 408, 429) or status >= 500
-        wait = min(after or 0.0, MAX_RETRY_AFTER) if again else None
-        return ServiceError(told + ".", status), wait
+        return problem_of(what, error, self.workspace, self.url)
 
 
 def matches(job: LeptonJob, query: str) -> bool:
@@ -336,10 +292,3 @@ def _gone_is_fine() -> Iterator[None]:
 def _jittered(pause: float) -> float:
     # Random, so that heads that failed together do not retry together.
     return pause * random.uniform(0.75, 1.25)
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return float(header or "")
-    except ValueError:
-        return None
