@@ -15,7 +15,8 @@ from snakeval.evaluation import timings
 from snakeval.evaluation.events import Event, Journal
 from snakeval.harnesses.adapter import Sample
 from snakeval.results import report
-from snakeval.results.report.content import Total, collect
+from snakeval.results.report.content import collect
+from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import (
     CHUNK,
     MAX_CHARACTERS,

@@ -23,7 +23,8 @@ from snakeval import __version__
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.results.comparison import Compared, Measured, goodness
-from snakeval.results.report.content import Cell, Facts, Total, collect
+from snakeval.results.report.content import Cell, Facts, collect
+from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import CHUNK, Shelves, script_json, visible
 from snakeval.results.statistics import intervals as statistics
 from snakeval.run.directory import RunDirectory

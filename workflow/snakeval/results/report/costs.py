@@ -1,0 +1,123 @@
+"""Adds up the cost of each model of a run: samples, requests, tokens, time and GPU-hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from snakeval.evaluation import timings
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion
+from snakeval.harnesses import adapter
+from snakeval.results.comparison import Measured
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
+from snakeval.serving.directory import DeploymentDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum over evaluations; None without any count. ``partial``: some have no count."""
+
+    value: float | None
+    partial: bool = False
+
+    @classmethod
+    def of(cls, numbers: Iterable[float | None]) -> Total:
+        """Add the known numbers."""
+        given = list(numbers)
+        known = [number for number in given if number is not None]
+        return cls(sum(known) if known else None, len(known) < len(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of a model's evaluations.
+
+    Attributes:
+        samples, requests, prompt_tokens, completion_tokens: of finished evaluations.
+        seconds: the running time of harnesses, including failed and interrupted attempts. The
+            times of simultaneous harnesses add up.
+        unfinished: the part of ``seconds`` in failed and interrupted attempts.
+        gpu_hours: the GPUs of the model's servers times the hours in which the servers held them,
+            including loading and idle time; None if unknown, or without a deployment here.
+        loads: how often a server of the model started; None in the same cases.
+        deployed: whether snakeval deployed servers of the model.
+    """
+
+    model: str
+    done: int
+    samples: Total
+    requests: Total
+    prompt_tokens: Total
+    completion_tokens: Total
+    seconds: Total
+    unfinished: Total
+    gpu_hours: float | None
+    loads: int | None
+    deployed: bool
+
+
+def costs(
+    run: RunDirectory, plan: Sequence[Planned], everything: Sequence[Measured]
+) -> Iterator[Cost]:
+    """Yield the cost of each model in *plan*."""
+    for model in dict.fromkeys(item.model for item in plan):
+        mine = [one for one in everything if one.model == model]
+        usage = [adapter(one.record.adapter).usage(one.directory.artifacts) for one in mine]
+        finished = {one.benchmark: one.record for one in mine}
+        unfinished = Total.of(
+            _unfinished(run.evaluation(item.id), finished.get(item.benchmark))
+            for item in plan
+            if item.model == model
+        )
+        seconds = sum(record.seconds for record in finished.values())
+        deployed = run.deployment_plan(model).exists()
+        gpu_hours, loads = _served(run, model, done=bool(mine)) if deployed else (None, None)
+        yield Cost(
+            model,
+            len(mine),
+            Total.of(_size(one) for one in mine),
+            Total.of(each.requests for each in usage),
+            Total.of(each.prompt_tokens for each in usage),
+            Total.of(each.completion_tokens for each in usage),
+            Total(seconds + (unfinished.value or 0.0), unfinished.partial),
+            unfinished,
+            gpu_hours,
+            loads,
+            deployed,
+        )
+
+
+def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
+    """Return the seconds of all attempts at an evaluation that did not finish it."""
+    uses = timings.read(directory)
+    if uses is None:  # there are none, or an older version did not record them
+        attempts = record.attempt - 1 if record else len(directory.attempt_logs())
+        return None if attempts else 0.0
+    return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
+
+
+def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None, int | None]:
+    """Return the GPU-hours of a model's servers, and how often one was started."""
+    place = DeploymentDirectory.of(run, model)
+    homes = [place, *place.instances()]
+    loads = sum(len(home.server_logs()) for home in homes)
+    if not loads and (done or run.endpoint_notes.exists()):
+        return None, None  # another run's server or an external endpoint serves the model
+    total = 0.0
+    for home in homes:
+        if not home.server_logs():
+            continue
+        uses = timings.read(home)
+        if uses is None:
+            return None, loads
+        total += sum(each.gpus * each.seconds for each in uses)
+    return total / 3600, loads
+
+
+def _size(one: Measured) -> int | None:
+    """Return the number of an evaluation's samples, if it is known."""
+    if one.metric.n is not None or one.scores is None:
+        return one.metric.n
+    return int(one.scores.values.size)
