@@ -1,4 +1,7 @@
-"""Deprecated name of :mod:`snakeval.jobs.evaluate`, for jobs queued before an upgrade."""
+"""Deprecated name of :mod:`snakeval.jobs.evaluate`, for jobs queued before an upgrade.
+
+The next release removes it: docs/decisions/6-old-formats.md.
+"""
 
 import runpy
 

@@ -1,4 +1,7 @@
-"""Deprecated name of :mod:`snakeval.cli.explain`; it goes with the next release."""
+"""Deprecated name of :mod:`snakeval.cli.explain`.
+
+The next release removes it: docs/decisions/6-old-formats.md.
+"""
 
 import runpy
 

@@ -90,7 +90,7 @@ def read(directory: JobDirectory) -> list[Use] | None:
 def _old(file: Path) -> list[dict[str, Any]] | None:
     """Return the uses of a run before there were events; None if the file is damaged.
 
-    Remove this reader after the next release.
+    The next release removes this reader: docs/decisions/6-old-formats.md.
     """
     uses: dict[str, dict[str, Any]] = {}
     try:

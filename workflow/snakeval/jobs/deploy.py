@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the job; return 0, 1 (failed, with a reason) or 130 (interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m snakeval.jobs.deploy", description=__doc__)
     parser.add_argument("record", type=Path, help="the record to write")
-    # Jobs that an earlier release queued give it; the place of the log is fixed.
+    # Jobs that an earlier release queued give it; see docs/decisions/6-old-formats.md.
     parser.add_argument("--log", help=argparse.SUPPRESS)
     parser.add_argument("--head", type=int, default=0, help="pid that the server is for")
     options = parser.parse_args(arguments)

@@ -1,1 +1,4 @@
-"""Deprecated name of :mod:`snakeval.executors.lepton`, for profiles that users have edited."""
+"""Deprecated name of :mod:`snakeval.executors.lepton`, for profiles that users have edited.
+
+The next release removes it: docs/decisions/6-old-formats.md.
+"""

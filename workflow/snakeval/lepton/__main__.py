@@ -1,4 +1,7 @@
-"""``python -m snakeval.lepton``, as profiles of the last release call it."""
+"""``python -m snakeval.lepton``, as profiles of the last release call it.
+
+The next release removes it: docs/decisions/6-old-formats.md.
+"""
 
 import runpy
 

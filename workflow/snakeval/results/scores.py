@@ -72,7 +72,11 @@ def intervals(
 
 
 def _kept(entry: Any) -> Interval:
-    """Return a cached interval. Lists are of earlier runs; remove that reader after a release."""
+    """Return a cached interval.
+
+    Lists are of earlier versions. The next release removes that reader:
+    docs/decisions/6-old-formats.md.
+    """
     if not isinstance(entry, list):
         return Interval(**entry)
     low, high, note = entry

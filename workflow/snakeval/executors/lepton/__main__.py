@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["prepare", "collect", "deploy"])
     parser.add_argument("record", type=Path, help="the record that the rule declares")
     parser.add_argument("--fingerprint", default="", help="what an evaluation's must be of")
-    # Profiles of an earlier release give it; the place of the log is fixed.
+    # Profiles of an earlier release give it; see docs/decisions/6-old-formats.md.
     parser.add_argument("--log", help=argparse.SUPPRESS)
     parser.add_argument("--head", type=int, default=0, help="pid whose death ends it")
     options = parser.parse_args(arguments)
