@@ -92,7 +92,7 @@ def deployed(**spec: Any) -> dict[str, Any]:
         (changed("params", "top_p", to=True), "params.top_p: is true or false in YAML"),
         (changed("output_dir", to="a{b}"), "output_dir: cannot contain '{'; choose another path"),
         (changed("include", to=["m"]), "include.0: is not a pair; write model/benchmark"),
-        (changed("runtime", to="dokcer"), "runtime: input should be 'auto', 'docker'"),
+        (changed("runtime", to="dokcer"), "runtime: no runtime 'dokcer'; did you mean 'docker'?"),
         ("models:\n\tm: {}\n", "line 2, column 1: a tab is used for indentation; use spaces"),
         ("models: {m: 1\n", "c.yaml, line"),
         ("- a\n", "c.yaml: must hold keys and values, not a list"),
@@ -133,8 +133,17 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         (deployed(hf_model_handle="m"), "'kind' is missing in models.m.deployment; add it"),
         (
             deployed(kind="vlm"),
+            "models.m.deployment.kind: no deployment kind 'vlm'; did you mean 'vllm'?",
+        ),
+        (
+            deployed(kind="triton"),
+            "models.m.deployment.kind: no deployment kind 'triton'; choose one of vllm, sglang, "
+            "nim, trtllm, llamacpp, generic",
+        ),
+        (
+            deployed(kind=3),
             "models.m.deployment.kind: input should be 'vllm', 'sglang', 'nim', 'trtllm', "
-            "'llamacpp' or 'generic' (it is 'vlm')",
+            "'llamacpp' or 'generic' (it is 3)",
         ),
         (
             deployed(kind="vllm"),
@@ -211,7 +220,8 @@ GPUS = "models.m.deployment.gpus: must be a number, or a list of GPUs such as [0
         (deployed(**VLLM, max_restarts=-1), "max_restarts: input should be greater than or equal"),
         (
             deployed(**VLLM, runtime="charliecloud"),
-            "runtime: input should be 'auto', 'docker', 'pod",
+            "runtime: no runtime 'charliecloud'; choose one of auto, docker, podman, apptainer, "
+            "pyxis, process",
         ),
         (
             changed("benchmarks", "b", "auxiliary", to=["juge"]) | {"auxiliary": {"judge": MODEL}},

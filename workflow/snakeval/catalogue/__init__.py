@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.catalogue import plugins
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, did_you_mean, nearest
 
 _HERE = Path(__file__).parent
 
@@ -156,6 +156,10 @@ class ServerKind:
         secrets: variables of the caller that the server gets if they are set.
         shm_mb: size of /dev/shm in MiB.
         needs_gpus: whether a server has a GPU for each part that the sizes make of it.
+        needs_weights: whether the command requires weights (a handle or a checkpoint).
+        needs_image: whether the user must choose the image, which contains the model.
+        has_sizes: whether the command knows tensor and pipeline parallelism.
+        has_data_parallel: whether the command knows data parallelism.
     """
 
     image: str = ""
@@ -175,11 +179,15 @@ class ServerKind:
     shm_mb: int = 64
     docs: str = ""
     needs_gpus: bool = True
+    needs_weights: bool = False
+    needs_image: bool = False
+    has_sizes: bool = True
+    has_data_parallel: bool = True
 
 
 @cache
 def server_kinds() -> dict[str, ServerKind]:
-    """Return every kind of model server by name."""
+    """Return the built-in kinds of model servers by name."""
     import yaml
 
     data = yaml.safe_load((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
@@ -189,15 +197,32 @@ def server_kinds() -> dict[str, ServerKind]:
     }
 
 
+def server_kind_names() -> list[str]:
+    """Return the names of all kinds of model servers, built-in ones first."""
+    known = server_kinds()
+    return [*known, *sorted(set(plugins.installed(plugins.DEPLOYMENTS)) - set(known))]
+
+
 def server_kind(name: str) -> ServerKind:
     """Return a kind of model server, built in or installed (``snakeval.deployments``).
 
     Raises:
-        ConfigError: there is none of that name, or its package cannot be imported.
+        UnknownPlugin: no kind has that name; the hint suggests the nearest one.
+        ConfigError: the package of the kind cannot be imported, or provides something else.
     """
     if (known := server_kinds().get(name)) is not None:
         return known
-    found: ServerKind = plugins.load(plugins.DEPLOYMENTS, name)
+    if name not in plugins.installed(plugins.DEPLOYMENTS):
+        names = server_kind_names()
+        hint = nearest(name, names) or f"choose one of {', '.join(names)}"
+        raise plugins.UnknownPlugin(f"no deployment kind '{name:.60}'", hint=hint)
+    found = plugins.load(plugins.DEPLOYMENTS, name)
+    if not isinstance(found, ServerKind):
+        raise ConfigError(
+            f"{plugins.installed(plugins.DEPLOYMENTS)[name].value} is no ServerKind",
+            where=name,
+            hint=plugins.FIX,
+        )
     return found
 
 

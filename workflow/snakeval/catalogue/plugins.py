@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -51,6 +51,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 
 
+#: The hint of an error that only the author of a package can fix.
+FIX = "fix the package that provides it"
+
+
 class UnknownPlugin(ConfigError):
     """Neither a built-in nor an installed plugin has that name."""
 
@@ -65,6 +69,7 @@ def names(kind: str) -> list[str]:
     return [*BUILT_IN[kind], *sorted(set(installed(kind)) - set(BUILT_IN[kind]))]
 
 
+@cache
 def installed(kind: str) -> dict[str, EntryPoint]:
     """Return the entry points of other packages for a kind, by name."""
     from importlib.metadata import entry_points
@@ -98,11 +103,11 @@ def _load_installed(kind: str, name: str) -> Any:
         entry = installed(kind)[name]
     except KeyError:
         known = names(kind)
-        hint = did_you_mean(name, known) or f"; choose one of {', '.join(known) or 'none'}"
-        raise UnknownPlugin(f"no '{name}' among the {kind}{hint}") from None
+        hint = nearest(name, known) or f"choose one of {', '.join(known) or 'none'}"
+        raise UnknownPlugin(f"no '{name}' among the {kind}", hint=hint) from None
     try:
         return entry.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # the module of a package can raise anything
         raise ConfigError(
-            f"{name}: {entry.value} cannot be imported ({error}); fix the package that provides it"
+            f"{entry.value} cannot be imported ({error})", where=name, hint=FIX
         ) from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from snakeval import catalogue
 from snakeval.catalogue import plugins
 from snakeval.config.execution import Execution
 from snakeval.config.lepton import LeptonEndpoint
@@ -23,6 +24,7 @@ from snakeval.config.types import (
     env_names,
     or_installed,
 )
+from snakeval.errors import ConfigError
 
 
 class EndpointType(StrEnum):
@@ -79,9 +81,22 @@ class Endpoint(Strict):
         return base + mark + query
 
 
+def _usable(name: str) -> str:
+    """Check that the package of an installed kind can be imported."""
+    try:
+        catalogue.server_kind(name)
+    except ConfigError as error:
+        (problem,) = error.problems
+        why = {"why": f"{problem.where}: {problem.problem}", "hint": problem.hint}
+        raise PydanticCustomError("unusable", "{why}", why) from None
+    return name
+
+
+_Kind = Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"]
 Kind = Annotated[
-    Literal["vllm", "sglang", "nim", "trtllm", "llamacpp", "generic"],
-    or_installed(plugins.DEPLOYMENTS),
+    _Kind,
+    or_installed(plugins.DEPLOYMENTS, "deployment kind", *get_args(_Kind)),
+    AfterValidator(_usable),
 ]
 
 
@@ -196,26 +211,27 @@ def _unservable(deployment: Deployment) -> str:
     kind, own = deployment.kind, deployment.command is not None
     if deployment.checkpoint_path and deployment.hf_model_handle:
         return "has both checkpoint_path and hf_model_handle; keep one"
+    facts = catalogue.server_kind(kind)
     weights = deployment.checkpoint_path or deployment.hf_model_handle
-    if kind in ("vllm", "sglang", "trtllm", "llamacpp") and not weights and not own:
+    if facts.needs_weights and not weights and not own:
         return f"kind {kind} requires weights; add checkpoint_path or hf_model_handle"
-    if kind == "nim" and not deployment.image:
+    if facts.needs_image and not deployment.image:
         return "kind nim requires an image, which contains the model; add `image`"
-    if kind == "generic" and not own and not deployment.image:
+    if not (facts.command or facts.image) and not own and not deployment.image:
         return "kind generic requires a command or an image; add `command`, `image` or both"
-    if kind in ("trtllm", "llamacpp") and deployment.data_parallel_size > 1 and not own:
+    if not facts.has_data_parallel and deployment.data_parallel_size > 1 and not own:
         return f"kind {kind} has no data_parallel_size; remove it"
     split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size
     nodes, sizes = deployment.nodes, split * deployment.data_parallel_size
-    if nodes > 1 and deployment.gpus is None and kind != "generic" and sizes % nodes:
+    if nodes > 1 and deployment.gpus is None and facts.needs_gpus and sizes % nodes:
         return f"{nodes} nodes cannot share the {sizes} GPUs of its sizes equally; set `gpus`"
     if nodes > 1 and not own:
         return (
             f"kind {kind} has no command for several nodes; set `command` as in docs/deployments.md"
         )
-    if kind == "llamacpp" and split > 1 and not own:
+    if not facts.has_sizes and split > 1 and not own:
         return (
-            "kind llamacpp uses all GPUs that it gets; set `gpus` instead of "
+            f"kind {kind} uses all GPUs that it gets; set `gpus` instead of "
             "tensor_parallel_size and pipeline_parallel_size"
         )
     return ""

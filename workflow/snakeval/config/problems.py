@@ -33,7 +33,7 @@ def _printable(text: str) -> str:
 #: Types of errors whose message is complete. Messages of other types also quote the value.
 _WHOLE = (
     "unknown", "name", "duplicate", "variable", "url", "path", "plain", "truth", "jmespath",
-    "pattern_file", "one", "unservable", "lease", "walltime", "flags",
+    "pattern_file", "one", "unservable", "lease", "walltime", "flags", "unusable",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -86,24 +86,32 @@ class Mount(Strict):
     read_only: bool = True
 
 
-def or_installed(kind: str) -> WrapValidator:
-    """Return a validator that also accepts the names of installed plugins of a kind."""
+def or_installed(kind: str, noun: str, *built_in: str) -> WrapValidator:
+    """Return a validator that also accepts the names of installed plugins of a kind.
+
+    The error of an unknown name calls the thing *noun*, and suggests the nearest name.
+    """
 
     def check(value: Any, choose: ValidatorFunctionWrapHandler) -> Any:
         try:
             return choose(value)
         except ValidationError:
-            if isinstance(value, str) and value in plugins.installed(kind):
+            installed = plugins.installed(kind)
+            if not isinstance(value, str):
+                raise
+            if value in installed:
                 return value
-            raise
+        names = list(dict.fromkeys([*built_in, *sorted(installed)]))
+        hint = nearest(value, names) or f"choose one of {', '.join(names)}"
+        raise PydanticCustomError(
+            "unknown_name", "no {noun} '{name}'", {"noun": noun, "name": value[:60], "hint": hint}
+        )
 
     return WrapValidator(check)
 
 
-RuntimeName = Annotated[
-    Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"],
-    or_installed(plugins.RUNTIMES),
-]
+_Runtime = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
+RuntimeName = Annotated[_Runtime, or_installed(plugins.RUNTIMES, "runtime", *get_args(_Runtime))]
 
 
 NAME_RULE = (

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import catalogue
+from snakeval.catalogue import ServerKind
 from snakeval.config.models import ROUTES, EndpointType
 from snakeval.config.nemo_launcher import lepton
 from snakeval.config.nemo_launcher.draft import Draft, fit, says
 from snakeval.config.nemo_launcher.execution import Where
 from snakeval.config.source import Key
-from snakeval.errors import did_you_mean
+from snakeval.errors import ConfigError, did_you_mean
 
 _TARGET = ("target", "api_endpoint")
 _DEPLOYMENT = ("deployment",)
@@ -73,7 +74,7 @@ def read(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
     if served != "none":
         _deployment(draft, where, kinds, served, section)
     elif says({name: value for name, value in section.items() if name != "type"}):
-        types = ", ".join(catalogue.server_kinds())
+        types = ", ".join(catalogue.server_kind_names())
         draft.refuse(_DEPLOYMENT, f"has keys, but its type is none; choose one of {types}")
     elif _target(draft) or not draft.data.get("models"):
         _endpoint(draft, kinds)
@@ -123,11 +124,8 @@ def _named(draft: Draft, wanted: str, kinds: Collection[str]) -> Iterator[tuple[
 def _deployment(
     draft: Draft, where: Where, kinds: Sequence[str], served: str, section: dict[str, Any]
 ) -> None:
-    known = catalogue.server_kinds()
-    if served not in known:
-        hint = _REFUSED_TYPES.get(served) or did_you_mean(served, ["none", *known])
-        hint = hint or f"; choose one of none, {', '.join(known)}"
-        draft.refuse((*_DEPLOYMENT, "type"), f"no deployment '{served:.60}'{hint}")
+    facts = _kind(draft, served)
+    if facts is None:
         return
     draft.only(_DEPLOYMENT, section, {*_SAME, *_READ, *_REFUSED})
     for name, sentence in _REFUSED.items():
@@ -148,9 +146,9 @@ def _deployment(
         own = section.get("mounts")
         mounts = [*(own if isinstance(own, list) else ()), *where.mounts["deployment"]]
         values["mounts"] = (mounts, ("execution", "mounts", "deployment"))
-    values |= _command(draft, served, section)
+    values |= _command(draft, served, facts, section)
     values |= _variables(draft, where, section)
-    values |= _paths(draft, served, section)
+    values |= _paths(draft, facts, section)
     values |= lepton.endpoint(draft, section.get("lepton_config"), (*_DEPLOYMENT, "lepton_config"))
     if where.lepton:
         own, said = values.get("lepton", ({}, ("execution", "lepton_platform", "deployment")))
@@ -167,7 +165,24 @@ def _deployment(
             draft.put((*place, "type"), kind, ("evaluation", "tasks"))
 
 
-def _command(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str, tuple[Any, Key]]:
+def _kind(draft: Draft, served: str) -> ServerKind | None:
+    """Return a kind of server, built in or installed; refuse an unknown or a broken one."""
+    known, key = catalogue.server_kind_names(), (*_DEPLOYMENT, "type")
+    if served not in known:
+        hint = _REFUSED_TYPES.get(served) or did_you_mean(served, ["none", *known])
+        hint = hint or f"; choose one of none, {', '.join(known)}"
+        draft.refuse(key, f"no deployment '{served:.60}'{hint}")
+        return None
+    try:
+        return catalogue.server_kind(served)
+    except ConfigError as error:
+        draft.refuse(key, str(error))
+        return None
+
+
+def _command(
+    draft: Draft, served: str, facts: ServerKind, section: Mapping[str, Any]
+) -> dict[str, tuple[Any, Key]]:
     """Return the server's command, port and arguments.
 
     The launcher's command contains ``extra_args``; snakeval appends them to the command.
@@ -187,7 +202,7 @@ def _command(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str,
             extra = f"{extra} --gpu-memory-utilization {share}".strip()
         if extra:
             values["extra_args"] = (extra, (*_DEPLOYMENT, "extra_args"))
-    text = own or catalogue.server_kinds()[served].command
+    text = own or facts.command
     if before and not text:
         draft.refuse((*_DEPLOYMENT, "pre_cmd"), f"type {served} has no command; add `command`")
     elif before:
@@ -208,13 +223,14 @@ def _variables(
     return {name: value for name, value in values.items() if value[0]}
 
 
-def _paths(draft: Draft, served: str, section: Mapping[str, Any]) -> dict[str, tuple[Any, Key]]:
+def _paths(
+    draft: Draft, facts: ServerKind, section: Mapping[str, Any]
+) -> dict[str, tuple[Any, Key]]:
     """Return the server's paths that differ from the defaults of its kind."""
     key = (*_DEPLOYMENT, "endpoints")
     given = draft.mapping(section.get("endpoints"), key)
-    kind = catalogue.server_kinds()[served]
     draft.only(key, given, _PATHS)
-    usual = {**kind.routes, "health": kind.health}
+    usual = {**facts.routes, "health": facts.health}
     paths = {
         ours: given[theirs]
         for theirs, ours in _PATHS.items()
