@@ -13,6 +13,7 @@ from snakeval.cli import doctor
 from snakeval.serving import client
 from support.configs import VALID, changed, write
 from support.made import snakeval
+from support.packages import example, package
 
 Capture = pytest.CaptureFixture[str]
 
@@ -135,3 +136,34 @@ def test_models_that_are_served_now_are_named(
     servers = [{"model": "llama", "state": "ready", "gpus": ["0"]}]
     monkeypatch.setattr(client, "status", lambda: {"servers": servers})
     assert checks(capsys)["served models"]["found"] == "llama (ready, GPU 0)"
+
+
+def test_what_other_packages_add_is_listed_and_imported(capsys: Capture, bare: Path) -> None:
+    with example(bare / "site"):
+        found = checks(capsys)
+    for what in ("harness questions", "deployment kind parrot", "exporter lines", "runtime nice"):
+        assert (found[what]["state"], found[what]["found"]) == ("ok", "snakeval-example 1.0")
+    assert found["spool"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(("used", "state"), [(True, "wrong"), (False, "no")])
+def test_a_package_that_cannot_be_imported_is_wrong_if_the_configuration_uses_it(
+    capsys: Capture, bare: Path, used: bool, state: str
+) -> None:
+    points = {"snakeval.exporters": {"post": "torn:Post"}}
+    path = write(bare, changed("export", to={"post": {}}) if used else VALID)
+    with package(bare / "site", points, {"torn.py": "import no_such_module\n"}, "torn"):
+        found = checks(capsys, "--config", str(path), exit_code=int(used))["exporter post"]
+    assert (found["state"], found["to do"]) == (state, "fix the package that provides it")
+    assert "torn:Post cannot be imported" in found["found"]
+
+
+def test_a_server_kind_that_cannot_be_imported_is_an_error_of_the_configuration(
+    capsys: Capture, bare: Path
+) -> None:
+    points = {"snakeval.deployments": {"torn": "torn:KIND"}}
+    path = write(bare, changed("models", "m", to={"deployment": {"kind": "torn"}}))
+    with package(bare / "site", points, {"torn.py": "import no_such_module\n"}, "torn"):
+        found = checks(capsys, "--config", str(path), exit_code=1)["configuration"]
+    assert "models.m.deployment.kind: torn: torn:KIND cannot be imported" in found["found"]
+    assert found["to do"] == "fix the package that provides it"

@@ -12,6 +12,7 @@ import yaml
 from snakeval.cli.launch import installation
 from support.configs import VALID, write
 from support.made import Made, snakeval
+from support.packages import example
 
 Capture = pytest.CaptureFixture[str]
 
@@ -108,6 +109,22 @@ def test_the_model_of_a_launcher_configuration_is_listed(nowhere: Path, capsys: 
     )
     (model,) = listed(capsys, "models", "--config", str(path))
     assert model["served"] == "org/m at http://host/v1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        VALID | {"models": {"m": {"deployment": {"kind": "parrot"}}}},
+        {"deployment": {"type": "parrot"}, "evaluation": {"tasks": [{"name": "lm-eval.ifeval"}]}},
+    ],
+)
+def test_a_model_that_an_installed_kind_serves_is_listed(
+    nowhere: Path, capsys: Capture, content: dict[str, Any]
+) -> None:
+    path = write(nowhere, content)
+    with example(nowhere / "site"):
+        (model,) = listed(capsys, "models", "--config", str(path))
+    assert model["served"] == "deployment, parrot"
 
 
 def test_without_any_model_the_message_suggests_init(capsys: Capture) -> None:

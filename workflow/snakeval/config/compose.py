@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from snakeval import catalogue
 from snakeval.config import hydra_groups
 from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
@@ -116,6 +117,7 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
             f"{path}: has `defaults`, which Hydra reads only in .yaml files; rename it"
         )
     groups = _group_files(path, data, choices)
+    _add_server_kinds()
     below = [f"hydra.searchpath=[pkg://{hydra_groups.__name__}]"]
     place = str(path.parent.absolute())
     try:
@@ -135,6 +137,29 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
         origins[key] = str(file)
         bases[key] = file.absolute().parent
     return Source(whole, origins, bases, (str(path),))
+
+
+#: The keys of a launcher's ``deployment`` whose kind has no file in the config group.
+_DEPLOYMENT: Mapping[str, Any] = {
+    **dict.fromkeys(("image", "checkpoint_path", "hf_model_handle", "served_model_name")),
+    "port": 8000,
+    **dict.fromkeys(("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"), 1),
+    "extra_args": "",
+    "env_vars": {},
+    "pre_cmd": None,
+    "command": None,
+    "endpoints": dict.fromkeys(("chat", "completions", "embedding")),
+}
+
+
+def _add_server_kinds() -> None:
+    """Add a file to Hydra's group ``deployment`` for each kind without one, as installed kinds."""
+    from hydra.core.config_store import ConfigStore
+
+    for kind in catalogue.server_kind_names():
+        if not (_GROUPS / "deployment" / f"{kind}.yaml").exists():
+            node = {"type": kind, **_DEPLOYMENT}
+            ConfigStore.instance().store(group="deployment", name=kind, node=node)
 
 
 def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> dict[str, Path]:

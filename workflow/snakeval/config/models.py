@@ -216,9 +216,9 @@ def _unservable(deployment: Deployment) -> str:
     if facts.needs_weights and not weights and not own:
         return f"kind {kind} requires weights; add checkpoint_path or hf_model_handle"
     if facts.needs_image and not deployment.image:
-        return "kind nim requires an image, which contains the model; add `image`"
+        return f"kind {kind} requires an image, which contains the model; add `image`"
     if not (facts.command or facts.image) and not own and not deployment.image:
-        return "kind generic requires a command or an image; add `command`, `image` or both"
+        return f"kind {kind} requires a command or an image; add `command`, `image` or both"
     if not facts.has_data_parallel and deployment.data_parallel_size > 1 and not own:
         return f"kind {kind} has no data_parallel_size; remove it"
     split = deployment.tensor_parallel_size * deployment.pipeline_parallel_size

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snakeval.catalogue import plugins
 from snakeval.cli import config_option
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.executors.base import Check, Intent
+from snakeval.executors.base import Check, Finding, Intent
 
 if TYPE_CHECKING:
     from snakeval.config.config import Config
@@ -56,6 +57,7 @@ def _checks(file: Path | None) -> Iterator[Check]:
         yield Check("configuration", "no", "none here", "`snakeval init` makes one")
     yield from _engines(config)
     yield from _executors(config)
+    yield from _packages(config)
     yield from _credentials(config)
     yield from _disks(config)
     yield _gpus()
@@ -107,6 +109,36 @@ def _executors(config: Config | None) -> Iterator[Check]:
     )
     for executor in executors.every():
         yield from executor.checks(intent)
+
+
+def _packages(config: Config | None) -> Iterator[Check]:
+    """Check that what packages add can be imported; runtimes and executors have own checks."""
+    used = _used(config) if config else {}
+    for kind, noun in (
+        (plugins.HARNESSES, "harness"),
+        (plugins.DEPLOYMENTS, "deployment kind"),
+        (plugins.EXPORTERS, "exporter"),
+    ):
+        for name in sorted(plugins.installed(kind)):
+            what = f"{noun} {name}"
+            try:
+                plugins.load(kind, name)
+            except ConfigError as error:
+                (problem,) = error.problems
+                state: Finding = "wrong" if name in used.get(kind, ()) else "no"
+                yield Check(what, state, problem.problem, problem.hint)
+            else:
+                yield Check(what, "ok", plugins.origin(kind, name))
+
+
+def _used(config: Config) -> dict[str, set[str]]:
+    """Return the names that *config* uses, for each kind of extension."""
+    served = [*config.models.values(), *config.auxiliary.values()]
+    return {
+        plugins.HARNESSES: {b.harness for b in config.benchmarks.values() if b.harness},
+        plugins.DEPLOYMENTS: {m.deployment.kind for m in served if m.deployment},
+        plugins.EXPORTERS: set(config.export),
+    }
 
 
 def _credentials(config: Config | None) -> Iterator[Check]:
