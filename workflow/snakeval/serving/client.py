@@ -1,7 +1,8 @@
 """The pool: the model servers of this machine, shared by every evaluation that needs them.
 
-One supervisor process for each user (:mod:`snakeval.serving.supervisor`) owns the servers; it is
-started by whoever needs it first and ends when nobody does. This module is its client's side::
+One supervisor process for each user (:mod:`snakeval.serving.supervisor`) owns the servers. The
+first job that needs a server starts the supervisor, which ends after the last head and server. This
+module is the client's side::
 
     with serve(run, ("llama",), who="llama/ifeval", head=head, stop=stop, ...) as servers:
         evaluate(servers["llama"].url)
@@ -62,7 +63,7 @@ class Served:
 
 
 def head_of(pid: int) -> tuple[int, str]:
-    """Name the process *pid* for ever: with its start time."""
+    """Return a permanent name for the process *pid*: the pid with its start time."""
     return pid, start_time(pid) or ""
 
 
@@ -151,9 +152,9 @@ def _listen(channel: Channel, lost: Callable[[str], None]) -> None:
 
 
 def leave(head: tuple[int, str]) -> dict[str, int]:
-    """Tell the pool that *head* is done; return how often it loaded each deployment.
+    """Report to the pool that *head* is done; return how often it loaded each deployment.
 
-    Returns when what only *head* used has ended; at once where there is no pool.
+    It waits until the servers that only *head* used have ended. It returns at once if no pool runs.
     """
     try:
         with contextlib.closing(_channel()) as channel:
@@ -165,7 +166,7 @@ def leave(head: tuple[int, str]) -> dict[str, int]:
 
 
 def status() -> Message | None:
-    """Return what the pool serves to whom, or None where there is no pool."""
+    """Return the servers and clients of the pool, or None if no pool runs."""
     try:
         with contextlib.closing(_channel()) as channel:
             channel.send({"do": "status"})

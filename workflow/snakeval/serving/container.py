@@ -96,8 +96,8 @@ def container(
 ) -> ContainerSpec:
     """Return what to start for *deployment* on *port* and *gpu_ids*.
 
-    *environ* holds the values of the variables that it is handed. *name* is its own, where there
-    are several. On other *nodes* each learns its rank there: see
+    *environ* has the values of the variables that the container gets. *name* is the name of one
+    of several instances. On several *nodes*, each part learns its rank at its start: see
     :mod:`snakeval.serving.node_process`.
 
     Raises:

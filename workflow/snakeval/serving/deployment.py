@@ -22,7 +22,7 @@ GRACE = 15
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What of a deployment determines the scores.
+    """The part of a deployment that determines the scores.
 
     Attributes:
         model: handle on the hub, or empty where a checkpoint or the image itself is the model.
@@ -93,7 +93,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """Where a server of several nodes runs, or one of another node than this.
+    """The nodes of a server that runs on several nodes, or on another node than this.
 
     Attributes:
         names, addresses: of the nodes; the first is the head, which answers requests.
@@ -139,7 +139,7 @@ class Deployment:
 
 
 def server_name(deployment: Deployment) -> str:
-    """The one name that this server has in its pool, so that a new one removes a dead one's rest.
+    """Return the server's name in its pool: a new server removes the rest of a dead one by it.
 
     Another pool (:func:`snakeval.files.domain`) may serve an equal one beside it.
     """

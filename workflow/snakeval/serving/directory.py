@@ -40,7 +40,7 @@ class DeploymentDirectory(JobDirectory):
 
     @classmethod
     def all(cls, run: RunDirectory) -> list[Self]:
-        """Return the deployments of *run*: the directory of each one's first allocation."""
+        """Return the deployments of *run*, each as the directory of its first allocation."""
         return [cls.of(run, name) for name in sorted(run.deployments())]
 
     @staticmethod
@@ -66,7 +66,7 @@ class DeploymentDirectory(JobDirectory):
 
     @property
     def record(self) -> Path:
-        """What became of the deployment."""
+        """The record of the deployment: its servers, or the reason of a failure."""
         return Path(self.output)
 
     @property
@@ -81,7 +81,7 @@ class DeploymentDirectory(JobDirectory):
 
     @property
     def events(self) -> Path:
-        """What happened to the servers; see :mod:`snakeval.evaluation.events`."""
+        """The journal of the servers' events; see :mod:`snakeval.evaluation.events`."""
         return Path(f"{self._place}/events.jsonl")
 
     @property
@@ -178,7 +178,7 @@ class DeploymentDirectory(JobDirectory):
 
     @property
     def proxy_config(self) -> Path:
-        """What the proxy is configured with."""
+        """The configuration of the proxy."""
         return Path(f"{self._place}/proxy/haproxy.cfg")
 
     def server_logs(self) -> list[Path]:

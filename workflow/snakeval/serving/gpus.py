@@ -19,7 +19,7 @@ def slots(environ: Mapping[str, str]) -> tuple[str, ...]:
     if visible is None:
         found = tuple(str(number) for number in range(_count()))
     else:
-        # What stands behind the first invalid one (-1, or nothing) is not seen by CUDA either.
+        # CUDA also ignores the first invalid one (-1, or an empty one) and all after it.
         parts = (part.strip() for part in visible.split(","))
         found = tuple(takewhile(lambda part: part and not part.startswith("-"), parts))
     wanted = environ.get(VARIABLE, "")
@@ -46,7 +46,7 @@ def pick(
 ) -> tuple[str, ...] | None:
     """Return *named* GPUs if they are free, or else the first *count* free ones in *order*.
 
-    None where there are not enough.
+    None if too few are free.
 
     >>> pick({"1", "2"}, ("0", "1", "2"), 1, ())
     ('1',)

@@ -1,9 +1,9 @@
 """Several equal servers behind one address.
 
-Between them and the harnesses stands HAProxy (https://docs.haproxy.org): harnesses know one URL,
-and none of them can be told of several, or which of those is well. HAProxy asks each server for its
-health, gives a request to the one with the least to do, and gives it to another if that one dies
-with it. Its program is taken from the PATH, or else its image.
+The address is that of HAProxy (https://docs.haproxy.org), because a harness accepts one URL and
+knows nothing of the health of several servers. HAProxy checks the health of each server and sends
+each request to the server with the fewest requests. If that server dies, HAProxy sends the request
+to another. The program comes from the PATH, or else from an image.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Group:
                 port = ports.free_port(taken)
                 taken.add(port)
                 self._members.append(self._instance(number, port))
-            # Where a single server's log would be.
+            # At the path that a single server's log has.
             self._directory.show_instance_log()
             for member in self._members:
                 member.start()
@@ -126,7 +126,7 @@ class Group:
             if not self.was_ready:
                 self.progress = f"instance {number}: {member.progress}"
             self._conclude()
-        self._changed()  # without the lock: whoever hears of it may stop us
+        self._changed()  # without the lock: the pool may stop this group in reply
 
     def _bury(self, number: int, member: Server) -> None:
         self._ended.add(number)
@@ -211,7 +211,7 @@ class Group:
     # --- the end --------------------------------------------------------------------------
 
     def _end(self, reason: str) -> None:
-        """End all of it for a *reason*, which whoever is told to stop it does not hear."""
+        """End all of it for a *reason*. A stop from outside has no reason."""
         self.reason = reason
         self._stop()
 

@@ -1,8 +1,8 @@
 """One node's part of a server: ``python -m snakeval.serving.node_process``, a task of a Slurm step.
 
-srun gives every task the same standard input. Its first line says what to run, secrets included,
-which so stand in no file and on no command line; its end means that the server is to stop, or that
-whoever started it is gone.
+srun gives every task the same standard input. The first line defines what to run. It includes the
+secrets, which are therefore in no file and on no command line. The end of the input means that the
+server must stop, or that the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def command(nodes: Nodes) -> list[str]:
 
 
 def message(runtime: str, spec: ContainerSpec, nodes: Nodes, slots: Sequence[str]) -> bytes:
-    """What the step reads: *spec*, which counts its GPUs among *slots* of this machine."""
+    """Return the input of the step: *spec*, whose GPUs are among *slots*, those of this machine."""
     data = {**asdict(replace(spec, environ=None)), "environ": spec.secret_values()}
     data["secrets"] = {name: name for name in spec.secret_values()}
     told = {"runtime": runtime, "spec": data, "nodes": asdict(nodes), "slots": list(slots)}
@@ -84,7 +84,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     told = json.loads(sys.stdin.buffer.readline() or b"{}")
     if not told:
-        return 0  # whoever started it is gone already
+        return 0  # the process that started it is gone already
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
         spec = part(told, os.environ["SLURMD_NODENAME"], os.environ)

@@ -21,9 +21,9 @@ _SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one instance runs: on *hosts*, with the same GPUs of each.
+    """The place of one instance: *hosts*, with the same GPUs of each.
 
-    No host is this machine, whatever its name: then nothing of Slurm is needed.
+    Without hosts, the place is this machine, which requires nothing of Slurm.
     """
 
     gpu_ids: tuple[str, ...]
@@ -88,7 +88,7 @@ class Room:
             self._free[host] -= set(place.gpu_ids)
 
     def place(self, serving: Serving) -> tuple[Place, ...] | None:
-        """Take room for all instances of a server; None where there is not enough.
+        """Take room for all instances of a server; None if there is too little.
 
         Raises:
             EvaluationError: Slurm does not say which nodes there are.

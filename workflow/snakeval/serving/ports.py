@@ -1,4 +1,4 @@
-"""A port for a server, and whether it is our server that listens there."""
+"""Finds a free port for a server, and checks that this server listens there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIRST, _LAST = 20000, 31999
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on *port* of any address here."""
+    """Whether no process listens on *port* of any address here."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # Connections that have ended do not count, as they do not for servers.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: Collection[int]) -> int:
-    """Return a free port that is none of *taken*.
+    """Return a free port that is not in *taken*.
 
     A random one: pools of other users look for theirs at the same time.
 
@@ -59,8 +59,8 @@ def listener(port: int) -> psutil.Process | None:
 def belongs_to_another(port: int, server: str) -> bool:
     """Whether *port* is listened on by a process that is surely not of *server*.
 
-    Its mark is looked for in the parents, too: a program that sets its own title overwrites the
-    environment that others see.
+    The mark of *server* may be in a parent process only: a program that sets its own title
+    overwrites the environment that other processes see.
     """
     process = listener(port)
     if process is None:

@@ -69,10 +69,10 @@ def resolve(name: str, spec: models.Deployment, network: str, runtime: str = "au
 
 
 def checkpoint_digest(path: Path) -> str:
-    """Return a SHA-256 that tells checkpoints apart without reading hundreds of gigabytes.
+    """Return a SHA-256 that distinguishes checkpoints without reading hundreds of gigabytes.
 
-    Over the name, the size and both ends (64 KiB each) of every file, small ones so in whole.
-    Hidden files are passed over: git and the hub's client leave them, with times in them.
+    It covers the name, the size and both ends (64 KiB each) of every file, and small files as a
+    whole. It skips hidden files: git and the hub's client leave some that contain times.
 
     Raises:
         ConfigError: a file cannot be read.

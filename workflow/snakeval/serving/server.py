@@ -1,4 +1,4 @@
-"""One model server: starts, gets ready, serves, ends. What it tells is read by the pool."""
+"""One model server: starts, gets ready, serves, ends. The pool reads its state."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from snakeval.serving.nodes import Place
 
 #: How often a server that loads is asked whether it is ready, in seconds.
 _PROBE_SECONDS = 0.25
-#: How often waiting clients hear how far it is, in seconds.
+#: How often waiting clients get its progress, in seconds.
 _TELL_SECONDS = 5.0
-#: A list of models that lacks ours this long after the health path is well will not get it.
+#: If the list of models lacks the model this long after the health path is well, it is wrong.
 _UNLISTED_SECONDS = 3.0
 _PORT_TRIES = 3
 #: How much longer than a container a task may take to end.
 _STEP_SECONDS = 5
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Errno 98|Errno 48", re.IGNORECASE)
-#: No proxy stands between us and our own machine.
+#: Requests to this machine never go through a proxy.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Server:
     """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
 
-    Where *place* names hosts it is a step of the Slurm job, with a task on each of them.
-    ``state`` goes from starting over ready to ended; ``reason`` says why it ended if nobody
-    stopped it, ``progress`` how far it is. *changed* is called after each change.
+    If *place* has hosts, it is a step of the Slurm job, with a task on each host. ``state`` is
+    starting, then ready, then ended. ``reason`` is why it ended, unless the pool stopped it, and
+    ``progress`` is how far it is. It calls *changed* after each change.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Server:
             lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail_lines(log)))
             if self.was_ready or self._end.is_set() or not lost_race or not tries_left:
                 break
-            self._tell(progress=f"port {self.port} was taken by somebody else; tries another")
+            self._tell(progress=f"another program took port {self.port}; tries another port")
         return reason
 
     def _choose_port(self) -> int:
@@ -238,7 +238,7 @@ class Server:
         self._end.set()
 
     def _probe(self) -> tuple[str, tuple[str, ...]]:
-        """Return what it lacks to be ready, and the models that it lists in place of ours."""
+        """Return what it lacks to be ready, and the models that it lists instead of this one."""
         deployment = self.deployment
         base = deployment.base_url(self.port, self.address)
         name = deployment.definition.served_model_name

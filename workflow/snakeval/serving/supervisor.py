@@ -2,9 +2,9 @@
 
     python -m snakeval.serving.supervisor
 
-It holds the lifeline of each server, so all of them end when it dies, of SIGKILL too. It ends
-itself when no head of a run is left. A *head* is a process (of Snakemake) on whose behalf servers
-are asked for; it is named by pid and start time. A *client* is a job's connection.
+It holds the lifeline of each server, so all servers end when it dies, even of SIGKILL. It ends
+itself when no head of a run is left. A *head* is the process (of Snakemake) whose jobs ask for
+servers; its name is its pid and start time. A *client* is a job's connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.pool import _TICK, Client, Head, Pool
 from snakeval.serving.wire import Channel, Message, directory
 
-#: How long a supervisor waits for whoever started it, in seconds.
+#: How long a supervisor waits for its first client, in seconds.
 _FIRST_CLIENT_SECONDS = 10.0
 
 
@@ -78,7 +78,7 @@ def _head(request: Message) -> Head:
 
 
 def main() -> int:
-    """Serve until nobody is left, or SIGTERM; return 0, or 1 if another supervisor is here."""
+    """Serve until no head is left, or SIGTERM; return 0, or 1 if another supervisor is here."""
     place = directory(make=True)
     lock = _lock(place / "lock")
     if lock is None:
@@ -111,7 +111,7 @@ def _lock(file: Path) -> IO[str] | None:
         lock = file.open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # One that ended meanwhile may have removed the file: then it is nobody's lock.
+            # A supervisor that just ended may have removed the file: this lock is then useless.
             if os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
                 return lock
         except BlockingIOError:
@@ -122,7 +122,7 @@ def _lock(file: Path) -> IO[str] | None:
 
 
 def _tidy(place: Path) -> None:
-    """Leave nothing but a log that says something."""
+    """Remove the pool's files, except a log that is not empty."""
     log = place / "supervisor.log"
     with contextlib.suppress(OSError):  # a new supervisor may be starting
         if log.stat().st_size == 0:

@@ -1,7 +1,7 @@
-"""How the pool is spoken to: JSON lines over a Unix socket that only its user can open.
+"""The protocol of the pool: JSON lines over a Unix socket that only its user can open.
 
-The connection itself is the reference to what it asked for: the kernel closes it when a client
-dies, of SIGKILL too, and so tells the pool at once.
+The connection itself holds the servers that the client asked for. If a client dies, even of
+SIGKILL, the kernel closes the connection and the pool notices at once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Message = dict[str, Any]
 
 
 def path() -> Path:
-    """Where the pool's directory is on this machine: one for each :func:`snakeval.files.domain`.
+    """Return the path of the pool's directory: one for each :func:`snakeval.files.domain`.
 
-    In /tmp, since a home directory may be shared between machines, and the path of a socket must
-    be short.
+    It is in /tmp, because machines may share a home directory, and because the path of a socket
+    must be short.
     """
     which = hashlib.sha256(domain().encode()).hexdigest()[:8]
     return Path(f"/tmp/snakeval-{os.getuid()}-{which}")
@@ -36,8 +36,8 @@ def directory(*, make: bool = False) -> Path:
     """Return the pool's directory, which only its user can enter.
 
     Raises:
-        FileNotFoundError: there is none, and it was not to be made.
-        EvaluationError: somebody else made it.
+        FileNotFoundError: it does not exist, and *make* is false.
+        EvaluationError: another user owns it, or other users can enter it.
     """
     place = path()
     if make:
@@ -46,7 +46,7 @@ def directory(*, make: bool = False) -> Path:
     found = place.lstat()
     private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
     if found.st_uid != os.getuid() or not private:
-        raise EvaluationError(f"{place} is not ours alone; remove it")
+        raise EvaluationError(f"{place} belongs to another user or is open to others; remove it")
     return place
 
 
