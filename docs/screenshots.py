@@ -1,6 +1,6 @@
 """Makes the pictures of the report in docs/: `PYTHONPATH=tests python docs/screenshots.py RUN`.
 
-RUN is the directory of a run of the demo. The other run is made here.
+RUN is the directory of a run of the demo. This script creates the other run.
 """
 
 import os

@@ -102,7 +102,7 @@ def _link(run: RunDirectory) -> Path:
 
 
 def _notes(run: RunDirectory) -> list[dict]:
-    """What the plugin noted of jobs that make files of *run*, the newest last."""
+    """Return the plugin's notes of the jobs that write files of *run*, the newest last."""
     found = []
     for path in _link(run).glob("*.json"):
         with suppress(OSError, ValueError):  # written or removed just now
