@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from snakeval.files import home, write_atomically, write_if_changed
+from snakeval.files import home, replace_link, write_atomically, write_if_changed
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
@@ -61,3 +62,12 @@ def test_home_is_a_directory_of_the_user_unless_the_environment_sets_it(
     assert home() == Path("/elsewhere")
     monkeypatch.setenv("SNAKEVAL_HOME", "")
     assert home() == Path.home() / ".snakeval"
+
+
+def test_a_link_that_several_processes_replace_always_leads_somewhere(tmp_path: Path) -> None:
+    link = tmp_path / "newest"
+    targets = {f"attempt-{number}.log" for number in range(100)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda target: replace_link(link, target), targets))
+    assert link.readlink().name in targets
+    assert list(tmp_path.iterdir()) == [link]

@@ -117,3 +117,14 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
         temporary.unlink(missing_ok=True)
         raise
     return True
+
+
+def replace_link(link: Path, target: Path | str) -> None:
+    """Make *link* a symbolic link to *target*, in one step for readers and other writers."""
+    draft = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
+    draft.symlink_to(target)
+    try:
+        draft.replace(link)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

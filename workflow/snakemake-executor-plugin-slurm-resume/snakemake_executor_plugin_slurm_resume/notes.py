@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -144,10 +145,14 @@ class Notes:
     def _replace(self, name: str, text: str) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / name
-        draft = path.with_name(f".{name}.new")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        # Another Snakemake may write the same note now.
+        draft = path.with_name(f".{name}.{uuid.uuid4().hex[:8]}.new")
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         return path

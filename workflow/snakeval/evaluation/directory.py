@@ -23,7 +23,13 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
-from snakeval.files import Directory, read_json, write_atomically, write_if_changed
+from snakeval.files import (
+    Directory,
+    read_json,
+    replace_link,
+    write_atomically,
+    write_if_changed,
+)
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
 
 _RECORD = "evaluation.json"
@@ -456,10 +462,7 @@ class EvaluationDirectory(JobDirectory):
 
     def show_log(self, attempt: int) -> None:
         """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
-        draft = self.logs / f".harness.log.{os.getpid()}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(self.attempt_log(attempt).name)
-        draft.replace(self.log)
+        replace_link(self.log, self.attempt_log(attempt).name)
 
     # --- lease ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
-from snakeval.files import read_json, write_atomically, write_if_changed
+from snakeval.files import read_json, replace_link, write_atomically, write_if_changed
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.plan import Plan
 
@@ -192,10 +192,7 @@ class DeploymentDirectory(JobDirectory):
         while (log := self.path / f"server-{number}.log").exists():
             number += 1
         log.touch()
-        draft = self.path / f".server.log.{os.getpid()}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(log.name)
-        draft.replace(self.server_log)
+        replace_link(self.server_log, log.name)
         return log
 
     def show_instance_log(self) -> None:

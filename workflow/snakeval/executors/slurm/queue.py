@@ -10,7 +10,6 @@ returns the state of those that squeue has forgotten.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.executors.slurm.commands import ENDED, call, refuses
+from snakeval.files import replace_link
 from snakeval.run.directory import RunDirectory
 
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
@@ -192,7 +192,4 @@ def link_notes(run: RunDirectory) -> None:
     link, target = run.slurm_notes, Path(".snakemake/slurm_resume").absolute()
     if link.is_symlink() and link.readlink() == target:
         return
-    draft = link.with_name(f".{link.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(target)
-    draft.replace(link)
+    replace_link(link, target)
