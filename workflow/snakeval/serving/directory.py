@@ -66,7 +66,7 @@ class DeploymentDirectory(JobDirectory):
 
     @property
     def record(self) -> Path:
-        """The record of the deployment: its servers, or the reason of a failure."""
+        """The record of the deployment: whether a server started, its URL and its log."""
         return Path(self.output)
 
     @property
