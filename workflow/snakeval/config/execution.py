@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PositiveInt,
-    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from snakeval.catalogue import plugins
-from snakeval.config.types import Strict, unknown_key
+from snakeval.config.sections import Extensible
+from snakeval.config.types import Strict
 
 #: The forms of sbatch (https://slurm.schedmd.com/sbatch.html#OPT_time); the last one has days.
 #: Minutes alone require quotes, see :func:`_minutes`.
@@ -146,47 +143,19 @@ class Slurm(Strict):
         return self
 
 
-class Execution(Strict):
+class Execution(Extensible):
     """The requests to schedulers, for all jobs, for a model's jobs or for a benchmark's.
 
     An executor of another package has a section of its name, with the schema that the executor
     declares. Those sections are in :attr:`installed`.
     """
 
-    model_config = ConfigDict(extra="allow")
-
     slurm: Slurm = Slurm()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: object) -> object:
-        if not isinstance(data, Mapping):
-            return data
-        return {k: v if k in cls.model_fields else _section(k, v) for k, v in data.items()}
-
-    @property
-    def installed(self) -> Mapping[str, BaseModel]:
-        """The sections of executors that are not built in, by name."""
-        return self.model_extra or {}
 
 
 def is_section(name: object) -> bool:
     """Return whether ``execution`` may have the key *name*: the name of a known executor."""
     return name in Execution.model_fields or name in plugins.installed(plugins.EXECUTORS)
-
-
-def _section(name: str, values: object) -> BaseModel:
-    """Check a section of an installed executor with its schema, and return the section."""
-    schema = None
-    if name in plugins.installed(plugins.EXECUTORS):
-        schema = plugins.load(plugins.EXECUTORS, name)().options()
-    if schema is None:
-        raise unknown_key(name, Execution.model_fields)
-    # A model with the section as its field also puts the section's name into errors.
-    make: Any = create_model  # the overloads do not accept computed names of fields
-    section = make("Section", **{name: (schema, ...)})
-    checked: BaseModel = getattr(section.model_validate({name: values}), name)
-    return checked
 
 
 #: The keys of a whole allocation, which a benchmark cannot set.

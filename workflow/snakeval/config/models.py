@@ -15,6 +15,7 @@ from snakeval import catalogue
 from snakeval.catalogue import plugins
 from snakeval.config.execution import Execution
 from snakeval.config.lepton import LeptonEndpoint
+from snakeval.config.sections import Declared, Extensible
 from snakeval.config.types import (
     Mount,
     PathText,
@@ -113,11 +114,17 @@ class ServerPaths(Strict):
     health: UrlPath | None = None
 
 
-class Deployment(Strict):
+class Deployment(Extensible):
     """A model's server, which snakeval starts, shares between evaluations, and stops.
 
-    The defaults come from its kind (``catalogue/deployments.yaml``).
+    The defaults come from its kind (``catalogue/deployments.yaml``). An executor of another package
+    can have a section of its name here too; those sections are in :attr:`installed`.
     """
+
+    @classmethod
+    def declared(cls) -> Declared:
+        """Return the method by which executors declare the schema of ``deployment.<name>``."""
+        return "deployment_options"
 
     kind: Kind
     image: str | None = Field(default=None, min_length=1)

@@ -209,7 +209,11 @@ class Executor:
         return None
 
     def deployment_options(self) -> type[BaseModel] | None:
-        """Return the schema of ``deployment.<name>``, or None if there is no such section."""
+        """Return the schema of ``deployment.<name>``, or None if there is no such section.
+
+        :attr:`snakeval.serving.deployment.Serving.executors` has the section of an executor that
+        is not built in.
+        """
         return None
 
     def resources(self) -> Mapping[str, str]:

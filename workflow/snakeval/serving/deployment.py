@@ -56,6 +56,7 @@ class Serving:
         mem_mb: memory limit in MiB; None for none. ``shm_mb``: size of /dev/shm in MiB.
         readiness_timeout, idle_timeout: seconds.
         lepton: :class:`snakeval.config.lepton.LeptonEndpoint`, as plain data.
+        executors: the section of each installed executor by its name, as plain data.
     """
 
     checkpoint_path: str
@@ -79,6 +80,7 @@ class Serving:
     nodes: int = 1
     instances: int = 1
     lepton: Mapping[str, Any] = field(default_factory=dict)
+    executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def hosts(self) -> int:
@@ -119,7 +121,10 @@ class Deployment:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
-        return asdict(self)
+        data = asdict(self)
+        if not self.serving.executors:  # it is absent in deployments of earlier versions
+            del data["serving"]["executors"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Deployment:

@@ -64,6 +64,10 @@ def resolve(name: str, spec: models.Deployment, network: str, runtime: str = "au
             nodes=spec.nodes,
             instances=spec.instances,
             lepton=spec.lepton.model_dump(exclude_defaults=True),
+            executors={
+                name: section.model_dump(mode="json", exclude_unset=True)
+                for name, section in spec.installed.items()
+            },
         ),
     )
 
