@@ -247,6 +247,10 @@ class Executor:
         path = Path(job.log) if job and job.log else None
         return path if path and path.exists() else None
 
+    def has_served(self, run: RunDirectory) -> bool:
+        """Whether it has ever served a model of *run* apart from jobs; quick, from files."""
+        return False
+
     def leaves(self, run: RunDirectory) -> bool:
         """Whether an earlier start left what :meth:`close` has to tear down; quick, from files."""
         return False

@@ -54,6 +54,10 @@ class Lepton(Executor):
 
         return stopping(run, evaluation or "")
 
+    def has_served(self, run: RunDirectory) -> bool:
+        """Whether there are notes on endpoints, or there were some."""
+        return run.endpoint_notes.exists()
+
     def leaves(self, run: RunDirectory) -> bool:
         """Whether endpoints are noted."""
         from snakeval.executors.lepton.notes import Notes

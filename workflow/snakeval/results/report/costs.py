@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from snakeval import executors
 from snakeval.evaluation import timings
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
@@ -103,7 +104,7 @@ def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None,
     place = DeploymentDirectory.of(run, model)
     homes = [place, *place.instances()]
     loads = sum(len(home.server_logs()) for home in homes)
-    if not loads and (done or run.endpoint_notes.exists()):
+    if not loads and (done or _served_elsewhere(run)):
         return None, None  # another run's server or an external endpoint serves the model
     total = 0.0
     for home in homes:
@@ -114,6 +115,10 @@ def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None,
             return None, loads
         total += sum(each.gpus * each.seconds for each in uses)
     return total / 3600, loads
+
+
+def _served_elsewhere(run: RunDirectory) -> bool:
+    return any(executor.has_served(run) for executor in executors.of_run(run))
 
 
 def _size(one: Measured) -> int | None:
