@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-
 import click
 
-from snakeval.run import heads as index
 from snakeval.run import target
 from snakeval.run.target import Target
-from snakeval.watch.state import State, states
+from snakeval.watch.state import State
 
 FAILED = 1
 
@@ -33,40 +29,13 @@ def command(which: str) -> int:
         raise click.UsageError(
             f"{which}: name one evaluation, {which}/BENCHMARK, or the run, {found.entry.id}"
         )
-    from snakeval.watch.stop import stop
+    from snakeval.watch.stop import kill
 
-    before = states(found.run, only=found.covers)
-    evaluation = f"{found.model}/{found.benchmark}" if found.benchmark else None
-    stopped = stop(found.run, evaluation, click.echo)
-    after = states(found.run, only=found.covers)
-    left = [*stopped.left, *_elsewhere(found, after), *_unseen(before, stopped.silent)]
-    for text in left:
+    killed = kill(found, click.echo)
+    for text in killed.left:
         click.echo(f"snakeval: left: {text}", err=True)
-    click.echo(_summary(found, after, stopped.was_any, bool(left)))
-    return FAILED if left else 0
-
-
-def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
-    """Yield what runs on other hosts, and what cannot be known."""
-    heads = [] if which.benchmark else index.heads(which.run)
-    for head in heads:
-        if head.lives is None:
-            yield (
-                f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
-                f"remove {which.run.head_file(head.host, head.pid)} if it is gone"
-            )
-    here = socket.gethostname()
-    for state in after:
-        if state.active and state.host not in ("", here):
-            yield f"the job of {state.id} on {state.host} (process {state.pid})"
-        elif state.state == "unknown":
-            yield f"{state.id}, perhaps: {state.reason}"
-
-
-def _unseen(before: list[State], silent: set[str]) -> Iterator[str]:
-    for state in before:
-        if state.runtime in silent and (state.active or state.state == "interrupted"):
-            yield f"container {state.container} of {state.id}, perhaps: {state.runtime} is silent"
+    click.echo(_summary(found, killed.after, killed.was_any, bool(killed.left)))
+    return FAILED if killed.left else 0
 
 
 def _summary(which: Target, after: list[State], was_any: bool, is_left: bool) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from snakeval import executors
 from snakeval.errors import EvaluationError
 from snakeval.executors.base import Fate, Remain, Stage, Stopping
+from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
+from snakeval.run.target import Target
+from snakeval.watch.state import State, states
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,21 @@ class Stopped:
     left: list[str] = field(default_factory=list)
     was_any: bool = False
     silent: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """The state of a target after a stop.
+
+    Attributes:
+        after: the states of its evaluations.
+        left: sentences on what is left, or may be.
+        was_any: whether there was anything to stop.
+    """
+
+    after: list[State]
+    left: list[str]
+    was_any: bool
 
 
 @dataclass(slots=True)
@@ -90,6 +109,42 @@ def stop(
     """Stop *run*, or one *evaluation* (``model/benchmark``); *report* gets a line for each."""
     asked = [executor.stop(run, evaluation) for executor in executors.of_run(run)]
     return _Loop(asked, report, patience or Patience()).run()
+
+
+def kill(which: Target, report: Callable[[str], None]) -> Killed:
+    """Stop a run, or one evaluation of it, and look at it before and afterwards.
+
+    *report* gets a line for each thing that is stopped.
+    """
+    before = states(which.run, only=which.covers)
+    evaluation = f"{which.model}/{which.benchmark}" if which.benchmark else None
+    stopped = stop(which.run, evaluation, report)
+    after = states(which.run, only=which.covers)
+    left = [*stopped.left, *_elsewhere(which, after), *_unseen(before, stopped.silent)]
+    return Killed(after, left, stopped.was_any)
+
+
+def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
+    """Yield what runs on other hosts, and what cannot be known."""
+    for head in [] if which.benchmark else heads.heads(which.run):
+        if head.lives is None:
+            yield (
+                f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
+                f"remove {which.run.head_file(head.host, head.pid)} if it is gone"
+            )
+    here = socket.gethostname()
+    for state in after:
+        if state.active and state.host not in ("", here):
+            yield f"the job of {state.id} on {state.host} (process {state.pid})"
+        elif state.state == "unknown":
+            yield f"{state.id}, perhaps: {state.reason}"
+
+
+def _unseen(before: list[State], silent: set[str]) -> Iterator[str]:
+    """Yield containers of engines that did not answer."""
+    for state in before:
+        if state.runtime in silent and (state.active or state.state == "interrupted"):
+            yield f"container {state.container} of {state.id}, perhaps: {state.runtime} is silent"
 
 
 class _Loop:
