@@ -3,6 +3,8 @@
 It depends on these methods of ``snakemake_executor_plugin_slurm`` 2.8: it wraps ``run_job``, adds
 options for ``sbatch`` in ``get_account_arg`` (sbatch uses the last of a repeated option), and
 replaces ``check_active_jobs``, ``cancel`` and ``sleep``.
+
+Long because it is one subclass: its methods override and call those of the official executor.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import re
 import shlex
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from snakemake_executor_plugin_slurm_resume import slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
+from snakemake_executor_plugin_slurm_resume.failures import failure, log_end
 from snakemake_executor_plugin_slurm_resume.identity import Task, task
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
 from snakemake_executor_plugin_slurm_resume.pace import Pace
@@ -34,16 +37,15 @@ from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
     CLOSED,
     HELD,
-    VANISHED,
     Meaning,
     Seen,
     base,
     clock,
     closed_itself,
     meaning,
-    signal_lead,
     spent,
 )
+from snakemake_executor_plugin_slurm_resume.time_limits import TimeLimits, has_signal
 
 #: Errors of a controller that restarts or is too busy; they do not concern the job.
 _PASSING = re.compile(
@@ -57,10 +59,6 @@ _HOPELESS = re.compile(
     r"PartitionTimeLimit|DependencyNeverSatisfied|BadConstraints|InvalidAccount|InvalidQOS"
     r"|JobHeld|AssocMaxWall|QOSMaxWall|MaxMemPerLimit|PartitionNodeLimit|Invalid"
 )
-_SIGNAL = re.compile(r"--signal\b(?:[=\s]\S*?@(\d+))?")
-#: The lead that Slurm assumes for a signal without one.
-_DEFAULT_LEAD = 60
-_LOG_LINES = 8
 #: Seconds before each repetition of a failed submission; the last value applies from then on.
 _PAUSES = (1, 2, 5, 10, 30)
 
@@ -93,9 +91,7 @@ class Executor(official.Executor):
         self._notes: dict[Any, Note] = {}
         self._options: dict[Any, str] = {}
         self._scripts: dict[Any, Path] = {}
-        self._leads: dict[Any, int] = {}
         self._accounts: dict[str, str] = {}
-        self._limits: Mapping[str, slurm.Limits] | None = None
         self._submitting: set[Any] = set()
         self._refused: dict[Any, str] = {}
         self._live: set[str] = set()
@@ -106,6 +102,7 @@ class Executor(official.Executor):
         self._earlier: Earlier | None = None
         self._submitted_job_clusters: set[str] = set()
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
+        self._times = TimeLimits(settings, self.get_partition_arg)
         super().__init__(workflow, logger)
 
     # --- submission, in the threads of the official plugin's pool -----------------------------
@@ -152,7 +149,7 @@ class Executor(official.Executor):
 
     def _why_spent(self, job: Any, note: Note) -> str:
         used = sum(past.elapsed for past in note.series)
-        return spent(used, len(note.series), self._max_seconds(job))
+        return spent(used, len(note.series), self._times.longest(job))
 
     def _earlier_jobs(self) -> Earlier:
         """The jobs in the queue at the start of this Snakemake; read once, after Slurm answers."""
@@ -169,7 +166,7 @@ class Executor(official.Executor):
         known = note.job(seen.id)
         log = Path(known.log) if known.log else self._logfile(job, seen.id)
         note = note.with_job(replace(known, state=seen.state, log=str(log)))
-        self._prepare_leads(job, note)
+        self._times.set_lead(job)
         self.logger.info(
             f"Slurm job {seen.id} already makes this ({seen.name}, {seen.state}"
             f"{f' on {seen.node}' if seen.node else ''}). Adopting it."
@@ -187,11 +184,11 @@ class Executor(official.Executor):
             self.workflow.async_run(job.prepare())
             script = batch_script(job, note.task.title, Path.cwd())
             self._scripts[job] = self._stored.write_script(note.task.name, script)
-        lead = self._prepare_leads(job, note)
+        lead = self._times.set_lead(job)
         options = ["--job-name", note.task.name]
         if comment := job.resources.get("slurm_comment"):
             options += ["--comment", str(comment)]
-        if lead and not _SIGNAL.search(self._extra(job)):
+        if lead and not has_signal(job):
             options.append(f"--signal={'B:' if direct else ''}TERM@{lead}")
         if after:
             options.append(f"--dependency=afterany:{':'.join(after)}")
@@ -244,7 +241,7 @@ class Executor(official.Executor):
     def _check(self, job: Any) -> None:
         """Check the input here: in `run_job` of the official plugin it ends in a traceback."""
         validate_slurm_extra(job)
-        self._max_seconds(job)
+        self._times.longest(job)
         next(self._account(job))
         self.get_partition_arg(job)
 
@@ -264,39 +261,6 @@ class Executor(official.Executor):
         """Return the command of the job: its script, or a Snakemake in the job."""
         script = self._scripts.get(job)
         return f"exec bash {shlex.quote(str(script))}" if script else super().format_job_exec(job)
-
-    def _extra(self, job: Any) -> str:
-        return str(job.resources.get("slurm_extra") or "")
-
-    def _prepare_leads(self, job: Any, note: Note) -> int:
-        """Return the seconds between the signal to *job* and its limit, and remember them."""
-        own = _SIGNAL.search(self._extra(job))
-        wanted = self.workflow.executor_settings.signal_seconds
-        if own:
-            lead = int(own[1] or _DEFAULT_LEAD)
-        else:
-            lead = signal_lead(wanted, self._limit(job)) if wanted else 0
-        self._leads[job] = lead
-        return lead
-
-    def _limit(self, job: Any) -> int | None:
-        """Return the time limit of *job* in seconds."""
-        if runtime := job.resources.get("runtime"):
-            return int(runtime) * 60
-        with self._lock:
-            if self._limits is None:
-                try:
-                    self._limits = slurm.limits()
-                except UnansweredError:
-                    self._limits = {}
-        names = shlex.split(self.get_partition_arg(job) or "")[-1:]
-        found = [
-            limit.default or limit.longest
-            for name in (names[0].split(",") if names else ())
-            if (limit := self._limits.get(name))
-        ]
-        known = [limit for limit in found if limit]
-        return min(known) if known else None
 
     def _logfile(self, job: Any, number: str) -> Path:
         """Return the path of a Slurm job's log, as the official plugin sets it."""
@@ -371,7 +335,7 @@ class Executor(official.Executor):
 
     def _follow(self, info: SubmittedJobInfo, seen: Seen) -> bool:
         """Act on a job's state; return whether the job is live."""
-        job, lead = info.job, self._leads.get(info.job, 0)
+        job, lead = info.job, self._times.leads.get(info.job, 0)
         note = self._notes[job]
         if closed_itself(seen, lead, note.direct):
             seen = replace(seen, state=CLOSED)
@@ -402,7 +366,7 @@ class Executor(official.Executor):
         elif what is Meaning.LOST:
             self._go_on(info, note, known, seen)
         else:
-            self._fail(info, known, _failure(seen, known))
+            self._fail(info, known, failure(seen, known))
         return False
 
     def _warn(self, seen: Seen) -> None:
@@ -415,7 +379,6 @@ class Executor(official.Executor):
             self.logger.warning(
                 f"Slurm job {seen.id} waits for an administrator or its owner: "
                 f"{seen.reason or seen.state} ({help} {seen.id})"
-                f"({help} {seen.id})"
             )
 
     def _succeed(self, info: SubmittedJobInfo) -> None:
@@ -435,13 +398,13 @@ class Executor(official.Executor):
         elif why:
             self._spent[info.job] = why
         if why:
-            self._fail(info, known, f"{_failure(seen, known)}; {why}")
+            self._fail(info, known, f"{failure(seen, known)}; {why}")
             return
         if self._stopping.is_set():
             return
         used = sum(past.elapsed for past in note.series)
         self.logger.info(
-            f"{_failure(seen, known)}; submitted again ({clock(used)} in "
+            f"{failure(seen, known)}; submitted again ({clock(used)} in "
             f"{len(note.series)} Slurm job{'s' if len(note.series) > 1 else ''} so far)."
         )
         # The note of this task: an adopted job may have more files.
@@ -456,19 +419,8 @@ class Executor(official.Executor):
             self.logger.debug("slurm-resume: submission", exc_info=True)
             self._refuse(job, str(error) or repr(error))
 
-    def _max_seconds(self, job: Any) -> int:
-        members = job.jobs if job.is_group() else (job,)
-        # Not the group's resource: Snakemake adds the values of simultaneous members.
-        wanted = [member.resources.get("max_total_runtime") or 0 for member in members]
-        for minutes in wanted:
-            if not isinstance(minutes, int):
-                raise WorkflowError(
-                    f"max_total_runtime must be a whole number of minutes, not {minutes!r}"
-                )
-        return 60 * (max(wanted) or self.workflow.executor_settings.max_total_runtime)
-
     def _fail(self, info: SubmittedJobInfo, known: SlurmJob, why: str) -> None:
-        lines = _tail(Path(known.log)) if known.log else ""
+        lines = log_end(Path(known.log)) if known.log else ""
         self.logger.error(f"{why}. Log: {known.log}{lines}")
         self.report_job_error(info, msg=f"{why}. ", aux_logs=[known.log] if known.log else [])
 
@@ -519,38 +471,3 @@ class Executor(official.Executor):
 
 def _ids(numbers: list[str]) -> str:
     return f"Slurm job{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
-
-
-def _failure(seen: Seen, known: SlurmJob) -> str:
-    """Describe how and where a job ended."""
-    where = f" on {known.node}" if known.node else ""
-    after = f" after {clock(seen.elapsed)}"
-    limit = f" of {clock(seen.limit)}" if seen.limit else ""
-    canceller = re.search(r"by (\d+)", seen.state)
-    how = {
-        "TIMEOUT": f"reached its time limit{limit}",
-        CLOSED: f"closed itself before its time limit{limit}",
-        "PREEMPTED": "was preempted",
-        "NODE_FAIL": "lost its node",
-        "BOOT_FAIL": "lost its node, which did not boot",
-        "OUT_OF_MEMORY": "ran out of memory; increase mem_mb",
-        "CANCELLED": "was cancelled" + (f" by uid {canceller[1]}" if canceller else ""),
-        "DEADLINE": "missed its deadline",
-        VANISHED: "is unknown to Slurm, and its outputs are missing",
-    }.get(base(seen.state), "failed")
-    code = f", exit code {seen.exit_code}" if seen.exit_code else ""
-    if base(seen.state) == VANISHED:
-        return f"Slurm job {seen.id}{where} {how}"
-    word = "FAILED" if base(seen.state) == CLOSED else base(seen.state)
-    return f"Slurm job {seen.id}{where} {how}{after} ({word}{code})"
-
-
-def _tail(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 4096))
-            lines = file.read().decode(errors="replace").rstrip().splitlines()[-_LOG_LINES:]
-    except OSError:
-        return ""
-    return "".join(f"\n    {line}" for line in lines)
