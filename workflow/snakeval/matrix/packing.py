@@ -127,51 +127,13 @@ def _solve(
     bins = range(len(start))  # more would load more often than the packing *start*
     if len(items) * len(bins) * len(slots) > _MAX_VARIABLES or (len(bins), len(slots)) == (1, 1):
         return start
-    problem = pulp.LpProblem("packing", pulp.LpMinimize)
-    put = pulp.LpVariable.dicts("put", product(items, bins, slots), cat="Binary")
-    used = pulp.LpVariable.dicts("used", bins, cat="Binary")
-    longest = sum(durations)
-    # Evaluations that do not fit into a given number of allocations resume later.
-    most_seconds = longest if limits.allocations else min(room, longest)
-    lasts = pulp.LpVariable.dicts("lasts", bins, 0, most_seconds)
-    most = limits.evaluations or len(durations)
-    total = pulp.lpSum(loading * used[b] + lasts[b] for b in bins)
-    if limits.allocations:
-        end = pulp.LpVariable("end", 0)
-        for b in bins:
-            problem += end >= lasts[b]
-        problem += longest * end + total, "hours"
-    else:
-        problem += total, "hours"
-    for i in items:
-        problem += pulp.lpSum(put[i, b, s] for b, s in product(bins, slots)) == 1
-    for b in bins:
-        problem += pulp.lpSum(put[i, b, s] for i, s in product(items, slots)) <= most * used[b]
-        problem += lasts[b] <= most_seconds * used[b]
-        for s in slots:
-            problem += lasts[b] >= pulp.lpSum(durations[i] * put[i, b, s] for i in items)
-    for b in bins[1:]:  # so that the solver does not try equal allocations in every order
-        problem += lasts[b - 1] >= lasts[b]
-    ordered = sorted(start, key=lambda a: -a.seconds(durations, 0))
-    placed = {
-        (i, b, s) for b, a in enumerate(ordered) for s, slot in enumerate(a.slots) for i in slot
-    }
-    for key, variable in put.items():
-        variable.setInitialValue(int(key in placed))
-    for b in bins:
-        used[b].setInitialValue(1)
-        lasts[b].setInitialValue(ordered[b].seconds(durations, 0))
+    model = _Model(durations, loading, room, limits, items, bins, slots)
+    model.begin_with(start)
     solver = pulp.PULP_CBC_CMD(msg=False, warmStart=True, timeLimit=SOLVER_SECONDS, gapRel=_GAP)
-    problem.solve(solver)
-    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+    model.problem.solve(solver)
+    if model.problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         return start
-    found = [
-        Allocation(
-            tuple(tuple(i for i in items if round(put[i, b, s].value() or 0)) for s in slots)
-        )
-        for b in bins
-    ]
-    found = [allocation for allocation in found if allocation.members]
+    found = model.packing()
     if sorted(i for allocation in found for i in allocation.members) != list(items):
         return start
 
@@ -180,3 +142,70 @@ def _solve(
         return (max(each), sum(each)) if limits.allocations else (sum(each), max(each))
 
     return min(found, start, key=cost)
+
+
+class _Model:
+    """The mixed-integer program: which evaluation is in which slot of which allocation."""
+
+    def __init__(
+        self,
+        durations: Sequence[float],
+        loading: float,
+        room: float,
+        limits: Limits,
+        items: range,
+        bins: range,
+        slots: range,
+    ) -> None:
+        self._durations, self._items, self._bins, self._slots = durations, items, bins, slots
+        self.problem = problem = pulp.LpProblem("packing", pulp.LpMinimize)
+        self._put = put = pulp.LpVariable.dicts("put", product(items, bins, slots), cat="Binary")
+        self._used = used = pulp.LpVariable.dicts("used", bins, cat="Binary")
+        longest = sum(durations)
+        # Evaluations that do not fit into a given number of allocations resume later.
+        most_seconds = longest if limits.allocations else min(room, longest)
+        self._lasts = lasts = pulp.LpVariable.dicts("lasts", bins, 0, most_seconds)
+        most = limits.evaluations or len(durations)
+        total = pulp.lpSum(loading * used[b] + lasts[b] for b in bins)
+        if limits.allocations:
+            end = pulp.LpVariable("end", 0)
+            for b in bins:
+                problem += end >= lasts[b]
+            problem += longest * end + total, "hours"
+        else:
+            problem += total, "hours"
+        for i in items:
+            problem += pulp.lpSum(put[i, b, s] for b, s in product(bins, slots)) == 1
+        for b in bins:
+            problem += pulp.lpSum(put[i, b, s] for i, s in product(items, slots)) <= most * used[b]
+            problem += lasts[b] <= most_seconds * used[b]
+            for s in slots:
+                problem += lasts[b] >= pulp.lpSum(durations[i] * put[i, b, s] for i in items)
+        for b in bins[1:]:  # so that the solver does not try equal allocations in every order
+            problem += lasts[b - 1] >= lasts[b]
+
+    def begin_with(self, start: Sequence[Allocation]) -> None:
+        """Give the solver the packing *start* to improve."""
+        ordered = sorted(start, key=lambda a: -a.seconds(self._durations, 0))
+        placed = {
+            (i, b, s) for b, a in enumerate(ordered) for s, slot in enumerate(a.slots) for i in slot
+        }
+        for key, variable in self._put.items():
+            variable.setInitialValue(int(key in placed))
+        for b in self._bins:
+            self._used[b].setInitialValue(1)
+            self._lasts[b].setInitialValue(ordered[b].seconds(self._durations, 0))
+
+    def packing(self) -> list[Allocation]:
+        """Return the solver's packing, without empty allocations."""
+        put = self._put
+        found = [
+            Allocation(
+                tuple(
+                    tuple(i for i in self._items if round(put[i, b, s].value() or 0))
+                    for s in self._slots
+                )
+            )
+            for b in self._bins
+        ]
+        return [allocation for allocation in found if allocation.members]

@@ -111,20 +111,8 @@ class Row:
         self.mounts = tuple((m.source, m.target, m.read_only) for m in spec.mounts)
         self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
         self.requirements = str(harness.requirements_file or "")
-        if harness.adapter == "generic" and not (spec.command and spec.metrics):
-            self._fail("a generic benchmark requires `command` and `metrics`; add them")
-        if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
-            self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
-        if spec.samples and harness.name not in LOGS_ITEMS:
-            instead = "metrics.samples" if harness.adapter == "generic" else "no groups"
-            self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
         self.image = spec.image or harness.image
-        if config.runtime in NEED_IMAGES and not self.image:
-            self._fail(
-                f"runtime {config.runtime} requires an image; add `image`, or runtime: process"
-            )
-        if not self._runs_as_a_process:
-            self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
+        self._check_harness()
         self._checked: set[str] = set()
         # The place of samples changes no score, so the identity does not include it.
         found = spec.metrics.model_dump(mode="json") if spec.metrics else {}
@@ -132,6 +120,23 @@ class Row:
         if spec.samples:
             self.samples = spec.samples.model_dump(mode="json")
         self.metrics = found
+
+    def _check_harness(self) -> None:
+        """Check that the harness can run this benchmark, and that the runtime can start it."""
+        spec, harness, config = self.spec, self.harness, self.config
+        if harness.adapter == "generic" and not (spec.command and spec.metrics):
+            self._fail("a generic benchmark requires `command` and `metrics`; add them")
+        if harness.adapter != "generic" and (spec.command or spec.metrics or spec.requirements):
+            self._fail("`command`, `metrics` and `requirements` belong to harness: generic only")
+        if spec.samples and harness.name not in LOGS_ITEMS:
+            instead = "metrics.samples" if harness.adapter == "generic" else "no groups"
+            self._fail(f"`samples` is of {' and '.join(LOGS_ITEMS)}; {harness.name} has {instead}")
+        if config.runtime in NEED_IMAGES and not self.image:
+            self._fail(
+                f"runtime {config.runtime} requires an image; add `image`, or runtime: process"
+            )
+        if not self._runs_as_a_process:
+            self._fail(f"harness {harness.name} runs in its container only; set runtime: auto")
 
     def _resolve(self, more: Mapping[str, Mapping[str, Any]]) -> Resolved:
         """Layer the parameters. Each further repeat has its own seed.
