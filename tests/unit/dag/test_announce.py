@@ -20,7 +20,7 @@ def test_the_dry_run_lists_each_allocation_with_its_hours_and_members(tmp_path: 
     data = content({"evaluations_per_allocation": 3})
     learned(Opened(tmp_path, data), 60, 60, 60, 60, 60, 60, loading=0)
     notes = packing(Opened(tmp_path, data, slots=3))
-    assert notes[0] == "Allocations: m in 2 allocations, about 2.0 h and 4.0 GPU-hours"
+    assert notes[0] == "Allocations: m in 2 allocations, about 2 h 00 min and 4.0 GPU-hours"
     assert [line.split(":")[0] for line in notes[1:]] == ["  m", "  m.2"]
     assert packing(Opened(tmp_path, content())) == []
 

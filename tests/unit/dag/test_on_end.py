@@ -27,6 +27,7 @@ def test_the_time_of_jobs_is_compared_with_the_packing(
         Job("0", names, JobState.ENDED, submitted="2020-01-01T00:00:00+00:00", seconds=5400),
     ]
     assert spent(allocations, jobs, "Slurm") == [
-        "Allocations: m took 2.5 h in 2 Slurm jobs, 2.0 h expected (5.0 GPU-hours, 4.0 expected)"
+        "Allocations: m took 2 h 30 min in 2 Slurm jobs, about 2 h 00 min expected "
+        "(5.0 GPU-hours, 4.0 expected)"
     ]
     assert spent(Opened(tmp_path, content()), jobs, "Slurm") == []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import json_option
+from snakeval.evaluation.duration_text import duration_text
 from snakeval.run import target
 from snakeval.run.target import Target
 from snakeval.watch.state import STATES, State
@@ -117,9 +118,7 @@ def _table(*columns: str) -> Table:
 def _rows(found: Sequence[State]) -> Table | Text:
     from rich.text import Text
 
-    rows = [
-        (s.id, s.state, said(s), str(s.attempts or ""), _time(s.elapsed), _where(s)) for s in found
-    ]
+    rows = [(s.id, s.state, said(s), str(s.attempts or ""), _elapsed(s), _where(s)) for s in found]
     if len(rows) > _MANY:  # a table that fits itself to the screen takes seconds for thousands
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
@@ -145,14 +144,8 @@ def _totals(found: Sequence[State]) -> Table:
     return table
 
 
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+def _elapsed(state: State) -> str:
+    return "" if state.elapsed is None else duration_text(state.elapsed)
 
 
 def _where(state: State) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
+from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 
 #: How many lines of a kind are printed at most.
@@ -40,7 +41,7 @@ def packing(allocations: Allocations) -> list[str]:
             continue
         hours = sum(packed.seconds.values()) / 3600
         what = "allocation" if len(packed.seconds) == 1 else "allocations"
-        total = f"{len(packed.seconds)} {what}, about {hours_text(hours)}"
+        total = f"{len(packed.seconds)} {what}, {estimate_text(3600 * hours)}"
         if packed.gpus:
             total += f" and {hours * packed.gpus:.1f} GPU-hours"
         lines.append(f"Allocations: {name} in {total}")
@@ -48,13 +49,8 @@ def packing(allocations: Allocations) -> list[str]:
             members = [id for id, own in packed.numbers.items() if own == number]
             group = allocations.group_of(name, number)
             names = ", ".join(_members(members, name))
-            lines.append(f"  {group}: {hours_text(seconds / 3600)}: {names}")
+            lines.append(f"  {group}: {estimate_text(seconds)}: {names}")
     return lines
-
-
-def hours_text(hours: float) -> str:
-    """Format hours for a person."""
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
 
 
 def _members(ids: Collection[str], model: str) -> list[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import executors
-from snakeval.dag.announce import hours_text
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError
+from snakeval.evaluation.duration_text import duration_text, estimate_text
 from snakeval.executors.base import Executor, Job
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
@@ -151,8 +151,8 @@ def spent(allocations: Allocations, jobs: Iterable[Job], title: str) -> list[str
             continue
         took = sum(job.seconds for job in own) / 3600
         expected = sum(packed.seconds.values()) / 3600
-        line = f"Allocations: {name} took {hours_text(took)} in {len(own)} {title} jobs"
-        line += f", {hours_text(expected)} expected"
+        line = f"Allocations: {name} took {duration_text(3600 * took)} in {len(own)} {title} jobs"
+        line += f", {estimate_text(3600 * expected)} expected"
         if packed.gpus:
             took, expected = took * packed.gpus, expected * packed.gpus
             line += f" ({took:.1f} GPU-hours, {expected:.1f} expected)"

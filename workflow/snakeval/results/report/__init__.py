@@ -20,6 +20,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from snakeval import __version__
+from snakeval.evaluation.duration_text import duration_text
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.results.comparison import Compared, Measured, goodness
@@ -52,12 +53,12 @@ def render(facts: Facts, *, summary: bool = False) -> str:
     )
     environment.filters |= {
         "score": _score,
-        "duration": _duration,
+        "duration": duration_text,
         "count": _count,
         "small": _small,
         "total": _total,
     }
-    environment.globals |= {"count": _count, "duration": _duration, "hours": _hours}
+    environment.globals |= {"count": _count, "duration": duration_text, "hours": _hours}
     data = script_json({} if summary else _visible(_for_the_script(facts)))
     own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
     total, shown = facts.samples
@@ -202,14 +203,6 @@ def _total(total: Total, shown: Callable[[Any], str]) -> str:
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f}" if not 0 < hours < 0.01 else f"{hours:.2g}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def _provenance(facts: Facts) -> list[tuple[Cell, Measured]]:

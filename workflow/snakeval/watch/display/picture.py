@@ -11,6 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from snakeval.evaluation.duration_text import clock_text, estimate_text
 from snakeval.watch.display.tally import Job, Model, Tally
 
 Thing = TypeVar("Thing", Job, Model)
@@ -84,9 +85,9 @@ class Picture:
             text.append(f", {failed} failed", "bold red")
         if running:
             text.append(f", {running} running", "bold")
-        text.append(f"  {_time(self._clock() - self._tally.started)}")
+        text.append(f"  {clock_text(self._clock() - self._tally.started)}")
         if self.remaining is not None and done + failed < total:
-            text.append(f"  {_about(self.remaining)} left")
+            text.append(f"  {estimate_text(self.remaining)} left")
         return text
 
     def _bar(self, model: Model, columns: int, widest: int) -> Text:
@@ -108,7 +109,7 @@ class Picture:
         widest = max(len(_label(job)) for job in self.visible)
         text = Text("  ")
         text.append_text(self._name(_label(job), min(widest, columns // 2), "cyan"))
-        text.append(f"  {_time(self._clock() - job.since):>5}  ")
+        text.append(f"  {clock_text(self._clock() - job.since):>5}  ")
         if job.requests is None:
             return text.append(job.doing or ("loads" if job.deploys else "starts"), "dim")
         done, total = job.requests
@@ -129,18 +130,3 @@ def _fitting(things: list[Thing], room: int, draw: Callable[[Thing], Text]) -> I
 
 def _label(job: Job) -> str:
     return f"{job.name} (server)" if job.deploys else job.name
-
-
-def _time(seconds: float) -> str:
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def _about(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return "less than a minute"
-    if minutes < 60:
-        return f"about {minutes} min"
-    return f"about {minutes // 60} h {minutes % 60:02} min"
