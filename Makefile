@@ -17,7 +17,7 @@ test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a 
 	@$(BIN)/pytest $(PYTEST)
 	@cd $(LEPTON) && LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(CURDIR)/$(BIN)/pytest -rs $(PYTEST)
 
-lint: $(VENV)/ready
+lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary

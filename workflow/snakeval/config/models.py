@@ -118,7 +118,7 @@ class Deployment(Extensible):
     """A model's server, which snakeval starts, shares between evaluations, and stops.
 
     The defaults come from its kind (``catalogue/deployments.yaml``). An executor of another package
-    can have a section of its name here too; those sections are in :attr:`installed`.
+    can also have a section of its name here; those sections are in :attr:`installed`.
     """
 
     @classmethod
