@@ -69,6 +69,16 @@ def test_an_evaluation_of_another_definition_is_forced_with_its_reason(tmp_path:
     assert forced == {record}
 
 
+def test_other_metrics_of_the_same_results_are_forced_and_only_read_again(tmp_path: Path) -> None:
+    finish(invocation(tmp_path), "m/b", "m/c")
+    metrics = {"file": "f", "values": {"w": "w"}}
+    changed = TWO | {"benchmarks": TWO["benchmarks"] | {"b": COMMAND | {"metrics": metrics}}}
+    found, _ = reruns(invocation(tmp_path, changed))
+    (evaluation,) = found.changed
+    assert evaluation.id == "m/b"
+    assert found.why_stale(evaluation) == "only its metrics are read again"
+
+
 def test_a_stale_record_that_cannot_be_read_is_its_own_reason(tmp_path: Path) -> None:
     finish(invocation(tmp_path), "m/b")
     found, _ = reruns(invocation(tmp_path, CHANGED))

@@ -13,15 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakeval.evaluation.definition import Evaluation, Identity, Transport, canonical_json, digest
+from snakeval.evaluation.definition import (
+    Evaluation,
+    Identity,
+    Transport,
+    canonical_json,
+    fingerprint_of,
+    reading_of,
+)
 
 IDENTITY = Identity(
     harness="h", adapter="generic", image="i", task="t", model_id="m", endpoint_url="u",
     endpoint_type="chat", params={"temperature": 0.0, "extra": {"a": [1]}},
 )  # fmt: skip
-#: Of an identity of format 1. Where it changes, every evaluation that anybody finished is stale:
-#: raise IDENTITY_FORMAT, say so in the changelog, and only then correct it here.
-FINGERPRINT = "8d74d7cc74f35bedaece3fa1f5245f05f9ae48614731ff9b5daad32b936efb94"
+#: Of the identity in format 2. If it changes, every finished evaluation is stale: raise
+#: IDENTITY_FORMAT, let records of this format count, and only then correct it here.
+FINGERPRINT = "ec91d17d66cbf38cb78ae098662eabe3a6db08de8b04d1737c51edf58d47ee45"
+#: Of the identity in format 1, as commit 0bdcd8f recorded it. It must never change.
+OLDER = "8d74d7cc74f35bedaece3fa1f5245f05f9ae48614731ff9b5daad32b936efb94"
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -59,7 +68,10 @@ def test_a_value_that_json_does_not_have_fails() -> None:
 def test_params_have_one_fingerprint_exactly_if_they_are_the_same(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    same = canonical_json(one) == canonical_json(other)
+    def written(params: dict[str, Any]) -> str:
+        return canonical_json({k: v for k, v in params.items() if v is not None and v != {}})
+
+    same = written(one) == written(other)
     fingerprints = {replace(IDENTITY, params=params).fingerprint for params in (one, other)}
     assert len(fingerprints) == (1 if same else 2)
 
@@ -76,31 +88,87 @@ def test_no_transport_changes_a_fingerprint_and_any_survives_the_way_to_the_job(
 
 def test_a_fingerprint_is_the_same_in_every_process_and_every_release() -> None:
     code = (
-        "from snakeval.evaluation.definition import digest; import json, sys;"
-        "print(digest(json.load(sys.stdin)))"
+        "from snakeval.evaluation.definition import fingerprint_of; import json, sys;"
+        "print(fingerprint_of(json.load(sys.stdin)))"
     )
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            input=json.dumps(IDENTITY.as_dict()),
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True, text=True, check=True, timeout=60,
-        )  # fmt: skip
-        assert done.stdout.strip() == FINGERPRINT
-    assert digest(IDENTITY.as_dict()) == IDENTITY.fingerprint == FINGERPRINT
+    for identity, fingerprint in (
+        (IDENTITY.as_dict(), FINGERPRINT),
+        (replace(IDENTITY, format=1).as_dict(), OLDER),
+    ):
+        for seed in ("1", "2"):
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                input=json.dumps(identity),
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True, text=True, check=True, timeout=60,
+            )  # fmt: skip
+            assert done.stdout.strip() == fingerprint
+    made = Evaluation("m", "b", IDENTITY, Transport())
+    assert (made.fingerprint, made.older) == (FINGERPRINT, (OLDER,))
 
 
-def test_what_came_later_is_part_of_a_fingerprint_only_where_it_is_there() -> None:
-    assert not {"deployment", "auxiliary"} & IDENTITY.as_dict().keys()
+def test_later_additions_to_an_identity_change_a_fingerprint_only_if_they_have_a_value() -> None:
+    identity = IDENTITY.as_dict()
+    assert fingerprint_of({**identity, "later": ""}) == FINGERPRINT
+    assert fingerprint_of({**identity, "later": "1"}) != FINGERPRINT
     for name in ("deployment", "auxiliary"):
+        assert name not in replace(IDENTITY, format=1).as_dict()
         other = replace(IDENTITY, **{name: {"kind": "vllm"}})
         assert other.fingerprint != FINGERPRINT
         sent = Evaluation("m", "b", other, Transport())
         assert Evaluation.from_json(sent.to_json()) == sent
 
 
+def test_a_null_that_a_template_looks_for_is_no_default() -> None:
+    plain = replace(IDENTITY, command="run {{ params.seed is defined }}")
+    assert (
+        replace(plain, params={**IDENTITY.params, "top_p": None}).fingerprint == plain.fingerprint
+    )
+    assert replace(plain, params={**IDENTITY.params, "seed": None}).fingerprint != plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("run {{x}}", "run {{ x }}\n", True),
+        ("run {{ x | raw }}", "run {{x|raw}}", True),
+        ("run {{ x }}", "run  {{ x }}", False),
+        ("run {{ -1 }}", "run {{-1 }}", False),
+        ("{% raw %}{{x}}{% endraw %}", "{% raw %}{{ x }}{% endraw %}", False),
+        ("{{ '{{x}}' }}", "{{ '{{ x }}' }}", False),
+    ],
+)
+def test_blanks_within_tags_of_a_command_change_no_fingerprint(
+    one: str, other: str, same: bool
+) -> None:
+    made = {replace(IDENTITY, command=command).fingerprint for command in (one, other)}
+    assert (len(made) == 1) is same
+
+
+def test_where_metrics_are_read_has_a_digest_of_its_own() -> None:
+    before, after = (
+        Evaluation("m", "b", replace(IDENTITY, metrics={"file": name}), Transport())
+        for name in ("a.json", "b.json")
+    )
+    assert before.fingerprint == after.fingerprint
+    assert before.reading != after.reading
+    assert reading_of(json.loads(after.to_json())["identity"]) == after.reading
+    assert before.older != after.older
+
+
+def test_an_evaluation_of_format_1_keeps_its_fingerprint_on_the_way_to_the_job() -> None:
+    sent = Evaluation("m", "b", IDENTITY, Transport()).in_format_1
+    received = Evaluation.from_json(sent.to_json())
+    assert received == sent
+    assert (received.fingerprint, received.older) == (OLDER, ())
+    assert json.loads(sent.to_json())["identity"].keys() == {
+        "format", "harness", "adapter", "image", "task", "model_id", "endpoint_url",
+        "endpoint_type", "params", "files_digest", "packages", "command", "metrics",
+    }  # fmt: skip
+
+
 def test_an_identity_of_an_unknown_format_fails() -> None:
     data = json.loads(Evaluation("m", "b", IDENTITY, Transport()).to_json())
     data["identity"]["format"] = 99
-    with pytest.raises(ValueError, match="identity format 99, this snakeval reads 1"):
+    with pytest.raises(ValueError, match="identity format 99, this snakeval reads up to 2"):
         Evaluation.from_json(json.dumps(data))

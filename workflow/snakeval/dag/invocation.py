@@ -33,7 +33,14 @@ class Invocation:
     def __init__(self, config: Config, selection: Selection) -> None:
         self.config = config
         self.run: Run = find(config, selection.run)
-        self.everything, self.left_out = split(config)
+        everything, self.left_out = split(config)
+        directory = self.run.directory
+        if self.run.exists:
+            everything = tuple(
+                directory.evaluation(evaluation.id).format_that_counts(evaluation)
+                for evaluation in everything
+            )
+        self.everything = everything
         self.deployed = deployments(config)
         self.selected: dict[tuple[str, str], Evaluation] = {
             (e.model, e.benchmark): e

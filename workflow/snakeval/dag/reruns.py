@@ -23,11 +23,20 @@ from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
-from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.definition import Evaluation, reading_of
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
 from snakeval.matrix.allocations import Allocations
 from snakeval.serving.directory import DeploymentDirectory
+
+
+def must_read_again(evaluation: Evaluation, files: EvaluationDirectory) -> bool:
+    """Whether the record of *evaluation* has metrics of other places in the results."""
+    if not evaluation.identity.metrics:
+        return False  # its harness writes results that have one place for them
+    record = files.read_record(evaluation.fingerprint)
+    return record is not None and reading_of(record["identity"]) != evaluation.reading
 
 
 class Reruns:
@@ -54,7 +63,9 @@ class Reruns:
         stale = set()
         for evaluation in self._invocation.selected.values():
             files = run.evaluation(evaluation.id)
-            if not files.has_record(evaluation.fingerprint) and files.published.exists():
+            if not files.published.exists():
+                continue
+            if not files.has_record(evaluation.fingerprint) or must_read_again(evaluation, files):
                 stale.add(self._invocation.record(evaluation))
         return frozenset(stale)
 
@@ -76,7 +87,11 @@ class Reruns:
             before = Completion.from_json(record.read_text(encoding="utf-8")).identity
         except (OSError, ValueError):
             return "its record cannot be read"
-        return "; ".join(evaluation.identity.changes(before)) or "its artifacts are gone"
+        if changes := evaluation.identity.changes(before):
+            return "; ".join(changes)
+        if reading_of(before) != evaluation.reading:
+            return "only its metrics are read again"
+        return "its artifacts are gone"
 
     # --- inputs of the rules ------------------------------------------------------------------
 

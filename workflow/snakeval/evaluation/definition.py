@@ -2,22 +2,36 @@
 
 :class:`Identity` is everything that determines the scores, :class:`Transport` everything that
 does not. They are different types, so that no list of exceptions decides what a fingerprint holds.
+
+A fingerprint is the SHA-256 of what runs, not of how a configuration writes it:
+:func:`canonical` removes the differences that change nothing. The place of metrics in a results
+file is no part of it, since a corrected place requires no answer of a model again. It has a digest
+of its own, :attr:`Evaluation.reading`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS
 
-#: Raise it when the meaning of an identity changes: every evaluation then runs again.
-IDENTITY_FORMAT = 1
-
+#: Raise it when the meaning of an identity changes. A record of an earlier format counts if its
+#: fingerprint, computed again from the same configuration, is equal: see :attr:`Evaluation.older`.
+IDENTITY_FORMAT = 2
+#: The fields of an identity in format 1. Empty ones of the second tuple were left out.
+_FORMAT_1 = (
+    "harness", "adapter", "image", "task", "model_id", "endpoint_url", "endpoint_type", "params",
+    "files_digest", "packages", "command", "metrics",
+)  # fmt: skip
+_FORMAT_1_IF_ANY = ("deployment", "auxiliary")
+#: A template with no other tags than these means the same with any blanks in them.
+_SIMPLE_TAG = re.compile(r"\{\{\s*([A-Za-z_][\w.]*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
 
 #: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
 TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
@@ -55,6 +69,7 @@ class Identity:
         deployment: what the model is served from (:class:`snakeval.serving.deployment.Definition`).
         auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
             endpoint_type and deployment.
+        format: by whose rules the fingerprint is computed.
     """
 
     harness: str
@@ -71,25 +86,76 @@ class Identity:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     deployment: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: Mapping[str, Any] = field(default_factory=dict)
+    format: int = IDENTITY_FORMAT
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON data, with the number of the format."""
         # Not dataclasses.asdict, which copies deeply: 10,000 fingerprints took it two seconds.
-        data = {"format": IDENTITY_FORMAT, **{n: getattr(self, n) for n in self.__slots__}}
-        for later in ("deployment", "auxiliary"):
-            # A later addition: the fingerprints of earlier results must stay the same.
-            if not data[later]:
-                del data[later]
-        return data
+        if self.format != 1:
+            return {name: getattr(self, name) for name in self.__slots__}
+        data: dict[str, Any] = {"format": 1, **{name: getattr(self, name) for name in _FORMAT_1}}
+        return data | {n: found for n in _FORMAT_1_IF_ANY if (found := getattr(self, n))}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        return digest(self.as_dict())
+        return fingerprint_of(self.as_dict())
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
-        """Say what is not as in *before*, which is :meth:`as_dict` as a record has it."""
-        return changes(before, json.loads(canonical_json(self.as_dict())))
+        """Say what is not as in *before*, which is an identity as a record has it."""
+        return changes(_shown(before), json.loads(canonical_json(_shown(self.as_dict()))))
+
+
+def fingerprint_of(identity: Mapping[str, Any]) -> str:
+    """Return the fingerprint of an identity as a record has it, by the rules of its format."""
+    return digest(identity if identity.get("format") == 1 else canonical(identity))
+
+
+def reading_of(identity: Mapping[str, Any]) -> str:
+    """Return the digest of where metrics are read, of an identity as a record has it."""
+    return digest(identity.get("metrics") or {})
+
+
+def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of *identity*, which is plain data of format 2, determines the answers.
+
+    Empty values are left out, so that a field which comes later changes no fingerprint.
+    """
+    data = {name: value for name, value in identity.items() if value and name != "metrics"}
+    command = data.get("command", "")
+    words = frozenset(re.findall(r"\w+", command))
+    data["params"] = {
+        name: value
+        for name, value in identity["params"].items()
+        # A null is the default, except to a template that looks whether the parameter is there.
+        if (name in words if value is None else value != {})
+    }
+    if command:
+        data["command"] = canonical_template(command)
+    if packages := data.get("packages"):
+        data["packages"] = sorted(packages)
+    return data
+
+
+def canonical_template(template: str) -> str:
+    """Return *template* with one blank beside each name, if it has no tags but plain names.
+
+    >>> canonical_template("run {{x}} {{ y |raw}}\\n")
+    'run {{ x }} {{ y|raw }}'
+    """
+    text = template.removesuffix("\n")  # as jinja2 does
+    rest = _SIMPLE_TAG.sub("", text)
+    if any(mark in rest for mark in ("{{", "{%", "{#")):
+        return text
+    return _SIMPLE_TAG.sub(lambda tag: "{{ " + "".join(tag[1].split()) + " }}", text)
+
+
+def _shown(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of an identity whose change a person wants to read."""
+    data = {name: value for name, value in identity.items() if name not in ("format", "metrics")}
+    for name in _FORMAT_1_IF_ANY:
+        data.setdefault(name, {})
+    return data
 
 
 def changes(before: object, after: object, key: str = "") -> list[str]:
@@ -148,6 +214,9 @@ class Evaluation:
 
     ``origins`` maps each parameter to the layer that set it (``catalogue``, ``run``,
     ``benchmark``, ``benchmark on model`` or ``default``).
+
+    Attributes:
+        earlier: returns the identity in format 1, if its values differ from those of today's.
     """
 
     model: str
@@ -155,6 +224,7 @@ class Evaluation:
     identity: Identity
     transport: Transport
     origins: Mapping[str, str] = field(default_factory=dict)
+    earlier: Callable[[], Identity] | None = field(default=None, compare=False, repr=False)
 
     @property
     def id(self) -> str:
@@ -165,6 +235,22 @@ class Evaluation:
     def fingerprint(self) -> str:
         """The fingerprint of its identity."""
         return self.identity.fingerprint
+
+    @cached_property
+    def older(self) -> tuple[str, ...]:
+        """The fingerprints of earlier formats that mean the same evaluation."""
+        return () if self.identity.format == 1 else (self.in_format_1.fingerprint,)
+
+    @cached_property
+    def in_format_1(self) -> Evaluation:
+        """The same evaluation by the rules of format 1, for a run that has a result of it."""
+        identity = self.earlier() if self.earlier else self.identity
+        return replace(self, identity=replace(identity, format=1), earlier=None)
+
+    @cached_property
+    def reading(self) -> str:
+        """The digest of where metrics are read, which is no part of the fingerprint."""
+        return digest(self.identity.metrics)
 
     def to_json(self) -> str:
         """Serialise it for the job that runs it."""
@@ -183,12 +269,18 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
-        """Read what :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote, also in format 1.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is damaged, or of another format.
+        """
         data = json.loads(text)
         identity = dict(data["identity"])
-        written = identity.pop("format")
-        if written != IDENTITY_FORMAT:
-            raise ValueError(f"identity format {written}, this snakeval reads {IDENTITY_FORMAT}")
+        written = identity["format"]
+        if written not in (1, IDENTITY_FORMAT):
+            raise ValueError(
+                f"identity format {written}, this snakeval reads up to {IDENTITY_FORMAT}"
+            )
         identity["packages"] = tuple(identity["packages"])
         transport = dict(data["transport"])
         transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])

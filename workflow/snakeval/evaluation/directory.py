@@ -5,7 +5,7 @@ each property makes its path when it is asked, so that ten thousand of them cost
 
 The module is longer than 300 lines, because one owner holds all files of an evaluation.
 """
-# ruff: noqa: PTH110, PTH116, PTH119, PTH120, PTH123
+# ruff: noqa: PTH110, PTH116, PTH119, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -394,6 +394,29 @@ class EvaluationDirectory(JobDirectory):
         """
         attempt = self._attempt()
         return 0 if attempt.fingerprint != fingerprint or self.has_failure() else attempt.number
+
+    def format_that_counts(self, evaluation: Evaluation) -> Evaluation:
+        """Return *evaluation* in the earlier format of its result or attempt, if there is one.
+
+        The result may be here or in the archive. Earlier fingerprints are computed only if this
+        directory has anything that could have them.
+        """
+        if self.has_record(evaluation.fingerprint):
+            return evaluation
+        try:
+            names = os.listdir(f"{self._place}/.snakeval")
+        except (FileNotFoundError, NotADirectoryError):
+            return evaluation
+        records = {name for name in names if name.startswith("completion-")}
+        records |= {path.name for path in self.attempts.glob("*/completion-*.json")}
+        if self.record(evaluation.fingerprint).name in records:
+            return evaluation
+        if not records and "attempt.json" not in names:
+            return evaluation
+        (older,) = evaluation.older
+        if self.record(older).name in records or self._attempt().fingerprint == older:
+            return evaluation.in_format_1
+        return evaluation
 
     def begin(self, fingerprint: str) -> int:
         """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING
 from snakeval import __version__
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import events, timings
-from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion, now
@@ -95,8 +96,7 @@ def _complete(
     stop: Event,
 ) -> int:
     fingerprint = evaluation.fingerprint
-    if done := directory.completion(fingerprint):
-        directory.publish(done)
+    if done := reuse(evaluation, directory):
         journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
         print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
         return 0
@@ -115,14 +115,37 @@ def _complete(
     ) as lease:
         journal.attempt = directory.begin(fingerprint) if lease.acquired else 0
         # Another job finished it while this job waited, or an archived attempt did.
-        if done := directory.completion(fingerprint):
-            directory.publish(done)
+        if done := reuse(evaluation, directory):
             journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
             return 0
         if stop.is_set():
             return run_job.INTERRUPTED
         with attempt_log(directory, evaluation.id, journal) as log:
             return _attempt(evaluation, directory, log, head, stop)
+
+
+def reuse(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
+    """Publish the completion of *evaluation*, if there is one, and return it.
+
+    If the configuration reads other metrics by now, they are read from the artifacts again.
+
+    Raises:
+        EvaluationError: the artifacts do not have these metrics.
+    """
+    done = directory.completion(evaluation.fingerprint)
+    if done is None:
+        return None
+    if reading_of(done.identity) == evaluation.reading:
+        directory.publish(done)
+        return done
+    read_again = replace(
+        done,
+        identity={**done.identity, "metrics": evaluation.identity.metrics},
+        metrics=read_metrics(evaluation, directory.artifacts),
+        parser_version=adapter(evaluation.identity.adapter).PARSER_VERSION,
+    )
+    directory.complete(read_again)
+    return read_again
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.definition import digest
+from snakeval.evaluation.definition import digest, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
 from snakeval.files import write_atomically, write_if_changed
@@ -31,7 +31,7 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     version = adapter(done.adapter).PARSER_VERSION
     if version == done.parser_version:
         return done.metrics
-    cache = directory.cache("metrics", done.fingerprint, version)
+    cache = directory.cache("metrics", done.fingerprint, version, *_reading(done))
     try:
         return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -42,6 +42,11 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
         json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
     )
     return metrics
+
+
+def _reading(done: Completion) -> list[str]:
+    """Return what a cache depends on if the configuration says where metrics are."""
+    return [reading_of(done.identity)[:8]] if done.identity.get("metrics") else []
 
 
 def intervals(
@@ -94,6 +99,7 @@ def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:
 def _kept_intervals(directory: EvaluationDirectory, done: Completion) -> Path:
     """Return the path of the stored intervals; its name covers everything they depend on."""
     depends: list[object] = [adapter(done.adapter).PARSER_VERSION, INTERVALS_VERSION]
+    depends += _reading(done)
     with contextlib.suppress(OSError, ValueError):  # the samples cannot be read either
         if samples := directory.read_transport().get("samples"):
             depends.append(digest(samples)[:8])

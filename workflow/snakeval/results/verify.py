@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation.definition import digest
+from snakeval.evaluation.definition import digest, fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
@@ -96,7 +96,7 @@ def _of_record(
             CHANGED,
             f"fingerprint {record.fingerprint[:12]} in its record, {fingerprint[:12]} in the plan",
         )
-    if (made := digest(record.identity)) != record.fingerprint:
+    if (made := fingerprint_of(record.identity)) != record.fingerprint:
         yield CHANGED, f"its record's definition has the fingerprint {made[:12]}, not the record's"
     published = directory.published
     try:
@@ -175,7 +175,7 @@ def _configuration(
             continue
         if name not in made:
             yield Finding(run.config.name, CHANGED, f"does not define {name}")
-        elif made[name].fingerprint != item.fingerprint:
+        elif item.fingerprint not in (made[name].fingerprint, *made[name].older):
             before = records[name].identity if name in records else {}
             changes = made[name].identity.changes(before) if before else []
             said = "; ".join(changes[:3]) or "another fingerprint"

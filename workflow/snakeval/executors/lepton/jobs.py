@@ -23,7 +23,7 @@ from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
 from snakeval.jobs.container import container
-from snakeval.jobs.evaluate import finish, read
+from snakeval.jobs.evaluate import finish, read, reuse
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
 from snakeval.serving.directory import DeploymentDirectory
@@ -53,13 +53,12 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
     run = RunDirectory.of(directory)
     _refuse_killed(directory)
     stopped_by_hand.forget(run, directory.name)
-    if done := directory.completion(fingerprint):
-        directory.publish(done)
+    evaluation = read(directory, fingerprint)
+    if done := reuse(evaluation, directory):
         text = f"complete since {done.finished}"
         Journal(directory.events).add(events.Event("adopted", detail=text))
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
-    evaluation = read(directory, fingerprint)
     # The job gets the existing artifacts only if it resumes from them.
     resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
