@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -29,6 +29,9 @@ from snakeval.serving.wire import Channel, Message, directory, path
 
 _START_SECONDS = 20.0
 _POOL_TRIES = 5
+#: How long the pool has for its answer whether its servers are well, in seconds.
+_CONFIRM_SECONDS = 120.0
+_POOL_ENDED = "the pool of servers ended"
 
 
 #: Gets what happens while a job waits for its servers.
@@ -62,6 +65,44 @@ class Served:
         )
 
 
+class Servers(dict[str, Served]):
+    """The servers of a job by name, and the question whether they served it to the end."""
+
+    def __init__(self, found: Mapping[str, Served] | None = None) -> None:
+        super().__init__(found or {})
+        self.channel: Channel | None = None
+        self._answered = threading.Condition()
+        self._answers = 0
+        self._broken = ""
+
+    def served_without_break(self) -> bool:
+        """Whether all servers were well from the start until now; see :meth:`why_broken`."""
+        return not self.why_broken()
+
+    def why_broken(self, timeout: float = _CONFIRM_SECONDS) -> str:
+        """Return why the servers did not serve without a break; empty if they did.
+
+        The pool asks each server for its health. No answer of the pool counts as a break.
+        """
+        if self.channel is None:
+            return ""
+        with self._answered:
+            before = self._answers
+            with contextlib.suppress(OSError):  # the pool is gone, which `_listen` hears
+                self.channel.send({"do": "confirm"})
+            heard = self._answered.wait_for(
+                lambda: self._broken or self._answers > before, timeout
+            )
+            return self._broken if heard else "the pool of servers does not answer"
+
+    def hear(self, broken: str) -> None:
+        """Note an answer of the pool. A break is final."""
+        with self._answered:
+            self._answers += 1
+            self._broken = self._broken or broken
+            self._answered.notify_all()
+
+
 def head_of(pid: int) -> tuple[int, str]:
     """Return a permanent name for the process *pid*: the pid with its start time."""
     return pid, start_time(pid) or ""
@@ -78,7 +119,7 @@ def serve(
     report: Report,
     lost: Callable[[str], None] = lambda reason: None,
     eager: bool = False,
-) -> Iterator[dict[str, Served]]:
+) -> Iterator[Servers]:
     """Have the deployments *names* of *run* served while the context lasts.
 
     They are reused, started, or started again if they died, and kept while *head* lives for the
@@ -99,9 +140,11 @@ def serve(
         "environ": dict(os.environ),
         "eager": eager,
     }
-    channel, servers = _acquire(request, stop, report)
+    channel, found = _acquire(request, stop, report)
     try:
-        threading.Thread(target=_listen, args=(channel, lost), daemon=True).start()
+        servers = Servers(found)
+        servers.channel = channel
+        threading.Thread(target=_listen, args=(channel, servers, lost), daemon=True).start()
         yield servers
     finally:
         channel.close()
@@ -141,13 +184,16 @@ def _wait(channel: Channel, stop: Event, report: Report) -> dict[str, Served]:
     raise Interrupted
 
 
-def _listen(channel: Channel, lost: Callable[[str], None]) -> None:
-    reason = "the pool of servers ended"
+def _listen(channel: Channel, servers: Servers, lost: Callable[[str], None]) -> None:
+    reason = _POOL_ENDED
     with contextlib.suppress(EOFError):
         while message := channel.receive():
+            if message["event"] == "confirmed":
+                servers.hear(str(message["broken"]))
             if message["event"] == "lost":
                 reason = str(message["reason"])
                 break
+    servers.hear(reason)
     lost(reason)
 
 

@@ -57,6 +57,7 @@ class Group:
         self.progress = ""
         self.was_ready = False
         self.stopping = False
+        self.faults = 0
         self._directory = directory
         self._environ = environ
         self._taken_ports = taken_ports
@@ -96,6 +97,21 @@ class Group:
     def instances(self) -> list[str]:
         """The state of each instance."""
         return [member.state for member in self._members]
+
+    def check(self) -> str:
+        """Ask the instances and the proxy for their health; see :meth:`Server.check`.
+
+        An unhealthy instance answered some requests wrongly. One that died did not: the proxy sent
+        its requests to another.
+        """
+        with self._lock:
+            members, proxy = list(self._members), self._proxy
+        for member in members:
+            if member.state == "ready":
+                member.check()
+                self.faults += member.state == "unhealthy"
+        problem = proxy.check() if proxy and self.state == "ready" else ""
+        return self.reason if self.state == "ended" else problem
 
     def _stop(self) -> None:
         self.stopping = True

@@ -45,7 +45,11 @@ class Account:
 
 @dataclass(eq=False)
 class Client:
-    """A job that asks for servers. ``holds``: it has them, so none of them may be stopped."""
+    """A job that asks for servers.
+
+    ``holds``: the job has them, so the pool stops none of them. ``given``: those it got, with the
+    faults that each had until then. ``broken``: why one of them did not serve it to the end.
+    """
 
     channel: Channel
     who: str
@@ -57,6 +61,8 @@ class Client:
     holds: bool = False
     gone: bool = False
     told: str = ""
+    given: tuple[tuple[Server | Group, int], ...] = ()
+    broken: str = ""
 
     def tell(self, event: str, **details: Any) -> None:
         """Send an event. If the client is gone, the thread that receives from it notices that."""
@@ -113,6 +119,24 @@ class Pool:
             client.gone = True
             self._changed.notify_all()
 
+    def confirm(self, client: Client) -> str:
+        """Return why its servers did not serve *client* without a break; empty if they did.
+
+        Each server answers for its health, so a death or a fault counts that the pool has not
+        noticed yet.
+        """
+        with self._changed:
+            given = client.given
+        for server, _ in given:
+            server.check()
+        with self._changed:
+            if client.broken or not client.holds:
+                return client.broken or "its servers ended"
+            for server, faults in given:
+                if server.state != "ready" or server.faults != faults:
+                    return server.reason or "one of its servers was unhealthy"
+            return ""
+
     def _acquire(self, client: Client, account: Account) -> bool:
         """Wait for the client's servers, and send it "ready", or the reason of a failure."""
         while not (client.gone or self._closing) and client.head in self._heads:
@@ -134,6 +158,8 @@ class Pool:
                 servers = [self._servers.get(plan.deployment.id) for plan in client.plans]
                 found = [server for server in servers if server is not None]
                 if len(found) == len(servers) and all(s.state == "ready" for s in found):
+                    if not self._are_well(client, found):
+                        continue
                     client.tell("ready", servers=self._described(client))
                     return True
                 for server in found:
@@ -144,6 +170,19 @@ class Pool:
             self._changed.wait(_TICK)
         return False
 
+    def _are_well(self, client: Client, servers: Sequence[Server | Group]) -> bool:
+        """Ask ready servers for their health, without the lock, before *client* gets them."""
+        client.given = tuple((server, server.faults) for server in servers)
+        self._changed.release()
+        try:
+            problems = [server.check() for server in servers]
+        finally:
+            self._changed.acquire()
+        if any(problems) or not client.holds:
+            return False
+        client.broken = ""
+        return True
+
     def _described(self, client: Client) -> Message:
         return {plan.name: self._servers[plan.deployment.id].described() for plan in client.plans}
 
@@ -152,7 +191,7 @@ class Pool:
     def _place(self, client: Client, account: Account) -> bool:
         """Start what *client* lacks if all of it fits at once; make room if that may be."""
         wanted = {plan.deployment.id: plan for plan in client.plans}
-        alive = {i for i in wanted if (s := self._servers.get(i)) and not s.stopping}
+        alive = {i for i in wanted if (s := self._servers.get(i)) and _usable(s)}
         missing = [plan for i, plan in wanted.items() if i not in alive]
         if any(plan.deployment.id in self._servers for plan in missing):
             return False  # its predecessor is still stopping
@@ -214,19 +253,25 @@ class Pool:
     def _on_change(self, i: str) -> None:
         with self._changed:
             server = self._servers.get(i)
+            if server is not None and server.state == "unhealthy":
+                self._lose(i, server)
             if server is not None and server.state == "ended":
                 self._bury(i, server)
             self._changed.notify_all()
+
+    def _lose(self, i: str, server: Server | Group) -> None:
+        """Take a server from the clients that have it, and tell them."""
+        for client in [c for c in self._clients if c.holds and _wants(c, i)]:
+            client.holds = False
+            client.broken = server.reason or "the pool was stopped"
+            if server.was_ready:
+                client.tell("lost", reason=client.broken)
 
     def _bury(self, i: str, server: Server | Group) -> None:
         del self._servers[i]
         self._idle_since.pop(i, None)
         users = self._users.pop(i, set())
-        holding = [c for c in self._clients if c.holds and _wants(c, i)]
-        for client in holding:
-            client.holds = False
-            if server.was_ready:
-                client.tell("lost", reason=server.reason or "the pool was stopped")
+        self._lose(i, server)
         if not server.reason:
             return
         for head in {user[0] for user in users} & self._heads.keys():
@@ -335,6 +380,10 @@ class Pool:
                 server.stop()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._servers)
+
+
+def _usable(server: Server | Group) -> bool:
+    return not server.stopping and server.state != "unhealthy"
 
 
 def _wants(client: Client, i: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
 import time
-import urllib.error
-import urllib.request
+import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +19,7 @@ from snakeval.logs import last_error, tail_lines, without_shell
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, choose, srun
 from snakeval.runtimes.spec import ContainerSpec
-from snakeval.serving import gpus, node_process, nodes, ports
+from snakeval.serving import gpus, node_process, nodes, ports, probe
 from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.directory import DeploymentDirectory
@@ -32,21 +31,42 @@ _PROBE_SECONDS = 0.25
 _TELL_SECONDS = 5.0
 #: If the list of models lacks the model this long after the health path is well, it is wrong.
 _UNLISTED_SECONDS = 3.0
+#: How long a server that loads has for an answer, in seconds.
+_ANSWER_SECONDS = 5.0
 _PORT_TRIES = 3
 #: How much longer than a container a task may take to end.
 _STEP_SECONDS = 5
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Errno 98|Errno 48", re.IGNORECASE)
-#: Requests to this machine never go through a proxy.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When a server that was ready counts as unhealthy.
+
+    Attributes:
+        wrong: after so many wrong answers in a row. Some servers answer 503 once under load.
+        silent: after so many requests in a row without an answer, as load delays answers.
+        pause: seconds between two requests.
+        seconds: how long the server has for an answer.
+    """
+
+    wrong: int = 3
+    silent: int = 4
+    pause: float = 2.0
+    seconds: float = 10.0
 
 
 class Server:
     """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
 
-    If *place* has hosts, it is a step of the Slurm job, with a task on each host. ``state`` is
-    starting, then ready, then ended. ``reason`` is why it ended, unless the pool stopped it, and
-    ``progress`` is how far it is. It calls *changed* after each change.
+    If *place* names hosts, the server is a step of the Slurm job, with a task on each of them.
+    ``state`` is starting, ready, unhealthy or ended. ``reason`` says why the server ended if the
+    pool did not stop it, ``progress`` how far it is. It calls *changed* after each change.
+    ``faults`` counts troubles that its clients may have noticed, although it serves.
     """
+
+    patience = Patience()
+    faults = 0
 
     def __init__(
         self,
@@ -80,6 +100,8 @@ class Server:
         self._taken_ports = taken_ports
         self._changed = changed
         self._end = threading.Event()
+        self._gone = threading.Event()
+        self._examining = threading.Lock()
         self._thread = threading.Thread(target=self._live, daemon=True)
 
     def start(self) -> None:
@@ -107,6 +129,28 @@ class Server:
         """The state of each instance: it is the only one."""
         return [self.state]
 
+    def check(self) -> str:
+        """Ask a ready server for its health; return what is wrong with it, or nothing.
+
+        A server that stays wrong ends as if it had died, so its clients get another one.
+        """
+        wrong = silent = 0
+        with self._examining:
+            while self.state == "ready" and not self._end.is_set():
+                health = self._examine(self.patience.seconds)
+                if not health.problem:
+                    return ""
+                wrong, silent = (0, silent + 1) if health.silent else (wrong + 1, 0)
+                if wrong >= self.patience.wrong or silent >= self.patience.silent:
+                    self._give_up(f"the server went unhealthy: {health.problem}")
+                    self._tell(reason=self._given_up, state="unhealthy")
+                    return self._given_up
+                self._gone.wait(self.patience.pause)
+        return self.reason or self._given_up or "the server has ended"
+
+    def _examine(self, seconds: float) -> probe.Health:
+        return probe.examine(self.deployment, self.port, self.address, seconds=seconds)
+
     def _tell(self, **changes: str) -> None:
         for name, value in changes.items():
             setattr(self, name, value)
@@ -119,7 +163,12 @@ class Server:
             reason = str(error)
         except OSError as error:
             reason = f"{error.filename or self.log}: {error.strerror}"
-        self._tell(state="ended", reason="" if self.stopping else reason)
+        except Exception as error:  # its clients would wait for ever
+            traceback.print_exc()  # into supervisor.log
+            reason = f"{type(error).__name__}: {error}"
+        self.reason = "" if self.stopping else reason
+        self._gone.set()
+        self._tell(state="ended")
 
     def _serve(self) -> str:
         """Run it to its end; return why it ended."""
@@ -206,8 +255,8 @@ class Server:
         unlisted_since: float | None = None
         limit = self.deployment.serving.readiness_timeout
         while not ended.wait(_PROBE_SECONDS):
-            now = time.monotonic()
-            problem, listed = self._probe()
+            health = self._examine(min(_ANSWER_SECONDS, max(0.1, started + limit - time.monotonic())))
+            problem, now = health.problem, time.monotonic()
             if not problem:
                 if not self._place.hosts and ports.belongs_to_another(self.port, self._name):
                     problem = f"something else answers on port {self.port}"
@@ -215,11 +264,11 @@ class Server:
                     self.was_ready = True
                     self._tell(state="ready", progress=f"ready after {now - started:.0f} s")
                     return
-            unlisted_since = (unlisted_since or now) if listed else None
+            unlisted_since = (unlisted_since or now) if health.listed else None
             if unlisted_since and now - unlisted_since > _UNLISTED_SECONDS:
                 self._give_up(
                     f"/v1/models does not list '{self.deployment.definition.served_model_name}', "
-                    f"but {', '.join(listed)}; correct served_model_name"
+                    f"but {', '.join(health.listed)}; correct served_model_name"
                 )
                 return
             if now - started > limit:
@@ -236,25 +285,6 @@ class Server:
         said = last_error(self.log)
         self._given_up = f"{why}{'; its log ends: ' + said if said else ''}"
         self._end.set()
-
-    def _probe(self) -> tuple[str, tuple[str, ...]]:
-        """Return what it lacks to be ready, and the models that it lists instead of this one."""
-        deployment = self.deployment
-        base = deployment.base_url(self.port, self.address)
-        name = deployment.definition.served_model_name
-        try:
-            with _OPENER.open(base + deployment.serving.health_path, timeout=5):
-                pass
-            with _OPENER.open(base + deployment.serving.models_path, timeout=5) as answer:
-                entries = json.load(answer)["data"]
-            listed = tuple(str(entry["id"]) for entry in entries)
-        except urllib.error.HTTPError as error:
-            return f"{error.url} answers HTTP {error.code}", ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"it does not answer: {getattr(error, 'reason', error)}", ()
-        if name in listed:
-            return "", ()
-        return f"{deployment.serving.models_path} does not list '{name}'", listed
 
     def _why(self, outcome: Outcome, log: Path) -> str:
         if self._given_up:

@@ -66,10 +66,17 @@ def _serve(pool: Pool, channel: Channel, request: Message) -> None:
 
 
 def _watch(pool: Pool, client: Client) -> None:
-    """Notice the client's end: it sends nothing more, so whatever comes is that."""
+    """Answer the client's questions until its connection ends."""
     with contextlib.suppress(EOFError, ValueError):
-        client.channel.receive()
+        while message := client.channel.receive():
+            if message.get("do") == "confirm":
+                # The answer may take a while, and the client's end must be noticed meanwhile.
+                threading.Thread(target=_confirm, args=(pool, client), daemon=True).start()
     pool.lose(client)
+
+
+def _confirm(pool: Pool, client: Client) -> None:
+    client.tell("confirmed", broken=pool.confirm(client))
 
 
 def _head(request: Message) -> Head:
