@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import psutil
@@ -17,10 +18,13 @@ import pytest
 from snakeval.config import models
 from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
-from snakeval.serving import client
+from snakeval.serving import client, supervisor
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
+from snakeval.serving.pool import Pool
 from snakeval.serving.resolve import resolve
+from snakeval.serving.server import PATIENCE, Patience
+from snakeval.serving.wire import address, listen, peer
 
 SERVE = (
     "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
@@ -71,6 +75,43 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     client.leave(made.head)
     left = [p.pid for p in psutil.process_iter() if str(tmp_path) in _home_of(p)]
     eventually(lambda: not any(map(process_lives, left)), "a process is left")
+
+
+@contextmanager
+def pool_here(patience: Patience = PATIENCE) -> Iterator[Pool]:
+    """Have a pool in this process, which nothing starts and ends but the context."""
+    listening, stop, pool = listen(), Event(), Pool(patience)
+    assert listening is not None
+    with listening:
+        thread = Thread(target=supervisor.work, args=(pool, listening, stop))
+        thread.start()
+        try:
+            yield pool
+        finally:
+            stop.set()
+            thread.join()
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+def pool_pid() -> int:
+    """The pid of the process that has the pool's address."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address())
+        return peer(connection)[0]
+
+
+def port_of(server: client.Served) -> int:
+    return int(server.url.split("/")[2].rpartition(":")[2])
+
+
+def pid_of(server: client.Served) -> int:
+    """The pid of the process that listens on the server's port."""
+    port = port_of(server)
+    return next(
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == "LISTEN" and c.laddr[1] == port and c.pid
+    )
 
 
 def _home_of(process: psutil.Process) -> str:

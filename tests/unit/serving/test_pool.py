@@ -22,7 +22,7 @@ import pytest
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.serving import client
 from snakeval.serving.wire import directory
-from support.machine import SERVE, Machine, eventually, made
+from support.machine import SERVE, Machine, eventually, made, pid_of, pool_pid
 
 
 @pytest.fixture
@@ -35,22 +35,6 @@ def listens(server: client.Served) -> bool:
     host, _, port = server.url.split("/")[2].partition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
-
-
-def pid_of(server: client.Served) -> int:
-    port = int(server.url.split("/")[2].rpartition(":")[2])
-    return next(
-        c.pid
-        for c in psutil.net_connections("tcp")
-        if c.status == "LISTEN" and c.laddr[1] == port and c.pid
-    )
-
-
-def supervisor() -> int:
-    """The pid of whoever holds the pool's lock."""
-    inode = (directory() / "lock").stat().st_ino
-    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-    return next(int(lock[4]) for lock in locks if lock[5].endswith(f":{inode}"))
 
 
 def test_one_server_serves_all_that_ask_and_ends_with_its_head(machine: Machine) -> None:
@@ -234,7 +218,7 @@ def test_kill_9_of_the_supervisor_ends_the_servers_and_the_next_who_asks_has_the
 ) -> None:
     machine.deploys("careful", "careful/a")
     with machine.serve("careful") as servers:
-        os.kill(supervisor(), signal.SIGKILL)
+        os.kill(pool_pid(), signal.SIGKILL)
         eventually(lambda: machine.lost, "nobody says that it is lost")
         assert machine.lost == ["the pool of servers ended"]
         eventually(lambda: not listens(servers["careful"]), "the server outlives it")

@@ -238,7 +238,8 @@ def test_a_model_that_could_not_be_deployed_fails_those_that_ask_it(run: Made) -
 def test_to_look_starts_no_pool(run: Made) -> None:
     run.deploys("m", "m/b", "m/other")
     assert {found.state for found in states(run.directory)} == {"pending"}
-    assert not wire.path().exists()
+    with pytest.raises(ConnectionRefusedError):
+        wire.connect()
 
 
 # --- a whole run --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,8 @@ from snakeval.runtimes import choose
 if TYPE_CHECKING:
     from snakeval.serving import client
 
-#: How long after a harness failed the job waits for news that its server died, in seconds.
-_NOTICE_SECONDS = 1.5
+#: How often an attempt resumes after its servers broke.
+_BREAKS = 10
 #: The runtimes whose containers have the name that snakeval gives them.
 _NAMED = ("docker", "podman")
 
@@ -155,21 +155,21 @@ def _served(
     head: int,
     stop: Event,
     log: AttemptLog,
-) -> Iterator[tuple[dict[str, client.Served], Event, Event]]:
+) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
     """Serve the models that the evaluation asks; yield the servers and two events.
 
     The first event ends the harness: *stop* is set, or a server is lost. The second event is set
-    only if a server is lost.
+    only if a server is lost; the function that comes last sets it, with the reason.
     """
     if not evaluation.transport.servers:
-        yield {}, stop, Event()
+        yield None, stop, Event(), lambda reason: None
         return
     from snakeval.serving import client
 
     halt, lost, left = Event(), Event(), Event()
 
     def lose(reason: str) -> None:
-        if not left.is_set():
+        if not (left.is_set() or lost.is_set()):
             log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
             lost.set()
             halt.set()
@@ -194,7 +194,7 @@ def _served(
                 text = f"{name} is served at {server.url} ({server.runtime})"
                 log.say(f"{text} [log: {server.log}]")
                 log.journal.add(server.event(name, text))
-            yield servers, halt, lost
+            yield servers, halt, lost, lose
             left.set()
     finally:
         left.set()
@@ -213,9 +213,10 @@ def _attempt(
     )
     name = directory.container_name if runtime.name in _NAMED else ""
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
+    breaks = 0
     while True:
-        with _served(evaluation, directory, head, stop, log) as (servers, halt, lost):
-            urls = {name: server.url for name, server in servers.items()}
+        with _served(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
+            urls = {name: server.url for name, server in (servers or {}).items()}
             spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
             started, clock = now(), time.monotonic()
@@ -223,14 +224,18 @@ def _attempt(
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
-            # A harness may notice the end of its server before the pool does.
-            if outcome.exit_code != 0 and urls and not stop.is_set():
-                lost.wait(_NOTICE_SECONDS)
+            # A harness may end before the pool notices that its server died, and it may count
+            # requests without an answer as wrong answers, whatever its exit code.
+            if servers and not stop.is_set() and (why := servers.why_broken()):
+                lose(why)
         if stop.is_set():
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
-        if not (lost.is_set() and outcome.exit_code != 0):
+        if not lost.is_set():
             break
+        breaks += 1
+        if breaks > _BREAKS:
+            raise EvaluationError(f"its model servers broke {breaks} times in one attempt")
         log.say("resumes what its cache has as soon as its model is served again")
     log.say(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
@@ -251,7 +256,7 @@ def _attempt(
         runtime=runtime.name,
         image=spec.image,
         image_digest=image_digest,
-        servers={name: server.version for name, server in servers.items()},
+        servers={name: server.version for name, server in (servers or {}).items()},
     )
     log.journal.add(events.Event("published"))
     return 0

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +24,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
 from snakeval.processes import start_time
 from snakeval.run.directory import RunDirectory
-from snakeval.serving.wire import Channel, Message, directory, path
+from snakeval.serving.wire import Channel, Message, connect, directory, path
 
 _START_SECONDS = 20.0
 _POOL_TRIES = 5
@@ -90,9 +89,7 @@ class Servers(dict[str, Served]):
             before = self._answers
             with contextlib.suppress(OSError):  # the pool is gone, which `_listen` hears
                 self.channel.send({"do": "confirm"})
-            heard = self._answered.wait_for(
-                lambda: self._broken or self._answers > before, timeout
-            )
+            heard = self._answered.wait_for(lambda: self._broken or self._answers > before, timeout)
             return self._broken if heard else "the pool of servers does not answer"
 
     def hear(self, broken: str) -> None:
@@ -203,7 +200,7 @@ def leave(head: tuple[int, str]) -> dict[str, int]:
     It waits until the servers that only *head* used have ended. It returns at once if no pool runs.
     """
     try:
-        with contextlib.closing(_channel()) as channel:
+        with contextlib.closing(connect()) as channel:
             channel.send({"do": "leave", "head": head})
             answer = channel.receive()
             return dict(answer["loads"]) if answer else {}
@@ -214,21 +211,11 @@ def leave(head: tuple[int, str]) -> dict[str, int]:
 def status() -> Message | None:
     """Return the servers and clients of the pool, or None if no pool runs."""
     try:
-        with contextlib.closing(_channel()) as channel:
+        with contextlib.closing(connect()) as channel:
             channel.send({"do": "status"})
             return channel.receive()
     except (EOFError, OSError):
         return None
-
-
-def _channel() -> Channel:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(str(directory() / "socket"))
-    except OSError:
-        connection.close()
-        raise
-    return Channel(connection)
 
 
 def _connect(stop: Event) -> Channel:
@@ -237,7 +224,7 @@ def _connect(stop: Event) -> Channel:
     child: subprocess.Popen[bytes] | None = None
     while time.monotonic() < until:
         try:
-            return _channel()
+            return connect()
         except OSError:
             if child is None or child.poll() is not None:
                 child = _start()
@@ -249,7 +236,7 @@ def _connect(stop: Event) -> Channel:
 def _start() -> subprocess.Popen[bytes]:
     # In a session of its own: a terminal's Ctrl-C, or the death of the job that happened to need
     # it first, is nothing to it.
-    with (directory(make=True) / "supervisor.log").open("ab") as log:
+    with (directory() / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "snakeval.serving.supervisor"],
             stdin=subprocess.DEVNULL,

@@ -21,7 +21,7 @@ from snakeval.serving import ports
 from snakeval.serving.deployment import Deployment, server_name
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.nodes import Place
-from snakeval.serving.server import Server
+from snakeval.serving.server import PATIENCE, Patience, Server
 
 #: Debian's, for nodes without the program.
 _IMAGE = "haproxy:2.6"
@@ -47,8 +47,11 @@ class Group:
         environ: Mapping[str, str],
         taken_ports: Callable[[], set[int]],
         changed: Callable[[], None],
+        *,
+        patience: Patience = PATIENCE,
     ) -> None:
         self.deployment = deployment
+        self._patience = patience
         self.places = tuple(places)
         self.gpu_ids = tuple(gpu for place in places for gpu in place.gpu_ids)
         self.port = deployment.serving.port
@@ -130,6 +133,7 @@ class Group:
             self._taken_ports,
             lambda: self._on_instance(number),
             f"{server_name(self.deployment)}-{number}",
+            patience=self._patience,
         )
 
     def _on_instance(self, number: int) -> None:
@@ -205,6 +209,7 @@ class Group:
             self._taken_ports,
             self._on_proxy,
             f"{server_name(self.deployment)}-proxy",
+            patience=self._patience,
         )
         server.start()
         return server

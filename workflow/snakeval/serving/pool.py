@@ -19,7 +19,7 @@ from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.group import Group
 from snakeval.serving.nodes import Place, Room, here, names
 from snakeval.serving.plan import Plan
-from snakeval.serving.server import Server
+from snakeval.serving.server import PATIENCE, Patience, Server
 from snakeval.serving.wire import Channel, Message
 
 #: How many seconds an unused server waits for the next evaluation. The key is the remaining work of
@@ -82,14 +82,15 @@ class Pool:
     ``left``: whether a head has come and gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._changed = threading.Condition()
         self._servers: dict[str, Server | Group] = {}
         self._users: dict[str, set[tuple[Head, RunDirectory, str]]] = {}
         self._idle_since: dict[str, float] = {}
         self._clients: list[Client] = []
         self._heads: dict[Head, Account] = {}
-        self._closing = False
+        self._closing = self._closed = False
         self.left = False
 
     # --- clients --------------------------------------------------------------------------
@@ -97,6 +98,9 @@ class Pool:
     def serve(self, client: Client) -> None:
         """Give *client* its servers and keep them for it until it is gone."""
         with self._changed:
+            if self._closing:  # the next pool serves it, once this one's servers have ended
+                self._changed.wait_for(lambda: client.gone or self._closed)
+                return
             self._clients.append(client)
             account = self._heads.setdefault(client.head, Account())
             if client.eager:  # a new try of a deployment starts with a clean slate
@@ -238,9 +242,9 @@ class Pool:
             lambda: self._on_change(i),
         )
         server = (
-            Group(plan.deployment, places, *common)
+            Group(plan.deployment, places, *common, patience=self._patience)
             if len(places) > 1
-            else Server(plan.deployment, places[0], *common)
+            else Server(plan.deployment, places[0], *common, patience=self._patience)
         )
         self._servers[i] = server
         server.start()
@@ -380,6 +384,8 @@ class Pool:
                 server.stop()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._servers)
+            self._closed = True
+            self._changed.notify_all()
 
 
 def _usable(server: Server | Group) -> bool:

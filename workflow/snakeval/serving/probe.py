@@ -135,4 +135,4 @@ class _Handler(urllib.request.HTTPHandler):
                 super().connect()
                 deadline.watch(self.sock)
 
-        return self.do_open(Connection, request)  # type: ignore[arg-type, no-any-return]
+        return self.do_open(Connection, request)

@@ -56,6 +56,9 @@ class Patience:
     seconds: float = 10.0
 
 
+PATIENCE = Patience()
+
+
 class Server:
     """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
 
@@ -65,7 +68,6 @@ class Server:
     ``faults`` counts troubles that its clients may have noticed, although it serves.
     """
 
-    patience = Patience()
     faults = 0
 
     def __init__(
@@ -77,8 +79,11 @@ class Server:
         taken_ports: Callable[[], set[int]],
         changed: Callable[[], None],
         name: str = "",
+        *,
+        patience: Patience = PATIENCE,
     ) -> None:
         self.deployment = deployment
+        self.patience = patience
         self.places: tuple[Place, ...] = (place,)
         self.gpu_ids = place.gpu_ids
         self.address = "127.0.0.1"
@@ -255,7 +260,8 @@ class Server:
         unlisted_since: float | None = None
         limit = self.deployment.serving.readiness_timeout
         while not ended.wait(_PROBE_SECONDS):
-            health = self._examine(min(_ANSWER_SECONDS, max(0.1, started + limit - time.monotonic())))
+            left = max(0.1, started + limit - time.monotonic())
+            health = self._examine(min(_ANSWER_SECONDS, left))
             problem, now = health.problem, time.monotonic()
             if not problem:
                 if not self._place.hosts and ports.belongs_to_another(self.port, self._name):

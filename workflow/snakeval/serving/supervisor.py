@@ -10,21 +10,18 @@ servers; its name is its pid and start time. A *client* is a job's connection.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import IO
 
 from snakeval.errors import EvaluationError
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.pool import _TICK, Client, Head, Pool
-from snakeval.serving.wire import Channel, Message, directory
+from snakeval.serving.wire import Channel, Message, listen, path, peer
 
 #: How long a supervisor waits for its first client, in seconds.
 _FIRST_CLIENT_SECONDS = 10.0
@@ -86,56 +83,29 @@ def _head(request: Message) -> Head:
 
 def main() -> int:
     """Serve until no head is left, or SIGTERM; return 0, or 1 if another supervisor is here."""
-    place = directory(make=True)
-    lock = _lock(place / "lock")
-    if lock is None:
+    listening = listen()
+    if listening is None:
         return 1
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for Snakemake
-    address = place / "socket"
-    address.unlink(missing_ok=True)
-    pool = Pool()
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(address))
-        listening.listen(128)
-        threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
-        since = time.monotonic()
-        while not stop.wait(_TICK):
-            if pool.tick():
-                since = time.monotonic()
-            elif pool.left or time.monotonic() - since > _FIRST_CLIENT_SECONDS:
-                break
-        address.unlink(missing_ok=True)
-    pool.close()
-    _tidy(place)
+    with listening:
+        work(Pool(), listening, stop)
+    _tidy()
     return 0
 
 
-def _lock(file: Path) -> IO[str] | None:
-    """Return the lock, held, or None where another supervisor has it."""
-    while True:
-        lock = file.open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A supervisor that just ended may have removed the file: this lock is then useless.
-            if os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
-                return lock
-        except BlockingIOError:
-            return None
-        except FileNotFoundError:
-            file.parent.mkdir(mode=0o700, exist_ok=True)
-        lock.close()
-
-
-def _tidy(place: Path) -> None:
-    """Remove the pool's files, except a log that is not empty."""
-    log = place / "supervisor.log"
-    with contextlib.suppress(OSError):  # a new supervisor may be starting
-        if log.stat().st_size == 0:
-            log.unlink()
-        (place / "lock").unlink()
-        place.rmdir()
+def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
+    """Serve until no head is left, or until *stop*. Nothing of the pool is left at the end."""
+    threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
+    since = time.monotonic()
+    while not stop.wait(_TICK):
+        if pool.tick():
+            since = time.monotonic()
+        elif pool.left or time.monotonic() - since > _FIRST_CLIENT_SECONDS:
+            break
+    # The address stays taken meanwhile. Who asks for servers now waits for the next supervisor.
+    pool.close()
 
 
 def _accept(pool: Pool, listening: socket.socket) -> None:
@@ -143,8 +113,21 @@ def _accept(pool: Pool, listening: socket.socket) -> None:
         try:
             connection, _ = listening.accept()
         except OSError:
-            return  # closed: the end
+            return  # the socket is closed: the end
+        # Any user can connect to the address; the kernel says which one did.
+        if peer(connection)[1] != os.getuid():
+            connection.close()
+            continue
         threading.Thread(target=_handle, args=(pool, connection), daemon=True).start()
+
+
+def _tidy() -> None:
+    """Remove an empty log and its directory."""
+    log = path() / "supervisor.log"
+    with contextlib.suppress(OSError):  # a new supervisor may be starting
+        if log.stat().st_size == 0:
+            log.unlink()
+            log.parent.rmdir()
 
 
 if __name__ == "__main__":

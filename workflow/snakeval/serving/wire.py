@@ -1,5 +1,7 @@
-"""The protocol of the pool: JSON lines over a Unix socket that only its user can open.
+"""The protocol of the pool: JSON lines over a Unix socket that only its user can use.
 
+The socket's address is no file (unix(7), abstract): the kernel gives it to one process, and takes
+it back when that process ends. No clean-up of /tmp can separate a pool from its clients.
 The connection itself holds the servers that the client asked for. If a client dies, even of
 SIGKILL, the kernel closes the connection and the pool notices at once.
 """
@@ -7,11 +9,13 @@ SIGKILL, the kernel closes the connection and the pool notices at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import socket
 import stat
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,28 +25,80 @@ from snakeval.files import domain
 
 Message = dict[str, Any]
 
-
-def path() -> Path:
-    """Return the path of the pool's directory: one for each :func:`snakeval.files.domain`.
-
-    It is in /tmp, because machines may share a home directory, and because the path of a socket
-    must be short.
-    """
-    which = hashlib.sha256(domain().encode()).hexdigest()[:8]
-    return Path(f"/tmp/snakeval-{os.getuid()}-{which}")
+#: Of the protocol. A pool of another version is another pool.
+_VERSION = 2
+_CREDENTIALS = struct.Struct("3i")
 
 
-def directory(*, make: bool = False) -> Path:
-    """Return the pool's directory, which only its user can enter.
+def _digest() -> str:
+    return hashlib.sha256(domain().encode()).hexdigest()[:8]
+
+
+def address() -> str:
+    """Return the pool's address: one for each :func:`snakeval.files.domain` and version."""
+    return f"\0snakeval-pool-{os.getuid()}-{_digest()}-{_VERSION}"
+
+
+def listen() -> socket.socket | None:
+    """Return a socket that listens at the pool's address; None if a pool listens already."""
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(address())
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    listening.listen(128)
+    return listening
+
+
+def connect() -> Channel:
+    """Return a connection to the pool.
 
     Raises:
-        FileNotFoundError: it does not exist, and *make* is false.
+        OSError: there is no pool.
+        EvaluationError: a process of another user has its address.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address())
+        pid, owner = peer(connection)
+        if owner != os.getuid():
+            raise EvaluationError(
+                f"process {pid} of user {owner} has the address of your pool of model servers; "
+                "ask that user to end it, or set another SNAKEVAL_HOME"
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return Channel(connection)
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Return the pid and the user's id of the process at the other end."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(found)
+    return pid, uid
+
+
+def path() -> Path:
+    """Return the path of the pool's directory, which has only its log.
+
+    It is in /tmp, because machines may share a home directory.
+    """
+    return Path(f"/tmp/snakeval-{os.getuid()}-{_digest()}")
+
+
+def directory() -> Path:
+    """Return the pool's directory, which only its user can enter, and make it if it is missing.
+
+    Raises:
         EvaluationError: another user owns it, or other users can enter it.
     """
     place = path()
-    if make:
-        with contextlib.suppress(FileExistsError):
-            place.mkdir(mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o700)
     found = place.lstat()
     private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
     if found.st_uid != os.getuid() or not private:

@@ -1,0 +1,194 @@
+"""Servers that live and are not well, and the question whether a server served to the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from snakeval.errors import EvaluationError
+from snakeval.serving import client
+from snakeval.serving.server import Patience
+from support.machine import Machine, eventually, made, pid_of, pool_here, pool_pid, port_of
+
+#: Answers HTTP 500 while the file `sick-<port>` exists, and nothing while `silent` exists.
+_SERVER = """\
+import http.server, json, pathlib, sys, time
+port, name, state = int(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        while (state / "silent").exists():
+            time.sleep(0.05)
+        body = json.dumps({"data": [{"id": name}]}).encode()
+        self.send_response(500 if (state / f"sick-{port}").exists() else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+_QUICK = Patience(wrong=2, silent=2, pause=0.05, seconds=0.3)
+
+
+class Ward:
+    """A machine with a server whose health the test decides."""
+
+    def __init__(self, machine: Machine, state: Path) -> None:
+        self.machine, self.state = machine, state
+        (state / "server.py").write_text(textwrap.dedent(_SERVER))
+        self.command = (
+            f"exec {sys.executable} {state}/server.py "
+            "{{ port }} {{ served_model_name }} "
+            f"{state}"
+        )
+
+    def deploys(self, **spec: object) -> None:
+        self.machine.deploys("careful", "careful/a", command=self.command, **spec)
+
+    def sicken(self, server: client.Served) -> None:
+        (self.state / f"sick-{port_of(server)}").touch()
+
+    def answers(self, server: client.Served) -> bool:
+        try:
+            with urllib.request.urlopen(server.url, timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return False
+
+
+@pytest.fixture
+def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    state = tmp_path / "state"
+    state.mkdir()
+    with made(tmp_path, monkeypatch) as machine, pool_here(_QUICK):
+        yield Ward(machine, state)
+
+
+def test_a_server_that_is_well_served_without_a_break(ward: Ward) -> None:
+    ward.deploys()
+    with ward.machine.serve("careful") as servers:
+        assert servers.served_without_break()
+        assert servers.served_without_break(), "each question has an answer of its own"
+        assert ward.machine.lost == []
+
+
+def test_a_client_gets_another_server_if_the_first_one_is_sick(ward: Ward) -> None:
+    ward.deploys()
+    with ward.machine.serve("careful") as servers:
+        first = servers["careful"]
+    ward.sicken(first)
+    with ward.machine.serve("careful") as servers:
+        assert port_of(servers["careful"]) != port_of(first)
+        assert ward.answers(servers["careful"])
+        assert servers.served_without_break()
+
+
+def test_a_sick_server_is_a_break_and_its_users_learn_it(ward: Ward) -> None:
+    ward.deploys()
+    with ward.machine.serve("careful") as servers:
+        ward.sicken(servers["careful"])
+        assert "the server went unhealthy: " in servers.why_broken()
+        assert "answers HTTP 500" in servers.why_broken()
+        eventually(lambda: ward.machine.lost, "no word to the user")
+        assert "unhealthy" in ward.machine.lost[0]
+
+
+def test_a_sick_server_restarts_only_within_its_budget(ward: Ward) -> None:
+    ward.deploys(max_restarts=1)
+    for _ in range(2):
+        with ward.machine.serve("careful") as servers:
+            ward.sicken(servers["careful"])
+            assert not servers.served_without_break()
+    with (
+        pytest.raises(EvaluationError, match="died 2 times; at last: the server went unhealthy"),
+        ward.machine.serve("careful"),
+    ):
+        pass
+
+
+def test_a_silent_server_may_only_be_busy(ward: Ward) -> None:
+    ward.deploys()
+    with ward.machine.serve("careful") as servers:
+        silent = ward.state / "silent"
+        silent.touch()
+        timer = Timer(0.35, silent.unlink)
+        timer.start()
+        assert servers.served_without_break(), "it answers the second time"
+        timer.join()
+        silent.touch()
+        assert "no whole answer within 0.3 s" in servers.why_broken()
+        silent.unlink()
+
+
+def test_a_killed_server_is_a_break_although_the_pool_has_not_noticed(ward: Ward) -> None:
+    ward.deploys()
+    for _ in range(3):
+        with ward.machine.serve("careful") as servers:
+            os.kill(pid_of(servers["careful"]), signal.SIGKILL)
+            assert not servers.served_without_break()
+            assert not servers.served_without_break(), "a break is final"
+
+
+def test_a_server_that_was_restarted_meanwhile_is_a_break(ward: Ward) -> None:
+    ward.deploys()
+    with ward.machine.serve("careful") as servers:
+        os.kill(pid_of(servers["careful"]), signal.SIGKILL)
+        eventually(lambda: ward.machine.lost, "no word to the user")
+        with ward.machine.serve("careful") as others:
+            assert others.served_without_break()
+            assert not servers.served_without_break()
+
+
+def test_no_answer_of_the_pool_is_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with made(tmp_path, monkeypatch) as machine:
+        ward = Ward(machine, state)
+        ward.deploys()
+        with machine.serve("careful") as servers:
+            pid = pool_pid()
+            os.kill(pid, signal.SIGSTOP)
+            started = time.monotonic()
+            assert servers.why_broken(0.3) == "the pool of servers does not answer"
+            assert time.monotonic() - started < 2
+            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: machine.lost, "no word to the user")
+            assert servers.why_broken() == "the pool of servers ended"
+
+
+def test_models_that_never_end_obey_the_time_to_get_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drips = tmp_path / "drips.py"
+    drips.write_text(
+        "import http.server, sys, time\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "        while True:\n"
+        "            self.wfile.write(b' ')\n"
+        "            time.sleep(0.1)\n"
+        "address = '127.0.0.1', int(sys.argv[1])\n"
+        "http.server.ThreadingHTTPServer(address, Handler).serve_forever()\n"
+    )
+    with made(tmp_path, monkeypatch) as machine, pool_here(_QUICK):
+        machine.deploys(
+            "careful", command=f"exec {sys.executable} {drips} {{{{ port }}}}", readiness_timeout=2
+        )
+        started = time.monotonic()
+        with pytest.raises(EvaluationError) as failed, machine.serve("careful"):
+            pass
+        assert time.monotonic() - started < 10
+    assert "the server was not ready after 2 s (it does not answer: no whole" in str(failed.value)
