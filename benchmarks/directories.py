@@ -67,7 +67,7 @@ def bare(root: str, names: list[str]) -> int:
 
 def complete(root: str, names: list[str]) -> int:
     run = RunDirectory(root)
-    return sum(run.evaluation(name).is_complete(FINGERPRINT) for name in names)
+    return sum(run.evaluation(name).why_incomplete(FINGERPRINT) is None for name in names)
 
 
 def make(root: str, names: list[str]) -> int:

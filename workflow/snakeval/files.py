@@ -2,15 +2,20 @@
 
 A reader of a file sees either all of the old text or all of the new text.
 """
-# ruff: noqa: PTH112, PTH123
+# ruff: noqa: PTH112
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Directory:
@@ -45,6 +50,39 @@ class Directory:
         return os.path.isdir(self._place)
 
 
+def read_bytes(path: Path | str) -> bytes | None:
+    """Return the content of a small file, or None if the file does not exist.
+
+    A file server may have replaced the file since it was looked up, and answers ESTALE. The
+    function then opens the file again. It never waits for a pipe.
+
+    Raises:
+        OSError: the file exists and cannot be read.
+    """
+    for remaining in reversed(range(_STALE_TRIES)):
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                parts = []
+                while part := os.read(file, 1 << 20):
+                    parts.append(part)
+                return b"".join(parts)
+            finally:
+                os.close(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ESTALE and remaining:
+                continue
+            error.filename = error.filename or os.fspath(path)
+            raise
+    return None  # pragma: no cover
+
+
+#: How often a file is opened before an answer ESTALE counts.
+_STALE_TRIES = 4
+
+
 def read_json(path: str) -> dict[str, Any] | None:
     """Return the JSON object in *path*, or None if the file does not exist.
 
@@ -52,14 +90,82 @@ def read_json(path: str) -> dict[str, Any] | None:
         OSError: the file exists and cannot be read.
         ValueError: the file is damaged.
     """
+    content = read_bytes(path)
+    return None if content is None else _object(json_value(content), path)
+
+
+def json_value(content: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: *content* is not JSON in UTF-8, or is nested too deeply.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:  # unbuffered: it is read as a whole
-            data = json.loads(file.read().decode())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not isinstance(data, dict):
+        return json.loads(content.decode())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _object(value: Any, path: Path | str) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged")
-    return data
+    return value
+
+
+class _Damage:
+    """What this process does about damaged state, and which files it has reported."""
+
+    repairs = False
+    reported: ClassVar[set[str]] = set()
+
+
+def repair_damaged_state() -> None:
+    """Let this process move damaged state files aside. Commands that only look never do."""
+    _Damage.repairs = True
+
+
+def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | None:
+    """Return what *parse* makes of the JSON object in a state file of snakeval.
+
+    None if the file does not exist. None also if the file is damaged: then the function reports it
+    once, and moves it aside as ``<name>.damaged-<n>`` in a process that repairs
+    (:func:`repair_damaged_state`).
+
+    Raises:
+        OSError: the file exists and cannot be read.
+    """
+    try:
+        content = read_bytes(path)
+        return None if content is None else parse(_object(json_value(content), path))
+    except IsADirectoryError:
+        why = "a directory"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        why = f"{error}" if isinstance(error, ValueError) else f"{error!r}"
+    set_aside(path, why)
+    return None
+
+
+def set_aside(path: Path | str, why: str) -> None:
+    """Report once that a state file is damaged, and move it aside in a process that repairs."""
+    moved = _moved_aside(Path(path)) if _Damage.repairs else None
+    if (place := os.fspath(path)) in _Damage.reported and moved is None:
+        return
+    _Damage.reported.add(place)
+    kept = f"; kept as {moved.name}" if moved else ""
+    print(f"snakeval: {place} is damaged ({why[:200]}){kept}", file=sys.stderr, flush=True)
+
+
+def _moved_aside(path: Path) -> Path | None:
+    for number in range(1, 1000):
+        target = path.with_name(f"{path.name}.damaged-{number}")
+        if target.exists():
+            continue
+        try:
+            path.rename(target)
+        except OSError:
+            return None  # another process has moved it, or this one may not
+        return target
+    return None
 
 
 def home() -> Path:
@@ -128,3 +234,53 @@ def replace_link(link: Path, target: Path | str) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+#: What a file system answers that has no hard links.
+_NO_LINKS = frozenset(
+    [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
+)
+
+
+def create_exclusively(path: Path, text: str) -> bool:
+    """Create *path* with *text*; return whether this process created it.
+
+    No process can read an incomplete file, except on a file system without hard links. There, a
+    process that is killed may leave an empty file.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        # link(2) fails if the name exists, also on NFS.
+        draft.write_text(text, encoding="utf-8")
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return _create_without_links(path, text)
+        if not _has_two_names(draft):  # NFS may lose the answer to a link that it has made
+            raise
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _has_two_names(path: Path) -> bool:
+    try:
+        return path.stat().st_nlink > 1
+    except OSError:
+        return False
+
+
+def _create_without_links(path: Path, text: str) -> bool:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return False
+    with os.fdopen(file, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    return True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from snakeval.evaluation.record import check_of
 from snakeval.results import table
 from support.made import snakeval
 from support.sampled import Sampled
@@ -45,6 +46,15 @@ def both_records(run: Sampled, old: str, new: str) -> None:
     replaced(place.record(run.evaluations["m/a"].fingerprint), old, new)
 
 
+def forged(run: Sampled, old: str, new: str) -> None:
+    """The same with a check that fits."""
+    both_records(run, old, new)
+    place = run["m/a"]
+    for path in (place.published, place.record(run.evaluations["m/a"].fingerprint)):
+        data = json.loads(path.read_text())
+        path.write_text(json.dumps(data | {"check": check_of(data)}, indent=1, sort_keys=True))
+
+
 CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     (
         lambda run: replaced(run["m/a"].artifacts / "samples.jsonl", "0.0", "1.0"),
@@ -60,23 +70,23 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: replaced(run["m/a"].published, '"value": 0.5', '"value": 0.9'),
-        "m/a changed evaluation.json is not the record that was published",
+        "m/a changed its record evaluation.json is damaged (its content does not fit its check)",
     ),
     (
         lambda run: both_records(run, '"value": 0.5', '"value": 0.9'),
+        "m/a changed its record evaluation.json is damaged (its content does not fit its check)",
+    ),
+    (
+        lambda run: forged(run, '"value": 0.5', '"value": 0.9'),
         "m/a changed acc is 0.9 in the record, and 0.5 in the artifacts",
     ),
     (
-        lambda run: both_records(run, '"model_id": "m"', '"model_id": "x"'),
+        lambda run: forged(run, '"model_id": "m"', '"model_id": "x"'),
         "m/a changed its record's definition has the fingerprint",
     ),
     (
-        lambda run: run["m/a"].record(run.evaluations["m/a"].fingerprint).unlink(),
-        "is gone, and evaluation.json is there",
-    ),
-    (
         lambda run: run["m/a"].record(run.evaluations["m/a"].fingerprint).write_text("{"),
-        "cannot be read",
+        "is damaged",
     ),
     (lambda run: run["m/a"].published.unlink(), "m/a changed evaluation.json is gone"),
     (

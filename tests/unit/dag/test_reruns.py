@@ -33,6 +33,7 @@ def finish(opened: Invocation, *ids: str) -> Invocation:
         if evaluation.id in ids:
             files = opened.directory.evaluation(evaluation.id)
             files.begin(evaluation.fingerprint)
+            (files.artifacts / "f").write_text("1")
             files.complete(completion(evaluation, files))
     return opened
 
@@ -52,7 +53,7 @@ def test_evaluations_without_a_record_are_missing(tmp_path: Path) -> None:
         "n/b",
     ]
     assert [e.id for e in opened.everything if found.is_missing(e)] == ["m/c", "n/b"]
-    assert (found.stale, found.stale_evaluation, forced) == (frozenset(), [], set())
+    assert (found.stale, found.stale_evaluation, forced) == ({}, [], set())
 
 
 def test_an_evaluation_of_another_definition_is_forced_with_its_reason(tmp_path: Path) -> None:
@@ -86,12 +87,34 @@ def test_a_stale_record_that_cannot_be_read_is_its_own_reason(tmp_path: Path) ->
     (record,) = map(Path, found.stale)
     record.write_text("damaged")
     assert found.why_stale(evaluation) == "its record cannot be read"
+    again, _ = reruns(invocation(tmp_path, CHANGED))
+    assert again.why_stale(evaluation).startswith("evaluation.json is damaged")
+
+
+@pytest.mark.parametrize("harm", ["removed", "truncated", "record"])
+def test_an_evaluation_that_lost_its_artifacts_or_its_record_is_forced(
+    tmp_path: Path, harm: str
+) -> None:
+    opened = finish(invocation(tmp_path), "m/b", "m/c", "n/b", "n/c")
+    evaluation = opened.everything[0]
+    files = opened.directory.evaluation(evaluation.id)
+    if harm == "removed":
+        (files.artifacts / "f").unlink()
+    elif harm == "truncated":
+        (files.artifacts / "f").write_text("")
+    else:
+        files.published.write_text("")
+        files.record(evaluation.fingerprint).write_text("")
+    found, forced = reruns(invocation(tmp_path))
+    assert found.is_missing(evaluation)
+    assert inputs(found.stale_evaluation, evaluation.model, evaluation.benchmark) == []
+    assert forced == {opened.record(evaluation)}
 
 
 def test_the_snakemake_of_a_job_finds_nothing_stale(tmp_path: Path) -> None:
     finish(invocation(tmp_path), "m/b")
     assert len(reruns(invocation(tmp_path, CHANGED))[0].stale) == 1
-    assert reruns(invocation(tmp_path, CHANGED), head=False)[0].stale == frozenset()
+    assert reruns(invocation(tmp_path, CHANGED), head=False)[0].stale == {}
 
 
 def test_servers_of_missing_evaluations_start_again_and_others_are_ancient(

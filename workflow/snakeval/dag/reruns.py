@@ -8,7 +8,7 @@ returns the usual paths and adds its target to the forced ones.
 ====================  ========================================================================
 reruns                if
 ====================  ========================================================================
-an evaluation         it has no completion record, or one of another definition
+an evaluation         ``EvaluationDirectory.why_incomplete`` has a reason
 a deployment          an evaluation that it serves reruns
 the table             an evaluation reruns, or an earlier start left endpoints to delete
 the exports           a destination did not get all results
@@ -17,14 +17,14 @@ the exports           a destination did not get all results
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
 from snakeval.evaluation.definition import Evaluation, reading_of
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
 from snakeval.matrix.allocations import Allocations
@@ -35,8 +35,8 @@ def must_read_again(evaluation: Evaluation, files: EvaluationDirectory) -> bool:
     """Whether the record of *evaluation* has metrics of other places in the results."""
     if not evaluation.identity.metrics:
         return False  # its harness writes results that have one place for them
-    record = files.read_record(evaluation.fingerprint)
-    return record is not None and reading_of(record["identity"]) != evaluation.reading
+    record, _ = files.recorded(evaluation.fingerprint)
+    return record is not None and reading_of(record.identity) != evaluation.reading
 
 
 class Reruns:
@@ -55,19 +55,22 @@ class Reruns:
     # --- what is missing --------------------------------------------------------------------
 
     @cached_property
-    def stale(self) -> frozenset[str]:
-        """Completion records of another definition than the configuration's."""
+    def stale(self) -> Mapping[str, Incomplete]:
+        """Published records that do not count, and why."""
         run = self._invocation.directory
         if not self.head or not run.exists:
-            return frozenset()
-        stale = set()
+            return {}
+        stale = {}
         for evaluation in self._invocation.selected.values():
             files = run.evaluation(evaluation.id)
             if not files.published.exists():
                 continue
-            if not files.has_record(evaluation.fingerprint) or must_read_again(evaluation, files):
-                stale.add(self._invocation.record(evaluation))
-        return frozenset(stale)
+            why = files.why_incomplete(evaluation.fingerprint)
+            if why is None and must_read_again(evaluation, files):
+                why = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
+            if why is not None:
+                stale[self._invocation.record(evaluation)] = why
+        return stale
 
     def is_missing(self, evaluation: Evaluation) -> bool:
         """Whether *evaluation* still has to run."""
@@ -81,17 +84,16 @@ class Reruns:
         return [e for e in selected if self._invocation.record(e) in self.stale]
 
     def why_stale(self, evaluation: Evaluation) -> str:
-        """Return which parts of the definition changed since the record of *evaluation*."""
+        """Return why the record of *evaluation* is stale; if it changed, which parts changed."""
+        why = self.stale[self._invocation.record(evaluation)]
+        if why.kind is not Kind.OTHER_DEFINITION:
+            return why.reason
         record = Path(self._invocation.record(evaluation))
         try:
             before = Completion.from_json(record.read_text(encoding="utf-8")).identity
         except (OSError, ValueError):
             return "its record cannot be read"
-        if changes := evaluation.identity.changes(before):
-            return "; ".join(changes)
-        if reading_of(before) != evaluation.reading:
-            return "only its metrics are read again"
-        return "its artifacts are gone"
+        return "; ".join(evaluation.identity.changes(before)) or why.reason
 
     # --- inputs of the rules ------------------------------------------------------------------
 

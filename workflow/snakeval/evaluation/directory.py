@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +27,8 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
 from snakeval.files import (
     Directory,
+    json_value,
+    read_bytes,
     read_json,
     replace_link,
     write_atomically,
@@ -33,6 +37,29 @@ from snakeval.files import (
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
 
 _RECORD = "evaluation.json"
+
+
+class Kind(StrEnum):
+    """Why an evaluation is not finished, the least telling first."""
+
+    ABSENT = "absent"
+    OTHER_DEFINITION = "other_definition"
+    DAMAGED = "damaged"
+    ARTIFACTS = "artifacts"
+    UNREADABLE = "unreadable"
+
+    @property
+    def weight(self) -> int:
+        """The rank of the kind: if records disagree, the most telling one counts."""
+        return [*Kind].index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """Why an evaluation is not finished, as a kind for code and a sentence for people."""
+
+    kind: Kind
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,61 +303,96 @@ class EvaluationDirectory(JobDirectory):
 
     # --- completion -----------------------------------------------------------------------
 
-    def has_record(self, fingerprint: str) -> bool:
-        """Whether there is a record of *fingerprint*, whole or not."""
-        return os.path.exists(self._record(fingerprint))
+    def why_incomplete(self, fingerprint: str, older: Sequence[str] = ()) -> Incomplete | None:
+        """Return why the evaluation of *fingerprint* is not finished, or None if it is.
 
-    def read_record(self, fingerprint: str) -> dict[str, Any] | None:
-        """Return the record of *fingerprint* as plain data, whole or not.
-
-        None if there is none, or if it is damaged.
-
-        Raises:
-            OSError: it exists and cannot be read.
+        *older* are fingerprints of the same definition in earlier formats. All commands, the head
+        and the jobs ask this function, so they agree. It reads no artifact, so it takes
+        microseconds; ``snakeval verify`` reads them.
         """
+        found = self.find_completion(fingerprint, older)
+        return found if isinstance(found, Incomplete) else None
+
+    def completion(self, fingerprint: str, older: Sequence[str] = ()) -> Completion | None:
+        """Return the completion of *fingerprint*, if :meth:`why_incomplete` has no reason."""
+        found = self.find_completion(fingerprint, older)
+        return found if isinstance(found, Completion) else None
+
+    def find_completion(
+        self, fingerprint: str, older: Sequence[str] = ()
+    ) -> Completion | Incomplete:
+        """Return the completion of *fingerprint*, or why there is none."""
+        reasons = []
+        for wanted in (fingerprint, *older):
+            for path in (self._record(wanted), self.output):
+                found = self._read_record(path, wanted)
+                if isinstance(found, Completion):
+                    try:
+                        lost = self._lost_artifact(found)
+                    except OSError as error:
+                        found = _unreadable(error, path)
+                    else:
+                        if not lost:
+                            return found
+                        found = Incomplete(Kind.ARTIFACTS, lost)
+                reasons.append(found)
+        return max(reasons, key=lambda reason: reason.kind.weight)
+
+    def recorded(self, fingerprint: str) -> tuple[Completion | None, list[str]]:
+        """Return the record of *fingerprint*, whole or not, and what is wrong with its copies."""
+        copies = [
+            self._read_record(p, fingerprint) for p in (self._record(fingerprint), self.output)
+        ]
+        records = [copy for copy in copies if isinstance(copy, Completion)]
+        wrong = (Kind.DAMAGED, Kind.UNREADABLE)
+        damage = [c.reason for c in copies if isinstance(c, Incomplete) and c.kind in wrong]
+        return records[0] if records else None, damage
+
+    def _read_record(self, path: str, fingerprint: str) -> Completion | Incomplete:
+        """Return the record in *path* if it is of *fingerprint*."""
+        name = os.path.basename(path)
         try:
-            record = read_json(self._record(fingerprint))
-        except ValueError:
-            return None
-        if record is None or record.get("fingerprint") != fingerprint:
-            return None
+            content = read_bytes(path)
+            if content is None:
+                return Incomplete(Kind.ABSENT, "it has no record")
+            record = Completion.from_dict(json_value(content))
+        except IsADirectoryError:
+            return Incomplete(Kind.DAMAGED, f"{name} is a directory")
+        except ValueError as error:
+            return Incomplete(Kind.DAMAGED, f"{name} is damaged ({str(error)[:100]})")
+        except OSError as error:
+            return _unreadable(error, path)
+        if record.fingerprint != fingerprint:
+            return Incomplete(Kind.OTHER_DEFINITION, "its definition was changed")
         return record
 
-    def is_whole(self, record: Mapping[str, Any]) -> bool:
-        """Whether each artifact of *record* is there with its size.
-
-        Contents are not read, so that reuse takes milliseconds; ``snakeval verify`` reads them.
+    def _lost_artifact(self, record: Completion) -> str:
+        """Say which artifact of *record* is not there with its size, or nothing.
 
         Raises:
             OSError: an artifact cannot be looked at.
         """
         artifacts = f"{self._place}/artifacts/"
-        try:
-            for entry in record["manifest"]:
-                if os.stat(artifacts + entry["path"]).st_size != entry["size"]:
-                    return False
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+        for entry in record.manifest:
+            name = entry["path"]
+            try:
+                found = os.stat(artifacts + name)
+            except (FileNotFoundError, NotADirectoryError):
+                return f"artifacts/{name} is gone"
+            if found.st_size != entry["size"] or not stat.S_ISREG(found.st_mode):
+                return f"artifacts/{name} has {found.st_size} bytes, and had {entry['size']}"
+        return ""
 
-    def is_complete(self, fingerprint: str) -> bool:
-        """Whether the evaluation of *fingerprint* is finished and its artifacts are whole.
+    def published_text(self) -> str | None:
+        """Return the text of the published record; None if there is none.
 
-        Raises:
-            OSError: its files exist and cannot be read.
+        A text that cannot be read is empty.
         """
-        record = self.read_record(fingerprint)
-        return record is not None and self.is_whole(record)
-
-    def completion(self, fingerprint: str) -> Completion | None:
-        """Return the completion of *fingerprint*, if there is one and its artifacts are whole."""
         try:
-            record = self.read_record(fingerprint)
-            if record is not None and self.is_whole(record):
-                return Completion.from_dict(record)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # an unreadable record is none: the evaluation runs again
-        return None
+            content = read_bytes(self.output)
+        except OSError:
+            return ""
+        return None if content is None else content.decode("utf-8", "replace")
 
     def complete(self, completion: Completion) -> None:
         """Write the record where it survives, then publish it."""
@@ -401,22 +463,30 @@ class EvaluationDirectory(JobDirectory):
         The result may be here or in the archive. Earlier fingerprints are computed only if this
         directory has anything that could have them.
         """
-        if self.has_record(evaluation.fingerprint):
+        if os.path.exists(self._record(evaluation.fingerprint)):
             return evaluation
         try:
             names = os.listdir(f"{self._place}/.snakeval")
         except (FileNotFoundError, NotADirectoryError):
-            return evaluation
+            names = []
         records = {name for name in names if name.startswith("completion-")}
         records |= {path.name for path in self.attempts.glob("*/completion-*.json")}
         if self.record(evaluation.fingerprint).name in records:
             return evaluation
-        if not records and "attempt.json" not in names:
+        known = {self._published_fingerprint(), self._attempt().fingerprint} - {""}
+        if not (records or known) or evaluation.fingerprint in known:
             return evaluation
         (older,) = evaluation.older
-        if self.record(older).name in records or self._attempt().fingerprint == older:
+        if self.record(older).name in records or older in known:
             return evaluation.in_format_1
         return evaluation
+
+    def _published_fingerprint(self) -> str:
+        """Return the fingerprint of the published record, or nothing."""
+        try:
+            return str((read_json(self.output) or {}).get("fingerprint", ""))
+        except (OSError, ValueError):
+            return ""
 
     def begin(self, fingerprint: str) -> int:
         """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.
@@ -513,6 +583,11 @@ class EvaluationDirectory(JobDirectory):
             float(transport.get("heartbeat") or HEARTBEAT_SECONDS),
             float(transport.get("stale") or STALE_SECONDS),
         )
+
+
+def _unreadable(error: OSError, path: str) -> Incomplete:
+    place = error.filename or path
+    return Incomplete(Kind.UNREADABLE, f"{place} cannot be read ({error.strerror})")
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -25,8 +27,9 @@ def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(own, metrics[0] if metrics else None)
 
 
-RECORD_FORMAT = 1
-#: Raise it when the calculation of intervals changes: snakeval then rebuilds the tables.
+#: Format 2 has a ``check``.
+RECORD_FORMAT = 2
+#: Raise it when intervals of scores are computed in another way: tables are then rebuilt.
 INTERVALS_VERSION = 2
 
 
@@ -37,11 +40,11 @@ class Metric:
     Attributes:
         task: the harness's task (a benchmark may report several).
         metric: its name, such as ``exact_match``.
-        filter: how the answer was extracted, where the harness says so.
+        filter: how the answer was extracted, if the harness reports it.
         value: a finite number in the harness's own scale.
-        stderr: its standard error in the same scale, where the harness says it.
-        n: how many samples it is over, where the harness says it.
-        higher_is_better: None where the harness does not say.
+        stderr: its standard error in the same scale, if the harness reports it.
+        n: the number of its samples, if the harness reports it.
+        higher_is_better: None if the harness does not report it.
     """
 
     task: str
@@ -52,10 +55,33 @@ class Metric:
     n: int | None = None
     higher_is_better: bool | None = None
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Metric:
+        """Build it from the plain data of a record.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is no metric.
+        """
+        found = cls(**{name: data[name] for name in cls.__slots__ if name in data})
+        numbers = (found.value, 0.0 if found.stderr is None else found.stderr)
+        if not all(_is_number(number) and math.isfinite(number) for number in numbers):
+            raise ValueError("a score is no finite number")
+        if not all(isinstance(text, str) for text in (found.task, found.metric, found.filter)):
+            raise ValueError("the name of a score is no text")
+        if not (found.n is None or type(found.n) is int):
+            raise ValueError("the number of samples is no whole number")
+        if not (found.higher_is_better is None or type(found.higher_is_better) is bool):
+            raise ValueError("a score has no direction")
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The completion record: all that is known of a finished evaluation, with no secret."""
+    """The completion record: everything about a finished evaluation, with no secret.
+
+    Attributes:
+        more: fields of other versions of snakeval, which stay in the record.
+    """
 
     model: str
     benchmark: str
@@ -74,17 +100,28 @@ class Completion:
     host: str
     versions: dict[str, str]
     manifest: tuple[dict[str, Any], ...] = field(default=())
+    format: int = RECORD_FORMAT
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plain data of the record."""
+        data = {name: getattr(self, name) for name in _FIELDS}
+        data["metrics"] = [asdict(metric) for metric in self.metrics]
+        data["manifest"] = [*self.manifest]
+        if self.format >= RECORD_FORMAT:
+            data["check"] = check_of(data)
+        return {**self.more, **data}
 
     def to_json(self) -> str:
-        """Serialise the record."""
-        return json.dumps({"format": RECORD_FORMAT, **asdict(self)}, indent=1, sort_keys=True)
+        """Serialise the record. A record of an older format keeps its format."""
+        return json.dumps(self.as_dict(), indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Completion:
         """Read a record.
 
         Raises:
-            ValueError: it is no record of this format.
+            ValueError: it is not a record, or it is damaged.
         """
         return cls.from_dict(json.loads(text))
 
@@ -93,19 +130,60 @@ class Completion:
         """Build it from the plain data of a record.
 
         Raises:
-            ValueError: it is no record of this format.
+            ValueError: it is not a record, or it is damaged.
         """
         try:
-            data = dict(record)
-            if data.pop("format") != RECORD_FORMAT:
-                raise ValueError("a record of another format")
-            data["metrics"] = tuple(Metric(**metric) for metric in data["metrics"])
-            data["manifest"] = tuple(data["manifest"])
-            return cls(**data)
-        except (KeyError, TypeError, AttributeError) as error:
+            return _completion(record)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a completion record: {error}") from None
 
 
+_FIELDS = tuple(name for name in Completion.__slots__ if name != "more")
+_TEXTS = tuple(name for name, of in Completion.__annotations__.items() if of == "str")
+
+
+def _completion(record: Mapping[str, Any]) -> Completion:
+    data = dict(record)
+    found_check = data.pop("check", "")
+    if type(data["format"]) is not int or data["format"] < 1:
+        raise ValueError("a record of no format")
+    if data["format"] >= RECORD_FORMAT and found_check != check_of(data):
+        raise ValueError("its content does not fit its check")
+    more = {name: data.pop(name) for name in [*data] if name not in _FIELDS}
+    data["metrics"] = tuple(Metric.from_dict(metric) for metric in data["metrics"])
+    data["manifest"] = tuple(data["manifest"])
+    if not all(_is_artifact(entry) for entry in data["manifest"]):
+        raise ValueError("its manifest is damaged")
+    found = Completion(**data, more=more)
+    wrong = [name for name in _TEXTS if not isinstance(getattr(found, name), str)]
+    wrong += [n for n in ("identity", "versions") if not isinstance(getattr(found, n), dict)]
+    wrong += [n for n in ("attempt", "parser_version") if type(getattr(found, n)) is not int]
+    if not _is_number(found.seconds) or wrong:
+        raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_artifact(entry: Mapping[str, Any]) -> bool:
+    path = entry["path"]
+    return (
+        isinstance(path, str)
+        and type(entry["size"]) is int
+        and isinstance(entry["sha256"], str)
+        and path != ""
+        and "\0" not in path
+    )
+
+
+def check_of(data: Mapping[str, Any]) -> str:
+    """Return a checksum over what a score means. Other versions may add fields."""
+    covered = {name: data.get(name) for name in ("fingerprint", "identity", "metrics", "manifest")}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

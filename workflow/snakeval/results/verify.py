@@ -68,24 +68,11 @@ def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding],
 def _evaluation(
     directory: EvaluationDirectory, fingerprint: str
 ) -> tuple[Completion | None, list[tuple[str, str]]]:
-    path = directory.record(fingerprint)
-    try:
-        record = Completion.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        gone = f"its record {path.name} is gone, and {directory.published.name} is there"
-        return None, [(CHANGED, gone)] if _publishes(directory, fingerprint) else []
-    except (OSError, ValueError) as error:
-        return None, [(CHANGED, f"its record {path.name} cannot be read ({error})")]
-    return record, list(_of_record(directory, record, fingerprint))
-
-
-def _publishes(directory: EvaluationDirectory, fingerprint: str) -> bool:
-    """Whether ``evaluation.json`` says that the evaluation of this fingerprint is done."""
-    try:
-        published = json.loads(directory.published.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(published, dict) and published.get("fingerprint") == fingerprint
+    record, damage = directory.recorded(fingerprint)
+    said = [(CHANGED, f"its record {what}") for what in damage]
+    if record is not None:
+        return record, said + list(_of_record(directory, record, fingerprint))
+    return None, said
 
 
 def _of_record(
@@ -98,14 +85,10 @@ def _of_record(
         )
     if (made := fingerprint_of(record.identity)) != record.fingerprint:
         yield CHANGED, f"its record's definition has the fingerprint {made[:12]}, not the record's"
-    published = directory.published
-    try:
-        if published.read_text(encoding="utf-8") != record.to_json():
-            yield CHANGED, f"{published.name} is not the record that was published"
-    except FileNotFoundError:
-        yield CHANGED, f"{published.name} is gone"
-    except (OSError, ValueError) as error:
-        yield CHANGED, f"{published.name} cannot be read ({error})"
+    if (found := directory.published_text()) is None:
+        yield CHANGED, f"{directory.published.name} is gone"
+    elif found != record.to_json():
+        yield CHANGED, f"{directory.published.name} is not the record that was published"
     changed = list(_files(directory, record))
     yield from changed
     if not changed:

@@ -476,7 +476,7 @@ def _to_do(run: RunDirectory, plan: Plan) -> str:
     found = ""
     for evaluation, fingerprint in plan.evaluations:
         directory = run.evaluation(evaluation)
-        if not directory.has_record(fingerprint):
+        if directory.why_incomplete(fingerprint) is not None:
             if not directory.has_failure():
                 return "missing"
             found = "failed"

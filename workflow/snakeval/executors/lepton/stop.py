@@ -152,5 +152,6 @@ class _There:
         return {
             item.id
             for item in self._run.plan()
-            if not item.left_out and not self._run.evaluation(item.id).is_complete(item.fingerprint)
+            if not item.left_out
+            and self._run.evaluation(item.id).why_incomplete(item.fingerprint) is not None
         }
