@@ -98,7 +98,7 @@ class Pool:
     def serve(self, client: Client) -> None:
         """Give *client* its servers and keep them for it until it is gone."""
         with self._changed:
-            if self._closing:  # the next pool serves it, once this one's servers have ended
+            if self._closing:  # the next pool serves it, once the servers of this pool have ended
                 self._changed.wait_for(lambda: client.gone or self._closed)
                 return
             self._clients.append(client)
@@ -264,7 +264,7 @@ class Pool:
             self._changed.notify_all()
 
     def _lose(self, i: str, server: Server | Group) -> None:
-        """Take a server from the clients that have it, and tell them."""
+        """Take a server from the clients that have it, and send them the reason."""
         for client in [c for c in self._clients if c.holds and _wants(c, i)]:
             client.holds = False
             client.broken = server.reason or "the pool was stopped"

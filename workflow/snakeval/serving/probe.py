@@ -21,7 +21,7 @@ _LONGEST = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a server answered.
+    """The result of asking a server for its health.
 
     Attributes:
         problem: what is wrong with it, or empty.

@@ -168,7 +168,7 @@ class Server:
             reason = str(error)
         except OSError as error:
             reason = f"{error.filename or self.log}: {error.strerror}"
-        except Exception as error:  # its clients would wait for ever
+        except Exception as error:  # otherwise its clients would wait forever
             traceback.print_exc()  # into supervisor.log
             reason = f"{type(error).__name__}: {error}"
         self.reason = "" if self.stopping else reason
