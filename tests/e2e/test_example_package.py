@@ -87,6 +87,7 @@ def example(python: Path, tmp_path: Path) -> Installed:
     work = tmp_path / "work"
     work.mkdir()
     shutil.copytree(EXAMPLE / "profile", work / "profile")
+    shutil.copy(EXAMPLE / "launcher.yaml", work)
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
     gate = {"params": {"extra": {"gate": str(tmp_path / "gate")}}}
     config["benchmarks"]["sums"] |= gate
@@ -141,13 +142,24 @@ def test_doctor_and_errors_know_them_by_name(example: Installed) -> None:
     checks = json.loads(example.snakeval("doctor", "--json").stdout)
     found = {check["what"]: check["found"] for check in checks}
     assert found["spool"] == "jobs are processes of this machine"
-    assert found["runtime nice"] == "snakeval-example 1.0"
+    for what in ("runtime nice", "harness questions", "deployment kind parrot", "exporter lines"):
+        assert found[what] == "snakeval-example 1.0", what
     config = yaml.safe_load((example.directory / "config.yaml").read_text())
     for path, value, sentence in (
         (("execution", "spool"), {"niceness": 50}, "spool.niceness: input should be less"),
         (("execution",), {"spol": {}}, "execution.spol: unknown key 'spol'"),
         (("benchmarks", "words", "harness"), "question", "did you mean 'questions'"),
-        (("models", "parrot", "deployment", "kind"), "parot", "deployment.kind: input should be"),
+        (
+            ("models", "parrot", "deployment", "kind"),
+            "parot",
+            "no deployment kind 'parot'; did you mean 'parrot'?",
+        ),
+        (
+            ("models", "parrot", "deployment", "tensor_parallel_size"),
+            2,
+            "models.parrot.deployment: kind parrot has no tensor_parallel_size",
+        ),
+        (("models", "parrot", "deployment", "spol"), {}, "unknown key 'spol'"),
         (("export",), {"line": {}}, "line: no such destination; did you mean 'lines'?"),
     ):
         changed = json.loads(json.dumps(config))
@@ -158,3 +170,19 @@ def test_doctor_and_errors_know_them_by_name(example: Installed) -> None:
         (example.directory / "wrong.yaml").write_text(yaml.safe_dump(changed))
         said = example.snakeval("run", "--config", "wrong.yaml", "--profile", "profile", "-n")
         assert (said.returncode, sentence in said.stderr) == (2, True), said.stderr
+
+
+def test_the_launchers_shape_has_the_same_model(example: Installed) -> None:
+    (served,) = json.loads(
+        example.snakeval("ls", "models", "--config", "launcher.yaml", "--json").stdout
+    )
+    assert (served["model"], served["served"]) == ("parrot", "deployment, parrot")
+    plan = example.snakeval("run", "--config", "launcher.yaml", "--profile", "profile", "-n")
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])
+    assert said["models"]["parrot"]["deployment"]["kind"] == "parrot"
+    wrong = example.snakeval(
+        "run", "--config", "launcher.yaml", "--profile", "profile", "-o", "deployment=parot", "-n"
+    )
+    assert wrong.returncode == 2
+    assert "no parot in deployment; did you mean 'parrot'?" in wrong.stderr

@@ -21,7 +21,10 @@ from support.packages import example, package
 TASKS = {"tasks": [{"name": "ifeval"}]}
 KINDS = """
 from snakeval.catalogue import ServerKind
-HEAVY = ServerKind(command="serve {{ model }}", needs_weights=True, has_data_parallel=False)
+HEAVY = ServerKind(
+    command="serve {{ model }}", needs_weights=True, has_sizes=False, has_data_parallel=False
+)
+LIGHT = ServerKind(command="serve", needs_gpus=False, has_sizes=False)
 BOXED = ServerKind(needs_image=True)
 OTHER = "no kind"
 """
@@ -35,9 +38,10 @@ def parrot(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def kinds(tmp_path: Path) -> Iterator[None]:
-    """A package with two good kinds, one that is something else, and one that fails to import."""
+    """A package with three good kinds, one that is something else, and one that fails to import."""
     points = {
         "heavy": "kinds:HEAVY",
+        "light": "kinds:LIGHT",
         "boxed": "kinds:BOXED",
         "other": "kinds:OTHER",
         "torn": "torn:KIND",
@@ -109,6 +113,14 @@ def test_without_its_package_a_kind_is_unknown(tmp_path: Path) -> None:
         (
             {"kind": "heavy", "hf_model_handle": "o/m", "data_parallel_size": 2},
             "deployment: kind heavy has no data_parallel_size; remove it",
+        ),
+        (
+            {"kind": "heavy", "hf_model_handle": "o/m", "tensor_parallel_size": 2},
+            "deployment: kind heavy uses all GPUs that it gets; set `gpus` instead of tensor_para",
+        ),
+        (
+            {"kind": "light", "pipeline_parallel_size": 2},
+            "deployment: kind light has no tensor_parallel_size and no pipeline_parallel_size; rem",
         ),
         ({"kind": "boxed"}, "deployment: kind boxed requires an image, which contains the model"),
         (

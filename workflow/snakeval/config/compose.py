@@ -142,8 +142,8 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
 #: The keys of a launcher's ``deployment`` whose kind has no file in the config group.
 _DEPLOYMENT: Mapping[str, Any] = {
     **dict.fromkeys(("image", "checkpoint_path", "hf_model_handle", "served_model_name")),
+    **dict.fromkeys(("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")),
     "port": 8000,
-    **dict.fromkeys(("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"), 1),
     "extra_args": "",
     "env_vars": {},
     "pre_cmd": None,

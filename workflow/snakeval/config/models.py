@@ -237,6 +237,11 @@ def _unservable(deployment: Deployment) -> str:
             f"kind {kind} has no command for several nodes; set `command` as in docs/deployments.md"
         )
     if not facts.has_sizes and split > 1 and not own:
+        if not facts.needs_gpus:
+            return (
+                f"kind {kind} has no tensor_parallel_size and no pipeline_parallel_size; "
+                "remove them"
+            )
         return (
             f"kind {kind} uses all GPUs that it gets; set `gpus` instead of "
             "tensor_parallel_size and pipeline_parallel_size"
