@@ -1,4 +1,4 @@
-"""Each directory of a run has one owner: no other module knows its files' names."""
+"""Each directory of a run has one owner, and facts are data: no module parses a sentence."""
 
 from __future__ import annotations
 
@@ -109,3 +109,83 @@ def test_a_stranger_is_found(source: str) -> None:
 def test_prose_and_module_names_are_no_strangers(source: str) -> None:
     assert not strangers("watch/view.py", source)
     assert not PRIVATE.search(source)
+
+
+# --- facts are data, not sentences --------------------------------------------------------------
+
+#: Modules of these folders that search texts with patterns, and what they read.
+FACTS = ("cli", "dag", "evaluation", "executors", "jobs", "matrix", "results", "run", "watch")
+PATTERNS = {
+    "cli/info.py": "names of variables",
+    "cli/launch/installation.py": "names of Snakemake's profile files",
+    "cli/ls/runs.py": "a duration that the user writes",
+    "cli/resume.py": "numbers of a version",
+    "evaluation/progress.py": "progress bars of harnesses",
+    "executors/lepton/endpoints.py": "a model's name",
+    "jobs/container.py": "the host in a URL that the user writes",
+    "results/comparison.py": "names of repeats",
+    "run/directory.py": "names of runs",
+    "watch/display/terminal.py": "escape sequences of a terminal",
+    "watch/follow.py": "names of Snakemake's logs",
+    "watch/old_runs.py": "logs of runs before there were events",
+}
+#: Methods that take a text apart.
+TAKES_APART = {"endswith", "find", "index", "partition", "replace", "rpartition", "rsplit", "split"}
+TAKES_APART |= {"startswith"}
+#: Modules that read the errors of other libraries, whose texts are all that they have.
+FOREIGN_ERRORS = {"exporters/__init__.py", "exporters/mlflow.py", "exporters/wandb.py"}
+
+
+def parsed_errors(source: str) -> list[str]:
+    """Return the expressions that search the text of an error, ``str(error)``, or its problem."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            searched = node.comparators[0]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            is_search = node.func.attr in TAKES_APART
+            is_pattern = ast.unparse(node.func).startswith("re.") and len(node.args) > 1
+            searched = node.func.value if is_search else node.args[1] if is_pattern else None
+        else:
+            continue
+        if searched is not None and re.fullmatch(
+            r"str\(\w*(error|problem)\)|\w*error\.(problem|hint)|\w+\.(reason|detail|text)",
+            ast.unparse(searched),
+        ):
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_each_module_that_searches_texts_has_a_reason() -> None:
+    found = {
+        module
+        for module, source in modules()
+        if module.split("/")[0] in FACTS and re.search(r"^import re$", source, re.MULTILINE)
+    }
+    assert found == PATTERNS.keys()
+
+
+def test_no_module_parses_an_error_or_a_reason_of_snakeval() -> None:
+    found = {
+        module: parsed
+        for module, source in modules()
+        if module.split("/")[0] in (*FACTS, "exporters")
+        and module not in FOREIGN_ERRORS
+        and (parsed := parsed_errors(source))
+    }
+    # Whether the reason shows the job's id already; nothing is decided by it.
+    assert found == {"cli/status.py": ["state.job in state.reason"]}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if "gone" in str(error): pass',
+        "raise E(str(error).replace(a, b))",
+        'if state.reason.startswith("lost"): pass',
+        'why = event.detail.partition(": ")[2]',
+        'found = re.search("by (.*)", error.problem)',
+    ],
+)
+def test_a_parsed_sentence_is_found(source: str) -> None:
+    assert parsed_errors(source)
