@@ -113,7 +113,7 @@ def _object(value: Any, path: Path | str) -> dict[str, Any]:
 
 
 class _Damage:
-    """What this process does about damaged state, and which files it has reported."""
+    """Whether this process repairs damaged state, and which files it has reported."""
 
     repairs = False
     reported: ClassVar[set[str]] = set()
@@ -236,7 +236,7 @@ def replace_link(link: Path, target: Path | str) -> None:
         raise
 
 
-#: What a file system answers that has no hard links.
+#: The errors of a file system that has no hard links.
 _NO_LINKS = frozenset(
     [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
 )

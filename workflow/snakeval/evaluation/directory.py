@@ -40,7 +40,7 @@ _RECORD = "evaluation.json"
 
 
 class Kind(StrEnum):
-    """Why an evaluation is not finished, the least telling first."""
+    """Why an evaluation is not finished, the least informative first."""
 
     ABSENT = "absent"
     OTHER_DEFINITION = "other_definition"
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
     @property
     def weight(self) -> int:
-        """The rank of the kind: if records disagree, the most telling one counts."""
+        """The rank of the kind: if records disagree, the most informative one counts."""
         return [*Kind].index(self)
 
 

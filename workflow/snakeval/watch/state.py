@@ -129,7 +129,7 @@ def jobs_of(run: RunDirectory) -> dict[str, Jobs]:
 def counts(run: RunDirectory) -> dict[str, int]:
     """Return how many evaluations of *run* are done, failed and in all.
 
-    It asks no process and no executor, so it is quicker than :func:`states`.
+    It asks no process and no executor, and is quicker than :func:`states`.
 
     Raises:
         ConfigError: the run has no plan that can be read.
