@@ -109,33 +109,19 @@ def container(
     mounts = [Mount(*mount) for mount in serving.mounts]
     model = definition.model
     if serving.checkpoint_path:
-        place = Path(serving.checkpoint_path)
-        target = f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT
-        model = target if inside else serving.checkpoint_path
-        mounts.append(Mount(serving.checkpoint_path, target))
+        checkpoint = _checkpoint(serving.checkpoint_path)
+        model = checkpoint.target if inside else checkpoint.source
+        mounts.append(checkpoint)
     name = name or server_name(deployment)
     values = _values(deployment, model, port, len(gpu_ids), nodes)
-    env: dict[str, str] = {MARK: name}
-    if nodes:
-        env |= {
-            "SNAKEVAL_HEAD_ADDRESS": nodes.addresses[0],
-            "SNAKEVAL_HEAD_PORT": str(nodes.port),
-            "SNAKEVAL_NODES": str(len(nodes.names)),
-        }
-    cache = home().resolve() / "cache"
+    env = {MARK: name} | _of_nodes(nodes)
     if inside:
-        # Weights are downloaded once, for harnesses and servers of every run.
-        below = cache if kind.cache.startswith(f"{_CACHE}/") else cache / definition.kind
-        below.mkdir(parents=True, exist_ok=True)
-        target = _CACHE if below == cache else kind.cache
-        mounts.append(Mount(str(below), target, read_only=False))
+        mounts.append(_cache(definition.kind, kind))
         # The caller has no entry in the image's /etc/passwd, where PyTorch would look for a name.
         env |= {"HOME": "/tmp", "USER": "snakeval", kind.cache_env: kind.cache}
     elif "HF_HOME" not in here:
-        env |= {"HF_HOME": str(cache / "huggingface")}
-    for variable, template in kind.env.items():
-        if value := fill(template, values, f"{variable} of kind {definition.kind}"):
-            env[variable] = value
+        env |= {"HF_HOME": str(_host_cache() / "huggingface")}
+    env |= _of_kind(kind, definition.kind, values)
     env |= definition.set_env
     text = command(deployment, values)
     return ContainerSpec(
@@ -158,3 +144,44 @@ def container(
         grace=GRACE,
         environ=environ,
     )
+
+
+def _checkpoint(source: str) -> Mount:
+    """Return the mount of a checkpoint, which is a folder or a file."""
+    place = Path(source)
+    return Mount(source, f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT)
+
+
+def _of_nodes(nodes: Nodes | None) -> dict[str, str]:
+    """Return the variables by which the parts of a server on several nodes find each other."""
+    if not nodes:
+        return {}
+    return {
+        "SNAKEVAL_HEAD_ADDRESS": nodes.addresses[0],
+        "SNAKEVAL_HEAD_PORT": str(nodes.port),
+        "SNAKEVAL_NODES": str(len(nodes.names)),
+    }
+
+
+def _of_kind(kind: catalogue.ServerKind, name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that a kind of server has from the catalogue, without empty ones."""
+    filled = {
+        variable: fill(template, values, f"{variable} of kind {name}")
+        for variable, template in kind.env.items()
+    }
+    return {variable: value for variable, value in filled.items() if value}
+
+
+def _host_cache() -> Path:
+    return home().resolve() / "cache"
+
+
+def _cache(name: str, kind: catalogue.ServerKind) -> Mount:
+    """Return the mount of the cache of a kind of server.
+
+    Weights are downloaded once, for harnesses and servers of every run.
+    """
+    cache = _host_cache()
+    below = cache if kind.cache.startswith(f"{_CACHE}/") else cache / name
+    below.mkdir(parents=True, exist_ok=True)
+    return Mount(str(below), _CACHE if below == cache else kind.cache, read_only=False)

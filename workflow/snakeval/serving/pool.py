@@ -1,79 +1,30 @@
-"""The pool: servers, their clients and the account of GPUs."""
+"""The pool: servers, their clients and the account of GPUs.
+
+Long because one lock guards the servers, the clients and the heads, which change together.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from snakeval.errors import EvaluationError
 from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
-from snakeval.serving import gpus
-from snakeval.serving.deployment import Serving
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.group import Group
-from snakeval.serving.nodes import Place, Room, here, names
+from snakeval.serving.nodes import Place
+from snakeval.serving.placement import fit, impossible, leaves_room, to_do
 from snakeval.serving.plan import Plan
+from snakeval.serving.pool_client import Account, Client, Head
 from snakeval.serving.server import PATIENCE, Patience, Server
-from snakeval.serving.wire import Channel, Message
+from snakeval.serving.wire import Message
 
 #: How many seconds an unused server waits for the next evaluation. The key is the remaining work of
 #: the server: missing evaluations, failed ones that Snakemake may retry at once, or none.
 _LINGER = {"missing": 20.0, "failed": 3.0, "": 0.0}
-
-
 #: How often heads are looked for, in seconds.
-_TICK = 1.0
-
-
-Head = tuple[int, str]
-
-
-@dataclass
-class Account:
-    """The account of a head: how often its deployments died and loaded, and why they failed."""
-
-    deaths: Counter[str] = field(default_factory=Counter)
-    loads: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class Client:
-    """A job that asks for servers.
-
-    ``holds``: the job has them, so the pool stops none of them. ``given``: those it got, with the
-    faults that each had until then. ``broken``: why one of them did not serve it to the end.
-    """
-
-    channel: Channel
-    who: str
-    run: RunDirectory
-    head: Head
-    plans: tuple[Plan, ...]
-    environ: Mapping[str, str]
-    eager: bool
-    holds: bool = False
-    gone: bool = False
-    told: str = ""
-    given: tuple[tuple[Server | Group, int], ...] = ()
-    broken: str = ""
-
-    def tell(self, event: str, **details: Any) -> None:
-        """Send an event. If the client is gone, the thread that receives from it notices that."""
-        with contextlib.suppress(OSError):
-            self.channel.send({"event": event, **details})
-
-    def progress(self, phase: str, text: str) -> None:
-        """Send a phase of :mod:`snakeval.evaluation.events` and a sentence, once."""
-        if text != self.told:
-            self.told = text
-            self.tell("progress", phase=phase, text=text)
+TICK = 1.0
 
 
 class Pool:
@@ -110,7 +61,7 @@ class Pool:
             try:
                 if self._acquire(client, account):
                     while not client.gone and client.holds:
-                        self._changed.wait(_TICK)
+                        self._changed.wait(TICK)
             finally:
                 client.holds = False
                 self._clients.remove(client)
@@ -148,7 +99,7 @@ class Pool:
                 if why := account.failures.get(plan.deployment.id):
                     client.tell("failed", reason=why)
                     return False
-            problem = _impossible(client)
+            problem = impossible(client)
             if problem:
                 client.tell("failed", reason=problem)
                 return False
@@ -171,7 +122,7 @@ class Pool:
                         name = server.deployment.definition.served_model_name
                         prefix = f"{name}: " if len(found) > 1 else ""
                         client.progress("deploying", f"{prefix}{server.progress}")
-            self._changed.wait(_TICK)
+            self._changed.wait(TICK)
         return False
 
     def _are_well(self, client: Client, servers: Sequence[Server | Group]) -> bool:
@@ -199,9 +150,9 @@ class Pool:
         missing = [plan for i, plan in wanted.items() if i not in alive]
         if any(plan.deployment.id in self._servers for plan in missing):
             return False  # its predecessor is still stopping
-        if missing and client.eager and not _leaves_room(client, missing, account):
+        if missing and client.eager and not leaves_room(client, missing, account):
             return False
-        places = _fit(missing, self._servers.values(), client.environ)
+        places = fit(missing, self._servers.values(), client.environ)
         if places is None:
             self._make_room(client, missing, keep=alive)
             return False
@@ -228,7 +179,7 @@ class Pool:
                 continue
             stopping.append(server)
             del staying[i]
-            if _fit(missing, staying.values(), client.environ) is not None:
+            if fit(missing, staying.values(), client.environ) is not None:
                 for victim in stopping:
                     victim.stop()
                 return
@@ -265,7 +216,7 @@ class Pool:
 
     def _lose(self, i: str, server: Server | Group) -> None:
         """Take a server from the clients that have it, and send them the reason."""
-        for client in [c for c in self._clients if c.holds and _wants(c, i)]:
+        for client in [c for c in self._clients if c.holds and c.wants(i)]:
             client.holds = False
             client.broken = server.reason or "the pool was stopped"
             if server.was_ready:
@@ -297,7 +248,7 @@ class Pool:
     def _to_do(self, i: str) -> str:
         """Return the remaining work of server *i*, as a key of :data:`_LINGER`."""
         found = {
-            _to_do(run, DeploymentDirectory.of(run, name).plan())
+            to_do(run, DeploymentDirectory.of(run, name).plan())
             for head, run, name in self._users.get(i, ())
             if head in self._heads
         }
@@ -305,7 +256,7 @@ class Pool:
 
     def _note_idle(self) -> None:
         for i in self._servers:
-            if not any(c.holds and _wants(c, i) for c in self._clients):
+            if not any(c.holds and c.wants(i) for c in self._clients):
                 self._idle_since.setdefault(i, time.monotonic())
 
     def tick(self) -> bool:
@@ -338,7 +289,7 @@ class Pool:
             ending = []
             for i in mine:
                 # Jobs of this head may still be going; those of others keep theirs.
-                shared = any(c.head != head for c in self._clients if c.holds and _wants(c, i))
+                shared = any(c.head != head for c in self._clients if c.holds and c.wants(i))
                 if not shared and not any(user[0] in self._heads for user in self._users[i]):
                     self._servers[i].stop()
                     ending.append(self._servers[i])
@@ -357,7 +308,7 @@ class Pool:
                         "port": server.port,
                         "gpus": server.gpu_ids,
                         "instances": server.instances,
-                        "users": [c.who for c in self._clients if c.holds and _wants(c, i)],
+                        "users": [c.who for c in self._clients if c.holds and c.wants(i)],
                         "runs": sorted(
                             {
                                 str(run)
@@ -390,94 +341,3 @@ class Pool:
 
 def _usable(server: Server | Group) -> bool:
     return not server.stopping and server.state != "unhealthy"
-
-
-def _wants(client: Client, i: str) -> bool:
-    return any(plan.deployment.id == i for plan in client.plans)
-
-
-def _fit(
-    plans: Sequence[Plan], beside: Iterable[Server | Group], environ: Mapping[str, str]
-) -> list[tuple[Place, ...]] | None:
-    """Return the places of each of *plans*, beside servers that stay; None if not all fit."""
-    neighbours = list(beside)
-    room = Room(gpus.slots(environ), [place for server in neighbours for place in server.places])
-    ports = {server.port for server in neighbours}
-    found = {}
-    # Those that name their GPUs choose first, and then those that need several nodes.
-    for plan in sorted(plans, key=_hard_to_place):
-        serving = plan.deployment.serving
-        places = room.place(serving)
-        if places is None or (serving.port and serving.port in ports):
-            return None
-        ports.add(serving.port)
-        found[id(plan)] = places
-    return [found[id(plan)] for plan in plans]
-
-
-def _hard_to_place(plan: Plan) -> tuple[bool, int]:
-    return not plan.deployment.serving.gpu_ids, -plan.deployment.serving.nodes
-
-
-def _impossible(client: Client) -> str:
-    """Say why the client's servers could not be placed here even if all were empty."""
-    try:
-        if _fit(client.plans, (), client.environ) is not None:
-            return ""
-        hosts = names()
-    except EvaluationError as error:
-        return str(error)
-    order = gpus.slots(client.environ)
-    servings = {plan.name: plan.deployment.serving for plan in client.plans}
-    most = max(servings, key=lambda name: servings[name].nodes)
-    if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
-        found = f"the Slurm job has {len(hosts)}" if here() else "this is no Slurm job"
-        return (
-            f"{most} needs {servings[most].nodes} nodes, and {found}; use --profile slurm with so "
-            "many, or lower `nodes`"
-        )
-    wanted = {name: serving for name, serving in servings.items() if serving.gpus}
-    asked = ", ".join(f"{name} {_asked(serving)}" for name, serving in wanted.items())
-    if not wanted:
-        return "its servers ask for the same port; leave out `port` for free ones"
-    return (
-        f"GPUs that are not there: {asked}, and this machine has {len(order)}"
-        f"{' (' + ','.join(order) + ')' if order else ''}"
-        f"{f', as each of {len(hosts)} nodes' if len(hosts) > 1 else ''}; lower `gpus`, or say how "
-        "many there are with --resources gpu=N"
-    )
-
-
-def _asked(serving: Serving) -> str:
-    which = "the GPUs " + ",".join(serving.gpu_ids) if serving.gpu_ids else str(serving.gpus)
-    each = f" on {serving.nodes} nodes" if serving.nodes > 1 else ""
-    return f"{which}{each}{f' x {serving.instances}' if serving.instances > 1 else ''}"
-
-
-def _leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bool:
-    """Whether an eager start leaves room for what its run deploys before it.
-
-    The first model is then loaded first, in whatever order the jobs start.
-    """
-    rank = min(plan.rank for plan in client.plans)
-    before = [
-        plan
-        for plan in DeploymentDirectory.plans(client.run)
-        if plan.rank < rank
-        and plan.deployment.id not in account.failures
-        and _to_do(client.run, plan) == "missing"
-    ]
-    distinct = {plan.deployment.id: plan for plan in [*before, *missing]}
-    return _fit(list(distinct.values()), (), client.environ) is not None
-
-
-def _to_do(run: RunDirectory, plan: Plan) -> str:
-    """Return the remaining work of a plan, as a key of :data:`_LINGER`."""
-    found = ""
-    for evaluation, fingerprint in plan.evaluations:
-        directory = run.evaluation(evaluation)
-        if directory.why_incomplete(fingerprint) is not None:
-            if not directory.has_failure():
-                return "missing"
-            found = "failed"
-    return found

@@ -20,7 +20,8 @@ import time
 from snakeval.errors import EvaluationError
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
-from snakeval.serving.pool import _TICK, Client, Head, Pool
+from snakeval.serving.pool import TICK, Pool
+from snakeval.serving.pool_client import Client, Head
 from snakeval.serving.wire import Channel, Message, listen, path, peer
 
 #: How long a supervisor waits for its first client, in seconds.
@@ -99,7 +100,7 @@ def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
     """Serve until no head is left, or until *stop*. Nothing of the pool is left at the end."""
     threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
     since = time.monotonic()
-    while not stop.wait(_TICK):
+    while not stop.wait(TICK):
         if pool.tick():
             since = time.monotonic()
         elif pool.left or time.monotonic() - since > _FIRST_CLIENT_SECONDS:

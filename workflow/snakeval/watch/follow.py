@@ -16,7 +16,7 @@ from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
 from snakeval.run.target import Target
 from snakeval.serving.directory import DeploymentDirectory
-from snakeval.watch.state import states
+from snakeval.watch.states import states
 
 #: How often a followed log is looked at, in seconds.
 _LOOK_SECONDS = 0.3

@@ -13,7 +13,8 @@ from snakeval.executors.base import Fate, Remain, Stage, Stopping
 from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
 from snakeval.run.target import Target
-from snakeval.watch.state import State, states
+from snakeval.watch.state import State
+from snakeval.watch.states import states
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.heads import Head
 from snakeval.run.target import Target
-from snakeval.watch.state import STATES, State, jobs_of, states
+from snakeval.watch.state import STATES, State
+from snakeval.watch.states import jobs_of, states
 
 #: How often a watched run is looked at, in seconds.
 _WATCH_SECONDS = 2.0

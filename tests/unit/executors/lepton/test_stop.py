@@ -35,7 +35,7 @@ BOTH = pytest.mark.parametrize(
 
 @pytest.fixture
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.executors.lepton.api.BACKOFF", (0.05,))
+    monkeypatch.setattr("snakeval.executors.lepton.workspace_requests.BACKOFF", (0.05,))
     monkeypatch.setattr("snakeval.executors.lepton.stop.LOOK_SECONDS", 0.1)
     monkeypatch.setattr("snakeval.executors.lepton.stop.PATIENCE", 0.3)
     monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)

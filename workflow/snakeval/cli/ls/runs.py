@@ -12,7 +12,7 @@ from snakeval.errors import ConfigError
 from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.index import Entry
-from snakeval.watch.state import counts
+from snakeval.watch.states import counts
 
 _COLUMNS = ("id", "name", "started", "evaluations", "done", "failed", "total", "live", "directory")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -1,153 +1,43 @@
-"""The platform's library, with what it lacks: repeated requests, and sentences for its errors."""
+"""A workspace of Lepton: its endpoints, jobs, secrets, node groups and shapes."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count
 from typing import Any, TypeVar
 
-import requests
-from leptonai.api.v2.api_resource import ClientError, ServerError
 from leptonai.api.v2.client import (
-    APIClient,
     DeploymentFeatureSnapshotMismatchError,
     reset_new_deployment_api_flag_cache,
 )
-from leptonai.api.v2.log import LogAPIError
 from leptonai.api.v2.types.deployment import LeptonDeployment
 from leptonai.api.v2.types.job import LeptonJobQueryMode
 from leptonai.api.v2.types.secret import SecretItem
 from leptonai.api.v2.types.workspace import WorkspaceInfo, WorkspaceState
-from leptonai.api.v2.utils import (
-    WorkspaceForbiddenError,
-    WorkspaceNotFoundError,
-    WorkspaceUnauthorizedError,
-)
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from snakeval.errors import EvaluationError
 from snakeval.executors.lepton import EVALUATION, RUN
+from snakeval.executors.lepton.platform_states import (
+    DELETED,
+    QUEUED,
+    Job,
+    Trouble,
+    hopeless,
+    state_of,
+    wanted_replicas,
+)
+from snakeval.executors.lepton.workspace_requests import RefusedError, WorkspaceRequests
 
 T = TypeVar("T")
 
-#: Seconds between tries of one request.
-BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-#: Seconds to wait for an answer.
-TIMEOUT = 60.0
-
 _PAGE = 500
-_LOGIN = "`lep login -c WORKSPACE:TOKEN`, or set LEPTON_WORKSPACE_ID and LEPTON_WORKSPACE_TOKEN"
-#: States of jobs that have ended, and of those that were deleted.
-_ENDED, _DELETED = ("Completed", "Failed", "Stopped"), ("Deleting", "Deleted", "Archived")
-#: Kubernetes' reasons that do not pass by themselves, as the platform's events show them.
-_HOPELESS = {
-    "InvalidImageName": "the name of its image is not valid",
-    "ErrImagePull": "its image cannot be pulled",
-    "ErrImageNeverPull": "its image cannot be pulled",
-    "ImagePullBackOff": "its image cannot be pulled",
-    "CreateContainerConfigError": "its container cannot be created (a secret or volume is missing)",
-    "FailedMount": "a volume cannot be mounted",
-    "ConfigError": "its definition cannot be run",
-}
-#: A first failed pull may be the registry's hiccup.
-_ENOUGH = 3
-#: The platform's reasons of replicas that wait for a node.
-_QUEUED = ("NoCapacity", "Queueing")
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job of an evaluation that snakeval submitted."""
-
-    id: str
-    evaluation: str
-    state: str
-
-    @property
-    def lives(self) -> bool:
-        """Whether it waits or runs."""
-        return self.state not in _ENDED
-
-    def __str__(self) -> str:
-        """Say what is to be known of it; its name is the one of ``lep job list``."""
-        return f"Lepton job {self.id} is {self.state}"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why replicas do not run.
-
-    Attributes:
-        hopeless: a reason that does not pass by itself; empty if there is none.
-        deaths: how often a replica has ended, and how the last one did.
-        queued: whether all of them wait for a node.
-    """
-
-    hopeless: str = ""
-    deaths: int = 0
-    death: str = ""
-    queued: bool = False
-
-
-def state_of(endpoint: LeptonDeployment) -> str:
-    """Return an endpoint's state. With the older routes, only the phase shows a stopped one."""
-    status = endpoint.status
-    return str((status.phase or status.state).value) if status else "unknown"
-
-
-def wanted_replicas(endpoint: LeptonDeployment) -> int:
-    """Return how many replicas the platform wants to run now."""
-    scaler = endpoint.status.autoscaler_status if endpoint.status else None
-    if state_of(endpoint) != "Stopped" and scaler and scaler.desired_replicas is not None:
-        return int(scaler.desired_replicas)
-    needs = endpoint.spec.resource_requirement if endpoint.spec else None
-    return int((needs.min_replicas if needs else 0) or 0)
-
-
-class PlatformError(EvaluationError):
-    """The platform refused a request, or did not answer.
-
-    Attributes:
-        wait: the least number of seconds before a retry; None if a retry cannot help.
-    """
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class Platform:
-    """A workspace, by the variables and the login that ``lep`` uses."""
-
-    def __init__(
-        self, backoff: tuple[float, ...] | None = None, timeout: float | None = None
-    ) -> None:
-        """Find the workspace and its token; nothing is sent yet.
-
-        Raises:
-            EvaluationError: there are none.
-        """
-        self._backoff = BACKOFF if backoff is None else backoff
-        try:
-            self._client = APIClient()
-        except (RuntimeError, TypeError):  # TypeError: there is no token
-            raise EvaluationError(f"no Lepton workspace or no token is known; {_LOGIN}") from None
-        # There is no public way to say it; the library's two minutes are long.
-        self._client._timeout = timeout or TIMEOUT
-
-    @property
-    def workspace(self) -> str:
-        """The id of the workspace."""
-        return str(self._client.workspace_id)
-
-    @property
-    def token(self) -> str:
-        """The token of the workspace."""
-        return str(self._client.auth_token)
+class Platform(WorkspaceRequests):
+    """Reads, creates, changes and deletes what a workspace contains."""
 
     def check(self) -> None:
         """Ask whether the workspace is there and takes work.
@@ -192,7 +82,7 @@ class Platform:
         """Return an endpoint, or None if there is none of that name."""
         try:
             return self._ask_endpoints(f"ask for endpoint {name}", lambda c: c.deployment.get(name))
-        except _Refused as refused:
+        except RefusedError as refused:
             if refused.status == 404:
                 return None
             raise
@@ -209,7 +99,7 @@ class Platform:
                 f"create endpoint {endpoint.metadata.name}",
                 lambda c: c.deployment.create_with_response(endpoint),
             )
-        except _Refused as refused:
+        except RefusedError as refused:
             if refused.status != 409:  # an earlier try may have created it
                 raise
 
@@ -225,7 +115,7 @@ class Platform:
         ):
             try:
                 self._ask_endpoints(f"delete {what} {name}", request)
-            except _Refused as refused:
+            except RefusedError as refused:
                 if refused.status != 404:
                     raise
 
@@ -246,14 +136,13 @@ class Platform:
         for event in events:
             if event.type_ == "Warning":
                 counts[event.reason] += event.count or 1
-        hopeless = [r for r, times in counts.items() if r in _HOPELESS and times >= _ENOUGH]
-        told = f"{_HOPELESS[hopeless[0]]} ({hopeless[0]})" if hopeless else ""
+        told = hopeless(counts)
         if self.new_routes:  # they have no others
             return Trouble(told, counts["BackOff"], "BackOff")
         ended = self._ask("read terminations", lambda c: c.deployment.get_termination(name)).root
         ends = [f"exit code {end.exit_code}" for ends in ended.values() for end in ends]
         reasons = self._readiness(name)
-        queued = bool(reasons) and all(reason in _QUEUED for reason in reasons)
+        queued = bool(reasons) and all(reason in QUEUED for reason in reasons)
         return Trouble(told, len(ends), ends[-1] if ends else "", queued)
 
     def _readiness(self, name: str) -> list[str]:
@@ -289,7 +178,7 @@ class Platform:
             for job in jobs:
                 env = {var.name: var.value for var in job.spec.envs or []}
                 state = job.status.state.value if job.status and job.status.state else "unknown"
-                if env.get(RUN) == run and state not in _DELETED:
+                if env.get(RUN) == run and state not in DELETED:
                     found.append(Job(str(job.metadata.id_), str(env.get(EVALUATION)), state))
             if len(jobs) < _PAGE:
                 break
@@ -299,7 +188,7 @@ class Platform:
         """Delete a job, running or not."""
         try:
             self._ask(f"delete job {job}", lambda c: c.job.delete(job))
-        except _Refused as refused:
+        except RefusedError as refused:
             if refused.status != 404:
                 raise
 
@@ -312,7 +201,7 @@ class Platform:
         item = SecretItem(name=name, value=value)
         try:
             self._ask(f"make secret {name}", lambda c: c.secret.create([item]))
-        except _Refused as refused:
+        except RefusedError as refused:
             if refused.status != 409:  # made by the first of two tries
                 raise
         return False
@@ -377,71 +266,10 @@ class Platform:
         best = min(fitting, key=size)
         return str(best.metadata.id_ or best.spec.name).lower()
 
-    # --- requests -------------------------------------------------------------------------
-
-    def _ask(self, what: str, request: Callable[[Any], T]) -> T:
-        """Send a request; retry it if that can help. Every request here may be sent twice."""
-
-        def send() -> T:
-            try:
-                return request(self._client)
-            except Exception as error:
-                raise self._problem(what, error) from None
-
-        def pause(state: RetryCallState) -> float:
-            problem = state.outcome and state.outcome.exception()
-            least = problem.wait if isinstance(problem, PlatformError) else None
-            # tenacity also calls this after the last attempt, when `backoff` has no pause left.
-            return max((*self._backoff, 0.0)[state.attempt_number - 1], least or 0.0)
-
-        retrying = Retrying(
-            stop=stop_after_attempt(len(self._backoff) + 1),
-            wait=pause,
-            retry=retry_if_exception(lambda e: isinstance(e, PlatformError) and e.wait is not None),
-            reraise=True,
-        )
-        return retrying(send)
-
-    def _problem(self, what: str, error: Exception) -> PlatformError:
-        """Return the error to report; raise *error* if it is none of the platform's."""
-        match error:
-            case ClientError() | ServerError():
-                status, text = int(error.response.status_code), str(error.response.text)
-                after = str(error.response.headers.get("Retry-After") or "")
-            case LogAPIError():
-                status, text, after = int(error.status_code or 0), "", str(error.retry_after or "")
-            case WorkspaceUnauthorizedError():
-                status, text, after = 401, "", ""
-            case WorkspaceForbiddenError():
-                status, text, after = 403, "", ""
-            case WorkspaceNotFoundError():
-                status, text, after = 404, f"no workspace {self.workspace}", ""
-            case requests.RequestException():
-                told = f"could not {what}: {self._client.url} does not answer"
-                return PlatformError(f"{told} ({type(error).__name__})", 0.0)
-            case RuntimeError() | ValueError() | TypeError() | AttributeError() | KeyError():
-                # The library raises these for an answer that it did not expect.
-                return PlatformError(f"could not {what}: its answer cannot be read", 0.0)
-            case _:
-                raise error
-        why = {
-            401: f", the token is wrong or has expired; {_LOGIN}",
-            403: f", the token may not do that in the workspace {self.workspace}",
-        }.get(status, f" ({' '.join(text.split())[:200]})" if text else "")
-        again = status in (0, 408, 429) or status >= 500
-        wait = min(float(after), 60.0) if after.replace(".", "", 1).isdigit() else 0.0
-        return _Refused(f"could not {what}: HTTP {status}{why}", status, wait if again else None)
-
 
 def _list_jobs(client: Any, page: int) -> list[Any]:
     mode = LeptonJobQueryMode.AliveOnly.value
     return list(client.job.list_all(job_query_mode=mode, page=page, page_size=_PAGE))
-
-
-class _Refused(PlatformError):
-    def __init__(self, message: str, status: int, wait: float | None) -> None:
-        super().__init__(message, wait)
-        self.status = status
 
 
 def _listed(names: Iterable[str]) -> str:

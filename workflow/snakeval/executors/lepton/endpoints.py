@@ -28,8 +28,9 @@ from leptonai.api.v2.types.deployment import (
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation.definition import digest
-from snakeval.executors.lepton.api import Platform, state_of
+from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.executors.lepton.platform_states import state_of
 from snakeval.executors.lepton.spec import SPEC, options, specification
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.deployment import Deployment

@@ -73,8 +73,8 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
 
 def _serve(run: RunDirectory, name: str, stop: Event) -> Noted:
     need_library()
-    from snakeval.executors.lepton.api import PlatformError
     from snakeval.executors.lepton.endpoints import Endpoints
+    from snakeval.executors.lepton.workspace_requests import PlatformError
 
     def report(text: str) -> None:
         print(text, file=sys.stderr)

@@ -25,6 +25,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.runtime import LeptonRuntime
+from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving.container import container
 from snakeval.serving.deployment import MARK, Deployment
 
@@ -46,22 +47,9 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
         EvaluationError: it cannot be an endpoint, or names what the workspace does not have.
     """
     asked, serving = options(deployment), deployment.serving
-    if serving.checkpoint_path or serving.mounts:
-        raise EvaluationError(
-            "checkpoint_path and mounts are of this machine; on Lepton use hf_model_handle, "
-            "or put the weights on a volume and name it in deployment.lepton.mounts"
-        )
-    if serving.nodes > 1:
-        raise EvaluationError("on Lepton a replica has one node; take `nodes` out")
-    # It is reached from outside.
-    bridged = replace(deployment, serving=replace(serving, network="bridge"))
     port = serving.port or _PORT
     gpus = len(serving.gpu_ids) or serving.gpus
-    made = container(bridged, LeptonRuntime(), port, [str(n) for n in range(gpus)])
-    if not made.image:
-        raise EvaluationError("Lepton runs containers; add `image` to the deployment")
-    if made.entry_point and made.argv:
-        raise EvaluationError("extra_args need a `command` on Lepton; add it")
+    made = _container(deployment, port, gpus)
     group = platform.node_group(asked.node_group) if asked.node_group else None
     mounts = [_mount(text) for text in asked.mounts]
     if mounts:
@@ -104,6 +92,30 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
     )
     spec.envs.insert(0, EnvVar(name=SPEC, value=digest(spec.model_dump())))
     return spec
+
+
+def _container(deployment: Deployment, port: int, gpus: int) -> ContainerSpec:
+    """Return the container of a replica.
+
+    Raises:
+        EvaluationError: a replica cannot run it.
+    """
+    serving = deployment.serving
+    if serving.checkpoint_path or serving.mounts:
+        raise EvaluationError(
+            "checkpoint_path and mounts are of this machine; on Lepton use hf_model_handle, "
+            "or put the weights on a volume and name it in deployment.lepton.mounts"
+        )
+    if serving.nodes > 1:
+        raise EvaluationError("on Lepton a replica has one node; take `nodes` out")
+    # It is reached from outside.
+    bridged = replace(deployment, serving=replace(serving, network="bridge"))
+    made = container(bridged, LeptonRuntime(), port, [str(n) for n in range(gpus)])
+    if not made.image:
+        raise EvaluationError("Lepton runs containers; add `image` to the deployment")
+    if made.entry_point and made.argv:
+        raise EvaluationError("extra_args need a `command` on Lepton; add it")
+    return made
 
 
 def _secrets(

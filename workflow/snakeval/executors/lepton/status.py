@@ -15,8 +15,8 @@ from snakeval.run.heads import heads
 from snakeval.serving.directory import DeploymentDirectory
 
 if TYPE_CHECKING:
-    from snakeval.executors.lepton.api import Job as LeptonJob
     from snakeval.executors.lepton.api import Platform
+    from snakeval.executors.lepton.platform_states import Job as LeptonJob
 
 #: Which of several jobs of an evaluation counts.
 _WORTH = ("Running", "Completed")
@@ -98,7 +98,7 @@ class LeptonJobs(Jobs):
         ]
 
     def _endpoint(self, noted: Noted, found: dict[str, Any]) -> Endpoint:
-        from snakeval.executors.lepton.api import state_of, wanted_replicas
+        from snakeval.executors.lepton.platform_states import state_of, wanted_replicas
 
         # A second look: lists leave out what the library cannot read.
         there = found.get(noted.name) or self._platform.endpoint(noted.name)

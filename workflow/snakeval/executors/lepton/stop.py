@@ -16,8 +16,9 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 
 if TYPE_CHECKING:
-    from snakeval.executors.lepton.api import Job, Platform
+    from snakeval.executors.lepton.api import Platform
     from snakeval.executors.lepton.endpoints import Endpoints
+    from snakeval.executors.lepton.platform_states import Job
 
 #: Seconds between two lists of jobs.
 LOOK_SECONDS = 1.0

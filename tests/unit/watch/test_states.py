@@ -18,7 +18,8 @@ from snakeval.evaluation.record import Metric, headline
 from snakeval.run.heads import enter
 from snakeval.run.plan import Planned
 from snakeval.serving import wire
-from snakeval.watch.state import State, counts, states
+from snakeval.watch.state import State
+from snakeval.watch.states import counts, states
 from support.made import Made, gone, lease_text
 
 

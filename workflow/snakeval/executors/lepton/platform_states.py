@@ -1,0 +1,82 @@
+"""How the platform's jobs and endpoints are doing, in the platform's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leptonai.api.v2.types.deployment import LeptonDeployment
+
+#: States of jobs that have ended, and of those that were deleted.
+_ENDED, DELETED = ("Completed", "Failed", "Stopped"), ("Deleting", "Deleted", "Archived")
+#: Kubernetes' reasons that do not pass by themselves, as the platform's events show them.
+_HOPELESS = {
+    "InvalidImageName": "the name of its image is not valid",
+    "ErrImagePull": "its image cannot be pulled",
+    "ErrImageNeverPull": "its image cannot be pulled",
+    "ImagePullBackOff": "its image cannot be pulled",
+    "CreateContainerConfigError": "its container cannot be created (a secret or volume is missing)",
+    "FailedMount": "a volume cannot be mounted",
+    "ConfigError": "its definition cannot be run",
+}
+#: A first failed pull may be the registry's hiccup.
+_ENOUGH = 3
+#: The platform's reasons of replicas that wait for a node.
+QUEUED = ("NoCapacity", "Queueing")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of an evaluation that snakeval submitted."""
+
+    id: str
+    evaluation: str
+    state: str
+
+    @property
+    def lives(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state not in _ENDED
+
+    def __str__(self) -> str:
+        """Say what is to be known of it; its name is the one of ``lep job list``."""
+        return f"Lepton job {self.id} is {self.state}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why replicas do not run.
+
+    Attributes:
+        hopeless: a reason that does not pass by itself; empty if there is none.
+        deaths: how often a replica has ended, and how the last one did.
+        queued: whether all of them wait for a node.
+    """
+
+    hopeless: str = ""
+    deaths: int = 0
+    death: str = ""
+    queued: bool = False
+
+
+def hopeless(warnings: Mapping[str, int]) -> str:
+    """Return why replicas never run, by how often each reason was warned of; or nothing."""
+    for reason, times in warnings.items():
+        if reason in _HOPELESS and times >= _ENOUGH:
+            return f"{_HOPELESS[reason]} ({reason})"
+    return ""
+
+
+def state_of(endpoint: LeptonDeployment) -> str:
+    """Return an endpoint's state. With the older routes, only the phase shows a stopped one."""
+    status = endpoint.status
+    return str((status.phase or status.state).value) if status else "unknown"
+
+
+def wanted_replicas(endpoint: LeptonDeployment) -> int:
+    """Return how many replicas the platform wants to run now."""
+    scaler = endpoint.status.autoscaler_status if endpoint.status else None
+    if state_of(endpoint) != "Stopped" and scaler and scaler.desired_replicas is not None:
+        return int(scaler.desired_replicas)
+    needs = endpoint.spec.resource_requirement if endpoint.spec else None
+    return int((needs.min_replicas if needs else 0) or 0)

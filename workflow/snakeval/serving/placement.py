@@ -1,0 +1,103 @@
+"""Places servers on nodes and GPUs, and explains why they do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from snakeval.errors import EvaluationError
+from snakeval.run.directory import RunDirectory
+from snakeval.serving import gpus
+from snakeval.serving.deployment import Serving
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.group import Group
+from snakeval.serving.nodes import Place, Room, here, names
+from snakeval.serving.plan import Plan
+from snakeval.serving.pool_client import Account, Client
+from snakeval.serving.server import Server
+
+
+def fit(
+    plans: Sequence[Plan], beside: Iterable[Server | Group], environ: Mapping[str, str]
+) -> list[tuple[Place, ...]] | None:
+    """Return the places of each of *plans*, beside servers that stay; None if not all fit."""
+    neighbours = list(beside)
+    room = Room(gpus.slots(environ), [place for server in neighbours for place in server.places])
+    ports = {server.port for server in neighbours}
+    found = {}
+    # Those that name their GPUs choose first, and then those that need several nodes.
+    for plan in sorted(plans, key=_hard_to_place):
+        serving = plan.deployment.serving
+        places = room.place(serving)
+        if places is None or (serving.port and serving.port in ports):
+            return None
+        ports.add(serving.port)
+        found[id(plan)] = places
+    return [found[id(plan)] for plan in plans]
+
+
+def _hard_to_place(plan: Plan) -> tuple[bool, int]:
+    return not plan.deployment.serving.gpu_ids, -plan.deployment.serving.nodes
+
+
+def impossible(client: Client) -> str:
+    """Say why the client's servers could not be placed here even if all were empty."""
+    try:
+        if fit(client.plans, (), client.environ) is not None:
+            return ""
+        hosts = names()
+    except EvaluationError as error:
+        return str(error)
+    order = gpus.slots(client.environ)
+    servings = {plan.name: plan.deployment.serving for plan in client.plans}
+    most = max(servings, key=lambda name: servings[name].nodes)
+    if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
+        found = f"the Slurm job has {len(hosts)}" if here() else "this is no Slurm job"
+        return (
+            f"{most} needs {servings[most].nodes} nodes, and {found}; use --profile slurm with so "
+            "many, or lower `nodes`"
+        )
+    wanted = {name: serving for name, serving in servings.items() if serving.gpus}
+    asked = ", ".join(f"{name} {_asked(serving)}" for name, serving in wanted.items())
+    if not wanted:
+        return "its servers ask for the same port; leave out `port` for free ones"
+    return (
+        f"GPUs that are not there: {asked}, and this machine has {len(order)}"
+        f"{' (' + ','.join(order) + ')' if order else ''}"
+        f"{f', as each of {len(hosts)} nodes' if len(hosts) > 1 else ''}; lower `gpus`, or say how "
+        "many there are with --resources gpu=N"
+    )
+
+
+def _asked(serving: Serving) -> str:
+    which = "the GPUs " + ",".join(serving.gpu_ids) if serving.gpu_ids else str(serving.gpus)
+    each = f" on {serving.nodes} nodes" if serving.nodes > 1 else ""
+    return f"{which}{each}{f' x {serving.instances}' if serving.instances > 1 else ''}"
+
+
+def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bool:
+    """Whether an eager start leaves room for what its run deploys before it.
+
+    The first model is then loaded first, in whatever order the jobs start.
+    """
+    rank = min(plan.rank for plan in client.plans)
+    before = [
+        plan
+        for plan in DeploymentDirectory.plans(client.run)
+        if plan.rank < rank
+        and plan.deployment.id not in account.failures
+        and to_do(client.run, plan) == "missing"
+    ]
+    distinct = {plan.deployment.id: plan for plan in [*before, *missing]}
+    return fit(list(distinct.values()), (), client.environ) is not None
+
+
+def to_do(run: RunDirectory, plan: Plan) -> str:
+    """Return the remaining work of a plan, as a key of ``_LINGER`` of the pool."""
+    found = ""
+    for evaluation, fingerprint in plan.evaluations:
+        directory = run.evaluation(evaluation)
+        if directory.why_incomplete(fingerprint) is not None:
+            if not directory.has_failure():
+                return "missing"
+            found = "failed"
+    return found

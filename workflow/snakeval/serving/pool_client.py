@@ -1,0 +1,64 @@
+"""The clients of the pool: jobs that ask for servers, and the Snakemake processes above them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.group import Group
+from snakeval.serving.plan import Plan
+from snakeval.serving.server import Server
+from snakeval.serving.wire import Channel
+
+#: A Snakemake process: its id and the time of its start.
+Head = tuple[int, str]
+
+
+@dataclass
+class Account:
+    """The account of a head: how often its deployments died and loaded, and why they failed."""
+
+    deaths: Counter[str] = field(default_factory=Counter)
+    loads: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Client:
+    """A job that asks for servers.
+
+    ``holds``: the job has them, so the pool stops none of them. ``given``: those it got, with the
+    faults that each had until then. ``broken``: why one of them did not serve it to the end.
+    """
+
+    channel: Channel
+    who: str
+    run: RunDirectory
+    head: Head
+    plans: tuple[Plan, ...]
+    environ: Mapping[str, str]
+    eager: bool
+    holds: bool = False
+    gone: bool = False
+    told: str = ""
+    given: tuple[tuple[Server | Group, int], ...] = ()
+    broken: str = ""
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Send an event. If the client is gone, the thread that receives from it notices that."""
+        with contextlib.suppress(OSError):
+            self.channel.send({"event": event, **details})
+
+    def progress(self, phase: str, text: str) -> None:
+        """Send a phase of :mod:`snakeval.evaluation.events` and a sentence, once."""
+        if text != self.told:
+            self.told = text
+            self.tell("progress", phase=phase, text=text)
+
+    def wants(self, deployment: str) -> bool:
+        """Whether the job asks for the deployment of that id."""
+        return any(plan.deployment.id == deployment for plan in self.plans)
