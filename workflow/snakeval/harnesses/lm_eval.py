@@ -18,6 +18,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
 
 PARSER_VERSION = 1
@@ -74,6 +75,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     gen_kwargs = {
         name: params[key] for key, name in _GENERATION.items() if params.get(key) is not None
     } | (extra.pop("gen_kwargs", None) or {})
+    if asks_several(evaluation) and not seed_is_set(evaluation):
+        gen_kwargs.setdefault("seed", None)  # else the harness sends 1234 with each request
     argv = [
         "lm_eval", "run",
         "--model", model,

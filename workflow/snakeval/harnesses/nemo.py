@@ -19,6 +19,7 @@ from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.harnesses import lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import number, optional_count, optional_number
 
 PARSER_VERSION = 1
@@ -33,6 +34,8 @@ _KEEP = {
     "response_stats": "response_stats_cache",
     "reasoning": "reasoning_stats_cache",
 }
+#: The interceptor that removes the seed from requests.
+_NO_SEED = {"name": "payload_modifier", "config": {"params_to_remove": ["seed"]}}
 #: Keys of the adapter's configuration, and of an interceptor's, that name a directory.
 _DIRECTORIES = ("caching_dir", "cache_dir", "output_dir")
 
@@ -47,7 +50,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     identity, transport = evaluation.identity, evaluation.transport
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
-    adapter = _adapter_config(extra.pop("adapter_config", None), paths.results)
+    shares_a_seed = asks_several(evaluation) and not seed_is_set(evaluation)
+    adapter = _adapter_config(extra.pop("adapter_config", None), paths.results, shares_a_seed)
     if "seed" in params:
         # The contract has no seed, but a harness may support it.
         extra.setdefault("seed", params.pop("seed"))
@@ -79,13 +83,15 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     )
 
 
-def _adapter_config(given: Any, results: str) -> dict[str, Any]:
+def _adapter_config(given: Any, results: str, shares_a_seed: bool = False) -> dict[str, Any]:
     """Return the adapter's configuration, with every relative directory below *results*.
 
     The adapter caches answers by default and gives equal requests one answer. A task that requests
     an item K times then gets fewer than K answers. The cache is therefore off unless the user sets
     ``use_caching``. A list of ``interceptors`` replaces the default configuration,
     and the adapter rejects ``use_caching`` beside it (adapter_config.py of nemo-evaluator 0.2.8).
+
+    If several answers to a question would share a seed, the adapter removes the seed from requests.
     """
     if given is None:
         given = {}
@@ -95,7 +101,13 @@ def _adapter_config(given: Any, results: str) -> dict[str, Any]:
     interceptors = config.get("interceptors")
     if isinstance(interceptors, list):
         config["interceptors"] = [_interceptor(entry, results) for entry in interceptors]
-    return config if interceptors else {"use_caching": False, **config}
+        if shares_a_seed:
+            config["interceptors"].insert(0, _NO_SEED)
+    if interceptors:
+        return config
+    if shares_a_seed:
+        config["params_to_remove"] = [*(config.get("params_to_remove") or ()), "seed"]
+    return {"use_caching": False, **config}
 
 
 def _interceptor(entry: Any, results: str) -> Any:
