@@ -16,7 +16,7 @@ from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
 
-#: What the table and the report write beside scores of such samples.
+#: The mark beside scores of such samples in the table and the report.
 MAY_BE_EQUAL = "samples may be equal"
 #: Tasks of lm-evaluation-harness 0.4.13 whose files have `repeats`.
 _TASKS = (
