@@ -1,4 +1,7 @@
-"""`snakeval run` and `snakeval resume` with Snakemake behind them."""
+"""`snakeval run` and `snakeval resume` with Snakemake behind them.
+
+Long because each case needs a run, and all cases share the fixtures that make one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`snakeval status`, `logs`, `kill` at real runs: running, failed, killed, finished, elsewhere."""
+"""`snakeval status`, `logs`, `kill` at real runs: running, failed, killed, finished, elsewhere.
+
+Long because each case needs a run, and all cases share the fixtures that make one.
+"""
 
 from __future__ import annotations
 

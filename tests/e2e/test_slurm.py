@@ -2,6 +2,8 @@
 
 ``SNAKEVAL_SLURM_FULL=1`` makes the test of time limits the long one: two minutes for five minutes
 of work, of an endpoint and of a deployed model.
+
+Long because all cases share the cluster and the fixtures of its runs.
 """
 
 from __future__ import annotations

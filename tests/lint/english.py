@@ -4,6 +4,8 @@ The linter reads documentation, messages, docstrings, comments and test names. T
 ``banned.txt`` next to this file: a regular expression, a tab, an advice. A phrase may continue on
 the next line. A line that ends with ``# english: REASON`` is exempt; in Markdown the comment is
 ``<!-- english: REASON -->``. On the last line of a string the comment exempts the whole string.
+
+Long because it is one script, which `make english` runs without a package.
 """
 
 from __future__ import annotations

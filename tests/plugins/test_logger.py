@@ -1,4 +1,7 @@
-"""The progress of a run: what is counted, what is drawn, and how it shares a terminal."""
+"""The progress of a run: what is counted, what is drawn, and how it shares a terminal.
+
+Long because the tests of one plugin are in one file, and its parts are tested as one display.
+"""
 
 from __future__ import annotations
 

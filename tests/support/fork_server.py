@@ -4,6 +4,8 @@
 arguments, files and session of the process that it replaces, and `/proc` shows them. The server
 imports, and calls nothing of what it imported. It notes which variables the imports read, and
 refuses a command that has another value of one of them.
+
+Long because it is one program: its parts run in one process and depend on what it imported.
 """
 
 from __future__ import annotations

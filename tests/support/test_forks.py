@@ -1,4 +1,7 @@
-"""A fork is what a new process would be."""
+"""A fork is what a new process would be.
+
+Long because it compares every property of a fork with that of a new process.
+"""
 
 from __future__ import annotations
 

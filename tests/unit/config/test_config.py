@@ -1,4 +1,7 @@
-"""Tests that each error of a configuration is one sentence with file, key and fix."""
+"""Tests that each error of a configuration is one sentence with file, key and fix.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tests the translation of the launcher's configurations, and its errors."""
+"""Tests the translation of the launcher's configurations, and its errors.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

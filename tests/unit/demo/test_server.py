@@ -1,4 +1,7 @@
-"""Tests the demo server: OpenAI's API, failures on command and counts of requests."""
+"""Tests the demo server: OpenAI's API, failures on command and counts of requests.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The matrix: the evaluations of a configuration and their parameters."""
+"""The matrix: the evaluations of a configuration and their parameters.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

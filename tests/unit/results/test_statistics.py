@@ -1,4 +1,7 @@
-"""Intervals and comparisons: published values, what always holds, and coverage by simulation."""
+"""Intervals and comparisons: published values, what always holds, and coverage by simulation.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

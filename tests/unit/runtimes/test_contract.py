@@ -1,6 +1,8 @@
 """Tests the contract that every runtime fulfils, with the real programs.
 
 Apptainer and pyxis are stand-ins that run the containers all the same; pyxis's steps are Slurm's.
+
+Long because it is one contract, which every runtime fulfils.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A model's server as it will be started: its command line, its variables, its mounts."""
+"""A model's server as it will be started: its command line, its variables, its mounts.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

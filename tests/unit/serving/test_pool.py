@@ -1,4 +1,7 @@
-"""The pool with real servers: the demo's, as processes of this machine."""
+"""The pool with real servers: the demo's, as processes of this machine.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How far an evaluation is, told from evidence."""
+"""How far an evaluation is, told from evidence.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The ten rules of the service's contract, each with what it is good for."""
+"""The ten rules of the service's contract, each with what it is good for.
+
+Long because the ten rules are one contract.
+"""
 
 from __future__ import annotations
 

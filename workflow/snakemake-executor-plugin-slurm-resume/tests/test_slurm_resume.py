@@ -1,4 +1,7 @@
-"""The executor slurm-resume: names, notes, what states mean, and what follows from them."""
+"""The executor slurm-resume: names, notes, what states mean, and what follows from them.
+
+Long because it has the unit tests of the whole plugin, each part under a heading.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 An object of this module holds a path as text and nothing else. Construction reads nothing, and
 each property makes its path when it is asked, so that ten thousand of them cost milliseconds.
 
-The module is longer than 300 lines, because one owner holds all files of an evaluation.
+Long because one owner holds all files of an evaluation.
 """
 # ruff: noqa: PTH110, PTH116, PTH119, PTH120, PTH123, PTH208
 

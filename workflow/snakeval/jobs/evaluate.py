@@ -15,18 +15,15 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
-import contextlib
 import platform
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 from snakeval import __version__
 from snakeval.errors import EvaluationError
@@ -40,12 +37,10 @@ from snakeval.harnesses.reading import read_metrics
 from snakeval.jobs import run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import container, installable
+from snakeval.jobs.served_models import serve_models
 from snakeval.lease import Lease
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import choose
-
-if TYPE_CHECKING:
-    from snakeval.serving import client
 
 #: How often an attempt resumes after its servers broke.
 _BREAKS = 10
@@ -148,58 +143,6 @@ def reuse(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion 
     return read_again
 
 
-@contextlib.contextmanager
-def _served(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    head: int,
-    stop: Event,
-    log: AttemptLog,
-) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
-    """Serve the models that the evaluation asks; yield the servers and two events.
-
-    The first event ends the harness: *stop* is set, or a server is lost. The second event is set
-    only if a server is lost; the function that comes last sets it, with the reason.
-    """
-    if not evaluation.transport.servers:
-        yield None, stop, Event(), lambda reason: None
-        return
-    from snakeval.serving import client
-
-    halt, lost, left = Event(), Event(), Event()
-
-    def lose(reason: str) -> None:
-        if not (left.is_set() or lost.is_set()):
-            log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
-            lost.set()
-            halt.set()
-
-    def pass_on() -> None:
-        while not left.wait(0.1):
-            if stop.is_set():
-                halt.set()
-
-    threading.Thread(target=pass_on, daemon=True).start()
-    try:
-        with client.serve(
-            RunDirectory.of(directory),
-            evaluation.transport.servers,
-            who=evaluation.id,
-            head=client.head_of(head),
-            stop=stop,
-            report=log.tell,
-            lost=lose,
-        ) as servers:
-            for name, server in servers.items():
-                text = f"{name} is served at {server.url} ({server.runtime})"
-                log.say(f"{text} [log: {server.log}]")
-                log.journal.add(server.event(name, text))
-            yield servers, halt, lost, lose
-            left.set()
-    finally:
-        left.set()
-
-
 def _attempt(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
@@ -215,7 +158,7 @@ def _attempt(
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
     breaks = 0
     while True:
-        with _served(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
+        with serve_models(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
             urls = {name: server.url for name, server in (servers or {}).items()}
             spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))

@@ -4,7 +4,7 @@ Below it are the directories of its evaluations (:mod:`snakeval.evaluation.direc
 deployments (:mod:`snakeval.serving.directory`). An object of this module holds a path as text;
 construction reads nothing. It imports nothing heavy, since commands read it before they print.
 
-The module is longer than 300 lines, because one owner holds all files of a run.
+Long because one owner holds all files of a run.
 """
 # ruff: noqa: PTH110
 

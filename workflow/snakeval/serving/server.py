@@ -9,13 +9,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import timings
 from snakeval.evaluation.events import Journal
-from snakeval.logs import last_error, tail_lines, without_shell
+from snakeval.logs import last_error, tail_lines
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, choose, srun
 from snakeval.runtimes.spec import ContainerSpec
@@ -24,6 +23,7 @@ from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.nodes import Place
+from snakeval.serving.server_end import why_ended
 
 #: How often a server that loads is asked whether it is ready, in seconds.
 _PROBE_SECONDS = 0.25
@@ -189,7 +189,7 @@ class Server:
             with log.open("ab") as output, timings.use(self._journal, log, self._gpus()) as using:
                 outcome = self._run(runtime, output)
                 using.exit_code = outcome.exit_code
-            reason = self._why(outcome, log)
+            reason = self._given_up or why_ended(deployment, outcome, log, was_ready=self.was_ready)
             lost_race = not deployment.serving.port and any(map(_IN_USE.search, tail_lines(log)))
             if self.was_ready or self._end.is_set() or not lost_race or not tries_left:
                 break
@@ -291,21 +291,3 @@ class Server:
         said = last_error(self.log)
         self._given_up = f"{why}{'; its log ends: ' + said if said else ''}"
         self._end.set()
-
-    def _why(self, outcome: Outcome, log: Path) -> str:
-        if self._given_up:
-            return self._given_up
-        limit = self.deployment.serving.mem_mb
-        if outcome.out_of_memory:
-            fix = f"raise deployment.mem_mb (now {limit})" if limit else "give it more memory"
-            return f"out of memory: the kernel killed the server; {fix}"
-        if no_shell := without_shell(self.deployment.definition.image, log):
-            return no_shell
-        code = outcome.exit_code
-        how = {
-            127: "the server's command was not found (exit code 127)",
-            137: "the server was killed (SIGKILL)",
-        }.get(code, f"the server ended with exit code {code}")
-        said = last_error(log)
-        when = "" if self.was_ready else " before it was ready"
-        return f"{how}{when}{'; its log ends: ' + said if said else ''}"

@@ -1,0 +1,70 @@
+"""Serves the models that an evaluation asks, and notices the loss of a server."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import TYPE_CHECKING
+
+from snakeval.evaluation import events
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.jobs.attempt_log import AttemptLog
+from snakeval.run.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from snakeval.serving import client
+
+
+@contextlib.contextmanager
+def serve_models(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    head: int,
+    stop: Event,
+    log: AttemptLog,
+) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
+    """Serve the models that the evaluation asks; yield the servers and two events.
+
+    The first event ends the harness: *stop* is set, or a server is lost. The second event is set
+    only if a server is lost; the function that comes last sets it, with the reason.
+    """
+    if not evaluation.transport.servers:
+        yield None, stop, Event(), lambda reason: None
+        return
+    from snakeval.serving import client
+
+    halt, lost, left = Event(), Event(), Event()
+
+    def lose(reason: str) -> None:
+        if not (left.is_set() or lost.is_set()):
+            log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
+            lost.set()
+            halt.set()
+
+    def pass_on() -> None:
+        while not left.wait(0.1):
+            if stop.is_set():
+                halt.set()
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    try:
+        with client.serve(
+            RunDirectory.of(directory),
+            evaluation.transport.servers,
+            who=evaluation.id,
+            head=client.head_of(head),
+            stop=stop,
+            report=log.tell,
+            lost=lose,
+        ) as servers:
+            for name, server in servers.items():
+                text = f"{name} is served at {server.url} ({server.runtime})"
+                log.say(f"{text} [log: {server.log}]")
+                log.journal.add(server.event(name, text))
+            yield servers, halt, lost, lose
+            left.set()
+    finally:
+        left.set()

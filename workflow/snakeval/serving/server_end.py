@@ -1,0 +1,27 @@
+"""Explains why a model server ended, by its exit code and its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snakeval.logs import last_error, without_shell
+from snakeval.runtimes import Outcome
+from snakeval.serving.deployment import Deployment
+
+
+def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready: bool) -> str:
+    """Return the reason of an end that snakeval did not ask for."""
+    limit = deployment.serving.mem_mb
+    if outcome.out_of_memory:
+        fix = f"raise deployment.mem_mb (now {limit})" if limit else "give it more memory"
+        return f"out of memory: the kernel killed the server; {fix}"
+    if no_shell := without_shell(deployment.definition.image, log):
+        return no_shell
+    code = outcome.exit_code
+    how = {
+        127: "the server's command was not found (exit code 127)",
+        137: "the server was killed (SIGKILL)",
+    }.get(code, f"the server ended with exit code {code}")
+    said = last_error(log)
+    when = "" if was_ready else " before it was ready"
+    return f"{how}{when}{'; its log ends: ' + said if said else ''}"
