@@ -174,7 +174,7 @@ class Played:
                 if (
                     ours
                     and process.status() != psutil.STATUS_ZOMBIE
-                    and all(w in line for w in words)
+                    and all(word in arguments for word in words)
                 ):
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
