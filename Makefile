@@ -8,7 +8,10 @@ LEPTON := workflow/snakemake-executor-plugin-lepton
 # (tests/conftest.py).
 PYTEST ?= -n 3
 
-.PHONY: demo test lint english format profiles constraints clean
+# Seconds that each campaign plays its next seeds.
+SECONDS ?= 45
+
+.PHONY: demo test campaigns lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local

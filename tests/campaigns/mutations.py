@@ -1,0 +1,445 @@
+"""A campaign of damage: no state file and no configuration, however damaged, confuses snakeval.
+
+Each seed changes one file of a run, or its configuration, and lets some of snakeval's readers look
+at it: commands in this process, or with ``--commands`` the Snakemake command itself. A reader is
+sound if
+
+* it ends with a result or with a sentence, never with a traceback,
+* it ends within ten seconds,
+* it reports no evaluation as done with another score than the true one.
+
+``python tests/campaigns/mutations.py --seconds 45`` plays the next seeds of ``mutations.jsonl`` and
+appends one line with their figures; ``--seed N`` plays one again and prints what the readers said.
+It ends with 1 if a reader was not sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parent))
+
+from snakeval import cli  # noqa: E402
+from snakeval.config.load import load  # noqa: E402
+from snakeval.dag.invocation import Invocation  # noqa: E402
+from snakeval.dag.reruns import Reruns  # noqa: E402
+from snakeval.errors import ConfigError  # noqa: E402
+from support.workspace import Workspace  # noqa: E402
+
+RESULTS = HERE / "mutations.jsonl"
+OLD_RUN = HERE.parent / "data/run_of_0bdcd8f"
+SECONDS = 10
+GATE = "while [ ! -e '{}' ]; do sleep 0.1; done"
+
+
+class Hang(BaseException):
+    """A reader did not end in time. No handler of errors catches it."""
+
+
+# --- the run that is damaged ----------------------------------------------------------------------
+
+
+@dataclass
+class Corpus:
+    """Two runs with finished, failed and interrupted evaluations, and what they measured."""
+
+    place: Path
+    work: Workspace
+    scores: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """The home of snakeval that knows the runs."""
+        return self.work.home
+
+    @property
+    def runs(self) -> list[Path]:
+        """The directories of the runs."""
+        return sorted((self.work.directory / "results").iterdir())
+
+    def files(self) -> list[Path]:
+        """Return every state file; artifacts, logs, pages and scripts are none."""
+        found = [
+            path
+            for root in (*self.runs, self.home / "runs")
+            for path in root.rglob("*")
+            if path.is_file()
+            and not path.is_symlink()
+            and not {"artifacts", "logs", "report", "cache", "export"} & {*path.parts}
+            and path.suffix not in (".sh", ".html", ".md", ".csv", ".log")
+        ]
+        return sorted([*found, self.home / "durations.json"])
+
+
+def corpus(place: Path) -> Corpus:
+    """Make the runs in the empty directory *place*: one of this version, one of 0bdcd8f."""
+    gate = place / "gate"
+    score = "echo '{\"score\": 0.25}' > {{ results }}/score.json"
+
+    def benchmark(command: str) -> dict[str, Any]:
+        metrics = {"file": "score.json", "values": {"score": "score"}}
+        return {"harness": "generic", "command": command, "metrics": metrics}
+
+    work = Workspace.below(
+        place,
+        name="mutations",
+        runtime="process",
+        output_dir="results",
+        lease={"heartbeat": 0.5, "stale": 5},
+        models={"m": {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}}},
+        benchmarks={
+            "good": benchmark(score),
+            "fine": benchmark(score),
+            "bad": benchmark("exit 3"),
+            "slow": benchmark(f"touch {gate}.waits; {GATE.format(gate)}"),
+        },
+    )
+    head = work.start("--retries", "0", "--cores", "4")
+    until = time.monotonic() + 120
+    done = [f"results/*/m/{name}/evaluation.json" for name in ("good", "fine")]
+    while not (
+        (place / "gate.waits").exists() and all([*work.directory.glob(path)] for path in done)
+    ):
+        if time.monotonic() > until or head.poll() is not None:
+            raise SystemExit(f"the run does not begin\n{head.communicate(timeout=5)[0]}")
+        time.sleep(0.1)
+    os.killpg(head.pid, signal.SIGKILL)
+    head.communicate()
+    subprocess.run(["pkill", "-f", str(gate)], check=False)
+    shutil.copytree(OLD_RUN / "results", work.directory / "results", dirs_exist_ok=True)
+    for path in (OLD_RUN / "home/runs").iterdir():
+        data = json.loads(path.read_text())
+        data["directory"] = str(work.directory / "results" / path.stem)
+        (work.home / "runs" / path.name).write_text(json.dumps(data))
+    shutil.copy(OLD_RUN / "home/durations.json", work.home / "durations.json")
+    made = Corpus(place, work)
+    for run in made.runs:
+        made.scores |= reported(run)
+    assert made.scores, "nothing is done in the corpus"
+    return made
+
+
+def reported(run: Path) -> dict[tuple[str, str, str], float]:
+    """Return the scores that the table of *run* reports as done."""
+    from snakeval.results.table import table
+    from snakeval.run.directory import RunDirectory
+
+    frame = table(RunDirectory(run))
+    done = frame[frame["status"] == "done"]
+    return {
+        (run.name, f"{row.model}/{row.benchmark}", str(row.metric)): float(row.value)
+        for row in done.itertuples()
+    }
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+VALUES: Sequence[Any] = (
+    *(None, True, -1, 0, 2**70, 1e308, "", "x" * 5000, "\ud800", "a\x1b[31mb", "/../..", [], {}),
+    *([[[[]]]], {"a": None}, [None], float("nan"), "2026-13-45T99:99:99+00:00", "\u202e"),
+)
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """Return *content* with some damage."""
+    kinds: list[Callable[[bytes, random.Random], bytes]] = [_bytes, _bytes, _structure, _structure]
+    return rng.choice([*kinds, _other])(content, rng)
+
+
+def _bytes(content: bytes, rng: random.Random) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 1, 1, 3, 20])):
+        at = rng.randrange(len(data) + 1)
+        match rng.randrange(5):
+            case 0 if at < len(data):
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                data[at:at] = rng.randbytes(rng.randrange(1, 4))
+            case 2:
+                del data[at : at + rng.randrange(1, 30)]
+            case 3:
+                data[at:at] = data[at : at + rng.randrange(1, 200)]
+            case _:
+                del data[at:]
+    return bytes(data)
+
+
+def _structure(content: bytes, rng: random.Random) -> bytes:
+    """Replace, remove or rename a value somewhere in a JSON or YAML text."""
+    text = content.decode()
+    lines = text.splitlines()
+    try:
+        value = json.loads(text)
+        write: Callable[[Any], str] = json.dumps
+    except ValueError:
+        try:  # a journal of events: one JSON a line
+            at = rng.randrange(len(lines))
+            value = json.loads(lines[at])
+            rest = [*lines[:at]], [*lines[at + 1 :]]
+
+            def write(changed: Any) -> str:
+                return "\n".join([*rest[0], json.dumps(changed), *rest[1]])
+        except (ValueError, IndexError):
+            value = yaml.safe_load(text)
+            write = yaml.safe_dump
+    places = list(_places(value))
+    if not places:
+        return json.dumps(rng.choice(VALUES)).encode()
+    where, key = rng.choice(places)
+    match rng.randrange(4):
+        case 0:
+            del where[key]
+        case 1 if isinstance(where, dict):
+            where[f"{key}x"] = where.pop(key)
+        case 2:
+            where[key] = [where[key]]
+        case _:
+            where[key] = rng.choice(VALUES)
+    return write(value).encode("utf-8", "surrogatepass")
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
+
+
+def _other(content: bytes, rng: random.Random) -> bytes:
+    return rng.choice(
+        [
+            b"",
+            b"\0" * 100,
+            b"null",
+            b"[]",
+            b"{}",
+            b'""',
+            b"[" * 100_000,
+            b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+            b"\xff\xfe{\0}\0",
+            b"<html>",
+            b"&a [*a]",
+            rng.randbytes(300),
+            b"1" * 5_000,
+        ]
+    )
+
+
+# --- readers --------------------------------------------------------------------------------------
+
+
+def run_command(*words: str) -> Callable[[Corpus, Path], str]:
+    """Return a reader: a command of snakeval in this process."""
+
+    def read(made: Corpus, run: Path) -> str:
+        said = io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape")
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.main([word.format(run=run) for word in words])
+        said.flush()
+        printed = said.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
+        return f"exit code {code}\n{printed}"
+
+    return read
+
+
+def plan(made: Corpus, run: Path) -> str:
+    """Find what is missing, as the Snakefile does."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            config, selection, _ = load([made.work.directory / "config.yaml"], {})
+            invocation = Invocation(config, selection)
+        except ConfigError as error:
+            return str(error)
+        reruns = Reruns(invocation, head=True, force=lambda targets: None)
+        missing = reruns.missing()
+        stale = [reruns.why_stale(evaluation) for evaluation in reruns.changed]
+    return f"{missing}\n{stale}\n{said.getvalue()}"
+
+
+def scores(made: Corpus, run: Path) -> str:
+    """Read the table, and compare it with the truth."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            found = reported(run)
+        except ConfigError as error:
+            return str(error)
+    if wrong := {key: v for key, v in found.items() if made.scores.get(key) != v}:
+        raise AssertionError(f"wrong scores are reported as done: {wrong}")
+    return f"{found}\n{said.getvalue()}"
+
+
+READERS: Sequence[tuple[str, Callable[[Corpus, Path], str], int]] = (
+    ("table", scores, 4),
+    ("status", run_command("status", "{run}", "--json"), 4),
+    ("plan", plan, 4),
+    ("logs", run_command("logs", "{run}"), 1),
+    ("verify", run_command("verify", "{run}"), 1),
+    ("ls runs", run_command("ls", "runs"), 1),
+    ("compare", run_command("compare", "{run}", "2026-11-29-09-12-50-b9f2448f"), 1),
+    ("report", run_command("report", "{run}"), 1),
+)
+
+
+def command(made: Corpus, run: Path) -> str:
+    """Give the Snakemake command, which repairs and completes the run."""
+    done = made.work.snakemake("--retries", "0")
+    if "Traceback (most recent call last)" in done.output:
+        raise AssertionError(f"traceback\n{done.output}")
+    said = scores(made, run)
+    return f"exit code {done.exit_code}\n{done.output}\n{said}"
+
+
+# --- one seed -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: float) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Hang(f"no end within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tuple[str, list[str]]:
+    """Damage a file, let readers look, and mend it; return the file and what was not sound."""
+    rng = random.Random(seed)
+    own = made.work.directory / "config.yaml"
+    path = own if seed % 4 == 0 else rng.choice(made.files())
+    original = path.read_bytes()
+    (now,) = (run for run in made.runs if "b9f2448f" not in run.name)
+    run = next((run for run in made.runs if path.is_relative_to(run)), now)
+    kept = own.read_bytes()
+    problems = []
+    content = damaged(original, rng)
+    path.write_bytes(content)
+    if by_command:
+        readers: list[tuple[str, Callable[[Corpus, Path], str]]] = [("snakemake", command)]
+    elif path == own:
+        readers = [("plan", plan)]
+    else:
+        weights = [weight for *_, weight in READERS]
+        readers = [(name, read) for name, read, _ in rng.choices(READERS, weights, k=2)]
+    where = str(path.relative_to(made.place))
+    try:
+        for name, read in readers:
+            try:
+                with _no_longer_than(120 if by_command else SECONDS):
+                    said = read(made, run)
+                if "Traceback (most recent call last)" in said:
+                    problems.append(f"{seed}: {name}: prints a traceback")
+            except (Exception, Hang) as error:
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                at = f"{Path(last.filename).name}:{last.lineno}"
+                problems.append(f"{seed}: {name}: {type(error).__name__} at {at}: {error!s:.200}")
+                said = traceback.format_exc()
+            if show:
+                print(f"--- {name} after damage to {where}\n{content[:3000]!r}\n{said}")
+    finally:
+        _mend(made, path, original, own, kept)
+    return where, problems
+
+
+def _mend(made: Corpus, path: Path, original: bytes, own: Path, kept: bytes) -> None:
+    for aside in path.parent.glob(f"{path.name}.damaged-*"):
+        aside.unlink()
+    path.write_bytes(original)
+    own.write_bytes(kept)
+
+
+def next_seed(kind: str) -> int:
+    """Return the seed after the last that the file of results has of a kind."""
+    if not RESULTS.exists():
+        return 0
+    lines = (json.loads(line) for line in RESULTS.open())
+    return 1 + max((line["to"] for line in lines if line["kind"] == kind), default=-1)
+
+
+def main() -> int:
+    """Play seeds; return 1 if a reader was not sound."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=0, help="begin no seed after so long")
+    parser.add_argument("--count", type=int, default=0, help="play so many seeds")
+    parser.add_argument("--seed", type=int, help="play this one, print everything, append nothing")
+    parser.add_argument("--commands", action="store_true", help="give the Snakemake command")
+    options = parser.parse_args()
+    kind = "by command" if options.commands else "in process"
+    root = Path(tempfile.mkdtemp(prefix="snakeval-mutations-"))
+    place = root / "pristine"
+    place.mkdir()
+    made = corpus(place)
+    os.environ["SNAKEVAL_HOME"] = str(made.home)
+    os.chdir(made.work.directory)
+    if options.seed is not None:
+        _, problems = play(made, options.seed, by_command=options.commands, show=True)
+        print(*problems, sep="\n")
+        return 1 if problems else 0
+    first = seed = next_seed(kind)
+    unsound: list[str] = []
+    files: Counter[str] = Counter()
+    began = time.monotonic()
+    while True:
+        if options.commands:  # the command changes the run, so each seed has a copy
+            copy = Corpus(place, made.work, made.scores)
+            saved = root / "saved"
+            shutil.copytree(place, saved, symlinks=True)
+        where, problems = play(
+            copy if options.commands else made, seed, by_command=options.commands
+        )
+        if options.commands:
+            shutil.rmtree(place)
+            saved.rename(place)
+            os.chdir(made.work.directory)
+        files[Path(where).name.split("-")[0]] += 1
+        for problem in problems:
+            print(f"{where}: {problem}", flush=True)
+            unsound.append(f"{where}: {problem}")
+        seed += 1
+        enough = options.count and seed - first >= options.count
+        if enough or (options.seconds and time.monotonic() - began > options.seconds):
+            break
+    result = {
+        "kind": kind,
+        "from": first,
+        "to": seed - 1,
+        "seconds": round(time.monotonic() - began, 1),
+        "problems": unsound[:50],
+    }
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    print(f"{seed - first} mutations, {len(unsound)} problems; {dict(files)}")
+    shutil.rmtree(root)
+    return 1 if unsound else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
