@@ -9,7 +9,7 @@ LEPTON := workflow/snakemake-executor-plugin-lepton
 PYTEST ?= -n 3
 
 # Seconds that each campaign plays its next seeds.
-SECONDS ?= 45
+CAMPAIGN_SECONDS ?= 45
 
 .PHONY: demo test campaigns lint english format profiles constraints clean
 
