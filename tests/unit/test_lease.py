@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from snakeval.lease import Lease
-from snakeval.processes import process_lives
+import pytest
+
+from snakeval import files, processes
+from snakeval.lease import Holder, Lease, LeaseLost
+from snakeval.processes import ProcessIdentity, process_lives
 
 QUICK = {"heartbeat": 0.05, "stale": 0.5}
 
@@ -161,3 +168,219 @@ def test_a_holder_notices_that_another_attempt_took_the_lease(tmp_path: Path) ->
         path.write_text(holder())
         assert lost.wait(30)
     assert path.read_text() == holder(), "the other holder's lease remains"
+
+
+# --- who can be seen ----------------------------------------------------------------------------
+
+
+def of_this_process(**other: object) -> str:
+    me = ProcessIdentity.of(os.getpid())
+    mine = {"boot": me.boot, "namespace": me.namespace, "pid": me.pid, "start": me.start}
+    return holder(host=me.host, **(mine | other))
+
+
+@pytest.mark.parametrize("strange", ["boot", "namespace"])
+def test_a_holder_that_cannot_be_seen_is_not_dead(tmp_path: Path, strange: str) -> None:
+    """The same host name, and a pid that no process has here."""
+    text = of_this_process(**{strange: "another", "pid": 2**22 - 1})
+    assert Holder.read(text).lives is None
+    path, beat, told = tmp_path / "lease", 0, threading.Event()
+    path.write_text(text)
+    stop = threading.Event()
+
+    def renew() -> None:
+        nonlocal beat
+        while not stop.wait(0.02):
+            beat += 1
+            path.write_text(json.dumps(json.loads(text) | {"beat": beat}))
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    waiter = Lease(
+        path, heartbeat=0.02, stale=0.3, done=lambda: beat > 60, waiting=lambda who: told.set()
+    )
+    with waiter:
+        assert not waiter.acquired, "a live holder lost its lease"
+    stop.set()
+    thread.join()
+    assert told.is_set()
+
+
+def test_a_process_that_is_hidden_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `hidepid=2`: a signal is forbidden, and /proc does not show the process."""
+
+    def forbidden(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+    monkeypatch.setattr(processes, "start_time", lambda pid: "")
+    identity = ProcessIdentity.of(os.getpid())
+    hidden = ProcessIdentity(identity.host, 4711, "12", identity.boot, identity.namespace)
+    assert hidden.lives is None
+    assert process_lives(4711, "12"), "unknown is not dead"
+
+
+@pytest.mark.parametrize("pid", [0, -1, -4711, 2**70])
+def test_a_pid_that_no_process_has_is_dead(pid: int) -> None:
+    assert not process_lives(pid)
+
+
+def test_the_holder_of_a_lease_identifies_itself(tmp_path: Path) -> None:
+    with Lease(tmp_path / "lease", **QUICK) as lease:
+        found = Holder.read((tmp_path / "lease").read_text())
+        assert found.process == ProcessIdentity.of(os.getpid())
+        assert (found.id, found.lives) == (lease.id, True)
+
+
+# --- damage and file systems --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x81", b"[1]", b"null", b'{"pid": 1}', b"[" * 9999]
+)
+def test_a_damaged_lease_is_replaced_after_its_stale_time(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lease"
+    path.write_bytes(content)
+    since = time.monotonic()
+    with Lease(path, heartbeat=0.02, stale=0.2) as lease:
+        assert lease.acquired
+        assert time.monotonic() - since >= 0.2, "its holder may live"
+        lease.check()
+    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_a_file_system_without_hard_links_has_leases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def link(*paths: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "lease"
+    with Lease(path, **QUICK) as lease:
+        assert lease.acquired
+        other = Lease(path, done=lambda: told.is_set(), waiting=lambda who: told.set(), **QUICK)
+        told = threading.Event()
+        with other:
+            assert not other.acquired
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_whose_file_the_server_replaced_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = os.open, [2]
+
+    def stale(path: object, *arguments: object, **options: object) -> int:
+        if left[0] and str(path).endswith("lease"):
+            left[0] -= 1
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(path, *arguments, **options)  # type: ignore[arg-type]
+
+    with Lease(tmp_path / "lease", heartbeat=10, stale=30) as lease:
+        monkeypatch.setattr(files.os, "open", stale)
+        lease.check()
+        assert left == [0]
+
+
+# --- a suspended holder, and a file server that stalls ------------------------------------------
+
+
+class Clock:
+    """A clock that a test sets forward."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.offset
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_a_holder_that_was_suspended_stops_its_work_first(tmp_path: Path) -> None:
+    clock, lost = Clock(), threading.Event()
+    with Lease(tmp_path / "lease", lost=lost.set, awake=clock, **QUICK) as lease:
+        clock.offset = 10
+        assert lost.wait(20)
+        with pytest.raises(LeaseLost):
+            lease.check()
+
+
+def test_a_holder_whose_lease_was_taken_over_may_not_publish(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    with Lease(path, heartbeat=60, stale=600) as lease:
+        lease.check()
+        path.unlink()
+        path.write_text(holder())
+        with pytest.raises(LeaseLost):
+            lease.check()
+    assert path.read_text() == holder(), "the lease of the other one was removed"
+
+
+def test_a_beat_never_replaces_the_lease_of_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    with Lease(path, heartbeat=60, stale=600) as lease:
+        path.unlink()
+        path.write_text(holder())
+        assert not lease._beat(1)
+        assert path.read_text() == holder()
+
+
+def test_a_stalled_file_server_makes_no_live_holder_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every open of the lease blocks for longer than its stale time, for holder and waiter."""
+    path, real = tmp_path / "lease", os.open
+    free, lost = threading.Event(), threading.Event()
+    free.set()
+
+    def opened(name: object, *arguments: object, **options: object) -> int:
+        if "lease" in str(name):
+            free.wait(20)
+        return real(name, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", opened)
+    quick = {"heartbeat": 0.05, "stale": 0.3}
+    with Lease(path, lost=lost.set, **quick):
+        ended, waits = threading.Event(), threading.Event()
+        waiter = Lease(path, done=ended.is_set, waiting=lambda who: waits.set(), **quick)
+
+        def wait() -> None:
+            with waiter:
+                pass
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waits.wait(20)
+        free.clear()
+        time.sleep(1.0)
+        free.set()
+        time.sleep(0.5)
+        assert not lost.is_set()
+        assert not waiter.acquired
+        ended.set()
+        thread.join()
+
+
+def test_a_renewal_needs_no_room_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lease"
+    with Lease(path, heartbeat=0.02, stale=30):
+        before, size = path.read_bytes(), path.stat().st_size
+
+        def full(*arguments: object, **options: object) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr(Path, "write_text", full)
+        wait_until(lambda: path.read_bytes() != before)
+        assert path.stat().st_size == size

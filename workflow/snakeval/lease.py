@@ -2,7 +2,8 @@
 
 A lease is a file and works on NFS without locks. The process that creates the file holds the lease.
 The holder proves that it lives by changing a counter, so snakeval never compares clocks of
-different hosts.
+different hosts. A lease cannot stop a process that was suspended, so its ``id`` is a fencing token:
+the holder checks with :meth:`Lease.check` that the lease is still its own before it publishes.
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from snakeval.processes import process_lives, start_time
+from snakeval.files import create_exclusively, json_value, read_bytes, set_aside
+from snakeval.processes import ProcessIdentity
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 45.0
+#: The length of a lease's text, which stays the same: a renewal overwrites it in place.
+_LENGTH = 512
+
+
+class LeaseLost(Exception):
+    """Another attempt may hold the lease, so this process must not publish anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +46,51 @@ class Holder:
     start: str
     beat: int
     renewed: float = 0.0
+    boot: str = ""
+    namespace: str = ""
 
     @classmethod
-    def read(cls, text: str, renewed: float = 0.0) -> Holder:
+    def read(cls, text: str | bytes, renewed: float = 0.0) -> Holder:
         """Read a lease.
 
         Raises:
             ValueError: *text* is not a lease.
         """
+        data = json_value(text if isinstance(text, bytes) else text.encode())
         try:
-            data = json.loads(text)
             start, beat = str(data["start"] or ""), data["beat"]
-            return cls(str(data["id"]), str(data["host"]), int(data["pid"]), start, beat, renewed)
-        except (KeyError, TypeError) as error:
+            where = (str(data.get("boot") or ""), str(data.get("namespace") or ""))
+            found = cls(
+                str(data["id"]), str(data["host"]), int(data["pid"]), start, beat, renewed, *where
+            )
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a lease: {error!r}") from None
+        if found.pid <= 0:
+            raise ValueError("not a lease: no process has its pid")
+        return found
+
+    @property
+    def process(self) -> ProcessIdentity:
+        """The identity of the holder's process."""
+        return ProcessIdentity(self.host, self.pid, self.start, self.boot, self.namespace)
 
     @property
     def lives(self) -> bool | None:
-        """Whether the holder's process lives; None if it is on another host."""
-        if self.host != socket.gethostname():
-            return None
-        return process_lives(self.pid, self.start)
+        """Whether the holder's process lives; None if this process cannot see it."""
+        return self.process.lives
 
 
-def _holder(text: str) -> str:
+def _holder(content: bytes) -> str:
     try:
-        holder = Holder.read(text)
+        holder = Holder.read(content)
     except ValueError:
         return "another attempt"
     return f"process {holder.pid} on {holder.host}"
+
+
+def _awake() -> float:
+    """Return a clock that also counts while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Lease:
@@ -75,7 +98,11 @@ class Lease:
 
     While it waits, it calls *waiting* once with the holder's name. The wait ends when *done*
     returns true, because the holder has finished the work; ``acquired`` is then false. It calls
-    *lost* if another attempt takes the lease over.
+    *lost* if another attempt takes the lease over, and if this process was suspended for so long
+    that another one may have done so.
+
+    A waiter counts only the time in which it could look at the lease: a file server that stalls
+    for both of them makes no holder stale. *clock* measures waits, and *awake* suspensions.
     """
 
     def __init__(
@@ -87,38 +114,45 @@ class Lease:
         waiting: Callable[[str], None] = lambda holder: None,
         heartbeat: float = HEARTBEAT_SECONDS,
         stale: float = STALE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        awake: Callable[[], float] = _awake,
     ) -> None:
         self.path = path
+        self.id = uuid.uuid4().hex
         self.acquired = False
-        self._done, self._lost, self._waiting = done, lost, waiting
+        self.is_lost = False
+        self._done, self._on_loss, self._waiting = done, lost, waiting
         self._heartbeat, self._stale = heartbeat, stale
-        self._me: dict[str, Any] = {
-            "id": uuid.uuid4().hex,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "start": start_time(os.getpid()),
-        }
+        self._clock, self._awake = clock, awake
+        self._me: dict[str, Any] = {"id": self.id, **asdict(ProcessIdentity.of(os.getpid()))}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        seen, since, told = "", time.monotonic(), False
+        seen: bytes | None = None
+        unchanged, told = 0.0, False
+        pause = min(1.0, self._heartbeat)
         while not self._done():
-            if self._create():
+            begun = self._clock()
+            if create_exclusively(self.path, self._text(0)):
                 self.acquired = True
-                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread = threading.Thread(target=self._renew, daemon=True)
                 self._thread.start()
                 break
-            current = self._read()
+            current = read_bytes(self.path)
+            if current is None:
+                continue
             if current != seen:
-                seen, since = current, time.monotonic()
-            if current and (self._dead(current) or time.monotonic() - since > self._stale):
+                seen, unchanged = current, 0.0
+            if _is_dead(current) or unchanged > self._stale:
                 self._take_over(current)
                 continue
             if not told:
                 self._waiting(_holder(current))
                 told = True
-            time.sleep(min(1.0, self._heartbeat))
+            time.sleep(pause)
+            # Not more, if a look took longer: the holder could not renew the lease either.
+            unchanged += min(self._clock() - begun, 2 * pause)
         return self
 
     def __exit__(
@@ -130,66 +164,94 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self.acquired and self._mine():
-            self.path.unlink(missing_ok=True)
+        if self.acquired:
+            with contextlib.suppress(OSError):  # it becomes stale
+                if self._is_mine():
+                    self.path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Make sure that the lease is still held.
+
+        Raises:
+            LeaseLost: another attempt has it, or may have it.
+            OSError: it cannot be read.
+        """
+        if self.is_lost or not self._is_mine():
+            raise LeaseLost(f"another attempt has taken {self.path} over")
 
     def _text(self, beat: int) -> str:
-        return json.dumps({**self._me, "beat": beat})
+        return json.dumps({**self._me, "beat": beat}).ljust(_LENGTH)
 
-    def _create(self) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Write another file and link it: link(2) fails if the name exists, also on NFS, and no
-        # process can read an incomplete lease.
-        draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
-        try:
-            draft.write_text(self._text(0), encoding="utf-8")
-            os.link(draft, self.path)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-        return True
+    def _is_mine(self) -> bool:
+        return self._has_my_id(read_bytes(self.path))
 
-    def _read(self) -> str:
-        try:
-            return self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+    def _has_my_id(self, content: bytes | None) -> bool:
+        return content is not None and f'"{self.id}"'.encode() in content
 
-    def _mine(self) -> bool:
-        return f'"{self._me["id"]}"' in self._read()
-
-    def _dead(self, text: str) -> bool:
-        """Return whether the holder is a dead process of this host, which saves the wait."""
-        try:
-            return Holder.read(text).lives is False
-        except ValueError:
-            return False
-
-    def _take_over(self, stale: str) -> None:
+    def _take_over(self, stale: bytes) -> None:
         """Remove a dead holder's lease; a second lease keeps other takers from a new one."""
         taker = Lease(
             self.path.with_name(f"{self.path.name}.taker"),
             done=self._done,
             heartbeat=self._heartbeat,
             stale=self._stale,
+            clock=self._clock,
         )
         with taker:
-            if taker.acquired and self._read() == stale:
+            if taker.acquired and read_bytes(self.path) == stale:
+                with contextlib.suppress(ValueError):
+                    Holder.read(stale)
+                    self.path.unlink(missing_ok=True)
+                    return
+                set_aside(self.path, "no lease")
                 self.path.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        beat = 0
+    def _lose(self) -> None:
+        self.is_lost = True
+        self._on_loss()
+
+    def _renew(self) -> None:
+        """Change the counter at each heartbeat until the context ends or the lease is lost."""
+        beat, looked = 0, self._awake()
         while not self._stop.wait(self._heartbeat):
+            if self._awake() - looked > self._heartbeat + self._stale:
+                # Suspended. Another attempt may run, so this one's harness stops first.
+                self._lose()
+                return
             beat += 1
-            draft = self.path.with_name(f"{self.path.name}.{self._me['id'][:8]}")
-            try:
-                if not self._mine():
-                    self._lost()
+            # A slow server or a full disk raises an error, and the next beat may succeed.
+            with contextlib.suppress(OSError):
+                if not self._beat(beat):
+                    self._lose()
                     return
-                draft.write_text(self._text(beat), encoding="utf-8")
-                draft.replace(self.path)
-            except OSError:
-                # A full disk or a slow server; the next beat may succeed.
-                with contextlib.suppress(OSError):
-                    draft.unlink(missing_ok=True)
+            looked = self._awake()
+
+    def _beat(self, beat: int) -> bool:
+        """Renew the lease in place; return whether it is this holder's.
+
+        A renewal in place needs no room on a full disk, and cannot replace the lease of a process
+        that took this one over meanwhile, which is another file.
+        """
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            if not self._has_my_id(os.read(file, 2 * _LENGTH)):
+                return False
+            os.pwrite(file, self._text(beat).encode(), 0)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        return True
+
+
+def _is_dead(content: bytes) -> bool:
+    """Return whether the holder is a process that this one can see is dead; saves the wait.
+
+    A damaged lease has no holder that could be seen, so it is replaced after its stale time.
+    """
+    try:
+        return Holder.read(content).lives is False
+    except ValueError:
+        return False

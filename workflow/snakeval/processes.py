@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -28,17 +31,83 @@ def start_time(pid: int) -> str | None:
 
 
 def process_lives(pid: int, started: str = "") -> bool:
-    """Return whether *pid* of this host lives and, if its start is known, is the same process."""
+    """Return whether *pid* lives and, if its start is known, is the same process.
+
+    A process that this one may not see counts as alive.
+    """
+    return _seen(pid, started) is not False
+
+
+def _seen(pid: int, started: str) -> bool | None:
+    """Whether *pid* of this PID namespace is the process that started then; None if hidden."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # the process lives, and belongs to another user
     found = start_time(pid)
     if found is None:
         return False
+    if not found:
+        # Without /proc there is no start. With `hidepid` the processes of other users are missing.
+        return None if started and _OWN_STAT.exists() else True
     return not started or found == started
+
+
+_OWN_STAT = Path("/proc/self/stat")
+
+
+@cache
+def boot_id() -> str:
+    """Return the identity of this boot of this machine's kernel; empty if it is unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def pid_namespace() -> str:
+    """Return the identity of the namespace in which pids of this process count."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Identifies a process for other processes, also on other hosts.
+
+    Host names are not unique: containers and cloned machines share them. The boot of the kernel
+    and the PID namespace are. Older notes have neither.
+    """
+
+    host: str
+    pid: int
+    start: str
+    boot: str = ""
+    namespace: str = ""
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """Return the identity of a process that this one sees under *pid*."""
+        start = start_time(pid) or ""
+        return cls(socket.gethostname(), pid, start, boot_id(), pid_namespace())
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether this process could see it: it is on this machine, in the same namespace."""
+        if self.boot:
+            return (self.boot, self.namespace) == (boot_id(), pid_namespace())
+        return self.host == socket.gethostname()
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it lives; None if this process cannot see it."""
+        return _seen(self.pid, self.start) if self.is_visible else None
 
 
 #: How long a command that only answers a question may take, in seconds.

@@ -57,7 +57,7 @@ def test_the_process_that_works_on_the_run_is_reported_or_what_to_do(
     enter(run.directory, ["snakemake"])
     assert f"Snakemake runs (process {os.getpid()})" in snakeval(capsys, "status").out
     (head,) = (run.path / ".snakeval/heads").iterdir()
-    head.write_text(json.dumps({**json.loads(head.read_text()), "host": "elsewhere"}))
+    head.write_text(json.dumps({**json.loads(head.read_text()), "host": "elsewhere", "boot": "x"}))
     said = snakeval(capsys, "status")
     assert "started on elsewhere" in said.out
     assert "of which nothing is known here" in said.out

@@ -17,7 +17,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Journal
-from snakeval.processes import process_lives
+from snakeval.processes import process_lives, start_time
 
 INTERRUPTED = 130
 
@@ -69,6 +69,7 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
 
 def _watch(head: int, stop: Event) -> None:
     """Stop when Snakemake is gone: no process takes the result, and none may stay behind."""
-    while process_lives(head):
+    started = start_time(head) or ""  # another process may get its pid later
+    while process_lives(head, started):
         time.sleep(1)
     stop.set()

@@ -6,34 +6,76 @@ import json
 import os
 import shlex
 import socket
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from snakeval.catalogue import plugins
-from snakeval.files import write_if_changed
-from snakeval.processes import process_lives, start_time
+from snakeval.files import read_state, write_if_changed
+from snakeval.processes import ProcessIdentity
 from snakeval.run.directory import RunDirectory
 
 #: The job that Snakemake itself is; its script sets it, since executors drop the scheduler's own.
 HEAD_JOB = "SNAKEVAL_HEAD_JOB"
 
 
+#: How often a head shows that it lives, in seconds.
+_BEAT_SECONDS = 15.0
+#: A head that this process cannot see is gone after so many missing signs of life.
+_MISSING_BEATS = 12
+#: Heads of earlier versions show no signs of life. They count as gone after so many seconds.
+_FORGOTTEN_SECONDS = 30 * 24 * 3600.0
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A process of Snakemake that works at a run; ``job`` is the job that it is, if it is one."""
+    """A process of Snakemake that works at a run.
+
+    Attributes:
+        job: the job that the process is, if it is one.
+        boot, namespace: see :class:`snakeval.processes.ProcessIdentity`.
+        beats: how often it shows that it lives, in seconds; 0 if never.
+    """
 
     host: str
     pid: int
     start: str
     command: str
     job: str = ""
+    boot: str = ""
+    namespace: str = ""
+    beats: float = 0.0
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Head:
+        """Build it from the plain data of its note.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is no note of a head.
+        """
+        texts = [data[name] for name in ("host", "start", "command")]
+        texts += [data.get(name, "") for name in ("job", "boot", "namespace")]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a note of a head without its texts")
+        host, start, command, job, boot, namespace = texts
+        pid, beats = int(data["pid"]), float(data.get("beats", 0.0))
+        return cls(host, pid, start, command, job, boot, namespace, beats)
 
     @property
     def lives(self) -> bool | None:
-        """Whether it lives; None where that cannot be known from here."""
-        if self.host == socket.gethostname():
-            return process_lives(self.pid, self.start)
+        """Whether it lives; None if this process cannot know it."""
+        identity = ProcessIdentity(self.host, self.pid, self.start, self.boot, self.namespace)
+        if (lives := identity.lives) is not None:
+            return lives
         return _job_lives(self.job) if self.job else None
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether it is gone if its last sign of life was *seconds* ago."""
+        limit = _MISSING_BEATS * self.beats if self.beats > 0 else _FORGOTTEN_SECONDS
+        return seconds > limit
 
 
 def _job_lives(job: str) -> bool | None:
@@ -45,16 +87,25 @@ def _job_lives(job: str) -> bool | None:
     return None
 
 
-def enter(run: RunDirectory, command: Sequence[str]) -> None:
-    """Note that this process works at *run*."""
-    head = Head(
-        socket.gethostname(),
-        os.getpid(),
-        start_time(os.getpid()) or "",
-        shlex.join(command),
-        os.environ.get(HEAD_JOB, ""),
-    )
-    write_if_changed(run.head_file(head.host, head.pid), json.dumps(asdict(head)))
+def enter(run: RunDirectory, command: Sequence[str], beats: float = _BEAT_SECONDS) -> None:
+    """Note that this process works at *run*, and show every *beats* seconds that it lives."""
+    me = ProcessIdentity.of(os.getpid())
+    job = os.environ.get(HEAD_JOB, "")
+    head = Head(me.host, me.pid, me.start, shlex.join(command), job, me.boot, me.namespace, beats)
+    file = run.head_file(head.host, head.pid)
+    write_if_changed(file, json.dumps(asdict(head)))
+    threading.Thread(target=_show_life, args=(file, beats), daemon=True).start()
+
+
+def _show_life(file: Path, beats: float) -> None:
+    while True:
+        time.sleep(beats)
+        try:
+            os.utime(file)
+        except FileNotFoundError:
+            return  # the head has left the run
+        except OSError:
+            continue  # a file server that answers again later
 
 
 def leave(run: RunDirectory) -> None:
@@ -63,13 +114,23 @@ def leave(run: RunDirectory) -> None:
 
 
 def heads(run: RunDirectory) -> list[Head]:
-    """Return the heads at *run* that live, and those of other hosts, of which it is not known."""
+    """Return the heads at *run* that live, and those of which this process cannot know it.
+
+    A head that cannot be seen and that shows no sign of life any more is gone.
+    """
     found = []
+    now: float | None = None
     for path in run.head_files():
         try:
-            head = Head(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            renewed = path.stat().st_mtime
+            head = read_state(path, Head.from_dict)
+        except OSError:
             continue  # it ended just now
-        if head.lives is not False:
-            found.append(head)
+        if head is None or (lives := head.lives) is False:
+            continue
+        if lives is None:
+            now = run.file_time() or time.time() if now is None else now
+            if head.is_silent(now - renewed):
+                continue
+        found.append(head)
     return found
