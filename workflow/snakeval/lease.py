@@ -215,7 +215,7 @@ class Lease:
         beat, looked = 0, self._awake()
         while not self._stop.wait(self._heartbeat):
             if self._awake() - looked > self._heartbeat + self._stale:
-                # Suspended. Another attempt may run, so this one's harness stops first.
+                # Suspended. Another attempt may run, so the harness of this attempt stops first.
                 self._lose()
                 return
             beat += 1
@@ -249,7 +249,7 @@ class Lease:
 def _is_dead(content: bytes) -> bool:
     """Return whether the holder is a process that this one can see is dead; saves the wait.
 
-    A damaged lease has no holder that could be seen, so it is replaced after its stale time.
+    A damaged lease has no visible holder. Another attempt replaces it after its stale time.
     """
     try:
         return Holder.read(content).lives is False
