@@ -55,7 +55,7 @@ def convert(
             half.unlink()
         draft = target.with_name(f".half-{os.getpid()}-{target.name}")
         try:
-            _run(image, command(draft), report)
+            obtain(image, command(draft), report, "converted")
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
@@ -71,7 +71,12 @@ def by_hand(target: Path, command: Callable[[Path], Sequence[str]]) -> str:
     )
 
 
-def _run(image: str, words: Sequence[str], report: Report) -> None:
+def obtain(image: str, words: Sequence[str], report: Report, how: str) -> None:
+    """Run the command *words*, which pulls or converts *image*, and report each of its lines.
+
+    Raises:
+        EvaluationError: the command fails. The message says that the image cannot be *how*.
+    """
     child = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
@@ -86,6 +91,6 @@ def _run(image: str, words: Sequence[str], report: Report) -> None:
         report(f"{image}: {last}")
     if child.wait() != 0:
         raise EvaluationError(
-            f"image {image} is not on this machine and cannot be converted ({last[:300]}); check "
+            f"image {image} is not on this machine and cannot be {how} ({last[:300]}); check "
             "`image`"
         )

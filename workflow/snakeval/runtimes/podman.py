@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from snakeval.errors import EvaluationError
 from snakeval.processes import run_child
-from snakeval.runtimes import Outcome, Report
+from snakeval.runtimes import Outcome, Report, images
 from snakeval.runtimes.command_line import by_hand, command_line
 from snakeval.runtimes.spec import ContainerSpec
 
@@ -69,26 +69,9 @@ class Podman:
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Pull a missing image."""
         if not self.has(spec):
-            self._pull(spec, report)
+            report(f"pulling {spec.image}")
+            images.obtain(spec.image, ["podman", "pull", spec.image], report, "pulled")
         return str(_image(spec).get("Digest") or "")
-
-    def _pull(self, spec: ContainerSpec, report: Report) -> None:
-        report(f"pulling {spec.image}")
-        pull = subprocess.Popen(
-            ["podman", "pull", spec.image],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        last = ""
-        for line in pull.stdout or ():
-            last = line.strip() or last
-            report(f"{spec.image}: {last}")
-        if pull.wait() != 0:
-            raise EvaluationError(
-                f"image {spec.image} is not on this machine and cannot be pulled ({last}); check "
-                "`image`"
-            )
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run *spec* in the foreground; podman forwards SIGTERM to the container."""
