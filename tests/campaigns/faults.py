@@ -12,6 +12,8 @@ ends with 0. The run is sound if
 ``python tests/campaigns/faults.py --seconds 45`` plays the next seeds of ``faults.jsonl`` and
 appends their results; ``--seed N`` plays one again and prints all that happened. It ends with 1 if
 a run is not sound.
+
+Long because a fault, the moment it comes and the verdict on the run are read together.
 """
 
 from __future__ import annotations

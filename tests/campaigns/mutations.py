@@ -11,6 +11,8 @@ sound if
 ``python tests/campaigns/mutations.py --seconds 45`` plays the next seeds of ``mutations.jsonl`` and
 appends one line with their figures; ``--seed N`` plays one again and prints what the readers said.
 It ends with 1 if a reader was not sound.
+
+Long because a damage, its readers and the verdict on them are read together.
 """
 
 from __future__ import annotations

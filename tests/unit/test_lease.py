@@ -1,4 +1,7 @@
-"""Tests that an evaluation has at most one live attempt."""
+"""Tests that an evaluation has at most one live attempt.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 
