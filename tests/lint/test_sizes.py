@@ -16,7 +16,7 @@ FOLDERS = ("workflow", "scripts", "benchmarks", "docs", "tests")
 MODULE_LINES = 300
 FUNCTION_LINES = 60
 ROOT_MODULES = 10
-REASON = re.compile(r"^\s*Long because \w+ \w+ \w+", re.MULTILINE)
+REASON = re.compile(r"^\s*Long because \S+ \S+ \S+", re.MULTILINE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
