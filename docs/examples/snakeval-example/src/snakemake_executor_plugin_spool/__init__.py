@@ -9,13 +9,16 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
+
+#: Seconds between SIGTERM and SIGKILL.
+_GRACE = 20
 
 common_settings = CommonSettings(
     non_local_exec=True,
@@ -66,7 +69,25 @@ class Executor(RemoteExecutor):
                 self.report_job_error(active, msg=f"see {exit_file.with_suffix('.log')}")
 
     def cancel_jobs(self, active_jobs) -> None:
-        """End the jobs."""
-        for active in active_jobs:
-            with suppress(ProcessLookupError):
-                os.killpg(active.aux["child"].pid, signal.SIGTERM)
+        """End the jobs, with all their processes.
+
+        A job is a Snakemake of its own, which can hang when it receives SIGTERM: its handler takes
+        a lock that the interrupted code may hold. So SIGKILL follows.
+        """
+        groups = {active.aux["child"].pid for active in active_jobs}
+        until = time.monotonic() + _GRACE
+        self._signal(groups, signal.SIGTERM)
+        while groups and time.monotonic() < until:
+            time.sleep(0.2)
+            for active in active_jobs:
+                active.aux["child"].poll()  # an ended process counts until it is waited for
+            self._signal(groups, 0)
+        self._signal(groups, signal.SIGKILL)
+
+    def _signal(self, groups: set[int], number: int) -> None:
+        """Signal groups of processes; remove those that are gone."""
+        for group in tuple(groups):
+            try:
+                os.killpg(group, number)
+            except ProcessLookupError:
+                groups.remove(group)

@@ -22,7 +22,6 @@ from snakeval.executors.base import (
     Stage,
     Stopping,
 )
-from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 
 
@@ -119,7 +118,7 @@ def _job(run: RunDirectory, note: dict) -> Job:
         done = exit_file.read_text().strip() == "0"
         state = JobState.ENDED if done else JobState.LOST
         text = f"{name} has ended" if done else f"{name} failed"
-    elif process_lives(note["pid"]):
+    elif _group_lives(note["pid"]):
         # Its evaluations hold leases while they run, so `status` shows more than this.
         state, text = JobState.WAITING, f"{name} runs"
     else:
@@ -127,6 +126,20 @@ def _job(run: RunDirectory, note: dict) -> Job:
     log = (_link(run) / f"{note['id']}.log").resolve()
     names = tuple(place.as_posix() for place in outputs)
     return Job(note["id"], names, state, text, log=str(log))
+
+
+def _group_lives(group: int) -> bool:
+    """Return whether a process of a job lives. A job can outlive the shell that started it."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # a process that ended just now
+            state, _, own = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(own) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _signal(pid: int, number: int) -> None:
