@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from snakeval import executors
 from snakeval.catalogue import plugins
 from snakeval.executors.base import Executor, Fate, Intent, Stage
 from snakeval.run.directory import RunDirectory
+from support.packages import example
+from support.served import wait_for
 from support.workspace import REPOSITORY
 
 PACKAGE = REPOSITORY / "workflow/snakeval"
@@ -103,6 +106,33 @@ def test_a_run_notes_installed_executors_only(tmp_path: Path) -> None:
     for executor in (executors.find("slurm"), Executor(), Mine(), Mine()):
         executors.note(RunDirectory(tmp_path), executor)
     assert json.loads(RunDirectory(tmp_path).executors.read_text()) == ["mine"]
+
+
+def test_the_examples_job_lives_as_long_as_any_of_its_processes(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "2026-01-02-03-04-05-0123abcd")
+    spool = run.of_executor("spool")
+    spool.mkdir(parents=True)
+    # Like a Snakemake that hangs at SIGTERM, below a shell that ends at once.
+    hung = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    shell = subprocess.Popen(
+        ["sh", "-c", f'sh -c "{hung}" & wait'], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == b"ready\n"
+    outputs = [str(run.path.resolve() / "m/b/evaluation.json")]
+    note = {"id": "a", "pid": shell.pid, "outputs": outputs}
+    spool.joinpath("a.json").write_text(json.dumps(note))
+    with example(tmp_path / "site"):
+        look = executors.find("spool").stop(run).looks[Stage.WORKERS]
+        (remain,) = look()
+        end, _, kill = remain.acts
+        assert end is not None
+        assert kill is not None
+        end()
+        assert shell.wait(10) != 0
+        assert len([*look()]) == 1
+        kill()
+        wait_for(lambda: not [*look()], "the job is still there", seconds=10)
 
 
 # --- the import rule ----------------------------------------------------------------------------
