@@ -72,7 +72,7 @@ class Executor(RemoteExecutor):
         """End the jobs, with all their processes.
 
         A job is a Snakemake of its own, which can hang when it receives SIGTERM: its handler takes
-        a lock that the interrupted code may hold. So SIGKILL follows.
+        a lock that the interrupted code may hold. Therefore SIGKILL follows.
         """
         groups = {active.aux["child"].pid for active in active_jobs}
         until = time.monotonic() + _GRACE
