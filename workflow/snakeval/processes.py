@@ -149,6 +149,7 @@ def run_child(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     by_signal: bool = True,
+    keep: Sequence[int] = (),
 ) -> int:
     """Run *argv* to its end and return its exit code (128 + signal, as in shells).
 
@@ -156,7 +157,8 @@ def run_child(
     command under :data:`snakeval.runtimes.lifeline.LIFELINE`. When *stop* is set, the child gets
     SIGTERM, and after *grace* seconds its process group gets SIGKILL. The child has its own group,
     so a Ctrl-C in the terminal reaches it only through *stop*. Without *by_signal*, the end of
-    input replaces SIGTERM, for a child that does not forward signals.
+    input replaces SIGTERM, for a child that does not forward signals. The child keeps the files
+    *keep* open.
 
     Raises:
         OSError: the child could not start.
@@ -172,6 +174,7 @@ def run_child(
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
                 start_new_session=True,
+                pass_fds=keep,
             )
         finally:
             os.close(reading)
@@ -190,6 +193,8 @@ def run_child(
                     code = _stop(child, grace, by_signal)
                     break
         _signal_group(child.pid, signal.SIGKILL)  # processes that the child left running
+        if code < 0:
+            _kill_session(child.pid)  # a reaper that was killed leaves it
     finally:
         if lifeline >= 0:
             os.close(lifeline)
@@ -206,6 +211,19 @@ def _stop(child: subprocess.Popen[bytes], grace: float, by_signal: bool) -> int:
     except subprocess.TimeoutExpired:
         _signal_group(child.pid, signal.SIGKILL)
         return child.wait()
+
+
+def _kill_session(session: int) -> None:
+    """Kill all processes of a session (Linux)."""
+    killed = True
+    while killed:  # a process may start another one meanwhile
+        killed = False
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, IndexError):
+                fields = (place / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[3] == str(session) and fields[0] not in "ZX":
+                    os.kill(int(place.name), signal.SIGKILL)
+                    killed = True
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

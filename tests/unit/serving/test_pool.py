@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from snakeval.errors import EvaluationError, Interrupted
+from snakeval.processes import process_lives
 from snakeval.serving import client
 from snakeval.serving.wire import directory
 from support.machine import SERVE, Machine, eventually, made, pid_of, pool_pid
@@ -238,6 +239,20 @@ def test_the_death_of_a_head_ends_what_only_it_used(machine: Machine) -> None:
     other.wait()
     eventually(lambda: not listens(servers["careful"]), "the server is left")
     eventually(lambda: client.status() is None, "the supervisor is left")
+
+
+def test_a_helper_with_a_session_of_its_own_ends_with_its_server(
+    machine: Machine, tmp_path: Path
+) -> None:
+    helper = f"(exec setsid sh -c 'echo $$ > {tmp_path}/draft; mv {tmp_path}/draft {tmp_path}/pid;"
+    helper += " exec sleep 600') > /dev/null & "
+    machine.deploys("careful", "careful/a", command=helper + SERVE)
+    with machine.serve("careful"):
+        eventually((tmp_path / "pid").exists, "no helper")
+        pid = int((tmp_path / "pid").read_text())
+        assert process_lives(pid)
+    client.leave(machine.head)
+    assert not process_lives(pid)
 
 
 def test_waiting_for_a_server_can_be_stopped(machine: Machine) -> None:

@@ -13,10 +13,12 @@ import signal
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Any
 
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome
+from snakeval.runtimes.reaped import run_reaped
+from snakeval.runtimes.reaper import descendants
 from snakeval.runtimes.spec import ContainerSpec
 
 #: The variable that has :attr:`ContainerSpec.name` in the environment of a container's processes.
@@ -43,8 +45,13 @@ def marked(names: Collection[str]) -> list[tuple[int, str]]:
 
 
 def kill_leftovers(name: str) -> None:
-    """Kill the processes that a killed attempt at *name* left on this machine (Linux)."""
-    for pid, _ in marked([name]):
+    """Kill the processes that a killed attempt at *name* left on this machine (Linux).
+
+    Also those below them that removed the mark from their environment.
+    """
+    found = [pid for pid, _ in marked([name])]
+    below = [child for pid in found for child in descendants(pid)]
+    for pid in {*found, *below}:
         with contextlib.suppress(OSError):  # the process ended
             os.kill(pid, signal.SIGKILL)
 
@@ -62,19 +69,16 @@ def run_marked(
 ) -> Outcome:
     """Run *words*, the command of *spec* with its lifeline, and detect out-of-memory kills.
 
-    *env* must contain the :data:`MARK`. See :func:`snakeval.processes.run_child`.
+    *env* must contain the :data:`MARK`. See :func:`snakeval.runtimes.reaped.run_reaped`.
     """
     before = _oom_kills()
-    code = run_child(
-        words,
-        log,
-        stop,
-        grace=spec.grace,
-        stdin=stdin,
-        env=env,
-        cwd=cwd,
-        by_signal=by_signal,
-    )
+    same: Any = {"grace": spec.grace, "stdin": stdin, "env": env, "cwd": cwd, "keep": spec.keep}
+    if by_signal:
+        code = run_reaped(words, log, stop, **same)
+    else:  # a step of a Slurm job, which Slurm ends
+        code = run_child(words, log, stop, **same, by_signal=False)
+    if code > 128:
+        kill_leftovers(spec.name)  # whatever was killed may have been the reaper itself
     # The counter is that of the whole machine. Together with the child's own SIGKILL it is almost
     # certain.
     return Outcome(code, out_of_memory=code == 137 and _oom_kills() > before)

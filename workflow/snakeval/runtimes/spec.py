@@ -37,6 +37,8 @@ class ContainerSpec:
             the image's own arguments replace it.
         environ: the variables of which secrets are read and that a process inherits; None means
             the variables of this process.
+        keep: open files that the container's process keeps until it ends, such as the locks of its
+            GPUs, in a runtime that starts a process of this machine.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ContainerSpec:
     gpu_ids: tuple[str, ...] = ()
     entry_point: bool = False
     environ: Mapping[str, str] | None = field(default=None, repr=False)
+    keep: tuple[int, ...] = ()
 
     @property
     def surroundings(self) -> Mapping[str, str]:
