@@ -32,7 +32,7 @@ def run_reaped(
 ) -> int:
     """Run *argv* as :func:`run_child` does, and leave nothing of what it starts.
 
-    That includes processes that left its group and its parent, and shared memory; see
+    Processes that left its group and its parent end, and its shared memory is removed; see
     :mod:`snakeval.runtimes.reaper`. The open files *keep* stay open until all of it has ended.
 
     Raises:

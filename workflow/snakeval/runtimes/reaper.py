@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 _PR_SET_CHILD_SUBREAPER = 36
 _MEMORY = "/dev/shm"
-#: What libraries of servers and harnesses name shared memory: Python, NCCL and PyTorch.
+#: Prefixes of the shared memory of Python, NCCL and PyTorch.
 _NAMES = ("psm_", "sem.", "nccl-", "torch_")
 #: How long to try to kill the processes that are left. Some cannot be killed at once.
 KILL_SECONDS = 10.0
@@ -43,7 +43,7 @@ _OWNER_SECONDS = 2.0
 
 
 class Segment(NamedTuple):
-    """A file in shared memory. The inode tells it from a later file of the same name."""
+    """A file in shared memory. A later file of the same name has another inode."""
 
     name: str
     inode: int
