@@ -30,6 +30,8 @@ from snakeval.runtimes.spec import ContainerSpec
 _RUNSCRIPT = "/.singularity.d/runscript"
 #: An image whose name contains its source.
 _URI = re.compile(r"[a-z]+://|(docker-archive|docker-daemon|oci|oci-archive):")
+#: The images as this runtime starts them.
+_FILES = images.Files("apptainer", (".sif", ".sqsh"))
 
 
 def connect() -> Apptainer:
@@ -75,14 +77,13 @@ class Apptainer:
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the image is converted, or is a file or directory of this machine."""
-        return Path(_file(spec.image)).exists()
+        return _FILES.of(spec.image).exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Convert a missing image, once even if two processes request it."""
         if not self.has(spec):
-            if _is_path(spec.image):
-                raise EvaluationError(f"there is no image {spec.image}; check `image`")
-            target = Path(_file(spec.image))
+            _FILES.check(spec.image)
+            target = _FILES.of(spec.image)
             images.convert(spec.image, target, lambda to: self._conversion(spec.image, to), report)
         return images.digest(spec.image)
 
@@ -122,28 +123,17 @@ class Apptainer:
             words += ["--mount", mount_option(mount)]
         if spec.gpus or spec.gpu_ids:
             words += ["--nv"]
-        return [*words, _file(spec.image)]
+        return [*words, str(_FILES.of(spec.image))]
 
     def shell(self, spec: ContainerSpec) -> str:
         """Return ``apptainer exec …``, after the conversion of a missing image."""
         scratch = _scratch(spec)
         start = [*self._words(spec, scratch), *wrapped(_with_entry_point(spec), _given(spec))]
         steps = [shlex.join(["mkdir", "-p", str(scratch)]), shlex.join(start)]
-        if not _is_path(spec.image):
-            target = Path(_file(spec.image))
+        if not _FILES.is_path(spec.image):
+            target = _FILES.of(spec.image)
             steps.insert(0, images.by_hand(target, lambda to: self._conversion(spec.image, to)))
         return f"{{ {' && '.join(steps)}; }}"
-
-
-def _is_path(image: str) -> bool:
-    return image.startswith(("/", "./", "~")) or image.endswith((".sif", ".sqsh"))
-
-
-def _file(image: str) -> str:
-    """Return the file that the runtime starts for *image*."""
-    if _is_path(image):
-        return str(Path(image).expanduser())
-    return str(images.cached("apptainer", image, ".sif"))
 
 
 def _with_entry_point(spec: ContainerSpec) -> ContainerSpec:

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
@@ -30,6 +31,36 @@ def cached(runtime: str, image: str, ending: str) -> Path:
 def digest(image: str) -> str:
     """Return the digest in the image's name, or nothing; a converted file has no digest."""
     return image.rpartition("@")[2] if "@sha256:" in image else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that a runtime starts for images, and keeps in a cache of that name.
+
+    The first of *endings* is that of converted images. A file of a user may have any of them.
+    """
+
+    cache: str
+    endings: tuple[str, ...]
+
+    def is_path(self, image: str) -> bool:
+        """Return whether *image* is a file or directory of this machine, and not a reference."""
+        return image.startswith(("/", "./", "~")) or image.endswith(self.endings)
+
+    def of(self, image: str) -> Path:
+        """Return the file that the runtime starts for *image*."""
+        if self.is_path(image):
+            return Path(image).expanduser()
+        return cached(self.cache, image, self.endings[0])
+
+    def check(self, image: str) -> None:
+        """Check that a missing *image* can be converted.
+
+        Raises:
+            EvaluationError: it is a path, which nothing can convert.
+        """
+        if self.is_path(image):
+            raise EvaluationError(f"there is no image {image}; check `image`")
 
 
 def convert(

@@ -37,6 +37,8 @@ _UNMOUNTABLE = re.compile(r'[,:"$`\\\n]')
 _ENTRY_POINT = ("sh", "-c", 'rm -f /etc/rc.local; exec sh /etc/rc "$@"', "rc")
 #: The variables by which enroot finds its files; the step gets no other variable of the job.
 _FOR_ENROOT = ("HOME", "PATH", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+#: The images as this runtime starts them.
+_FILES = images.Files("enroot", (".sqsh",))
 
 
 def connect() -> Pyxis:
@@ -73,19 +75,18 @@ class Pyxis:
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the image is converted, or is a file that the node sees."""
-        return Path(_file(spec.image)).exists()
+        return _FILES.of(spec.image).exists()
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Convert a missing image, once even if two processes request it."""
         if not self.has(spec):
-            if _is_path(spec.image):
-                raise EvaluationError(f"there is no image {spec.image}; check `image`")
+            _FILES.check(spec.image)
             if shutil.which("enroot") is None:
                 raise EvaluationError(
                     f"there is no enroot on the PATH to convert {spec.image}; set `image` to a "
                     ".sqsh file, or set another runtime"
                 )
-            target = Path(_file(spec.image))
+            target = _FILES.of(spec.image)
             images.convert(spec.image, target, lambda to: _conversion(spec.image, to), report)
         return images.digest(spec.image)
 
@@ -121,8 +122,8 @@ class Pyxis:
             *wrapped(_with_entry_point(spec), given(spec)),
         ]
         steps = [shlex.join(words)]
-        if not _is_path(spec.image):
-            target = Path(_file(spec.image))
+        if not _FILES.is_path(spec.image):
+            target = _FILES.of(spec.image)
             steps.insert(0, images.by_hand(target, lambda to: _conversion(spec.image, to)))
         return f"{{ {' && '.join(steps)}; }}"
 
@@ -152,7 +153,7 @@ def container_options(spec: ContainerSpec) -> list[str]:
         *(
             "--mpi=none",
             f"--export={','.join(_FOR_ENROOT)}",
-            f"--container-image={_file(spec.image)}",
+            f"--container-image={_FILES.of(spec.image)}",
         ),
         *(f"--container-workdir={spec.workdir}", "--container-writable"),
         *("--no-container-mount-home", "--no-container-remap-root", "--no-container-entrypoint"),
@@ -189,17 +190,6 @@ def uri(image: str) -> str:
     return (
         f"docker://{registry}#{name}" if is_registry and "#" not in image else f"docker://{image}"
     )
-
-
-def _is_path(image: str) -> bool:
-    return image.startswith(("/", "./", "~")) or image.endswith(".sqsh")
-
-
-def _file(image: str) -> str:
-    """Return the file that the runtime starts for *image*."""
-    if _is_path(image):
-        return str(Path(image).expanduser())
-    return str(images.cached("enroot", image, ".sqsh"))
 
 
 def _with_entry_point(spec: ContainerSpec) -> ContainerSpec:
