@@ -107,6 +107,12 @@ def _pairs(
         together = [(models[0][0], models[1][0], f"{models[0][0]} → {models[1][0]}")]
     else:
         together = [(model, model, model) for model in models[0] if model in models[1]]
+    one_run = targets[0].run.absolute() == targets[1].run.absolute()
+    if one_run and any(before == after for before, after, _ in together):
+        raise ConfigError(
+            f"{targets[0].name} and {targets[1].name}: are of one run, so each score would be "
+            "compared with itself; name two runs, or two models of the run: ID/MODEL"
+        )
     pairs = {
         (name, benchmark): (before, after)
         for before, after, name in together

@@ -82,7 +82,7 @@ def command(
     if "output_dir" not in values and Path(config.output_dir).expanduser().resolve() != place:
         # In a file, since --config would read some paths as YAML.
         config = config.model_copy(update={"output_dir": str(place)})
-        saved = save(config)
+        saved = save(config, [saved])
     words = [
         *kept,
         *snakemake.without(given, {"config"}),

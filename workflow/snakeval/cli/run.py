@@ -94,7 +94,7 @@ def command(
     prepared = Prepared(
         config,
         selection,
-        save(config),
+        save(config, source.files),
         values,
         found,
         [*translated.options, *options, *(["--dry-run"] if dry_run else [])],

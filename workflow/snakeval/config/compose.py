@@ -18,13 +18,14 @@ from typing import Any
 import yaml
 
 from snakeval import catalogue
+from snakeval.config import composed as saved
 from snakeval.config import hydra_groups
 from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
 from snakeval.config.source import Key, Source, merge
 from snakeval.config.yaml_file import read
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.files import home, write_if_changed
+from snakeval.files import write_if_changed
 
 _GROUPS = Path(hydra_groups.__file__).parent
 #: An interpolation that would save the value of an environment variable.
@@ -72,11 +73,16 @@ def text(config: Config) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
-def save(config: Config) -> Path:
-    """Write *config* to snakeval's home; return the file, whose name has a hash of its content."""
-    composed = text(config)
+def save(config: Config, files: Sequence[str | Path] = ()) -> Path:
+    """Write *config* to snakeval's home; return the file, whose name has a hash of its content.
+
+    The first line names *files*, which the configuration was composed from: see
+    :mod:`snakeval.config.composed`.
+    """
+    paths = [str(Path(file).resolve()) for file in files]
+    composed = f"{saved.header(paths)}{text(config)}"
     digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
-    path = home().absolute() / "composed" / f"{config.name}-{digest}.yaml"
+    path = saved.place() / f"{config.name}-{digest}.yaml"
     write_if_changed(path, composed)
     return path
 

@@ -31,6 +31,7 @@ class Checked:
     Attributes:
         files: the files of ``--configfile``.
         overrides: the values of ``--config``, as Snakemake reads them.
+        selection: what ``--config`` chose; its run is the one that the command claimed.
     """
 
     files: tuple[Path, ...]

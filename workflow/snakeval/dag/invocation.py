@@ -7,6 +7,9 @@ starts Snakemake, and the Snakefile opens one to plan the jobs.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
@@ -16,11 +19,15 @@ from snakeval.evaluation.record import INTERVALS_VERSION
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import deployments, split
 from snakeval.run.directory import RunDirectory
-from snakeval.run.find import Run, find
+from snakeval.run.find import Run, find, reserve
+from snakeval.run.plan import Planned, plan_text
+from snakeval.run.saved import SavedInvocation
 
 
 class Invocation:
     """One command: its configuration, its run and its evaluations.
+
+    *files* are the files of the configuration, with which a run is found again.
 
     Attributes:
         run: the run's id and directory, which may not exist yet.
@@ -30,12 +37,14 @@ class Invocation:
         deployed: the models that snakeval serves, by name.
     """
 
-    def __init__(self, config: Config, selection: Selection) -> None:
-        self.config = config
-        self.run: Run = find(config, selection.run)
+    def __init__(self, config: Config, selection: Selection, files: Iterable[Path] = ()) -> None:
+        self.config, self._selection, self._files = config, selection, tuple(files)
         everything, self.left_out = split(config)
-        directory = self.run.directory
+        self.run: Run = find(
+            config, selection.run, files=self._files, evaluations=lambda run: everything
+        )
         if self.run.exists:
+            directory = self.run.directory
             everything = tuple(
                 directory.evaluation(evaluation.id).format_that_counts(evaluation)
                 for evaluation in everything
@@ -65,6 +74,21 @@ class Invocation:
                 "`snakemake -n` lists those that are"
             ) from None
 
+    def reserved(self, *, lasting: bool = False) -> Invocation:
+        """Claim the run for this command, which starts it: see :func:`snakeval.run.find.reserve`.
+
+        Return the command with the run that it starts.
+
+        Raises:
+            ConfigError: the output directory cannot be written, or an equal command has started
+                the run meanwhile and defines an evaluation differently.
+        """
+        name = reserve(self.run, lasting=lasting)
+        if name == self.run.directory.name:
+            return self
+        chosen = self._selection.model_copy(update={"run": name})
+        return type(self)(self.config, chosen, self._files)
+
     # --- files of the run -----------------------------------------------------------------
 
     @property
@@ -80,6 +104,32 @@ class Invocation:
     def record(self, evaluation: Evaluation) -> str:
         """The path of the completion record of *evaluation*, as the rules spell it."""
         return self.directory.evaluation(evaluation.id).output
+
+    # --- what the command saves for its jobs and its table -----------------------------------
+
+    @cached_property
+    def planned(self) -> tuple[Planned, ...]:
+        """The plan of the command: its evaluations, and the pairs that it leaves out."""
+        return (
+            *(Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything),
+            *(Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out),
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of the configuration and the plan: equal commands save the same."""
+        config = self.config.model_dump(mode="json", exclude_unset=True)
+        return digest([config, plan_text(self.planned)])[:16]
+
+    @property
+    def saved(self) -> SavedInvocation:
+        """What the command saves in its run."""
+        return self.directory.invocation(self.key)
+
+    @cached_property
+    def is_saved(self) -> bool:
+        """Whether the run's plan is the one of this command already."""
+        return self.directory.has_plan(self.planned)
 
     # --- sources of the table and the exports ----------------------------------------------
 

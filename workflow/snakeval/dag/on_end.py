@@ -45,16 +45,18 @@ class End:
         for executor in executors.of_run(run):
             executor.close(run, print)
         leave(run)
-        missing = 0
+        missing: set[str] = set()
         try:
-            if not self._is_current(run.table_markdown):
+            is_current = self._is_current(run.table_markdown)
+            if not is_current:
                 from snakeval.results import table as results
 
-                frame = results.write(run)
-                status = frame.drop_duplicates(["model", "benchmark"])["status"]
-                missing = status.isin(["failed", "pending"]).sum()
+                results.write(run)
                 self._date_back(*run.tables)
-            rows = json.loads(run.table_json.read_text(encoding="utf-8"))
+            rows = self._own(json.loads(run.table_json.read_text(encoding="utf-8")))
+            if not is_current:
+                unfinished = (row for row in rows if row["status"] in ("failed", "pending"))
+                missing = {f"{row['model']}/{row['benchmark']}" for row in unfinished}
             self._learn(rows)
         except (OSError, ConfigError) as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
@@ -74,10 +76,23 @@ class End:
             self._report_exports()
         if missing:
             print(
-                f"{missing} of {len(self.invocation.everything)} evaluations are not done. "
+                f"{len(missing)} of {len(self.invocation.everything)} evaluations are not done. "
                 "Run the same command to finish them.",
                 flush=True,
             )
+
+    def _own(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows of this command's evaluations.
+
+        Another command may have written the run's table meanwhile, by its own plan.
+        """
+        planned = self.invocation.planned
+        there = {(r["model"], r["benchmark"]): r.get("fingerprint") or "" for r in rows}
+        if {(p.model, p.benchmark): p.fingerprint for p in planned} == there:
+            return rows
+        from snakeval.results import table as results
+
+        return results.records(results.table(self.invocation.directory, planned))
 
     def _report_exports(self) -> None:
         """Print which exports arrived. The rule that exports never fails."""

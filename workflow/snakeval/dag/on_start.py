@@ -12,15 +12,15 @@ from snakeval import __version__, executors
 from snakeval.config import compose
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.dag.invocation import Invocation
+from snakeval.dag.preflight import refuse_other_definitions
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.executors.base import Executor, Intent
 from snakeval.files import home, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.run.directory import RunDirectory
-from snakeval.run.heads import enter
+from snakeval.run.heads import enter, leave
 from snakeval.run.index import Entry, remember
-from snakeval.run.plan import Planned
 from snakeval.runtimes import Runtime, choose
 from snakeval.serving.container import container as server_container
 from snakeval.serving.container import installed
@@ -54,9 +54,7 @@ class Start:
         """
         self._check_executor()
         run = self.invocation.directory
-        run.make()
-        self._write_identity(run)
-        enter(run, sys.argv)
+        self._begin(run)
         executors.note(run, self.executor)
         self.executor.open(run)
         self._write_plan(run)
@@ -65,10 +63,21 @@ class Start:
         self._write_batch_scripts(run)
         self._write_evaluations(run, by_hand)
 
-    def _write_identity(self, run: RunDirectory) -> None:
-        """Write which run this is, and add it to the index of this machine's runs."""
+    def _begin(self, run: RunDirectory) -> None:
+        """Start the run, note this process there, and add it to the index of this machine's runs.
+
+        Raises:
+            ConfigError: another command works at the run and defines an evaluation differently.
+        """
         whole = self.invocation.run
-        run.write_origin({"id": whole.id, "identity": whole.identity, "snakeval": __version__})
+        whole.start()
+        self.invocation.saved.save(self._config_text, self.invocation.planned)
+        enter(run, sys.argv, invocation=self.invocation.key)
+        try:
+            refuse_other_definitions(self.invocation, entered=True)
+        except ConfigError:
+            leave(run)
+            raise
         remember(
             Entry(
                 whole.id,
@@ -83,15 +92,15 @@ class Start:
     def _write_plan(self, run: RunDirectory) -> None:
         """Write the configuration and the evaluations of the run."""
         # The configuration contains names of keys, never keys.
-        whole, config = self.invocation.run, self.invocation.config
-        text = f"# Run {whole.id}, resolved by snakeval {__version__}\n{compose.text(config)}"
-        run.write_config(text, __version__)
-        write_if_changed(home() / "run_configs" / f"{whole.id}.yaml", text)
-        everything, left_out = self.invocation.everything, self.invocation.left_out
-        run.write_plan(
-            [Planned(e.model, e.benchmark, e.fingerprint) for e in everything]
-            + [Planned(o.model, o.benchmark, left_out=o.reason) for o in left_out],
-        )
+        run.write_config(self._config_text, __version__)
+        saved = home() / "run_configs" / f"{self.invocation.run.id}.yaml"
+        write_if_changed(saved, self._config_text)
+        run.write_plan(self.invocation.planned)
+
+    @property
+    def _config_text(self) -> str:
+        text = compose.text(self.invocation.config)
+        return f"# Run {self.invocation.run.id}, resolved by snakeval {__version__}\n{text}"
 
     def _write_evaluations(self, run: RunDirectory, by_hand: Mapping[str, str]) -> None:
         """Write the definition and the scripts of each evaluation.

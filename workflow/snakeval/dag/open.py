@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.composed import composed_of
 from snakeval.config.load import load
 from snakeval.dag import handover
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
+from snakeval.run.find import OtherDefinitionError
 
 #: Passes the name of the run's directory to the Snakemake processes of jobs.
 _RUN = "SNAKEVAL_RUN"
@@ -49,15 +51,22 @@ def open_matrix(workflow: Any) -> Matrix:
         if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
             # The head's run: `run=new` or a newer run of the same id would be another one.
             selection = selection.model_copy(update={"run": chosen})
+        sources = [source for file in files for source in composed_of(file)]
         try:
-            invocation = Invocation(config, selection)
-            if workflow.is_main_process and checked is None:
-                check(invocation)
+            invocation = Invocation(config, selection, sources)
+            if workflow.is_main_process:
+                if checked is None:
+                    check(invocation)
+                if not workflow.output_settings.dryrun:
+                    invocation = invocation.reserved()
         except ConfigError as error:
             raise error.within(_names(files)) from None
     except ConfigError as error:
-        lines = [f"snakeval: {problem}" for problem in error.problems]
-        raise SystemExit("\n".join(lines)) from None
+        lines = "\n".join(f"snakeval: {problem}" for problem in error.problems)
+        if isinstance(error, OtherDefinitionError):
+            print(lines, file=sys.stderr)
+            raise SystemExit(2) from None
+        raise SystemExit(lines) from None
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
         os.environ[_RUN] = Path(matrix.run).name

@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
+from snakeval.run.find import OtherDefinitionError, is_same
+from snakeval.run.heads import heads
 
 #: A run writes at least its plan and its logs, which require this much space.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
+#: How many evaluations are listed that another command defines differently.
+_MOST = 20
+
+
+def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -> None:
+    """Check that no command works at the run now that defines an evaluation differently.
+
+    With *entered*, this command works at the run, too. Of two that began at the same time, the
+    later one fails.
+
+    Raises:
+        OtherDefinitionError: a command does; there is a line for each evaluation.
+    """
+    run = invocation.directory
+    working = heads(run) if run.exists else []
+    own = next((h for h in working if (h.host, h.pid) == (socket.gethostname(), os.getpid())), None)
+    evaluations = {evaluation.id: evaluation for evaluation in invocation.everything}
+    problems = []
+    for head in working:
+        # A head that this process cannot see counts as long as it shows that it lives.
+        lives = head.lives or (head.lives is None and head.beats > 0)
+        if head is own or not lives or head.invocation in ("", invocation.key):
+            continue
+        if entered and own and (own.since, own.host, own.pid) < (head.since, head.host, head.pid):
+            continue
+        for item in run.invocation(head.invocation).plan() or ():
+            found = evaluations.get(item.id)
+            if found and item.fingerprint and not is_same(found, item.fingerprint):
+                by = f"process {head.pid} on {head.host}"
+                problems.append(
+                    Problem(
+                        f"{by} works at run {run.id} with a different definition",
+                        found.id,
+                        "wait for its end, or start a new run with --config run=new",
+                    )
+                )
+    if problems:
+        raise OtherDefinitionError.of(problems[:_MOST])
 
 
 def check(invocation: Invocation, environment: Mapping[str, str] = os.environ) -> None:
@@ -21,6 +62,7 @@ def check(invocation: Invocation, environment: Mapping[str, str] = os.environ) -
     Raises:
         ConfigError: one line a problem.
     """
+    refuse_other_definitions(invocation)
     problems = [
         *_of_evaluations(invocation, environment),
         *_of_exports(invocation),

@@ -10,7 +10,8 @@ reruns                if
 ====================  ========================================================================
 an evaluation         ``EvaluationDirectory.why_incomplete`` has a reason
 a deployment          an evaluation that it serves reruns
-the table             an evaluation reruns, or an earlier start left endpoints to delete
+the table             an evaluation reruns, an earlier start left endpoints to delete, or the
+                      run's plan is not this command's
 the exports           a destination did not get all results
 ====================  ========================================================================
 """
@@ -149,10 +150,10 @@ class Reruns:
     def records(self, wildcards: object = None) -> list[str]:
         """The input of the table: the records of the selected evaluations.
 
-        If endpoints are left, it forces the table: with nothing to do, Snakemake would end before
-        its hooks delete them.
+        If endpoints are left, or the plan is to be saved, it forces the table: with nothing to do,
+        Snakemake would end before its hooks delete and save them.
         """
-        if self._left_endpoints:
+        if self._left_endpoints or (self.head and not self._invocation.is_saved):
             self.force([str(self._invocation.directory.table)])
         return self._invocation.records
 

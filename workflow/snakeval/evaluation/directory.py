@@ -270,16 +270,38 @@ class EvaluationDirectory(JobDirectory):
 
     # --- definition -----------------------------------------------------------------------
 
-    def read_evaluation(self) -> Evaluation:
-        """Return the evaluation that this directory defines.
+    def read_evaluation(self, fingerprint: str = "") -> Evaluation:
+        """Return the newest definition here, or the one with *fingerprint*.
+
+        A command that starts later may define the evaluation in another way. The jobs of the
+        earlier command still find theirs.
 
         Raises:
             EvaluationError: there is none, or it cannot be read.
         """
         try:
-            return Evaluation.from_json(self.spec.read_text(encoding="utf-8"))
+            found = Evaluation.from_json(self.spec.read_text(encoding="utf-8"))
+            if fingerprint and found.fingerprint != fingerprint:
+                earlier = self._earlier_spec(fingerprint)
+                if earlier.exists():
+                    return Evaluation.from_json(earlier.read_text(encoding="utf-8"))
+            return found
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(f"{self.spec} cannot be read ({error})") from None
+
+    def read_identity(self) -> dict[str, Any]:
+        """Return the identity of the newest definition, or of the record; nothing if unknown."""
+        for path in (str(self.spec), self.output):
+            try:
+                found = (read_json(path) or {}).get("identity")
+            except (OSError, ValueError):
+                continue
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _earlier_spec(self, fingerprint: str) -> Path:
+        return Path(f"{self._place}/.snakeval/definition-{fingerprint[:16]}.json")
 
     def read_transport(self) -> Mapping[str, Any]:
         """Return the evaluation's transport as plain data, without building an evaluation.
@@ -298,7 +320,14 @@ class EvaluationDirectory(JobDirectory):
             return False
 
     def define(self, evaluation: Evaluation) -> None:
-        """Save the definition for the job."""
+        """Save the definition for the job; a different earlier one stays for jobs in a queue."""
+        try:
+            text = self.spec.read_text(encoding="utf-8")
+            fingerprint = str(json.loads(text)["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            fingerprint = ""  # the first definition, or a damaged one
+        if fingerprint and fingerprint != evaluation.fingerprint:
+            write_if_changed(self._earlier_spec(fingerprint), text)
         write_if_changed(self.spec, evaluation.to_json())
 
     # --- completion -----------------------------------------------------------------------

@@ -73,7 +73,7 @@ def read(directory: EvaluationDirectory, fingerprint: str) -> Evaluation:
         EvaluationError: there is none, or it is of another fingerprint.
     """
     try:
-        evaluation = directory.read_evaluation()
+        evaluation = directory.read_evaluation(fingerprint)
     except EvaluationError as error:
         raise EvaluationError(f"{error}; give the same command again") from None
     if evaluation.fingerprint != fingerprint:

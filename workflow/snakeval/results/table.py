@@ -7,7 +7,7 @@ again, so a better parser requires no evaluation.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -29,15 +29,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(run: RunDirectory) -> pd.DataFrame:
-    """Return the results of *run*, which may be finished, failed or missing.
+def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFrame:
+    """Return the results of *run*, or of one command's *plan*: finished, failed or missing.
 
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
     skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the value's 95 % interval.
     ``ci_note`` has the interval's method, or the reason if there is none (see
     :mod:`snakeval.results.statistics.samples`).
     """
-    rows = [row for item in run.plan() for row in _rows(run, item)]
+    rows = [row for item in (run.plan() if plan is None else plan) for row in _rows(run, item)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     # Without this, whole numbers become floats if some are missing.
     return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))

@@ -147,11 +147,8 @@ def _configuration(
     except ConfigError as error:
         yield Finding(run.config.name, UNCHECKED, f"its definitions: {error.problems[0]}")
         return
-    own = digest(identity(config))[:8]
-    if not run.path.resolve().name.endswith(f"-{own}"):
-        yield Finding(
-            run.config.name, CHANGED, f"its name and params belong to a run with the id {own}"
-        )
+    if (before := run.identity()) is not None and before != identity(config):
+        yield Finding(run.config.name, CHANGED, "its name and params are of another run")
     for item in plan:
         name = item.id
         if item.left_out:

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from snakeval.errors import ConfigError
+from snakeval.evaluation.definition import TRANSPORT_PARAMS
 from snakeval.evaluation.directory import EvaluationDirectory, JobDirectory
 from snakeval.files import Directory, read_json, write_atomically, write_if_changed
-from snakeval.run.plan import Planned
+from snakeval.run.plan import Planned, plan_text, read_plan
+from snakeval.run.saved import SavedInvocation
 
 _STAMP = "%Y-%m-%d-%H-%M-%S"
 _NAME = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
@@ -150,6 +152,40 @@ class RunDirectory(Directory):
         if not self.was_started:
             write_atomically(self.origin, json.dumps(origin, indent=1))
 
+    def identity(self) -> dict[str, Any] | None:
+        """Return the name and the parameters that all evaluations of the run share, if known.
+
+        A copy without hidden files has them in its configuration only.
+        """
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = self.read_origin()["identity"]
+            return known if isinstance(known, dict) else None
+        import yaml
+
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError, AttributeError):
+            saved = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            params = saved.get("params") or {}
+            shared = {k: v for k, v in params.items() if k not in TRANSPORT_PARAMS}
+            return {"name": saved.get("name", "evaluation"), "params": shared}
+        return None
+
+    def _configuration(self, key: str) -> str:
+        return f"{self._place}/.snakeval/configurations/{key}.json"
+
+    def belongs_to(self, key: str) -> bool:
+        """Whether the configuration *key* (see :func:`snakeval.run.find.keys`) started the run."""
+        return os.path.exists(self._configuration(key))
+
+    @property
+    def has_configurations(self) -> bool:
+        """Whether it is known which configurations started the run; an old run does not say it."""
+        return os.path.exists(f"{self._place}/.snakeval/configurations")
+
+    def add_configuration(self, key: str, files: Sequence[str]) -> None:
+        """Note that the configuration *key*, of *files*, started the run."""
+        if not self.belongs_to(key):
+            write_atomically(Path(self._configuration(key)), json.dumps({"files": list(files)}))
+
     # --- plan -----------------------------------------------------------------------------
 
     @property
@@ -160,27 +196,85 @@ class RunDirectory(Directory):
     def plan(self) -> tuple[Planned, ...]:
         """Return the evaluations of the run, and the pairs that were left out.
 
+        These are the plan of the command that started last, and what other commands add to it that
+        work at the run now. Without a plan that can be read, they are the finished evaluations.
+
         Raises:
-            ConfigError: the plan is not there, or cannot be read.
+            ConfigError: there is no plan, and nothing is finished.
         """
+        plan = {item.id: item for item in self._newest_plan()}
+        for invocation in self._live_invocations():
+            plan = {item.id: item for item in invocation.plan() or ()} | plan
+        return tuple(plan.values())
+
+    def _newest_plan(self) -> tuple[Planned, ...]:
         path = self.plan_file
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            return tuple(Planned(*row) for row in rows)
+            return read_plan(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigError(
-                f"{self}: has no .snakeval/plan.json: it starts just now, or was partly deleted; "
-                "run it again to rebuild the plan"
-            ) from None
+            problem = (
+                f"{self}: has no .snakeval/plan.json: it starts just now, or was partly deleted"
+            )
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
         except (ValueError, TypeError):
-            raise ConfigError(f"{path}: is damaged; run it again to rebuild it") from None
+            problem = f"{path}: is damaged"
+        saved = sorted(self.invocations(), key=lambda invocation: invocation.saved, reverse=True)
+        plans = (plan for invocation in saved if (plan := invocation.plan()) is not None)
+        if found := next(plans, None) or self._published_plan():
+            return found
+        raise ConfigError(f"{problem}; running the run again writes it again")
+
+    def _published_plan(self) -> tuple[Planned, ...]:
+        """Return the finished evaluations, by their records."""
+        found = []
+        for path in sorted(self.path.glob(EvaluationDirectory("*/*").output)):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                record = read_json(str(path)) or {}
+                found.append(Planned(record["model"], record["benchmark"], record["fingerprint"]))
+        return tuple(found)
 
     def write_plan(self, planned: Sequence[Planned]) -> None:
-        """Save the plan, so that a later command can build the table from it."""
-        rows = [[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned]
-        write_if_changed(self.plan_file, json.dumps(rows))
+        """Save the plan of the command that starts now, so that the table can be made any time."""
+        write_if_changed(self.plan_file, plan_text(planned))
+
+    def has_plan(self, planned: Sequence[Planned]) -> bool:
+        """Whether the plan that was saved last is *planned*, to the letter."""
+        try:
+            return self.plan_file.read_text(encoding="utf-8") == plan_text(planned)
+        except (OSError, ValueError):
+            return False
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of each evaluation that any command planned, the newest one's."""
+        found: dict[str, str] = {}
+        plans = [self._newest_plan()] if self.exists else []
+        saved = sorted(self.invocations(), key=lambda invocation: invocation.saved, reverse=True)
+        for plan in (*plans, *(invocation.plan() or () for invocation in saved)):
+            for item in plan:
+                if item.fingerprint:
+                    found.setdefault(item.id, item.fingerprint)
+        return found
+
+    # --- commands -------------------------------------------------------------------------
+
+    def invocation(self, key: str) -> SavedInvocation:
+        """Return what the command *key* saved for its jobs and its table."""
+        return SavedInvocation(f"{self._place}/.snakeval/invocations/{key}")
+
+    def invocations(self) -> list[SavedInvocation]:
+        """Return what each command that started the run saved."""
+        return [SavedInvocation(path) for path in self.invocation("x").path.parent.glob("*")]
+
+    def _live_invocations(self) -> Iterator[SavedInvocation]:
+        """Yield what commands saved whose Snakemake works at the run."""
+        if not self.head_files():
+            return
+        from snakeval.run.heads import heads
+
+        for key in dict.fromkeys(head.invocation for head in heads(self)):
+            if key:
+                yield self.invocation(key)
 
     @property
     def allocations(self) -> Path:

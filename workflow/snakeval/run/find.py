@@ -1,21 +1,31 @@
 """Run identity: which directory a configuration's run lives in.
 
-The id comes from the run's name and the parameters of every evaluation, not from the lists of
-models and benchmarks: adding one extends the run, ``limit_samples`` makes another.
+A run belongs to the configuration files that it was started from, with a name and the parameters
+of every evaluation. Adding a model or a benchmark extends the run; ``limit_samples`` makes another.
+Another configuration joins a run only if it means the same by each evaluation that both have.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from snakeval import __version__
 from snakeval.config.config import Config
-from snakeval.errors import ConfigError, did_you_mean
-from snakeval.evaluation.definition import TRANSPORT_PARAMS, digest
+from snakeval.errors import ConfigError, Problem, did_you_mean
+from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, digest
+from snakeval.run import claim, index
 from snakeval.run.directory import RunDirectory
+
+#: How many evaluations are listed that another configuration defines in another way.
+_MOST = 20
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -27,31 +37,120 @@ def identity(config: Config) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's directory, ``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/``."""
+    """A run's directory, ``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/``.
+
+    Attributes:
+        files: the configuration files of the command, with absolute paths.
+        chosen: whether the command chose the run, or a new one, by ``run=``.
+    """
 
     id: str
     directory: RunDirectory
     identity: dict[str, Any]
+    files: tuple[str, ...] = ()
+    chosen: bool = False
 
     @property
     def exists(self) -> bool:
         """Whether it was started before."""
         return self.directory.exists
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Digests of the identity and the files: by their paths, and as seen from the run."""
+        return keys(self.identity, self.files, self.directory.path.parent)
 
-def find(config: Config, choice: str | None = None, *, now: datetime | None = None) -> Run:
-    """Return the run that *config* belongs to, without making anything.
+    def start(self) -> None:
+        """Make its directory, and note there which configuration it belongs to.
 
-    *choice* is ``--config run=``: nothing for the newest run with the configuration's id (a new
-    one if there is none), ``new`` for a new one, else an id or a directory name. The
-    beginning of one is enough if it fits one run only.
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.directory.make()
+        self.directory.write_origin(
+            {"id": self.id, "identity": self.identity, "snakeval": __version__}
+        )
+        for key in self.keys:
+            self.directory.add_configuration(key, self.files)
+        for claimed in (self.keys[0], self.directory.name):
+            claim.release(self.directory.path.parent, claimed)
+
+
+def keys(identity: Mapping[str, Any], files: Sequence[str], root: Path) -> tuple[str, ...]:
+    """Return digests of an identity and its files.
+
+    One is of the paths as seen from the output directory *root*, so that a run stays the same if it
+    is moved together with its configuration.
+    """
+    place = os.path.realpath(root)
+    places = (list(files), [os.path.relpath(file, place) for file in files])
+    return tuple(digest([identity, paths])[:16] for paths in places)
+
+
+def reserve(run: Run, *, lasting: bool = False) -> str:
+    """Claim a new run for this command, which starts it; return the name of the run to start.
+
+    It is another run's if an equal command has claimed that one, or started it meanwhile. *lasting*
+    is for a command whose start another process makes later.
 
     Raises:
-        ConfigError: no run fits *choice*, several do, or its parameters are different.
+        ConfigError: the output directory cannot be written.
+    """
+    if run.exists:
+        return run.directory.name
+    root = run.directory.path.parent
+    key = run.directory.name if run.chosen else run.keys[0]
+
+    def started() -> str | None:
+        found = None if run.chosen else _started(_runs(root), run.keys)
+        return found.name if found else None
+
+    return claim.claim(root, key, run.directory.name, started, lasting=lasting)
+
+
+def find(
+    config: Config,
+    choice: str | None = None,
+    *,
+    files: Iterable[Path] = (),
+    evaluations: Callable[[RunDirectory], Sequence[Evaluation]] = lambda run: (),
+    now: datetime | None = None,
+) -> Run:
+    """Return the run that *config*, read from *files*, belongs to; make nothing.
+
+    *choice* is ``--config run=``: nothing for the newest run of the configuration (a new one if
+    there is none), ``new`` for a new one, else an id or a directory name. The beginning of one is
+    enough if it fits one run only. *evaluations* returns the configuration's evaluations as a run
+    would have them.
+
+    Raises:
+        ConfigError: no run fits *choice*, several do, or the run's definitions are different.
     """
     same = identity(config)
-    own = digest(same)[:8]
     root = Path(config.output_dir).expanduser()
+    runs = _runs(root)
+    paths = tuple(str(file.resolve()) for file in files)
+
+    def run(directory: RunDirectory, *, chosen: bool = False) -> Run:
+        return Run(directory.id, directory, same, paths, chosen)
+
+    if choice not in (None, "", "new"):
+        directory = _chosen(str(choice), runs, root)
+        _refuse_other_parameters(directory, same)
+        return run(directory, chosen=True)
+    if choice != "new":
+        own = keys(same, paths, root)
+        if started := _started(runs, own):
+            return run(started)
+        if claimed := claim.claimed(root, own[0]):
+            return run(RunDirectory(root / claimed))
+        if joined := _joined(reversed(runs), same, evaluations):
+            return run(joined)
+    return run(_new(root, runs, now or datetime.now()), chosen=choice == "new")
+
+
+def _runs(root: Path) -> list[RunDirectory]:
+    """Return the runs in an output directory, the oldest first."""
     try:
         names = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
     except OSError as error:
@@ -59,44 +158,121 @@ def find(config: Config, choice: str | None = None, *, now: datetime | None = No
             f"output_dir: {str(root)[:200]} cannot be read ({error.strerror}); name another "
             "directory or correct its permissions"
         ) from None
-    runs = {name: id for name in names if (id := RunDirectory.id_of(name))}
-    if choice not in (None, "", "new"):
-        name = _chosen(str(choice), runs, root)
-        chosen = RunDirectory(root / name)
-        _refuse_other_parameters(chosen, same)
-        return Run(chosen.id, chosen, same)
-    mine = [name for name, run_id in runs.items() if run_id == own]
-    if mine and choice != "new":
-        return Run(own, RunDirectory(root / mine[-1]), same)
-    moment = now or datetime.now()
-    while (fresh := RunDirectory(root / RunDirectory.name_of(own, moment))).path.exists():
-        moment += timedelta(seconds=1)
-    return Run(own, fresh, same)
+    return [RunDirectory(root / name) for name in names if RunDirectory.id_of(name)]
 
 
-def _chosen(choice: str, runs: dict[str, str], root: Path) -> str:
-    by_id = [name for name, run_id in runs.items() if run_id == choice]
-    if by_id:
-        return by_id[-1]
-    fitting = [n for n, run_id in runs.items() if n.startswith(choice) or run_id.startswith(choice)]
+def _started(runs: Sequence[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
+    """Return the newest run of a configuration, by its keys."""
+    mine = (run for run in reversed(runs) if any(map(run.belongs_to, own)))
+    return next(mine, None)
+
+
+def _new(root: Path, runs: Sequence[RunDirectory], now: datetime) -> RunDirectory:
+    """Return a run with an id that no other run of this machine has."""
+    taken = {run.id for run in runs} | index.ids()
+    while True:
+        id = secrets.token_hex(4)
+        # YAML and Snakemake's --config read 12345678 and 1e234567 as numbers.
+        if id not in taken and re.search("[abcdf]", id):
+            return RunDirectory(root / RunDirectory.name_of(id, now))
+
+
+# --- a run that the command chose -----------------------------------------------------------------
+
+
+def _chosen(choice: str, runs: Sequence[RunDirectory], root: Path) -> RunDirectory:
+    fitting = [run for run in runs if choice in (run.id, run.name)] or [
+        run for run in runs if run.name.startswith(choice) or run.id.startswith(choice)
+    ]
     if len(fitting) == 1:
         return fitting[0]
+    if RunDirectory.id_of(choice) and claim.claimed(root, choice) == choice:
+        return RunDirectory(root / choice)
     if fitting:
         raise ConfigError(
-            f"--config run={choice}: fits several runs in {root} ({', '.join(fitting)}); "
-            "write more of one"
+            f"--config run={choice}: fits several runs in {root} "
+            f"({', '.join(map(index.dated, fitting))}); write the name of one"
         )
-    known = did_you_mean(choice, [*runs, *runs.values()])
+    known = did_you_mean(choice, [name for run in runs for name in (run.name, run.id)])
     raise ConfigError(f"--config run={choice}: no such run in {root}{known or '; leave it out'}")
 
 
 def _refuse_other_parameters(run: RunDirectory, same: dict[str, Any]) -> None:
-    try:
-        before = run.read_origin()["identity"]
-    except (OSError, ValueError, KeyError):
-        return
-    if before != same:
+    before = run.identity()
+    if before is not None and before != same:
         raise ConfigError(
-            f"--config run={run.name}: that run has {json.dumps(before)}, and this configuration "
-            f"has {json.dumps(same)}; use its name and params, or leave out run="
+            f"--config run={run.name}: that run has {json.dumps(before)}, and the "
+            f"configuration has {json.dumps(same)}; use the run's name and params, or "
+            "leave out run="
         )
+
+
+# --- a run of another configuration ---------------------------------------------------------------
+
+
+def _joined(
+    runs: Iterable[RunDirectory],
+    same: dict[str, Any],
+    evaluations: Callable[[RunDirectory], Sequence[Evaluation]],
+) -> RunDirectory | None:
+    """Return the newest run whose evaluations are defined as in the configuration, if any.
+
+    Raises:
+        ConfigError: each run with the same evaluations defines some in another way.
+    """
+    refused: tuple[RunDirectory, list[Evaluation]] | None = None
+    for run in runs:
+        if not _has_identity(run, same):
+            continue
+        planned = run.fingerprints()
+        shared = [e for e in evaluations(run) if e.id in planned]
+        other = [e for e in shared if not is_same(e, planned[e.id])]
+        # A run of an earlier version does not say which files it belongs to, and continues if its
+        # file was edited.
+        if shared and (not other or (not run.has_configurations and len(other) < len(shared))):
+            return run
+        if other and refused is None:
+            refused = run, other
+    if refused is not None:
+        raise _other_definitions(*refused)
+    return None
+
+
+def _has_identity(run: RunDirectory, same: dict[str, Any]) -> bool:
+    known = run.identity()
+    # Of an earlier version, the id was the digest of the identity.
+    return known == same if known is not None else run.id == digest(same)[:8]
+
+
+def is_same(evaluation: Evaluation, fingerprint: str) -> bool:
+    """Whether *fingerprint*, perhaps of an earlier format, is of the same definition."""
+    own = (evaluation.fingerprint, evaluation.identity.fingerprint)
+    return fingerprint in own or fingerprint in evaluation.older
+
+
+class OtherDefinitionError(ConfigError):
+    """A run, or a command that works at it, defines the same evaluations in another way."""
+
+
+def _other_definitions(run: RunDirectory, other: Sequence[Evaluation]) -> OtherDefinitionError:
+    hint = (
+        f"--config run=new starts a new run, and --config run={run.id} changes that run's "
+        "definitions"
+    )
+    problems = [
+        Problem(
+            f"run {index.dated(run)} of another configuration defines it differently{why}", e.id
+        )
+        for e in other[:_MOST]
+        for why in [_difference(run, e)]
+    ]
+    if len(other) > _MOST:
+        problems.append(Problem(f"{len(other) - _MOST} more evaluations are defined differently"))
+    problems.append(Problem(f"the configuration cannot join run {run.id}", hint=hint))
+    return OtherDefinitionError.of(problems)
+
+
+def _difference(run: RunDirectory, evaluation: Evaluation) -> str:
+    before = run.evaluation(evaluation.id).read_identity()
+    changes = evaluation.identity.changes(before) if before else []
+    return f" ({'; '.join(changes[:3])})" if changes else ""

@@ -38,6 +38,8 @@ class Head:
         job: the job that the process is, if it is one.
         boot, namespace: see :class:`snakeval.processes.ProcessIdentity`.
         beats: how often it shows that it lives, in seconds; 0 if never.
+        invocation: the key of what its command saved; see :mod:`snakeval.run.saved`.
+        since: when it began to work at the run, in seconds since 1970.
     """
 
     host: str
@@ -48,6 +50,8 @@ class Head:
     boot: str = ""
     namespace: str = ""
     beats: float = 0.0
+    invocation: str = ""
+    since: float = 0.0
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Head:
@@ -57,12 +61,13 @@ class Head:
             ValueError, KeyError, TypeError: it is no note of a head.
         """
         texts = [data[name] for name in ("host", "start", "command")]
-        texts += [data.get(name, "") for name in ("job", "boot", "namespace")]
+        texts += [data.get(name, "") for name in ("job", "boot", "namespace", "invocation")]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("a note of a head without its texts")
-        host, start, command, job, boot, namespace = texts
+        host, start, command, job, boot, namespace, invocation = texts
         pid, beats = int(data["pid"]), float(data.get("beats", 0.0))
-        return cls(host, pid, start, command, job, boot, namespace, beats)
+        since = float(data.get("since", 0.0))
+        return cls(host, pid, start, command, job, boot, namespace, beats, invocation, since)
 
     @property
     def lives(self) -> bool | None:
@@ -87,11 +92,22 @@ def _job_lives(job: str) -> bool | None:
     return None
 
 
-def enter(run: RunDirectory, command: Sequence[str], beats: float = _BEAT_SECONDS) -> None:
-    """Note that this process works at *run*, and show every *beats* seconds that it lives."""
+def enter(
+    run: RunDirectory,
+    command: Sequence[str],
+    beats: float = _BEAT_SECONDS,
+    *,
+    invocation: str = "",
+) -> None:
+    """Note that this process works at *run*, and show every *beats* seconds that it lives.
+
+    *invocation* is the key of what its command saved in the run.
+    """
     me = ProcessIdentity.of(os.getpid())
-    job = os.environ.get(HEAD_JOB, "")
-    head = Head(me.host, me.pid, me.start, shlex.join(command), job, me.boot, me.namespace, beats)
+    job, words = os.environ.get(HEAD_JOB, ""), shlex.join(command)
+    head = Head(
+        me.host, me.pid, me.start, words, job, me.boot, me.namespace, beats, invocation, time.time()
+    )
     file = run.head_file(head.host, head.pid)
     write_if_changed(file, json.dumps(asdict(head)))
     threading.Thread(target=_show_life, args=(file, beats), daemon=True).start()

@@ -19,6 +19,9 @@ from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import home, write_if_changed
 from snakeval.run.directory import RunDirectory
 
+#: How many runs are listed that an ambiguous name fits.
+_MOST_CANDIDATES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -104,10 +107,21 @@ def _listed() -> list[Entry]:
     return [entry for *_, entry in sorted(found, key=lambda run: run[:2], reverse=True)]
 
 
+def ids() -> set[str]:
+    """Return the ids of all runs that were ever started on this machine."""
+    return {RunDirectory.id_of(path.stem) for path in _index().glob("*.json")}
+
+
+def dated(run: RunDirectory) -> str:
+    """Return a run's name with the time of its first start, for a list of candidates."""
+    try:
+        return f"{run.name}, started {run.started:%Y-%m-%d %H:%M:%S}"
+    except ValueError:  # a name with a day that no calendar has
+        return run.name
+
+
 def find(wanted: str) -> Entry:
     """Return the run that *wanted* names: an id, a directory, or the beginning of an id or name.
-
-    The newest, where runs share the id that was given in full.
 
     Raises:
         ConfigError: no run has that name (the nearest are offered), or several.
@@ -118,15 +132,18 @@ def find(wanted: str) -> Entry:
         directory = Path(wanted).resolve()
         mine = [entry for entry in known if entry.path == directory]
         return mine[0] if mine else _unlisted(directory)
-    whole = [entry for entry in known if wanted in (entry.id, entry.path.name)]
-    if whole:
-        return whole[0]
-    begins = [entry for entry in known if _begins(entry, wanted)]
-    if len({entry.id for entry in begins}) == 1:
-        return begins[0]
-    if begins:
-        names = ", ".join(entry.path.name for entry in begins[:5])
-        raise ConfigError(f"{wanted}: fits several runs ({names}); write more of one")
+    fitting = [entry for entry in known if wanted in (entry.id, entry.path.name)] or [
+        entry for entry in known if _begins(entry, wanted)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        candidates = "; ".join(dated(entry.run) for entry in fitting[:_MOST_CANDIDATES])
+        more = len(fitting) - _MOST_CANDIDATES
+        raise ConfigError(
+            f"{wanted}: fits several runs ({candidates}{f'; {more} more' if more > 0 else ''}); "
+            "write more of one"
+        )
     for entry in listed:
         if wanted and _begins(entry, wanted):
             raise ConfigError(

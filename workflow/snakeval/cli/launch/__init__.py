@@ -14,6 +14,7 @@ import click
 
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
+from snakeval.config.composed import composed_of
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
 from snakeval.dag.handover import Checked, Offer, offered
@@ -78,21 +79,28 @@ def launch(prepared: Prepared, where: Place) -> int:
     """
     configfile, config = prepared.configfile, prepared.config
     try:
-        invocation = Invocation(config, prepared.selection)
+        invocation = Invocation(config, prepared.selection, composed_of(configfile))
         check(invocation)
+        if not prepared.dry_run:
+            _refuse_second_head(invocation.run)
+            invocation = invocation.reserved(lasting=where is Place.CLUSTER)
     except ConfigError as error:
         raise error.within(str(configfile)) from None
-    run = invocation.run
-    if not prepared.dry_run:
-        _refuse_second_head(run)
+    run, options = invocation.run, prepared.options
+    if where is Place.CLUSTER and run.chosen:
+        # The job may start several times, and the run is new only once.
+        options = snakemake_options.with_config(options, "run", run.directory.name)
     argv = snakemake_process.command(
-        configfile, prepared.profile, prepared.options, snakefile=prepared.snakefile
+        configfile, prepared.profile, options, snakefile=prepared.snakefile
     )
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     click.echo(f"{place}{shlex.join(argv)}", err=True)
     if where is Place.CLUSTER:
         return _as_a_job(argv, run.id, config)
-    checked = Checked((configfile,), prepared.overrides, config, prepared.selection)
+    selection = prepared.selection
+    if not prepared.dry_run and run.chosen:
+        selection = selection.model_copy(update={"run": run.directory.name})
+    checked = Checked((configfile,), prepared.overrides, config, selection)
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
             return _detached(argv, run.id, offer)

@@ -102,6 +102,13 @@ def values(options: Sequence[Option], name: str) -> list[str]:
     return list(given[-1]) if given else []
 
 
+def with_config(words: Sequence[str], key: str, value: str) -> list[str]:
+    """Return the words of a command line in which ``--config`` sets *key* to *value*."""
+    options = split(words)
+    pairs = [pair for pair in values(options, "config") if pair.partition("=")[0] != key]
+    return [*without(options, {"config"}), "--config", *pairs, f"{key}={value}"]
+
+
 def config(options: Sequence[Option]) -> dict[str, Any]:
     """Return the values of ``--config`` in *options*, as Snakemake understands them.
 

@@ -1,0 +1,32 @@
+"""Which files a configuration was composed from that ``snakeval run`` saved for Snakemake."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from snakeval.files import home
+
+_FIRST_LINE = "# Composed by snakeval from: "
+
+
+def place() -> Path:
+    """Return the directory of saved configurations."""
+    return home().absolute() / "composed"
+
+
+def header(files: Sequence[str]) -> str:
+    """Return the first line of a configuration that was composed from *files*."""
+    return f"{_FIRST_LINE}{json.dumps(list(files))}\n" if files else ""
+
+
+def composed_of(file: Path) -> list[Path]:
+    """Return the files that a saved configuration was composed from, or *file* itself."""
+    if file.absolute().parent == place():
+        with contextlib.suppress(OSError, ValueError), file.open(encoding="utf-8") as opened:
+            line = opened.readline()
+            if line.startswith(_FIRST_LINE):
+                return [Path(str(path)) for path in json.loads(line.removeprefix(_FIRST_LINE))]
+    return [file]

@@ -1,0 +1,109 @@
+"""Claims of a new run: two commands that start at the same time start one run.
+
+A command plans before it starts its run, and the paths of the plan hold the run's name. So the
+first of several equal commands claims the name when it plans, in a file beside the runs:
+``<output_dir>/.starting-<key>.json``. The others take the name from there. The file is gone as soon
+as the run's directory says which configuration it belongs to.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from snakeval.errors import ConfigError
+from snakeval.files import create_exclusively
+from snakeval.processes import process_lives, start_time
+from snakeval.run.directory import RunDirectory
+
+#: After this many seconds, a claim counts only if its process lives.
+_STALE_SECONDS = 3600.0
+#: How long an empty claim may be written, on a file system without hard links, in seconds.
+_WRITING_SECONDS = 2.0
+
+
+def claim(
+    root: Path, key: str, name: str, started: Callable[[], str | None], *, lasting: bool = False
+) -> str:
+    """Claim *name* for the new run of *key* in *root*; return the run's name, perhaps another's.
+
+    *started* returns the name of the run if another command has started it by now. A *lasting*
+    claim stays after the end of this process, for a job that starts the run later.
+
+    Raises:
+        ConfigError: *root* cannot be written.
+    """
+    path = _path(root, key)
+    text = json.dumps({"name": name, **({} if lasting else _me())})
+    until = time.monotonic() + _WRITING_SECONDS
+    while True:
+        try:
+            is_mine = create_exclusively(path, text)
+        except OSError as error:
+            raise ConfigError(
+                f"output_dir: {str(root)[:200]} cannot be written ({error.strerror}); name another "
+                "directory or correct its permissions"
+            ) from None
+        if is_mine:
+            # It may have started since this command looked.
+            if found := started():
+                path.unlink(missing_ok=True)
+                return found
+            if not lasting:
+                atexit.register(_withdraw, path, text)
+            return name
+        other = claimed(root, key)
+        if other is None and time.monotonic() < until:
+            time.sleep(0.05)  # it is released now, or written
+        elif other is None or _is_stale(path):
+            path.unlink(missing_ok=True)
+        else:
+            return other
+
+
+def claimed(root: Path, key: str) -> str | None:
+    """Return the name of the run that a command starts now, if one does."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        name = json.loads(_path(root, key).read_text(encoding="utf-8"))["name"]
+        if isinstance(name, str) and RunDirectory.id_of(name):
+            return name
+    return None
+
+
+def release(root: Path, key: str) -> None:
+    """Remove a claim, since its run has started."""
+    _path(root, key).unlink(missing_ok=True)
+
+
+def _path(root: Path, key: str) -> Path:
+    return root / f".starting-{key}.json"
+
+
+def _me() -> dict[str, object]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "start": start_time(os.getpid())}
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether the claim is old, and its process has ended without starting the run."""
+    try:
+        if time.time() - path.stat().st_mtime < _STALE_SECONDS:
+            return False
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        here = owner.get("host") == socket.gethostname()
+        return bool(here and not process_lives(owner["pid"], owner.get("start") or ""))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _withdraw(path: Path, text: str) -> None:
+    """Remove a claim whose command ends without a start, and an output directory made for it."""
+    with contextlib.suppress(OSError, ValueError):
+        if path.read_text(encoding="utf-8") == text:
+            path.unlink()
+            path.parent.rmdir()
