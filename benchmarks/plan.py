@@ -23,8 +23,8 @@ import yaml
 from snakeval.config.load import load
 from snakeval.evaluation.record import Completion, now
 from snakeval.matrix.expand import expand
-from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find
+from snakeval.run.plan import Planned
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BARE = """
@@ -96,8 +96,13 @@ def make_ours(directory: Path, side: int) -> list[str]:
 def finish_ours(directory: Path) -> None:
     """Create the files of finished evaluations, without running them."""
     config, _, _ = load([directory / "config.yaml"])
-    run = RunDirectory(directory / find(config).directory.path)
-    for evaluation in expand(config):
+    config = config.model_copy(update={"output_dir": str(directory / config.output_dir)})
+    found = find(config, files=[directory / "config.yaml"])
+    found.start()
+    run = found.directory
+    evaluations = expand(config)
+    run.write_plan([Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations])
+    for evaluation in evaluations:
         run.evaluation(evaluation.id).complete(
             Completion(
                 evaluation.model, evaluation.benchmark, evaluation.fingerprint,

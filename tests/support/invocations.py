@@ -20,10 +20,9 @@ SERVER = {"kind": "generic", "command": "serve --port {{ port }}", "runtime": "p
 
 
 def invocation(directory: Path, content: dict[str, Any] = TWO, **overrides: Any) -> Invocation:
-    config, selection, _ = load(
-        [write(directory, content)], {"output_dir": str(directory / "out")} | overrides
-    )
-    return Invocation(config, selection)
+    file = write(directory, content)
+    config, selection, _ = load([file], {"output_dir": str(directory / "out")} | overrides)
+    return Invocation(config, selection, [file])
 
 
 class Workflow:

@@ -167,3 +167,14 @@ def test_two_gates_at_once_are_refused(tmp_path: Path, capsys: Capture) -> None:
     runs(tmp_path, {"w": OLD}, {"w": OLD})
     said = snakeval(capsys, "compare", "a", "b", "--policy", "p", "--fail-if-worse", "1")
     assert said.exit_code == 2
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path, capsys: Capture) -> None:
+    scores = {model: {"b": answers(40, 0.8, 1)} for model in ("old", "new")}
+    run = Sampled(tmp_path, scores)
+    id = run.directory.id
+    for pair in ((id, id), (id, str(run.path)), (f"{id}/old", id), (f"{id}/old/b", f"{id}/old/b")):
+        said = snakeval(capsys, "compare", *pair, "--fail-if-worse", "0")
+        assert (said.exit_code, said.out, said.err.count("\n")) == (2, "", 1), said
+        assert "compared with itself" in said.err
+    assert snakeval(capsys, "compare", f"{id}/old", f"{id}/new").exit_code == 0

@@ -107,6 +107,9 @@ def test_unknown_runs_and_runs_without_a_plan_are_one_sentence(one: Made, capsys
     assert (said.exit_code, said.err.count("\n")) == (2, 1)
     assert "'0123abcd'" in said.err
     (one.path / ".snakeval/plan.json").unlink()
+    assert snakeval(capsys, "results", "0123").exit_code == 0, "its records are a plan"
+    for record in one.path.glob("*/*/evaluation.json"):
+        record.unlink()
     said = snakeval(capsys, "results", "0123")
     assert said.exit_code == 2
     assert "plan.json" in said.err

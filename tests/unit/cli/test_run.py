@@ -181,9 +181,9 @@ def head_of(run: RunDirectory, host: str, pid: int) -> None:
 
 @pytest.fixture
 def run_directory(place: Path) -> RunDirectory:
-    run = find(load([Path("c.yaml")])[0]).directory
-    run.make()
-    return run
+    run = find(load([Path("c.yaml")])[0], files=[Path("c.yaml")])
+    run.start()
+    return run.directory
 
 
 def test_a_second_head_is_an_error(
@@ -215,7 +215,7 @@ def test_a_detached_run_prints_its_process_and_how_to_follow_it(
     monkeypatch.setattr(snakemake_process, "settle", lambda child, ready: None)
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out
-    run_id = find(load([Path("c.yaml")])[0]).id
+    run_id = find(load([Path("c.yaml")])[0], files=[Path("c.yaml")]).id
     assert f"Run {run_id} continues in the background as process 1234." in out
     assert f"  log     {home()}/logs/{run_id}-" in out
     assert f"snakeval status {run_id} --watch" in out
@@ -232,7 +232,7 @@ def test_a_detached_run_that_ends_at_once_prints_the_end_of_its_log(
     assert shown.out == ""
     *_, last, sentence = shown.err.splitlines()
     assert last == "50"
-    run_id = find(load([Path("c.yaml")])[0]).id
+    run_id = find(load([Path("c.yaml")])[0], files=[Path("c.yaml")]).id
     assert sentence.startswith(f"Run {run_id} has ended already: {home()}/logs/{run_id}-")
 
 

@@ -157,6 +157,8 @@ def test_a_run_that_was_partly_deleted_or_moved_is_reported_in_a_sentence(
     run: Made, tmp_path: Path, capsys: Capture
 ) -> None:
     (run.path / ".snakeval/plan.json").unlink()
+    for record in run.path.glob("*/*/evaluation.json"):
+        record.unlink()
     said = snakeval(capsys, "status", "01")
     assert (said.exit_code, said.err.count("\n")) == (2, 1)
     assert "has no .snakeval/plan.json: it starts just now, or was partly deleted" in said.err

@@ -103,7 +103,7 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: replaced(run.path / "config.yaml", "name: named", "name: other"),
-        "config.yaml changed its name and params belong to a run with the id",
+        "config.yaml changed its name and params are of another run",
     ),
     (
         lambda run: (run.path.parent / "files/prompt.txt").write_text("3 + 3?"),

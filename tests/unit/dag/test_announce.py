@@ -28,5 +28,5 @@ def test_the_dry_run_lists_each_allocation_with_its_hours_and_members(tmp_path: 
 def test_a_run_is_new_until_its_directory_exists(tmp_path: Path) -> None:
     opened = matrix(tmp_path)
     assert "(new): 4 evaluations in" in opened.notes()[0]
-    Path(opened.run).mkdir(parents=True)
+    opened.invocation.run.start()
     assert "(continues): 4 evaluations in" in matrix(tmp_path).notes()[0]

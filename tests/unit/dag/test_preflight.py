@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from snakeval.dag.preflight import check
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.preflight import check, refuse_other_definitions
 from snakeval.errors import ConfigError
+from snakeval.run.find import OtherDefinitionError
+from snakeval.run.heads import Head
 from support.configs import COMMAND, MODEL, changed
-from support.invocations import SERVER, invocation, serving
+from support.invocations import SERVER, TWO, invocation, serving
+from support.made import gone
 
 
 def test_an_unset_or_empty_variable_is_one_problem_with_its_key(tmp_path: Path) -> None:
@@ -47,3 +55,44 @@ def test_an_unset_variable_of_a_server_is_a_problem(tmp_path: Path) -> None:
         "auxiliary.judge.deployment.env: $MY_KEY is not set; export it",
     ]
     check(opened, {"HF_TOKEN": "", "MY_KEY": ""})
+
+
+HOT = TWO | {"benchmarks": TWO["benchmarks"] | {"b": COMMAND | {"params": {"temperature": 0.5}}}}
+
+
+def works(opened: Invocation, pid: int, since: float = 0) -> None:
+    """Another command works at the run of an invocation."""
+    opened.run.start()
+    opened.saved.save("", opened.planned)
+    head = Head(socket.gethostname(), pid, "", "snakemake", invocation=opened.key, since=since)
+    place = opened.directory.head_file(head.host, pid)
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(json.dumps(asdict(head)))
+
+
+def test_a_command_that_defines_what_another_works_at_differently_is_refused(
+    tmp_path: Path,
+) -> None:
+    works(invocation(tmp_path), os.getppid())
+    with pytest.raises(OtherDefinitionError) as refused:
+        check(invocation(tmp_path, HOT), {})
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["m/b", "n/b"]
+    assert all("run=new" in line for line in lines)
+    check(invocation(tmp_path, TWO | {"benchmarks": {"c": COMMAND}}), {})
+    check(invocation(tmp_path, params={"parallelism": 1}), {})
+
+
+def test_a_command_that_has_ended_refuses_no_other(tmp_path: Path) -> None:
+    works(invocation(tmp_path), gone())
+    check(invocation(tmp_path, HOT), {})
+
+
+def test_of_two_commands_that_begin_at_the_same_time_one_is_refused(tmp_path: Path) -> None:
+    works(invocation(tmp_path), os.getppid(), since=1)
+    other = invocation(tmp_path, HOT)
+    works(other, os.getpid(), since=2)
+    with pytest.raises(OtherDefinitionError):
+        refuse_other_definitions(other, entered=True)
+    works(other, os.getpid(), since=0.5)
+    refuse_other_definitions(other, entered=True)

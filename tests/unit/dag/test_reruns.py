@@ -28,7 +28,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 def finish(opened: Invocation, *ids: str) -> Invocation:
-    """Complete evaluations of a run; return it as given."""
+    """Start a run and complete evaluations of it; return it as given."""
+    opened.run.start()
+    opened.directory.write_plan(opened.planned)
     for evaluation in opened.everything:
         if evaluation.id in ids:
             files = opened.directory.evaluation(evaluation.id)

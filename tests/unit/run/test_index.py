@@ -66,10 +66,19 @@ def test_a_run_is_found_by_id_name_beginning_or_directory(tmp_path: Path, wanted
     assert find(wanted if wanted != "PATH" else str(run)).path == run
 
 
-def test_of_runs_with_one_id_the_newest_is_found(tmp_path: Path) -> None:
-    make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
-    newest = make(tmp_path, "2026-01-02-00-00-00-aaaaaaaa")
-    assert find("aaaaaaaa").path == find("aaa").path == newest
+@pytest.mark.parametrize("wanted", ["aaaaaaaa", "aaa"])
+def test_an_id_that_two_old_runs_share_is_an_error_with_their_dates(
+    tmp_path: Path, wanted: str
+) -> None:
+    older = make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa")
+    make(tmp_path, "2026-01-02-00-00-00-aaaaaaaa")
+    with pytest.raises(ConfigError) as error:
+        find(wanted)
+    assert str(error.value) == (
+        f"{wanted}: fits several runs (2026-01-02-00-00-00-aaaaaaaa, started 2026-01-02 00:00:00; "
+        "2026-01-01-00-00-00-aaaaaaaa, started 2026-01-01 00:00:00); write more of one"
+    )
+    assert find(older.name).path == find("2026-01-01").path == older
 
 
 def test_a_run_that_was_moved_is_found_where_it_is(
@@ -86,7 +95,7 @@ def test_a_run_that_was_moved_is_found_where_it_is(
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ("a", "a: fits several runs (2026-01-02-00-00-00-ab000000, 2026-01-01-00-00-00-aaaaaaaa)"),
+        ("a", "a: fits several runs (2026-01-02-00-00-00-ab000000, started 2026-01-02 00:00:00; "),
         ("aaaaaaab", "aaaaaaab: no such run; did you mean 'aaaaaaaa'"),
         ("xyz", "xyz: no such run; `snakeval ls runs` lists them"),
         ("cc", "cc: its directory GONE is gone; if it was moved, name the directory where it is"),

@@ -153,7 +153,8 @@ class Reruns:
         If endpoints are left, or the plan is to be saved, it forces the table: with nothing to do,
         Snakemake would end before its hooks delete and save them.
         """
-        if self._left_endpoints or (self.head and not self._invocation.is_saved):
+        run = self._invocation.directory
+        if self._left_endpoints or (self.head and run.exists and not self._invocation.is_saved):
             self.force([str(self._invocation.directory.table)])
         return self._invocation.records
 

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.evaluation.definition import digest, fingerprint_of
+from snakeval.evaluation.definition import fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter

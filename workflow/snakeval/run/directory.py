@@ -247,13 +247,13 @@ class RunDirectory(Directory):
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprint of each evaluation that any command planned, the newest one's."""
-        found: dict[str, str] = {}
-        plans = [self._newest_plan()] if self.exists else []
         saved = sorted(self.invocations(), key=lambda invocation: invocation.saved, reverse=True)
-        for plan in (*plans, *(invocation.plan() or () for invocation in saved)):
-            for item in plan:
-                if item.fingerprint:
-                    found.setdefault(item.id, item.fingerprint)
+        plans = [invocation.plan() or () for invocation in saved]
+        with contextlib.suppress(ConfigError):  # it starts just now
+            plans.insert(0, self._newest_plan())
+        found: dict[str, str] = {}
+        for item in (item for plan in plans for item in plan if item.fingerprint):
+            found.setdefault(item.id, item.fingerprint)
         return found
 
     # --- commands -------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,7 +172,7 @@ def _new(root: Path, runs: Sequence[RunDirectory], now: datetime) -> RunDirector
     while True:
         id = secrets.token_hex(4)
         # YAML and Snakemake's --config read 12345678 and 1e234567 as numbers.
-        if id not in taken and re.search("[abcdf]", id):
+        if id not in taken and {*id} & {*"abcdf"}:
             return RunDirectory(root / RunDirectory.name_of(id, now))
 
 

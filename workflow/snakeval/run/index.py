@@ -109,7 +109,10 @@ def _listed() -> list[Entry]:
 
 def ids() -> set[str]:
     """Return the ids of all runs that were ever started on this machine."""
-    return {RunDirectory.id_of(path.stem) for path in _index().glob("*.json")}
+    try:
+        return {RunDirectory.id_of(path.stem) for path in _index().glob("*.json")}
+    except OSError:
+        return set()  # another user's home; this user has started nothing there
 
 
 def dated(run: RunDirectory) -> str:

@@ -14,7 +14,7 @@ from snakeval.run.plan import Planned, plan_text, read_plan
 
 
 class SavedInvocation(Directory):
-    """``<run>/.snakeval/invocations/<key>/``; the key is a digest of configuration and plan."""
+    """Its directory in the run, whose name is a digest of the configuration and the plan."""
 
     __slots__ = ()
 
