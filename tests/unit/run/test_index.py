@@ -164,5 +164,5 @@ def test_a_pid_that_another_process_has_by_now_is_no_head(tmp_path: Path) -> Non
 
 def test_of_a_head_on_another_host_it_is_not_known(tmp_path: Path) -> None:
     run = RunDirectory(make(tmp_path, "2026-01-01-00-00-00-aaaaaaaa"))
-    head(run, host=f"not-{socket.gethostname()}")
+    head(run, host=f"not-{socket.gethostname()}", boot="another")
     assert [found.lives for found in index.heads(run)] == [None]
