@@ -183,7 +183,7 @@ def test_a_dry_run_writes_nothing_and_shows_what_the_command_would_do(
     assert place.files == before
 
 
-def test_a_damaged_plan_is_made_again_though_nothing_else_is_to_be_done(place: Place) -> None:
+def test_a_start_replaces_a_damaged_plan_though_nothing_else_is_to_be_done(place: Place) -> None:
     command = COMMANDS["snakemake"](place.write("c.yaml", {"b": says(0.5)}))
     assert place.runs(*command)[0] == 0
     plan = RunDirectory(place.work.run).plan_file

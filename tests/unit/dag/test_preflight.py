@@ -70,7 +70,7 @@ def works(opened: Invocation, pid: int, since: float = 0) -> None:
     place.write_text(json.dumps(asdict(head)))
 
 
-def test_a_command_that_defines_what_another_works_at_differently_is_refused(
+def test_a_command_that_defines_what_another_works_at_differently_fails(
     tmp_path: Path,
 ) -> None:
     works(invocation(tmp_path), os.getppid())
@@ -88,7 +88,7 @@ def test_a_command_that_has_ended_refuses_no_other(tmp_path: Path) -> None:
     check(invocation(tmp_path, HOT), {})
 
 
-def test_of_two_commands_that_begin_at_the_same_time_one_is_refused(tmp_path: Path) -> None:
+def test_of_two_commands_that_begin_at_the_same_time_one_fails(tmp_path: Path) -> None:
     works(invocation(tmp_path), os.getppid(), since=1)
     other = invocation(tmp_path, HOT)
     works(other, os.getpid(), since=2)

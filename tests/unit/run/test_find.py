@@ -142,7 +142,7 @@ def test_another_configuration_that_shares_no_evaluation_has_a_new_run(
     assert not other.exists
 
 
-def test_another_configuration_with_other_definitions_is_refused_with_a_list(
+def test_another_configuration_with_other_definitions_fails_with_a_list(
     tmp_path: Path, first: Run
 ) -> None:
     both = changed("benchmarks", to={"b": HOT["benchmarks"]["b"], "c": COMMAND})
@@ -157,7 +157,7 @@ def test_another_configuration_with_other_definitions_is_refused_with_a_list(
     assert run_of(tmp_path, both, first.id, file="other/c.yaml").directory == first.directory
 
 
-def test_an_older_run_of_equal_definitions_is_joined_before_a_newer_one_is_refused(
+def test_an_older_run_of_equal_definitions_is_joined_before_a_newer_one_fails(
     tmp_path: Path, first: Run
 ) -> None:
     later = NOON + timedelta(days=1)
@@ -199,13 +199,13 @@ def test_an_old_run_continues_by_its_configuration(tmp_path: Path, content: dict
     assert run_of(tmp_path, content).directory.path == path
 
 
-def test_an_old_run_of_wholly_other_definitions_is_refused(tmp_path: Path) -> None:
+def test_an_old_run_of_wholly_other_definitions_fails(tmp_path: Path) -> None:
     old_run(tmp_path, VALID)
     with pytest.raises(OtherDefinitionError, match="run=new"):
         run_of(tmp_path, HOT)
 
 
-def test_an_id_of_two_old_runs_is_refused_with_their_dates(tmp_path: Path) -> None:
+def test_an_id_of_two_old_runs_fails_with_their_dates(tmp_path: Path) -> None:
     paths = [old_run(tmp_path, VALID, f"2026-01-0{day}-00-00-00") for day in (1, 2)]
     assert run_of(tmp_path, VALID).directory.path == paths[1]
     with pytest.raises(ConfigError, match=r"01-01 00:00:00, 2026-01-02-.* 2026-01-02 00:00:00"):

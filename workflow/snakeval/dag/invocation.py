@@ -105,7 +105,7 @@ class Invocation:
         """The path of the completion record of *evaluation*, as the rules spell it."""
         return self.directory.evaluation(evaluation.id).output
 
-    # --- what the command saves for its jobs and its table -----------------------------------
+    # --- files for the jobs and the table of the command ------------------------------------
 
     @cached_property
     def planned(self) -> tuple[Planned, ...]:
@@ -117,13 +117,13 @@ class Invocation:
 
     @cached_property
     def key(self) -> str:
-        """The digest of the configuration and the plan: equal commands save the same."""
+        """The digest of the configuration and the plan; equal commands save the same."""
         config = self.config.model_dump(mode="json", exclude_unset=True)
         return digest([config, plan_text(self.planned)])[:16]
 
     @property
     def saved(self) -> SavedInvocation:
-        """What the command saves in its run."""
+        """The files that the command saves in its run."""
         return self.directory.invocation(self.key)
 
     @cached_property

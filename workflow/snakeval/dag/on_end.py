@@ -84,7 +84,7 @@ class End:
     def _own(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows of this command's evaluations.
 
-        Another command may have written the run's table meanwhile, by its own plan.
+        Another command may have written the run's table meanwhile, of its plan.
         """
         planned = self.invocation.planned
         there = {(r["model"], r["benchmark"]): r.get("fingerprint") or "" for r in rows}

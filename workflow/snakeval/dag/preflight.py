@@ -23,7 +23,7 @@ _MOST = 20
 def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -> None:
     """Check that no command works at the run now that defines an evaluation differently.
 
-    With *entered*, this command works at the run, too. Of two that began at the same time, the
+    With *entered*, this command is one of those that work at the run. Of two that began at the same time, the
     later one fails.
 
     Raises:

@@ -1,7 +1,7 @@
 """Claims of a new run: two commands that start at the same time start one run.
 
-A command plans before it starts its run, and the paths of the plan hold the run's name. So the
-first of several equal commands claims the name when it plans, in a file beside the runs:
+A command plans before it starts its run, and the paths of the plan hold the run's name. The first
+of several equal commands claims the name when it plans, in a file beside the runs:
 ``<output_dir>/.starting-<key>.json``. The others take the name from there. The file is gone as soon
 as the run's directory says which configuration it belongs to.
 """

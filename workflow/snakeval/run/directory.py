@@ -235,7 +235,7 @@ class RunDirectory(Directory):
         return tuple(found)
 
     def write_plan(self, planned: Sequence[Planned]) -> None:
-        """Save the plan of the command that starts now, so that the table can be made any time."""
+        """Save the plan of the command that starts now, for the table."""
         write_if_changed(self.plan_file, plan_text(planned))
 
     def has_plan(self, planned: Sequence[Planned]) -> bool:
@@ -246,7 +246,7 @@ class RunDirectory(Directory):
             return False
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each evaluation that any command planned, the newest one's."""
+        """Return the fingerprint of each evaluation that a command planned, by the newest plan."""
         saved = sorted(self.invocations(), key=lambda invocation: invocation.saved, reverse=True)
         plans = [invocation.plan() or () for invocation in saved]
         with contextlib.suppress(ConfigError):  # it starts just now

@@ -1,4 +1,4 @@
-"""What one command saves in its run: its own configuration and plan.
+"""The configuration and the plan that one command saves in its run.
 
 An edited configuration or another command never changes them, so the jobs of the command read them
 however long they wait in a queue.
