@@ -23,8 +23,8 @@ _MOST = 20
 def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -> None:
     """Check that no command works at the run now that defines an evaluation differently.
 
-    With *entered*, this command is one of those that work at the run. Of two that began at the same time, the
-    later one fails.
+    With *entered*, this command is one of those that work at the run. Of two that began at the same
+    time, the later one fails.
 
     Raises:
         OtherDefinitionError: a command does; there is a line for each evaluation.
