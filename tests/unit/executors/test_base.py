@@ -112,8 +112,8 @@ def test_the_examples_job_lives_as_long_as_any_of_its_processes(tmp_path: Path) 
     run = RunDirectory(tmp_path / "2026-01-02-03-04-05-0123abcd")
     spool = run.of_executor("spool")
     spool.mkdir(parents=True)
-    # Like a Snakemake that hangs at SIGTERM, below a shell that ends at once.
-    hung = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    # Like a Snakemake that hangs, below a shell that ends at once.
+    hung = "trap '' INT TERM; echo ready; while :; do sleep 0.1; done"
     shell = subprocess.Popen(
         ["sh", "-c", f'sh -c "{hung}" & wait'], stdout=subprocess.PIPE, start_new_session=True
     )
@@ -125,7 +125,7 @@ def test_the_examples_job_lives_as_long_as_any_of_its_processes(tmp_path: Path) 
     with example(tmp_path / "site"):
         look = executors.find("spool").stop(run).looks[Stage.WORKERS]
         (remain,) = look()
-        end, _, kill = remain.acts
+        _, end, kill = remain.acts
         assert end is not None
         assert kill is not None
         end()

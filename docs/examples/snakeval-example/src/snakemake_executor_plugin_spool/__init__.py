@@ -17,7 +17,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-#: Seconds between SIGTERM and SIGKILL.
+#: Seconds between SIGINT and SIGKILL.
 _GRACE = 20
 
 common_settings = CommonSettings(
@@ -72,11 +72,11 @@ class Executor(RemoteExecutor):
         """End the jobs, with all their processes.
 
         A job is a Snakemake of its own, which can hang when it receives SIGTERM: its handler takes
-        a lock that the interrupted code may hold. Therefore SIGKILL follows.
+        a lock that the interrupted code may hold. Therefore SIGINT comes first, and SIGKILL last.
         """
         groups = {active.aux["child"].pid for active in active_jobs}
         until = time.monotonic() + _GRACE
-        self._signal(groups, signal.SIGTERM)
+        self._signal(groups, signal.SIGINT)
         while groups and time.monotonic() < until:
             time.sleep(0.2)
             for active in active_jobs:

@@ -70,10 +70,11 @@ class Spool(Executor):
                 job = _job(run, note)
                 mine = evaluation is None or job.names == (evaluation,)
                 if mine and job.state.lives:
-                    ask = partial(_signal, note["pid"], signal.SIGTERM)
-                    kill = partial(_signal, note["pid"], signal.SIGKILL)
+                    send = partial(_signal, note["pid"])
+                    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
+                    ask, end, kill = (partial(send, number) for number in numbers)
                     what = ", ".join(job.names)
-                    yield Remain(f"spool {job.id}", f"{job.text} ({what})", (ask, ask, kill))
+                    yield Remain(f"spool {job.id}", f"{job.text} ({what})", (ask, end, kill))
 
         return Stopping({Stage.WORKERS: look})
 
