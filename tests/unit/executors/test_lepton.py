@@ -43,8 +43,10 @@ def prepared(directory: EvaluationDirectory, evaluation: Evaluation) -> dict[str
 
 
 def came_back(directory: EvaluationDirectory, text: str) -> dict[str, str]:
-    directory.arrived.mkdir()
-    (directory.arrived / "f").write_text(text)
+    """Put files where the newest prepared job sends them; return what the plugin reports."""
+    (place,) = json.loads(directory.remote_job.read_text())["outputs"]
+    Path(place).mkdir()
+    (Path(place) / "f").write_text(text)
     log = directory.path.parent / "job.log"
     log.write_text("it said\n")
     return {"LEPTON_LOG": str(log), "LEPTON_SECONDS": "7", "LEPTON_EXIT_CODE": "0"}
@@ -57,7 +59,7 @@ def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
     assert job["image"] == "harness:1"
     assert job["command"].startswith("mkdir -p /results && cd /results && exec ")
     assert job["secrets"] == {"HF_TOKEN": "MY_TOKEN"}
-    assert job["outputs"] == {str(directory.arrived.resolve()): "/results"}
+    assert list(job["outputs"].values()) == ["/results"]
     assert "/results" not in job["inputs"].values()
 
 
@@ -106,6 +108,57 @@ def test_results_of_another_definition_are_neither_sent_nor_mixed(
     assert (directory.attempts / "1" / "artifacts" / "old").exists()
 
 
+@pytest.fixture
+def changed(tmp_path: Path) -> Evaluation:
+    """The same evaluation after its benchmark was changed."""
+    benchmark = {**COMMAND, "image": "harness:2"}
+    settings = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+    return expand(config(tmp_path, settings))[0]
+
+
+def test_what_comes_back_of_another_definition_is_no_result_and_no_resume_point(
+    directory: EvaluationDirectory, evaluation: Evaluation, changed: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    told = came_back(directory, '{"v": 0.25}')
+    directory.spec.write_text(changed.to_json())
+    with pytest.raises(EvaluationError, match="its definition was changed"):
+        jobs.collect(directory, evaluation.fingerprint, told)
+    assert "/results" not in prepared(directory, changed)["inputs"].values()
+    with pytest.raises(EvaluationError, match="the job lost its node"):
+        jobs.collect(directory, changed.fingerprint, {"LEPTON_PROBLEM": "the job lost its node"})
+    assert [p for p in directory.artifacts.rglob("*") if p.is_file()] == []
+    assert "/results" not in prepared(directory, changed)["inputs"].values()
+
+
+def test_what_came_back_too_late_is_resumed_when_its_definition_returns(
+    directory: EvaluationDirectory, evaluation: Evaluation, changed: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    came_back(directory, "half")
+    directory.spec.write_text(changed.to_json())
+    prepared(directory, changed)
+    directory.spec.write_text(evaluation.to_json())
+    (sent,) = [
+        source
+        for source, target in prepared(directory, evaluation)["inputs"].items()
+        if target == "/results"
+    ]
+    assert (Path(sent) / "f").read_text() == "half"
+
+
+def test_files_of_a_job_of_an_earlier_release_name_no_definition_and_stay_apart(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    old = directory.private / "arrived"
+    old.mkdir()
+    (old / "f").write_text("of whatever definition")
+    with pytest.raises(EvaluationError, match="the job lost its node"):
+        jobs.collect(directory, evaluation.fingerprint, {"LEPTON_PROBLEM": "the job lost its node"})
+    assert [p for p in directory.artifacts.rglob("*") if p.is_file()] == []
+
+
 def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path: Path) -> None:
     benchmark = {**COMMAND, "image": "harness", "command": "ask {{ url }} ${{ api_key_name|raw }}"}
     settings = {"models": {"s": SERVED}, "benchmarks": {"b": benchmark}}
@@ -127,7 +180,7 @@ def test_a_harness_without_an_image_fails(tmp_path: Path) -> None:
     (evaluation,) = expand(config(tmp_path, settings))
     directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
     with pytest.raises(EvaluationError, match="Lepton runs containers; add `image`"):
-        jobs.job(evaluation, directory, "run", {}, {}, resumes=False)
+        jobs.job(evaluation, directory, "run", {}, {})
 
 
 @pytest.mark.parametrize(

@@ -243,10 +243,12 @@ class EvaluationDirectory(JobDirectory):
         """The job that an executor's plugin runs for this evaluation on another machine."""
         return Path(f"{self.output}.job")
 
-    @property
-    def arrived(self) -> Path:
-        """Artifacts that came back from another machine."""
-        return Path(f"{self._place}/.snakeval/arrived")
+    def arrived(self, fingerprint: str) -> Path:
+        """Artifacts of *fingerprint* that came back from another machine.
+
+        The path has the fingerprint, since another definition's job may come back at any time.
+        """
+        return Path(f"{self._place}/.snakeval/arrived-{fingerprint[:16]}")
 
     def record(self, fingerprint: str) -> Path:
         """The undeclared completion record of *fingerprint*."""

@@ -59,16 +59,31 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         Journal(directory.events).add(events.Event("adopted", detail=text))
         print(f"adopted, complete since {done.finished}", file=sys.stderr)
         return DONE_ALREADY
-    # The job gets the existing artifacts only if it resumes from them.
     resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in evaluation.transport.servers:
         endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
         urls[name], keys[name] = endpoint.url, endpoint.name
-    text = json.dumps(job(evaluation, directory, run.name, urls, keys, resumes), indent=1)
+    start = _resume_point(directory, fingerprint)
+    text = json.dumps(job(evaluation, directory, run.name, urls, keys, start), indent=1)
     write_atomically(directory.remote_job, text)
     return 0
+
+
+def _resume_point(directory: EvaluationDirectory, fingerprint: str) -> Path | None:
+    """Return the directory of the newest artifacts of *fingerprint* itself, if there is one.
+
+    A job's files that no collection took may be the only ones, if the definition changed and
+    changed back.
+    """
+    for place, is_own in (
+        (directory.artifacts, directory.attempted == fingerprint),
+        (directory.arrived(fingerprint), True),
+    ):
+        if is_own and place.is_dir() and any(place.iterdir()):
+            return place
+    return None
 
 
 def _serve(run: RunDirectory, name: str, stop: Event) -> Noted:
@@ -98,12 +113,12 @@ def job(
     run: str,
     urls: Mapping[str, str],
     keys: Mapping[str, str],
-    resumes: bool,
+    start: Path | None = None,
 ) -> dict[str, object]:
     """Return the job as the executor reads it.
 
     *urls* and *keys* belong to the models that snakeval serves for it: the URL of the route, and
-    the secret of the workspace that holds the key.
+    the secret of the workspace that holds the key. The job resumes from the artifacts in *start*.
     """
     transport = evaluation.transport
     if evaluation.model in keys:
@@ -119,8 +134,8 @@ def job(
     # Data sets that several jobs share need a volume of the platform, mounted at /cache.
     mounts = [mount for mount in spec.mounts if mount.target not in (_RESULTS, "/cache")]
     inputs = {mount.source: mount.target for mount in mounts}
-    if resumes and directory.artifacts.is_dir() and any(directory.artifacts.iterdir()):
-        inputs[str(directory.artifacts.resolve())] = _RESULTS
+    if start is not None:
+        inputs[str(start.resolve())] = _RESULTS
     steps = [f"mkdir -p {_RESULTS}", f"cd {shlex.quote(spec.workdir)}"]
     return {
         "image": spec.image,
@@ -128,7 +143,7 @@ def job(
         "env": {**spec.env, RUN: run, EVALUATION: evaluation.id},
         "secrets": {inside: secrets_here.get(here, here) for inside, here in spec.secrets.items()},
         "inputs": inputs,
-        "outputs": {str(directory.arrived.resolve()): _RESULTS},
+        "outputs": {str(directory.arrived(evaluation.fingerprint).resolve()): _RESULTS},
     }
 
 
@@ -149,7 +164,7 @@ def collect(
     """
     evaluation = read(directory, fingerprint)
     attempt = directory.begin(fingerprint)
-    back = directory.arrived
+    back = directory.arrived(fingerprint)
     if back.exists():
         # With what an earlier attempt left: it was sent along.
         shutil.rmtree(directory.artifacts)
