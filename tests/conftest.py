@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cache
@@ -153,6 +154,12 @@ def processes(request: pytest.FixtureRequest) -> Iterator[None]:
     real = request.node.get_closest_marker("real_processes")
     with forks.real_processes() if real else contextlib.nullcontext():
         yield
+
+
+@pytest.fixture(autouse=True)
+def gpu_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPUs of this test are no GPUs of another one, which runs at the same time."""
+    monkeypatch.setenv("SNAKEVAL_GPU_SCOPE", f"test-{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -21,7 +21,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.serving import client, supervisor
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
-from snakeval.serving.pool import Pool
+from snakeval.serving.pool import LINGER, Pool
 from snakeval.serving.resolve import resolve
 from snakeval.serving.server import PATIENCE, Patience
 from snakeval.serving.wire import address, listen, peer
@@ -78,9 +78,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
 
 @contextmanager
-def pool_here(patience: Patience = PATIENCE) -> Iterator[Pool]:
+def pool_here(
+    patience: Patience = PATIENCE, linger: Mapping[str, float] = LINGER
+) -> Iterator[Pool]:
     """Have a pool in this process, which nothing starts and ends but the context."""
-    listening, stop, pool = listen(), Event(), Pool(patience)
+    listening, stop, pool = listen(), Event(), Pool(patience, linger)
     assert listening is not None
     with listening:
         thread = Thread(target=supervisor.work, args=(pool, listening, stop))

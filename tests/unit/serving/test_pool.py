@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,9 +26,9 @@ import pytest
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.processes import process_lives
-from snakeval.serving import client
+from snakeval.serving import client, gpus
 from snakeval.serving.wire import directory
-from support.machine import SERVE, Machine, eventually, made, pid_of, pool_pid
+from support.machine import SERVE, Machine, eventually, made, pid_of, pool_here, pool_pid
 
 
 @pytest.fixture
@@ -106,6 +108,137 @@ def test_models_that_fit_are_served_side_by_side(
         assert (first["careful"].gpus, second["sloppy"].gpus) == (("0",), ("1",))
     with machine.serve("careful", "sloppy") as both:
         assert {server.gpus for server in both.values()} == {("0",), ("1",)}
+
+
+def waits(machine: Machine) -> bool:
+    return any("waits for GPUs" in text for text in machine.heard)
+
+
+def test_two_pools_of_a_machine_share_its_gpus(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.deploys("careful", gpus=1)
+    other = Machine(tmp_path / "other")
+    other.deploys("sloppy", gpus=1)
+    with machine.serve("careful"):
+        pid = pool_pid()
+        monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home" / "other"))
+        found: list[client.Served] = []
+        with ThreadPoolExecutor() as thread:
+            waiting = thread.submit(lambda: with_servers(other, found))
+            eventually(lambda: waits(other), "no word")
+            assert other.heard[-1] == f"waits for GPUs that are in use, some by process {pid}"
+            assert not found
+            monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+            client.leave(machine.head)
+            waiting.result()
+    assert [server.gpus for server in found] == [("0",)]
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home" / "other"))
+    client.leave(other.head)
+
+
+def with_servers(machine: Machine, found: list[client.Served]) -> None:
+    with machine.serve("sloppy") as servers:
+        found.append(servers["sloppy"])
+
+
+def test_a_harness_has_gpus_of_its_own(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_GPUS", "2")
+    machine.deploys("careful", "careful/a", gpus=1)
+    got: list[tuple[str, ...]] = []
+    with ThreadPoolExecutor() as thread:
+        with machine.serve("careful", gpus=1) as servers:
+            assert (servers["careful"].gpus, servers.gpus) == (("0",), ("1",))
+            waiting = thread.submit(lambda: harness(machine, got))
+            eventually(lambda: waits(machine), "no word")
+            assert not got
+        waiting.result()
+    assert got == [("1",)]
+
+
+def harness(machine: Machine, got: list[tuple[str, ...]]) -> None:
+    with machine.serve(gpus=1) as servers:
+        got.append(servers.gpus)
+        assert servers.served_without_break()
+
+
+def test_a_harness_keeps_its_gpus_if_the_pool_is_killed(machine: Machine) -> None:
+    with machine.serve(gpus=1) as servers:
+        os.kill(pool_pid(), signal.SIGKILL)
+        names = gpus.physical(servers.gpus, os.environ).values()
+        time.sleep(0.3)
+        assert gpus.locked(names) == set(names)
+        assert servers.served_without_break(), "no server, no break"
+        assert machine.lost == []
+    assert gpus.locked(names) == set()
+
+
+def test_too_few_gpus_for_a_harness_beside_its_server_is_an_error(machine: Machine) -> None:
+    machine.deploys("careful", gpus=1)
+    wanted = "careful 1, the harness 1 of its own, and this machine has 1 (0); lower `gpus`"
+    with pytest.raises(EvaluationError) as failed, machine.serve("careful", gpus=1):
+        pass
+    assert wanted in str(failed.value)
+
+
+def test_a_machine_without_known_gpus_counts_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("SNAKEVAL_GPUS")
+    with machine.serve(gpus=1) as servers:
+        assert servers.gpus == ()
+
+
+def test_idle_servers_of_two_pools_do_not_block_each_other(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pool has an idle server on one GPU, and a client that needs both GPUs."""
+    monkeypatch.setenv("SNAKEVAL_GPUS", "2")
+    other = gpus.lock(gpus.physical(["1"], os.environ).values())
+    assert other is not None
+    machine.deploys("careful", "careful/a", gpus=1)
+    machine.deploys("sloppy", gpus=2)
+    with pool_here(linger={"missing": 0.2, "failed": 0, "": 0}), ThreadPoolExecutor() as thread:
+        with machine.serve("careful") as servers:
+            server = servers["careful"]
+        stop = Event()
+        waiting = thread.submit(lambda: waits_until(machine, stop))
+        eventually(lambda: not listens(server), "it keeps its idle server")
+        stop.set()
+        waiting.result()
+    other.release()
+
+
+def waits_until(machine: Machine, stop: Event) -> None:
+    with pytest.raises(Interrupted), machine.serve("sloppy", stop=stop):
+        pass
+
+
+def test_a_gpu_is_free_only_after_its_server_has_ended(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = f"trap '' TERM; {SERVE} & echo $! > {tmp_path}/pid; while :; do sleep 0.1; done"
+    machine.deploys("careful", "careful/a", gpus=1, command=stubborn)
+    names = gpus.physical(["0"], os.environ).values()
+    with machine.serve("careful") as servers:
+        serving = psutil.Process(pid_of(servers["careful"]))
+        os.kill(pool_pid(), signal.SIGKILL)
+        while gpus.locked(names):
+            time.sleep(0.02)
+        assert not serving.is_running()
+
+
+def test_a_clean_up_of_tmp_separates_nobody_from_the_pool(machine: Machine) -> None:
+    machine.deploys("careful", "careful/a", gpus=1)
+    with machine.serve("careful") as first:
+        pid = pool_pid()
+        shutil.rmtree(directory())
+        with machine.serve("careful") as second:
+            assert first == second
+            assert pool_pid() == pid
+    assert client.leave(machine.head) == {"careful": 1}
+    assert not listens(first["careful"])
 
 
 def test_the_first_model_of_a_run_is_loaded_first_however_jobs_race(machine: Machine) -> None:

@@ -161,6 +161,8 @@ def _attempt(
         with serve_models(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
             urls = {name: server.url for name, server in (servers or {}).items()}
             spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
+            if servers is not None:
+                spec = servers.with_gpus(spec, runtime.name)
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
             started, clock = now(), time.monotonic()
             with timings.use(log.journal, directory.attempt_log(attempt)) as using:

@@ -28,10 +28,13 @@ def serve_models(
 ) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
     """Serve the models that the evaluation asks; yield the servers and two events.
 
+    The harness gets its own GPUs from the pool, too, which keeps one account of all GPUs.
+
     The first event ends the harness: *stop* is set, or a server is lost. The second event is set
     only if a server is lost; the function that comes last sets it, with the reason.
     """
-    if not evaluation.transport.servers:
+    gpus = evaluation.transport.resources.get("gpus") or 0
+    if not (evaluation.transport.servers or gpus):
         yield None, stop, Event(), lambda reason: None
         return
     from snakeval.serving import client
@@ -59,7 +62,10 @@ def serve_models(
             stop=stop,
             report=log.tell,
             lost=lose,
+            gpus=gpus,
         ) as servers:
+            if servers.gpus:
+                log.say(f"the harness has the GPUs {','.join(servers.gpus)}")
             for name, server in servers.items():
                 text = f"{name} is served at {server.url} ({server.runtime})"
                 log.say(f"{text} [log: {server.log}]")

@@ -32,6 +32,7 @@ _RUNSCRIPT = "/.singularity.d/runscript"
 _URI = re.compile(r"[a-z]+://|(docker-archive|docker-daemon|oci|oci-archive):")
 #: The images as this runtime starts them.
 _FILES = images.Files("apptainer", (".sif", ".sqsh"))
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def connect() -> Apptainer:
@@ -146,10 +147,10 @@ def _given(spec: ContainerSpec) -> Mapping[str, str]:
 
     ``--nv`` shows every GPU, and CUDA's variable selects some.
     """
-    visible = ",".join(spec.gpu_ids)
-    if spec.gpus and not visible:
-        visible = spec.surroundings.get("CUDA_VISIBLE_DEVICES", "")
-    return {**spec.env, **({"CUDA_VISIBLE_DEVICES": visible} if visible else {})}
+    given = spec.with_visible_gpus()
+    if spec.gpus and not spec.gpu_ids and (visible := spec.surroundings.get(_VISIBLE)):
+        given[_VISIBLE] = visible
+    return given
 
 
 def _scratch(spec: ContainerSpec) -> Path:

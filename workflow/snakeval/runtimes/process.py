@@ -138,8 +138,7 @@ def _refuse_entry_point(spec: ContainerSpec) -> None:
 
 def _given(spec: ContainerSpec) -> dict[str, str]:
     """Return the harness's variables that are neither inherited nor secret."""
-    gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
-    return {**spec.env, **gpus}
+    return spec.with_visible_gpus()
 
 
 def _requirements(spec: ContainerSpec) -> list[str]:

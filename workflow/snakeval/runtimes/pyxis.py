@@ -166,8 +166,7 @@ def given(spec: ContainerSpec) -> Mapping[str, str]:
 
     A step sees all GPUs of its job, and CUDA's variable selects some.
     """
-    gpus = {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids)} if spec.gpu_ids else {}
-    return {**spec.env, **gpus}
+    return spec.with_visible_gpus()
 
 
 def _conversion(image: str, target: Path) -> list[str]:

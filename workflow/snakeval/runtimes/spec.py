@@ -76,6 +76,17 @@ class ContainerSpec:
         """Return shell assignments that pass the secrets to the command after them."""
         return "".join(f'{inside}="${{{here}-}}" ' for inside, here in self.secrets.items())
 
+    def with_visible_gpus(self) -> dict[str, str]:
+        """Return ``env``, with the variables by which CUDA sees the GPUs of ``gpu_ids`` only.
+
+        Numbers are those of ``nvidia-smi``. CUDA's own order may differ on a machine with several
+        kinds of GPUs.
+        """
+        if not self.gpu_ids:
+            return dict(self.env)
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpu_ids)}
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **self.env, **visible}
+
     def completed(self, image: Mapping[str, Any]) -> ContainerSpec:
         """Return the spec with the whole command, from the configuration of its *image*.
 

@@ -24,6 +24,8 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
 from snakeval.processes import start_time
 from snakeval.run.directory import RunDirectory
+from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving.gpus import Locks, with_gpus
 from snakeval.serving.wire import Channel, Message, connect, directory, path
 
 _START_SECONDS = 20.0
@@ -65,14 +67,31 @@ class Served:
 
 
 class Servers(dict[str, Served]):
-    """The servers of a job by name, and the question whether they served it to the end."""
+    """The servers of a job by name, and the question whether they served it to the end.
 
-    def __init__(self, found: Mapping[str, Served] | None = None) -> None:
+    Attributes:
+        gpus: the GPUs of the job's harness, if it asked for some.
+        locks: of these GPUs, and only of these.
+    """
+
+    def __init__(
+        self,
+        found: Mapping[str, Served] | None = None,
+        gpus: Sequence[str] = (),
+        locks: Locks | None = None,
+        channel: Channel | None = None,
+    ) -> None:
         super().__init__(found or {})
-        self.channel: Channel | None = None
+        self.gpus = tuple(gpus)
+        self.locks = locks or Locks()
+        self.channel = channel
         self._answered = threading.Condition()
         self._answers = 0
         self._broken = ""
+
+    def with_gpus(self, spec: ContainerSpec, runtime: str) -> ContainerSpec:
+        """Return the harness's *spec* with its own GPUs, which stay locked while it runs."""
+        return with_gpus(spec, runtime, self.gpus, self.locks, os.environ)
 
     def served_without_break(self) -> bool:
         """Whether all servers were well from the start until now; see :meth:`why_broken`."""
@@ -83,7 +102,7 @@ class Servers(dict[str, Served]):
 
         The pool asks each server for its health. No answer of the pool counts as a break.
         """
-        if self.channel is None:
+        if self.channel is None or not self:
             return ""
         with self._answered:
             before = self._answers
@@ -116,8 +135,11 @@ def serve(
     report: Report,
     lost: Callable[[str], None] = lambda reason: None,
     eager: bool = False,
+    gpus: int = 0,
 ) -> Iterator[Servers]:
     """Have the deployments *names* of *run* served while the context lasts.
+
+    The job's harness gets *gpus* GPUs of its own, which no server and no other harness has.
 
     They are reused, started, or started again if they died, and kept while *head* lives for the
     evaluations to come. *report* hears how far they are. *lost* is called (in a thread) if one
@@ -136,18 +158,18 @@ def serve(
         "head": head,
         "environ": dict(os.environ),
         "eager": eager,
+        "gpus": gpus,
     }
-    channel, found = _acquire(request, stop, report)
+    channel, servers = _acquire(request, stop, report)
     try:
-        servers = Servers(found)
-        servers.channel = channel
         threading.Thread(target=_listen, args=(channel, servers, lost), daemon=True).start()
         yield servers
     finally:
+        servers.locks.release()
         channel.close()
 
 
-def _acquire(request: Message, stop: Event, report: Report) -> tuple[Channel, dict[str, Served]]:
+def _acquire(request: Message, stop: Event, report: Report) -> tuple[Channel, Servers]:
     for _ in range(_POOL_TRIES):
         channel = _connect(stop)
         try:
@@ -163,7 +185,7 @@ def _acquire(request: Message, stop: Event, report: Report) -> tuple[Channel, di
     )
 
 
-def _wait(channel: Channel, stop: Event, report: Report) -> dict[str, Served]:
+def _wait(channel: Channel, stop: Event, report: Report) -> Servers:
     while not stop.is_set():
         message = channel.receive(0.2) or {"event": "nothing yet"}
         match message["event"]:
@@ -174,10 +196,11 @@ def _wait(channel: Channel, stop: Event, report: Report) -> dict[str, Served]:
             case "busy":
                 raise Busy(message["why"])
             case "ready":
-                return {
+                found = {
                     name: Served(**{**s, "gpus": tuple(s["gpus"])})
                     for name, s in message["servers"].items()
                 }
+                return Servers(found, message["gpus"], Locks.of(channel.files), channel)
     raise Interrupted
 
 
@@ -191,7 +214,8 @@ def _listen(channel: Channel, servers: Servers, lost: Callable[[str], None]) -> 
                 reason = str(message["reason"])
                 break
     servers.hear(reason)
-    lost(reason)
+    if servers:  # GPUs of its own stay the job's without the pool
+        lost(reason)
 
 
 def leave(head: tuple[int, str]) -> dict[str, int]:

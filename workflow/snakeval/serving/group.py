@@ -20,6 +20,7 @@ from snakeval.files import write_atomically
 from snakeval.serving import ports
 from snakeval.serving.deployment import Deployment, server_name
 from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.gpus import Locks
 from snakeval.serving.nodes import Place
 from snakeval.serving.server import PATIENCE, Patience, Server
 
@@ -49,8 +50,10 @@ class Group:
         changed: Callable[[], None],
         *,
         patience: Patience = PATIENCE,
+        locks: Locks | None = None,
     ) -> None:
         self.deployment = deployment
+        self.locks = locks or Locks()
         self._patience = patience
         self.places = tuple(places)
         self.gpu_ids = tuple(gpu for place in places for gpu in place.gpu_ids)
@@ -134,6 +137,7 @@ class Group:
             lambda: self._on_instance(number),
             f"{server_name(self.deployment)}-{number}",
             patience=self._patience,
+            locks=self.locks,
         )
 
     def _on_instance(self, number: int) -> None:

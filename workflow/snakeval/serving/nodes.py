@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -28,6 +28,11 @@ class Place:
 
     gpu_ids: tuple[str, ...]
     hosts: tuple[str, ...] = ()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it has GPUs of this machine."""
+        return not self.hosts or here() in self.hosts
 
 
 def here() -> str:
@@ -72,20 +77,42 @@ def _slurm(*words: str) -> str:
 
 
 class Room:
-    """The free GPUs of each host, while servers are being placed on them.
+    """The free GPUs of each host, while the pool places servers on them.
 
-    GPUs are named as on this machine: another node's are those that stand at the same places there.
+    GPUs have the ids of this machine: another node's are those that stand at the same places there.
+    Two ids may mean one physical GPU. *closed* are physical GPUs of this machine that processes
+    outside the pool hold.
     """
 
-    def __init__(self, order: Sequence[str], taken: Sequence[Place]) -> None:
-        self._order = tuple(order)
-        self._free: dict[str, set[str]] = defaultdict(lambda: set(order))
+    def __init__(
+        self, taken: Iterable[Place], environ: Mapping[str, str], closed: Collection[str] = ()
+    ) -> None:
+        self._environ = environ
+        slots = gpus.slots(environ)
+        named = gpus.physical(slots, environ)
+        self._slot_of = {named[slot]: slot for slot in reversed(slots)}
+        self._order = tuple(slot for slot in slots if self._slot_of[named[slot]] == slot)
+        self._free: dict[str, set[str]] = defaultdict(lambda: set(self._order))
+        self._free[here()] -= {self._slot_of[name] for name in closed if name in self._slot_of}
         for place in taken:
             self._take(place)
 
     def _take(self, place: Place) -> None:
+        ids = set(self._slots(place.gpu_ids))
         for host in place.hosts or (here(),):
-            self._free[host] -= set(place.gpu_ids)
+            self._free[host] -= ids
+
+    def _slots(self, ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the ids of this room that mean the same GPUs as *ids*."""
+        named = gpus.physical(ids, self._environ)
+        return tuple(self._slot_of.get(named[id_], id_) for id_ in ids)
+
+    def take(self, count: int) -> tuple[str, ...] | None:
+        """Take *count* GPUs of this machine; None if there are too few."""
+        chosen = gpus.pick(self._free[here()], self._order, count, ())
+        if chosen:
+            self._take(Place(chosen))
+        return chosen
 
     def place(self, serving: Serving) -> tuple[Place, ...] | None:
         """Take room for all instances of a server; None if there is too little.
@@ -122,4 +149,5 @@ class Room:
         return None
 
     def _pick(self, host: str, serving: Serving) -> tuple[str, ...] | None:
-        return gpus.pick(self._free[host], self._order, serving.gpus, serving.gpu_ids)
+        named = self._slots(serving.gpu_ids)
+        return gpus.pick(self._free[host], self._order, serving.gpus, named)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from snakeval.errors import EvaluationError
 from snakeval.run.directory import RunDirectory
@@ -16,12 +17,31 @@ from snakeval.serving.pool_client import Account, Client
 from snakeval.serving.server import Server
 
 
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """Where servers go, in the order in which they were asked for, and a harness's own GPUs."""
+
+    places: list[tuple[Place, ...]]
+    harness: tuple[str, ...] = ()
+
+
 def fit(
-    plans: Sequence[Plan], beside: Iterable[Server | Group], environ: Mapping[str, str]
-) -> list[tuple[Place, ...]] | None:
-    """Return the places of each of *plans*, beside servers that stay; None if not all fit."""
+    plans: Sequence[Plan],
+    beside: Iterable[Server | Group],
+    environ: Mapping[str, str],
+    *,
+    harness: int = 0,
+    taken: Sequence[Place] = (),
+    closed: Collection[str] = (),
+) -> Fitting | None:
+    """Return the places of *plans* and of a harness's own GPUs; None if not all of it fits.
+
+    The servers *beside* stay, GPUs of other harnesses are *taken*, and *closed* are those that
+    processes outside the pool hold.
+    """
     neighbours = list(beside)
-    room = Room(gpus.slots(environ), [place for server in neighbours for place in server.places])
+    occupied = [*taken, *(place for server in neighbours for place in server.places)]
+    room = Room(occupied, environ, closed)
     ports = {server.port for server in neighbours}
     found = {}
     # Those that name their GPUs choose first, and then those that need several nodes.
@@ -32,7 +52,37 @@ def fit(
             return None
         ports.add(serving.port)
         found[id(plan)] = places
-    return [found[id(plan)] for plan in plans]
+    own = room.take(harness)
+    if own is None:
+        return None
+    return Fitting([found[id(plan)] for plan in plans], own)
+
+
+def _names(places: Iterable[Place], environ: Mapping[str, str]) -> set[str]:
+    """Return the physical GPUs of this machine among *places*."""
+    ids = {id_ for place in places if place.is_here for id_ in place.gpu_ids}
+    return set(gpus.physical(ids, environ).values())
+
+
+def closed(own: Iterable[Place], environ: Mapping[str, str]) -> set[str]:
+    """Return the physical GPUs that processes outside the pool hold, which has *own* places."""
+    every = set(gpus.physical(gpus.slots(environ), environ).values())
+    return gpus.locked(every - _names(own, environ))
+
+
+def lock_all(
+    wanted: Sequence[Sequence[Place]], environ: Mapping[str, str]
+) -> list[gpus.Locks] | None:
+    """Lock the GPUs of each group of places, or none of them."""
+    found: list[gpus.Locks] = []
+    for places in wanted:
+        locks = gpus.lock(_names(places, environ))
+        if locks is None:
+            for each in found:
+                each.release()
+            return None
+        found.append(locks)
+    return found
 
 
 def _hard_to_place(plan: Plan) -> tuple[bool, int]:
@@ -42,23 +92,26 @@ def _hard_to_place(plan: Plan) -> tuple[bool, int]:
 def impossible(client: Client) -> str:
     """Say why the client's servers could not be placed here even if all were empty."""
     try:
-        if fit(client.plans, (), client.environ) is not None:
+        if fit(client.plans, (), client.environ, harness=client.harness_gpus) is not None:
             return ""
         hosts = names()
     except EvaluationError as error:
         return str(error)
     order = gpus.slots(client.environ)
     servings = {plan.name: plan.deployment.serving for plan in client.plans}
-    most = max(servings, key=lambda name: servings[name].nodes)
-    if servings[most].nodes > len(hosts) or (servings[most].nodes > 1 and not here()):
+    most = max(servings, key=lambda name: servings[name].nodes, default="")
+    nodes = servings[most].nodes if most else 1
+    if nodes > len(hosts) or (nodes > 1 and not here()):
         found = f"the Slurm job has {len(hosts)}" if here() else "this is no Slurm job"
         return (
-            f"{most} needs {servings[most].nodes} nodes, and {found}; use --profile slurm with so "
+            f"{most} needs {nodes} nodes, and {found}; use --profile slurm with so "
             "many, or lower `nodes`"
         )
     wanted = {name: serving for name, serving in servings.items() if serving.gpus}
-    asked = ", ".join(f"{name} {_asked(serving)}" for name, serving in wanted.items())
-    if not wanted:
+    parts = [f"{name} {_asked(serving)}" for name, serving in wanted.items()]
+    parts += [f"the harness {client.gpus} of its own"] * bool(client.harness_gpus)
+    asked = ", ".join(parts)
+    if not parts:
         return "its servers ask for the same port; leave out `port` for free ones"
     return (
         f"GPUs that are not there: {asked}, and this machine has {len(order)}"
@@ -92,7 +145,7 @@ def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bo
 
 
 def to_do(run: RunDirectory, plan: Plan) -> str:
-    """Return the remaining work of a plan, as a key of ``_LINGER`` of the pool."""
+    """Return the remaining work of a plan, as a key of ``LINGER`` of the pool."""
     found = ""
     for evaluation, fingerprint in plan.evaluations:
         directory = run.evaluation(evaluation)

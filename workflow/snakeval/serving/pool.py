@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.gpus import Locks, holder
 from snakeval.serving.group import Group
 from snakeval.serving.nodes import Place
-from snakeval.serving.placement import fit, impossible, leaves_room, to_do
+from snakeval.serving.placement import closed, fit, impossible, leaves_room, lock_all, to_do
 from snakeval.serving.plan import Plan
 from snakeval.serving.pool_client import Account, Client, Head
 from snakeval.serving.server import PATIENCE, Patience, Server
@@ -22,7 +24,7 @@ from snakeval.serving.wire import Message
 
 #: How many seconds an unused server waits for the next evaluation. The key is the remaining work of
 #: the server: missing evaluations, failed ones that Snakemake may retry at once, or none.
-_LINGER = {"missing": 20.0, "failed": 3.0, "": 0.0}
+LINGER = {"missing": 20.0, "failed": 3.0, "": 0.0}
 #: How often heads are looked for, in seconds.
 TICK = 1.0
 
@@ -33,8 +35,9 @@ class Pool:
     ``left``: whether a head has come and gone.
     """
 
-    def __init__(self, patience: Patience = PATIENCE) -> None:
+    def __init__(self, patience: Patience = PATIENCE, linger: Mapping[str, float] = LINGER) -> None:
         self._patience = patience
+        self._linger = linger
         self._changed = threading.Condition()
         self._servers: dict[str, Server | Group] = {}
         self._users: dict[str, set[tuple[Head, RunDirectory, str]]] = {}
@@ -64,6 +67,7 @@ class Pool:
                         self._changed.wait(TICK)
             finally:
                 client.holds = False
+                client.locks.release()
                 self._clients.remove(client)
                 self._note_idle()
                 self._changed.notify_all()
@@ -104,7 +108,7 @@ class Pool:
                 client.tell("failed", reason=problem)
                 return False
             if not client.holds and not self._place(client, account):
-                waits = "waits for GPUs or a port that another model's server has"
+                waits = self._why_waits(client)
                 if client.eager:
                     client.tell("busy", why=waits)
                     return False
@@ -115,7 +119,7 @@ class Pool:
                 if len(found) == len(servers) and all(s.state == "ready" for s in found):
                     if not self._are_well(client, found):
                         continue
-                    client.tell("ready", servers=self._described(client))
+                    client.ready(self._described(client))
                     return True
                 for server in found:
                     if server.progress:
@@ -152,12 +156,19 @@ class Pool:
             return False  # its predecessor is still stopping
         if missing and client.eager and not leaves_room(client, missing, account):
             return False
-        places = fit(missing, self._servers.values(), client.environ)
-        if places is None:
-            self._make_room(client, missing, keep=alive)
+        gpus = self._gpus(client)
+        fitting = fit(missing, self._servers.values(), client.environ, **gpus)
+        if fitting is None:
+            self._make_room(client, missing, gpus, keep=alive)
             return False
-        for plan, place in zip(missing, places, strict=True):
-            self._start(plan, place, client)
+        own = Place(fitting.harness)
+        locks = lock_all([*fitting.places, (own,)], client.environ)
+        if locks is None:
+            return False  # another process was faster
+        if own.gpu_ids:
+            client.own, client.locks = own, locks[-1]
+        for plan, place, each in zip(missing, fitting.places, locks[:-1], strict=True):
+            self._start(plan, place, each, client)
             account.loads[plan.name] += 1
         for plan in client.plans:
             self._users.setdefault(plan.deployment.id, set()).add(
@@ -167,7 +178,19 @@ class Pool:
         client.holds = True
         return True
 
-    def _make_room(self, client: Client, missing: Sequence[Plan], keep: set[str]) -> None:
+    def _gpus(self, client: Client) -> dict[str, Any]:
+        """Return what *client* needs for its harness, and what others have."""
+        taken = [each.own for each in self._clients if each.own.gpu_ids]
+        own = [place for server in self._servers.values() for place in server.places]
+        return {
+            "harness": 0 if client.own.gpu_ids else client.harness_gpus,
+            "taken": taken,
+            "closed": closed([*taken, *own], client.environ),
+        }
+
+    def _make_room(
+        self, client: Client, missing: Sequence[Plan], gpus: dict[str, Any], keep: set[str]
+    ) -> None:
         """Stop idle servers until *missing* would fit, those first that are idle longest."""
         staying = dict(self._servers)
         stopping = []
@@ -179,12 +202,30 @@ class Pool:
                 continue
             stopping.append(server)
             del staying[i]
-            if fit(missing, staying.values(), client.environ) is not None:
-                for victim in stopping:
-                    victim.stop()
+            if fit(missing, staying.values(), client.environ, **gpus) is not None:
+                break
+        else:
+            # Another pool has the rest. If both kept their idle servers, both would wait forever.
+            if fit(missing, staying.values(), client.environ, **{**gpus, "closed": ()}) is None:
                 return
+        for victim in stopping:
+            victim.stop()
 
-    def _start(self, plan: Plan, places: Sequence[Place], client: Client) -> None:
+    def _why_waits(self, client: Client) -> str:
+        """Return what *client* waits for. Another process is asked for its name once."""
+        names = closed(
+            [place for server in self._servers.values() for place in server.places]
+            + [each.own for each in self._clients],
+            client.environ,
+        )
+        for name in names - client.holders.keys():
+            client.holders[name] = holder(name)
+        others = sorted({client.holders[name] for name in names})
+        if not others:
+            return "waits for GPUs or a port that another model's server has"
+        return f"waits for GPUs that are in use, some by {' and '.join(others)}"
+
+    def _start(self, plan: Plan, places: Sequence[Place], locks: Locks, client: Client) -> None:
         i = plan.deployment.id
         common = (
             DeploymentDirectory.of(client.run, plan.name),
@@ -193,9 +234,9 @@ class Pool:
             lambda: self._on_change(i),
         )
         server = (
-            Group(plan.deployment, places, *common, patience=self._patience)
+            Group(plan.deployment, places, *common, patience=self._patience, locks=locks)
             if len(places) > 1
-            else Server(plan.deployment, places[0], *common, patience=self._patience)
+            else Server(plan.deployment, places[0], *common, patience=self._patience, locks=locks)
         )
         self._servers[i] = server
         server.start()
@@ -224,6 +265,7 @@ class Pool:
 
     def _bury(self, i: str, server: Server | Group) -> None:
         del self._servers[i]
+        server.locks.release()
         self._idle_since.pop(i, None)
         users = self._users.pop(i, set())
         self._lose(i, server)
@@ -243,16 +285,16 @@ class Pool:
         since = self._idle_since.get(i)
         if since is None:
             return True
-        return time.monotonic() - since < _LINGER[self._to_do(i)]
+        return time.monotonic() - since < self._linger[self._to_do(i)]
 
     def _to_do(self, i: str) -> str:
-        """Return the remaining work of server *i*, as a key of :data:`_LINGER`."""
+        """Return the remaining work of server *i*, as a key of :data:`LINGER`."""
         found = {
             to_do(run, DeploymentDirectory.of(run, name).plan())
             for head, run, name in self._users.get(i, ())
             if head in self._heads
         }
-        return next((state for state in _LINGER if state in found), "")
+        return next((state for state in self._linger if state in found), "")
 
     def _note_idle(self) -> None:
         for i in self._servers:

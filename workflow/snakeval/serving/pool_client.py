@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.run.directory import RunDirectory
+from snakeval.serving import gpus
+from snakeval.serving.gpus import Locks
 from snakeval.serving.group import Group
+from snakeval.serving.nodes import Place
 from snakeval.serving.plan import Plan
 from snakeval.serving.server import Server
-from snakeval.serving.wire import Channel
+from snakeval.serving.wire import Channel, Message
 
 #: A Snakemake process: its id and the time of its start.
 Head = tuple[int, str]
@@ -33,6 +36,8 @@ class Client:
 
     ``holds``: the job has them, so the pool stops none of them. ``given``: those it got, with the
     faults that each had until then. ``broken``: why one of them did not serve it to the end.
+    ``gpus``: how many GPUs its harness needs for itself. ``own``: those it got, with their locks.
+    ``holders``: the processes that have the GPUs that it waits for.
     """
 
     channel: Channel
@@ -47,17 +52,32 @@ class Client:
     told: str = ""
     given: tuple[tuple[Server | Group, int], ...] = ()
     broken: str = ""
+    gpus: int = 0
+    own: Place = field(default_factory=lambda: Place(()))
+    locks: Locks = field(default_factory=Locks)
+    holders: dict[str, str] = field(default_factory=dict)
 
     def tell(self, event: str, **details: Any) -> None:
         """Send an event. If the client is gone, the thread that receives from it notices that."""
         with contextlib.suppress(OSError):
             self.channel.send({"event": event, **details})
 
+    def ready(self, servers: Message) -> None:
+        """Send the servers, and the harness's own GPUs with their locks."""
+        message = {"event": "ready", "servers": servers, "gpus": self.own.gpu_ids}
+        with contextlib.suppress(OSError):
+            self.channel.send(message, self.locks.files)
+
     def progress(self, phase: str, text: str) -> None:
         """Send a phase of :mod:`snakeval.evaluation.events` and a sentence, once."""
         if text != self.told:
             self.told = text
             self.tell("progress", phase=phase, text=text)
+
+    @property
+    def harness_gpus(self) -> int:
+        """How many GPUs the harness gets; none if this machine is not known to have any."""
+        return self.gpus if gpus.slots(self.environ) else 0
 
     def wants(self, deployment: str) -> bool:
         """Whether the job asks for the deployment of that id."""

@@ -22,6 +22,7 @@ from snakeval.serving import gpus, node_process, nodes, ports, probe
 from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.gpus import Locks, with_gpus
 from snakeval.serving.nodes import Place
 from snakeval.serving.server_end import why_ended
 
@@ -81,8 +82,10 @@ class Server:
         name: str = "",
         *,
         patience: Patience = PATIENCE,
+        locks: Locks | None = None,
     ) -> None:
         self.deployment = deployment
+        self.locks = locks or Locks()
         self.patience = patience
         self.places: tuple[Place, ...] = (place,)
         self.gpu_ids = place.gpu_ids
@@ -219,6 +222,7 @@ class Server:
         spec = container(
             *(self.deployment, runtime, self.port, self.gpu_ids, self._environ, self._name), spread
         )
+        spec = with_gpus(spec, runtime.name, self.gpu_ids, self.locks, self._environ)
         self.image_digest = runtime.prepare(spec, lambda text: self._tell(progress=text))
         ended = threading.Event()
         watch = threading.Thread(target=self._become_ready, args=(ended,), daemon=True)

@@ -57,7 +57,14 @@ def _serve(pool: Pool, channel: Channel, request: Message) -> None:
         channel.send({"event": "failed", "reason": str(error)})
         return
     client = Client(
-        channel, request["who"], run, _head(request), plans, request["environ"], request["eager"]
+        channel,
+        request["who"],
+        run,
+        _head(request),
+        plans,
+        request["environ"],
+        request["eager"],
+        gpus=request["gpus"],
     )
     threading.Thread(target=_watch, args=(pool, client), daemon=True).start()
     pool.serve(client)

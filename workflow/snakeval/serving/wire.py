@@ -17,6 +17,7 @@ import socket
 import stat
 import struct
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ Message = dict[str, Any]
 #: Of the protocol. A pool of another version is another pool.
 _VERSION = 2
 _CREDENTIALS = struct.Struct("3i")
+#: That come with one message; the kernel allows no more.
+_MOST_FILES = 253
 
 
 def _digest() -> str:
@@ -113,15 +116,21 @@ class Channel:
         self._socket = connection
         self._lock = threading.Lock()
         self._unread = b""
+        #: Open files that came with messages; their receiver closes them.
+        self.files: list[int] = []
 
-    def send(self, message: Message) -> None:
-        """Send *message*.
+    def send(self, message: Message, files: Sequence[int] = ()) -> None:
+        """Send *message*, and open *files* with it.
 
         Raises:
             OSError: the other side is gone.
         """
         with self._lock:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            data = json.dumps(message).encode() + b"\n"
+            if files:
+                sent = socket.send_fds(self._socket, [data], files)
+                data = data[sent:]
+            self._socket.sendall(data)
 
     def receive(self, timeout: float | None = None) -> Message | None:
         """Return the next message, or None after *timeout* seconds without a whole one.
@@ -132,7 +141,8 @@ class Channel:
         while b"\n" not in self._unread:
             try:
                 self._socket.settimeout(timeout)
-                more = self._socket.recv(1 << 16)
+                more, files, _, _ = socket.recv_fds(self._socket, 1 << 16, _MOST_FILES)
+                self.files += files
             except TimeoutError:
                 return None
             except OSError:
