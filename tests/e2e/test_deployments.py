@@ -47,28 +47,6 @@ def test_with_two_gpus_they_run_side_by_side(tmp_path: Path) -> None:
     assert done.output.index("sloppy: ready") < done.output.index("done, 1 of 6")
 
 
-def test_a_harness_that_needs_a_gpu_has_another_than_its_models_server(tmp_path: Path) -> None:
-    served = Served(tmp_path, "process", "careful", gpus=1)
-    for number in range(2):
-        served.asks(f"b{number}", seed=number, count=3, pause=0.2)
-        benchmark = served.work.config["benchmarks"][f"b{number}"]
-        seen = f"{served.shared}/seen-{number}"
-        benchmark["resources"] = {"gpus": 1}
-        benchmark["command"] = f"echo $CUDA_VISIBLE_DEVICES > {seen}; {benchmark['command']}"
-    done = served.work.snakemake("--cores", "4", "--resources", "gpu=2")
-    assert done.exit_code == 0, done.output
-    assert [path.read_text() for path in served.shared.glob("seen-*")] == ["1\n", "1\n"]
-    served.nothing_is_left()
-    # On a machine with one GPU, that cannot be.
-    (tmp_path / "few").mkdir()
-    few = Served(tmp_path / "few", "process", "careful", gpus=1)
-    few.work.config["benchmarks"] = {"b0": served.work.config["benchmarks"]["b0"]}
-    assert few.work.snakemake("--resources", "gpu=1").exit_code == 1
-    reason = few.work.table()["reason"]["careful/b0"]
-    assert "careful 1, the harness 1 of its own, and this machine has 1 (0)" in reason
-    few.nothing_is_left()
-
-
 def test_a_model_that_does_not_get_ready_fails_only_its_own_evaluations(
     tmp_path: Path,
 ) -> None:
@@ -132,60 +110,6 @@ def test_a_server_that_dies_once_costs_only_time(tmp_path: Path) -> None:
     assert served.recorded.loads == {"careful": 2}
     # The harness's cache kept what was answered, but for what was under way.
     assert sum(served.recorded.answers.values()) <= 31
-
-
-#: Counts a question without an answer as a wrong one, as many harnesses do, and exits with 0.
-_TOLERANT = """\
-import json, pathlib, signal, sys, time, urllib.request
-url, model, go, results, graceful = sys.argv[1:]
-right = 0
-def write(*signalled):
-    pathlib.Path(results, "score.json").write_text(json.dumps({"score": right / 10}))
-    if signalled:
-        sys.exit(0)
-if graceful == "graceful":
-    signal.signal(signal.SIGTERM, write)
-for number in range(10):
-    while number == 4 and not pathlib.Path(go).exists():
-        time.sleep(0.02)
-    message = {"role": "user", "content": f"What is {number} + 1?"}
-    body = json.dumps({"model": model, "messages": [message]}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            right += str(number + 1) in answer.read().decode()
-    except OSError:
-        pass
-write()
-"""
-
-
-@pytest.mark.parametrize("harness", ["fast", "graceful"])
-def test_no_score_of_a_harness_that_lost_its_server_is_published(
-    tmp_path: Path, harness: str
-) -> None:
-    served = Served(tmp_path, "process", "careful")
-    served.asks("tolerant", seed=1)
-    (served.shared / "tolerant.py").write_text(_TOLERANT)
-    served.work.config["benchmarks"]["tolerant"]["command"] = (
-        f"exec python3 {served.shared}/tolerant.py "
-        "{{ url }} {{ model_id }} "
-        f"{served.shared}/go "
-        "{{ results }} "
-        f"{harness}"
-    )
-    head = served.work.start()
-    wait_for(lambda: len(served.recorded.answers) == 4, "no answers")
-    kill_9(served.server)
-    log = served.work.directory / "results"
-    if harness == "graceful":  # the job tells it to end, and it writes what it has
-        wait_for(lambda: [*log.rglob("score.json")], "it does not end")
-    served.go()
-    output, _ = head.communicate(timeout=60)
-    assert head.returncode == 0, output
-    assert served.scores() == {"careful/tolerant": 1}
-    assert served.recorded.loads == {"careful": 2}
-    served.nothing_is_left()
 
 
 VICTIMS: dict[str, Callable[[Served], list[psutil.Process]]] = {

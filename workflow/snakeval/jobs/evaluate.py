@@ -161,16 +161,14 @@ def _attempt(
         with serve_models(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
             urls = {name: server.url for name, server in (servers or {}).items()}
             spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
-            if servers is not None:
-                spec = servers.with_gpus(spec, runtime.name)
+            spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
             started, clock = now(), time.monotonic()
             with timings.use(log.journal, directory.attempt_log(attempt)) as using:
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
-            # A harness may end before the pool notices that its server died, and it may count
-            # requests without an answer as wrong answers, whatever its exit code.
+            # A harness may count questions that its server never answered as wrong, and exit with 0.
             if servers and not stop.is_set() and (why := servers.why_broken()):
                 lose(why)
         if stop.is_set():
