@@ -168,7 +168,7 @@ def _attempt(
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
-            # A harness may count questions that its server never answered as wrong, and exit with 0.
+            # A harness may count questions that a dead server left open as wrong, and exit with 0.
             if servers and not stop.is_set() and (why := servers.why_broken()):
                 lose(why)
         if stop.is_set():
