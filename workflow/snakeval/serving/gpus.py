@@ -46,7 +46,7 @@ def slots(environ: Mapping[str, str]) -> tuple[str, ...]:
     if visible is None:
         found = tuple(str(number) for number in range(len(_uuids())))
     else:
-        # What stands behind the first invalid one (-1, or nothing) is not seen by CUDA either.
+        # CUDA ignores everything after the first invalid one (-1, or nothing).
         parts = (part.strip() for part in visible.split(","))
         found = tuple(takewhile(lambda part: part and not part.startswith("-"), parts))
     wanted = environ.get(VARIABLE, "")
@@ -118,7 +118,7 @@ def pick(
 
 
 class Locks:
-    """The locks of some GPUs. Processes that get :attr:`files` hold them, too."""
+    """The locks of some GPUs. Processes that get :attr:`files` also hold them."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         self._sockets = list(sockets)

@@ -19,7 +19,7 @@ from snakeval.serving.server import Server
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """Where servers go, in the order in which they were asked for, and a harness's own GPUs."""
+    """The places of servers, in the order of the request, and a harness's own GPUs."""
 
     places: list[tuple[Place, ...]]
     harness: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ Message = dict[str, Any]
 #: Of the protocol. A pool of another version is another pool.
 _VERSION = 2
 _CREDENTIALS = struct.Struct("3i")
-#: That come with one message; the kernel allows no more.
+#: The kernel allows no more open files with one message.
 _MOST_FILES = 253
 
 
