@@ -229,7 +229,7 @@ def test_a_gpu_is_free_only_after_its_server_has_ended(
         assert not serving.is_running()
 
 
-def test_a_clean_up_of_tmp_separates_nobody_from_the_pool(machine: Machine) -> None:
+def test_a_clean_up_of_tmp_does_not_separate_clients_from_the_pool(machine: Machine) -> None:
     machine.deploys("careful", "careful/a", gpus=1)
     with machine.serve("careful") as first:
         pid = pool_pid()

@@ -28,7 +28,7 @@ def serve_models(
 ) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
     """Serve the models that the evaluation asks; yield the servers and two events.
 
-    The harness gets its own GPUs from the pool, too, which keeps one account of all GPUs.
+    The harness also gets its own GPUs from the pool, which keeps one account of all GPUs.
 
     The first event ends the harness: *stop* is set, or a server is lost. The second event is set
     only if a server is lost; the function that comes last sets it, with the reason.

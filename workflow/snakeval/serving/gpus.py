@@ -1,7 +1,7 @@
 """The GPUs of this machine: the ids that a server knows them by, and one lock for each of them.
 
 A lock is an abstract Unix socket (unix(7)) with the name of the physical GPU. The kernel gives a
-name to one process of the machine, whoever its user is, and takes it back when the last process
+name to one process of the machine, among all users, and takes it back when the last process
 that holds the socket ends. No file can be removed, left over or unreadable for others. Processes in
 another network namespace have other names: GPUs that are given to several containers at once have
 no common lock.
