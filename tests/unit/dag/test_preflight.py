@@ -63,7 +63,7 @@ HOT = TWO | {"benchmarks": TWO["benchmarks"] | {"b": COMMAND | {"params": {"temp
 def works(opened: Invocation, pid: int, since: float = 0) -> None:
     """Another command works at the run of an invocation."""
     opened.run.start()
-    opened.saved.save("", opened.planned)
+    opened.saved.save("", opened.planned, (), {})
     head = Head(socket.gethostname(), pid, "", "snakemake", invocation=opened.key, since=since)
     place = opened.directory.head_file(head.host, pid)
     place.parent.mkdir(exist_ok=True)

@@ -64,6 +64,22 @@ def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Select
     return config, selection
 
 
+def load_saved(file: Path, overrides: Mapping[str, Any]) -> tuple[Config, Selection]:
+    """Read a configuration that a command saved, and what ``--config`` chose from it.
+
+    The files that it names may have gone since.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        config = Config.model_validate(merge([file]).data)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise ConfigError(f"{file}: cannot be read again ({problem})") from None
+    return config, _split(overrides)[0]
+
+
 def check(source: Source) -> Config:
     """Check *source* and return its configuration with absolute paths.
 

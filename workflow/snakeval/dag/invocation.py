@@ -17,11 +17,12 @@ from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.record import INTERVALS_VERSION
 from snakeval.harnesses import parser_versions
-from snakeval.matrix.expand import deployments, split
+from snakeval.matrix.expand import LeftOut, deployments, split
 from snakeval.run.directory import RunDirectory
-from snakeval.run.find import Run, find, reserve
+from snakeval.run.find import Run, at, find, reserve
 from snakeval.run.plan import Planned, plan_text
 from snakeval.run.saved import SavedInvocation
+from snakeval.serving.deployment import Deployment
 
 
 class Invocation:
@@ -51,6 +52,41 @@ class Invocation:
             )
         self.everything = everything
         self.deployed = deployments(config)
+        self._select()
+
+    @classmethod
+    def of_saved(
+        cls, saved: SavedInvocation, config: Config, selection: Selection
+    ) -> Invocation | None:
+        """Return the command that saved its definitions, for its jobs; None if they are damaged.
+
+        Nothing is looked up again, so an edited configuration, other files of a benchmark or
+        another version of the catalogue changes nothing.
+
+        Raises:
+            ConfigError: *selection* chooses nothing.
+        """
+        try:
+            definitions = saved.definitions()
+            deployed = definitions.deployments.items()
+            made = cls.__new__(cls)
+            made.deployed = {name: Deployment.from_dict(data) for name, data in deployed}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        made.config, made._selection, made._files = config, selection, ()
+        made.run = at(config, saved.run_path.name)
+        made.__dict__["key"] = saved.path.name
+        made.everything = definitions.evaluations
+        made.left_out = tuple(
+            LeftOut(item.model, item.benchmark, item.left_out)
+            for item in saved.plan() or ()
+            if item.left_out
+        )
+        made._select()
+        return made
+
+    def _select(self) -> None:
+        config, selection = self.config, self._selection
         self.selected: dict[tuple[str, str], Evaluation] = {
             (e.model, e.benchmark): e
             for e in self.everything

@@ -174,7 +174,8 @@ class Matrix:
             invocation.deployed,
             remote=self._remote,
             slots=self._workflow.resource_settings.cores or 1,
-            saved=invocation.directory.allocations,
+            saved=invocation.saved.allocations,
+            newest=invocation.directory.allocations,
             head=self.head,
             missing=self.reruns.is_missing,
             busy=lambda: any(

@@ -71,7 +71,12 @@ class Start:
         """
         whole = self.invocation.run
         whole.start()
-        self.invocation.saved.save(self._config_text, self.invocation.planned)
+        self.invocation.saved.save(
+            self._config_text,
+            self.invocation.planned,
+            self.invocation.everything,
+            {name: made.as_dict() for name, made in self.invocation.deployed.items()},
+        )
         enter(run, sys.argv, invocation=self.invocation.key)
         try:
             refuse_other_definitions(self.invocation, entered=True)

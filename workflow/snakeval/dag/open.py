@@ -5,18 +5,22 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
 from snakeval.config.composed import composed_of
-from snakeval.config.load import load
+from snakeval.config.config import Config
+from snakeval.config.load import Selection, load, load_saved
 from snakeval.dag import handover
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
+from snakeval.run.saved import SavedInvocation
 
 #: Passes the name of the run's directory to the Snakemake processes of jobs.
 _RUN = "SNAKEVAL_RUN"
@@ -44,23 +48,16 @@ def open_matrix(workflow: Any) -> Matrix:
     try:
         # A job finds no offer, since it is no child of the command.
         checked = handover.take(files, settings.config or {})
-        if checked is not None:
-            config, selection = checked.config, checked.selection
-        else:
-            config, selection, _ = load(files, settings.config or {})
-        if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
-            # The head's run: `run=new` or a newer run of the same id would be another one.
-            selection = selection.model_copy(update={"run": chosen})
-        sources = [source for file in files for source in composed_of(file)]
-        try:
-            invocation = Invocation(config, selection, sources)
-            if workflow.is_main_process:
-                if checked is None:
-                    check(invocation)
-                if not workflow.output_settings.dryrun:
-                    invocation = invocation.reserved()
-        except ConfigError as error:
-            raise error.within(_names(files)) from None
+        invocation = None if workflow.is_main_process else _of_job(files, settings.config or {})
+        if invocation is None:
+            if checked is not None:
+                config, selection = checked.config, checked.selection
+            else:
+                config, selection, _ = load(files, settings.config or {})
+            try:
+                invocation = _planned(workflow, config, selection, files, is_checked=bool(checked))
+            except ConfigError as error:
+                raise error.within(_names(files)) from None
     except ConfigError as error:
         lines = "\n".join(f"snakeval: {problem}" for problem in error.problems)
         if isinstance(error, OtherDefinitionError):
@@ -70,6 +67,8 @@ def open_matrix(workflow: Any) -> Matrix:
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
         os.environ[_RUN] = Path(matrix.run).name
+        if not workflow.output_settings.dryrun:
+            _pass_to_jobs(workflow, invocation)
         # Planning creates millions of objects that all stay. At 10,000 evaluations the garbage
         # collector, which looks at them again and again, took a sixth of the time.
         gc.set_threshold(100_000, 20, 20)
@@ -78,6 +77,47 @@ def open_matrix(workflow: Any) -> Matrix:
     global opened
     opened = matrix
     return matrix
+
+
+def _planned(
+    workflow: Any, config: Config, selection: Selection, files: Sequence[Path], *, is_checked: bool
+) -> Invocation:
+    """Return the command of a configuration from *files*; claim its run if it starts one."""
+    if not workflow.is_main_process and (chosen := os.environ.get(_RUN)):
+        # The head's run: `run=new` or a newer run would be another one.
+        selection = selection.model_copy(update={"run": chosen})
+    sources = [source for file in files for source in composed_of(file)]
+    invocation = Invocation(config, selection, sources)
+    if workflow.is_main_process:
+        if not is_checked:
+            check(invocation)
+        if not workflow.output_settings.dryrun:
+            invocation = invocation.reserved()
+    return invocation
+
+
+def _pass_to_jobs(workflow: Any, invocation: Invocation) -> None:
+    """Let the Snakemake in a job read what this command saves, on every executor.
+
+    The user may edit the configuration meanwhile, and an executor may pass no environment.
+    """
+    settings = workflow.config_settings
+    pairs = [pair for pair in settings.config_args or () if not pair.startswith("run=")]
+    settings.config_args = [*pairs, f"run={invocation.directory.name}"]
+    if SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage:
+        settings.configfiles = [invocation.saved.config.absolute()]
+
+
+def _of_job(files: Sequence[Path], overrides: Mapping[str, Any]) -> Invocation | None:
+    """Return the command of this job, by what it saved; None if its definitions are damaged.
+
+    Raises:
+        ConfigError: its configuration cannot be read.
+    """
+    saved = SavedInvocation.of_config(files[0].absolute()) if len(files) == 1 else None
+    if saved is None:
+        return None  # a job that an earlier version submitted, or without a shared file system
+    return Invocation.of_saved(saved, *load_saved(saved.config, overrides))
 
 
 def _shown(path: Path) -> Path:

@@ -252,20 +252,20 @@ class Evaluation:
         """The digest of where metrics are read, which is no part of the fingerprint."""
         return digest(self.identity.metrics)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for the job that runs it."""
+        return {
+            "model": self.model,
+            "benchmark": self.benchmark,
+            "fingerprint": self.fingerprint,
+            "identity": self.identity.as_dict(),
+            "transport": asdict(self.transport),
+            "origins": dict(self.origins),
+        }
+
     def to_json(self) -> str:
         """Serialise it for the job that runs it."""
-        return json.dumps(
-            {
-                "model": self.model,
-                "benchmark": self.benchmark,
-                "fingerprint": self.fingerprint,
-                "identity": self.identity.as_dict(),
-                "transport": asdict(self.transport),
-                "origins": dict(self.origins),
-            },
-            indent=1,
-            sort_keys=True,
-        )
+        return json.dumps(self.as_dict(), indent=1, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
@@ -274,7 +274,15 @@ class Evaluation:
         Raises:
             ValueError, KeyError, TypeError: it is damaged, or of another format.
         """
-        data = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
+        """Build it from :meth:`as_dict`, also in format 1.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is damaged, or of another format.
+        """
         identity = dict(data["identity"])
         written = identity["format"]
         if written not in (1, IDENTITY_FORMAT):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation import events
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -39,6 +40,7 @@ def serve_models(
         return
     from snakeval.serving import client
 
+    _check_deployments(evaluation, RunDirectory.of(directory))
     halt, lost, left = Event(), Event(), Event()
 
     def lose(reason: str) -> None:
@@ -74,3 +76,18 @@ def serve_models(
             left.set()
     finally:
         left.set()
+
+
+def _check_deployments(evaluation: Evaluation, run: RunDirectory) -> None:
+    """Check that the run deploys the models as they are in the definition of *evaluation*.
+
+    Raises:
+        EvaluationError: a later command has changed a deployment while the evaluation waited.
+    """
+    from snakeval.serving.directory import DeploymentDirectory
+
+    for name in evaluation.transport.servers:
+        if not DeploymentDirectory.of(run, name).plan().serves(evaluation):
+            raise EvaluationError(
+                f"another command has changed the deployment of {name}; give your command again"
+            )

@@ -30,6 +30,7 @@ class Allocations:
         remote: whether jobs go to a scheduler; on one machine nothing is grouped or packed.
         slots: how many evaluations run side by side in an allocation.
         saved: the file that passes the head's packing to jobs on other hosts.
+        newest: the packing of the run's last start, if that is another file.
         head: whether this process packs; others read.
         missing: whether an evaluation still has to run.
         busy: whether jobs of an earlier head still run, whose allocations must not change.
@@ -44,13 +45,15 @@ class Allocations:
         remote: bool,
         slots: int,
         saved: Path,
+        newest: Path | None = None,
         head: bool,
         missing: Callable[[Evaluation], bool],
         busy: Callable[[], bool],
     ) -> None:
         self._selected, self._deployed = selected, deployed
         self.slots, self._remote, self._head = max(slots, 1), remote, head
-        self.saved, self._missing, self._busy = saved, missing, busy
+        self.saved, self._newest = saved, newest or saved
+        self._missing, self._busy = missing, busy
         self.requests = SlurmRequests(config, deployed, remote=remote)
         self._hosting = Hosting(selected.values(), deployed, self.slots)
 
@@ -142,9 +145,9 @@ class Allocations:
         """How each deployed model's evaluations are packed; nothing without limits."""
         if not self._remote:
             return {}
-        before = packing.read(self.saved)
         if not self._head:
-            return before
+            return packing.read(self.saved) or packing.read(self._newest)
+        before = packing.read(self._newest)
         packer = Packer(self.slots, Durations.load(), self._missing, self._busy)
         return {
             name: packer.pack(
@@ -160,5 +163,6 @@ class Allocations:
 
     def save(self) -> None:
         """Write the packing for the jobs on other hosts."""
-        if self.packed or self.saved.exists():
-            packing.write(self.saved, self.packed)
+        for file in (self.saved, self._newest):
+            if self.packed or file.exists():
+                packing.write(file, self.packed)

@@ -86,6 +86,12 @@ def keys(identity: Mapping[str, Any], files: Sequence[str], root: Path) -> tuple
     return tuple(digest([identity, paths])[:16] for paths in places)
 
 
+def at(config: Config, name: str) -> Run:
+    """Return the run *name* of a configuration, which has started."""
+    directory = RunDirectory(Path(config.output_dir).expanduser() / name)
+    return Run(directory.id, directory, identity(config), chosen=True)
+
+
 def reserve(run: Run, *, lasting: bool = False) -> str:
     """Claim a new run for this command, which starts it; return the name of the run to start.
 

@@ -6,17 +6,41 @@ however long they wait in a queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
-from snakeval.files import Directory, write_if_changed
+from snakeval.evaluation.definition import Evaluation
+from snakeval.files import Directory, write_atomically, write_if_changed
 from snakeval.run.plan import Planned, plan_text, read_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The evaluations of a command, and the deployments that it serves, as plain data."""
+
+    evaluations: tuple[Evaluation, ...]
+    deployments: Mapping[str, Any]
 
 
 class SavedInvocation(Directory):
     """Its directory in the run, whose name is a digest of the configuration and the plan."""
 
     __slots__ = ()
+
+    @classmethod
+    def of_config(cls, file: Path) -> Self | None:
+        """Return the command that saved its configuration as *file*, if one did."""
+        found = cls(file.parent)
+        is_saved = file.name == found.config.name and found._definitions.exists()
+        return found if is_saved and file.parent.parent.name == "invocations" else None
+
+    @property
+    def run_path(self) -> Path:
+        """The run's directory."""
+        return self.path.parent.parent.parent
 
     @property
     def config(self) -> Path:
@@ -29,6 +53,15 @@ class SavedInvocation(Directory):
         return self.path / "plan.json"
 
     @property
+    def allocations(self) -> Path:
+        """Which evaluations of the command share an allocation."""
+        return self.path / "allocations.json"
+
+    @property
+    def _definitions(self) -> Path:
+        return self.path / "definitions.json"
+
+    @property
     def saved(self) -> float:
         """When the command started first; 0 if that is not known."""
         try:
@@ -36,14 +69,33 @@ class SavedInvocation(Directory):
         except OSError:
             return 0
 
-    def save(self, config: str, planned: Iterable[Planned]) -> None:
-        """Save the configuration and the plan.
+    def save(
+        self,
+        config: str,
+        planned: Iterable[Planned],
+        evaluations: Iterable[Evaluation],
+        deployments: Mapping[str, Any],
+    ) -> None:
+        """Save the configuration, the plan, and the definitions behind it.
 
         Raises:
             OSError: they cannot be written.
         """
         write_if_changed(self.config, config)
         write_if_changed(self.plan_file, plan_text(planned))
+        if not self._definitions.exists():  # equal commands have equal definitions
+            each = [evaluation.as_dict() for evaluation in evaluations]
+            data = {"evaluations": each, "deployments": dict(deployments)}
+            write_atomically(self._definitions, json.dumps(data))
+
+    def definitions(self) -> Definitions:
+        """Return the evaluations and the deployments of the command.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: they cannot be read.
+        """
+        data = json.loads(self._definitions.read_text(encoding="utf-8"))
+        return Definitions(tuple(map(_evaluation, data["evaluations"])), data["deployments"])
 
     def plan(self) -> tuple[Planned, ...] | None:
         """Return the evaluations of the command; None if they cannot be read."""
@@ -51,3 +103,10 @@ class SavedInvocation(Directory):
             return read_plan(self.plan_file.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _evaluation(data: Mapping[str, Any]) -> Evaluation:
+    evaluation = Evaluation.from_dict(data)
+    # The one that the command planned with: no job computes it again.
+    evaluation.__dict__["fingerprint"] = str(data["fingerprint"])
+    return evaluation

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from snakeval.evaluation.definition import Evaluation
 from snakeval.serving.deployment import Deployment
 
 
@@ -19,6 +20,21 @@ class Plan:
     rank: int
     deployment: Deployment
     evaluations: tuple[tuple[str, str], ...] = field(default=())
+
+    def serves(self, evaluation: Evaluation) -> bool:
+        """Whether the deployment is the one in the definition of *evaluation*, which asks it.
+
+        A later command of the run may have changed the deployment while the evaluation waited.
+        """
+        identity = evaluation.identity
+        if identity.format == 1:
+            return True  # it describes the weights in another way
+        asked = (
+            identity.deployment
+            if self.name == evaluation.model
+            else identity.auxiliary[self.name]["deployment"]
+        )
+        return asdict(self.deployment.definition) == asked
 
     def to_json(self) -> str:
         """Serialise it for the jobs."""
