@@ -269,11 +269,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
-        """Read what :meth:`to_json` wrote, also in format 1.
-
-        Raises:
-            ValueError, KeyError, TypeError: it is damaged, or of another format.
-        """
+        """Read what :meth:`to_json` wrote; see :meth:`from_dict`."""
         return cls.from_dict(json.loads(text))
 
     @classmethod
