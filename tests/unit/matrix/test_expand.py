@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 from snakeval.matrix.expand import deployments, expand, split
+from snakeval.matrix.facts import Facts
 from snakeval.matrix.params import layer_params
 from support.configs import COMMAND, MODEL, VALID, changed, config
 
@@ -306,6 +307,13 @@ def served(tmp_path: Path, deployment: dict[str, Any], **more: Any) -> Evaluatio
     return one
 
 
+def started(tmp_path: Path, deployment: dict[str, Any]) -> Evaluation:
+    """The same evaluation in a run that starts, which reads weights."""
+    content = changed("models", "m", to={"deployment": deployment})
+    (one,) = expand(config(tmp_path, content), Facts(reads=True))
+    return one
+
+
 def test_the_identity_of_a_deployed_model_has_its_server_and_not_its_place(tmp_path: Path) -> None:
     one = served(tmp_path, VLLM)
     assert one.identity.endpoint_url == "/v1/chat/completions"
@@ -370,11 +378,11 @@ def test_the_content_of_a_checkpoint_changes_the_fingerprint_and_its_place_does_
     weights.mkdir()
     (weights / "config.json").write_text("{}")
     spec = {"kind": "vllm", "checkpoint_path": "weights"}
-    before = served(tmp_path, spec).fingerprint
+    before = started(tmp_path, spec).fingerprint
     weights.rename(tmp_path / "moved")
-    assert served(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint == before
+    assert started(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint == before
     (tmp_path / "moved" / "config.json").write_text("{ }")
-    assert served(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint != before
+    assert started(tmp_path, spec | {"checkpoint_path": "moved"}).fingerprint != before
 
 
 @pytest.mark.parametrize("section", ["models", "auxiliary"])

@@ -16,7 +16,7 @@ from snakeval.errors import ConfigError, nearest
 
 
 class Selection(Strict):
-    """The choice of ``--config run=… models=… benchmarks=…`` for this invocation.
+    """The choice of ``--config run=… models=… benchmarks=… update_images=…`` of this invocation.
 
     These keys are not part of the configuration.
     """
@@ -24,6 +24,7 @@ class Selection(Strict):
     run: str | None = None
     models: tuple[str, ...] | None = None
     benchmarks: tuple[str, ...] | None = None
+    update_images: bool = False
 
 
 def load(
@@ -104,6 +105,8 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
         # An all-digit id such as 12345678, or 1e234567, arrives as a number.
         run = rest.pop("run")
         chosen["run"] = None if run is None else str(run)
+    if "update_images" in rest:
+        chosen["update_images"] = rest.pop("update_images")
     for key in ("models", "benchmarks"):
         value = rest.get(key)
         if isinstance(value, str):

@@ -134,6 +134,11 @@ class Deployment(Extensible):
         description="shell command that serves on {{ host }}:{{ port }}, a jinja2 template",
     )
     checkpoint_path: PathText | None = Field(default=None, description="weights on this machine")
+    weights_digest: Literal["whole", "stat"] = Field(
+        default="whole",
+        description="how snakeval knows the weights: by their whole content, or by names, sizes "
+        "and times of change if reading is not allowed",
+    )
     hf_model_handle: str | None = Field(
         default=None, description="weights on the hub, such as org/model"
     )

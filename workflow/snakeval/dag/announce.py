@@ -9,6 +9,7 @@ from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
+from snakeval.matrix.facts import NOT_HASHED
 
 #: How many lines of a kind are printed at most.
 _MOST = 20
@@ -28,8 +29,25 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
         lines.append(
             f"Left out: {len(reasons) - _MOST} more pairs, as {run.directory.table.name} lists"
         )
+    lines += unknown(invocation)
     lines += packing(allocations)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
+    return lines
+
+
+def unknown(invocation: Invocation) -> list[str]:
+    """Describe what the definitions stand on without a digest."""
+    facts = invocation.facts
+    lines = [
+        f"Weights of {name}: {NOT_HASHED}; a start hashes {checkpoint}"
+        for name, checkpoint in facts.unhashed.items()
+    ]
+    if facts.starts:
+        lines += [
+            f"Pinned by name only: {pin.name} ({pin.why})"
+            for pin in facts.new_pins.values()
+            if not pin.digest
+        ][:_MOST]
     return lines
 
 

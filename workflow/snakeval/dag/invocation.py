@@ -18,10 +18,12 @@ from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.record import INTERVALS_VERSION
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import LeftOut, deployments, split
+from snakeval.matrix.facts import Facts
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import Run, at, find, reserve
 from snakeval.run.plan import Planned, plan_text
 from snakeval.run.saved import SavedInvocation
+from snakeval.runtimes.local_images import digest_here
 from snakeval.serving.deployment import Deployment
 
 
@@ -36,14 +38,31 @@ class Invocation:
         left_out: pairs that are not evaluated, with reasons.
         selected: the evaluations that this command chose, by model and benchmark.
         deployed: the models that snakeval serves, by name.
+        facts: pins of the run, and digests of weights. They are complete if the run *starts*.
     """
 
-    def __init__(self, config: Config, selection: Selection, files: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        selection: Selection,
+        files: Iterable[Path] = (),
+        *,
+        starts: bool = False,
+    ) -> None:
         self.config, self._selection, self._files = config, selection, tuple(files)
-        everything, self.left_out = split(config)
         self.run: Run = find(
-            config, selection.run, files=self._files, evaluations=lambda run: everything
+            config,
+            selection.run,
+            files=self._files,
+            evaluations=lambda run: split(config, Facts(run))[0],
         )
+        self.facts = Facts(
+            self.run.directory,
+            starts=starts,
+            update_images=selection.update_images,
+            local=digest_here,
+        )
+        everything, self.left_out = split(config, self.facts)
         if self.run.exists:
             directory = self.run.directory
             everything = tuple(
@@ -51,7 +70,7 @@ class Invocation:
                 for evaluation in everything
             )
         self.everything = everything
-        self.deployed = deployments(config)
+        self.deployed = deployments(config, self.facts)
         self._select()
 
     @classmethod
@@ -75,6 +94,7 @@ class Invocation:
             return None
         made.config, made._selection, made._files = config, selection, ()
         made.run = at(config, saved.run_path.name)
+        made.facts = Facts(made.run.directory)
         made.__dict__["key"] = saved.path.name
         made.everything = definitions.evaluations
         made.left_out = tuple(
@@ -123,7 +143,7 @@ class Invocation:
         if name == self.run.directory.name:
             return self
         chosen = self._selection.model_copy(update={"run": name})
-        return type(self)(self.config, chosen, self._files)
+        return type(self)(self.config, chosen, self._files, starts=self.facts.starts)
 
     # --- files of the run -----------------------------------------------------------------
 

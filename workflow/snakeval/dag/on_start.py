@@ -18,6 +18,7 @@ from snakeval.executors.base import Executor, Intent
 from snakeval.files import home, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
+from snakeval.matrix.benchmark_files import take_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import enter, leave
 from snakeval.run.index import Entry, remember
@@ -57,6 +58,8 @@ class Start:
         self._begin(run)
         executors.note(run, self.executor)
         self.executor.open(run)
+        self.invocation.facts.save()
+        self._take_snapshots(run)
         self._write_plan(run)
         self.allocations.save()
         by_hand = self._write_deployments(run)
@@ -93,6 +96,11 @@ class Start:
                 __version__,
             )
         )
+
+    def _take_snapshots(self, run: RunDirectory) -> None:
+        """Copy the files of the benchmarks, from which their evaluations run."""
+        for digest, directory in self.invocation.facts.snapshots.items():
+            take_snapshot(Path(directory), digest, run.snapshot(digest))
 
     def _write_plan(self, run: RunDirectory) -> None:
         """Write the configuration and the evaluations of the run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,13 +88,11 @@ def _planned(
         # The head's run: `run=new` or a newer run would be another one.
         selection = selection.model_copy(update={"run": chosen})
     sources = [source for file in files for source in composed_of(file)]
-    invocation = Invocation(config, selection, sources)
-    if workflow.is_main_process:
-        if not is_checked:
-            check(invocation)
-        if not workflow.output_settings.dryrun:
-            invocation = invocation.reserved()
-    return invocation
+    starts = workflow.is_main_process and not only_looks(workflow, sys.argv)
+    invocation = Invocation(config, selection, sources, starts=starts)
+    if workflow.is_main_process and not is_checked:
+        check(invocation)
+    return invocation.reserved() if starts else invocation
 
 
 def _pass_to_jobs(workflow: Any, invocation: Invocation) -> None:
@@ -118,6 +117,20 @@ def _of_job(files: Sequence[Path], overrides: Mapping[str, Any]) -> Invocation |
     if saved is None:
         return None  # a job that an earlier version submitted, or without a shared file system
     return Invocation.of_saved(saved, *load_saved(saved.config, overrides))
+
+
+#: Options of Snakemake with which no job runs.
+_LOOKS = re.compile(
+    r"-[SDlt]|--(lint|summary|detailed-summary|unlock|report|list.*|l[tcipu]|dag|rulegraph"
+    r"|filegraph|d3dag|cleanup-metadata|delete-all-output|delete-temp-output|touch|containerize"
+    r"|archive|conda-create-envs-only|conda-cleanup-envs)"
+)
+
+
+def only_looks(workflow: Any, words: Sequence[str]) -> bool:
+    """Whether this Snakemake runs no job, by its settings and its command line."""
+    dryrun = bool(getattr(workflow.output_settings, "dryrun", False))
+    return dryrun or any(_LOOKS.fullmatch(word.partition("=")[0]) for word in words)
 
 
 def _shown(path: Path) -> Path:

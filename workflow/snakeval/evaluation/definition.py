@@ -69,6 +69,7 @@ class Identity:
         deployment: what the model is served from (:class:`snakeval.serving.deployment.Definition`).
         auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
             endpoint_type and deployment.
+        image_digest: the run's pin of the image, or empty if only its tag is known.
         format: by whose rules the fingerprint is computed.
     """
 
@@ -86,6 +87,7 @@ class Identity:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     deployment: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: Mapping[str, Any] = field(default_factory=dict)
+    image_digest: str = ""
     format: int = IDENTITY_FORMAT
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,6 +136,8 @@ def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
         data["command"] = canonical_template(command)
     if packages := data.get("packages"):
         data["packages"] = sorted(packages)
+    if image_digest := data.pop("image_digest", ""):
+        data["image"] = image_digest  # one image, whatever its names are
     return data
 
 

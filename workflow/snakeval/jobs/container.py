@@ -11,6 +11,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home, write_if_changed
 from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
+from snakeval.run.pins import pinned_name
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
 
@@ -53,7 +54,7 @@ def container(
     limits = transport.resources
     return ContainerSpec(
         name=directory.container_name,
-        image=identity.image,
+        image=pinned_name(identity.image, identity.image_digest),
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env},

@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation.definition import Evaluation
-from snakeval.matrix.row import Row, Served
+from snakeval.matrix.facts import LOCAL_ONLY, NOTHING, Facts
+from snakeval.matrix.row import Row, Served, catalogued, image_of
 from snakeval.serving.container import check
 from snakeval.serving.deployment import Deployment
-from snakeval.serving.resolve import resolve
+from snakeval.serving.resolve import image_of as image_of_deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,18 @@ class LeftOut:
     reason: str
 
 
-def expand(config: Config) -> tuple[Evaluation, ...]:
+def expand(config: Config, facts: Facts = NOTHING) -> tuple[Evaluation, ...]:
     """Return the evaluations of *config*, models in their order, benchmarks within a model.
 
     Raises:
         ConfigError: see :func:`split`.
     """
-    return split(config)[0]
+    return split(config, facts)[0]
 
 
-def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
+def split(
+    config: Config, facts: Facts = NOTHING
+) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
     """Return the evaluations, and the pairs that no endpoint type allows.
 
     Excluded pairs are in neither.
@@ -47,7 +50,7 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
     """
     evaluations: list[Evaluation] = []
     left_out: list[LeftOut] = []
-    for item in _pairs(config):
+    for item in _pairs(config, facts):
         if isinstance(item, Evaluation):
             evaluations.append(item)
         else:
@@ -61,11 +64,13 @@ def split(config: Config) -> tuple[tuple[Evaluation, ...], tuple[LeftOut, ...]]:
     return tuple(evaluations), tuple(left_out)
 
 
-def _pairs(config: Config) -> Iterator[Evaluation | LeftOut]:
-    served = {name: Served.of(name, model, config) for name, model in config.models.items()}
-    auxiliary = {name: Served.of(name, model, config) for name, model in config.auxiliary.items()}
+def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:
+    if facts.starts:
+        announce(config, facts)
+    served = {name: Served.of(name, model, config, facts) for name, model in config.models.items()}
+    auxiliary = {n: Served.of(n, model, config, facts) for n, model in config.auxiliary.items()}
     rows = [
-        Row(config, name, spec, auxiliary, number)
+        Row(config, name, spec, auxiliary, number, facts)
         for name, spec in config.benchmarks.items()
         for number in range(1, spec.repeats + 1)
     ]
@@ -115,7 +120,33 @@ def _refuse_unknown_pairs(config: Config) -> None:
                     )
 
 
-def deployments(config: Config) -> dict[str, Deployment]:
+def announce(config: Config, facts: Facts) -> None:
+    """Announce the images and the models of *config*, so that a start resolves them at once.
+
+    Raises:
+        ConfigError: the catalogue lacks a task or a harness.
+    """
+    for name, benchmark in config.benchmarks.items():
+        harness = catalogued(name, benchmark)[1]
+        key, image = image_of(benchmark, harness)
+        own = bool(harness.requirements_file or benchmark.requirements)
+        facts.want_image(key, image, unused(config.runtime, own and config.runtime == "auto"))
+    for model in (*config.models.values(), *config.auxiliary.values()):
+        if (deployment := model.deployment) is None:
+            continue
+        runtime = deployment.runtime or config.runtime
+        facts.want_image(*image_of_deployment(deployment), unused(runtime))
+        facts.want_model(deployment.hf_model_handle or "")
+
+
+def unused(runtime: str, installable: bool = False) -> str:
+    """Return why no registry is asked for an image, or nothing."""
+    if runtime == "process":
+        return "runtime process starts no image"
+    return "" if not installable else LOCAL_ONLY
+
+
+def deployments(config: Config, facts: Facts = NOTHING) -> dict[str, Deployment]:
     """Return the deployments of *config*: its models, then auxiliary models of benchmarks.
 
     Raises:
@@ -124,7 +155,7 @@ def deployments(config: Config) -> dict[str, Deployment]:
     asked = {name for benchmark in config.benchmarks.values() for name in benchmark.auxiliary}
     models = {**config.models, **{n: m for n, m in config.auxiliary.items() if n in asked}}
     deployed = {
-        name: resolve(name, model.deployment, config.network, config.runtime)
+        name: facts.deployment(name, model.deployment, config.network, config.runtime)[0]
         for name, model in models.items()
         if model.deployment
     }

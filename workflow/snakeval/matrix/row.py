@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +16,11 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 from snakeval.harnesses import LOGS_ITEMS, command
 from snakeval.harnesses.adapter import Paths
+from snakeval.matrix.benchmark_files import files_digest
+from snakeval.matrix.facts import NOTHING, Facts
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
+from snakeval.run.pins import key_of
 from snakeval.runtimes import NEED_IMAGES
-from snakeval.serving.resolve import resolve
 
 
 def repeat_name(benchmark: str, number: int) -> str:
@@ -35,18 +36,21 @@ class Served(NamedTuple):
     endpoint_type: str
     api_key_name: str
     deployment: Mapping[str, Any]
+    in_format_1: Callable[[], Mapping[str, Any]] = dict
 
     @classmethod
-    def of(cls, name: str, model: Model, config: Config) -> Served:
+    def of(cls, name: str, model: Model, config: Config, facts: Facts = NOTHING) -> Served:
         """Return how to ask the model *name*."""
         if model.deployment:
-            definition = resolve(name, model.deployment, config.network, config.runtime).definition
+            made, sampled = facts.deployment(name, model.deployment, config.network, config.runtime)
+            definition = made.definition
             return cls(
                 definition.served_model_name,
                 definition.path,
                 definition.endpoint_type,
                 "",
-                asdict(definition),
+                definition.identity,
+                lambda: definition.in_format_1(sampled()),
             )
         endpoint = model.endpoint
         assert endpoint is not None, "the configuration has one or the other"
@@ -56,9 +60,42 @@ class Served(NamedTuple):
     @property
     def identity(self) -> dict[str, Any]:
         """The part of the identity of an evaluation that describes the model."""
-        data = self._asdict()
-        del data["api_key_name"]
-        return data if self.deployment else {k: v for k, v in data.items() if k != "deployment"}
+        return self._with(self.deployment)
+
+    @property
+    def identity_in_format_1(self) -> dict[str, Any]:
+        """The same part in format 1."""
+        return self._with(self.in_format_1() if self.deployment else {})
+
+    def _with(self, deployment: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {
+            "model_id": self.model_id,
+            "endpoint_url": self.endpoint_url,
+            "endpoint_type": self.endpoint_type,
+        }
+        return asked | {"deployment": deployment} if deployment else asked
+
+
+def catalogued(name: str, spec: Benchmark) -> tuple[catalogue.Task | None, catalogue.Harness]:
+    """Return the task and the harness of the benchmark *name*.
+
+    Raises:
+        ConfigError: the catalogue has none of that name.
+    """
+    wanted = spec.task or name
+    try:
+        if not spec.harness:
+            task = catalogue.find_task(wanted)
+            return task, catalogue.find_harness(task.harness)
+        # A benchmark with a harness may have a task that is not in the catalogue.
+        return catalogue.task_of(spec.harness, wanted), catalogue.find_harness(spec.harness)
+    except ConfigError as error:
+        raise ConfigError(f"benchmarks.{name}: {error}") from None
+
+
+def image_of(spec: Benchmark, harness: catalogue.Harness) -> tuple[str, str]:
+    """Return the key of a benchmark's image in the run's pins, and the image."""
+    return key_of(spec.image, harness.name), spec.image or harness.image
 
 
 class Row:
@@ -71,6 +108,7 @@ class Row:
         spec: Benchmark,
         auxiliary: Mapping[str, Served],
         number: int = 1,
+        facts: Facts = NOTHING,
     ) -> None:
         self.config, self.benchmark, self.spec = config, benchmark, spec
         self.number = number
@@ -83,7 +121,7 @@ class Row:
         self.asked = {name: model.identity for name, model in self.auxiliary.items()}
         self.asked_servers = tuple(n for n, model in self.auxiliary.items() if model.deployment)
         self.asked_keys = {n: m.api_key_name for n, m in self.auxiliary.items() if m.api_key_name}
-        task, harness = self._catalogued()
+        task, harness = catalogued(benchmark, spec)
         self.harness = harness
         self.task = task.name if task else (spec.task or benchmark)
         types = spec.endpoint_types or (
@@ -110,8 +148,10 @@ class Row:
         )
         self.mounts = tuple((m.source, m.target, m.read_only) for m in spec.mounts)
         self.files_digest = files_digest(Path(spec.files)) if spec.files else ""
+        self.files = facts.files(spec.files, self.files_digest) if spec.files else ""
         self.requirements = str(harness.requirements_file or "")
-        self.image = spec.image or harness.image
+        pin = facts.image(*image_of(spec, harness))
+        self.image, self.image_digest = pin.name, pin.digest
         self._check_harness()
         self._checked: set[str] = set()
         # The place of samples changes no score, so the identity does not include it.
@@ -160,21 +200,6 @@ class Row:
     def _fail(self, sentence: str) -> None:
         raise ConfigError(f"benchmarks.{self.benchmark}: {sentence}")
 
-    def _catalogued(self) -> tuple[catalogue.Task | None, catalogue.Harness]:
-        spec = self.spec
-        wanted = spec.task or self.benchmark
-        try:
-            if not spec.harness:
-                task = catalogue.find_task(wanted)
-                return task, catalogue.find_harness(task.harness)
-            # A benchmark with a harness may have a task that is not in the catalogue.
-            return (
-                catalogue.task_of(spec.harness, wanted),
-                catalogue.find_harness(spec.harness),
-            )
-        except ConfigError as error:
-            raise ConfigError(f"benchmarks.{self.benchmark}: {error}") from None
-
     def _defaults(self, task: catalogue.Task | None) -> dict[str, Any]:
         """The catalogue's defaults, checked as strictly as a user's parameters."""
         return explicit(Params.model_validate(task.params)) if task else {}
@@ -203,32 +228,34 @@ class Row:
             params = score_params(resolved)
         values = resolved.values
         spec = self.spec
+        identity = Identity(
+            harness=self.harness.name,
+            adapter=self.harness.adapter,
+            image=self.image,
+            task=self.task,
+            model_id=model.model_id,
+            endpoint_url=model.endpoint_url,
+            endpoint_type=model.endpoint_type,
+            params=params,
+            files_digest=self.files_digest,
+            packages=spec.requirements,
+            command=spec.command or "",
+            metrics=self.metrics,
+            deployment=model.deployment,
+            auxiliary=self.asked,
+            image_digest=self.image_digest,
+        )
         return Evaluation(
             model_name,
             self.name,
-            Identity(
-                harness=self.harness.name,
-                adapter=self.harness.adapter,
-                image=self.image,
-                task=self.task,
-                model_id=model.model_id,
-                endpoint_url=model.endpoint_url,
-                endpoint_type=model.endpoint_type,
-                params=params,
-                files_digest=self.files_digest,
-                packages=spec.requirements,
-                command=spec.command or "",
-                metrics=self.metrics,
-                deployment=model.deployment,
-                auxiliary=self.asked,
-            ),
+            identity,
             Transport(
                 parallelism=values["parallelism"],
                 request_timeout=values["request_timeout"],
                 max_retries=values["max_retries"],
                 api_key_name=model.api_key_name,
                 env=spec.env,
-                files=spec.files or "",
+                files=self.files,
                 mounts=self.mounts,
                 requirements=self.requirements,
                 runtime=self.config.runtime,
@@ -241,26 +268,15 @@ class Row:
                 samples=self.samples,
             ),
             resolved.origins,
+            partial(self._in_format_1, identity, model),
         )
 
-
-def files_digest(directory: Path) -> str:
-    """Return the SHA-256 over the names and contents of the files below *directory*.
-
-    Skips hidden files and ``__pycache__``, which editors and interpreters leave.
-    """
-    total = hashlib.sha256()
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
-        for name in sorted(names):
-            if name.startswith("."):
-                continue
-            path = Path(folder, name)
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
-            relative = path.relative_to(directory).as_posix()
-            total.update(f"{len(relative)}:{relative}:{len(content)}:".encode())
-            total.update(content)
-    return total.hexdigest()
+    def _in_format_1(self, identity: Identity, model: Served) -> Identity:
+        """Return *identity* with the values that format 1 had."""
+        files = self.spec.files
+        return replace(
+            identity,
+            files_digest=files_digest(Path(files), follow=False) if files else "",
+            deployment=model.in_format_1() if model.deployment else {},
+            auxiliary={name: m.identity_in_format_1 for name, m in self.auxiliary.items()},
+        )

@@ -21,6 +21,7 @@ from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
+from snakeval.matrix.facts import Facts
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import identity
 from snakeval.run.plan import Planned
@@ -143,7 +144,7 @@ def _configuration(
 ) -> Iterator[Finding]:
     try:
         config, _, _ = load([run.config])
-        made = {e.id: e for e in split(config)[0]}
+        made = {e.id: e for e in split(config, Facts(run, reads=True))[0]}
     except ConfigError as error:
         yield Finding(run.config.name, UNCHECKED, f"its definitions: {error.problems[0]}")
         return

@@ -281,6 +281,21 @@ class RunDirectory(Directory):
         """Which evaluations share an allocation; see :mod:`snakeval.matrix.allocations`."""
         return Path(f"{self._place}/.snakeval/allocations.json")
 
+    # --- what the head resolved once --------------------------------------------------------
+
+    @property
+    def pins(self) -> Path:
+        """Digests of images and commits of models; see :mod:`snakeval.run.pins`."""
+        return Path(f"{self._place}/.snakeval/pins.json")
+
+    def write_pins(self, text: str) -> None:
+        """Save the pins."""
+        write_if_changed(self.pins, text)
+
+    def snapshot(self, digest: str) -> Path:
+        """The copy of a benchmark's files whose digest this is."""
+        return Path(f"{self._place}/.snakeval/files/{digest[:32]}")
+
     # --- deployments ----------------------------------------------------------------------
 
     def deployment_plan(self, name: str) -> Path:

@@ -191,7 +191,10 @@ def _chosen(choice: str, runs: Sequence[RunDirectory], root: Path) -> RunDirecto
     ]
     if len(fitting) == 1:
         return fitting[0]
-    if RunDirectory.id_of(choice) and claim.claimed(root, choice) == choice:
+    if RunDirectory.id_of(choice) and (
+        # Or its first start has just ended the claim, after the runs were listed.
+        claim.claimed(root, choice) == choice or RunDirectory(root / choice).exists
+    ):
         return RunDirectory(root / choice)
     if fitting:
         raise ConfigError(

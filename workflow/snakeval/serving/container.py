@@ -6,15 +6,18 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from snakeval import catalogue
 from snakeval.errors import EvaluationError
 from snakeval.files import home
+from snakeval.run.pins import pinned_name
 from snakeval.runtimes import NEED_IMAGES, Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
+from snakeval.serving.weights import require_unchanged
 from snakeval.shell import argv, fill, render
 
 #: The checkpoint as a container sees it.
@@ -34,6 +37,10 @@ def command(deployment: Deployment, values: Mapping[str, Any]) -> str:
     if not definition.command:
         return ""
     text = render(definition.command, values, "the deployment's `command`").strip()
+    # The option is no part of the kind's template, whose text identities of format 1 contain.
+    option = catalogue.server_kind(definition.kind).revision_option
+    if option and definition.revision and definition.command_is_of_kind:
+        text += f" {option} {shlex.quote(definition.revision)}"
     return f"{text} {definition.extra_args}".strip()
 
 
@@ -58,6 +65,65 @@ def _values(
         "gpus_per_node": gpus,
         "head": nodes.addresses[0] if nodes else "127.0.0.1",
         "endpoint_type": definition.endpoint_type,
+        "revision": definition.revision,
+    }
+
+
+#: Sizes of one server, and of one whose every size matters to a template.
+_SIZES: tuple[dict[str, int], ...] = (
+    {},
+    {
+        "tensor_parallel_size": 2,
+        "pipeline_parallel_size": 3,
+        "data_parallel_size": 4,
+        "gpus": 24,
+        "nodes": 5,
+        "gpus_per_node": 24,
+    },
+)
+
+
+def _neutral(deployment: Deployment) -> list[dict[str, Any]]:
+    """Return values for a template of the catalogue without what differs between two starts.
+
+    How many GPUs serve a model changes no score. Both renderings show which options a template has.
+    """
+    one = replace(
+        deployment,
+        serving=replace(
+            deployment.serving,
+            tensor_parallel_size=1,
+            pipeline_parallel_size=1,
+            data_parallel_size=1,
+            nodes=1,
+            network="host",
+        ),
+        definition=replace(deployment.definition, revision=""),
+    )
+    model = deployment.definition.model or "<weights>"
+    return [_values(one, model, 1, 1) | sizes for sizes in _SIZES]
+
+
+def rendered_for_identity(deployment: Deployment, template: str) -> str:
+    """Return what *template*, of the catalogue, renders to for an evaluation's identity.
+
+    Raises:
+        EvaluationError: the template is wrong.
+    """
+    if not template:
+        return ""
+    kind = deployment.definition.kind
+    texts = [render(template, v, f"the command of kind {kind}") for v in _neutral(deployment)]
+    return "\n".join(shlex.join(shlex.split(text)) for text in texts)
+
+
+def variables_for_identity(deployment: Deployment, kind: catalogue.ServerKind) -> dict[str, str]:
+    """Return the variables of a kind, rendered as :func:`rendered_for_identity` does."""
+    what = f"kind {deployment.definition.kind}"
+    return {
+        name: value
+        for name, template in kind.env.items()
+        if (value := " / ".join(fill(template, v, what) for v in _neutral(deployment))).strip(" /")
     }
 
 
@@ -101,7 +167,7 @@ def container(
     :mod:`snakeval.serving.node_process`.
 
     Raises:
-        EvaluationError: the command's template is wrong.
+        EvaluationError: the command's template is wrong, or the weights changed since the plan.
     """
     definition, serving = deployment.definition, deployment.serving
     kind, inside = catalogue.server_kind(definition.kind), runtime.isolated
@@ -109,7 +175,7 @@ def container(
     mounts = [Mount(*mount) for mount in serving.mounts]
     model = definition.model
     if serving.checkpoint_path:
-        checkpoint = _checkpoint(serving.checkpoint_path)
+        checkpoint = _checkpoint(deployment)
         model = checkpoint.target if inside else checkpoint.source
         mounts.append(checkpoint)
     name = name or server_name(deployment)
@@ -126,7 +192,7 @@ def container(
     text = command(deployment, values)
     return ContainerSpec(
         name=name,
-        image=definition.image,
+        image=pinned_name(definition.image, definition.image_digest),
         argv=argv(text) if text else tuple(shlex.split(definition.extra_args)),
         workdir="/tmp",
         env=env,
@@ -146,9 +212,16 @@ def container(
     )
 
 
-def _checkpoint(source: str) -> Mount:
-    """Return the mount of a checkpoint, which is a folder or a file."""
+def _checkpoint(deployment: Deployment) -> Mount:
+    """Return the mount of a checkpoint, which is a folder or a file.
+
+    Raises:
+        EvaluationError: its files are not those of the plan.
+    """
+    source, stat = deployment.serving.checkpoint_path, deployment.serving.weights_stat
     place = Path(source)
+    if stat:
+        require_unchanged(place, deployment.definition.checkpoint_digest, stat)
     return Mount(source, f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from snakeval.evaluation.definition import digest
+from snakeval.evaluation.definition import canonical_template, digest
 from snakeval.files import domain
 
 #: Names the server in the environment of all its processes, whatever the runtime.
@@ -20,15 +20,27 @@ MARK = "SNAKEVAL_SERVER"
 GRACE = 15
 
 
+#: The fields of a definition in identities of format 1.
+_FORMAT_1 = (
+    "kind", "image", "command", "model", "checkpoint_digest", "served_model_name",
+    "endpoint_type", "path", "set_env", "extra_args",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """The part of a deployment that determines the scores.
 
     Attributes:
         model: handle on the hub, or empty where a checkpoint or the image itself is the model.
-        checkpoint_digest: of the weights on this machine, see :func:`checkpoint_digest`.
+        checkpoint_digest: of the weights on this machine, see :mod:`snakeval.serving.weights`. It
+            begins with ``sha256:``, or with ``stat:`` if the weights must not be read.
         path: of the route that is evaluated, below the server's address.
         command: a jinja2 template, or empty for the image's own entry point.
+        image_digest, revision: the run's pins of the image and of the model's commit on the hub, or
+            empty.
+        runs: what :attr:`command` renders to without what differs between two starts.
+        variables: the variables of its kind, in the same way.
     """
 
     kind: str
@@ -41,6 +53,37 @@ class Definition:
     path: str
     set_env: Mapping[str, str]
     extra_args: str
+    image_digest: str = ""
+    revision: str = ""
+    runs: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command_is_of_kind(self) -> bool:
+        """Whether the catalogue's template starts the server, and not one of the configuration."""
+        return bool(self.command) and self.runs != canonical_template(self.command)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part of an evaluation's identity that describes the server: what runs."""
+        return {
+            "kind": self.kind,
+            "image": self.image_digest or self.image,
+            "command": self.runs,
+            "model": self.model,
+            "revision": self.revision,
+            "weights": self.checkpoint_digest,
+            "served_model_name": self.served_model_name,
+            "endpoint_type": self.endpoint_type,
+            "path": self.path,
+            "env": {**self.variables, **self.set_env},
+            "extra_args": self.extra_args.strip(),
+        }
+
+    def in_format_1(self, checkpoint_digest: str) -> dict[str, Any]:
+        """The same part in format 1, with the sampled digest of weights."""
+        data = {name: getattr(self, name) for name in _FORMAT_1}
+        return data | {"checkpoint_digest": checkpoint_digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +100,7 @@ class Serving:
         readiness_timeout, idle_timeout: seconds.
         lepton: :class:`snakeval.config.lepton.LeptonEndpoint`, as plain data.
         executors: the section of each installed executor by its name, as plain data.
+        weights_stat: names, sizes and times of change of the checkpoint's files, as a digest.
     """
 
     checkpoint_path: str
@@ -81,6 +125,7 @@ class Serving:
     instances: int = 1
     lepton: Mapping[str, Any] = field(default_factory=dict)
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights_stat: str = ""
 
     @property
     def hosts(self) -> int:

@@ -115,6 +115,13 @@ class DeploymentDirectory(JobDirectory):
                 f"{path} cannot be read ({error}); give the same command again"
             ) from None
 
+    def known_plan(self) -> Plan | None:
+        """Return the plan if there is one that can be read."""
+        try:
+            return self.plan()
+        except EvaluationError:
+            return None
+
     @classmethod
     def plans(cls, run: RunDirectory) -> list[Plan]:
         """Return the plans of all deployments of *run*.

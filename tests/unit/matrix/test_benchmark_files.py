@@ -1,0 +1,79 @@
+"""Files of a benchmark: what their digest covers, and the copy from which evaluations run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.errors import ConfigError
+from snakeval.matrix.benchmark_files import files_digest, take_snapshot
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with a script, and data behind a link."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/score").write_text("0.1")
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task/data").symlink_to(tmp_path / "data")
+    script = tmp_path / "task/run.sh"
+    script.write_text("cat data/score")
+    script.chmod(0o755)
+    (tmp_path / "task/.git").mkdir()
+    (tmp_path / "task/.git/index").write_text("1")
+    return tmp_path / "task"
+
+
+def test_content_behind_a_linked_directory_is_part_of_the_digest(
+    files: Path, tmp_path: Path
+) -> None:
+    before, older = files_digest(files), files_digest(files, follow=False)
+    (tmp_path / "data/score").write_text("0.9")
+    assert files_digest(files) != before
+    assert files_digest(files, follow=False) == older, "format 1 saw no difference"
+
+
+def test_without_linked_directories_the_digest_is_the_one_of_format_1(files: Path) -> None:
+    (files / "data").unlink()
+    assert files_digest(files) == files_digest(files, follow=False)
+
+
+def test_a_link_to_a_directory_above_ends(files: Path) -> None:
+    before = files_digest(files)
+    (files / "loop").symlink_to(files)
+    assert files_digest(files) == before
+
+
+def test_a_snapshot_has_the_files_that_the_digest_covers(files: Path, tmp_path: Path) -> None:
+    target = tmp_path / "run/files/abc"
+    digest = files_digest(files)
+    take_snapshot(files, digest, target)
+    assert sorted(p.relative_to(target).as_posix() for p in target.rglob("*")) == [
+        "data", "data/score", "run.sh",
+    ]  # fmt: skip
+    assert files_digest(target) == digest
+    assert (target / "run.sh").stat().st_mode & 0o111
+    assert not (target / "data").is_symlink()
+    (tmp_path / "data/score").write_text("0.9")
+    take_snapshot(files, digest, target)
+    assert (target / "data/score").read_text() == "0.1"
+
+
+def test_a_snapshot_that_something_wrote_to_is_taken_again(files: Path, tmp_path: Path) -> None:
+    target = tmp_path / "abc"
+    take_snapshot(files, files_digest(files), target)
+    (target / "data/score").write_text("0.9")
+    take_snapshot(files, files_digest(files), target)
+    assert (target / "data/score").read_text() == "0.1"
+
+
+def test_files_that_changed_since_the_command_planned_are_an_error(
+    files: Path, tmp_path: Path
+) -> None:
+    digest = files_digest(files)
+    (tmp_path / "data/score").write_text("0.9")
+    with pytest.raises(ConfigError, match="changed while the run started"):
+        take_snapshot(files, digest, tmp_path / "abc")
+    assert not (tmp_path / "abc").exists()
+    assert not list(tmp_path.glob(".abc*"))
