@@ -120,7 +120,7 @@ PATTERNS = {
     "cli/launch/installation.py": "names of Snakemake's profile files",
     "cli/ls/runs.py": "a duration that the user writes",
     "cli/resume.py": "numbers of a version",
-    "evaluation/definition.py": "templates of commands that the user writes",
+    "evaluation/canonical.py": "templates of commands that the user writes",
     "evaluation/progress.py": "progress bars of harnesses",
     "executors/lepton/endpoints.py": "a model's name",
     "jobs/container.py": "the host in a URL that the user writes",

@@ -4,7 +4,7 @@
 does not. They are different types, so that no list of exceptions decides what a fingerprint holds.
 
 A fingerprint is the SHA-256 of what runs, not of how a configuration writes it:
-:func:`canonical` removes the differences that change nothing. The place of metrics in a results
+:mod:`snakeval.evaluation.canonical` removes the differences that change nothing. The place of metrics in a results
 file is no part of it, since a corrected place requires no answer of a model again. It has a digest
 of its own, :attr:`Evaluation.reading`.
 """
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from snakeval.evaluation.canonical import canonical
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS
 
 #: Raise it when the meaning of an identity changes. A record of an earlier format counts if its
@@ -30,8 +30,6 @@ _FORMAT_1 = (
     "files_digest", "packages", "command", "metrics",
 )  # fmt: skip
 _FORMAT_1_IF_ANY = ("deployment", "auxiliary")
-#: A template with no other tags than these means the same with any blanks in them.
-_SIMPLE_TAG = re.compile(r"\{\{\s*([A-Za-z_][\w.]*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
 
 #: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
 TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
@@ -116,42 +114,6 @@ def fingerprint_of(identity: Mapping[str, Any]) -> str:
 def reading_of(identity: Mapping[str, Any]) -> str:
     """Return the digest of where metrics are read, of an identity as a record has it."""
     return digest(identity.get("metrics") or {})
-
-
-def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of *identity*, which is plain data of format 2, determines the answers.
-
-    Empty values are left out, so that a field which comes later changes no fingerprint.
-    """
-    data = {name: value for name, value in identity.items() if value and name != "metrics"}
-    command = data.get("command", "")
-    words = frozenset(re.findall(r"\w+", command))
-    data["params"] = {
-        name: value
-        for name, value in identity["params"].items()
-        # A null is the default, except to a template that looks whether the parameter is there.
-        if (name in words if value is None else value != {})
-    }
-    if command:
-        data["command"] = canonical_template(command)
-    if packages := data.get("packages"):
-        data["packages"] = sorted(packages)
-    if image_digest := data.pop("image_digest", ""):
-        data["image"] = image_digest  # one image, whatever its names are
-    return data
-
-
-def canonical_template(template: str) -> str:
-    """Return *template* with one blank beside each name, if it has no tags but plain names.
-
-    >>> canonical_template("run {{x}} {{ y |raw}}\\n")
-    'run {{ x }} {{ y|raw }}'
-    """
-    text = template.removesuffix("\n")  # as jinja2 does
-    rest = _SIMPLE_TAG.sub("", text)
-    if any(mark in rest for mark in ("{{", "{%", "{#")):
-        return text
-    return _SIMPLE_TAG.sub(lambda tag: "{{ " + "".join(tag[1].split()) + " }}", text)
 
 
 def _shown(identity: Mapping[str, Any]) -> dict[str, Any]:

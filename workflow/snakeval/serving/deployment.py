@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from snakeval.evaluation.definition import canonical_template, digest
+from snakeval.evaluation.canonical import canonical_template
+from snakeval.evaluation.definition import digest
 from snakeval.files import domain
 
 #: Names the server in the environment of all its processes, whatever the runtime.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from snakeval import catalogue
 from snakeval.config import models
-from snakeval.evaluation.definition import canonical_template
+from snakeval.evaluation.canonical import canonical_template
 from snakeval.run.pins import Pin, key_of
 from snakeval.serving.container import rendered_for_identity, variables_for_identity
 from snakeval.serving.deployment import Definition, Deployment, Serving

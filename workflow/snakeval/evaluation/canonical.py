@@ -1,0 +1,46 @@
+"""Removes the differences between two identities that change nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: A template with no other tags than these means the same with any blanks in them.
+_SIMPLE_TAG = re.compile(r"\{\{\s*([A-Za-z_][\w.]*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
+
+
+def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of *identity*, which is plain data of format 2, determines the answers.
+
+    Empty values are left out, so that a field which comes later changes no fingerprint.
+    """
+    data = {name: value for name, value in identity.items() if value and name != "metrics"}
+    command = data.get("command", "")
+    words = frozenset(re.findall(r"\w+", command))
+    data["params"] = {
+        name: value
+        for name, value in identity["params"].items()
+        # A null is the default, except to a template that looks whether the parameter is there.
+        if (name in words if value is None else value != {})
+    }
+    if command:
+        data["command"] = canonical_template(command)
+    if packages := data.get("packages"):
+        data["packages"] = sorted(packages)
+    if image_digest := data.pop("image_digest", ""):
+        data["image"] = image_digest  # one image, whatever its names are
+    return data
+
+
+def canonical_template(template: str) -> str:
+    """Return *template* with one blank beside each name, if it has no tags but plain names.
+
+    >>> canonical_template("run {{x}} {{ y |raw}}\\n")
+    'run {{ x }} {{ y|raw }}'
+    """
+    text = template.removesuffix("\n")  # as jinja2 does
+    rest = _SIMPLE_TAG.sub("", text)
+    if any(mark in rest for mark in ("{{", "{%", "{#")):
+        return text
+    return _SIMPLE_TAG.sub(lambda tag: "{{ " + "".join(tag[1].split()) + " }}", text)
