@@ -4,9 +4,9 @@
 does not. They are different types, so that no list of exceptions decides what a fingerprint holds.
 
 A fingerprint is the SHA-256 of what runs, not of how a configuration writes it:
-:mod:`snakeval.evaluation.canonical` removes the differences that change nothing. The place of metrics in a results
-file is no part of it, since a corrected place requires no answer of a model again. It has a digest
-of its own, :attr:`Evaluation.reading`.
+:mod:`snakeval.evaluation.canonical` removes the differences that change nothing. The place of
+metrics in a results file is no part of it, since a corrected place requires no answer of a model
+again. It has a digest of its own, :attr:`Evaluation.reading`.
 """
 
 from __future__ import annotations
