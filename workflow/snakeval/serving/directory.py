@@ -16,7 +16,7 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
-from snakeval.files import read_json, replace_link, write_atomically, write_if_changed
+from snakeval.files import read_state, replace_link, write_atomically, write_if_changed
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.plan import Plan
 
@@ -109,11 +109,14 @@ class DeploymentDirectory(JobDirectory):
         """
         path = self.plan_file
         try:
-            return Plan.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = read_state(path, Plan.from_dict)
+        except OSError as error:
             raise EvaluationError(
-                f"{path} cannot be read ({error}); give the same command again"
+                f"{path} cannot be read ({error.strerror}); give the same command again"
             ) from None
+        if found is None:
+            raise EvaluationError(f"{path} is missing or damaged; give the same command again")
+        return found
 
     def known_plan(self) -> Plan | None:
         """Return the plan if there is one that can be read."""
@@ -135,8 +138,8 @@ class DeploymentDirectory(JobDirectory):
         """Whether the plan here is *plan*, to the letter."""
         try:
             return self.plan_file.read_text(encoding="utf-8") == plan.to_json()
-        except FileNotFoundError:
-            return False
+        except (OSError, ValueError):
+            return False  # missing or damaged
 
     def define(self, plan: Plan) -> None:
         """Save the plan for the jobs."""
@@ -145,12 +148,12 @@ class DeploymentDirectory(JobDirectory):
     # --- record and logs ------------------------------------------------------------------
 
     def read_record(self) -> dict[str, Any]:
-        """Return what became of the deployment; empty if that is not known yet.
+        """Return what became of the deployment; empty if that is not known yet, or damaged.
 
         Raises:
-            OSError, ValueError: the record exists and cannot be read.
+            OSError: the record exists and cannot be read.
         """
-        return read_json(self.output) or {}
+        return read_state(self.output, dict) or {}
 
     def complete(self, told: Mapping[str, object]) -> None:
         """Publish what became of the deployment: its state, and of a server where it is."""

@@ -145,6 +145,8 @@ class Locks:
                 self._keeper = subprocess.Popen(
                     [sys.executable, "-I", "-S", _KEEPER, str(seconds)],
                     stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,  # nothing waits for its end
+                    stderr=subprocess.DEVNULL,
                     pass_fds=self.files,
                     start_new_session=True,
                 )

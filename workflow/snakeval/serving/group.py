@@ -144,7 +144,10 @@ class Group:
         with self._lock:
             member = self._members[number]
             if member.state == "ready" and self._proxy is None and not self.stopping:
-                self._proxy = self._start_proxy()
+                try:
+                    self._proxy = self._start_proxy()
+                except OSError as error:
+                    self._end(f"the proxy: {error.filename}: {error.strerror}")
             if member.state == "ended" and number not in self._ended:
                 self._bury(number, member)
             if not self.was_ready:

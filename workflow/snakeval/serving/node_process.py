@@ -41,7 +41,7 @@ def command(nodes: Nodes) -> list[str]:
 
 def message(runtime: str, spec: ContainerSpec, nodes: Nodes, slots: Sequence[str]) -> bytes:
     """Return the input of the step: *spec*, whose GPUs are among *slots*, those of this machine."""
-    data = {**asdict(replace(spec, environ=None)), "environ": spec.secret_values()}
+    data = {**asdict(replace(spec, environ=None, keep=())), "environ": spec.secret_values()}
     data["secrets"] = {name: name for name in spec.secret_values()}
     told = {"runtime": runtime, "spec": data, "nodes": asdict(nodes), "slots": list(slots)}
     return json.dumps(told).encode() + b"\n"
@@ -65,6 +65,7 @@ def part(told: Mapping[str, Any], node: str, environ: Mapping[str, str]) -> Cont
             **data,
             "argv": tuple(data["argv"]),
             "packages": tuple(data["packages"]),
+            "keep": (),
             "mounts": tuple(Mount(**mount) for mount in data["mounts"]),
             "gpu_ids": gpu_ids,
             "name": f"{data['name']}-{rank}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snakeval.errors import EvaluationError
@@ -135,13 +136,20 @@ def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bo
     rank = min(plan.rank for plan in client.plans)
     before = [
         plan
-        for plan in DeploymentDirectory.plans(client.run)
+        for plan in readable_plans(client.run)
         if plan.rank < rank
         and plan.deployment.id not in account.failures
         and to_do(client.run, plan) == "missing"
     ]
     distinct = {plan.deployment.id: plan for plan in [*before, *missing]}
     return fit(list(distinct.values()), (), client.environ) is not None
+
+
+def readable_plans(run: RunDirectory) -> Iterator[Plan]:
+    """Yield the deployments of *run* whose plans can be read; the next command mends the others."""
+    for directory in DeploymentDirectory.all(run):
+        with contextlib.suppress(EvaluationError):
+            yield directory.plan()
 
 
 def to_do(run: RunDirectory, plan: Plan) -> str:

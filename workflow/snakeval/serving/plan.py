@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
 from snakeval.serving.deployment import Deployment
@@ -49,15 +51,14 @@ class Plan:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Plan:
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no plan.
+            ValueError, KeyError, TypeError, AttributeError: it is no plan.
         """
-        data = json.loads(text)
         return cls(
-            data["name"],
+            str(data["name"]),
             int(data["rank"]),
             Deployment.from_dict(data["deployment"]),
             tuple((str(a), str(b)) for a, b in data["evaluations"]),

@@ -5,11 +5,13 @@ Long because one lock guards the servers, the clients and the heads, which chang
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from snakeval.errors import EvaluationError
 from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
@@ -167,15 +169,15 @@ class Pool:
             return False  # another process was faster
         if own.gpu_ids:
             client.own, client.locks = own, locks[-1]
-        for plan, place, each in zip(missing, fitting.places, locks[:-1], strict=True):
-            self._start(plan, place, each, client)
-            account.loads[plan.name] += 1
         for plan in client.plans:
             self._users.setdefault(plan.deployment.id, set()).add(
                 (client.head, client.run, plan.name)
             )
             self._idle_since.pop(plan.deployment.id, None)
         client.holds = True
+        for plan, place, each in zip(missing, fitting.places, locks[:-1], strict=True):
+            self._start(plan, place, each, client)
+            account.loads[plan.name] += 1
         return True
 
     def _gpus(self, client: Client) -> dict[str, Any]:
@@ -239,7 +241,11 @@ class Pool:
             else Server(plan.deployment, places[0], *common, patience=self._patience, locks=locks)
         )
         self._servers[i] = server
-        server.start()
+        try:
+            server.start()
+        except OSError as error:  # of a group, which writes before its servers do
+            server.reason, server.state = f"{error.filename or i}: {error.strerror}", "ended"
+            self._bury(i, server)
 
     def _ports(self) -> set[int]:
         return {server.port for server in list(self._servers.values())}
@@ -289,11 +295,12 @@ class Pool:
 
     def _to_do(self, i: str) -> str:
         """Return the remaining work of server *i*, as a key of :data:`LINGER`."""
-        found = {
-            to_do(run, DeploymentDirectory.of(run, name).plan())
-            for head, run, name in self._users.get(i, ())
-            if head in self._heads
-        }
+        found = set()
+        for head, run, name in self._users.get(i, ()):
+            if head in self._heads:
+                # A plan that is gone or damaged must not end the pool, and says nothing of a need.
+                with contextlib.suppress(EvaluationError, OSError):
+                    found.add(to_do(run, DeploymentDirectory.of(run, name).plan()))
         return next((state for state in self._linger if state in found), "")
 
     def _note_idle(self) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 
 from snakeval.errors import EvaluationError
 from snakeval.run.directory import RunDirectory
@@ -45,6 +46,10 @@ def _handle(pool: Pool, connection: socket.socket) -> None:
             _serve(pool, channel, request)
     except (EOFError, OSError):
         pass  # the client is gone: what it held is given back already
+    except Exception as error:
+        traceback.print_exc()  # into supervisor.log
+        with contextlib.suppress(OSError):
+            channel.send({"event": "failed", "reason": f"{type(error).__name__}: {error}"})
     finally:
         channel.close()
 
@@ -108,12 +113,20 @@ def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
     threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
     since = time.monotonic()
     while not stop.wait(TICK):
-        if pool.tick():
+        if _tick(pool):
             since = time.monotonic()
         elif pool.left or time.monotonic() - since > _FIRST_CLIENT_SECONDS:
             break
     # The address stays taken meanwhile. Who asks for servers now waits for the next supervisor.
     pool.close()
+
+
+def _tick(pool: Pool) -> bool:
+    try:
+        return pool.tick()
+    except Exception:  # one run's trouble is not the end of the servers of all runs
+        traceback.print_exc()
+        return True
 
 
 def _accept(pool: Pool, listening: socket.socket) -> None:
