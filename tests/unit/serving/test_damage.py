@@ -31,7 +31,7 @@ def directory(machine: Machine, name: str = "careful") -> DeploymentDirectory:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_plan_is_an_error_and_the_next_command_mends_it(
+def test_a_damaged_plan_is_an_error_and_the_next_command_writes_it_again(
     machine: Machine, damage: bytes
 ) -> None:
     machine.deploys("careful", "careful/a")

@@ -115,7 +115,9 @@ class DeploymentDirectory(JobDirectory):
                 f"{path} cannot be read ({error.strerror}); give the same command again"
             ) from None
         if found is None:
-            raise EvaluationError(f"{path} is missing or damaged; give the same command again")
+            raise EvaluationError(
+                f"{path} cannot be read (missing or damaged); give the same command again"
+            )
         return found
 
     def known_plan(self) -> Plan | None:

@@ -146,7 +146,7 @@ def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bo
 
 
 def readable_plans(run: RunDirectory) -> Iterator[Plan]:
-    """Yield the deployments of *run* whose plans can be read; the next command mends the others."""
+    """Yield the deployments of *run* whose plans can be read."""
     for directory in DeploymentDirectory.all(run):
         with contextlib.suppress(EvaluationError):
             yield directory.plan()
