@@ -13,7 +13,6 @@ OF_A_FOLDER = {
     "test_old_names.py": "shims of several modules",
     "runtimes/test_contract.py": "one contract over all container runtimes",
     "harnesses/test_auxiliary.py": "auxiliary models through all harness adapters",
-    "serving/test_health.py": "the health of servers, through the pool, its clients and groups",
     "exporters/test_third_party.py": "an exporter that a user installs",
 }
 
