@@ -70,8 +70,9 @@ def make(directory: Path, samples: int) -> RunDirectory:
 def finish(run: RunDirectory, evaluation: Evaluation, samples: int, chance: random.Random) -> None:
     """Write the files that a harness and its job leave behind."""
     place = run.evaluation(evaluation.id)
-    place.begin(evaluation.fingerprint)
-    place.spec.write_text(evaluation.to_json())
+    place.artifacts.mkdir(parents=True)
+    place.logs.mkdir()
+    place.define(evaluation)
     right = 0
     with (place.artifacts / "samples.jsonl").open("w") as file:
         for number in range(samples):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from snakeval import cli
+from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
@@ -60,7 +61,7 @@ class Made:
     ) -> EvaluationDirectory:
         """An attempt without an end: what its harness said, and what happened."""
         place = self[benchmark]
-        number = place.begin(self.evaluations[benchmark].fingerprint)
+        number = begin(place, self.evaluations[benchmark].fingerprint)
         log = place.attempt_log(number)
         log.write_text(f"=== attempt {number}\n{said}")
         journal = Journal(place.events, number)
@@ -152,3 +153,11 @@ def snakeval(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
     capsys.readouterr()
     code = cli.main([*map(str, arguments)])
     return Said(code, *capsys.readouterr())
+
+
+def begin(place: EvaluationDirectory, fingerprint: str) -> int:
+    """Begin an attempt whose artifacts are in `artifacts/`, as after its publication."""
+    attempt = Attempts(place, [fingerprint]).begin()
+    Attempts(place, [fingerprint]).settle()
+    attempt.artifacts.rename(place.artifacts)
+    return attempt.number

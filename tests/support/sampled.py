@@ -19,7 +19,7 @@ from snakeval.run.find import identity
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned
 from support.configs import config
-from support.made import completion
+from support.made import begin, completion
 
 SAMPLES = {
     "file": "samples.jsonl",
@@ -77,7 +77,7 @@ class Sampled:
 
     def _complete(self, evaluation: Evaluation, found: Sequence[Any]) -> None:
         place = self[evaluation.id]
-        place.begin(evaluation.fingerprint)
+        begin(place, evaluation.fingerprint)
         place.spec.write_text(evaluation.to_json())
         total = 0.0
         with (place.artifacts / "samples.jsonl").open("w") as file:

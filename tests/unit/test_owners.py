@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "workflow/snakeval"
-OWNERS = {"evaluation/directory.py", "run/directory.py", "run/saved.py", "serving/directory.py"}
+OWNERS = {
+    "evaluation/attempts.py",
+    "evaluation/directory.py",
+    "run/directory.py",
+    "run/saved.py",
+    "serving/directory.py",
+}
 #: The folder ``.snakeval`` of a run or an evaluation, or ``~/.snakeval``; no dotted module name.
 PRIVATE = re.compile(r"(?<!\w)\.snakeval\b")
 #: Names of files and folders of a run that mean nothing else. A name may end a longer path.

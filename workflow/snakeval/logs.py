@@ -40,6 +40,10 @@ _NO_SHELL = re.compile(r"\[FATAL tini.*exec sh failed|ERROR \(catatonit.*failed 
 _END_OF_A_STEP = re.compile(r"(srun|slurmstepd\S*): error: (.*: tasks? [\d,-]+: |\*\*\* STEP )")
 
 
+#: The line with which snakeval begins the log of an attempt.
+_HEADER = re.compile(r"=== \S+ \S+ attempt \d+$")
+
+
 #: The last line of a Python traceback, or a line with a word such as ERROR.
 _ERROR = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b.*|.*\b(?:ERROR|FATAL|(?:[Ee]rror|[Ff]atal):).*)$"
@@ -72,7 +76,10 @@ def tail_lines(log: Path) -> list[str]:
     return [
         line
         for line in lines
-        if line and not line.startswith("snakeval: ") and not _END_OF_A_STEP.match(line)
+        if line
+        and not line.startswith("snakeval: ")
+        and not _HEADER.match(line)
+        and not _END_OF_A_STEP.match(line)
     ]
 
 

@@ -15,7 +15,7 @@ from snakeval.dag.reruns import Reruns
 from snakeval.executors.lepton.notes import Noted, Notes
 from support.configs import COMMAND
 from support.invocations import TWO, Workflow, invocation, matrix, reruns, serving, wildcards
-from support.made import completion
+from support.made import begin, completion
 
 CHANGED = TWO | {
     "benchmarks": TWO["benchmarks"] | {"b": COMMAND | {"params": {"temperature": 0.5}}}
@@ -34,7 +34,7 @@ def finish(opened: Invocation, *ids: str) -> Invocation:
     for evaluation in opened.everything:
         if evaluation.id in ids:
             files = opened.directory.evaluation(evaluation.id)
-            files.begin(evaluation.fingerprint)
+            begin(files, evaluation.fingerprint)
             (files.artifacts / "f").write_text("1")
             files.complete(completion(evaluation, files))
     return opened

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
+from support.made import begin
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -26,7 +28,7 @@ def completion(directory: EvaluationDirectory, fingerprint: str) -> Completion:
 
 
 def attempt(directory: EvaluationDirectory, fingerprint: str, text: str) -> int:
-    number = directory.begin(fingerprint)
+    number = begin(directory, fingerprint)
     (directory.artifacts / "result").write_text(text)
     return number
 
@@ -73,47 +75,13 @@ def test_a_record_counts_by_its_whole_fingerprint(directory: EvaluationDirectory
     assert directory.completion(alike) is None
 
 
-def test_the_same_definition_resumes_with_the_artifacts_of_the_interrupted_attempt(
-    directory: EvaluationDirectory,
-) -> None:
-    assert attempt(directory, OLD, "half") == 1
-    assert directory.begin(OLD) == 2
-    assert (directory.artifacts / "result").read_text() == "half"
-    assert not directory.attempts.exists()
-
-
-def test_another_definition_starts_empty_and_the_old_one_is_kept(
-    directory: EvaluationDirectory,
-) -> None:
-    attempt(directory, OLD, "old")
-    directory.fail("no luck")
-    assert attempt(directory, NEW, "new") == 2
-    assert (directory.attempts / "1/artifacts/result").read_text() == "old"
-    assert json.loads((directory.attempts / "1/failure.json").read_text())["reason"] == "no luck"
-    assert directory.failure_reason() == ""
-
-
-def test_a_finished_definition_comes_back_from_the_archive(directory: EvaluationDirectory) -> None:
-    attempt(directory, OLD, "old")
-    directory.complete(completion(directory, OLD))
-    attempt(directory, NEW, "new")
-    directory.complete(completion(directory, NEW))
-    assert directory.completion(OLD) is None
-
-    directory.begin(OLD)
-    assert directory.completion(OLD)
-    assert (directory.artifacts / "result").read_text() == "old"
-    (archived,) = directory.attempts.glob("*/artifacts/result")
-    assert archived.read_text() == "new"
-
-
 def test_a_failure_stays_until_another_attempt_decides(directory: EvaluationDirectory) -> None:
     attempt(directory, OLD, "1")
     assert directory.unended_attempt(OLD) == 1
     directory.fail("out of coffee")
     assert directory.failure_reason() == "out of coffee"
     assert directory.unended_attempt(OLD) == 0
-    directory.begin(OLD)
+    Attempts(directory, [OLD]).begin()
     assert directory.failure_reason() == ""
     assert directory.unended_attempt(OLD) == 2
 
@@ -150,14 +118,21 @@ def test_whatever_is_tried_in_turn_nothing_finished_is_lost_or_mixed_up(
         finished: dict[str, str] = {}
         for step, (letter, finishes) in enumerate(steps):
             fingerprint = letter * 64
-            directory.begin(fingerprint)
-            assert (directory.completion(fingerprint) is not None) == (letter in finished)
-            if letter in finished:
+            attempts = Attempts(directory, [fingerprint])
+            attempts.settle()
+            found = attempts.result()
+            assert (found is not None) == (letter in finished)
+            if found is not None:
+                assert found.record is not None
+                attempts.publish(found.attempt, found.record)
+                assert directory.completion(fingerprint) is not None
                 assert (directory.artifacts / "result").read_text() == finished[letter]
                 continue
-            (directory.artifacts / "result").write_text(f"{letter}{step}")
+            begun = attempts.begin()
+            (begun.artifacts / "result").write_text(f"{letter}{step}")
             if finishes:
-                directory.complete(completion(directory, fingerprint))
+                made = completion(EvaluationDirectory(begun.path), fingerprint)
+                attempts.publish(begun, replace(made, attempt=begun.number))
                 finished[letter] = f"{letter}{step}"
         kept = {path.read_text() for path in directory.path.rglob("result")}
         assert kept >= set(finished.values())

@@ -9,6 +9,7 @@ import pytest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.progress import requests
 from snakeval.logs import tail
+from support.made import begin
 
 #: What lm-evaluation-harness 0.4.13 printed, its job before and its bars in between.
 LM_EVAL = """\
@@ -30,7 +31,7 @@ ASKING = """\
 @pytest.fixture
 def directory(tmp_path: Path) -> EvaluationDirectory:
     directory = EvaluationDirectory(tmp_path / "model" / "benchmark")
-    assert directory.begin("f" * 64) == 1
+    assert begin(directory, "f" * 64) == 1
     return directory
 
 

@@ -18,6 +18,7 @@ from snakeval.executors.lepton.stop import close, stopping
 from snakeval.matrix.expand import deployments, expand
 from snakeval.run.directory import RunDirectory
 from support.configs import COMMAND, MODEL, config
+from support.made import begin
 
 SERVED = {"deployment": {"kind": "generic", "image": "server", "command": "serve {{ port }}"}}
 
@@ -83,9 +84,10 @@ def test_what_a_failed_job_wrote_goes_along_with_the_next_attempt(
     told = came_back(directory, "half") | {"LEPTON_EXIT_CODE": "3", "LEPTON_PROBLEM": "it failed"}
     with pytest.raises(EvaluationError, match="the harness exited with 3; it said"):
         jobs.collect(directory, evaluation.fingerprint, told)
-    assert (directory.artifacts / "f").read_text() == "half"
+    artifacts = directory.newest_artifacts
+    assert (artifacts / "f").read_text() == "half"
     job = prepared(directory, evaluation)
-    assert job["inputs"][str(directory.artifacts.resolve())] == "/results"
+    assert job["inputs"][str(artifacts.resolve())] == "/results"
 
 
 def test_a_problem_of_the_platform_is_the_reason_unchanged(
@@ -99,7 +101,7 @@ def test_a_problem_of_the_platform_is_the_reason_unchanged(
 def test_results_of_another_definition_are_neither_sent_nor_mixed(
     directory: EvaluationDirectory, evaluation: Evaluation
 ) -> None:
-    directory.begin("0" * 64)
+    begin(directory, "0" * 64)
     (directory.artifacts / "old").touch()
     assert "/results" not in prepared(directory, evaluation)["inputs"].values()
     told = came_back(directory, '{"v": 1}')

@@ -22,6 +22,7 @@ from snakeval.results.table import COLUMNS, table, to_markdown, write
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, config
+from support.made import begin
 
 
 @pytest.fixture
@@ -38,13 +39,13 @@ def run(tmp_path: Path, evaluations: tuple[Evaluation, ...]) -> RunDirectory:
     done, failed, _, begun = evaluations
     complete(run, done, {"v": 0.25})
     run.evaluation(failed.id).fail("out | of coffee")
-    run.evaluation(begun.id).begin(begun.fingerprint)
+    begin(run.evaluation(begun.id), begun.fingerprint)
     return run
 
 
 def complete(run: RunDirectory, evaluation: Evaluation, result: dict[str, Any]) -> None:
     place = run.evaluation(evaluation.id)
-    place.begin(evaluation.fingerprint)
+    begin(place, evaluation.fingerprint)
     place.spec.write_text(evaluation.to_json())
     (place.artifacts / "f").write_text(json.dumps(result))
     place.complete(

@@ -190,11 +190,12 @@ def test_a_damaged_lease_makes_its_evaluation_unknown(run: Made, content: str) -
 
 
 def test_a_file_that_cannot_be_read_is_named(run: Made) -> None:
-    (run["b"].private / "attempt.json").mkdir()
+    note = run["b"].private / "attempt.json"
+    note.symlink_to(note)
     found = state(run)
     assert found.state == "unknown"
     assert found.reason == (
-        f"{run.path}/m/b/.snakeval/attempt.json cannot be read (Is a directory)"
+        f"{run.path}/m/b/.snakeval/attempt.json cannot be read (Too many levels of symbolic links)"
     )
 
 

@@ -5,24 +5,23 @@ each property makes its path when it is asked, so that ten thousand of them cost
 
 Long because one owner holds all files of an evaluation.
 """
-# ruff: noqa: PTH110, PTH116, PTH119, PTH120, PTH123, PTH208
+# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
 from snakeval.errors import EvaluationError
+from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
 from snakeval.files import (
@@ -30,6 +29,7 @@ from snakeval.files import (
     json_value,
     read_bytes,
     read_json,
+    read_state,
     replace_link,
     write_atomically,
     write_if_changed,
@@ -64,14 +64,47 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The newest attempt at an evaluation; ``number`` is 0 if there was none.
+    """An attempt at an evaluation. ``number`` is 0 if there was none.
 
-    ``fingerprint`` is the one that the artifacts belong to.
+    Attributes:
+        fingerprint: the definition that it is an attempt at.
+        token: the id of its lease; None in notes of versions that had no directories of attempts.
+        resumes: the attempt whose artifacts it started with, or 0.
+        suspects: the attempt whose artifacts it left out, as they may be the cause of failures.
+        cleared: whether an attempt without these artifacts failed alike.
     """
 
     number: int = 0
     fingerprint: str = ""
     started: str = ""
+    token: str | None = None
+    resumes: int = 0
+    suspects: int = 0
+    cleared: bool = False
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Attempt:
+        """Build it from the plain data of its note. Other versions may add fields.
+
+        Raises:
+            ValueError, TypeError: it is no note of an attempt.
+        """
+        token = data.get("token")
+        return cls(
+            int(data.get("number") or 0),
+            _text(data.get("fingerprint")),
+            _text(data.get("started")),
+            None if token is None else _text(token),
+            int(data.get("resumes") or 0),
+            int(data.get("suspects") or 0),
+            bool(data.get("cleared")),
+        )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | None):
+        raise ValueError("a text is missing")
+    return value or ""
 
 
 class JobDirectory(Directory, ABC):
@@ -195,7 +228,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def attempts(self) -> Path:
-        """The archive: artifacts, logs and records of earlier definitions."""
+        """The directories of attempts; see :mod:`snakeval.evaluation.attempts`."""
         return Path(f"{self._place}/attempts")
 
     @property
@@ -412,6 +445,13 @@ class EvaluationDirectory(JobDirectory):
                 return f"artifacts/{name} is gone"
             if found.st_size != entry["size"] or not stat.S_ISREG(found.st_mode):
                 return f"artifacts/{name} has {found.st_size} bytes, and had {entry['size']}"
+        # The attempt of published artifacts has none of its own: a killed job may have published
+        # another attempt's, and their sizes may be equal.
+        own = f"{self._place}/attempts/{record.attempt}"
+        if os.path.isdir(f"{own}/artifacts"):
+            attempt = read_state(f"{own}/attempt.json", Attempt.from_dict)
+            if attempt is not None and attempt.token is not None:
+                return "artifacts/ are of another attempt"
         return ""
 
     def published_text(self) -> str | None:
@@ -425,34 +465,47 @@ class EvaluationDirectory(JobDirectory):
             return ""
         return None if content is None else content.decode("utf-8", "replace")
 
-    def complete(self, completion: Completion) -> None:
-        """Write the record where it survives, then publish it."""
-        write_atomically(self.record(completion.fingerprint), completion.to_json())
-        self.forget_failure()
-        self.publish(completion)
+    def complete(self, record: Completion, check: Callable[[], None] = lambda: None) -> None:
+        """Publish the record of ``artifacts/``: first where Snakemake never deletes it.
 
-    def publish(self, completion: Completion) -> None:
+        *check* raises an error if the lease is lost.
+        """
+        check()
+        write_atomically(self.record(record.fingerprint), record.to_json())
+        check()
+        self.forget_failure()
+        self.publish(record)
+
+    def publish(self, record: Completion) -> None:
         """Make the record the declared output, and its attempt's log the declared log."""
-        if self.attempt_log(completion.attempt).exists():
-            self.show_log(completion.attempt)
-        write_atomically(self.published, completion.to_json())
+        if self.attempt_log(record.attempt).exists():
+            self.show_log(record.attempt)
+        write_atomically(self.published, record.to_json())
+
+    def retract(self) -> None:
+        """Remove all records, because ``artifacts/`` change. Attempts keep theirs."""
+        self.published.unlink(missing_ok=True)
+        for path in self._private_records():
+            path.unlink(missing_ok=True)
+
+    def records(self) -> list[Completion]:
+        """Return the records of ``artifacts/``, whole or not: the published one first."""
+        paths = [self.published, *self._private_records()]
+        found = [read_state(path, Completion.from_dict) for path in paths]
+        return [record for record in found if record is not None]
+
+    def _private_records(self) -> list[Path]:
+        return sorted(self.private.glob("completion-*.json"))
 
     def manifest(self, ignore: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
-        """Return path, size in bytes and SHA-256 of every artifact.
+        """Return path, size in bytes and SHA-256 of every published artifact.
 
         *ignore* are shell patterns of relative paths: a harness's caches are no results.
 
         Raises:
             OSError: an artifact cannot be read.
         """
-        artifacts, entries = self.artifacts, []
-        for path in _files(artifacts):
-            relative = path.relative_to(artifacts).as_posix()
-            if not any(fnmatchcase(relative, pattern) for pattern in ignore):
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-                entries.append({"path": relative, "size": path.stat().st_size, "sha256": content})
-        return tuple(entries)
+        return trees.manifest(self.artifacts, ignore)
 
     # --- attempts -------------------------------------------------------------------------
 
@@ -460,32 +513,46 @@ class EvaluationDirectory(JobDirectory):
         """Return the newest attempt.
 
         Raises:
-            OSError, ValueError: its file exists and cannot be read.
+            OSError: its note exists and cannot be read.
         """
-        found = read_json(f"{self._place}/.snakeval/attempt.json") or {}
-        return Attempt(
-            int(found.get("number") or 0),
-            str(found.get("fingerprint") or ""),
-            str(found.get("started") or ""),
-        )
+        found = read_state(f"{self._place}/.snakeval/attempt.json", Attempt.from_dict)
+        return found or self._newest_of_folders()
 
-    def _attempt(self) -> Attempt:
+    def _newest_of_folders(self) -> Attempt:
+        """Return the newest attempt in ``attempts/``. A copy may have lost the hidden note."""
         try:
-            return self.read_attempt()
-        except (ValueError, TypeError):
+            numbers = sorted(
+                (int(n) for n in os.listdir(self.attempts) if n.isdigit()), reverse=True
+            )
+        except OSError:
             return Attempt()
+        for number in numbers:
+            note = f"{self._place}/attempts/{number}/attempt.json"
+            if (found := read_state(note, Attempt.from_dict)) and found.token is not None:
+                return found
+        return Attempt()
+
+    def note_attempt(self, attempt: Attempt) -> None:
+        """Note which attempt is the newest."""
+        write_atomically(self.private / "attempt.json", json.dumps(asdict(attempt)))
+
+    @property
+    def newest_artifacts(self) -> Path:
+        """Where the newest attempt writes, or has written."""
+        own = self.attempts / str(self.read_attempt().number) / "artifacts"
+        return own if own.is_dir() else self.artifacts
 
     @property
     def attempted(self) -> str:
         """The fingerprint that the artifacts belong to, or nothing."""
-        return self._attempt().fingerprint
+        return self.read_attempt().fingerprint
 
     def unended_attempt(self, fingerprint: str) -> int:
         """Return the number of an attempt at *fingerprint* without an end, or 0.
 
         It runs, or it was interrupted.
         """
-        attempt = self._attempt()
+        attempt = self.read_attempt()
         return 0 if attempt.fingerprint != fingerprint or self.has_failure() else attempt.number
 
     def format_that_counts(self, evaluation: Evaluation) -> Evaluation:
@@ -504,7 +571,7 @@ class EvaluationDirectory(JobDirectory):
         records |= {path.name for path in self.attempts.glob("*/completion-*.json")}
         if self.record(evaluation.fingerprint).name in records:
             return evaluation
-        known = {self._published_fingerprint(), self._attempt().fingerprint} - {""}
+        known = {self._published_fingerprint(), self.read_attempt().fingerprint} - {""}
         if not (records or known) or evaluation.fingerprint in known:
             return evaluation
         (older,) = evaluation.older
@@ -518,52 +585,6 @@ class EvaluationDirectory(JobDirectory):
             return str((read_json(self.output) or {}).get("fingerprint", ""))
         except (OSError, ValueError):
             return ""
-
-    def begin(self, fingerprint: str) -> int:
-        """Make the directory ready for an attempt at *fingerprint*; return the attempt's number.
-
-        Artifacts of the same fingerprint stay: they are the point to resume from. Those of
-        another move to ``attempts/<n>/``. If an archived attempt finished this fingerprint, it
-        moves back.
-        """
-        self.private.mkdir(parents=True, exist_ok=True)
-        current = self._attempt()
-        number = current.number
-        if current.fingerprint != fingerprint:
-            self._archive(current)
-            number = max(number, self._last_archived())
-            self._restore(fingerprint)
-        for directory in (self.artifacts, self.logs):
-            directory.mkdir(exist_ok=True)
-        self.forget_failure()  # the log has it, and this attempt decides again
-        begun = Attempt(number + 1, fingerprint, now())
-        write_atomically(self.private / "attempt.json", json.dumps(asdict(begun)))
-        return begun.number
-
-    def _last_archived(self) -> int:
-        numbers = [int(p.name) for p in self.attempts.glob("[0-9]*") if p.name.isdigit()]
-        return max(numbers, default=0)
-
-    def _archive(self, attempt: Attempt) -> None:
-        moving = [p for p in (self.artifacts, self.logs, self.failure) if p.exists()]
-        moving += self.private.glob("completion-*.json")
-        if not any(p.is_file() or any(p.iterdir()) for p in moving):
-            return
-        target = self.attempts / str(self._last_archived() + 1)
-        target.mkdir(parents=True)
-        for path in moving:
-            path.rename(target / path.name)
-        write_atomically(target / "attempt.json", json.dumps(asdict(attempt)))
-
-    def _restore(self, fingerprint: str) -> None:
-        record = self.record(fingerprint)
-        for archived in sorted(self.attempts.glob(f"*/{record.name}")):
-            for path in (self.artifacts, self.logs):
-                if (there := archived.parent / path.name).exists():
-                    there.rename(path)
-            archived.rename(record)
-            shutil.rmtree(archived.parent)
-            return
 
     # --- logs -----------------------------------------------------------------------------
 
@@ -581,8 +602,12 @@ class EvaluationDirectory(JobDirectory):
 
     def newest_log(self) -> Path:
         """Return the newest attempt's log, there or not."""
+        return self.attempt_log(self.last_log())
+
+    def last_log(self) -> int:
+        """Return the number of the newest attempt with a log, or 0."""
         numbers = (path.stem.rpartition("-")[2] for path in self.attempt_logs())
-        return self.attempt_log(max((int(n) for n in numbers if n.isdecimal()), default=0))
+        return max((int(n) for n in numbers if n.isdecimal()), default=0)
 
     def show_log(self, attempt: int) -> None:
         """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
@@ -619,9 +644,3 @@ class EvaluationDirectory(JobDirectory):
 def _unreadable(error: OSError, path: str) -> Incomplete:
     place = error.filename or path
     return Incomplete(Kind.UNREADABLE, f"{place} cannot be read ({error.strerror})")
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
-        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())

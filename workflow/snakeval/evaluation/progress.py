@@ -29,7 +29,7 @@ def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
     A harness that resumes counts only the requests that were left. The eval-factory's counter has
     no total. None if the harness has reported nothing (yet).
     """
-    return bar(tail(directory.newest_log())) or _counted(directory.artifacts / "progress")
+    return bar(tail(directory.newest_log())) or _counted(directory.newest_artifacts / "progress")
 
 
 def bar(text: str) -> tuple[int, int] | None:

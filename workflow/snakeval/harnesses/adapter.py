@@ -81,7 +81,9 @@ class Adapter(Protocol):
 
     Attributes:
         PARSER_VERSION: the version of its parser of results.
-        CACHES: patterns of the artifacts from which a harness resumes.
+        CACHES: patterns of the artifacts from which a harness resumes. They are no results.
+        RESUMES: optional; patterns of all artifacts that an interrupted harness continues from, if
+            these are more than ``CACHES``.
     """
 
     PARSER_VERSION: int

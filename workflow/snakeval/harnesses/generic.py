@@ -22,6 +22,8 @@ from snakeval.shell import argv, render
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
+#: Only the command knows from which of its files it continues.
+RESUMES = ("*",)
 
 _API_KEY = "API_KEY"
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from snakeval.evaluation.attempts import AttemptDirectory
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home, write_if_changed
@@ -25,18 +26,20 @@ def container(
     runtime: Runtime,
     run: str,
     servers: Mapping[str, str] | None = None,
+    attempt: AttemptDirectory | None = None,
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
     *run* is the run's name for the container's labels. *servers* has the URLs of the models that
-    snakeval serves for it, by the deployment's name.
+    snakeval serves for it, by the deployment's name. Without an *attempt* the results are in
+    ``artifacts/`` of the evaluation, where people who run it by hand expect them.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
     """
     transport, inside = evaluation.transport, runtime.isolated
-    inputs = directory.inputs.resolve()
-    results = directory.artifacts.resolve()
+    inputs = (attempt or directory).inputs.resolve()
+    results = (attempt or directory).artifacts.resolve()
     identity = evaluation.identity
     folders = (_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
     made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))

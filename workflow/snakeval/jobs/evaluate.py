@@ -15,30 +15,29 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import argparse
-import platform
-import socket
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
 
-from snakeval import __version__
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events, timings
-from snakeval.evaluation.definition import Evaluation, reading_of
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Failure
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
-from snakeval.harnesses.reading import read_metrics
 from snakeval.jobs import run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import container, installable
+from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
 from snakeval.jobs.served_models import serve_models
-from snakeval.lease import Lease
+from snakeval.lease import Lease, LeaseLost
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import choose
 
@@ -90,90 +89,146 @@ def _complete(
     head: int,
     stop: Event,
 ) -> int:
-    fingerprint = evaluation.fingerprint
-    if done := reuse(evaluation, directory):
-        journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
-        print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
-        return 0
+    if done := completion(evaluation, directory):
+        directory.publish(done)
+        return _adopted(evaluation, journal, done)
+    while (code := _hold(evaluation, directory, journal, head, stop)) is None:
+        # This process was suspended, and another one may have taken over: it waits for that one.
+        text = "lost its lease; another job may work at it"
+        journal.add(events.Event("waiting", detail=text))
+        print(f"{evaluation.id}: {text}", file=sys.stderr)
+    return code
+
+
+def _adopted(evaluation: Evaluation, journal: Journal, done: Completion) -> int:
+    journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
+    print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
+    return 0
+
+
+def _hold(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    journal: Journal,
+    head: int,
+    stop: Event,
+) -> int | None:
+    """Complete the evaluation under its lease; return the exit code, or None if it is lost."""
 
     def wait(holder: str) -> None:
         journal.add(events.Event("waiting", detail=f"waits for {holder}"))
         print(f"{evaluation.id}: waits for {holder}", file=sys.stderr)
 
-    with Lease(
-        directory.lease,
-        done=lambda: stop.is_set() or directory.completion(fingerprint) is not None,
-        lost=stop.set,
-        waiting=wait,
-        heartbeat=evaluation.transport.heartbeat,
-        stale=evaluation.transport.stale,
-    ) as lease:
-        journal.attempt = directory.begin(fingerprint) if lease.acquired else 0
-        # Another job finished it while this job waited, or an archived attempt did.
-        if done := reuse(evaluation, directory):
-            journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
-            return 0
-        if stop.is_set():
-            return run_job.INTERRUPTED
-        with attempt_log(directory, evaluation.id, journal) as log:
-            return _attempt(evaluation, directory, log, head, stop)
+    with (
+        _ending(stop) as ending,
+        Lease(
+            directory.lease,
+            done=lambda: stop.is_set() or completion(evaluation, directory) is not None,
+            lost=ending.set,
+            waiting=wait,
+            heartbeat=evaluation.transport.heartbeat,
+            stale=evaluation.transport.stale,
+        ) as lease,
+    ):
+        if not lease.acquired:
+            if stop.is_set():
+                return run_job.INTERRUPTED
+            if done := completion(evaluation, directory):
+                directory.publish(done)
+                return _adopted(evaluation, journal, done)
+            return None
+        try:
+            return _work(evaluation, directory, journal, head, stop, ending, lease)
+        except (LeaseLost, Interrupted):
+            if stop.is_set():
+                return run_job.INTERRUPTED
+            return None
 
 
-def reuse(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
-    """Publish the completion of *evaluation*, if there is one, and return it.
+@contextlib.contextmanager
+def _ending(stop: Event) -> Iterator[Event]:
+    """Yield an event that is set soon after *stop*, and that can be set for other reasons."""
+    ending, left = Event(), Event()
 
-    If the configuration reads other metrics by now, they are read from the artifacts again.
+    def pass_on() -> None:
+        while not left.wait(0.1):
+            if stop.is_set():
+                ending.set()
 
-    Raises:
-        EvaluationError: the artifacts do not have these metrics.
-    """
-    done = directory.completion(evaluation.fingerprint)
-    if done is None:
-        return None
-    if reading_of(done.identity) == evaluation.reading:
-        directory.publish(done)
-        return done
-    read_again = replace(
-        done,
-        identity={**done.identity, "metrics": evaluation.identity.metrics},
-        metrics=read_metrics(evaluation, directory.artifacts),
-        parser_version=adapter(evaluation.identity.adapter).PARSER_VERSION,
-    )
-    directory.complete(read_again)
-    return read_again
+    threading.Thread(target=pass_on, daemon=True).start()
+    try:
+        yield ending
+    finally:
+        left.set()
+
+
+def _work(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    journal: Journal,
+    head: int,
+    stop: Event,
+    ending: Event,
+    lease: Lease,
+) -> int:
+    why = directory.why_incomplete(evaluation.fingerprint)
+    if why is not None and why.kind is Kind.UNREADABLE:
+        raise EvaluationError(why.reason)  # what is unknown is not absent
+    attempts = attempts_at(evaluation, directory)
+    attempts.check = lease.check
+    # Another job finished it while this job waited, or only its publication or reading is missing.
+    if done := publish_finished(evaluation, attempts):
+        return _adopted(evaluation, journal, done)
+    if stop.is_set():
+        return run_job.INTERRUPTED
+    reader = adapter(evaluation.identity.adapter)
+    resumes = getattr(reader, "RESUMES", reader.CACHES)
+    attempt = attempts.begin(lease.id, reader.CACHES, resumes)
+    journal.attempt = attempt.number
+    with attempt_log(directory, evaluation.id, journal) as log:
+        return _attempt(evaluation, attempts, attempt, log, head, stop, ending)
 
 
 def _attempt(
     evaluation: Evaluation,
-    directory: EvaluationDirectory,
+    attempts: Attempts,
+    attempt: AttemptDirectory,
     log: AttemptLog,
     head: int,
     stop: Event,
+    ending: Event,
 ) -> int:
-    attempt = log.journal.attempt
+    directory = attempts.directory
     runtime, why = choose(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
     name = directory.container_name if runtime.name in _NAMED else ""
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
     breaks = 0
+    invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
     while True:
-        with serve_models(evaluation, directory, head, stop, log) as (servers, halt, lost, lose):
+        models = serve_models(evaluation, directory, head, ending, log, invalid)
+        with models as (servers, halt, lost, lose):
             urls = {name: server.url for name, server in (servers or {}).items()}
-            spec = container(evaluation, directory, runtime, RunDirectory.of(directory).name, urls)
+            run = RunDirectory.of(directory).name
+            spec = container(evaluation, directory, runtime, run, urls, attempt)
             spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
             image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
+            attempt.forget_failure()
             started, clock = now(), time.monotonic()
-            with timings.use(log.journal, directory.attempt_log(attempt)) as using:
+            with timings.use(log.journal, directory.attempt_log(attempt.number)) as using:
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
             # A harness may count questions that a dead server left open as wrong, and exit with 0.
             if servers and not stop.is_set() and (why := servers.why_broken()):
                 lose(why)
+        if lost.is_set():
+            _discard(evaluation, attempt, outcome.exit_code)
         if stop.is_set():
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
+        attempts.check()
         if not lost.is_set():
             break
         breaks += 1
@@ -183,17 +238,17 @@ def _attempt(
     log.say(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
     if outcome.exit_code != 0:
         # Only a failure needs this module, which imports an HTTP client.
-        from snakeval.jobs.failure import failure_reason
+        from snakeval.jobs.failure import failure_of
 
-        log_file = directory.attempt_log(attempt)
-        raise EvaluationError(
-            failure_reason(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
-        )
+        log_file = directory.attempt_log(attempt.number)
+        failure = failure_of(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
+        attempt.fail(failure)
+        raise EvaluationError(failure.reason)
     log.journal.add(events.Event("reading"))
     finish(
         evaluation,
-        directory,
-        attempt=attempt,
+        attempts,
+        attempt,
         started=started,
         seconds=seconds,
         runtime=runtime.name,
@@ -205,55 +260,18 @@ def _attempt(
     return 0
 
 
+def _discard(evaluation: Evaluation, attempt: AttemptDirectory, exit_code: int) -> None:
+    """Discard results of a harness that ended as if its server had answered all requests.
+
+    A harness that ended with an error knows that it has not finished.
+    """
+    if exit_code == 0:
+        attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
+    attempt.forget_failure()
+
+
 def _tell(log: AttemptLog, phase: str, text: str) -> None:
     log.tell(events.Event(phase, detail=text))
-
-
-def finish(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    *,
-    attempt: int,
-    started: str,
-    seconds: float,
-    runtime: str,
-    image: str,
-    image_digest: str,
-    servers: Mapping[str, str],
-) -> None:
-    """Read the scores of an attempt and publish the completion record.
-
-    *servers* has the image and its digest of each model that snakeval served, by name.
-
-    Raises:
-        EvaluationError: there are no results, or they cannot be read.
-    """
-    reader = adapter(evaluation.identity.adapter)
-    directory.complete(
-        Completion(
-            model=evaluation.model,
-            benchmark=evaluation.benchmark,
-            fingerprint=evaluation.fingerprint,
-            identity=evaluation.identity.as_dict(),
-            metrics=read_metrics(evaluation, directory.artifacts),
-            adapter=evaluation.identity.adapter,
-            parser_version=reader.PARSER_VERSION,
-            started=started,
-            finished=now(),
-            seconds=round(seconds, 3),
-            attempt=attempt,
-            runtime=runtime,
-            image=image,
-            image_digest=image_digest,
-            host=socket.gethostname(),
-            versions={
-                "snakeval": __version__,
-                "python": platform.python_version(),
-                **{f"server {name}": version for name, version in servers.items()},
-            },
-            manifest=directory.manifest(reader.CACHES),
-        )
-    )
 
 
 if __name__ == "__main__":

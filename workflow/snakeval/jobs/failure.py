@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import base_url
 from snakeval.logs import last_error, without_shell
@@ -18,12 +19,17 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
 
     *url* is the model's route, if snakeval served it.
     """
+    return failure_of(evaluation, outcome, log, url).reason
+
+
+def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "") -> Failure:
+    """Return the failure of a harness, and whether the data that it resumed may be the cause."""
     if outcome.out_of_memory:
         limit = evaluation.transport.resources.get("mem_mb")
         fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
-        return f"out of memory: the kernel killed the harness; {fix}"
+        return Failure(f"out of memory: the kernel killed the harness; {fix}")
     if no_shell := without_shell(evaluation.identity.image, log):
-        return no_shell
+        return Failure(no_shell)
     parts = [f"the harness exited with {outcome.exit_code}"]
     if outcome.exit_code == 137:
         parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
@@ -33,9 +39,9 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
         parts.append(said)
     # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
-    if known and (wrong := endpoint_trouble(evaluation, url)):
-        parts.append(wrong)
-    return "; ".join(parts)
+    wrong = endpoint_trouble(evaluation, url) if known else ""
+    own_fault = not wrong and outcome.exit_code not in (127, 137)
+    return Failure("; ".join([*parts, *([wrong] if wrong else [])]), poison=own_fault)
 
 
 def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0) -> str:

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -17,6 +18,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Journal
+from snakeval.files import repair_damaged_state
 from snakeval.processes import process_lives, start_time
 
 INTERRUPTED = 130
@@ -50,8 +52,10 @@ def run(
 def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) -> tuple[int, str]:
     """Return the exit code of *work*, and why it failed."""
     stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    repair_damaged_state()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda *_: stop.set())
     if head:
         threading.Thread(target=_watch, args=(head, stop), daemon=True).start()
     try:
@@ -61,10 +65,14 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
     except EvaluationError as error:
         return 1, str(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
         where = error.filename or directory.path
-        return 1, f"no space left for {where}; free some"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return 1, f"no space left for {where}; free some"
+        return 1, f"{where}: {error.strerror or error}; check the file system of the run"
+    except Exception as error:
+        # A fault of snakeval: the terminal gets the traceback, and the run the reason.
+        traceback.print_exc()
+        return 1, f"a fault of snakeval: {type(error).__name__}: {error}"[:500]
 
 
 def _watch(head: int, stop: Event) -> None:

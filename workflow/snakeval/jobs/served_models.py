@@ -26,13 +26,15 @@ def serve_models(
     head: int,
     stop: Event,
     log: AttemptLog,
+    on_loss: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[client.Servers | None, Event, Event, Callable[[str], None]]]:
     """Serve the models that the evaluation asks; yield the servers and two events.
 
     The harness also gets its own GPUs from the pool, which keeps one account of all GPUs.
 
     The first event ends the harness: *stop* is set, or a server is lost. The second event is set
-    only if a server is lost; the function that comes last sets it, with the reason.
+    only if a server is lost; the function that comes last sets it, with the reason. *on_loss* is
+    called before the harness can notice that its server is lost to snakeval.
     """
     gpus = evaluation.transport.resources.get("gpus") or 0
     if not (evaluation.transport.servers or gpus):
@@ -45,6 +47,7 @@ def serve_models(
 
     def lose(reason: str) -> None:
         if not (left.is_set() or lost.is_set()):
+            on_loss()
             log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
             lost.set()
             halt.set()

@@ -23,6 +23,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 from support.lepton import free_port, served, standin
+from support.made import begin
 from support.served import wait_for
 
 
@@ -97,7 +98,7 @@ def test_another_attempt_at_an_evaluation_wakes_what_was_scaled_to_zero(
     directory = run.evaluation(evaluation.id)
     directory.private.mkdir(parents=True)
     directory.spec.write_text(evaluation.to_json())
-    directory.begin(evaluation.fingerprint)
+    begin(directory, evaluation.fingerprint)
     (made,) = lepton.workspace.endpoints.all.values()
     lepton.workspace.ttl_scale = 0
     wait_for(lambda: made.phase == "Stopped", "scaled to zero")

@@ -15,6 +15,7 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events, timings
+from snakeval.evaluation.attempts import ALL
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
@@ -23,7 +24,8 @@ from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
 from snakeval.jobs.container import container
-from snakeval.jobs.evaluate import finish, read, reuse
+from snakeval.jobs.evaluate import read
+from snakeval.jobs.publication import attempts_at, finish, reuse
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
 from snakeval.serving.directory import DeploymentDirectory
@@ -78,7 +80,7 @@ def _resume_point(directory: EvaluationDirectory, fingerprint: str) -> Path | No
     changed back.
     """
     for place, is_own in (
-        (directory.artifacts, directory.attempted == fingerprint),
+        (directory.newest_artifacts, directory.attempted == fingerprint),
         (directory.arrived(fingerprint), True),
     ):
         if is_own and place.is_dir() and any(place.iterdir()):
@@ -163,26 +165,26 @@ def collect(
         Interrupted: the job was ended by hand.
     """
     evaluation = read(directory, fingerprint)
-    attempt = directory.begin(fingerprint)
+    attempts = attempts_at(evaluation, directory)
     back = directory.arrived(fingerprint)
+    # The arrived artifacts contain those of an earlier attempt, which the job was sent.
+    attempt = attempts.begin(resumes=() if back.exists() else ALL)
     if back.exists():
-        # With what an earlier attempt left: it was sent along.
-        shutil.rmtree(directory.artifacts)
-        back.rename(directory.artifacts)
-    log = directory.attempt_log(attempt)
+        back.rename(attempt.artifacts)
+    log = directory.attempt_log(attempt.number)
     if said := told.get("LEPTON_LOG"):
         shutil.copyfile(said, log)
-        directory.show_log(attempt)
+        directory.show_log(attempt.number)
     seconds = int(told.get("LEPTON_SECONDS") or 0)
-    journal = Journal(directory.events, attempt)
+    journal = Journal(directory.events, attempt.number)
     timings.add(journal, seconds)
     if problem := told.get("LEPTON_PROBLEM"):
         _refuse_killed(directory)
         raise EvaluationError(_reason(evaluation, told, problem, log))
     finish(
         evaluation,
-        directory,
-        attempt=attempt,
+        attempts,
+        attempt,
         started=(datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
         seconds=seconds,
         runtime=f"lepton {told.get('LEPTON_JOB', '')}".strip(),

@@ -10,10 +10,10 @@ import pytest
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.jobs.evaluate import reuse
+from snakeval.jobs.publication import reuse
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
-from support.made import completion
+from support.made import begin, completion
 
 
 def evaluation(tmp_path: Path, **values: str) -> Evaluation:
@@ -27,7 +27,7 @@ def finished(tmp_path: Path) -> EvaluationDirectory:
     """A finished evaluation whose results have two metrics, of which the record has one."""
     made = evaluation(tmp_path, v="v")
     directory = EvaluationDirectory(tmp_path / "run/m/b")
-    directory.begin(made.fingerprint)
+    begin(directory, made.fingerprint)
     (directory.artifacts / "f").write_text('{"v": 0.25, "w": 0.5}')
     directory.complete(completion(made, directory))
     return directory
@@ -57,10 +57,13 @@ def test_one_more_metric_is_read_from_the_artifacts(
     assert finished.read_attempt().number == 1
 
 
-def test_a_metric_that_is_not_there_fails_and_leaves_the_record(
+def test_a_metric_that_is_not_there_fails_and_the_earlier_metrics_come_back(
     tmp_path: Path, finished: EvaluationDirectory
 ) -> None:
     before = finished.published.read_bytes()
-    with pytest.raises(EvaluationError, match="has nothing at 'x'"):
-        reuse(evaluation(tmp_path, x="x"), finished)
+    made = evaluation(tmp_path, x="x")
+    with pytest.raises(EvaluationError, match=r"has nothing at 'x'.*correct `metrics`"):
+        reuse(made, finished)
+    assert finished.why_incomplete(made.fingerprint), "another metric would hide the failure"
+    assert reuse(evaluation(tmp_path, v="v"), finished) is not None
     assert finished.published.read_bytes() == before

@@ -1,0 +1,176 @@
+"""Copies, lists and flushes the artifacts of attempts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+#: More files than these are flushed with their whole file system, which takes less time.
+_MANY_FILES = 64
+
+
+def files(directory: Path, ignore: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
+    """Yield the relative path and the path of each file, except those that fit *ignore*.
+
+    *ignore* are shell patterns of relative paths. ``*`` also matches slashes.
+    """
+    for folder, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            relative = path.relative_to(directory).as_posix()
+            if not fits(relative, ignore) and path.is_file():
+                yield relative, path
+
+
+def fits(relative: str, patterns: Sequence[str]) -> bool:
+    """Whether a relative path fits one of the shell patterns."""
+    return any(fnmatchcase(relative, pattern) for pattern in patterns)
+
+
+def manifest(directory: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
+    """Return path, size in bytes and SHA-256 of every file.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    entries = []
+    for relative, path in files(directory, ignore):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        entries.append({"path": relative, "size": path.stat().st_size, "sha256": content})
+    return tuple(entries)
+
+
+def sizes(directory: Path, ignore: Sequence[str] = ()) -> dict[str, int]:
+    """Return the size in bytes of every file by its relative path.
+
+    Raises:
+        OSError: a file cannot be looked at.
+    """
+    return {relative: path.stat().st_size for relative, path in files(directory, ignore)}
+
+
+def is_as_large(directory: Path, expected: dict[str, int]) -> bool:
+    """Whether each file is there with its size."""
+    for relative, size in expected.items():
+        try:
+            found = (directory / relative).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if found.st_size != size or not stat.S_ISREG(found.st_mode):
+            return False
+    return True
+
+
+def copy(source: Path, target: Path, patterns: Sequence[str]) -> int:
+    """Copy the files that fit *patterns*; return their number.
+
+    Holes of sparse files stay holes, and a file system that can share blocks shares them. A file
+    that disappears meanwhile is left out.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    number = 0
+    for folder, _, names in os.walk(source):
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(source)
+            if not fits(relative.as_posix(), patterns):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                number += _copy_file(path, target / relative)
+    return number
+
+
+def _copy_file(source: Path, target: Path) -> bool:
+    status = source.lstat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if stat.S_ISLNK(status.st_mode):
+        target.symlink_to(source.readlink())
+        return True
+    with source.open("rb") as reading, target.open("wb") as writing:
+        for start, length in _extents(reading.fileno(), status.st_size):
+            _copy_range(reading.fileno(), writing.fileno(), start, length)
+        writing.truncate(status.st_size)
+    shutil.copystat(source, target)
+    return True
+
+
+def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield start and length of the parts of a file that are no holes."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(file, position, os.SEEK_DATA)
+            position = os.lseek(file, start, os.SEEK_HOLE)
+        except OSError:
+            if position == 0:  # a file system that knows no holes; otherwise the rest is a hole
+                yield 0, size
+            return
+        yield start, min(position, size) - start
+
+
+def _copy_range(source: int, target: int, start: int, length: int) -> None:
+    end = start + length
+    with contextlib.suppress(OSError):  # not on this file system; the loop below copies the rest
+        while start < end:
+            copied = os.copy_file_range(source, target, min(end - start, 1 << 30), start, start)
+            if copied == 0:
+                return
+            start += copied
+    while start < end:
+        part = os.pread(source, min(end - start, 1 << 20), start)
+        if not part:
+            return
+        start += os.pwrite(target, part, start)
+
+
+def flush(directory: Path, ignore: Sequence[str] = ()) -> None:
+    """Flush every file to the disk, so that a record which says so is true after a power cut.
+
+    Raises:
+        OSError: a file cannot be written to the disk.
+    """
+    paths = [path for _, path in files(directory, ignore)]
+    if len(paths) > _MANY_FILES and _flush_file_system(directory):
+        return
+    for path in paths:
+        flush_file(path)
+    for folder in {directory, *(path.parent for path in paths)}:
+        flush_file(folder)
+
+
+def flush_file(path: Path) -> None:
+    """Flush a file, or the names in a directory, to the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _flush_file_system(directory: Path) -> bool:
+    """Call syncfs(2); return whether this system has it and it succeeded."""
+    file = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return bool(ctypes.CDLL(None).syncfs(file) == 0)
+    except (AttributeError, OSError):
+        return False
+    finally:
+        os.close(file)

@@ -1,0 +1,167 @@
+"""Publishes the results of finished attempts, and reads their metrics again if that is enough."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+
+from snakeval import __version__
+from snakeval.errors import EvaluationError
+from snakeval.evaluation import trees
+from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Finished, Result
+from snakeval.evaluation.definition import Evaluation, reading_of
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion, now
+from snakeval.harnesses import adapter
+from snakeval.harnesses.reading import read_metrics
+
+
+def completion(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
+    """Return the completion of *evaluation*, if its metrics are those of the configuration."""
+    done = directory.completion(evaluation.fingerprint, _older(evaluation))
+    if done is None or reading_of(done.identity) != evaluation.reading:
+        return None
+    return done
+
+
+def attempts_at(evaluation: Evaluation, directory: EvaluationDirectory) -> Attempts:
+    """Return the attempts at *evaluation*, for a process that no other one competes with."""
+    return Attempts(directory, (evaluation.fingerprint, *_older(evaluation)))
+
+
+def _older(evaluation: Evaluation) -> tuple[str, ...]:
+    return tuple(each for each in evaluation.older if each != evaluation.fingerprint)
+
+
+def reuse(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
+    """Publish a finished result of *evaluation*, if there is one, and return its record.
+
+    Raises:
+        EvaluationError: the artifacts do not have the configuration's metrics.
+    """
+    if done := completion(evaluation, directory):
+        directory.publish(done)
+        return done
+    return publish_finished(evaluation, attempts_at(evaluation, directory))
+
+
+def publish_finished(evaluation: Evaluation, attempts: Attempts) -> Completion | None:
+    """Publish the newest attempt whose harness has finished, and return its record.
+
+    None if there is none. It may be the published one, if the configuration has other metrics by
+    now, or one whose publication or reading a job did not end.
+
+    Raises:
+        EvaluationError: the artifacts do not have these metrics.
+        LeaseLost: another process may work at the evaluation.
+    """
+    attempts.settle()
+    found = attempts.result(_reading(evaluation))
+    return None if found is None else publish(evaluation, attempts, found)
+
+
+def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Completion:
+    """Read the metrics of a finished attempt, publish its record, and return it.
+
+    Raises:
+        EvaluationError: there are no such metrics.
+        LeaseLost: another process may work at the evaluation.
+    """
+    record = result.record
+    if record is None or reading_of(record.identity) != evaluation.reading:
+        record = _read(evaluation, attempts, result)
+    attempts.publish(result.attempt, record)
+    return record
+
+
+def finish(
+    evaluation: Evaluation,
+    attempts: Attempts,
+    attempt: AttemptDirectory,
+    *,
+    started: str,
+    seconds: float,
+    runtime: str,
+    image: str,
+    image_digest: str,
+    servers: Mapping[str, str],
+) -> Completion:
+    """Note that the harness of an attempt has finished, and publish its result.
+
+    *servers* has the image and its digest of each model that snakeval served, by name.
+
+    Raises:
+        EvaluationError: there are no results, or they cannot be read.
+        LeaseLost: another process may work at the evaluation.
+    """
+    caches = adapter(evaluation.identity.adapter).CACHES
+    # Before the note, so that what it says is true after a power cut.
+    trees.flush(attempt.artifacts, caches)
+    attempts.check()
+    finished = Finished(
+        fingerprint=evaluation.fingerprint,
+        started=started,
+        finished=now(),
+        seconds=round(seconds, 3),
+        runtime=runtime,
+        image=image,
+        image_digest=image_digest,
+        host=socket.gethostname(),
+        versions={
+            "snakeval": __version__,
+            "python": platform.python_version(),
+            **{f"server {name}": version for name, version in servers.items()},
+        },
+        sizes=trees.sizes(attempt.artifacts, caches),
+    )
+    attempt.finish(finished)
+    return publish(evaluation, attempts, Result(attempt, attempt.artifacts, finished, None))
+
+
+def _reading(evaluation: Evaluation) -> str:
+    """Identify what reads the metrics: the configuration's places and the adapter's parser."""
+    version = adapter(evaluation.identity.adapter).PARSER_VERSION
+    return f"{evaluation.reading} {version}"
+
+
+def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Completion:
+    reader = adapter(evaluation.identity.adapter)
+    try:
+        metrics = read_metrics(evaluation, result.artifacts)
+    except EvaluationError as error:
+        attempts.check()
+        # A record with other metrics would hide the failure.
+        if result.artifacts == attempts.directory.artifacts:
+            attempts.directory.retract()
+        if evaluation.identity.metrics and trees.sizes(result.artifacts, reader.CACHES):
+            hint = "the harness has finished and does not run again: correct `metrics`"
+            raise EvaluationError(f"{error} ({hint})") from None
+        # No configuration says where this harness writes results: it did not write them.
+        result.attempt.finish(replace(result.finished, unread=_reading(evaluation)))
+        raise
+    if (record := result.record) is not None:
+        identity = {**record.identity, "metrics": evaluation.identity.metrics}
+        version = reader.PARSER_VERSION
+        return replace(record, identity=identity, metrics=metrics, parser_version=version)
+    finished = result.finished
+    return Completion(
+        model=evaluation.model,
+        benchmark=evaluation.benchmark,
+        fingerprint=finished.fingerprint,
+        identity=evaluation.identity.as_dict(),
+        metrics=metrics,
+        adapter=evaluation.identity.adapter,
+        parser_version=reader.PARSER_VERSION,
+        started=finished.started,
+        finished=finished.finished,
+        seconds=finished.seconds,
+        attempt=result.attempt.number,
+        runtime=finished.runtime,
+        image=finished.image,
+        image_digest=finished.image_digest,
+        host=finished.host,
+        versions=dict(finished.versions),
+        manifest=trees.manifest(result.artifacts, reader.CACHES),
+    )
