@@ -1,4 +1,7 @@
-"""Attempts write to directories of their own, and a kill at any moment loses nothing."""
+"""Attempts write to directories of their own, and a kill at any moment loses nothing.
+
+Long because all tests share the directories that they begin with.
+"""
 
 from __future__ import annotations
 

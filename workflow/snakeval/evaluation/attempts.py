@@ -12,9 +12,9 @@
 ====================== ====================================================================
 
 Publication moves ``artifacts/`` of the attempt to ``artifacts/`` of the evaluation, and then writes
-the record there. So the attempt without an ``artifacts/`` of its own is the one whose artifacts
-are published. A kill between two steps loses nothing: every step leaves enough for the next job
-to continue, without a request.
+the record there. The published attempt is therefore the one without an ``artifacts/`` of its own. A
+kill between two steps loses nothing: every step leaves enough for the next job to continue, without
+a request.
 
 Version 0bdcd8f had no such directories. Unfinished attempts wrote to ``artifacts/`` of the
 evaluation, and ``attempts/<n>/`` held the results of earlier definitions. :meth:`Attempts.settle`
@@ -40,7 +40,7 @@ from snakeval.evaluation.directory import Attempt, EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
 from snakeval.files import Directory, read_state, write_atomically
 
-#: Everything. What a harness resumes from if nothing more is known about it.
+#: All artifacts: a harness about which nothing more is known resumes from them.
 ALL = ("*",)
 
 
@@ -143,7 +143,7 @@ class AttemptDirectory(Directory):
 
     @property
     def artifacts(self) -> Path:
-        """What the harness writes. Absent once the attempt is published."""
+        """The harness writes here. Absent once the attempt is published."""
         return Path(f"{self._place}/artifacts")
 
     @property
@@ -326,7 +326,7 @@ class Attempts:
         number = max([current, self.directory.last_log(), *self._numbers()]) + 1
         attempt = replace(attempt, number=number)
         target.write(attempt)
-        # A process that has lost the lease may begin an attempt, too: each gets its own number.
+        # A process that has lost the lease may also begin an attempt: each gets its own number.
         begun = AttemptDirectory(self._folder / str(number))
         draft.rename(begun.path)
         self.directory.note_attempt(attempt)
@@ -339,7 +339,7 @@ class Attempts:
         """Return the artifacts to resume from, and *attempt* with what it resumes.
 
         If two attempts failed alike and the second one resumed, its cache is suspect, and the next
-        one starts without it. If that fails alike too, the cache was not the cause.
+        one starts without it. If that one also fails alike, the cache was not the cause.
         """
         tried = self._mine()
         if not tried:

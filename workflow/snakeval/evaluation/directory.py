@@ -538,7 +538,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def newest_artifacts(self) -> Path:
-        """Where the newest attempt writes, or has written."""
+        """The artifacts of the newest attempt, published or not."""
         own = self.attempts / str(self.read_attempt().number) / "artifacts"
         return own if own.is_dir() else self.artifacts
 

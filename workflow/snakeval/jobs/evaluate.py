@@ -18,27 +18,24 @@ import argparse
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation import events, timings
-from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Failure
+from snakeval.evaluation import events
+from snakeval.evaluation.attempts import AttemptDirectory, Attempts
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.events import Journal
-from snakeval.evaluation.record import Completion, now
+from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
 from snakeval.jobs import run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
-from snakeval.jobs.container import container, installable
+from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
-from snakeval.jobs.served_models import serve_models
+from snakeval.jobs.run_harness import run_harness
 from snakeval.lease import Lease, LeaseLost
-from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import choose
 
 #: How often an attempt resumes after its servers broke.
@@ -198,50 +195,33 @@ def _attempt(
     stop: Event,
     ending: Event,
 ) -> int:
-    directory = attempts.directory
     runtime, why = choose(
         evaluation.transport.runtime, evaluation.identity.image, installable(evaluation)
     )
-    name = directory.container_name if runtime.name in _NAMED else ""
+    name = attempts.directory.container_name if runtime.name in _NAMED else ""
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
-    breaks = 0
-    invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
-    while True:
-        models = serve_models(evaluation, directory, head, ending, log, invalid)
-        with models as (servers, halt, lost, lose):
-            urls = {name: server.url for name, server in (servers or {}).items()}
-            run = RunDirectory.of(directory).name
-            spec = container(evaluation, directory, runtime, run, urls, attempt)
-            spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
-            image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
-            attempt.forget_failure()
-            started, clock = now(), time.monotonic()
-            with timings.use(log.journal, directory.attempt_log(attempt.number)) as using:
-                outcome = runtime.run(spec, log.file, halt)
-                using.exit_code = outcome.exit_code
-            seconds = time.monotonic() - clock
-            # A harness may count questions that a dead server left open as wrong, and exit with 0.
-            if servers and not stop.is_set() and (why := servers.why_broken()):
-                lose(why)
-        if lost.is_set():
-            _discard(evaluation, attempt, outcome.exit_code)
+    for breaks in range(_BREAKS + 1):
+        if breaks:
+            log.say("resumes what its cache has as soon as its model is served again")
+        ran = run_harness(evaluation, attempts.directory, attempt, runtime, log, head, ending)
+        if ran.is_broken:
+            _discard(evaluation, attempt, ran.outcome.exit_code)
         if stop.is_set():
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
         attempts.check()
-        if not lost.is_set():
+        if not ran.is_broken:
             break
-        breaks += 1
-        if breaks > _BREAKS:
-            raise EvaluationError(f"its model servers broke {breaks} times in one attempt")
-        log.say("resumes what its cache has as soon as its model is served again")
-    log.say(f"the harness exited with {outcome.exit_code} after {seconds:.1f} s")
+    else:
+        raise EvaluationError(f"its model servers broke {breaks + 1} times in one attempt")
+    outcome = ran.outcome
+    log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")
     if outcome.exit_code != 0:
         # Only a failure needs this module, which imports an HTTP client.
         from snakeval.jobs.failure import failure_of
 
-        log_file = directory.attempt_log(attempt.number)
-        failure = failure_of(evaluation, outcome, log_file, urls.get(evaluation.model, ""))
+        log_file = attempts.directory.attempt_log(attempt.number)
+        failure = failure_of(evaluation, outcome, log_file, ran.urls.get(evaluation.model, ""))
         attempt.fail(failure)
         raise EvaluationError(failure.reason)
     log.journal.add(events.Event("reading"))
@@ -249,12 +229,12 @@ def _attempt(
         evaluation,
         attempts,
         attempt,
-        started=started,
-        seconds=seconds,
+        started=ran.started,
+        seconds=ran.seconds,
         runtime=runtime.name,
-        image=spec.image,
-        image_digest=image_digest,
-        servers={name: server.version for name, server in (servers or {}).items()},
+        image=ran.image,
+        image_digest=ran.image_digest,
+        servers=ran.versions,
     )
     log.journal.add(events.Event("published"))
     return 0
@@ -268,10 +248,6 @@ def _discard(evaluation: Evaluation, attempt: AttemptDirectory, exit_code: int) 
     if exit_code == 0:
         attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
     attempt.forget_failure()
-
-
-def _tell(log: AttemptLog, phase: str, text: str) -> None:
-    log.tell(events.Event(phase, detail=text))
 
 
 if __name__ == "__main__":
