@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
@@ -36,7 +36,7 @@ class Plan:
             if self.name == evaluation.model
             else identity.auxiliary[self.name]["deployment"]
         )
-        return asdict(self.deployment.definition) == asked
+        return bool(self.deployment.definition.identity == asked)
 
     def to_json(self) -> str:
         """Serialise it for the jobs."""
