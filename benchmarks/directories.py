@@ -20,7 +20,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.run.directory import RunDirectory
 
 FINGERPRINT = "a" * 64
@@ -32,24 +34,25 @@ def make_run(root: Path, number: int) -> list[str]:
     """Make a run of *number* finished evaluations; return their names."""
     run = RunDirectory(root)
     names = [f"m{index // 100}/b{index % 100}" for index in range(number)]
-    manifest = [
+    manifest: tuple[dict[str, Any], ...] = tuple(
         {"path": f"task/samples_{index}.jsonl", "size": index, "sha256": "0" * 64}
         for index in range(FILES)
-    ]
+    )
     for name in names:
         directory = run.evaluation(name)
-        record = {
-            "format": 1,
-            "fingerprint": FINGERPRINT,
-            "metrics": [{"task": "t", "metric": "acc", "value": 0.5}] * 4,
-            "manifest": manifest,
-        }
+        metrics = (Metric("t", "acc", 0.5, stderr=0.1, n=100),) * 4
+        record = Completion(
+            model="m", benchmark="b", fingerprint=FINGERPRINT, identity={"params": {}},
+            metrics=metrics, adapter="generic", parser_version=1, started=now(), finished=now(),
+            seconds=1.0, attempt=1, runtime="process", image="", image_digest="", host="h",
+            versions={}, manifest=manifest,
+        )  # fmt: skip
         folder = directory.artifacts / "task"
         folder.mkdir(parents=True)
         for entry in manifest:
             (directory.artifacts / str(entry["path"])).write_bytes(b"x" * int(str(entry["size"])))
         directory.private.mkdir()
-        directory.record(FINGERPRINT).write_text(json.dumps(record, indent=1))
+        directory.record(FINGERPRINT).write_text(record.to_json())
     return names
 
 

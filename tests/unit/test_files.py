@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.files import home, replace_link, write_atomically, write_if_changed
+from snakeval.files import (
+    has_seal,
+    home,
+    json_object,
+    json_value,
+    read_json,
+    read_list,
+    read_state,
+    replace_link,
+    sealed,
+    write_atomically,
+    write_if_changed,
+    yaml_value,
+)
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
@@ -71,3 +84,71 @@ def test_a_link_that_several_processes_replace_always_leads_somewhere(tmp_path: 
         list(pool.map(lambda target: replace_link(link, target), targets))
     assert link.readlink().name in targets
     assert list(tmp_path.iterdir()) == [link]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 5_000 + b"1" + b"}" * 5_000, b"1" * 5_000],
+    ids=lambda text: f"{text[:5]!r}",
+)
+def test_a_damaged_json_text_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        json_value(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "!!int ''",
+        "!!bool x",
+        "!!timestamp x",
+        "a: b: c",
+        "2026-99-99",
+        "!!float '_'",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_damaged_yaml_text_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        yaml_value(text)
+
+
+def test_each_changed_byte_of_a_sealed_text_is_damage() -> None:
+    text = sealed({"score": 0.25, "name": "é", "parts": [1, {"a": None}]}).encode()
+    found = json_object(text)
+    assert has_seal(found)
+    assert found["score"] == 0.25
+    for place in range(len(text)):
+        for bit in range(8):
+            changed = bytearray(text)
+            changed[place] ^= 1 << bit
+            try:
+                other = json_object(bytes(changed))
+            except ValueError:
+                continue
+            # The name of the seal itself changed: readers that require a seal notice.
+            assert not has_seal(other), bytes(changed)
+
+
+def test_a_text_without_a_seal_is_an_object_without_one() -> None:
+    assert not has_seal(json_object(b'{"score": 0.25}'))
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "1", '"a"'])
+def test_only_an_object_is_state(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "f"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="f is damaged"):
+        read_json(str(path))
+    assert read_state(path, dict) is None
+
+
+def test_only_a_list_is_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert read_list(path) is None
+    path.write_text("[1]")
+    assert read_list(path) == [1]
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="f is damaged"):
+        read_list(path)

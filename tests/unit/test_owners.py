@@ -198,3 +198,20 @@ def test_no_module_parses_an_error_or_a_reason_of_snakeval() -> None:
 )
 def test_a_parsed_sentence_is_found(source: str) -> None:
     assert parsed_errors(source)
+
+
+#: Modules that parse JSON or YAML themselves, with the reason.
+PARSERS = {
+    "files.py": "the owner",
+    "config/yaml_file.py": "its own loader, with lines and columns",
+    "runtimes/reaper.py": "imports nothing of snakeval",
+    "demo/api.py": "a server for demonstrations, with files of its own",
+    "demo/ledger.py": "a server for demonstrations, with files of its own",
+}
+PARSING = re.compile(r"(?<!\w)(?:json\.loads?|yaml\.(?:safe_|full_|unsafe_)?load)\(")
+
+
+def test_only_files_parses_json_and_yaml() -> None:
+    found = {module for module, source in modules() if PARSING.search(source)}
+    assert found - PARSERS.keys() == set(), "use json_value, json_object or yaml_value of files.py"
+    assert PARSERS.keys() - found == set(), "an exception that no module needs"

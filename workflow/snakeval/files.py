@@ -1,17 +1,24 @@
 """Locates snakeval's home, and reads and writes files atomically.
 
-A reader of a file sees either all of the old text or all of the new text.
+A reader of a file sees either all of the old text or all of the new text. No other module parses
+JSON or YAML, since damaged texts end the parsers with many kinds of errors.
+
+A *sealed* JSON text ends with the SHA-256 of the text before it. Readers of an object with a seal
+verify it, so no changed byte goes unnoticed.
+
+Long because one module knows how damage shows, in reading and in writing.
 """
 # ruff: noqa: PTH112
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -91,25 +98,105 @@ def read_json(path: str) -> dict[str, Any] | None:
         ValueError: the file is damaged.
     """
     content = read_bytes(path)
-    return None if content is None else _object(json_value(content), path)
+    if content is None:
+        return None
+    try:
+        return json_object(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from None
 
 
-def json_value(content: bytes) -> Any:
+def read_list(path: Path | str) -> list[Any] | None:
+    """Return the JSON list in *path*, or None if the file does not exist.
+
+    Raises:
+        OSError: the file exists and cannot be read.
+        ValueError: the file is damaged.
+    """
+    content = read_bytes(path)
+    if content is None:
+        return None
+    if not isinstance(found := json_value(content), list):
+        raise ValueError(f"{path} is damaged (not a list)")
+    return found
+
+
+#: The errors that building something from damaged data raises.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+def json_value(content: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
         ValueError: *content* is not JSON in UTF-8, or is nested too deeply.
     """
     try:
-        return json.loads(content.decode())
+        return json.loads(content if isinstance(content, str) else content.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _object(value: Any, path: Path | str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged")
-    return value
+def json_object(content: bytes) -> dict[str, Any]:
+    """Return the object of a JSON text.
+
+    Raises:
+        ValueError: *content* is no object, or does not fit its seal.
+    """
+    found = json_value(content)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    if _SEAL in found:
+        text, mark, rest = content.rpartition(_SEAL_MARK)
+        if not mark or rest != f'{hashlib.sha256(text).hexdigest()}"\n}}'.encode():
+            raise ValueError("its content does not fit its seal")
+    return found
+
+
+def sha256_of(path: Path | str) -> str:
+    """Return the SHA-256 of a file's content, in hex; empty if there is no file.
+
+    Raises:
+        OSError: the file exists and cannot be read.
+    """
+    content = read_bytes(path)
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+_SEAL = "sha256"
+_SEAL_MARK = b',\n "sha256": "'
+
+
+def sealed(data: Mapping[str, Any]) -> str:
+    """Return *data*, which is not empty, as a JSON text with a seal."""
+    text = json.dumps(without_seal(data), indent=1, sort_keys=True).removesuffix("\n}")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{text}{_SEAL_MARK.decode()}{digest}"\n}}'
+
+
+def has_seal(data: Mapping[str, Any]) -> bool:
+    """Return whether the text of *data* had a seal, which then was verified."""
+    return _SEAL in data
+
+
+def without_seal(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *data* without the seal that its text had."""
+    return {name: value for name, value in data.items() if name != _SEAL}
+
+
+def yaml_value(text: str) -> Any:
+    """Return the value of a YAML text, read by PyYAML's fast parser if it has one.
+
+    Raises:
+        ValueError: *text* is no YAML, holds an impossible value, or is nested too deeply.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, *DAMAGE) as error:
+        # PyYAML converts scalars without a check: an empty !!int raises IndexError.
+        raise ValueError(" ".join(str(error).split()) or repr(error)) from None
 
 
 class _Damage:
@@ -136,10 +223,10 @@ def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | 
     """
     try:
         content = read_bytes(path)
-        return None if content is None else parse(_object(json_value(content), path))
+        return None if content is None else parse(json_object(content))
     except IsADirectoryError:
         why = "a directory"
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except DAMAGE as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{error!r}"
     set_aside(path, why)
     return None

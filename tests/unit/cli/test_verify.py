@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.evaluation.record import check_of
+from snakeval.files import sealed
 from snakeval.results import table
 from support.made import snakeval
 from support.sampled import Sampled
@@ -47,12 +47,12 @@ def both_records(run: Sampled, old: str, new: str) -> None:
 
 
 def forged(run: Sampled, old: str, new: str) -> None:
-    """The same with a check that fits."""
+    """The same with a seal that fits."""
     both_records(run, old, new)
     place = run["m/a"]
     for path in (place.published, place.record(run.evaluations["m/a"].fingerprint)):
         data = json.loads(path.read_text())
-        path.write_text(json.dumps(data | {"check": check_of(data)}, indent=1, sort_keys=True))
+        path.write_text(sealed(data))
 
 
 CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
@@ -70,11 +70,11 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: replaced(run["m/a"].published, '"value": 0.5', '"value": 0.9'),
-        "m/a changed its record evaluation.json is damaged (its content does not fit its check)",
+        "m/a changed its record evaluation.json is damaged (its content does not fit its seal)",
     ),
     (
         lambda run: both_records(run, '"value": 0.5', '"value": 0.9'),
-        "m/a changed its record evaluation.json is damaged (its content does not fit its check)",
+        "m/a changed its record evaluation.json is damaged (its content does not fit its seal)",
     ),
     (
         lambda run: forged(run, '"value": 0.5', '"value": 0.9'),

@@ -21,6 +21,7 @@ from snakeval.evaluation.definition import (
     fingerprint_of,
     reading_of,
 )
+from snakeval.files import sealed
 
 IDENTITY = Identity(
     harness="h", adapter="generic", image="i", task="t", model_id="m", endpoint_url="u",
@@ -171,4 +172,4 @@ def test_an_identity_of_an_unknown_format_fails() -> None:
     data = json.loads(Evaluation("m", "b", IDENTITY, Transport()).to_json())
     data["identity"]["format"] = 99
     with pytest.raises(ValueError, match="identity format 99, this snakeval reads up to 2"):
-        Evaluation.from_json(json.dumps(data))
+        Evaluation.from_json(sealed(data))

@@ -98,7 +98,7 @@ def test_a_table_is_a_list_of_rows(tmp_path: Path) -> None:
         ('{"v": "50%"}', "v", "v (v) is '50%', not a number"),
         ('{"v": "text"}', "abs(v)", "'abs(v)' is not a JMESPath for out.json: "),
         ("{", "v", "out.json does not parse as json"),
-        ("[" * 100_000, "v", "results are nested too deeply"),
+        ("[" * 100_000, "v", "does not parse as json: nested too deeply"),
     ],
 )
 def test_missing_metrics_are_an_error_with_a_reason(

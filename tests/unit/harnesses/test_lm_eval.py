@@ -143,7 +143,7 @@ def test_the_newest_results_count(tmp_path: Path) -> None:
         ("[]", "is not a results file"),
         ('{"results": {}}', "without a single metric"),
         ('{"results": {"t": {"acc,none": NaN}}}', "t: acc,none is nan; the harness could not"),
-        ("[" * 100_000, "results are nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
         ('{"results": {"t": {"acc,none": "high"}}}', "t: acc,none is 'high', not a number"),
     ],
 )

@@ -52,7 +52,7 @@ def test_one_more_metric_is_read_from_the_artifacts(
     assert [(m.metric, m.value) for m in again.metrics] == [("v", 0.25), ("w", 0.5)]
     record = json.loads(finished.published.read_text())
     changed = {key for key in record if record[key] != before[key]}
-    assert changed == {"identity", "metrics", "check"}  # the check is of all other values
+    assert changed == {"identity", "metrics", "sha256"}  # the seal is of all other values
     assert finished.completion(made.fingerprint) == again
     assert finished.read_attempt().number == 1
 

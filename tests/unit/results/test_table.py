@@ -15,6 +15,7 @@ import pytest
 from snakeval.config.benchmarks import SamplesFile
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, Metric, now
+from snakeval.files import without_seal
 from snakeval.harnesses import generic
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
@@ -127,7 +128,7 @@ def test_intervals_of_samples_are_computed_once(
     run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declared = {"file": "s.jsonl", "scores": {"v": "right"}}
-    data = json.loads(evaluations[0].to_json())
+    data = without_seal(json.loads(evaluations[0].to_json()))
     data["transport"]["samples"] = SamplesFile.model_validate(declared).model_dump(mode="json")
     place = run.evaluation(evaluations[0].id)
     place.spec.write_text(json.dumps(data))

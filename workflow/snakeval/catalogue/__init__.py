@@ -9,7 +9,6 @@ lists the number of samples of well-known data sets, from which snakeval estimat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any
 
 from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError, did_you_mean, nearest
+from snakeval.files import json_value, yaml_value
 
 _HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ class Task:
     @property
     def params(self) -> dict[str, Any]:
         """The default parameters."""
-        params: dict[str, Any] = json.loads(self.params_json)
+        params: dict[str, Any] = json_value(self.params_json)
         return params
 
 
@@ -190,9 +190,7 @@ class ServerKind:
 @cache
 def server_kinds() -> dict[str, ServerKind]:
     """Return the built-in kinds of model servers by name."""
-    import yaml
-
-    data = yaml.safe_load((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
+    data = yaml_value((_HERE / "deployments.yaml").read_text(encoding="utf-8"))
     return {
         name: ServerKind(**{**facts, "secrets": tuple(facts["secrets"])})
         for name, facts in data.items()

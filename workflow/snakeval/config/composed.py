@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from snakeval.files import home
+from snakeval.files import DAMAGE, home, json_value
 
 _FIRST_LINE = "# Composed by snakeval from: "
 
@@ -25,8 +25,8 @@ def header(files: Sequence[str]) -> str:
 def composed_of(file: Path) -> list[Path]:
     """Return the files that a saved configuration was composed from, or *file* itself."""
     if file.absolute().parent == place():
-        with contextlib.suppress(OSError, ValueError), file.open(encoding="utf-8") as opened:
+        with contextlib.suppress(OSError, *DAMAGE), file.open(encoding="utf-8") as opened:
             line = opened.readline()
             if line.startswith(_FIRST_LINE):
-                return [Path(str(path)) for path in json.loads(line.removeprefix(_FIRST_LINE))]
+                return [Path(str(path)) for path in json_value(line.removeprefix(_FIRST_LINE))]
     return [file]

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from snakeval.errors import ConfigError
+from snakeval.files import DAMAGE
 
 #: A file that expands to more values than this counts as an alias bomb. A real matrix of 1,000
 #: models and 1,000 benchmarks has about 20,000.
@@ -32,7 +33,7 @@ class Loader(yaml.SafeLoader):
                 value.encode()
                 if "\0" in value:
                     raise ValueError("a NUL character")
-        except ValueError as error:
+        except DAMAGE as error:  # an empty !!int raises IndexError
             raise yaml.constructor.ConstructorError(
                 None, None, f"a value cannot be read ({error}); correct it", node.start_mark
             ) from None

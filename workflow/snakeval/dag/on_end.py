@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,13 +46,14 @@ class End:
         leave(run)
         missing: set[str] = set()
         try:
-            is_current = self._is_current(run.table_markdown)
+            rows = run.read_table()
+            is_current = rows is not None and self._is_current(run.table_markdown)
             if not is_current:
                 from snakeval.results import table as results
 
-                results.write(run)
+                rows = results.records(results.write(run))
                 self._date_back(*run.tables)
-            rows = self._own(json.loads(run.table_json.read_text(encoding="utf-8")))
+            rows = self._own(rows or [])
             if not is_current:
                 unfinished = (row for row in rows if row["status"] in ("failed", "pending"))
                 missing = {f"{row['model']}/{row['benchmark']}" for row in unfinished}

@@ -19,6 +19,8 @@ from functools import cached_property
 from typing import Any
 
 from snakeval.evaluation.canonical import canonical
+from snakeval.evaluation.plain import build
+from snakeval.files import json_object, json_value, sealed
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS
 
 #: Raise it when the meaning of an identity changes. A record of an earlier format counts if its
@@ -103,7 +105,7 @@ class Identity:
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
         """Say what is not as in *before*, which is an identity as a record has it."""
-        return changes(_shown(before), json.loads(canonical_json(_shown(self.as_dict()))))
+        return changes(_shown(before), json_value(canonical_json(_shown(self.as_dict()))))
 
 
 def fingerprint_of(identity: Mapping[str, Any]) -> str:
@@ -231,12 +233,12 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Serialise it for the job that runs it."""
-        return json.dumps(self.as_dict(), indent=1, sort_keys=True)
+        return sealed(self.as_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
         """Read what :meth:`to_json` wrote; see :meth:`from_dict`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(json_object(text.encode()))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
@@ -251,14 +253,6 @@ class Evaluation:
             raise ValueError(
                 f"identity format {written}, this snakeval reads up to {IDENTITY_FORMAT}"
             )
-        identity["packages"] = tuple(identity["packages"])
-        transport = dict(data["transport"])
-        transport["mounts"] = tuple(tuple(mount) for mount in transport["mounts"])
-        transport["servers"] = tuple(transport["servers"])
-        return cls(
-            data["model"],
-            data["benchmark"],
-            Identity(**identity),
-            Transport(**transport),
-            data["origins"],
-        )
+        plain = {"model": data["model"], "benchmark": data["benchmark"], "origins": data["origins"]}
+        transport = build(Transport, data["transport"])
+        return build(cls, plain | {"identity": build(Identity, identity), "transport": transport})

@@ -26,7 +26,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, now
 from snakeval.files import (
     Directory,
-    json_value,
+    json_object,
     read_bytes,
     read_json,
     read_state,
@@ -358,7 +358,7 @@ class EvaluationDirectory(JobDirectory):
         """Save the definition for the job; a different earlier one stays for jobs in a queue."""
         try:
             text = self.spec.read_text(encoding="utf-8")
-            fingerprint = str(json.loads(text)["fingerprint"])
+            fingerprint = str(json_object(text.encode())["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError):
             fingerprint = ""  # the first definition, or a damaged one
         if fingerprint and fingerprint != evaluation.fingerprint:
@@ -419,7 +419,7 @@ class EvaluationDirectory(JobDirectory):
             content = read_bytes(path)
             if content is None:
                 return Incomplete(Kind.ABSENT, "it has no record")
-            record = Completion.from_dict(json_value(content))
+            record = Completion.from_dict(json_object(content))
         except IsADirectoryError:
             return Incomplete(Kind.DAMAGED, f"{name} is a directory")
         except ValueError as error:

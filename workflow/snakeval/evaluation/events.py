@@ -37,11 +37,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from snakeval.files import DAMAGE, json_value
+
 #: The phases with which a job ends.
 ENDS = frozenset(["published", "adopted", "failed", "interrupted"])
 #: Readers see only the end of a longer file.
 _MAX_BYTES = 1 << 20
 _START = '{"time"'
+#: A larger number is damage.
+_LARGEST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +159,9 @@ def _event(line: str) -> Event | None:
     if start < 0:
         return None
     try:
-        data = json.loads(line[start:])
+        data = json_value(line[start:])
         phase, time = data.pop("phase"), data.pop("time")
-    except (ValueError, KeyError):
+    except DAMAGE:
         return None
     known = {
         name: data.pop(name)
@@ -174,7 +178,9 @@ def _fits(value: object, default: object, name: str) -> bool:
     if isinstance(value, bool):
         return False
     if name == "seconds":
-        return isinstance(value, int | float)
+        return isinstance(value, int | float) and abs(value) < _LARGEST
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        return False
     return isinstance(value, int if name == "exit_code" else type(default))
 
 

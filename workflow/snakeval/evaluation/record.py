@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from snakeval.files import has_seal, json_object, sealed, without_seal
 
 
 def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -27,8 +28,9 @@ def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(own, metrics[0] if metrics else None)
 
 
-#: Format 2 has a ``check``.
+#: A record of format 2 has a seal; see :mod:`snakeval.files`.
 RECORD_FORMAT = 2
+_SEALED_FORMAT = 2
 #: Raise it when intervals of scores are computed in another way: tables are then rebuilt.
 INTERVALS_VERSION = 2
 
@@ -64,11 +66,11 @@ class Metric:
         """
         found = cls(**{name: data[name] for name in cls.__slots__ if name in data})
         numbers = (found.value, 0.0 if found.stderr is None else found.stderr)
-        if not all(_is_number(number) and math.isfinite(number) for number in numbers):
+        if not all(map(_is_number, numbers)):
             raise ValueError("a score is no finite number")
         if not all(isinstance(text, str) for text in (found.task, found.metric, found.filter)):
             raise ValueError("the name of a score is no text")
-        if not (found.n is None or type(found.n) is int):
+        if not (found.n is None or _is_whole(found.n)):
             raise ValueError("the number of samples is no whole number")
         if not (found.higher_is_better is None or type(found.higher_is_better) is bool):
             raise ValueError("a score has no direction")
@@ -108,13 +110,14 @@ class Completion:
         data = {name: getattr(self, name) for name in _FIELDS}
         data["metrics"] = [asdict(metric) for metric in self.metrics]
         data["manifest"] = [*self.manifest]
-        if self.format >= RECORD_FORMAT:
-            data["check"] = check_of(data)
         return {**self.more, **data}
 
     def to_json(self) -> str:
         """Serialise the record. A record of an older format keeps its format."""
-        return json.dumps(self.as_dict(), indent=1, sort_keys=True)
+        data = self.as_dict()
+        if self.format < _SEALED_FORMAT:
+            return json.dumps(data, indent=1, sort_keys=True)
+        return sealed(data)
 
     @classmethod
     def from_json(cls, text: str) -> Completion:
@@ -123,11 +126,11 @@ class Completion:
         Raises:
             ValueError: it is not a record, or it is damaged.
         """
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(json_object(text.encode()))
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Completion:
-        """Build it from the plain data of a record.
+        """Build it from the data that :func:`snakeval.files.json_object` found in a record.
 
         Raises:
             ValueError: it is not a record, or it is damaged.
@@ -144,11 +147,11 @@ _TEXTS = tuple(name for name, of in Completion.__annotations__.items() if of == 
 
 def _completion(record: Mapping[str, Any]) -> Completion:
     data = dict(record)
-    found_check = data.pop("check", "")
-    if type(data["format"]) is not int or data["format"] < 1:
+    if not _is_whole(data["format"]) or data["format"] < 1:
         raise ValueError("a record of no format")
-    if data["format"] >= RECORD_FORMAT and found_check != check_of(data):
-        raise ValueError("its content does not fit its check")
+    if data["format"] >= _SEALED_FORMAT and not has_seal(data):
+        raise ValueError("its seal is missing")
+    data = without_seal(data)
     more = {name: data.pop(name) for name in [*data] if name not in _FIELDS}
     data["metrics"] = tuple(Metric.from_dict(metric) for metric in data["metrics"])
     data["manifest"] = tuple(data["manifest"])
@@ -157,31 +160,33 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     found = Completion(**data, more=more)
     wrong = [name for name in _TEXTS if not isinstance(getattr(found, name), str)]
     wrong += [n for n in ("identity", "versions") if not isinstance(getattr(found, n), dict)]
-    wrong += [n for n in ("attempt", "parser_version") if type(getattr(found, n)) is not int]
+    wrong += [n for n in ("attempt", "parser_version") if not _is_whole(getattr(found, n))]
+    if not wrong and not isinstance(found.identity.get("params", {}), dict):
+        wrong = ["params"]
     if not _is_number(found.seconds) or wrong:
         raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
     return found
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return _is_whole(value)
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and abs(value) < 2**63  # as many bits as tables have
 
 
 def _is_artifact(entry: Mapping[str, Any]) -> bool:
     path = entry["path"]
     return (
         isinstance(path, str)
-        and type(entry["size"]) is int
+        and _is_whole(entry["size"])
         and isinstance(entry["sha256"], str)
         and path != ""
         and "\0" not in path
     )
-
-
-def check_of(data: Mapping[str, Any]) -> str:
-    """Return a checksum over what a score means. Other versions may add fields."""
-    covered = {name: data.get(name) for name in ("fingerprint", "identity", "metrics", "manifest")}
-    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def now() -> str:

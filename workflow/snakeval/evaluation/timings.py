@@ -7,7 +7,6 @@ the time of the log's last line is the end.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Event, Journal
+from snakeval.files import DAMAGE, json_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def read(directory: JobDirectory) -> list[Use] | None:
             )
             for entry in uses.values()
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *DAMAGE):
         return None  # a report without it is still one
     return found or None
 
@@ -95,11 +95,11 @@ def _old(file: Path) -> list[dict[str, Any]] | None:
     uses: dict[str, dict[str, Any]] = {}
     try:
         for line in file.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
+            entry = json_value(line)
             uses.setdefault(entry["use"], {}).update(entry)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *DAMAGE):
         return None
     return list(uses.values())
 

@@ -8,7 +8,7 @@ from functools import cache
 from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor
-from snakeval.files import write_if_changed
+from snakeval.files import read_list, write_if_changed
 from snakeval.run.directory import RunDirectory
 
 
@@ -78,8 +78,8 @@ def note(run: RunDirectory, executor: Executor) -> None:
 
 def _noted(run: RunDirectory) -> list[str]:
     try:
-        return [str(name) for name in json.loads(run.executors.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+        return [str(name) for name in read_list(run.executors) or ()]
+    except (OSError, ValueError):
         return []
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from snakeval.executors.base import Remain
+from snakeval.files import json_value
 from snakeval.run.directory import RunDirectory
 
 _ENGINE_SECONDS = 20
@@ -87,7 +87,7 @@ class _Podman:
         done = subprocess.run(
             ["podman", *words], capture_output=True, check=True, timeout=_ENGINE_SECONDS
         )
-        found = json.loads(done.stdout or b"[]") or []
+        found = json_value(done.stdout or b"[]") or []
         return [str(name) for container in found for name in container["Names"]]
 
     @staticmethod

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-import yaml
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -25,6 +24,7 @@ from snakeval.errors import ConfigError
 from snakeval.evaluation.record import now
 from snakeval.exporters import Exporter, ExportError, configured, note
 from snakeval.exporters.package import Package, lack, packages
+from snakeval.files import DAMAGE, yaml_value
 from snakeval.run.directory import RunDirectory
 
 Say = Callable[[str], None]
@@ -145,9 +145,9 @@ def _reason(error: Exception) -> str:
 def destinations(run: RunDirectory) -> tuple[str, dict[str, Any]]:
     """Return the name and the section ``export`` of the configuration that *run* has saved."""
     try:
-        data = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        data = yaml_value(run.config.read_text(encoding="utf-8"))
         return str(data.get("name") or ""), dict(data.get("export") or {})
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+    except (OSError, *DAMAGE):
         return "", {}  # an older or partly deleted run; the command line can name a destination
 
 

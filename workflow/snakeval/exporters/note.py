@@ -10,25 +10,26 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from snakeval.files import write_atomically
+from snakeval.files import read_json, write_atomically
 from snakeval.run.directory import RunDirectory
 
 
 def read(run: RunDirectory) -> dict[str, Any]:
     """Return the note's destinations; empty if there is no note."""
     try:
-        found = json.loads(run.delivered.read_text(encoding="utf-8"))["destinations"]
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = (read_json(str(run.delivered)) or {}).get("destinations")
+    except (OSError, ValueError):
         return {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
 def undelivered(run: RunDirectory) -> dict[str, str]:
     """Return the destinations with undelivered results, each with a reason."""
     return {
-        name: str(next(iter(entry["undelivered"].values())))
+        name: str(next(iter(reasons.values())))
         for name, entry in read(run).items()
-        if entry.get("undelivered")
+        if isinstance(reasons := entry.get("undelivered"), dict) and reasons
     }
 
 

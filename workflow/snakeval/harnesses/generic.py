@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jmespath
-import yaml
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.files import json_value, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
@@ -142,7 +141,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
             if kind == "csv":
                 yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
             else:
-                yield from (json.loads(line) for line in lines if line.strip())
+                yield from (json_value(line) for line in lines if line.strip())
         except (ValueError, csv.Error) as error:
             raise EvaluationError(
                 f"{file.name} does not parse as {kind}: {str(error)[:200]}"
@@ -154,13 +153,13 @@ def _parse(path: Path, kind: str) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if kind == "json":
-            return json.loads(text)
+            return json_value(text)
         if kind == "csv":
             return list(
                 csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
             )
-        return yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, csv.Error) as error:
+        return yaml_value(text)
+    except (ValueError, csv.Error) as error:
         raise EvaluationError(f"{path.name} does not parse as {kind}: {str(error)[:200]}") from None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.files import json_value
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
@@ -135,7 +136,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
-        data = json.loads(files[-1].read_text(encoding="utf-8"))
+        data = json_value(files[-1].read_text(encoding="utf-8"))
         results: dict[str, dict[str, Any]] = data["results"]
         better = data.get("higher_is_better") or {}
         samples = data.get("n-samples") or {}
@@ -165,7 +166,7 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    data = json.loads(line)
+                    data = json_value(line)
                     yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise EvaluationError(
@@ -221,7 +222,7 @@ def _question(data: Mapping[str, Any]) -> str:
         return text(data.get("doc"))
     if prompt.startswith("[{"):
         try:
-            messages = json.loads(prompt)
+            messages = json_value(prompt)
             return "\n\n".join(
                 text(m["content"])
                 if len(messages) == 1

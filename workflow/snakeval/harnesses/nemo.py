@@ -6,7 +6,6 @@ The command ``nemo-evaluator run_eval --run_config FILE`` writes ``results.yml``
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.files import DAMAGE, json_value, yaml_value
 from snakeval.harnesses import lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
@@ -135,10 +135,10 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Read the metrics of tasks and groups in ``results.yml``."""
     path = artifacts / "results.yml"
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        data = yaml_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise EvaluationError(f"results.yml does not parse: {str(error)[:200]}") from None
     try:
         results = data["results"]
@@ -148,11 +148,6 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(f"results.yml is not a results file: {error!r}") from None
-
-
-def _loader() -> type[yaml.SafeLoader]:
-    """Return PyYAML's C loader if it has one, which is ten times faster on large results."""
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
@@ -190,12 +185,12 @@ def usage(artifacts: Path) -> Usage:
     """Read ``eval_factory_metrics.json``, which has means over the successful requests."""
     path = artifacts / "eval_factory_metrics.json"
     try:
-        stats = json.loads(path.read_text(encoding="utf-8"))["response_stats"]
+        stats = json_value(path.read_text(encoding="utf-8"))["response_stats"]
         requests = optional_count(stats.get("count"))
         answered = optional_count(stats.get("successful_count")) or 0
         means = [
             optional_number(stats.get(f"avg_{kind}_tokens")) for kind in ("prompt", "completion")
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *DAMAGE):
         return Usage()  # counts are optional
     return Usage(requests, *(None if mean is None else round(mean * answered) for mean in means))

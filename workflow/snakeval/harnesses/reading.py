@@ -25,8 +25,12 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         raise EvaluationError(
             f"results cannot be read: {error.filename} ({error.strerror}); see the harness's log"
         ) from None
-    except RecursionError:
-        raise EvaluationError("results are nested too deeply; see the harness's log") from None
+    except EvaluationError:
+        raise
+    except Exception as error:  # whatever an adapter of another package raises
+        raise EvaluationError(
+            f"results cannot be read: {_described(error)}; see the harness's log"
+        ) from error
     if not found:
         raise EvaluationError("the harness wrote results without a single metric; see its log")
     return found
@@ -52,7 +56,13 @@ def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
         raise EvaluationError(
             f"samples cannot be read: {error.filename} ({error.strerror})"
         ) from None
-    except RecursionError:
-        raise EvaluationError("samples are nested too deeply") from None
+    except EvaluationError:
+        raise
+    except Exception as error:  # whatever an adapter of another package raises
+        raise EvaluationError(f"samples cannot be read: {_described(error)}") from error
     if wanted and number and not grouped:
         raise EvaluationError(f"no sample has a value at {wanted!r}; correct samples.group")
+
+
+def _described(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else repr(error)[:200]

@@ -14,7 +14,7 @@ from statistics import mean
 
 from snakeval import catalogue
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.files import home, write_if_changed
+from snakeval.files import DAMAGE, home, read_json, write_if_changed
 from snakeval.serving.deployment import Deployment
 
 #: Assumed in a first run, in seconds: for an answer, and to load a model.
@@ -39,8 +39,8 @@ class Durations:
     def load(cls) -> Durations:
         """Read the known durations; nothing if the file is absent or damaged."""
         try:
-            return cls(json.loads(_path().read_text(encoding="utf-8")))
-        except (OSError, ValueError, AttributeError, TypeError):
+            return cls(read_json(str(_path())) or {})
+        except (OSError, *DAMAGE):
             return cls({})
 
     def __bool__(self) -> bool:

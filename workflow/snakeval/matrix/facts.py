@@ -11,11 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from snakeval.config import models
 from snakeval.errors import EvaluationError
-from snakeval.files import read_state
+from snakeval.files import DAMAGE, read_state, yaml_value
 from snakeval.run import pins
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins, resolve_all, resolve_image, resolve_model
@@ -210,10 +208,10 @@ NOTHING = Facts()
 def _of_earlier_version(run: RunDirectory) -> Pins:
     """Return the default images of a run that has no pins: those of the catalogue at its start."""
     try:
-        saved = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        saved = yaml_value(run.config.read_text(encoding="utf-8"))
         benchmarks = saved["benchmarks"]
         deployed = {**saved["models"], **saved.get("auxiliary", {})}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, *DAMAGE):
         return pins.NONE
     images: dict[str, Pin] = {}
     for benchmark, spec in benchmarks.items():

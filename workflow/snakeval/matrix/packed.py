@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from snakeval.config.execution import PACKING, Slurm
 from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.files import write_if_changed
+from snakeval.evaluation.plain import build
+from snakeval.files import DAMAGE, read_json, write_if_changed
 from snakeval.matrix.durations import Durations
 from snakeval.serving.deployment import Deployment
 
@@ -96,18 +98,14 @@ class Packer:
 def read(path: Path) -> dict[str, Packed]:
     """Read the packing of each model; nothing if there is none or the file is damaged."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Packed(
-                packed["rule"],
-                packed["numbers"],
-                {int(number): float(s) for number, s in packed["seconds"].items()},
-                int(packed["gpus"]),
-            )
-            for name, packed in data.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {name: _packed(packed) for name, packed in (read_json(str(path)) or {}).items()}
+    except (OSError, *DAMAGE):
         return {}  # the first start, or a file that this start writes again
+
+
+def _packed(data: Mapping[str, Any]) -> Packed:
+    seconds = {int(number): seconds for number, seconds in data["seconds"].items()}
+    return build(Packed, {**data, "seconds": seconds})
 
 
 def write(path: Path, every: Mapping[str, Packed]) -> None:

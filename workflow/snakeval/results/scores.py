@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.plain import build
 from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
-from snakeval.files import write_atomically, write_if_changed
+from snakeval.files import DAMAGE, has_seal, read_json, read_list, sealed, write_if_changed
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics, read_samples
 from snakeval.results.statistics import intervals as intervals_
@@ -32,16 +32,25 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     if version == done.parser_version:
         return done.metrics
     cache = directory.cache("metrics", done.fingerprint, version, *_reading(done))
-    try:
-        return tuple(Metric(**entry) for entry in json.loads(cache.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        pass  # this version has not read them yet
+    if (kept := _cached(cache, "metrics")) is not None:
+        with contextlib.suppress(*DAMAGE):
+            return tuple(map(Metric.from_dict, kept))
     metrics = read_metrics(directory.read_evaluation(), directory.artifacts)
-    write_atomically(
-        cache,
-        json.dumps([{name: getattr(m, name) for name in Metric.__slots__} for m in metrics]),
-    )
+    with contextlib.suppress(OSError):  # the user can read this run but not write it
+        write_if_changed(cache, sealed({"metrics": [asdict(metric) for metric in metrics]}))
     return metrics
+
+
+def _cached(cache: Path, name: str) -> list[Any] | None:
+    """Return what a sealed cache has; None if it has nothing yet, or is damaged.
+
+    A damaged cache is no news for a person: its content is computed again.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        found = read_json(str(cache))
+        if found is not None and has_seal(found) and isinstance(found.get(name), list):
+            return list(found[name])
+    return None
 
 
 def _reading(done: Completion) -> list[str]:
@@ -60,12 +69,12 @@ def intervals(
     next to the record.
     """
     cache = _kept_intervals(directory, done)
-    try:
-        kept = [_kept(entry) for entry in json.loads(cache.read_text(encoding="utf-8"))]
+    if (known := _cached(cache, "intervals")) is None:
+        known = _of_earlier_version(cache)
+    with contextlib.suppress(*DAMAGE):
+        kept = [_kept(entry) for entry in known]
         if len(kept) == len(metrics):
             return kept
-    except (FileNotFoundError, ValueError, TypeError):
-        pass  # not computed yet
     try:
         samples = statistics.gather(read_samples(directory))
     except EvaluationError as error:
@@ -74,8 +83,18 @@ def intervals(
         return [replace(interval, caveat=str(error)) for interval in by_error]
     found = [_interval(metric, samples) for metric in metrics]
     with contextlib.suppress(OSError):  # the user can read this run but not write it
-        write_if_changed(cache, json.dumps([asdict(interval) for interval in found]))
+        write_if_changed(cache, sealed({"intervals": [asdict(interval) for interval in found]}))
     return found
+
+
+def _of_earlier_version(cache: Path) -> list[Any]:
+    """Return intervals without a seal.
+
+    The next release removes this reader: docs/decisions/6-old-formats.md.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return read_list(cache) or []
+    return []
 
 
 def _kept(entry: Any) -> Interval:
@@ -83,13 +102,16 @@ def _kept(entry: Any) -> Interval:
 
     Lists are of earlier versions. The next release removes that reader:
     docs/decisions/6-old-formats.md.
+
+    Raises:
+        ValueError: it is damaged.
     """
     if not isinstance(entry, list):
-        return Interval(**entry)
+        return build(Interval, entry)
     low, high, note = entry
     if low is None:
-        return Interval(reason=note.removeprefix("none: "))
-    return Interval(low, high, method=note)
+        return build(Interval, {"reason": note.removeprefix("none: ")})
+    return build(Interval, {"low": low, "high": high, "method": note})
 
 
 def _interval(metric: Metric, samples: Mapping[Key, Scores]) -> Interval:

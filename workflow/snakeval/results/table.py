@@ -14,6 +14,7 @@ import pandas as pd
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
 from snakeval.results import readable
 from snakeval.results.scores import current_metrics, intervals
@@ -64,11 +65,11 @@ def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
         return
     base |= {
         "status": "done",
-        "harness": done.identity["harness"],
+        "harness": done.identity.get("harness"),
         "image": done.image,
         "image_digest": done.image_digest,
         "runtime": done.runtime,
-        "limit_samples": done.identity["params"].get("limit_samples"),
+        "limit_samples": _limit(done),
         "seconds": done.seconds,
         "attempt": done.attempt,
         "finished": done.finished,
@@ -94,6 +95,11 @@ def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
         }
 
 
+def _limit(done: Completion) -> int | None:
+    found = done.identity.get("params", {}).get("limit_samples")
+    return found if type(found) is int and abs(found) < 2**63 else None  # a column has 64 bits
+
+
 def _unended(directory: EvaluationDirectory) -> str:
     """Describe an attempt that has not ended, judged by its lease."""
     try:
@@ -114,6 +120,7 @@ def write(run: RunDirectory) -> pd.DataFrame:
     write_atomically(csv, frame.to_csv(index=False))
     write_atomically(json_file, json.dumps(records(frame), indent=1, allow_nan=False) + "\n")
     write_atomically(markdown, to_markdown(frame) + "\n")
+    run.note_table()
     return frame
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
+from snakeval.files import DAMAGE, json_value
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
@@ -165,7 +165,7 @@ def _configuration(
 
 def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Finding]:
     """Compare the scores in the run's tables with the records, if the records have any."""
-    for path, read in ((run.table_json, json.loads), (run.table, _csv)):
+    for path, read in ((run.table_json, json_value), (run.table, _csv)):
         try:
             rows = read(path.read_text(encoding="utf-8"))
             told: dict[tuple[str, ...], float] = {
@@ -177,7 +177,7 @@ def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Fin
             }
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, csv.Error, *DAMAGE) as error:
             yield Finding(path.name, CHANGED, f"cannot be read ({error})")
             continue
         for said in _other_scores(told, records):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.errors import ConfigError
-from snakeval.files import create_exclusively
+from snakeval.files import DAMAGE, create_exclusively, read_json
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
 
@@ -69,8 +69,8 @@ def claim(
 
 def claimed(root: Path, key: str) -> str | None:
     """Return the name of the run that a command starts now, if one does."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        name = json.loads(_path(root, key).read_text(encoding="utf-8"))["name"]
+    with contextlib.suppress(OSError, *DAMAGE):
+        name = (read_json(str(_path(root, key))) or {})["name"]
         if isinstance(name, str) and RunDirectory.id_of(name):
             return name
     return None
@@ -94,10 +94,10 @@ def _is_stale(path: Path) -> bool:
     try:
         if time.time() - path.stat().st_mtime < _STALE_SECONDS:
             return False
-        owner = json.loads(path.read_text(encoding="utf-8"))
+        owner = read_json(str(path)) or {}
         here = owner.get("host") == socket.gethostname()
         return bool(here and not process_lives(owner["pid"], owner.get("start") or ""))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *DAMAGE):
         return False
 
 

@@ -11,6 +11,7 @@ Long because one owner holds all files of a run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -22,7 +23,18 @@ from typing import Any, Self
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS
 from snakeval.evaluation.directory import EvaluationDirectory, JobDirectory
-from snakeval.files import Directory, read_json, write_atomically, write_if_changed
+from snakeval.evaluation.plain import build
+from snakeval.files import (
+    DAMAGE,
+    Directory,
+    read_json,
+    read_list,
+    sealed,
+    sha256_of,
+    write_atomically,
+    write_if_changed,
+    yaml_value,
+)
 from snakeval.run.plan import Planned, plan_text, read_plan
 from snakeval.run.saved import SavedInvocation
 
@@ -142,9 +154,9 @@ class RunDirectory(Directory):
         Raises:
             OSError, ValueError: it cannot be read.
         """
-        data = json.loads(self.origin.read_text(encoding="utf-8"))
-        if not isinstance(data, dict):
-            raise ValueError(f"{self.origin} is damaged")
+        data = read_json(str(self.origin))
+        if data is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.origin))
         return data
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:
@@ -160,10 +172,8 @@ class RunDirectory(Directory):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = self.read_origin()["identity"]
             return known if isinstance(known, dict) else None
-        import yaml
-
-        with contextlib.suppress(OSError, ValueError, yaml.YAMLError, AttributeError):
-            saved = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, *DAMAGE):
+            saved = yaml_value(self.config.read_text(encoding="utf-8"))
             params = saved.get("params") or {}
             shared = {k: v for k, v in params.items() if k not in TRANSPORT_PARAMS}
             return {"name": saved.get("name", "evaluation"), "params": shared}
@@ -229,9 +239,10 @@ class RunDirectory(Directory):
         """Return the finished evaluations, by their records."""
         found = []
         for path in sorted(self.path.glob(EvaluationDirectory("*/*").output)):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with contextlib.suppress(OSError, *DAMAGE):
                 record = read_json(str(path)) or {}
-                found.append(Planned(record["model"], record["benchmark"], record["fingerprint"]))
+                names = ("model", "benchmark", "fingerprint")
+                found.append(build(Planned, {name: record[name] for name in names}))
         return tuple(found)
 
     def write_plan(self, planned: Sequence[Planned]) -> None:
@@ -394,6 +405,27 @@ class RunDirectory(Directory):
     def table_markdown(self) -> Path:
         """The results table, as people read it."""
         return Path(f"{self._place}/results.md")
+
+    def note_table(self) -> None:
+        """Note the content of the table, so that readers detect a damaged one."""
+        digest = {"table": sha256_of(self.table_json)}
+        write_if_changed(self._table_note, sealed(digest))
+
+    def read_table(self) -> list[dict[str, Any]] | None:
+        """Return the rows of the results table; None if they are not as they were written.
+
+        Raises:
+            OSError: a file exists and cannot be read.
+        """
+        with contextlib.suppress(ValueError):
+            note = read_json(str(self._table_note))
+            if note and note.get("table") == sha256_of(self.table_json):
+                return read_list(self.table_json)
+        return None
+
+    @property
+    def _table_note(self) -> Path:
+        return Path(f"{self._place}/.snakeval/table.json")
 
     @property
     def tables(self) -> tuple[Path, Path, Path]:

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.files import home, write_if_changed
+from snakeval.evaluation.plain import build
+from snakeval.files import home, read_json, write_if_changed
 from snakeval.run.directory import RunDirectory
 
 #: How many runs are listed that an ambiguous name fits.
@@ -99,10 +100,9 @@ def _listed() -> list[Entry]:
     found = []
     for path in _index().glob("*.json"):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            entry = Entry(**{**data, "command": tuple(data["command"])})
+            entry = build(Entry, read_json(str(path)))
             found.append((entry.started, entry.path.name, entry))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             continue  # of another version, or being written
     return [entry for *_, entry in sorted(found, key=lambda run: run[:2], reverse=True)]
 

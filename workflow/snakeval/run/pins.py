@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snakeval.files import home
+from snakeval.files import home, json_object
 
 #: How long a registry or a hub may take for each answer, in seconds.
 _TIMEOUT = 10.0
@@ -182,10 +182,7 @@ def _token(challenge: str, credentials: str) -> str:
 def _json(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     request = urllib.request.Request(url, headers=dict(headers))
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        data = json.load(answer)
-    if not isinstance(data, dict):
-        raise ValueError("an answer that is no object")
-    return data
+        return json_object(answer.read())
 
 
 def _basic(credentials: str) -> dict[str, str]:

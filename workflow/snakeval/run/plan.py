@@ -9,6 +9,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from snakeval.evaluation.plain import build
+from snakeval.files import json_value
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -34,9 +37,11 @@ def read_plan(text: str) -> tuple[Planned, ...]:
     """Return the plan in the text of its file.
 
     Raises:
-        ValueError, TypeError: the text is damaged.
+        ValueError: the text is damaged.
     """
-    plan = tuple(Planned(*row) for row in json.loads(text))
-    if not all(isinstance(part, str) for p in plan for part in (p.model, p.benchmark)):
-        raise ValueError("a plan's names are texts")
-    return plan
+    rows = json_value(text)
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise ValueError("a plan is a list of lists")
+    if any(len(row) > len(Planned.__slots__) for row in rows):
+        raise ValueError("a plan of another version")
+    return tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)

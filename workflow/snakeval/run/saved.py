@@ -6,14 +6,20 @@ however long they wait in a queue.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.files import Directory, write_atomically, write_if_changed
+from snakeval.files import (
+    Directory,
+    has_seal,
+    json_object,
+    sealed,
+    write_atomically,
+    write_if_changed,
+)
 from snakeval.run.plan import Planned, plan_text, read_plan
 
 
@@ -86,7 +92,7 @@ class SavedInvocation(Directory):
         if not self._definitions.exists():  # equal commands have equal definitions
             each = [evaluation.as_dict() for evaluation in evaluations]
             data = {"evaluations": each, "deployments": dict(deployments)}
-            write_atomically(self._definitions, json.dumps(data))
+            write_atomically(self._definitions, sealed(data))
 
     def definitions(self) -> Definitions:
         """Return the evaluations and the deployments of the command.
@@ -94,7 +100,9 @@ class SavedInvocation(Directory):
         Raises:
             OSError, ValueError, KeyError, TypeError: they cannot be read.
         """
-        data = json.loads(self._definitions.read_text(encoding="utf-8"))
+        data = json_object(self._definitions.read_bytes())
+        if not has_seal(data):
+            raise ValueError(f"{self._definitions} has no seal")
         return Definitions(tuple(map(_evaluation, data["evaluations"])), data["deployments"])
 
     def plan(self) -> tuple[Planned, ...] | None:

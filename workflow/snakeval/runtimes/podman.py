@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from threading import Event
 from typing import IO, Any
 
 from snakeval.errors import EvaluationError
+from snakeval.files import json_value
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Report, images
 from snakeval.runtimes.command_line import by_hand, command_line
@@ -46,7 +46,7 @@ def _last_line(text: str) -> str:
 def _image(spec: ContainerSpec) -> dict[str, Any]:
     """Return podman's description of the image; empty if the image is missing."""
     inspected = _podman("image", "inspect", spec.image)
-    found: list[dict[str, Any]] = json.loads(inspected.stdout) if inspected.returncode == 0 else []
+    found: list[dict[str, Any]] = json_value(inspected.stdout) if inspected.returncode == 0 else []
     return found[0] if found else {}
 
 

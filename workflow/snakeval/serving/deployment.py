@@ -13,6 +13,7 @@ from typing import Any
 
 from snakeval.evaluation.canonical import canonical_template
 from snakeval.evaluation.definition import digest
+from snakeval.evaluation.plain import build
 from snakeval.files import domain
 
 #: Names the server in the environment of all its processes, whatever the runtime.
@@ -174,11 +175,12 @@ class Deployment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Deployment:
-        """Read what :meth:`as_dict` returned."""
-        serving = dict(data["serving"])
-        serving["gpu_ids"] = tuple(serving["gpu_ids"])
-        serving["mounts"] = tuple((str(a), str(b), bool(c)) for a, b, c in serving["mounts"])
-        return cls(Definition(**data["definition"]), Serving(**serving))
+        """Read what :meth:`as_dict` returned.
+
+        Raises:
+            ValueError: a field is missing, unknown or of another type.
+        """
+        return build(cls, data)
 
     def base_url(self, port: int, address: str = "127.0.0.1") -> str:
         """The server's own URL, of this machine or of *address*."""

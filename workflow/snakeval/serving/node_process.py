@@ -18,6 +18,7 @@ from threading import Event
 from typing import Any
 
 from snakeval.errors import EvaluationError
+from snakeval.files import json_value
 from snakeval.runtimes import connect
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving import gpus
@@ -83,7 +84,7 @@ def main() -> int:
     """Run this node's part; return its exit code, and never 0 for one that ended by itself."""
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    told = json.loads(sys.stdin.buffer.readline() or b"{}")
+    told = json_value(sys.stdin.buffer.readline() or b"{}")
     if not told:
         return 0  # the process that started it is gone already
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.plain import build
+from snakeval.files import sealed
 from snakeval.serving.deployment import Deployment
 
 
@@ -40,14 +41,13 @@ class Plan:
 
     def to_json(self) -> str:
         """Serialise it for the jobs."""
-        return json.dumps(
+        return sealed(
             {
                 "name": self.name,
                 "rank": self.rank,
                 "deployment": self.deployment.as_dict(),
                 "evaluations": self.evaluations,
-            },
-            indent=1,
+            }
         )
 
     @classmethod
@@ -55,11 +55,6 @@ class Plan:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is no plan.
+            ValueError: it is no plan.
         """
-        return cls(
-            str(data["name"]),
-            int(data["rank"]),
-            Deployment.from_dict(data["deployment"]),
-            tuple((str(a), str(b)) for a, b in data["evaluations"]),
-        )
+        return build(cls, {name: value for name, value in data.items() if name in cls.__slots__})

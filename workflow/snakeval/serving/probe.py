@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import threading
 import time
@@ -13,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from snakeval.files import DAMAGE, json_value
 from snakeval.serving.deployment import Deployment
 
 #: The longest answer that is read, in bytes. A list of models is much shorter.
@@ -42,14 +42,14 @@ def examine(
     name, serving = deployment.definition.served_model_name, deployment.serving
     try:
         get(base + serving.health_path, seconds)
-        entries = json.loads(get(base + serving.models_path, seconds))["data"]
+        entries = json_value(get(base + serving.models_path, seconds))["data"]
         listed = tuple(str(entry["id"]) for entry in entries)
     except urllib.error.HTTPError as error:
         error.close()
         return Health(f"{error.url} answers HTTP {error.code}")
     except TimeoutError as error:
         return Health(f"it does not answer: {error}", silent=True)
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+    except (OSError, http.client.HTTPException, *DAMAGE) as error:
         return Health(f"it does not answer: {getattr(error, 'reason', error)}")
     if name in listed:
         return Health()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.files import domain
+from snakeval.files import domain, json_object
 
 Message = dict[str, Any]
 
@@ -136,7 +136,7 @@ class Channel:
         """Return the next message, or None after *timeout* seconds without a whole one.
 
         Raises:
-            EOFError: the other side is gone.
+            EOFError: the other side is gone, or sends something else than messages.
         """
         while b"\n" not in self._unread:
             try:
@@ -151,8 +151,10 @@ class Channel:
                 raise EOFError
             self._unread += more
         line, _, self._unread = self._unread.partition(b"\n")
-        message: Message = json.loads(line)
-        return message
+        try:
+            return json_object(line)
+        except ValueError as error:
+            raise EOFError(str(error)) from None
 
     def close(self) -> None:
         """End the connection, waking a thread that receives from it."""

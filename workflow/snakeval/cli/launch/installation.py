@@ -9,6 +9,7 @@ from typing import Any
 
 import snakeval
 from snakeval.errors import ConfigError, did_you_mean
+from snakeval.files import yaml_value
 
 _PACKAGE = Path(snakeval.__file__).resolve().parent
 _PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
@@ -75,14 +76,12 @@ def profile_settings(name: str) -> dict[str, Any]:
         raise ConfigError(
             f"there is no profile {name}; `snakeval profiles install` links snakeval's"
         )
-    import yaml
-
     files = [file for file in known[name].iterdir() if _PROFILE_FILE.fullmatch(file.name)]
     # Snakemake prefers a file for its version.
     file = max(files, key=lambda each: (".v" in each.name, each.name))
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        data = yaml_value(file.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: has no keys")

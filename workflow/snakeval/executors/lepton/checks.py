@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.executors.base import Check, Finding, Intent
+from snakeval.files import json_value
 
 if TYPE_CHECKING:
     from snakeval.executors.lepton.api import Platform
@@ -80,7 +80,7 @@ def _by_the_executor(intent: Intent) -> Iterator[Check]:
             [sys.executable, "-m", _PLUGIN, "--json", *options],
             capture_output=True, text=True, timeout=_SECONDS, check=False,
         )  # fmt: skip
-        found = json.loads(done.stdout)
+        found = json_value(done.stdout)
     except (OSError, subprocess.TimeoutExpired) as error:
         yield Check("lepton profile", "wrong", f"the executor does not answer ({error!r:.100})")
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
-import json
 import re
 import time
 import urllib.error
@@ -32,6 +31,7 @@ from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.platform_states import state_of
 from snakeval.executors.lepton.spec import SPEC, options, specification
+from snakeval.files import DAMAGE, json_value
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.plan import Plan
@@ -269,10 +269,12 @@ def _models(url: str, token: str) -> _Answer:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return _Answer(answer.status, tuple(str(e["id"]) for e in json.load(answer)["data"]))
+            return _Answer(
+                answer.status, tuple(str(e["id"]) for e in json_value(answer.read())["data"])
+            )
     except urllib.error.HTTPError as error:
         return _Answer(error.code)
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, *DAMAGE):
         return _Answer()
 
 

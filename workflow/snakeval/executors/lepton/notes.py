@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
-from snakeval.files import write_atomically
+from snakeval.files import DAMAGE, json_value, write_atomically
 from snakeval.run.directory import RunDirectory
 
 
@@ -65,7 +65,7 @@ class Notes:
 
 def _read(file: Path) -> Noted:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json_value(file.read_bytes())
         return Noted(str(data["model"]), file.stem, str(data.get("url") or ""))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *DAMAGE):
         return Noted("", file.stem)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from snakeval.files import write_atomically
+from snakeval.files import read_list, write_atomically
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
 
@@ -23,7 +23,7 @@ def note(run: RunDirectory, evaluation: str) -> None:
 def by_hand(run: RunDirectory, evaluation: str) -> bool:
     """Whether `snakeval kill` stopped it, and a Snakemake of that moment still lives."""
     try:
-        noted = json.loads(run.evaluation(evaluation).killed.read_text(encoding="utf-8"))
+        noted = read_list(run.evaluation(evaluation).killed) or ()
     except (OSError, ValueError):
         return False
     return any(_id(head) in noted for head in heads(run))

@@ -9,7 +9,6 @@ returns the state of those that squeue has forgotten.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.executors.slurm.commands import ENDED, call, refuses
-from snakeval.files import replace_link
+from snakeval.files import read_json, replace_link
 from snakeval.run.directory import RunDirectory
 
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
@@ -129,7 +128,7 @@ class Queue:
     def _notes(self) -> Iterator[dict[str, Any]]:
         for path in self._run.slurm_notes.glob("*.json"):
             try:
-                data = json.loads(path.read_text(encoding="utf-8"))
+                data = read_json(str(path))
             except (OSError, ValueError):
                 continue  # replaced just now, or of another version
             if isinstance(data, dict):
