@@ -190,3 +190,56 @@ class TestOfficialHarness(snakemake.common.tests.TestWorkflowsLocalStorageBase):
 
     def get_resource_settings(self) -> ResourceSettings:
         return ResourceSettings()
+
+
+SLOW = """
+rule all:
+    input: expand("{number}.txt", number=range(4))
+rule wait:
+    output: "{number}.txt"
+    resources: runtime=5, mem_mb=100
+    shell: "until [ -e go ]; do sleep 0.2; done; touch {output}"
+"""
+
+
+def submitted(workflow: Workflow) -> int:
+    return sum(len(note["jobs"]) for note in workflow.notes)
+
+
+@pytest.mark.parametrize("workflow", [SLOW], indirect=True)
+def test_two_snakemakes_that_begin_at_the_same_time_submit_each_task_once(
+    workflow: Workflow,
+) -> None:
+    heads = [workflow.start() for _ in range(2)]
+    wait_for(lambda: submitted(workflow) == 4, "not all is submitted")
+    (workflow.directory / "go").touch()
+    for head in heads:
+        output, _ = head.communicate(timeout=120)
+        assert head.returncode == 0, output
+    assert submitted(workflow) == 4
+    assert len(ended(workflow.directory, 4)) == 4
+
+
+@pytest.mark.parametrize("workflow", [SLOW], indirect=True)
+@pytest.mark.parametrize("first_ends", [True, False])
+def test_the_end_of_one_snakemake_leaves_the_jobs_that_another_waits_for(
+    workflow: Workflow, first_ends: bool
+) -> None:
+    first = workflow.start()
+    wait_for(lambda: len(queue(workflow.directory)) == 4, "nothing is submitted")
+    second = workflow.start()
+    heads = workflow.directory / ".snakemake/slurm_resume/heads"
+    wait_for(
+        lambda: [len(json.loads(h.read_text())["jobs"]) for h in heads.glob("*.json")] == [4, 4],
+        "the second one adopts nothing",
+    )
+    ends, stays = (first, second) if first_ends else (second, first)
+    os.killpg(ends.pid, signal.SIGINT)
+    output, _ = ends.communicate(timeout=60)
+    assert "continues, since process" in output
+    assert len(queue(workflow.directory)) == 4
+    (workflow.directory / "go").touch()
+    output, _ = stays.communicate(timeout=120)
+    assert stays.returncode == 0, output
+    assert submitted(workflow) == 4
+    assert not [*heads.glob("*.json")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,13 +34,18 @@ class Earlier:
     A job that has succeeded since then was running when Snakemake checked for missing outputs.
     """
 
-    def __init__(self, rows: Iterable[Seen], notes: Notes) -> None:
+    def __init__(
+        self, rows: Collection[Seen], notes: Notes, forgotten: Collection[str] = ()
+    ) -> None:
         began = _began()
+        self._known = {seen.id for seen in rows}
         self._named: dict[str, Seen] = {}
         self._noted: dict[str, tuple[Seen, Note]] = {}
         self._makers: dict[str, list[str]] = {}
         for seen in rows:
             what = meaning(seen.state)
+            if seen.id in forgotten:
+                continue
             if what is not Meaning.LIVE and not (
                 what is Meaning.DONE and seen.ended >= began and notes.read(seen.name)
             ):
@@ -50,6 +55,10 @@ class Earlier:
                 self._noted[seen.id] = (seen, note)
                 for output in note.task.outputs:
                     self._makers.setdefault(output, []).append(seen.id)
+
+    def knows(self, number: str) -> bool:
+        """Whether a job was in the queue when it was read."""
+        return number in self._known
 
     def match(self, wanted: Task) -> Match:
         """Return the jobs in the queue for *wanted*."""

@@ -28,6 +28,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_executor_plugin_slurm_resume import slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.failures import failure, log_end
+from snakemake_executor_plugin_slurm_resume.heads import Heads, Submission
 from snakemake_executor_plugin_slurm_resume.identity import Task, task
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
 from snakemake_executor_plugin_slurm_resume.pace import Pace
@@ -61,6 +62,8 @@ _HOPELESS = re.compile(
 )
 #: Seconds before each repetition of a failed submission; the last value applies from then on.
 _PAUSES = (1, 2, 5, 10, 30)
+#: A look at the queue is valid for so many seconds while another Snakemake submits jobs.
+_QUEUE_SECONDS = 2.0
 
 
 class Executor(official.Executor):
@@ -100,6 +103,10 @@ class Executor(official.Executor):
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._earlier: Earlier | None = None
+        self._earlier_read = 0.0
+        self._forgotten: set[str] = set()
+        self._heads = Heads(self._stored.directory / "heads")
+        self._heads.enter()
         self._submitted_job_clusters: set[str] = set()
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
         self._times = TimeLimits(settings, self.get_partition_arg)
@@ -121,10 +128,29 @@ class Executor(official.Executor):
         if job in self._spent:  # a retry, which Snakemake does not know to be useless
             self._refuse(job, self._spent[job])
             return
-        found = self._earlier_jobs().match(wanted)
+        submission = Submission(self._stored.directory, wanted.name, self._heads)
+        while not submission.take():
+            if self._stopping.wait(1):
+                return
+        try:
+            self._find_or_submit(job, wanted)
+        finally:
+            submission.give_back()
+
+    def _find_or_submit(self, job: Any, wanted: Task) -> None:
+        found = self._earlier_jobs(wanted).match(wanted)
         if found.same:
             self._adopt(job, found.same, found.note, wanted)
             return
+        awaited = self._awaited_by_others() if found.outdated else {}
+        for seen in found.outdated:
+            if seen.id in awaited:
+                self._refuse(
+                    job,
+                    f"Slurm job {seen.id} makes the same files with other params for "
+                    f"{awaited[seen.id]}. Wait for its end",
+                )
+                return
         for seen in found.outdated:
             self.logger.info(
                 f"Slurm job {seen.id} makes {seen.name} with other params. Cancelling it."
@@ -151,15 +177,30 @@ class Executor(official.Executor):
         used = sum(past.elapsed for past in note.series)
         return spent(used, len(note.series), self._times.longest(job))
 
-    def _earlier_jobs(self) -> Earlier:
-        """The jobs in the queue at the start of this Snakemake; read once, after Slurm answers."""
+    def _earlier_jobs(self, wanted: Task) -> Earlier:
+        """The jobs in the queue at the start of this Snakemake; read after Slurm answers.
+
+        They are read again if another Snakemake also submits jobs of this directory.
+        """
         with self._lock:
-            if self._earlier is None:
+            if self._earlier is None or (self._heads.others() and self._is_old(wanted)):
                 rows = self._persist(
                     lambda: slurm.queue(self._submitted_job_clusters), "reading the queue"
                 )
-                self._earlier = Earlier(rows.values(), self._stored)
+                self._earlier = Earlier(rows.values(), self._stored, self._forgotten)
+                self._earlier_read = time.monotonic()
             return self._earlier
+
+    def _is_old(self, wanted: Task) -> bool:
+        """Whether the queue may have a job for *wanted* that was not there when it was read."""
+        note = self._stored.read(wanted.name)
+        newest = note.jobs[-1].id if note and note.jobs else ""
+        is_unknown = bool(newest and self._earlier and not self._earlier.knows(newest))
+        return is_unknown or time.monotonic() - self._earlier_read > _QUEUE_SECONDS
+
+    def _awaited_by_others(self) -> dict[str, str]:
+        """Return the Slurm jobs that other live Snakemakes wait for, each with its Snakemake."""
+        return {number: who for who, jobs in self._heads.others().items() for number in jobs}
 
     def _adopt(self, job: Any, seen: Seen, note: Note | None, wanted: Task) -> None:
         note = note or Note(wanted)
@@ -274,10 +315,15 @@ class Executor(official.Executor):
             if all(known.id != number for known in note.jobs):
                 log = str((job_info.aux or {}).get("slurm_logfile", ""))
                 self._keep(job_info.job, note.with_job(SlurmJob(number, now(), log=log)))
-            with self._lock:
-                self._live.add(number)
+            self._await(number)
         super().report_job_submission(job_info, register_job=register_job)
         self._pace.stir()
+
+    def _await(self, *begun: str, ended: str = "") -> None:
+        with self._lock:
+            self._live |= {*begun}
+            self._live.discard(ended)
+            self._heads.wait_for(self._live)
 
     def _keep(self, job: Any, note: Note) -> None:
         self._notes[job] = note
@@ -309,6 +355,7 @@ class Executor(official.Executor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Ask Slurm once for all jobs; report the ended ones and yield the others."""
+        self._heads.beat()
         if not active_jobs:
             return
         outputs = {
@@ -356,8 +403,8 @@ class Executor(official.Executor):
         if what is Meaning.LIVE:
             self._warn(seen)
             return True
-        with self._lock:
-            self._live.discard(seen.id)
+        self._await(ended=seen.id)
+        self._forgotten.add(seen.id)
         if self._earlier:
             self._earlier.forget(seen.id)
         self._pace.stir()
@@ -432,10 +479,22 @@ class Executor(official.Executor):
         self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
         super().cancel()
 
+    def shutdown(self) -> None:
+        """End the watching, and leave the Snakemakes of this directory."""
+        super().shutdown()
+        self._heads.leave()
+
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Cancel every job that was submitted or adopted and has not ended, then look again."""
+        """Cancel every job that was submitted or adopted and has not ended, then look again.
+
+        A job that another live Snakemake waits for continues.
+        """
         names = {note.task.name for note in self._notes.values()}
-        mine = set(self._live)
+        awaited = self._awaited_by_others()
+        if left := sorted(self._live & awaited.keys()):
+            whom = ", ".join(sorted({awaited[number] for number in left}))
+            self.logger.info(f"{_ids(left)} continues, since {whom} waits for it.")
+        mine = self._live - awaited.keys()
         said: list[str] = []
         for number in range(3):
             said = slurm.cancel(mine, self._submitted_job_clusters)
@@ -450,12 +509,13 @@ class Executor(official.Executor):
                 seen.id
                 for seen in rows.values()
                 if (seen.id in mine or seen.name in names)
+                and seen.id not in awaited
                 and meaning(seen.state) is Meaning.LIVE
                 and base(seen.state) != "COMPLETING"
             }
             if not mine:
                 break
-        self._note_cancelled(mine)
+        self._note_cancelled(mine | awaited.keys())
         if mine:
             self.logger.error(
                 f"Perhaps left in Slurm: {_ids(sorted(mine))}; "

@@ -349,6 +349,15 @@ class RunDirectory(Directory):
         """The notes on the run's Slurm jobs."""
         return Path(f"{self._place}/.snakeval/slurm_resume")
 
+    def slurm_notes_of(self, key: str) -> Path:
+        """The notes of Snakemakes that started in one directory; *key* is a digest of its path."""
+        return Path(f"{self._place}/.snakeval/slurm_resume-{key}")
+
+    def all_slurm_notes(self) -> set[Path]:
+        """Return the directories of all notes on the run's Slurm jobs."""
+        links = [self.slurm_notes, *self.slurm_notes_of("*").parent.glob("slurm_resume-*")]
+        return {link.resolve() for link in links}
+
     @property
     def executors(self) -> Path:
         """The list of installed executors that have had jobs of the run."""

@@ -158,3 +158,17 @@ def test_a_run_that_is_started_elsewhere_leads_to_the_notes_there(
     monkeypatch.chdir(elsewhere)
     link_notes(run)
     assert run.slurm_notes.readlink() == elsewhere / ".snakemake" / "slurm_resume"
+
+
+def test_jobs_of_snakemakes_in_two_directories_are_both_the_runs(
+    run: RunDirectory, says: Says, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says("squeue", "7|RUNNING|None|N/A|n1", "8|RUNNING|None|N/A|n1")
+    note(run, "m/b", jobs=[job(7)])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    link_notes(run)
+    run.slurm_notes.resolve().mkdir(parents=True)
+    note(run, "m/c", jobs=[job(8)])
+    assert {found.id for found in Queue(run).live()} == {"7", "8"}

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from snakeval.evaluation.definition import digest
 from snakeval.executors.slurm.commands import ENDED, call, refuses
 from snakeval.files import read_json, replace_link
 from snakeval.run.directory import RunDirectory
@@ -126,7 +127,7 @@ class Queue:
         return [told.get(job.id, job) for job in self.noted]
 
     def _notes(self) -> Iterator[dict[str, Any]]:
-        for path in self._run.slurm_notes.glob("*.json"):
+        for path in (file for d in self._run.all_slurm_notes() for file in d.glob("*.json")):
             try:
                 data = read_json(str(path))
             except (OSError, ValueError):
@@ -187,8 +188,11 @@ def _number(id: str) -> int:
 
 
 def link_notes(run: RunDirectory) -> None:
-    """Lead from *run* to the notes that Snakemake, started in this directory, will make."""
-    link, target = run.slurm_notes, Path(".snakemake/slurm_resume").absolute()
-    if link.is_symlink() and link.readlink() == target:
-        return
-    replace_link(link, target)
+    """Lead from *run* to the notes that Snakemake, started in this directory, will make.
+
+    Other Snakemakes may have started in other directories.
+    """
+    target = Path(".snakemake/slurm_resume").absolute()
+    for link in (run.slurm_notes_of(digest(str(target))[:8]), run.slurm_notes):
+        if not (link.is_symlink() and link.readlink() == target):
+            replace_link(link, target)
