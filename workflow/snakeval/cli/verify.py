@@ -25,7 +25,8 @@ def command(wanted: str, as_json: bool) -> int:
     found = target.find(wanted)
     run = found.run
     plan = run.plan()
-    from snakeval.results.verify import CHANGED, verify
+    from snakeval.results.marks import EARLIER
+    from snakeval.results.verify import CHANGED, is_of_earlier_format, verify
 
     part = tuple(item for item in plan if found.covers(item.model, item.benchmark))
     findings, sound = verify(run, part)
@@ -37,4 +38,6 @@ def command(wanted: str, as_json: bool) -> int:
         planned = sum(not item.left_out for item in part)
         said = f"{changed} changed" if changed else "nothing was changed"
         click.echo(f"{sound} of {planned} evaluations are as they were; {said}", err=True)
+        if earlier := sum(is_of_earlier_format(run, item) for item in part):
+            click.echo(f"{earlier} of them have the {EARLIER}", err=True)
     return 1 if changed else 0

@@ -12,11 +12,13 @@ COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "status")
 def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
     """Return the cells of a row of results.json: value ± standard error, interval, and status.
 
-    An unfinished row has its reason next to its status, unless *reasons* is false.
+    An unfinished row has its reason next to its status, and a finished one its marks, unless
+    *reasons* is false.
     """
     value, error, low, high = (row.get(k) for k in ("value", "stderr", "ci_low", "ci_high"))
     name = f" ({row['filter']})" if row.get("filter") else ""
     reason = row.get("reason") if reasons else ""
+    marks = f" ({row['marks']})" if reasons and row.get("marks") else ""
     found = {
         "model": row["model"],
         "benchmark": row["benchmark"],
@@ -26,7 +28,7 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
         else f"{value:.4f}" + ("" if error is None else f" ± {error:.4f}"),
         "95 %": "" if low is None or high is None else f"{low:.4f} to {high:.4f}",
         "n": "" if row.get("n") is None else str(int(row["n"])),
-        "status": f"{row['status']}: {reason}" if reason else str(row["status"]),
+        "status": f"{row['status']}: {reason}" if reason else f"{row['status']}{marks}",
     }
     return {column: " ".join(str(cell).split()) for column, cell in found.items()}
 

@@ -17,6 +17,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
 from snakeval.results import readable
+from snakeval.results.marks import Definitions, marks
 from snakeval.results.scores import current_metrics, intervals
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
@@ -26,7 +27,7 @@ COLUMNS = (
     "model", "benchmark", "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high",
     "ci_note", "n", "higher_is_better",
     "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
-    "attempt", "finished", "fingerprint", "path",
+    "attempt", "finished", "fingerprint", "path", "marks",
 )  # fmt: skip
 
 
@@ -36,15 +37,22 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
     skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the value's 95 % interval.
     ``ci_note`` has the interval's method, or the reason if there is none (see
-    :mod:`snakeval.results.statistics.samples`).
+    :mod:`snakeval.results.statistics.samples`). ``marks`` are those of
+    :mod:`snakeval.results.marks`.
     """
-    rows = [row for item in (run.plan() if plan is None else plan) for row in _rows(run, item)]
+    definitions = Definitions()
+    items = run.plan() if plan is None else plan
+    rows = [row for item in items for row in _rows(run, item, definitions)]
+    mixed = definitions.mixed()
+    for row in rows:
+        if mark := mixed.get((row["model"], row["benchmark"])):
+            row["marks"] = "; ".join(filter(None, (row.get("marks"), mark)))
     frame = pd.DataFrame(rows, columns=COLUMNS)
     # Without this, whole numbers become floats if some are missing.
     return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
 
 
-def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
+def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterator[dict[str, Any]]:
     base: dict[str, Any] = {"model": item.model, "benchmark": item.benchmark}
     if item.left_out:
         yield {**base, "status": "skipped", "reason": item.left_out}
@@ -73,7 +81,9 @@ def _rows(run: RunDirectory, item: Planned) -> Iterator[dict[str, Any]]:
         "seconds": done.seconds,
         "attempt": done.attempt,
         "finished": done.finished,
+        "marks": "; ".join(marks(directory, done)) or None,
     }
+    definitions.add(item.model, item.benchmark, done)
     try:
         metrics = current_metrics(directory, done)
     except EvaluationError as error:

@@ -66,6 +66,12 @@ def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding],
     return findings, sound
 
 
+def is_of_earlier_format(run: RunDirectory, item: Planned) -> bool:
+    """Whether the record of *item* has a fingerprint of an earlier format."""
+    done = None if item.left_out else run.evaluation(item.id).completion(item.fingerprint)
+    return done is not None and done.identity.get("format") == 1
+
+
 def _evaluation(
     directory: EvaluationDirectory, fingerprint: str
 ) -> tuple[Completion | None, list[tuple[str, str]]]:

@@ -35,6 +35,7 @@ class Cell:
     measured: Measured | None = None
     shade: float | None = None
     shelf: Shelf | None = None
+    marks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,10 @@ def _cells(
 ) -> Iterator[tuple[tuple[str, str], Cell]]:
     said = frame.drop_duplicates(["model", "benchmark"]).set_index(["model", "benchmark"])
     status = said["status"].to_dict()
-    reasons = said["reason"].astype(object).fillna("").to_dict()
+    reasons, marks = (
+        said[name].astype(object).where(said[name].notna(), "").to_dict()
+        for name in ("reason", "marks")
+    )
     columns: dict[str, list[Measured]] = {}
     for one in found.values():
         columns.setdefault(one.benchmark, []).append(one)
@@ -140,7 +144,15 @@ def _cells(
         shade = _shade(one_of, columns[item.benchmark]) if one_of else None
         yield (
             key,
-            Cell(*key, str(status[key]), str(reasons[key]), one_of, shade, shelved.get(key)),
+            Cell(
+                *key,
+                str(status[key]),
+                str(reasons[key]),
+                one_of,
+                shade,
+                shelved.get(key),
+                str(marks[key]),
+            ),
         )
 
 
