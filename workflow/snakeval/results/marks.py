@@ -23,7 +23,7 @@ from snakeval.evaluation.canonical import canonical_template
 from snakeval.evaluation.definition import changes, digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
-from snakeval.files import write_if_changed
+from snakeval.files import json_value, write_if_changed
 from snakeval.harnesses.several import MAY_BE_EQUAL, may_be_equal
 
 EARLIER = "earlier fingerprint format"
@@ -64,7 +64,7 @@ def _shares_a_seed(directory: EvaluationDirectory, done: Completion) -> bool:
     """Whether the results have several samples with one seed; read once."""
     cache = directory.cache("seeds", done.fingerprint, done.attempt)
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(cache.read_text(encoding="utf-8")) is True
+        return json_value(cache.read_bytes()) is True
     try:
         found = may_be_equal(directory.artifacts)
     except (OSError, ValueError):
