@@ -117,7 +117,8 @@ class Workspace:
 
     @property
     def runs(self) -> list[Path]:
-        return sorted(self.directory.glob("results/*-*"))
+        # Not `*-*`: a command that starts keeps a hidden file beside the runs.
+        return sorted(self.directory.glob("results/[0-9]*-*"))
 
     @property
     def run(self) -> Path:
