@@ -44,6 +44,11 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan; run nothing."
 )
+@click.option(
+    "--update-images",
+    is_flag=True,
+    help="Resolve the run's images and models of a hub again; a new digest reruns evaluations.",
+)
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
@@ -54,6 +59,7 @@ def command(
     overrides: tuple[str, ...],
     profile: str | None,
     dry_run: bool,
+    update_images: bool,
     resume: bool,
     detach: bool,
     head_on_cluster: bool,
@@ -79,6 +85,8 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
+    if update_images:
+        options = tuple(snakemake.with_config(options, "update_images", "true"))
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     given = snakemake.split(options)
