@@ -14,6 +14,7 @@ from snakeval.jobs.attempt_log import attempt_log
 from snakeval.jobs.evaluate import read
 from snakeval.jobs.served_models import serve_models
 from support.invocations import SERVER, matrix, serving
+from support.made import begin
 
 
 def test_an_evaluation_asks_no_server_of_another_definition_that_a_later_command_saved(
@@ -31,7 +32,7 @@ def test_an_evaluation_asks_no_server_of_another_definition_that_a_later_command
     evaluation = read(directory, waits.fingerprint)
     assert evaluation.identity.deployment["extra_args"] == "", "the job has its own definition"
     assert read(directory, later.invocation.evaluation("m", "b").fingerprint) != evaluation
-    directory.begin(waits.fingerprint)
+    begin(directory, waits.fingerprint)
     with (
         attempt_log(directory, evaluation.id, Journal(directory.events, 1)) as log,
         pytest.raises(EvaluationError, match="another command has changed the deployment of m;"),
