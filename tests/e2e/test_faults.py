@@ -59,7 +59,9 @@ def pid_in(file: Path) -> int:
 def harness_and_job(work: Workspace, name: str) -> tuple[int, int]:
     wait_for(lambda: work.runs, "no run")
     place = work.run / name
-    return pid_in(place / "artifacts/pid"), pid_in(place / ".snakeval/lease")
+    wait_for(lambda: [*place.glob("attempts/*/artifacts/pid")], "no harness")
+    newest = max(place.glob("attempts/*/artifacts/pid"))
+    return pid_in(newest), pid_in(place / ".snakeval/lease")
 
 
 @pytest.mark.real_processes
