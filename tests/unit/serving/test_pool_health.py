@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
 
+import psutil
 import pytest
 
 from snakeval.errors import EvaluationError
@@ -57,6 +58,15 @@ class Ward:
 
     def sicken(self, server: client.Served) -> None:
         (self.state / f"sick-{port_of(server)}").touch()
+
+    def sicken_one(self) -> Path:
+        """Make one of several instances sick; return the file that makes it so."""
+        lines = [p.info["cmdline"] or [""] for p in psutil.process_iter(["cmdline"])]
+        ports = [line[2] for line in lines if line[1:2] == [f"{self.state}/server.py"]]
+        assert len(ports) == 2
+        sick = self.state / f"sick-{ports[0]}"
+        sick.touch()
+        return sick
 
     def answers(self, server: client.Served) -> bool:
         try:
@@ -147,6 +157,28 @@ def test_a_server_that_was_restarted_meanwhile_is_a_break(ward: Ward) -> None:
         with ward.machine.serve("careful") as others:
             assert others.served_without_break()
             assert not servers.served_without_break()
+
+
+@pytest.mark.haproxy
+def test_an_instance_that_is_sick_restarts_and_is_a_break_for_its_users(ward: Ward) -> None:
+    ward.deploys(instances=2)
+    with ward.machine.serve("careful") as servers:
+        eventually(lambda: instances() == ["ready", "ready"], "not two instances")
+        assert servers.served_without_break()
+        sick = ward.sicken_one()
+        assert servers.why_broken() == "one of its servers was unhealthy"
+        sick.unlink()
+        eventually(lambda: instances() == ["ready", "ready"], "no new instance")
+        assert ward.machine.lost == [], "the other one serves"
+        with ward.machine.serve("careful") as others:
+            assert others.served_without_break()
+        assert not servers.served_without_break(), "a break is final"
+
+
+def instances() -> list[str]:
+    status = client.status()
+    assert status is not None
+    return [str(state) for state in status["servers"][0]["instances"]]
 
 
 def test_no_answer_of_the_pool_is_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,19 +105,22 @@ class Group:
         return [member.state for member in self._members]
 
     def check(self) -> str:
-        """Ask the instances and the proxy for their health; see :meth:`Server.check`.
+        """Ask the instances for their health; see :meth:`Server.check`.
 
         An unhealthy instance answered some requests wrongly. One that died did not: the proxy sent
         its requests to another.
         """
         with self._lock:
-            members, proxy = list(self._members), self._proxy
+            members = list(self._members)
         for member in members:
             if member.state == "ready":
                 member.check()
                 self.faults += member.state == "unhealthy"
-        problem = proxy.check() if proxy and self.state == "ready" else ""
-        return self.reason if self.state == "ended" else problem
+        with self._lock:
+            if self.state == "ready" and not any(m.state == "ready" for m in self._members):
+                self.state, self.reason = "unhealthy", "no instance is healthy"
+        self._changed()
+        return self.reason if self.state in ("unhealthy", "ended") else ""
 
     def _stop(self) -> None:
         self.stopping = True

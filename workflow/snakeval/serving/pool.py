@@ -133,7 +133,6 @@ class Pool:
 
     def _are_well(self, client: Client, servers: Sequence[Server | Group]) -> bool:
         """Ask ready servers for their health, without the lock, before *client* gets them."""
-        client.given = tuple((server, server.faults) for server in servers)
         self._changed.release()
         try:
             problems = [server.check() for server in servers]
@@ -142,6 +141,7 @@ class Pool:
         if any(problems) or not client.holds:
             return False
         client.broken = ""
+        client.given = tuple((server, server.faults) for server in servers)
         return True
 
     def _described(self, client: Client) -> Message:
