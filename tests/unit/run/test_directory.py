@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +15,9 @@ from snakeval.config.types import _RESERVED
 from snakeval.errors import ConfigError
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.run.directory import RunDirectory
+from snakeval.run.heads import Head
 from snakeval.run.plan import Planned
+from support.made import gone
 
 NAME = "2026-11-24-14-37-58-227b133b"
 
@@ -76,6 +81,65 @@ def test_a_plan_that_cannot_be_read_says_why(
         run.plan_file.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         run.plan()
+
+
+ONE, TWO = Planned("m", "b", "1" * 64), Planned("m", "c", "2" * 64)
+
+
+def works(run: RunDirectory, key: str, *plan: Planned, pid: int = 0) -> None:
+    """A command saved its plan in a run, and its head works there."""
+    run.invocation(key).save("", plan, (), {})
+    head = Head("", pid or os.getpid(), "", "snakemake", invocation=key)
+    place = run.head_file(socket.gethostname(), head.pid)
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(json.dumps(asdict(head) | {"host": socket.gethostname()}))
+
+
+def test_a_plan_holds_what_commands_add_that_work_at_the_run_now(run: RunDirectory) -> None:
+    works(run, "first", ONE, TWO, pid=os.getppid())
+    run.write_plan([TWO])
+    assert {*run.plan()} == {ONE, TWO}
+    run.head_file(socket.gethostname(), os.getppid()).unlink()
+    assert run.plan() == (TWO,)
+    works(run, "killed", ONE, pid=gone())
+    assert run.plan() == (TWO,)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[[1, 2]]", None])
+def test_a_damaged_plan_is_replaced_by_the_one_of_the_last_command(
+    run: RunDirectory, text: str | None
+) -> None:
+    run.invocation("key").save("", [ONE], (), {})
+    if text is not None:
+        run.write_plan([])
+        run.plan_file.write_text(text)
+    assert run.plan() == (ONE,)
+    assert run.fingerprints() == {"m/b": ONE.fingerprint}
+
+
+def test_a_plan_without_hidden_files_is_the_published_records(run: RunDirectory) -> None:
+    place = run.evaluation("m/b")
+    place.path.mkdir(parents=True)
+    record = {"model": "m", "benchmark": "b", "fingerprint": ONE.fingerprint}
+    place.published.write_text(json.dumps(record))
+    run.evaluation("m/c").path.mkdir()
+    run.evaluation("m/c").published.write_text("{")
+    assert run.plan() == (ONE,)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null"])
+def test_a_start_replaces_damaged_definitions_of_an_equal_command(
+    run: RunDirectory, damage: str
+) -> None:
+    saved = run.invocation("key")
+    saved.save("", [], (), {"m": {"a": 1}})
+    assert saved.definitions().deployments == {"m": {"a": 1}}
+    (file,) = (path for path in saved.path.iterdir() if path.name.startswith("definitions"))
+    file.write_text(damage)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        saved.definitions()
+    saved.save("", [], (), {"m": {"a": 1}})
+    assert saved.definitions().deployments == {"m": {"a": 1}}
 
 
 def test_evaluations_are_those_that_were_ever_defined(run: RunDirectory) -> None:

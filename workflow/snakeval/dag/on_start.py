@@ -72,20 +72,9 @@ class Start:
         Raises:
             ConfigError: another command works at the run and defines an evaluation differently.
         """
-        whole = self.invocation.run
-        whole.start()
-        self.invocation.saved.save(
-            self._config_text,
-            self.invocation.planned,
-            self.invocation.everything,
-            {name: made.as_dict() for name, made in self.invocation.deployed.items()},
-        )
-        enter(run, sys.argv, invocation=self.invocation.key)
-        try:
-            refuse_other_definitions(self.invocation, entered=True)
-        except ConfigError:
-            leave(run)
-            raise
+        whole, saved = self.invocation.run, self.invocation.saved
+        is_new = not saved.exists
+        # The index and the plan come before the directory's first other file: `status` finds them.
         remember(
             Entry(
                 whole.id,
@@ -96,6 +85,21 @@ class Start:
                 __version__,
             )
         )
+        saved.save(
+            self._config_text,
+            self.invocation.planned,
+            self.invocation.everything,
+            {name: made.as_dict() for name, made in self.invocation.deployed.items()},
+        )
+        whole.start()
+        enter(run, sys.argv, invocation=self.invocation.key)
+        try:
+            refuse_other_definitions(self.invocation, entered=True)
+        except ConfigError:
+            leave(run)
+            if is_new:
+                saved.remove()
+            raise
 
     def _take_snapshots(self, run: RunDirectory) -> None:
         """Copy the files of the benchmarks, from which their evaluations run."""

@@ -194,7 +194,7 @@ class RunDirectory(Directory):
     def add_configuration(self, key: str, files: Sequence[str]) -> None:
         """Note that the configuration *key*, of *files*, started the run."""
         if not self.belongs_to(key):
-            write_atomically(Path(self._configuration(key)), json.dumps({"files": list(files)}))
+            write_if_changed(Path(self._configuration(key)), json.dumps({"files": list(files)}))
 
     # --- plan -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ however long they wait in a queue.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +88,18 @@ class SavedInvocation(Directory):
         Raises:
             OSError: they cannot be written.
         """
-        write_if_changed(self.config, config)
         write_if_changed(self.plan_file, plan_text(planned))
-        if not self._definitions.exists():  # equal commands have equal definitions
+        write_if_changed(self.config, config)
+        try:
+            self.definitions()  # equal commands have equal definitions
+        except (OSError, ValueError, KeyError, TypeError):
             each = [evaluation.as_dict() for evaluation in evaluations]
             data = {"evaluations": each, "deployments": dict(deployments)}
             write_atomically(self._definitions, sealed(data))
+
+    def remove(self) -> None:
+        """Remove what a command saved that does not start."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def definitions(self) -> Definitions:
         """Return the evaluations and the deployments of the command.
