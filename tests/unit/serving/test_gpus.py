@@ -124,7 +124,12 @@ def test_an_id_has_the_name_of_its_physical_gpu(id_: str, name: str) -> None:
 @pytest.mark.usefixtures("none")
 @pytest.mark.parametrize(
     ("environ", "name"),
-    [({}, "-0"), ({"SLURM_JOB_ID": "7"}, "7-0"), ({"SNAKEVAL_GPU_SCOPE": "x"}, "x-0")],
+    [
+        ({}, "-0"),
+        ({"SLURM_JOB_ID": "7"}, "7-0"),
+        ({"SNAKEVAL_GPU_SCOPE": "x"}, "x-0"),
+        ({"SNAKEVAL_GPU_SCOPE": "x", "SLURM_JOB_ID": "7"}, "x-7-0"),
+    ],
 )
 def test_without_a_driver_a_number_is_a_name_within_its_job(
     environ: dict[str, str], name: str

@@ -228,7 +228,7 @@ def leave(head: tuple[int, str]) -> dict[str, int]:
             channel.send({"do": "leave", "head": head})
             answer = channel.receive()
             return dict(answer["loads"]) if answer else {}
-    except (EOFError, OSError):
+    except (EOFError, OSError, EvaluationError):
         return {}
 
 
@@ -238,7 +238,7 @@ def status() -> Message | None:
         with contextlib.closing(connect()) as channel:
             channel.send({"do": "status"})
             return channel.receive()
-    except (EOFError, OSError):
+    except (EOFError, OSError, EvaluationError):
         return None
 
 

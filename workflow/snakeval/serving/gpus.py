@@ -62,7 +62,7 @@ def physical(ids: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     Slurm job, which has GPUs of its own, or within the machine.
     """
     uuids = _uuids()
-    scope = environ.get(SCOPE) or environ.get("SLURM_JOB_ID", "")
+    scope = "-".join(filter(None, (environ.get(SCOPE), environ.get("SLURM_JOB_ID"))))
     return {id_: _physical(id_, uuids, scope) for id_ in ids}
 
 
