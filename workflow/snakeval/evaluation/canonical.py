@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
+TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
 #: A template with no other tags than these means the same with any blanks in them.
 _SIMPLE_TAG = re.compile(r"\{\{\s*([A-Za-z_][\w.]*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*\}\}", re.ASCII)
 
@@ -44,3 +46,15 @@ def canonical_template(template: str) -> str:
     if any(mark in rest for mark in ("{{", "{%", "{#")):
         return text
     return _SIMPLE_TAG.sub(lambda tag: "{{ " + "".join(tag[1].split()) + " }}", text)
+
+
+def shared_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which of the *params* of a configuration tell two runs apart.
+
+    A null or an empty mapping states a default.
+    """
+    return {
+        name: value
+        for name, value in params.items()
+        if name not in TRANSPORT_PARAMS and value is not None and value != {}
+    }

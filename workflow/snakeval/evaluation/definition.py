@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from snakeval.evaluation.canonical import TRANSPORT_PARAMS as TRANSPORT_PARAMS
 from snakeval.evaluation.canonical import canonical
 from snakeval.evaluation.plain import build
 from snakeval.files import json_object, json_value, sealed
@@ -32,9 +33,6 @@ _FORMAT_1 = (
     "files_digest", "packages", "command", "metrics",
 )  # fmt: skip
 _FORMAT_1_IF_ANY = ("deployment", "auxiliary")
-
-#: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
-TRANSPORT_PARAMS = frozenset({"parallelism", "request_timeout", "max_retries"})
 
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False

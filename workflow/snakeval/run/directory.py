@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from snakeval.errors import ConfigError
-from snakeval.evaluation.definition import TRANSPORT_PARAMS
+from snakeval.evaluation.canonical import shared_params
 from snakeval.evaluation.directory import EvaluationDirectory, JobDirectory
 from snakeval.evaluation.plain import build
 from snakeval.files import (
@@ -171,12 +171,11 @@ class RunDirectory(Directory):
         """
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = self.read_origin()["identity"]
-            return known if isinstance(known, dict) else None
+            return {**known, "params": shared_params(known["params"])}
         with contextlib.suppress(OSError, *DAMAGE):
             saved = yaml_value(self.config.read_text(encoding="utf-8"))
-            params = saved.get("params") or {}
-            shared = {k: v for k, v in params.items() if k not in TRANSPORT_PARAMS}
-            return {"name": saved.get("name", "evaluation"), "params": shared}
+            params = shared_params(saved.get("params") or {})
+            return {"name": saved.get("name", "evaluation"), "params": params}
         return None
 
     def _configuration(self, key: str) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 from snakeval import __version__
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError, Problem, did_you_mean
-from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, digest
+from snakeval.evaluation.canonical import shared_params
+from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.run import claim, index
 from snakeval.run.directory import RunDirectory
 
@@ -30,8 +31,7 @@ _MOST = 20
 def identity(config: Config) -> dict[str, Any]:
     """Return what two invocations must share to be the same run."""
     params = config.params.model_dump(mode="json", exclude_unset=True)
-    shared = {k: v for k, v in params.items() if k not in TRANSPORT_PARAMS}
-    return {"name": config.name, "params": shared}
+    return {"name": config.name, "params": shared_params(params)}
 
 
 @dataclass(frozen=True, slots=True)
