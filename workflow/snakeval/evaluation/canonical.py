@@ -49,7 +49,7 @@ def canonical_template(template: str) -> str:
 
 
 def shared_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which of the *params* of a configuration tell two runs apart.
+    """Return the *params* of a configuration that distinguish two runs.
 
     A null or an empty mapping states a default.
     """
