@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,9 @@ class Made:
         return lease
 
     def heartbeat(self, benchmark: str, seconds: float) -> None:
-        spec = self[benchmark].spec
-        data = json.loads(spec.read_text())
-        data["transport"]["heartbeat"] = seconds
-        spec.write_text(json.dumps(data))
+        evaluation = self.evaluations[benchmark]
+        transport = replace(evaluation.transport, heartbeat=seconds)
+        self[benchmark].spec.write_text(replace(evaluation, transport=transport).to_json())
 
     def deploys(self, name: str, *evaluations: str) -> Path:
         """Plan a deployment; return its directory."""

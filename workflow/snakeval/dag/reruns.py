@@ -25,19 +25,18 @@ from pathlib import Path
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
 from snakeval.evaluation.definition import Evaluation, reading_of
-from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
+from snakeval.evaluation.directory import Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
 from snakeval.matrix.allocations import Allocations
 from snakeval.serving.directory import DeploymentDirectory
 
 
-def must_read_again(evaluation: Evaluation, files: EvaluationDirectory) -> bool:
+def must_read_again(evaluation: Evaluation, record: Completion) -> bool:
     """Whether the record of *evaluation* has metrics of other places in the results."""
     if not evaluation.identity.metrics:
         return False  # its harness writes results that have one place for them
-    record, _ = files.recorded(evaluation.fingerprint)
-    return record is not None and reading_of(record.identity) != evaluation.reading
+    return reading_of(record.identity) != evaluation.reading
 
 
 class Reruns:
@@ -66,11 +65,14 @@ class Reruns:
             files = run.evaluation(evaluation.id)
             if not files.published.exists():
                 continue
-            why = files.why_incomplete(evaluation.fingerprint)
-            if why is None and must_read_again(evaluation, files):
-                why = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
-            if why is not None:
-                stale[self._invocation.record(evaluation)] = why
+            found = files.find_completion(evaluation.fingerprint)
+            if isinstance(found, Completion):
+                if must_read_again(evaluation, found):
+                    found = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
+                elif not files.is_published(evaluation.fingerprint):
+                    found = Incomplete(Kind.DAMAGED, f"{files.published.name} is damaged")
+            if isinstance(found, Incomplete):
+                stale[self._invocation.record(evaluation)] = found
         return stale
 
     def is_missing(self, evaluation: Evaluation) -> bool:

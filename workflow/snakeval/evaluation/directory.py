@@ -454,6 +454,14 @@ class EvaluationDirectory(JobDirectory):
                 return "artifacts/ are of another attempt"
         return ""
 
+    def is_published(self, fingerprint: str) -> bool:
+        """Whether the published record is as long as the private one, if there is one."""
+        try:
+            private = os.stat(self._record(fingerprint)).st_size
+            return os.stat(self.output).st_size == private
+        except OSError:
+            return True
+
     def published_text(self) -> str | None:
         """Return the text of the published record; None if there is none.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
 from snakeval.results import readable
@@ -59,8 +59,8 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
         return
     directory = run.evaluation(item.id)
     base |= {"fingerprint": item.fingerprint, "path": item.id}
-    done = directory.completion(item.fingerprint)
-    if done is None:
+    done = directory.find_completion(item.fingerprint)
+    if isinstance(done, Incomplete):
         # If a model's deployment failed, all its evaluations fail and never start.
         deployment = DeploymentDirectory.of(run, item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
@@ -68,6 +68,8 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
         elif number := directory.unended_attempt(item.fingerprint):
             how = _unended(directory)
             yield {**base, "status": "pending", "reason": f"attempt {number} {how}"}
+        elif done.kind in (Kind.ARTIFACTS, Kind.DAMAGED, Kind.UNREADABLE):
+            yield {**base, "status": "pending", "reason": done.reason}
         else:
             yield {**base, "status": "pending"}
         return
