@@ -152,6 +152,26 @@ def test_another_checkout_of_the_same_configuration_joins_the_run(
     assert (place.path / "count").read_text() == "x\n"
 
 
+def test_two_commands_at_one_run_print_the_tables_of_their_own_plans(place: Place) -> None:
+    go = place.path / "go"
+    waits = says(0.1, waits_for=go)
+    command = COMMANDS["snakemake"]
+    first = place.starts(*command(place.write("1/c.yaml", {"b": waits, "old": says(0.3)})))
+    until(lambda: bool([*place.path.glob("results/*/m/b/.snakeval/lease")]))
+    second = place.starts(*command(place.write("2/c.yaml", {"b": waits, "new": says(0.7)})))
+    until(lambda: bool([*place.path.glob("results/*/m/new/evaluation.json")]))
+    run = RunDirectory(place.work.run)
+    assert [item.benchmark for item in run.plan()] == ["b", "old", "new"], "both work at it"
+    go.touch()
+    outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0], outputs
+    tables = [
+        {line.split("|")[2].strip() for line in output.splitlines() if line.startswith("| m ")}
+        for output in outputs
+    ]
+    assert tables == [{"b", "old"}, {"b", "new"}]
+
+
 @pytest.mark.parametrize("offset", [0.0, 0.4])
 @each_command
 def test_the_same_command_twice_in_its_first_second_joins_one_run(

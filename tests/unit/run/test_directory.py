@@ -61,6 +61,9 @@ def test_what_made_it_is_written_once(run: RunDirectory) -> None:
     run.origin.write_text("[]")
     with pytest.raises(ValueError, match="is damaged"):
         run.read_origin()
+    run.write_origin({"id": "2"})
+    assert run.read_origin()["id"] == "2", "a start replaces damaged state"
+    assert run.origin.stat().st_mtime == run.started.timestamp(), "records are newer"
 
 
 def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
@@ -115,6 +118,14 @@ def test_a_damaged_plan_is_replaced_by_the_one_of_the_last_command(
         run.plan_file.write_text(text)
     assert run.plan() == (ONE,)
     assert run.fingerprints() == {"m/b": ONE.fingerprint}
+
+
+def test_heads_of_two_containers_with_the_same_host_name_and_pid_have_two_notes(
+    run: RunDirectory,
+) -> None:
+    notes = {run.head_file("host", 7, f"pid:[{number}]") for number in (4026531836, 1, 2)}
+    assert len(notes) == 3
+    assert run.head_file("host", 7) in notes
 
 
 def test_a_plan_without_hidden_files_is_the_published_records(run: RunDirectory) -> None:

@@ -264,6 +264,21 @@ def test_a_claim_whose_process_ended_long_ago_is_replaced(tmp_path: Path) -> Non
     assert name == fresh.directory.name
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}', '{"name": "../x"}'])
+def test_a_damaged_claim_is_replaced(tmp_path: Path, text: str) -> None:
+    run = run_of(tmp_path, VALID)
+    reserve(run)
+    (path,) = (tmp_path / "out").iterdir()
+    path.write_text(text)
+    again = run_of(tmp_path, VALID)
+    name = claim.claim(tmp_path / "out", run.keys[0], again.directory.name, lambda: None, wait=0.1)
+    assert name == again.directory.name
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigError, match="cannot be replaced"):
+        claim.claim(tmp_path / "out", run.keys[0], again.directory.name, lambda: None, wait=0.1)
+
+
 def test_an_output_directory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"output_dir: x+ cannot be read \(File name too long\)"):
         find(config(tmp_path, VALID, output_dir="x" * 300))

@@ -15,7 +15,7 @@ from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import refuse_other_definitions
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.executors.base import Executor, Intent
-from snakeval.files import home, write_if_changed
+from snakeval.files import home, repair_damaged_state, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
@@ -53,6 +53,7 @@ class Start:
             EvaluationError: no container runtime here can run an image.
             OSError: a file cannot be written.
         """
+        repair_damaged_state()
         self._check_executor()
         run = self.invocation.directory
         self._begin(run)

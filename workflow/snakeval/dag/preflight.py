@@ -30,7 +30,7 @@ def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -
         OtherDefinitionError: a command does; there is a line for each evaluation.
     """
     run = invocation.directory
-    working = heads(run) if run.exists else []
+    working = heads(run, writes=False) if run.exists else []
     own = next((h for h in working if (h.host, h.pid) == (socket.gethostname(), os.getpid())), None)
     evaluations = {evaluation.id: evaluation for evaluation in invocation.everything}
     problems = []

@@ -29,19 +29,26 @@ _WRITING_SECONDS = 2.0
 
 
 def claim(
-    root: Path, key: str, name: str, started: Callable[[], str | None], *, lasting: bool = False
+    root: Path,
+    key: str,
+    name: str,
+    started: Callable[[], str | None],
+    *,
+    lasting: bool = False,
+    wait: float = _WRITING_SECONDS,
 ) -> str:
     """Claim *name* for the new run of *key* in *root*; return the run's name, perhaps another's.
 
     *started* returns the name of the run if another command has started it by now. A *lasting*
-    claim stays after the end of this process, for a job that starts the run later.
+    claim stays after the end of this process, for a job that starts the run later. A claim without
+    a name counts as damaged after *wait* seconds.
 
     Raises:
         ConfigError: *root* cannot be written.
     """
     path = _path(root, key)
     text = json.dumps({"name": name, **({} if lasting else _me())})
-    until = time.monotonic() + _WRITING_SECONDS
+    until = time.monotonic() + wait
     while True:
         try:
             is_mine = create_exclusively(path, text)
@@ -62,7 +69,7 @@ def claim(
         if other is None and time.monotonic() < until:
             time.sleep(0.05)  # it is released now, or written
         elif other is None or _is_stale(path):
-            path.unlink(missing_ok=True)
+            _discard(path)
         else:
             return other
 
@@ -99,6 +106,13 @@ def _is_stale(path: Path) -> bool:
         return bool(here and not process_lives(owner["pid"], owner.get("start") or ""))
     except (OSError, *DAMAGE):
         return False
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be replaced ({error.strerror}); remove it") from None
 
 
 def _withdraw(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ from snakeval.files import (
     read_json,
     read_list,
     sealed,
+    set_aside,
     sha256_of,
     write_atomically,
     write_if_changed,
@@ -38,6 +39,8 @@ from snakeval.files import (
 from snakeval.run.plan import Planned, plan_text, read_plan
 from snakeval.run.saved import SavedInvocation
 
+#: The number of the PID namespace of a machine's first process (proc_ns.h of Linux).
+_FIRST_NAMESPACE = "4026531836"
 _STAMP = "%Y-%m-%d-%H-%M-%S"
 _NAME = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
 
@@ -160,9 +163,20 @@ class RunDirectory(Directory):
         return data
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:
-        """Save what made the run, once."""
-        if not self.was_started:
-            write_atomically(self.origin, json.dumps(origin, indent=1))
+        """Save what made the run, once. A damaged file is set aside and written again."""
+        try:
+            self.read_origin()
+            return
+        except FileNotFoundError:
+            found = None
+        except (ValueError, IsADirectoryError) as error:
+            found = str(error)
+        if found is not None:
+            set_aside(self.origin, found)
+        write_atomically(self.origin, json.dumps(origin, indent=1))
+        if found is not None and self.id:
+            # Records are newer: see :attr:`origin`.
+            os.utime(self.origin, times=(self.started.timestamp(),) * 2)
 
     def identity(self) -> dict[str, Any] | None:
         """Return the name and the parameters that all evaluations of the run share, if known.
@@ -330,9 +344,14 @@ class RunDirectory(Directory):
 
     # --- Snakemake and executors ----------------------------------------------------------
 
-    def head_file(self, host: str, pid: int) -> Path:
-        """The note that a Snakemake process works at the run; see :mod:`snakeval.run.heads`."""
-        return Path(f"{self._place}/.snakeval/heads/{host}-{pid}.json")
+    def head_file(self, host: str, pid: int, namespace: str = "") -> Path:
+        """The note that a Snakemake process works at the run; see :mod:`snakeval.run.heads`.
+
+        Two containers may have the same host name, and a process with the same pid each.
+        """
+        number = "".join(filter(str.isdigit, namespace))
+        suffix = "" if number in ("", _FIRST_NAMESPACE) else f"-{number}"
+        return Path(f"{self._place}/.snakeval/heads/{host}-{pid}{suffix}.json")
 
     def head_files(self) -> list[Path]:
         """Return the notes of all Snakemake processes."""

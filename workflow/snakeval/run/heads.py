@@ -15,7 +15,7 @@ from typing import Any
 
 from snakeval.catalogue import plugins
 from snakeval.files import read_state, write_if_changed
-from snakeval.processes import ProcessIdentity
+from snakeval.processes import ProcessIdentity, pid_namespace
 from snakeval.run.directory import RunDirectory
 
 #: The job that Snakemake itself is; its script sets it, since executors drop the scheduler's own.
@@ -108,7 +108,7 @@ def enter(
     head = Head(
         me.host, me.pid, me.start, words, job, me.boot, me.namespace, beats, invocation, time.time()
     )
-    file = run.head_file(head.host, head.pid)
+    file = run.head_file(head.host, head.pid, head.namespace)
     write_if_changed(file, json.dumps(asdict(head)))
     threading.Thread(target=_show_life, args=(file, beats), daemon=True).start()
 
@@ -126,13 +126,14 @@ def _show_life(file: Path, beats: float) -> None:
 
 def leave(run: RunDirectory) -> None:
     """Note that this process does not work at *run* any more."""
-    run.head_file(socket.gethostname(), os.getpid()).unlink(missing_ok=True)
+    run.head_file(socket.gethostname(), os.getpid(), pid_namespace()).unlink(missing_ok=True)
 
 
-def heads(run: RunDirectory) -> list[Head]:
+def heads(run: RunDirectory, *, writes: bool = True) -> list[Head]:
     """Return the heads at *run* that live, and those of which this process cannot know it.
 
-    A head that cannot be seen and that shows no sign of life any more is gone.
+    A head that cannot be seen and that shows no sign of life any more is gone. If it *writes*, this
+    process asks the file server for its time, with a file.
     """
     found = []
     now: float | None = None
@@ -145,7 +146,8 @@ def heads(run: RunDirectory) -> list[Head]:
         if head is None or (lives := head.lives) is False:
             continue
         if lives is None:
-            now = run.file_time() or time.time() if now is None else now
+            if now is None:
+                now = (run.file_time() if writes else None) or time.time()
             if head.is_silent(now - renewed):
                 continue
         found.append(head)

@@ -131,7 +131,7 @@ def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
         if head.lives is None:
             yield (
                 f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
-                f"remove {which.run.head_file(head.host, head.pid)} if it is gone"
+                f"remove {which.run.head_file(head.host, head.pid, head.namespace)} if it is gone"
             )
     here = socket.gethostname()
     for state in after:
