@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from snakeval.config.load import load
 from snakeval.errors import ConfigError
-from snakeval.evaluation.definition import Evaluation, digest
-from snakeval.matrix.expand import expand
-from snakeval.run import claim
+from snakeval.evaluation.definition import digest
 from snakeval.run.directory import RunDirectory
-from snakeval.run.find import OtherDefinitionError, Run, find, identity, reserve
+from snakeval.run.find import OtherDefinitionError, Run, find, identity
 from snakeval.run.plan import Planned
-from support.configs import COMMAND, MODEL, VALID, changed, config, write
-from support.made import gone
-
-NOON = datetime(2026, 11, 24, 12)
-HOT = changed("benchmarks", "b", "params", to={"temperature": 0.5})
+from support.configs import COMMAND, MODEL, VALID, changed, config
+from support.found import HOT, NOON, evaluations_of, run_of, started
 
 
 @pytest.fixture(autouse=True)
@@ -32,36 +23,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SNAKEVAL_HOME", str(home))
     return home
-
-
-def evaluations_of(content: dict[str, Any], directory: Path) -> Sequence[Evaluation]:
-    return expand(config(directory, content))
-
-
-def run_of(
-    directory: Path,
-    content: dict[str, Any],
-    choice: str | None = None,
-    *,
-    file: str = "c.yaml",
-    now: datetime = NOON,
-) -> Run:
-    """The run of a configuration in a file, whose runs are in `out`."""
-    (directory / file).parent.mkdir(exist_ok=True)
-    path = write(directory, content, file)
-    made, _, _ = load([path], {"output_dir": str(directory / "out")})
-    found = expand(made)
-    return find(made, choice, files=[path], evaluations=lambda run: found, now=now)
-
-
-def started(run: Run, content: dict[str, Any], directory: Path) -> Run:
-    """Start a run as `Start` does: the parts by which it is found again."""
-    run.start()
-    plan = [
-        Planned(e.model, e.benchmark, e.fingerprint) for e in evaluations_of(content, directory)
-    ]
-    run.directory.write_plan(plan)
-    return run
 
 
 @pytest.fixture
@@ -225,58 +186,6 @@ def test_a_copy_without_hidden_files_is_joined_by_its_configuration_and_records(
     hidden = first.directory.origin.parent
     hidden.rename(tmp_path / "hidden")
     assert run_of(tmp_path, VALID).directory == first.directory
-
-
-# --- a start is exclusive -------------------------------------------------------------------------
-
-
-def test_equal_commands_that_plan_at_the_same_time_start_one_run(tmp_path: Path) -> None:
-    plans = [run_of(tmp_path, VALID, now=NOON + timedelta(seconds=n)) for n in range(8)]
-    assert len({plan.id for plan in plans}) == 8
-    with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(reserve, plans))
-    assert len(names) == 1
-    (name,) = names
-    assert run_of(tmp_path, VALID, now=NOON + timedelta(minutes=1)).directory.name == name
-    next(plan for plan in plans if plan.directory.name == name).start()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
-    assert {reserve(plan) for plan in plans} == {name}, "one planned before the start, late"
-
-
-def test_commands_that_ask_for_a_new_run_each_have_one(tmp_path: Path) -> None:
-    plans = [run_of(tmp_path, VALID, "new") for _ in range(2)]
-    assert [reserve(plan) for plan in plans] == [plan.directory.name for plan in plans]
-    (name, _) = (plan.directory.name for plan in plans)
-    assert run_of(tmp_path, VALID, name).directory.name == name, "the process that starts it"
-
-
-def test_a_claim_whose_process_ended_long_ago_is_replaced(tmp_path: Path) -> None:
-    run = run_of(tmp_path, VALID)
-    reserve(run)
-    (path,) = (tmp_path / "out").iterdir()
-    claimed = json.loads(path.read_text())
-    path.write_text(json.dumps(claimed | {"pid": gone()}))
-    later = run_of(tmp_path, VALID, now=NOON + timedelta(days=1))
-    assert reserve(later) == run.directory.name, "it ended just now; the name is as good as another"
-    os.utime(path, times=(0, 0))
-    fresh = find(config(tmp_path, VALID, output_dir=str(tmp_path / "elsewhere")), "new")
-    name = claim.claim(tmp_path / "out", run.keys[0], fresh.directory.name, lambda: None)
-    assert name == fresh.directory.name
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}', '{"name": "../x"}'])
-def test_a_damaged_claim_is_replaced(tmp_path: Path, text: str) -> None:
-    run = run_of(tmp_path, VALID)
-    reserve(run)
-    (path,) = (tmp_path / "out").iterdir()
-    path.write_text(text)
-    again = run_of(tmp_path, VALID)
-    name = claim.claim(tmp_path / "out", run.keys[0], again.directory.name, lambda: None, wait=0.1)
-    assert name == again.directory.name
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(ConfigError, match="cannot be replaced"):
-        claim.claim(tmp_path / "out", run.keys[0], again.directory.name, lambda: None, wait=0.1)
 
 
 def test_an_output_directory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
