@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.errors import ConfigError
-from snakeval.matrix.benchmark_files import files_digest, take_snapshot
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.matrix.benchmark_files import (
+    files_digest,
+    is_intact,
+    require_snapshot,
+    take_snapshot,
+)
 
 
 @pytest.fixture
@@ -60,12 +65,23 @@ def test_a_snapshot_has_the_files_that_the_digest_covers(files: Path, tmp_path: 
     assert (target / "data/score").read_text() == "0.1"
 
 
-def test_a_snapshot_that_something_wrote_to_is_taken_again(files: Path, tmp_path: Path) -> None:
-    target = tmp_path / "abc"
-    take_snapshot(files, files_digest(files), target)
+def test_a_snapshot_that_something_changed_is_taken_again(files: Path, tmp_path: Path) -> None:
+    digest = files_digest(files)
+    target = tmp_path / digest[:32]
+    take_snapshot(files, digest, target)
+    require_snapshot(target)
+    (target / "log").write_text("a harness without a container wrote it")
+    require_snapshot(target)
     (target / "data/score").write_text("0.9")
-    take_snapshot(files, files_digest(files), target)
+    with pytest.raises(EvaluationError, match="files changed since the run started"):
+        require_snapshot(target)
+    take_snapshot(files, digest, target)
     assert (target / "data/score").read_text() == "0.1"
+    require_snapshot(target)
+
+
+def test_a_directory_that_is_no_snapshot_is_not_checked(files: Path) -> None:
+    require_snapshot(files)
 
 
 def test_files_that_changed_since_the_command_planned_are_an_error(
@@ -75,5 +91,7 @@ def test_files_that_changed_since_the_command_planned_are_an_error(
     (tmp_path / "data/score").write_text("0.9")
     with pytest.raises(ConfigError, match="changed while the run started"):
         take_snapshot(files, digest, tmp_path / "abc")
-    assert not (tmp_path / "abc").exists()
-    assert not list(tmp_path.glob(".abc*"))
+    assert not is_intact(tmp_path / "abc", digest)
+    (tmp_path / "data/score").write_text("0.1")
+    take_snapshot(files, digest, tmp_path / "abc")
+    assert is_intact(tmp_path / "abc", digest)

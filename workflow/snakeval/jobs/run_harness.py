@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 from snakeval.evaluation import events, timings
@@ -16,6 +17,7 @@ from snakeval.evaluation.record import now
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.container import container
 from snakeval.jobs.served_models import serve_models
+from snakeval.matrix.benchmark_files import require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
 
@@ -49,7 +51,13 @@ def run_harness(
     head: int,
     ending: Event,
 ) -> Ran:
-    """Serve the models, and run the harness to its end or until *ending*."""
+    """Serve the models, and run the harness to its end or until *ending*.
+
+    Raises:
+        EvaluationError: the benchmark's files changed, or the harness cannot start.
+    """
+    if files := evaluation.transport.files:
+        require_snapshot(Path(files))
     run = RunDirectory.of(directory).name
     invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
     models = serve_models(evaluation, directory, head, ending, log, invalid)
@@ -69,7 +77,16 @@ def run_harness(
         if servers and not ending.is_set() and (why := servers.why_broken()):
             lose(why)
     versions = {name: server.version for name, server in (servers or {}).items()}
-    return Ran(outcome, started, seconds, spec.image, image_digest, urls, versions, lost.is_set())
+    return Ran(
+        outcome,
+        started,
+        seconds,
+        evaluation.identity.image,
+        image_digest,
+        urls,
+        versions,
+        lost.is_set(),
+    )
 
 
 def _tell(log: AttemptLog, phase: str, text: str) -> None:

@@ -8,12 +8,15 @@ evaluation.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, EvaluationError
+from snakeval.files import read_list, write_atomically
 
 
 def files_digest(directory: Path, *, follow: bool = True) -> str:
@@ -25,8 +28,12 @@ def files_digest(directory: Path, *, follow: bool = True) -> str:
     Raises:
         ConfigError: a file cannot be read.
     """
+    return _digest(_files(directory, follow))
+
+
+def _digest(files: Iterable[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
-    for relative, path in _files(directory, follow):
+    for relative, path in files:
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -37,35 +44,67 @@ def files_digest(directory: Path, *, follow: bool = True) -> str:
 
 
 def take_snapshot(directory: Path, digest: str, target: Path) -> None:
-    """Copy the files of *directory*, which have *digest*, to *target*, unless it is there.
+    """Copy the files of *directory*, which have *digest*, to *target*, unless they are there.
+
+    Evaluations may read the copy meanwhile, so its files are replaced one by one.
 
     Raises:
         ConfigError: a file cannot be read, or the files changed since the command planned.
         OSError: the copy cannot be written.
     """
-    if target.is_dir():
-        if files_digest(target) == digest:
-            return
-        shutil.rmtree(target)  # something wrote to it, such as a harness without a container
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        for relative, path in _files(directory, follow=True):
-            copy = draft / relative
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, copy)
-        if files_digest(draft) != digest:
-            raise ConfigError(
-                f"{directory}: its files changed while the run started; run the same command again"
-            )
+    if is_intact(target, digest):
+        return
+    files = list(_files(directory, follow=True))
+    target.mkdir(parents=True, exist_ok=True)
+    for relative, path in files:
+        copy = target / relative
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        draft = copy.with_name(f".{copy.name}.{os.getpid()}")
         try:
-            draft.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another command made the same copy meanwhile
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            shutil.copy2(path, draft)
+            draft.replace(copy)
+        finally:
+            draft.unlink(missing_ok=True)
+    write_atomically(_list_of(target), json.dumps([relative for relative, _ in files]))
+    if not is_intact(target, digest):
+        _list_of(target).unlink()
+        raise ConfigError(
+            f"{directory}: its files changed while the run started; run the same command again"
+        )
+
+
+def is_intact(snapshot: Path, digest: str) -> bool:
+    """Return whether the files of a snapshot have *digest*, or one that begins so.
+
+    A harness without a container may have added files, which are no part of it.
+    """
+    try:
+        names = read_list(_list_of(snapshot)) or ()
+        return bool(names) and _of_names(snapshot, names).startswith(digest)
+    except (OSError, ValueError, ConfigError):
+        return False
+
+
+def require_snapshot(directory: Path) -> None:
+    """Check that a snapshot, whose name is a digest, is what it was; others are not checked.
+
+    Raises:
+        EvaluationError: something changed the files.
+    """
+    if _list_of(directory).exists() and not is_intact(directory, directory.name):
+        raise EvaluationError(
+            f"{directory}: the benchmark's files changed since the run started",
+            hint="run the same command again",
+        )
+
+
+def _of_names(snapshot: Path, names: Iterable[Any]) -> str:
+    return _digest((str(name), snapshot / str(name)) for name in names)
+
+
+def _list_of(snapshot: Path) -> Path:
+    """Return the list of a snapshot's files."""
+    return snapshot.with_name(f"{snapshot.name}.json")
 
 
 def _files(directory: Path, follow: bool) -> Iterator[tuple[str, Path]]:
