@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from snakeval import catalogue
 from snakeval.config.load import load
 from snakeval.dag.announce import unknown
 from snakeval.dag.invocation import Invocation
@@ -193,8 +194,6 @@ def test_a_registry_that_is_not_reachable_leaves_the_tag_until_images_are_update
 def test_a_newer_default_image_of_the_catalogue_changes_nothing_in_an_existing_run(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snakeval import catalogue
-
     content = changed("benchmarks", "b", to={"harness": "simple_evals", "task": "x"})
     first = pinned(tmp_path, content)
     harness = catalogue.find_harness("simple_evals")
@@ -247,6 +246,26 @@ def test_an_old_run_keeps_the_default_images_of_its_catalogue(
         assert (again.identity.image, again.identity.image_digest) == ("older:1", "")
         assert again.older == (identity.fingerprint,)
     assert registry.asked == []
+
+
+@pytest.mark.parametrize(
+    ("addition", "same"),
+    [
+        ("{%- if endpoint_type == 'vlm' %} --x{% endif %}", True),
+        ("{# a comment #}", True),
+        ("{%- if tensor_parallel_size | int > 1 %} --x{% endif %}", False),
+        (" --x", False),
+    ],
+)
+def test_a_template_of_the_catalogue_counts_by_its_rendering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, addition: str, same: bool
+) -> None:
+    content = changed("models", "m", to={"deployment": {"kind": "vllm", "hf_model_handle": "o/m"}})
+    before = fingerprint(invocation(tmp_path, content))
+    kind = catalogue.server_kind("vllm")
+    newer = replace(kind, command=kind.command + addition)
+    monkeypatch.setitem(catalogue.server_kinds(), "vllm", newer)
+    assert (fingerprint(invocation(tmp_path, content)) == before) is same
 
 
 def test_runtime_process_asks_no_registry(tmp_path: Path, registry: Registry) -> None:
