@@ -113,7 +113,7 @@ def resolve_image(image: str, local: Callable[[str], str | None] = lambda image:
     if match := _DIGEST.search(image.rpartition("@")[2] if "@" in image else ""):
         return Pin(image, match[0])
     if image.startswith(("/", "./", "~")) or image.endswith((".sif", ".sqsh")):
-        return Pin(image, why="a file has no digest of a registry")
+        return Pin(image, why="a file has no registry")
     here = local(image)
     if here is not None:
         return Pin(image, here, "" if here else "it was built or loaded on this machine")
