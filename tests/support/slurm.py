@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -69,7 +70,8 @@ def kill_node(node: str, number: str) -> None:
         if process.info["name"] == "slurmstepd" and f"[{number}." in line:
             lost += [process, *process.children(recursive=True)]
     for process in lost:
-        process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended with its parent
+            process.send_signal(signal.SIGKILL)
 
 
 def stop_controller() -> None:
