@@ -1,12 +1,16 @@
 """A campaign of damage: no state file and no configuration, however damaged, confuses snakeval.
 
-Each seed changes one file of a run, or its configuration, and lets some of snakeval's readers look
-at it: commands in this process, or with ``--commands`` the Snakemake command itself. A reader is
-sound if
+Each seed changes one file of a run, an artifact, or the configuration: its bytes, a value in it, or
+what it is (absent, a directory, a link to nothing, a pipe). Then some of snakeval's readers look at
+it: commands in this process, or with ``--commands`` the Snakemake command itself. A reader is sound
+if
 
 * it ends with a result or with a sentence, never with a traceback,
 * it ends within ten seconds,
 * it reports no evaluation as done with another score than the true one.
+
+A record of format 1, of version 0bdcd8f, holds no digest of its own content. If a seed damages such
+a record, the last rule does not cover the scores of its evaluation.
 
 ``python tests/campaigns/mutations.py --seconds 45`` plays the next seeds of ``mutations.jsonl`` and
 appends one line with their figures; ``--seed N`` plays one again and prints what the readers said.
@@ -23,6 +27,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -31,7 +36,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -48,6 +53,9 @@ from snakeval.config.load import load  # noqa: E402
 from snakeval.dag.invocation import Invocation  # noqa: E402
 from snakeval.dag.reruns import Reruns  # noqa: E402
 from snakeval.errors import ConfigError  # noqa: E402
+from snakeval.harnesses import generic  # noqa: E402
+from snakeval.results import table as results  # noqa: E402
+from snakeval.run.directory import RunDirectory  # noqa: E402
 from support.workspace import Workspace  # noqa: E402
 
 RESULTS = HERE / "mutations.jsonl"
@@ -69,7 +77,9 @@ class Corpus:
 
     place: Path
     work: Workspace
-    scores: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    scores: dict[tuple[str, str, str], float | None] = field(default_factory=dict)
+    #: Sorted, and found once: a reader may add caches, which no later seed may depend on.
+    files: tuple[Path, ...] = ()
 
     @property
     def home(self) -> Path:
@@ -81,18 +91,30 @@ class Corpus:
         """The directories of the runs."""
         return sorted((self.work.directory / "results").iterdir())
 
-    def files(self) -> list[Path]:
-        """Return every state file; artifacts, logs, pages and scripts are none."""
+    def find_files(self) -> None:
+        """Find every state file and artifact; logs, pages and scripts are none."""
         found = [
             path
-            for root in (*self.runs, self.home / "runs")
+            for root in (*self.runs, self.home)
             for path in root.rglob("*")
             if path.is_file()
             and not path.is_symlink()
-            and not {"artifacts", "logs", "report", "cache", "export"} & {*path.parts}
+            and not {"logs", "report", "cache", "envs"} & {*path.relative_to(root).parts}
             and path.suffix not in (".sh", ".html", ".md", ".csv", ".log")
         ]
-        return sorted([*found, self.home / "durations.json"])
+        self.files = tuple(sorted(found))
+
+    def truth(self, damaged: Path) -> dict[tuple[str, str, str], float | None]:
+        """Return the true scores; None for what *damaged* alone knows."""
+        known = {**self.scores}
+        is_record = damaged.name == "evaluation.json" and damaged.parent.name != ".snakeval"
+        if is_record or damaged.name.startswith("completion-"):
+            content = json.loads(damaged.read_bytes())
+            if content["format"] == 1:
+                for run, name, metric in self.scores:
+                    if name == f"{content['model']}/{content['benchmark']}":
+                        known[run, name, metric] = None
+        return known
 
 
 def corpus(place: Path) -> Corpus:
@@ -139,16 +161,16 @@ def corpus(place: Path) -> Corpus:
     made = Corpus(place, work)
     for run in made.runs:
         made.scores |= reported(run)
+        results.write(RunDirectory(run))
     assert made.scores, "nothing is done in the corpus"
+    made.find_files()
+    gate.touch()  # a command that completes the run does not wait for it
     return made
 
 
 def reported(run: Path) -> dict[tuple[str, str, str], float]:
     """Return the scores that the table of *run* reports as done."""
-    from snakeval.results.table import table
-    from snakeval.run.directory import RunDirectory
-
-    frame = table(RunDirectory(run))
+    frame = results.table(RunDirectory(run))
     done = frame[frame["status"] == "done"]
     return {
         (run.name, f"{row.model}/{row.benchmark}", str(row.metric)): float(row.value)
@@ -229,6 +251,26 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
+def replaced(path: Path, rng: random.Random) -> bytes:
+    """Replace a file by something that is no file, or by nothing; return what that is."""
+    path.unlink()
+    match rng.randrange(5):
+        case 0:
+            path.mkdir()
+            return b"a directory"
+        case 1:
+            path.symlink_to("nothing")
+            return b"a link to nothing"
+        case 2:
+            path.symlink_to(path.name)
+            return b"a link to itself"
+        case 3:
+            os.mkfifo(path)
+            return b"a pipe"
+        case _:
+            return b"nothing"
+
+
 def _other(content: bytes, rng: random.Random) -> bytes:
     return rng.choice(
         [
@@ -283,19 +325,37 @@ def plan(made: Corpus, run: Path) -> str:
 
 def scores(made: Corpus, run: Path) -> str:
     """Read the table, and compare it with the truth."""
+    return _compared(made, run, made.scores)
+
+
+def newer(made: Corpus, run: Path) -> str:
+    """Read the table with a newer parser, which reads the artifacts again."""
+    before, there = generic.PARSER_VERSION, {*run.glob("*/*/.snakeval/*")}
+    generic.PARSER_VERSION = before + 1
+    try:
+        return scores(made, run)
+    finally:
+        generic.PARSER_VERSION = before
+        for cache in {*run.glob("*/*/.snakeval/*")} - there:
+            cache.unlink()
+
+
+def _compared(made: Corpus, run: Path, truth: Mapping[Any, float | None]) -> str:
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
             found = reported(run)
         except ConfigError as error:
             return str(error)
-    if wrong := {key: v for key, v in found.items() if made.scores.get(key) != v}:
+    wrong = {key: v for key, v in found.items() if truth.get(key, "none") not in (v, None)}
+    if wrong:
         raise AssertionError(f"wrong scores are reported as done: {wrong}")
     return f"{found}\n{said.getvalue()}"
 
 
 READERS: Sequence[tuple[str, Callable[[Corpus, Path], str], int]] = (
     ("table", scores, 4),
+    ("newer table", newer, 2),
     ("status", run_command("status", "{run}", "--json"), 4),
     ("plan", plan, 4),
     ("logs", run_command("logs", "{run}"), 1),
@@ -336,14 +396,19 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
     """Damage a file, let readers look, and mend it; return the file and what was not sound."""
     rng = random.Random(seed)
     own = made.work.directory / "config.yaml"
-    path = own if seed % 4 == 0 else rng.choice(made.files())
+    path = own if seed % 4 == 0 else rng.choice(made.files)
     original = path.read_bytes()
     (now,) = (run for run in made.runs if "b9f2448f" not in run.name)
     run = next((run for run in made.runs if path.is_relative_to(run)), now)
     kept = own.read_bytes()
     problems = []
-    content = damaged(original, rng)
-    path.write_bytes(content)
+    true = made.scores
+    made.scores = made.truth(path)
+    if path != own and rng.random() < 0.15:
+        content = replaced(path, rng)
+    else:
+        content = damaged(original, rng)
+        path.write_bytes(content)
     if by_command:
         readers: list[tuple[str, Callable[[Corpus, Path], str]]] = [("snakemake", command)]
     elif path == own:
@@ -367,13 +432,17 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
             if show:
                 print(f"--- {name} after damage to {where}\n{content[:3000]!r}\n{said}")
     finally:
-        _mend(made, path, original, own, kept)
+        made.scores = true
+        _mend(path, original, own, kept)
     return where, problems
 
 
-def _mend(made: Corpus, path: Path, original: bytes, own: Path, kept: bytes) -> None:
-    for aside in path.parent.glob(f"{path.name}.damaged-*"):
-        aside.unlink()
+def _mend(path: Path, original: bytes, own: Path, kept: bytes) -> None:
+    for aside in (path, *path.parent.glob(f"{path.name}.damaged-*")):
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink(missing_ok=True)
     path.write_bytes(original)
     own.write_bytes(kept)
 
@@ -411,7 +480,7 @@ def main() -> int:
     began = time.monotonic()
     while True:
         if options.commands:  # the command changes the run, so each seed has a copy
-            copy = Corpus(place, made.work, made.scores)
+            copy = Corpus(place, made.work, made.scores, made.files)
             saved = root / "saved"
             shutil.copytree(place, saved, symlinks=True)
         where, problems = play(
@@ -421,7 +490,7 @@ def main() -> int:
             shutil.rmtree(place)
             saved.rename(place)
             os.chdir(made.work.directory)
-        files[Path(where).name.split("-")[0]] += 1
+        files[re.split(r"[-.]|\d", Path(where).name)[0]] += 1
         for problem in problems:
             print(f"{where}: {problem}", flush=True)
             unsound.append(f"{where}: {problem}")

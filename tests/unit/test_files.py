@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from snakeval.files import (
+    discard,
     has_seal,
     home,
     json_object,
@@ -15,8 +17,10 @@ from snakeval.files import (
     read_json,
     read_list,
     read_state,
+    read_text,
     replace_link,
     sealed,
+    without_waiting,
     write_atomically,
     write_if_changed,
     yaml_value,
@@ -152,3 +156,48 @@ def test_only_a_list_is_a_list(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ValueError, match="f is damaged"):
         read_list(path)
+
+
+def test_a_reader_waits_for_no_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "f"
+    os.mkfifo(pipe)
+    assert read_text(pipe) == ""
+    with open(pipe, opener=without_waiting) as opened:
+        assert opened.read() == ""
+    assert read_state(pipe, dict) is None
+
+
+@pytest.mark.parametrize("write", [write_atomically, write_if_changed])
+def test_a_directory_in_the_place_of_a_state_file_moves_aside(
+    tmp_path: Path, write: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(write)
+    path = tmp_path / "f"
+    (path / "kept").mkdir(parents=True)
+    write(path, "new")
+    assert path.read_text() == "new"
+    assert (tmp_path / "f.damaged-1/kept").is_dir()
+    assert "is damaged (a directory); kept as f.damaged-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("write", [write_atomically, write_if_changed])
+def test_a_link_to_nothing_is_replaced(tmp_path: Path, write: object) -> None:
+    assert callable(write)
+    path = tmp_path / "f"
+    path.symlink_to("nothing")
+    write(path, "new")
+    assert not path.is_symlink()
+    assert path.read_text() == "new"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_what_is_discarded_is_gone_and_a_directory_moves_aside(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    discard(path, "no file")
+    path.write_text("")
+    discard(path, "no file")
+    path.symlink_to("nothing")
+    discard(path, "no file")
+    (path / "kept").mkdir(parents=True)
+    discard(path, "a directory")
+    assert [found.name for found in tmp_path.iterdir()] == ["f.damaged-1"]

@@ -254,6 +254,21 @@ def test_a_damaged_lease_is_replaced_after_its_stale_time(
     assert "is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["directory", "link", "pipe"])
+def test_what_is_no_file_in_the_place_of_a_lease_is_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "lease"
+    match kind:
+        case "directory":
+            (path / "kept").mkdir(parents=True)
+        case "link":
+            path.symlink_to("nothing")
+        case _:
+            os.mkfifo(path)
+    with Lease(path, heartbeat=0.02, stale=0.2) as lease:
+        assert lease.acquired
+        lease.check()
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
 def test_a_file_system_without_hard_links_has_leases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -86,6 +86,24 @@ def read_bytes(path: Path | str) -> bytes | None:
     return None  # pragma: no cover
 
 
+def read_text(path: Path | str) -> str:
+    """Return the text of a small file.
+
+    Raises:
+        OSError: the file cannot be read, or does not exist.
+        ValueError: it is not UTF-8.
+    """
+    content = read_bytes(path)
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+    return content.decode()
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file for ``open(…, opener=without_waiting)``, which never waits for a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 #: How often a file is opened before an answer ESTALE counts.
 _STALE_TRIES = 4
 
@@ -232,9 +250,28 @@ def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | 
     return None
 
 
-def set_aside(path: Path | str, why: str) -> None:
-    """Report once that a state file is damaged, and move it aside in a process that repairs."""
-    moved = _moved_aside(Path(path)) if _Damage.repairs else None
+def discard(path: Path, why: str) -> None:
+    """Remove a state file that this process replaces; what is no file moves aside.
+
+    Raises:
+        OSError: the user may not change it.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):
+        if not path.is_dir():
+            raise
+        set_aside(path, why, replaces=True)
+        if path.is_dir():
+            raise
+
+
+def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
+    """Report once that a state file is damaged, and move it aside in a process that repairs.
+
+    A process that *replaces* the file repairs it.
+    """
+    moved = _moved_aside(Path(path)) if _Damage.repairs or replaces else None
     if (place := os.fspath(path)) in _Damage.reported and moved is None:
         return
     _Damage.reported.add(place)
@@ -285,7 +322,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        _rename(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -297,19 +334,28 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     The function does not flush to the disk, since snakeval can write such files again.
     """
     try:
-        if path.read_text(encoding="utf-8") == text:
+        if read_text(path) == text:
             return False
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.chmod(mode)
-        temporary.replace(path)
+        _rename(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return True
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """Rename *draft* to *path*; a directory in its place moves aside."""
+    try:
+        draft.replace(path)
+    except IsADirectoryError:
+        set_aside(path, "a directory", replaces=True)
+        draft.replace(path)
 
 
 def replace_link(link: Path, target: Path | str) -> None:
@@ -317,7 +363,7 @@ def replace_link(link: Path, target: Path | str) -> None:
     draft = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
     draft.symlink_to(target)
     try:
-        draft.replace(link)
+        _rename(draft, link)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from snakeval.files import create_exclusively, json_value, read_bytes, set_aside
+from snakeval.files import create_exclusively, discard, json_value, read_bytes, set_aside
 from snakeval.processes import ProcessIdentity
 
 HEARTBEAT_SECONDS = 5.0
@@ -139,8 +139,14 @@ class Lease:
                 self._thread = threading.Thread(target=self._renew, daemon=True)
                 self._thread.start()
                 break
-            current = read_bytes(self.path)
+            try:
+                current = read_bytes(self.path)
+            except IsADirectoryError:
+                discard(self.path, "a directory")
+                continue
             if current is None:
+                if self.path.is_symlink():
+                    discard(self.path, "a link to nothing")
                 continue
             if current != seen:
                 seen, unchanged = current, 0.0

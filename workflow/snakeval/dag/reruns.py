@@ -28,6 +28,7 @@ from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.executors import of_run
+from snakeval.files import read_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.serving.directory import DeploymentDirectory
 
@@ -93,7 +94,7 @@ class Reruns:
             return why.reason
         record = Path(self._invocation.record(evaluation))
         try:
-            before = Completion.from_json(record.read_text(encoding="utf-8")).identity
+            before = Completion.from_json(read_text(record)).identity
         except (OSError, ValueError):
             return "its record cannot be read"
         return "; ".join(evaluation.identity.changes(before)) or why.reason

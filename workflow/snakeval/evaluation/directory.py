@@ -5,7 +5,7 @@ each property makes its path when it is asked, so that ten thousand of them cost
 
 Long because one owner holds all files of an evaluation.
 """
-# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH120, PTH123, PTH208
+# ruff: noqa: PTH110, PTH112, PTH116, PTH119, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ from snakeval.files import (
     read_bytes,
     read_json,
     read_state,
+    read_text,
     replace_link,
+    without_waiting,
     write_atomically,
     write_if_changed,
 )
@@ -315,11 +317,11 @@ class EvaluationDirectory(JobDirectory):
             EvaluationError: there is none, or it cannot be read.
         """
         try:
-            found = Evaluation.from_json(self.spec.read_text(encoding="utf-8"))
+            found = Evaluation.from_json(read_text(self.spec))
             if fingerprint and found.fingerprint != fingerprint:
                 earlier = self._earlier_spec(fingerprint)
                 if earlier.exists():
-                    return Evaluation.from_json(earlier.read_text(encoding="utf-8"))
+                    return Evaluation.from_json(read_text(earlier))
             return found
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(f"{self.spec} cannot be read ({error})") from None
@@ -350,14 +352,14 @@ class EvaluationDirectory(JobDirectory):
     def defines(self, evaluation: Evaluation) -> bool:
         """Whether the definition here is *evaluation*, to the letter."""
         try:
-            return self.spec.read_text(encoding="utf-8") == evaluation.to_json()
+            return read_text(self.spec) == evaluation.to_json()
         except FileNotFoundError:
             return False
 
     def define(self, evaluation: Evaluation) -> None:
         """Save the definition for the job; a different earlier one stays for jobs in a queue."""
         try:
-            text = self.spec.read_text(encoding="utf-8")
+            text = read_text(self.spec)
             fingerprint = str(json_object(text.encode())["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError):
             fingerprint = ""  # the first definition, or a damaged one
@@ -631,7 +633,7 @@ class EvaluationDirectory(JobDirectory):
         """
         try:
             # An open makes NFS ask its server what the name means now.
-            with open(f"{self._place}/.snakeval/lease", encoding="utf-8") as file:
+            with open(f"{self._place}/.snakeval/lease", "rb", opener=without_waiting) as file:
                 return Holder.read(file.read(), os.fstat(file.fileno()).st_mtime)
         except (FileNotFoundError, NotADirectoryError):
             return None

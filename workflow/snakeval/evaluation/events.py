@@ -24,7 +24,6 @@ The phases of an attempt at an evaluation, in their usual order:
 A deployment has the same phases from ``waiting`` to ``serving``; ``running`` and ``ended`` are
 about one start of a server, with the ``gpus`` that it holds.
 """
-# ruff: noqa: PTH123
 
 from __future__ import annotations
 
@@ -37,13 +36,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from snakeval.files import DAMAGE, json_value
+from snakeval.files import DAMAGE, json_value, without_waiting
 
 #: The phases with which a job ends.
 ENDS = frozenset(["published", "adopted", "failed", "interrupted"])
 #: Readers see only the end of a longer file.
 _MAX_BYTES = 1 << 20
 _START = '{"time"'
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 #: A larger number is damage.
 _LARGEST = 2**53
 
@@ -131,7 +131,7 @@ class Journal:
         stamped = replace(event, time=event.time or now(), attempt=event.attempt or self.attempt)
         line = f"{stamped.to_json()}\n".encode("utf-8", "replace")
         with contextlib.suppress(OSError):
-            file = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            file = os.open(self.file, _APPEND, 0o666)
             try:
                 os.write(file, line)
             finally:
@@ -144,7 +144,7 @@ def read(file: Path | str) -> list[Event]:
     Skips what a crash or a full disk left of a line.
     """
     try:
-        with open(file, "rb") as opened:
+        with open(file, "rb", opener=without_waiting) as opened:
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - _MAX_BYTES))
             text = opened.read().decode("utf-8", "replace")

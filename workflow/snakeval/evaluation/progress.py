@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import read_text
 from snakeval.logs import tail
 
 #: A bar of tqdm: "Requesting API:  45%|████▌     | 18/40 [00:03<00:05,  4.20it/s]".
@@ -50,6 +51,6 @@ def bar(text: str) -> tuple[int, int] | None:
 def _counted(counter: Path) -> tuple[int, None] | None:
     """Read the eval-factory's counter, which its progress tracking keeps."""
     try:
-        return int(counter.read_text(encoding="ascii")), None
+        return int(read_text(counter)), None
     except (OSError, ValueError):
         return None

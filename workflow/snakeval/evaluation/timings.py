@@ -17,7 +17,7 @@ from typing import Any
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Event, Journal
-from snakeval.files import DAMAGE, json_value
+from snakeval.files import DAMAGE, json_value, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _old(file: Path) -> list[dict[str, Any]] | None:
     """
     uses: dict[str, dict[str, Any]] = {}
     try:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in read_text(file).splitlines():
             entry = json_value(line)
             uses.setdefault(entry["use"], {}).update(entry)
     except FileNotFoundError:

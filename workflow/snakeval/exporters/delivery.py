@@ -24,7 +24,7 @@ from snakeval.errors import ConfigError
 from snakeval.evaluation.record import now
 from snakeval.exporters import Exporter, ExportError, configured, note
 from snakeval.exporters.package import Package, lack, packages
-from snakeval.files import DAMAGE, yaml_value
+from snakeval.files import DAMAGE, read_text, yaml_value
 from snakeval.run.directory import RunDirectory
 
 Say = Callable[[str], None]
@@ -145,7 +145,7 @@ def _reason(error: Exception) -> str:
 def destinations(run: RunDirectory) -> tuple[str, dict[str, Any]]:
     """Return the name and the section ``export`` of the configuration that *run* has saved."""
     try:
-        data = yaml_value(run.config.read_text(encoding="utf-8"))
+        data = yaml_value(read_text(run.config))
         return str(data.get("name") or ""), dict(data.get("export") or {})
     except (OSError, *DAMAGE):
         return "", {}  # an older or partly deleted run; the command line can name a destination

@@ -13,7 +13,7 @@ import jmespath
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.files import json_value, yaml_value
+from snakeval.files import json_value, read_text, without_waiting, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
@@ -136,7 +136,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
             )
         yield from found
         return
-    with file.open(encoding="utf-8", newline="") as lines:
+    with open(file, encoding="utf-8", newline="", opener=without_waiting) as lines:
         try:
             if kind == "csv":
                 yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
@@ -151,7 +151,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
 def _parse(path: Path, kind: str) -> Any:
     kind = kind or {".json": "json", ".csv": "csv", ".tsv": "csv"}.get(path.suffix, "yaml")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if kind == "json":
             return json_value(text)
         if kind == "csv":

@@ -17,7 +17,7 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.files import json_value
+from snakeval.files import json_value, read_text, without_waiting
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
@@ -136,7 +136,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
-        data = json_value(files[-1].read_text(encoding="utf-8"))
+        data = json_value(read_text(files[-1]))
         results: dict[str, dict[str, Any]] = data["results"]
         better = data.get("higher_is_better") or {}
         samples = data.get("n-samples") or {}
@@ -163,7 +163,7 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     for path in sorted(files[-1].parent.glob(f"samples_*_{time}.jsonl")):
         task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
         group = _group_finder(evaluation, task)
-        with path.open(encoding="utf-8") as lines:
+        with open(path, encoding="utf-8", opener=without_waiting) as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     data = json_value(line)

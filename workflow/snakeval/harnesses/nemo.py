@@ -16,7 +16,7 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.files import DAMAGE, json_value, yaml_value
+from snakeval.files import DAMAGE, json_value, read_text, yaml_value
 from snakeval.harnesses import lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
@@ -135,7 +135,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     """Read the metrics of tasks and groups in ``results.yml``."""
     path = artifacts / "results.yml"
     try:
-        data = yaml_value(path.read_text(encoding="utf-8"))
+        data = yaml_value(read_text(path))
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
     except ValueError as error:
@@ -185,7 +185,7 @@ def usage(artifacts: Path) -> Usage:
     """Read ``eval_factory_metrics.json``, which has means over the successful requests."""
     path = artifacts / "eval_factory_metrics.json"
     try:
-        stats = json_value(path.read_text(encoding="utf-8"))["response_stats"]
+        stats = json_value(read_text(path))["response_stats"]
         requests = optional_count(stats.get("count"))
         answered = optional_count(stats.get("successful_count")) or 0
         means = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.files import json_value
+from snakeval.files import json_value, read_text
 
 #: The mark beside scores of such samples in the table and the report.
 MAY_BE_EQUAL = "samples may be equal"
@@ -80,7 +80,7 @@ def may_be_equal(artifacts: Path) -> bool:
     files = sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
     if not files:
         return False
-    data = json_value(files[-1].read_text(encoding="utf-8"))
+    data = json_value(read_text(files[-1]))
     configs = data.get("configs") if isinstance(data, dict) else None
     return isinstance(configs, dict) and any(map(_shares_a_seed, configs.values()))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from snakeval.config import models
 from snakeval.errors import EvaluationError
-from snakeval.files import DAMAGE, read_state, yaml_value
+from snakeval.files import DAMAGE, read_state, read_text, yaml_value
 from snakeval.run import pins
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins, resolve_all, resolve_image, resolve_model
@@ -208,7 +208,7 @@ NOTHING = Facts()
 def _of_earlier_version(run: RunDirectory) -> Pins:
     """Return the default images of a run that has no pins: those of the catalogue at its start."""
     try:
-        saved = yaml_value(run.config.read_text(encoding="utf-8"))
+        saved = yaml_value(read_text(run.config))
         benchmarks = saved["benchmarks"]
         deployed = {**saved["models"], **saved.get("auxiliary", {})}
     except (OSError, *DAMAGE):

@@ -17,7 +17,7 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
-from snakeval.files import DAMAGE, json_value
+from snakeval.files import DAMAGE, json_value, read_text
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
@@ -173,7 +173,7 @@ def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Fin
     """Compare the scores in the run's tables with the records, if the records have any."""
     for path, read in ((run.table_json, json_value), (run.table, _csv)):
         try:
-            rows = read(path.read_text(encoding="utf-8"))
+            rows = read(read_text(path))
             told: dict[tuple[str, ...], float] = {
                 (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
                     r["value"]

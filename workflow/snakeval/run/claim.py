@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.errors import ConfigError
-from snakeval.files import DAMAGE, create_exclusively, read_json
+from snakeval.files import DAMAGE, create_exclusively, discard, read_json, read_text
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
 
@@ -118,6 +118,6 @@ def _discard(path: Path) -> None:
 def _withdraw(path: Path, text: str) -> None:
     """Remove a claim whose command ends without a start, and an output directory made for it."""
     with contextlib.suppress(OSError, ValueError):
-        if path.read_text(encoding="utf-8") == text:
+        if read_text(path) == text:
             path.unlink()
             path.parent.rmdir()

@@ -29,6 +29,7 @@ from snakeval.files import (
     Directory,
     read_json,
     read_list,
+    read_text,
     sealed,
     set_aside,
     sha256_of,
@@ -187,7 +188,7 @@ class RunDirectory(Directory):
             known = self.read_origin()["identity"]
             return {**known, "params": shared_params(known["params"])}
         with contextlib.suppress(OSError, *DAMAGE):
-            saved = yaml_value(self.config.read_text(encoding="utf-8"))
+            saved = yaml_value(read_text(self.config))
             params = shared_params(saved.get("params") or {})
             return {"name": saved.get("name", "evaluation"), "params": params}
         return None
@@ -233,7 +234,7 @@ class RunDirectory(Directory):
     def _newest_plan(self) -> tuple[Planned, ...]:
         path = self.plan_file
         try:
-            return read_plan(path.read_text(encoding="utf-8"))
+            return read_plan(read_text(path))
         except FileNotFoundError:
             problem = (
                 f"{self}: has no .snakeval/plan.json: it starts just now, or was partly deleted"
@@ -265,7 +266,7 @@ class RunDirectory(Directory):
     def has_plan(self, planned: Sequence[Planned]) -> bool:
         """Whether the plan that was saved last is *planned*, to the letter."""
         try:
-            return self.plan_file.read_text(encoding="utf-8") == plan_text(planned)
+            return read_text(self.plan_file) == plan_text(planned)
         except (OSError, ValueError):
             return False
 

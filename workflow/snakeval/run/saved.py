@@ -17,6 +17,7 @@ from snakeval.files import (
     Directory,
     has_seal,
     json_object,
+    read_text,
     sealed,
     write_atomically,
     write_if_changed,
@@ -107,7 +108,7 @@ class SavedInvocation(Directory):
         Raises:
             OSError, ValueError, KeyError, TypeError: they cannot be read.
         """
-        data = json_object(self._definitions.read_bytes())
+        data = json_object(read_text(self._definitions).encode())
         if not has_seal(data):
             raise ValueError(f"{self._definitions} has no seal")
         return Definitions(tuple(map(_evaluation, data["evaluations"])), data["deployments"])
@@ -115,7 +116,7 @@ class SavedInvocation(Directory):
     def plan(self) -> tuple[Planned, ...] | None:
         """Return the evaluations of the command; None if they cannot be read."""
         try:
-            return read_plan(self.plan_file.read_text(encoding="utf-8"))
+            return read_plan(read_text(self.plan_file))
         except (OSError, ValueError, TypeError):
             return None
 

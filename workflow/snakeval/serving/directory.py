@@ -16,7 +16,7 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
-from snakeval.files import read_state, replace_link, write_atomically, write_if_changed
+from snakeval.files import read_state, read_text, replace_link, write_atomically, write_if_changed
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.plan import Plan
 
@@ -139,7 +139,7 @@ class DeploymentDirectory(JobDirectory):
     def defines(self, plan: Plan) -> bool:
         """Whether the plan here is *plan*, to the letter."""
         try:
-            return self.plan_file.read_text(encoding="utf-8") == plan.to_json()
+            return read_text(self.plan_file) == plan.to_json()
         except (OSError, ValueError):
             return False  # missing or damaged
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import read_text
 from snakeval.run.directory import RunDirectory
 
 _RUNTIME = re.compile(rb"^snakeval: runtime: (\w+)", re.MULTILINE)
@@ -32,6 +33,5 @@ def resolved_by(run: RunDirectory) -> str:
     Raises:
         OSError, ValueError: the configuration cannot be read.
     """
-    with run.config.open(encoding="utf-8") as file:
-        found = _VERSION.match(file.readline())
+    found = _VERSION.match(read_text(run.config).split("\n", 1)[0])
     return found[1] if found else ""

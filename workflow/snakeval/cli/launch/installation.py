@@ -9,7 +9,7 @@ from typing import Any
 
 import snakeval
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.files import yaml_value
+from snakeval.files import read_text, yaml_value
 
 _PACKAGE = Path(snakeval.__file__).resolve().parent
 _PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
@@ -80,7 +80,7 @@ def profile_settings(name: str) -> dict[str, Any]:
     # Snakemake prefers a file for its version.
     file = max(files, key=lambda each: (".v" in each.name, each.name))
     try:
-        data = yaml_value(file.read_text(encoding="utf-8")) or {}
+        data = yaml_value(read_text(file)) or {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(data, dict):

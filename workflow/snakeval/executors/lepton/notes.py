@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
-from snakeval.files import DAMAGE, json_value, write_atomically
+from snakeval.files import DAMAGE, json_value, read_text, write_atomically
 from snakeval.run.directory import RunDirectory
 
 
@@ -65,7 +65,7 @@ class Notes:
 
 def _read(file: Path) -> Noted:
     try:
-        data = json_value(file.read_bytes())
+        data = json_value(read_text(file))
         return Noted(str(data["model"]), file.stem, str(data.get("url") or ""))
     except (OSError, *DAMAGE):
         return Noted("", file.stem)
