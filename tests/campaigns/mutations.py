@@ -22,7 +22,9 @@ Long because a damage, its readers and the verdict on them are read together.
 from __future__ import annotations
 
 import argparse
+import builtins
 import contextlib
+import errno
 import io
 import json
 import os
@@ -41,6 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 import yaml
 
@@ -251,10 +254,33 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
+UNREADABLE = b"a file that the user may not read"
+
+
+@contextlib.contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Let nobody read a file: permissions do not keep root out, so opening it raises the error."""
+
+    def guarded(opening: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, *arguments: Any, **options: Any) -> Any:
+            if isinstance(file, str | os.PathLike) and os.path.abspath(file) == str(path):  # noqa: PTH100
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(file))
+            return opening(file, *arguments, **options)
+
+        return opened
+
+    with (
+        mock.patch.object(os, "open", guarded(os.open)),
+        mock.patch.object(io, "open", guarded(io.open)),
+        mock.patch.object(builtins, "open", guarded(open)),
+    ):
+        yield
+
+
 def replaced(path: Path, rng: random.Random) -> bytes:
     """Replace a file by something that is no file, or by nothing; return what that is."""
     path.unlink()
-    match rng.randrange(5):
+    match rng.randrange(6):
         case 0:
             path.mkdir()
             return b"a directory"
@@ -267,6 +293,9 @@ def replaced(path: Path, rng: random.Random) -> bytes:
         case 3:
             os.mkfifo(path)
             return b"a pipe"
+        case 4:
+            path.touch()
+            return UNREADABLE
         case _:
             return b"nothing"
 
@@ -420,7 +449,10 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
     try:
         for name, read in readers:
             try:
-                with _no_longer_than(120 if by_command else SECONDS):
+                with (
+                    unreadable(path) if content is UNREADABLE else contextlib.nullcontext(),
+                    _no_longer_than(120 if by_command else SECONDS),
+                ):
                     said = read(made, run)
                 if "Traceback (most recent call last)" in said:
                     problems.append(f"{seed}: {name}: prints a traceback")

@@ -180,6 +180,20 @@ def test_a_directory_in_the_place_of_a_state_file_moves_aside(
     assert "is damaged (a directory); kept as f.damaged-1" in capsys.readouterr().err
 
 
+def test_what_is_no_file_is_damaged_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("nothing")
+    assert read_state(tmp_path / "directory", dict) is None
+    assert read_state(tmp_path / "loop", dict) is None
+    assert read_state(tmp_path / "link", dict) is None
+    said = capsys.readouterr().err
+    assert "directory is damaged (a directory)" in said
+    assert "loop is damaged (a link to itself)" in said
+
+
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
 def test_a_link_to_nothing_is_replaced(tmp_path: Path, write: object) -> None:
     assert callable(write)

@@ -254,7 +254,7 @@ def test_a_damaged_lease_is_replaced_after_its_stale_time(
     assert "is damaged" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["directory", "link", "pipe"])
+@pytest.mark.parametrize("kind", ["directory", "link", "loop", "pipe"])
 def test_what_is_no_file_in_the_place_of_a_lease_is_replaced(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "lease"
     match kind:
@@ -262,6 +262,8 @@ def test_what_is_no_file_in_the_place_of_a_lease_is_replaced(tmp_path: Path, kin
             (path / "kept").mkdir(parents=True)
         case "link":
             path.symlink_to("nothing")
+        case "loop":
+            path.symlink_to(path.name)
         case _:
             os.mkfifo(path)
     with Lease(path, heartbeat=0.02, stale=0.2) as lease:

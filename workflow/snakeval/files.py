@@ -242,8 +242,10 @@ def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | 
     try:
         content = read_bytes(path)
         return None if content is None else parse(json_object(content))
-    except IsADirectoryError:
-        why = "a directory"
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        why = _NO_FILE[error.errno]
     except DAMAGE as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{error!r}"
     set_aside(path, why)
@@ -264,6 +266,10 @@ def discard(path: Path, why: str) -> None:
         set_aside(path, why, replaces=True)
         if path.is_dir():
             raise
+
+
+#: The errors of a name that is there and leads to no file.
+_NO_FILE = {errno.EISDIR: "a directory", errno.ELOOP: "a link to itself"}
 
 
 def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:

@@ -9,6 +9,7 @@ the holder checks with :meth:`Lease.check` that the lease is still its own befor
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -141,8 +142,10 @@ class Lease:
                 break
             try:
                 current = read_bytes(self.path)
-            except IsADirectoryError:
-                discard(self.path, "a directory")
+            except OSError as error:
+                if error.errno not in (errno.EISDIR, errno.ELOOP):
+                    raise
+                discard(self.path, "no file")
                 continue
             if current is None:
                 if self.path.is_symlink():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -186,6 +187,7 @@ def _is_artifact(entry: Mapping[str, Any]) -> bool:
         and isinstance(entry["sha256"], str)
         and path != ""
         and "\0" not in path
+        and os.fsencode(path) != b""  # half a surrogate is a ValueError
     )
 
 

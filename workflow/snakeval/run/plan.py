@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,4 +45,12 @@ def read_plan(text: str) -> tuple[Planned, ...]:
         raise ValueError("a plan is a list of lists")
     if any(len(row) > len(Planned.__slots__) for row in rows):
         raise ValueError("a plan of another version")
-    return tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)
+    plan = tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)
+    if not all(_is_name(part) for item in plan for part in (item.model, item.benchmark)):
+        raise ValueError("a name in a plan is no name of a directory")
+    return plan
+
+
+def _is_name(text: str) -> bool:
+    # Half a surrogate is a ValueError, too.
+    return os.fsencode(text) not in (b"", b".", b"..") and not {"/", "\0"} & {*text}

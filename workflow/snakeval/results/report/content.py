@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from snakeval.files import read_bytes
 from snakeval.results import comparison, table
 from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.report.costs import Cost, costs
@@ -207,7 +208,7 @@ def _origin(run: RunDirectory) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = (read_bytes(path) or b"").decode("utf-8", "replace")
     except OSError:
         return ""
     cut = len(text) - MAX_CONFIG_CHARACTERS
