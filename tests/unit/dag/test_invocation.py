@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +34,26 @@ def test_an_unknown_evaluation_is_an_error(tmp_path: Path) -> None:
 def test_a_choice_without_evaluations_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no evaluation is in both; choose more"):
         invocation(tmp_path, TWO | {"exclude": ["m/b"]}, models="m", benchmarks="b")
+
+
+def test_a_file_that_the_user_may_not_read_is_an_error_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = invocation(tmp_path)
+    note = first.directory.evaluation("m/b").private / "attempt.json"
+    note.parent.mkdir(parents=True)
+    note.write_text("{}")
+    first.directory.write_origin({"id": first.run.id, "identity": first.run.identity})
+    real = os.open
+
+    def denied(path: str, *arguments: int, **options: int) -> int:
+        if str(path).endswith("attempt.json"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(ConfigError, match=r"attempt.json: cannot be read \(Perm"):
+        invocation(tmp_path, run=first.run.id)
 
 
 def test_the_plan_changes_only_with_the_content_of_the_table(tmp_path: Path) -> None:

@@ -65,10 +65,15 @@ class Invocation:
         everything, self.left_out = split(config, self.facts)
         if self.run.exists:
             directory = self.run.directory
-            everything = tuple(
-                directory.evaluation(evaluation.id).format_that_counts(evaluation)
-                for evaluation in everything
-            )
+            try:
+                everything = tuple(
+                    directory.evaluation(evaluation.id).format_that_counts(evaluation)
+                    for evaluation in everything
+                )
+            except OSError as error:
+                raise ConfigError(
+                    f"{error.filename}: cannot be read ({error.strerror}); check it"
+                ) from None
         self.everything = everything
         self.deployed = deployments(config, self.facts)
         self._select()

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snakeval.errors import ConfigError
-from snakeval.files import DAMAGE, create_exclusively, discard, read_json, read_text
+from snakeval.files import DAMAGE, create_exclusively, read_json, read_text
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
 
