@@ -52,5 +52,5 @@ def read_plan(text: str) -> tuple[Planned, ...]:
 
 
 def _is_name(text: str) -> bool:
-    # Half a surrogate is a ValueError, too.
+    # Half a surrogate also raises a ValueError.
     return os.fsencode(text) not in (b"", b".", b"..") and not {"/", "\0"} & {*text}
