@@ -124,3 +124,15 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_damaged_definition_is_written_again_for_an_evaluation_that_is_missing(
+    tmp_path: Path,
+) -> None:
+    work = workspace(tmp_path, b=counted(tmp_path, f"[ -e {tmp_path}/ok ] || exit 3; "))
+    assert work.snakemake("--retries", "0").exit_code == 1
+    (tmp_path / "ok").touch()
+    (work.run / "m/b/.snakeval/evaluation.json").write_bytes(b"\xff\xfe\x81")
+    done = work.snakemake()
+    assert done.exit_code == 0, done.output
+    assert "Traceback" not in done.output

@@ -140,6 +140,30 @@ def test_a_harness_that_wrote_nothing_runs_again(tmp_path: Path) -> None:
     assert (job.ran, job.value) == (2, 0.25)
 
 
+@pytest.mark.parametrize(("wrote", "runs"), [("{", 2), ('{"v": NaN}', 2), ('{"w": 1}', 1)])
+def test_a_harness_whose_results_are_no_results_runs_again(
+    tmp_path: Path, wrote: str, runs: int
+) -> None:
+    """As after a full disk. A value that is missing in whole results is no such case."""
+    score = tmp_path / "score"
+    score.write_text(wrote)
+    job = Job(tmp_path, f"{COUNTS}; cp {score} {{{{ results }}}}/f")
+    assert job()[0] == 1
+    score.write_text('{"v": 0.25}')
+    assert job()[0] == (0 if runs == 2 else 1)
+    assert job.ran == runs
+
+
+def test_a_wrong_name_of_the_results_runs_the_harness_again_after_two_failures(
+    tmp_path: Path,
+) -> None:
+    job = Job(tmp_path, WRITES.replace("/f", "/other"))
+    assert [job()[0] for _ in range(2)] == [1, 1]
+    assert job.ran == 1
+    assert job()[0] == 1
+    assert job.ran == 2
+
+
 @pytest.mark.parametrize("step", ["_read", "publish"])
 def test_a_job_that_dies_after_its_harness_costs_no_second_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -32,6 +32,7 @@ from snakeval.files import (
     read_state,
     read_text,
     replace_link,
+    set_aside,
     without_waiting,
     write_atomically,
     write_if_changed,
@@ -352,8 +353,8 @@ class EvaluationDirectory(JobDirectory):
     def defines(self, evaluation: Evaluation) -> bool:
         """Whether the definition here is *evaluation*, to the letter."""
         try:
-            return read_text(self.spec) == evaluation.to_json()
-        except FileNotFoundError:
+            return read_bytes(self.spec) == evaluation.to_json().encode()
+        except IsADirectoryError:
             return False
 
     def define(self, evaluation: Evaluation) -> None:
@@ -363,6 +364,8 @@ class EvaluationDirectory(JobDirectory):
             fingerprint = str(json_object(text.encode())["fingerprint"])
         except (OSError, ValueError, KeyError, TypeError):
             fingerprint = ""  # the first definition, or a damaged one
+            if self.spec.is_dir():
+                set_aside(self.spec, "a directory")
         if fingerprint and fingerprint != evaluation.fingerprint:
             write_if_changed(self._earlier_spec(fingerprint), text)
         write_if_changed(self.spec, evaluation.to_json())

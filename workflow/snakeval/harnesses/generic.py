@@ -16,7 +16,16 @@ from snakeval.evaluation.record import Metric
 from snakeval.files import json_value, read_text, without_waiting, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
-from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
+from snakeval.harnesses.values import (
+    NoSuchFile,
+    WrongPlace,
+    finder,
+    number,
+    optional_count,
+    optional_number,
+    score,
+    text,
+)
 from snakeval.shell import argv, render
 
 PARSER_VERSION = 1
@@ -63,7 +72,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     mapping = evaluation.identity.metrics
     file = _newest(artifacts, mapping["file"])
     if file is None:
-        raise EvaluationError(
+        raise NoSuchFile(
             f"the command ended without writing {mapping['file']}; see its log, or correct "
             "`metrics.file`"
         )
@@ -72,7 +81,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     for name, where in mapping["values"].items():
         value = _search(data, where["value"], file.name)
         if value is None:
-            raise EvaluationError(
+            raise WrongPlace(
                 f"{file.name} has nothing at {where['value']!r}; correct metrics.values.{name}"
             )
         n = _search(data, where.get("n"), file.name)
@@ -169,7 +178,7 @@ def _search(data: Any, expression: str | None, name: str) -> Any:
     try:
         return jmespath.search(expression, data)
     except jmespath.exceptions.JMESPathError as error:
-        raise EvaluationError(
+        raise WrongPlace(
             f"metrics: {expression!r} is not a JMESPath for {name}: {str(error).splitlines()[0]}"
         ) from None
 

@@ -11,14 +11,23 @@ from typing import Any
 from snakeval.errors import EvaluationError
 
 
+class WrongPlace(EvaluationError):
+    """The results are there, and not at the place where the configuration says."""
+
+
+class NoSuchFile(WrongPlace):
+    """No file has the name that the configuration says. The harness may not have written it."""
+
+
 def number(value: Any, what: str) -> float:
     """Return *value* as a finite float.
 
     Raises:
+        WrongPlace: *value* is no number; the message calls it *what*.
         EvaluationError: *value* is not a finite number; the message calls it *what*.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise EvaluationError(f"{what} is {value!r}, not a number; see the harness's log")
+        raise WrongPlace(f"{what} is {value!r}, not a number; see the harness's log")
     score = _float(value)
     if not math.isfinite(score):
         raise EvaluationError(f"{what} is {score}; the harness could not score the answers")

@@ -16,6 +16,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
+from snakeval.harnesses.values import NoSuchFile, WrongPlace
 
 
 def completion(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
@@ -126,6 +127,25 @@ def _reading(evaluation: Evaluation) -> str:
     return f"{evaluation.reading} {version}"
 
 
+def _reruns(evaluation: Evaluation, result: Result, error: EvaluationError) -> bool:
+    """Note that metrics cannot be read; return whether the harness has to run again for them.
+
+    It does if it did not write what it should. A configuration with a wrong place for metrics is no
+    reason. If no file has the configured name, both may be the cause: the harness runs again after
+    the second failure.
+    """
+    caches, reading = adapter(evaluation.identity.adapter).CACHES, _reading(evaluation)
+    wrote = bool(evaluation.identity.metrics and trees.sizes(result.artifacts, caches))
+    once = f"once {reading}"
+    if wrote and isinstance(error, NoSuchFile) and result.finished.unread != once:
+        result.attempt.finish(replace(result.finished, unread=once))
+        return False
+    if wrote and isinstance(error, WrongPlace) and not isinstance(error, NoSuchFile):
+        return False
+    result.attempt.finish(replace(result.finished, unread=reading))
+    return True
+
+
 def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Completion:
     reader = adapter(evaluation.identity.adapter)
     try:
@@ -135,12 +155,10 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
         # A record with other metrics would hide the failure.
         if result.artifacts == attempts.directory.artifacts:
             attempts.directory.retract()
-        if evaluation.identity.metrics and trees.sizes(result.artifacts, reader.CACHES):
-            hint = "the harness has finished and does not run again: correct `metrics`"
-            raise EvaluationError(f"{error} ({hint})") from None
-        # No configuration says where this harness writes results: it did not write them.
-        result.attempt.finish(replace(result.finished, unread=_reading(evaluation)))
-        raise
+        if _reruns(evaluation, result, error):
+            raise
+        hint = "the harness has finished and does not run again: correct `metrics`"
+        raise EvaluationError(f"{error} ({hint})") from None
     if (record := result.record) is not None:
         identity = {**record.identity, "metrics": evaluation.identity.metrics}
         version = reader.PARSER_VERSION
