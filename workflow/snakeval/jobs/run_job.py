@@ -20,6 +20,7 @@ from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.files import repair_damaged_state
 from snakeval.processes import process_lives, start_time
+from snakeval.runtimes import blocking
 
 INTERRUPTED = 130
 
@@ -33,7 +34,8 @@ def run(
 ) -> int:
     """Return what *work* returns, 1 if it failed, or 130 if it was interrupted.
 
-    *work* gets an event that SIGINT, SIGTERM and the death of the process *head* (0 for none) set.
+    *work* gets an event that SIGINT, SIGTERM, SIGHUP and the death of the process *head* set (0 for
+    none). The event also ends the commands of *work*, see :mod:`snakeval.runtimes.blocking`.
     A failure leaves its reason in *directory*, in *journal* and on the terminal, with its *log*.
     """
     code, reason = _result(directory, head, work)
@@ -59,7 +61,8 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
     if head:
         threading.Thread(target=_watch, args=(head, stop), daemon=True).start()
     try:
-        return work(stop), ""
+        with blocking.ended_by(stop):
+            return work(stop), ""
     except Interrupted:
         return INTERRUPTED, ""
     except EvaluationError as error:

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from threading import Event
 from typing import IO
 
 from snakeval.errors import EvaluationError
-from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes import Outcome, Report, blocking, images
 from snakeval.runtimes.command_line import mount_option, wrapped
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
 from snakeval.runtimes.spec import ContainerSpec
@@ -48,13 +47,10 @@ def connect() -> Apptainer:
         raise EvaluationError(
             "there is no apptainer and no singularity on the PATH", hint="install one"
         )
-    asked = subprocess.run(
-        [program, "exec", "--help"], capture_output=True, text=True, check=False, timeout=60
-    )
-    if asked.returncode != 0:
-        said = (asked.stderr.strip().splitlines() or ["no message"])[-1]
-        raise EvaluationError(f"{program} does not work here: {said[:300]}")
-    if "--no-eval" not in asked.stdout:
+    asked = blocking.answer([program, "exec", "--help"], seconds=60)
+    if asked.code != 0:
+        raise EvaluationError(f"{program} does not work here: {asked.problem}")
+    if "--no-eval" not in asked.output:
         raise EvaluationError(
             f"{program} is too old (no --no-eval)",
             hint="install Apptainer 1.1, SingularityCE 3.10 or newer",
@@ -78,14 +74,14 @@ class Apptainer:
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the image is converted, or is a file or directory of this machine."""
-        return _FILES.of(spec.image).exists()
+        return _FILES.has(spec.image)
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Convert a missing image, once even if two processes request it."""
         if not self.has(spec):
             _FILES.check(spec.image)
             target = _FILES.of(spec.image)
-            images.convert(spec.image, target, lambda to: self._conversion(spec.image, to), report)
+            images.convert(spec, target, lambda to: self._conversion(spec.image, to), report)
         return images.digest(spec.image)
 
     def _conversion(self, image: str, target: Path) -> list[str]:

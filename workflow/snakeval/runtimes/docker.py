@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
-from docker.utils import parse_repository_tag
 
 from snakeval.errors import EvaluationError
-from snakeval.runtimes import Outcome, Report
+from snakeval.runtimes import Outcome, Report, blocking
 from snakeval.runtimes.command_line import by_hand
 from snakeval.runtimes.spec import ContainerSpec
 
@@ -37,8 +37,7 @@ def connect() -> Docker:
         EvaluationError: no engine answers.
     """
     try:
-        client = docker.from_env(version="auto", timeout=60)
-        return Docker(client)
+        return Docker(blocking.call(lambda: docker.from_env(version="auto", timeout=60)))
     except DockerException as error:
         raise EvaluationError(
             f"no Docker engine answers ({_short(error)})",
@@ -71,7 +70,7 @@ class Docker:
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the engine has the image."""
         try:
-            self._client.api.inspect_image(spec.image)
+            blocking.call(lambda: self._client.api.inspect_image(spec.image))
         except ImageNotFound:
             return False
         return True
@@ -80,25 +79,17 @@ class Docker:
         """Pull a missing image, and report each layer."""
         with _sentences(spec):
             if not self.has(spec):
-                self._pull(spec.image, report)
+                self._pull(spec, report)
             return self._digest(spec.image)
 
-    def _pull(self, image: str, report: Report) -> None:
-        report(f"pulling {image}")
-        repository, tag = parse_repository_tag(image)
-        try:
-            events = self._client.api.pull(
-                repository, tag=tag or "latest", stream=True, decode=True
-            )
-            for event in events:
-                if "error" in event:
-                    raise EvaluationError(_no_image(image, event["error"]))
-                # The engine sends a layer's progress many times a second; report its milestones.
-                if event.get("status") in {"Pull complete", "Already exists", "Download complete"}:
-                    report(f"{image}: {event.get('id', '')} {event['status'].lower()}")
-        except APIError as error:
-            raise EvaluationError(_no_image(image, _short(error))) from None
-        report(f"pulled {image}")
+    def _pull(self, spec: ContainerSpec, report: Report) -> None:
+        """Pull in a process of its own: the engine ends a pull when its client is gone."""
+        report(f"pulling {spec.image}")
+        words = [sys.executable, "-m", "snakeval.runtimes.docker_pull", spec.image]
+        ended = blocking.run(words, report, mark=spec.name)
+        if ended.code != 0:
+            raise EvaluationError(_no_image(spec.image, ended.last_line))
+        report(f"pulled {spec.image}")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         """Run *spec* to its end or to a stop; the engine then removes the container."""

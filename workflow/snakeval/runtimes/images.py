@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
+import json
+import platform
 import re
 import shlex
-import subprocess
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from typing import Any
 
-from snakeval.errors import EvaluationError
-from snakeval.files import home
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.files import home, json_value, read_bytes, write_atomically
 from snakeval.lease import Lease
-from snakeval.runtimes import Report
+from snakeval.runtimes import Report, blocking
+from snakeval.runtimes.spec import ContainerSpec
 
 
 def cached(runtime: str, image: str, ending: str) -> Path:
     """Return the file of the converted *image*, which may not exist yet.
 
-    The image's name identifies the file. If a registry moves a tag later, remove the file to
-    convert the image again.
+    The image's name and the machine's architecture identify the file. If a registry moves a tag
+    later, remove the file to convert the image again.
     """
     name = re.sub(r"[^\w.-]+", "-", image.rpartition("/")[2])[:60]
     digest = hashlib.sha256(image.encode()).hexdigest()[:16]
-    return home().resolve() / "cache" / runtime / f"{name}-{digest}{ending}"
+    file = f"{name}-{digest}-{platform.machine()}{ending}"
+    return home().resolve() / "cache" / runtime / file
 
 
 def digest(image: str) -> str:
@@ -53,6 +59,11 @@ class Files:
             return Path(image).expanduser()
         return cached(self.cache, image, self.endings[0])
 
+    def has(self, image: str) -> bool:
+        """Return whether the runtime can start *image* now: a file of the user, or a whole one."""
+        file = self.of(image)
+        return file.exists() if self.is_path(image) else not problem(file)
+
     def check(self, image: str) -> None:
         """Check that a missing *image* can be converted.
 
@@ -64,32 +75,83 @@ class Files:
 
 
 def convert(
-    image: str, target: Path, command: Callable[[Path], Sequence[str]], report: Report
+    spec: ContainerSpec,
+    target: Path,
+    command: Callable[[Path], Sequence[str]],
+    report: Report,
 ) -> None:
-    """Convert *image* to *target*; a second process that requests it waits for the first.
+    """Convert the image of *spec* to *target*; a second process that requests it waits.
 
-    *command* writes a temporary file, which becomes *target* when it is complete.
+    *command* writes a temporary file, which becomes *target* when it is complete. A file beside it
+    has its size and its SHA-256. A *target* that does not fit them is converted again.
 
     Raises:
         EvaluationError: the command fails; the message has its last line.
+        Interrupted: the owner of this thread's commands was stopped.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Lease(
-        target.with_name(f"{target.name}.lease"),
-        done=target.exists,
-        waiting=lambda owner: report(f"waiting for {owner} to convert {image}"),
-    ) as lease:
-        if not lease.acquired or target.exists():
-            return
-        report(f"converting {image} to {target}")
-        for half in target.parent.glob(f".half-*-{target.name}"):
-            half.unlink()
-        draft = target.with_name(f".half-{os.getpid()}-{target.name}")
-        try:
-            obtain(image, command(draft), report, "converted")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+    while wrong := problem(target):
+        lost = Event()
+        with Lease(
+            target.with_name(f"{target.name}.lease"),
+            done=lambda: blocking.is_stopped() or not problem(target),
+            lost=lost.set,
+            waiting=lambda owner: report(f"waiting for {owner} to convert {spec.image}"),
+        ) as lease:
+            blocking.refuse_stopped()
+            if not lease.acquired or not problem(target):
+                continue
+            again = f" again ({wrong})" if target.exists() else ""
+            report(f"converting {spec.image} to {target}{again}")
+            for half in target.parent.glob(f".half-*-{target.name}"):
+                half.unlink()
+            draft = target.with_name(f".half-{uuid.uuid4().hex[:8]}-{target.name}")
+            try:
+                obtain(spec, command(draft), report, "converted", unless=lost.is_set)
+                stamp = json.dumps(_stamp(draft))
+                if not lost.is_set():
+                    draft.replace(target)
+                    write_atomically(_stamp_file(target), stamp)
+            except Interrupted:
+                if not lost.is_set() or blocking.is_stopped():
+                    raise  # else another process took this conversion for dead, and does it
+            finally:
+                draft.unlink(missing_ok=True)
+
+
+def problem(file: Path) -> str:
+    """Return why a converted *file* cannot be used, or nothing if it is the one that was made.
+
+    The content is read only if the file's time changed, for example in a copy.
+    """
+    try:
+        found = file.stat()
+        stamp = json_value(read_bytes(_stamp_file(file)) or b"")
+        size, time, sha256 = (stamp[key] for key in ("size", "mtime_ns", "sha256"))
+    except FileNotFoundError:
+        return "there is none"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{_stamp_file(file).name}: {error}"
+    if found.st_size != size:
+        return f"it has {found.st_size} bytes of {size}"
+    if found.st_mtime_ns != time:
+        now = _stamp(file)
+        if now["sha256"] != sha256:
+            return "its content changed"
+        with contextlib.suppress(OSError):  # a cache that others own
+            write_atomically(_stamp_file(file), json.dumps(now))
+    return ""
+
+
+def _stamp(file: Path) -> dict[str, Any]:
+    found = file.stat()
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256}
+
+
+def _stamp_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.json")
 
 
 def by_hand(target: Path, command: Callable[[Path], Sequence[str]]) -> str:
@@ -102,26 +164,26 @@ def by_hand(target: Path, command: Callable[[Path], Sequence[str]]) -> str:
     )
 
 
-def obtain(image: str, words: Sequence[str], report: Report, how: str) -> None:
-    """Run the command *words*, which pulls or converts *image*, and report each of its lines.
+def obtain(
+    spec: ContainerSpec,
+    words: Sequence[str],
+    report: Report,
+    how: str,
+    *,
+    unless: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run the command *words*, which pulls or converts an image, and report each of its lines.
 
     Raises:
         EvaluationError: the command fails. The message says that the image cannot be *how*.
+        Interrupted: the owner of this thread's commands was stopped, or *unless* is true.
     """
-    child = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+    image = spec.image
+    ended = blocking.run(
+        words, lambda line: report(f"{image}: {line}"), mark=spec.name, unless=unless
     )
-    last = ""
-    for line in child.stdout or ():
-        last = line.strip() or last
-        report(f"{image}: {last}")
-    if child.wait() != 0:
+    if ended.code != 0:
         raise EvaluationError(
-            f"image {image} is not on this machine and cannot be {how} ({last[:300]}); check "
-            "`image`"
+            f"image {image} is not on this machine and cannot be {how} "
+            f"({ended.last_line[:300]}); check `image`"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from threading import Event
@@ -13,7 +12,7 @@ from typing import IO, Any
 from snakeval.errors import EvaluationError
 from snakeval.files import json_value
 from snakeval.processes import run_child
-from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes import Outcome, Report, blocking, images
 from snakeval.runtimes.command_line import by_hand, command_line
 from snakeval.runtimes.spec import ContainerSpec
 
@@ -27,26 +26,21 @@ def connect() -> Podman:
     if shutil.which("podman") is None:
         raise EvaluationError("there is no podman on the PATH", hint="install it")
     answer = _podman("version", "--format", "json")
-    if answer.returncode != 0:
-        raise EvaluationError(f"podman does not work here: {_last_line(answer.stderr)}")
+    if answer.code != 0:
+        raise EvaluationError(f"podman does not work here: {answer.problem}")
     return Podman()
 
 
-def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["podman", *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no message"
+def _podman(*arguments: str, in_any_case: bool = False) -> blocking.Answer:
+    return blocking.answer(["podman", *arguments], seconds=120, in_any_case=in_any_case)
 
 
 def _image(spec: ContainerSpec) -> dict[str, Any]:
     """Return podman's description of the image; empty if the image is missing."""
     inspected = _podman("image", "inspect", spec.image)
-    found: list[dict[str, Any]] = json_value(inspected.stdout) if inspected.returncode == 0 else []
+    if inspected.code != 0:
+        return {}
+    found: list[dict[str, Any]] = json_value(inspected.output.encode())
     return found[0] if found else {}
 
 
@@ -64,13 +58,13 @@ class Podman:
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether podman has the image."""
-        return _podman("image", "exists", spec.image).returncode == 0
+        return _podman("image", "exists", spec.image).code == 0
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Pull a missing image."""
         if not self.has(spec):
             report(f"pulling {spec.image}")
-            images.obtain(spec.image, ["podman", "pull", spec.image], report, "pulled")
+            images.obtain(spec, ["podman", "pull", spec.image], report, "pulled")
         return str(_image(spec).get("Digest") or "")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
@@ -92,7 +86,7 @@ class Podman:
                 self._remove(spec.name)
 
     def _remove(self, name: str) -> None:
-        _podman("rm", "--force", "--time", "0", name)
+        _podman("rm", "--force", "--time", "0", name, in_any_case=True)
 
     def shell(self, spec: ContainerSpec) -> str:
         """Return ``podman run …``."""

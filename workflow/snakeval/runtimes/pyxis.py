@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from threading import Event
 from typing import IO
 
 from snakeval.errors import EvaluationError
-from snakeval.runtimes import Outcome, Report, images
+from snakeval.runtimes import Outcome, Report, blocking, images
 from snakeval.runtimes.command_line import wrapped
 from snakeval.runtimes.marked import MARK, kill_leftovers, run_marked
 from snakeval.runtimes.spec import ContainerSpec
@@ -51,10 +50,8 @@ def connect() -> Pyxis:
         raise EvaluationError(
             "there is no srun on the PATH", hint="use a node of Slurm, or set another runtime"
         )
-    asked = subprocess.run(
-        ["srun", "--help"], capture_output=True, text=True, check=False, timeout=60
-    )
-    if "--container-image" not in asked.stdout:
+    asked = blocking.answer(["srun", "--help"], seconds=60)
+    if "--container-image" not in asked.output:
         raise EvaluationError(
             "srun has no --container-image here",
             hint="install pyxis, or set another runtime",
@@ -75,7 +72,7 @@ class Pyxis:
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the image is converted, or is a file that the node sees."""
-        return _FILES.of(spec.image).exists()
+        return _FILES.has(spec.image)
 
     def prepare(self, spec: ContainerSpec, report: Report) -> str:
         """Convert a missing image, once even if two processes request it."""
@@ -87,7 +84,7 @@ class Pyxis:
                     ".sqsh file, or set another runtime"
                 )
             target = _FILES.of(spec.image)
-            images.convert(spec.image, target, lambda to: _conversion(spec.image, to), report)
+            images.convert(spec, target, lambda to: _conversion(spec.image, to), report)
         return images.digest(spec.image)
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:

@@ -1,0 +1,149 @@
+"""A job that waits for pip or for an image ends with its head, a signal or `kill`; so do those."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
+from snakeval.watch.stop import Patience, stop
+from support.configs import COMMAND, MODEL, config
+from support.drip import drip
+from support.machine import eventually
+
+PATIENCE = Patience(grace=15, step=1, settle=5)
+
+#: An apptainer whose `pull` hangs, in a process that left its group.
+APPTAINER = """#!/bin/sh
+if [ "$1" = exec ]; then echo --no-eval; exit; fi
+setsid sh -c 'echo $$ > "$HANGS.new"; mv "$HANGS.new" "$HANGS"; sleep 600; :' &
+wait
+"""
+
+
+@pytest.fixture
+def head() -> Iterator[subprocess.Popen[bytes]]:
+    """What counts as the job's Snakemake."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def defined(tmp_path: Path, **benchmark: Any) -> EvaluationDirectory:
+    settings = {"models": {"m": MODEL}, "benchmarks": {"b": {**COMMAND, **benchmark}}}
+    runtime = "apptainer" if "image" in benchmark else "process"
+    (evaluation,) = expand(config(tmp_path, {"runtime": runtime, **settings}))
+    directory = RunDirectory(tmp_path / "run").evaluation("m/b")
+    directory.define(evaluation)
+    return directory
+
+
+def started(directory: EvaluationDirectory, head: int, **env: str) -> psutil.Popen:
+    fingerprint = directory.read_evaluation().fingerprint
+    words = [sys.executable, "-m", "snakeval.jobs.evaluate", str(directory.published)]
+    words += ["--fingerprint", fingerprint, "--head", str(head)]
+    return psutil.Popen(words, env={**os.environ, **env})
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> EvaluationDirectory:
+    return defined(tmp_path, image="registry.example/harness:1")
+
+
+@pytest.fixture
+def job(
+    tmp_path: Path, directory: EvaluationDirectory, head: subprocess.Popen[bytes]
+) -> Iterator[tuple[psutil.Popen, list[psutil.Process]]]:
+    """A job whose image is converted and never will be, and the processes below it."""
+    program = tmp_path / "bin" / "apptainer"
+    program.parent.mkdir()
+    program.write_text(APPTAINER)
+    program.chmod(0o755)
+    hangs = tmp_path / "hangs"
+    process = started(
+        *(directory, head.pid),
+        PATH=f"{program.parent}:{os.environ['PATH']}",
+        HANGS=str(hangs),
+        SNAKEVAL_HOME=str(tmp_path / "home"),
+    )
+    eventually(hangs.exists, "apptainer does not start")
+    below = process.children(recursive=True)
+    assert int(hangs.read_text()) in [each.pid for each in below]
+    yield process, below
+    for each in (process, *below):
+        if each.is_running():
+            each.kill()
+
+
+def living(processes: list[psutil.Process]) -> list[str]:
+    """Return the commands of those that are still there after a while."""
+    _, alive = psutil.wait_procs(processes, timeout=15)
+    return [" ".join(each.cmdline())[:100] for each in alive]
+
+
+def test_the_death_of_its_head_ends_the_job_and_pip(
+    tmp_path: Path, head: subprocess.Popen[bytes]
+) -> None:
+    with drip() as index:
+        wheel = f"slowthing @ {index.url}/slowthing-1.0-py3-none-any.whl"
+        job = started(
+            *(defined(tmp_path, requirements=[wheel]), head.pid),
+            SNAKEVAL_HOME=str(tmp_path / "home"),
+        )
+        assert index.asked.wait(100), "pip does not ask"
+        below = job.children(recursive=True)
+        head.kill()
+        head.wait()
+        assert living([job, *below]) == []
+        assert job.returncode == 130
+        eventually(lambda: index.connections == 0, "something is still connected", 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_to_the_job_ends_the_conversion_of_its_image(
+    job: tuple[psutil.Popen, list[psutil.Process]],
+    directory: EvaluationDirectory,
+    number: signal.Signals,
+) -> None:
+    process, below = job
+    process.send_signal(number)
+    assert living([process, *below]) == []
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    assert not directory.has_failure()
+
+
+def test_kill_stops_a_job_that_waits_for_its_image(
+    job: tuple[psutil.Popen, list[psutil.Process]], directory: EvaluationDirectory
+) -> None:
+    process, below = job
+    said: list[str] = []
+    stopped = stop(RunDirectory.of(directory), None, said.append, PATIENCE)
+    assert stopped.left == []
+    assert said == [f"Ends the job of m/b (process {process.pid})"]
+    process.wait(timeout=5)
+    assert [each.pid for each in below if each.is_running()] == []
+
+
+def test_kill_ends_a_conversion_whose_job_was_killed(
+    job: tuple[psutil.Popen, list[psutil.Process]], directory: EvaluationDirectory
+) -> None:
+    process, below = job
+    # A reaper that was stopped, as a debugger or a full cgroup does, ends nothing by itself.
+    (reaper,) = process.children()
+    reaper.suspend()
+    process.kill()
+    process.wait()
+    stopped = stop(RunDirectory.of(directory), None, lambda text: None, Patience(1, 1, 5))
+    assert stopped.left == []
+    assert stopped.was_any
+    assert living(below) == []

@@ -1,0 +1,117 @@
+"""Commands that may take long end with their owner, and report what they print."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Timer
+
+import pytest
+
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.processes import process_lives
+from snakeval.runtimes import blocking
+from snakeval.runtimes.marked import MARK
+from support.machine import eventually
+
+
+def test_a_command_has_its_exit_code_and_its_lines() -> None:
+    said: list[str] = []
+    ended = blocking.run(["sh", "-c", "printf '1\\r2\\n\\n'; echo 3 >&2; exit 7"], said.append)
+    assert (ended.code, ended.lines, ended.last_line) == (7, ("1", "2", "3"), "3")
+    assert said == ["1", "2", "3"]
+
+
+def test_a_command_has_no_input_and_its_mark() -> None:
+    ended = blocking.run(["sh", "-c", f'cat; echo "[${MARK}]"'], mark="snakeval-x")
+    assert ended.lines == ("[snakeval-x]",)
+
+
+def stopped_after(seconds: float, work: Callable[[], object]) -> float:
+    stop, begun = Event(), time.monotonic()
+    Timer(seconds, stop.set).start()
+    with blocking.ended_by(stop), pytest.raises(Interrupted):
+        work()
+    return time.monotonic() - begun
+
+
+def test_a_stop_ends_a_command_that_ignores_it_and_its_daemon(tmp_path: Path) -> None:
+    text = f"trap '' TERM; setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & sleep 600; :"
+    assert stopped_after(1, lambda: blocking.run(["sh", "-c", text])) < 20
+    assert not process_lives(int((tmp_path / "pid").read_text()))
+
+
+def test_nothing_starts_after_a_stop(tmp_path: Path) -> None:
+    touch = ["touch", str(tmp_path / "started")]
+    stopped_after(0, lambda: (time.sleep(0.2), blocking.run(touch)))
+    stopped_after(0, lambda: (time.sleep(0.2), blocking.answer(touch, seconds=5)))
+    stopped_after(0, lambda: (time.sleep(0.2), blocking.call((tmp_path / "started").touch)))
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_stop_of_one_thread_is_none_of_another() -> None:
+    stop, codes = Event(), []
+    stop.set()
+    with blocking.ended_by(stop):
+        thread = threading.Thread(target=lambda: codes.append(blocking.run(["true"]).code))
+        thread.start()
+        thread.join()
+    assert codes == [0]
+
+
+def test_what_cleans_up_runs_although_its_owner_was_stopped() -> None:
+    stop = Event()
+    stop.set()
+    with blocking.ended_by(stop):
+        answer = blocking.answer(["echo", "cleaned"], seconds=10, in_any_case=True)
+    assert (answer.code, answer.output) == (0, "cleaned\n")
+
+
+def test_an_answer_is_apart_from_errors() -> None:
+    text = "echo '{}'; echo warning >&2; echo 'it is broken' >&2; exit 3"
+    answer = blocking.answer(["sh", "-c", text], seconds=10)
+    assert (answer.code, answer.output, answer.problem) == (3, "{}\n", "it is broken")
+
+
+def test_a_command_that_takes_too_long_is_an_error() -> None:
+    with pytest.raises(EvaluationError, match=r"^sleep does not end within 1 s$"):
+        blocking.answer(["sleep", "600"], seconds=1)
+
+
+def test_a_useless_command_ends() -> None:
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        blocking.run(["sleep", "600"], unless=lambda: time.monotonic() > begun + 0.5)
+
+
+def test_a_call_that_hangs_delays_no_stop() -> None:
+    hang = Event()
+    try:
+        assert stopped_after(0.3, lambda: blocking.call(hang.wait)) < 5
+    finally:
+        hang.set()
+
+
+def test_a_call_returns_or_raises_what_the_function_does() -> None:
+    with blocking.ended_by(Event()):
+        assert blocking.call(lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            blocking.call(lambda: 1 // 0)
+
+
+def test_a_command_dies_with_a_killed_owner(tmp_path: Path) -> None:
+    text = f"setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & wait"
+    code = f"from snakeval.runtimes import blocking; blocking.run(['sh', '-c', {text!r}])"
+    pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code])
+    try:
+        eventually((tmp_path / "pid").exists, "it does not start")
+        eventually((tmp_path / "pid").read_text, "it has no pid")
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    daemon = int((tmp_path / "pid").read_text())
+    eventually(lambda: not process_lives(daemon), "it outlives its owner", 15)
