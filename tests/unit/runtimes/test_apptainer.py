@@ -62,7 +62,7 @@ class TestForReal:
             thread.join()
         assert [line[1:2] for line in standins.recorded(commands)] == [["pull"]]
         assert apptainer.has(spec("true"))
-        (sif,) = (tmp_path / "home/cache/apptainer").iterdir()
+        (sif,) = (tmp_path / "home/cache/apptainer").glob("*.sif")
         assert sif.name.startswith("busybox-latest-")
         assert sif.suffix == ".sif"
         assert any(text.endswith("Converting OCI blobs to SIF format") for text in told)

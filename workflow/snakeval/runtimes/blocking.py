@@ -102,7 +102,7 @@ def run(
     def is_useless() -> bool:
         return (stop is not None and stop.is_set()) or unless()
 
-    command = ["sh", "-c", 'exec "$@" </dev/null', "sh", *words]
+    command = ["/bin/sh", "-c", 'exec "$@" </dev/null', "sh", *words]
     ended = _run(words[0], command, report, surroundings, seconds, is_useless)
     if is_useless():
         raise Interrupted
@@ -137,7 +137,7 @@ def answer(words: Sequence[str], *, seconds: float, in_any_case: bool = False) -
         raise Interrupted
     with tempfile.TemporaryDirectory(prefix="snakeval-") as place:
         output = Path(place, "output")
-        command = ["sh", "-c", 'output=$1; shift; exec "$@" </dev/null >"$output"', "sh"]
+        command = ["/bin/sh", "-c", 'output=$1; shift; exec "$@" </dev/null >"$output"', "sh"]
         command += [str(output), *words]
         ended = _run(words[0], command, lambda line: None, dict(os.environ), seconds, halts)
         if halts():
