@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -103,15 +104,29 @@ def test_a_call_returns_or_raises_what_the_function_does() -> None:
             blocking.call(lambda: 1 // 0)
 
 
-def test_a_command_dies_with_a_killed_owner(tmp_path: Path) -> None:
-    text = f"setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & wait"
-    code = f"from snakeval.runtimes import blocking; blocking.run(['sh', '-c', {text!r}])"
-    pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code])
-    try:
+@pytest.mark.parametrize("has_daemons", [False, True])
+def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -> None:
+    text = f"sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & wait"
+    call = f"blocking.run(['sh', '-c', {text!r}], has_daemons={has_daemons})"
+    command = [sys.executable, "-c", f"from snakeval.runtimes import blocking; {call}"]
+    with subprocess.Popen(command) as owner:
         eventually((tmp_path / "pid").exists, "it does not start")
         eventually((tmp_path / "pid").read_text, "it has no pid")
+        owner.kill()
+    pid = int((tmp_path / "pid").read_text())
+    eventually(lambda: not process_lives(pid), "it outlives its owner", 15)
+
+
+@pytest.mark.parametrize("has_daemons", [False, True])
+def test_only_the_daemons_that_others_use_stay(tmp_path: Path, has_daemons: bool) -> None:
+    text = (
+        f"setsid sh -c 'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 600' &"
+        f"while [ ! -e {tmp_path}/pid ]; do sleep 0.05; done; exit 3"
+    )
+    ended = blocking.run(["sh", "-c", text], has_daemons=has_daemons)
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        assert (ended.code, process_lives(pid)) == (3, has_daemons)
     finally:
-        os.kill(pid, 9)
-        os.waitpid(pid, 0)
-    daemon = int((tmp_path / "pid").read_text())
-    eventually(lambda: not process_lives(daemon), "it outlives its owner", 15)
+        if has_daemons:
+            os.kill(pid, 9)

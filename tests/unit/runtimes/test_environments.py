@@ -185,7 +185,7 @@ def test_a_broken_environment_is_rebuilt(
     interpreter(pristine)  # the broken one is gone, and exactly one is left
 
 
-def test_a_whole_environment_is_used_as_it_is(
+def test_a_whole_environment_is_not_rebuilt(
     tmp_path: Path, pristine: Path, built: ContainerSpec
 ) -> None:
     python = interpreter(pristine)

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from snakeval.errors import EvaluationError, Interrupted
+from snakeval.processes import run_child
+from snakeval.runtimes.lifeline import GO, guarded
 from snakeval.runtimes.marked import MARK
 from snakeval.runtimes.reaped import run_reaped
 
@@ -82,12 +84,14 @@ def run(
     env: Mapping[str, str] | None = None,
     seconds: float = float("inf"),
     unless: Callable[[], bool] = _never,
+    has_daemons: bool = False,
 ) -> Ended:
     """Run a command to its end, and report each line that it prints.
 
     Nothing of it outlives this process, or a stop of its owner. It has no standard input.
     *mark* is the name of the container that it prepares, by which ``snakeval kill`` finds it.
-    *unless* says that the command has become useless; it then ends as after a stop.
+    *unless* says that the command has become useless; it then ends as after a stop. A command that
+    *has_daemons* may leave processes in sessions of their own, which other commands use.
 
     Raises:
         Interrupted: the owner was stopped, or *unless* is true.
@@ -103,7 +107,7 @@ def run(
         return (stop is not None and stop.is_set()) or unless()
 
     command = ["/bin/sh", "-c", 'exec "$@" </dev/null', "sh", *words]
-    ended = _run(words[0], command, report, surroundings, seconds, is_useless)
+    ended = _run(words[0], command, report, surroundings, seconds, is_useless, has_daemons)
     if is_useless():
         raise Interrupted
     return ended
@@ -123,7 +127,13 @@ class Answer:
         return self.errors[-1][:300] if self.errors else "no message"
 
 
-def answer(words: Sequence[str], *, seconds: float, in_any_case: bool = False) -> Answer:
+def answer(
+    words: Sequence[str],
+    *,
+    seconds: float,
+    in_any_case: bool = False,
+    has_daemons: bool = False,
+) -> Answer:
     """Return what a command prints, as :func:`run` runs it.
 
     A command that cleans up runs *in_any_case*, also if the owner was stopped.
@@ -139,7 +149,9 @@ def answer(words: Sequence[str], *, seconds: float, in_any_case: bool = False) -
         output = Path(place, "output")
         command = ["/bin/sh", "-c", 'output=$1; shift; exec "$@" </dev/null >"$output"', "sh"]
         command += [str(output), *words]
-        ended = _run(words[0], command, lambda line: None, dict(os.environ), seconds, halts)
+        ended = _run(
+            *(words[0], command, lambda line: None, dict(os.environ), seconds, halts, has_daemons)
+        )
         if halts():
             raise Interrupted
         return Answer(ended.code, output.read_text("utf-8", "replace"), ended.lines)
@@ -163,6 +175,7 @@ def _run(
     env: Mapping[str, str],
     seconds: float,
     is_useless: Callable[[], bool],
+    has_daemons: bool,
 ) -> Ended:
     until = time.monotonic() + seconds
     lines: deque[str] = deque(maxlen=_LINES)
@@ -171,9 +184,12 @@ def _run(
     reader.start()
     try:
         with os.fdopen(writing, "wb") as log:
-            code = run_reaped(
-                command, log, _Halt(is_useless, until), grace=_GRACE_SECONDS, stdin=b"", env=env
-            )
+            halt = _Halt(is_useless, until)
+            if has_daemons:
+                command = guarded(command, _GRACE_SECONDS)
+                code = run_child(command, log, halt, grace=_GRACE_SECONDS, stdin=GO, env=env)
+            else:
+                code = run_reaped(command, log, halt, grace=_GRACE_SECONDS, stdin=b"", env=env)
     except OSError as error:
         raise EvaluationError(f"{name} cannot be started ({error.strerror})") from None
     finally:
@@ -184,7 +200,7 @@ def _run(
 
 
 def _read(descriptor: int, lines: deque[str], report: Report) -> None:
-    # A progress bar ends its lines with a carriage return, which counts as an end, too.
+    # A progress bar ends its lines with a carriage return, which also counts as an end.
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as output:
         for line in output:
             if text := line.strip():

@@ -36,7 +36,7 @@ from snakeval.runtimes import Report, blocking
 from snakeval.runtimes.spec import ContainerSpec
 
 _CONTENTS = "contents.json"
-#: What decides how Python behaves. Packages may write other files into their own directories.
+#: Files that decide how Python behaves. Packages may write other files into their own directories.
 _CODE = (".py", ".so", ".pth")
 #: How long the interpreter of an environment may take to answer, in seconds.
 _ANSWER_SECONDS = 60

@@ -120,7 +120,7 @@ def convert(
 
 
 def problem(file: Path) -> str:
-    """Return why a converted *file* cannot be used, or nothing if it is the one that was made.
+    """Return why a converted *file* cannot be used, or nothing if it is unchanged.
 
     The content is read only if the file's time changed, for example in a copy.
     """
@@ -171,6 +171,7 @@ def obtain(
     how: str,
     *,
     unless: Callable[[], bool] = lambda: False,
+    has_daemons: bool = False,
 ) -> None:
     """Run the command *words*, which pulls or converts an image, and report each of its lines.
 
@@ -180,7 +181,11 @@ def obtain(
     """
     image = spec.image
     ended = blocking.run(
-        words, lambda line: report(f"{image}: {line}"), mark=spec.name, unless=unless
+        words,
+        lambda line: report(f"{image}: {line}"),
+        mark=spec.name,
+        unless=unless,
+        has_daemons=has_daemons,
     )
     if ended.code != 0:
         raise EvaluationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 #: Starts a harness with secrets. It reads ``export NAME='value'`` lines from standard input, so no
 #: container definition, command line or file has a value. Then it becomes the harness (exec), which
@@ -51,6 +51,15 @@ done
 kill -KILL "$watch"
 exit "$code"
 """
+
+
+#: The input of :data:`LIFELINE` for a command without variables.
+GO = f"{_GO}\n".encode()
+
+
+def guarded(command: Sequence[str], grace: float) -> tuple[str, ...]:
+    """Return *command* with its :data:`LIFELINE`; *grace* is in seconds."""
+    return ("sh", "-c", LIFELINE, "snakeval", str(grace), *command)
 
 
 def exports(values: Mapping[str, str]) -> str:

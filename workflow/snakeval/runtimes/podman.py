@@ -31,8 +31,10 @@ def connect() -> Podman:
     return Podman()
 
 
+# Rootless podman leaves a process that holds its namespace, for containers of all commands.
 def _podman(*arguments: str, in_any_case: bool = False) -> blocking.Answer:
-    return blocking.answer(["podman", *arguments], seconds=120, in_any_case=in_any_case)
+    words = ["podman", *arguments]
+    return blocking.answer(words, seconds=120, in_any_case=in_any_case, has_daemons=True)
 
 
 def _image(spec: ContainerSpec) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class Podman:
         """Pull a missing image."""
         if not self.has(spec):
             report(f"pulling {spec.image}")
-            images.obtain(spec, ["podman", "pull", spec.image], report, "pulled")
+            images.obtain(spec, ["podman", "pull", spec.image], report, "pulled", has_daemons=True)
         return str(_image(spec).get("Digest") or "")
 
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:

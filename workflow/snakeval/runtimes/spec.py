@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.runtimes.lifeline import _GO, LIFELINE, exports
+from snakeval.runtimes.lifeline import _GO, exports, guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class ContainerSpec:
 
     def guarded(self) -> tuple[str, ...]:
         """Return the command with its :data:`LIFELINE`."""
-        return ("sh", "-c", LIFELINE, "snakeval", str(self.grace), *self.argv)
+        return guarded(self.argv, self.grace)
 
     def greeting(self, *, secrets: bool = True, env: Mapping[str, str] | None = None) -> bytes:
         """Return the text that :data:`LIFELINE` reads first; the stream must then stay open.
