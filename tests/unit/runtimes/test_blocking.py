@@ -120,8 +120,8 @@ def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -
 @pytest.mark.parametrize("has_daemons", [False, True])
 def test_only_the_daemons_that_others_use_stay(tmp_path: Path, has_daemons: bool) -> None:
     text = (
-        f"setsid sh -c 'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 600' &"
-        f"while [ ! -e {tmp_path}/pid ]; do sleep 0.05; done; exit 3"
+        f"cd {tmp_path}; setsid sh -c 'echo $$ > new; mv new pid; exec sleep 600' &"
+        f"cd {tmp_path}; while [ ! -e pid ]; do sleep 0.05; done; exit 3"
     )
     ended = blocking.run(["sh", "-c", text], has_daemons=has_daemons)
     pid = int((tmp_path / "pid").read_text())
