@@ -51,7 +51,7 @@ def kill_leftovers(name: str) -> None:
     """
     found = [pid for pid, _ in marked([name])]
     below = [child for pid in found for child in descendants(pid)]
-    for pid in {*found, *below}:
+    for pid in dict.fromkeys([*found, *below]):  # parents first, which could start others
         with contextlib.suppress(OSError):  # the process ended
             os.kill(pid, signal.SIGKILL)
 

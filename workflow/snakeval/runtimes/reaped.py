@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def _order(
     order = {"argv": list(argv), "env": values, "grace": grace, "keep": list(keep)}
     descriptor = os.memfd_create("snakeval-order")
     try:
-        os.write(descriptor, json.dumps(order).encode())
+        os.write(descriptor, marshal.dumps(order))
         yield descriptor
     finally:
         os.close(descriptor)
