@@ -204,7 +204,6 @@ def test_a_parsed_sentence_is_found(source: str) -> None:
 PARSERS = {
     "files.py": "the owner",
     "config/yaml_file.py": "its own loader, with lines and columns",
-    "runtimes/reaper.py": "imports nothing of snakeval",
     "demo/api.py": "a server for demonstrations, with files of its own",
     "demo/ledger.py": "a server for demonstrations, with files of its own",
 }
