@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 #: Parameters that can change no score, so they stand outside the fingerprint and the run's id.
@@ -19,13 +20,12 @@ def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
     """
     data = {name: value for name, value in identity.items() if value and name != "metrics"}
     command = data.get("command", "")
-    words = frozenset(re.findall(r"\w+", command))
-    data["params"] = {
-        name: value
-        for name, value in identity["params"].items()
+    params = identity["params"]
+    if None in params.values() or {} in params.values():
         # A null is the default, except to a template that looks whether the parameter is there.
-        if (name in words if value is None else value != {})
-    }
+        words = _words(command)
+        params = {k: v for k, v in params.items() if (k in words if v is None else v != {})}
+    data["params"] = params
     if command:
         data["command"] = canonical_template(command)
     if packages := data.get("packages"):
@@ -35,6 +35,12 @@ def canonical(identity: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
+@lru_cache(maxsize=1000)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
+
+
+@lru_cache(maxsize=1000)
 def canonical_template(template: str) -> str:
     """Return *template* with one blank beside each name, if it has no tags but plain names.
 
