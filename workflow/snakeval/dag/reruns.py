@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
@@ -33,11 +34,11 @@ from snakeval.matrix.allocations import Allocations
 from snakeval.serving.directory import DeploymentDirectory
 
 
-def must_read_again(evaluation: Evaluation, record: Completion) -> bool:
+def must_read_again(evaluation: Evaluation, record: Mapping[str, Any]) -> bool:
     """Whether the record of *evaluation* has metrics of other places in the results."""
     if not evaluation.identity.metrics:
         return False  # its harness writes results that have one place for them
-    return reading_of(record.identity) != evaluation.reading
+    return reading_of(record["identity"]) != evaluation.reading
 
 
 class Reruns:
@@ -66,14 +67,16 @@ class Reruns:
             files = run.evaluation(evaluation.id)
             if not files.published.exists():
                 continue
-            found = files.find_completion(evaluation.fingerprint)
-            if isinstance(found, Completion):
-                if must_read_again(evaluation, found):
-                    found = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
-                elif not files.is_published(evaluation.fingerprint):
-                    found = Incomplete(Kind.DAMAGED, f"{files.published.name} is damaged")
+            found = files.find_record(evaluation.fingerprint)
             if isinstance(found, Incomplete):
-                stale[self._invocation.record(evaluation)] = found
+                why = found
+            elif must_read_again(evaluation, found):
+                why = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
+            elif not files.is_published(evaluation.fingerprint):
+                why = Incomplete(Kind.DAMAGED, f"{files.published.name} is damaged")
+            else:
+                continue
+            stale[self._invocation.record(evaluation)] = why
         return stale
 
     def is_missing(self, evaluation: Evaluation) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.record import Completion, now
+from snakeval.evaluation.record import Completion, checked, now
 from snakeval.files import (
     Directory,
     json_object,
@@ -379,7 +379,7 @@ class EvaluationDirectory(JobDirectory):
         and the jobs ask this function, so they agree. It reads no artifact, so it takes
         microseconds; ``snakeval verify`` reads them.
         """
-        found = self.find_completion(fingerprint, older)
+        found = self.find_record(fingerprint, older)
         return found if isinstance(found, Incomplete) else None
 
     def completion(self, fingerprint: str, older: Sequence[str] = ()) -> Completion | None:
@@ -391,19 +391,26 @@ class EvaluationDirectory(JobDirectory):
         self, fingerprint: str, older: Sequence[str] = ()
     ) -> Completion | Incomplete:
         """Return the completion of *fingerprint*, or why there is none."""
+        found = self.find_record(fingerprint, older)
+        return found if isinstance(found, Incomplete) else Completion.from_dict(found)
+
+    def find_record(
+        self, fingerprint: str, older: Sequence[str] = ()
+    ) -> Mapping[str, Any] | Incomplete:
+        """Return the plain data of the completion of *fingerprint*, or why there is none."""
         reasons = []
         for wanted in (fingerprint, *older):
             for path in (self._record(wanted), self.output):
                 found = self._read_record(path, wanted)
-                if isinstance(found, Completion):
+                if not isinstance(found, Incomplete):
                     try:
                         lost = self._lost_artifact(found)
                     except OSError as error:
-                        found = _unreadable(error, path)
-                    else:
-                        if not lost:
-                            return found
-                        found = Incomplete(Kind.ARTIFACTS, lost)
+                        reasons.append(_unreadable(error, path))
+                        continue
+                    if not lost:
+                        return found
+                    found = Incomplete(Kind.ARTIFACTS, lost)
                 reasons.append(found)
         return max(reasons, key=lambda reason: reason.kind.weight)
 
@@ -412,37 +419,37 @@ class EvaluationDirectory(JobDirectory):
         copies = [
             self._read_record(p, fingerprint) for p in (self._record(fingerprint), self.output)
         ]
-        records = [copy for copy in copies if isinstance(copy, Completion)]
+        records = [Completion.from_dict(c) for c in copies if not isinstance(c, Incomplete)]
         wrong = (Kind.DAMAGED, Kind.UNREADABLE)
         damage = [c.reason for c in copies if isinstance(c, Incomplete) and c.kind in wrong]
         return records[0] if records else None, damage
 
-    def _read_record(self, path: str, fingerprint: str) -> Completion | Incomplete:
+    def _read_record(self, path: str, fingerprint: str) -> Mapping[str, Any] | Incomplete:
         """Return the record in *path* if it is of *fingerprint*."""
         name = os.path.basename(path)
         try:
             content = read_bytes(path)
             if content is None:
                 return Incomplete(Kind.ABSENT, "it has no record")
-            record = Completion.from_dict(json_object(content))
+            record = checked(json_object(content))
         except IsADirectoryError:
             return Incomplete(Kind.DAMAGED, f"{name} is a directory")
         except ValueError as error:
             return Incomplete(Kind.DAMAGED, f"{name} is damaged ({str(error)[:100]})")
         except OSError as error:
             return _unreadable(error, path)
-        if record.fingerprint != fingerprint:
+        if record["fingerprint"] != fingerprint:
             return Incomplete(Kind.OTHER_DEFINITION, "its definition was changed")
         return record
 
-    def _lost_artifact(self, record: Completion) -> str:
+    def _lost_artifact(self, record: Mapping[str, Any]) -> str:
         """Say which artifact of *record* is not there with its size, or nothing.
 
         Raises:
             OSError: an artifact cannot be looked at.
         """
         artifacts = f"{self._place}/artifacts/"
-        for entry in record.manifest:
+        for entry in record["manifest"]:
             name = entry["path"]
             try:
                 found = os.stat(artifacts + name)
@@ -452,7 +459,7 @@ class EvaluationDirectory(JobDirectory):
                 return f"artifacts/{name} has {found.st_size} bytes, and had {entry['size']}"
         # The attempt of published artifacts has none of its own: a killed job may have published
         # another attempt's, and their sizes may be equal.
-        own = f"{self._place}/attempts/{record.attempt}"
+        own = f"{self._place}/attempts/{record['attempt']}"
         if os.path.isdir(f"{own}/artifacts"):
             attempt = read_state(f"{own}/attempt.json", Attempt.from_dict)
             if attempt is not None and attempt.token is not None:
