@@ -383,14 +383,14 @@ def _compared(made: Corpus, run: Path, truth: Mapping[Any, float | None]) -> str
 
 
 READERS: Sequence[tuple[str, Callable[[Corpus, Path], str], int]] = (
-    ("table", scores, 4),
-    ("newer table", newer, 2),
-    ("status", run_command("status", "{run}", "--json"), 4),
-    ("plan", plan, 4),
-    ("logs", run_command("logs", "{run}"), 1),
-    ("verify", run_command("verify", "{run}"), 1),
-    ("ls runs", run_command("ls", "runs"), 1),
-    ("compare", run_command("compare", "{run}", "2026-11-29-09-12-50-b9f2448f"), 1),
+    ("table", scores, 12),
+    ("newer table", newer, 6),
+    ("status", run_command("status", "{run}", "--json"), 12),
+    ("plan", plan, 12),
+    ("logs", run_command("logs", "{run}"), 3),
+    ("verify", run_command("verify", "{run}"), 5),
+    ("ls runs", run_command("ls", "runs"), 3),
+    ("compare", run_command("compare", "{run}", "2026-11-29-09-12-50-b9f2448f"), 3),
     ("report", run_command("report", "{run}"), 1),
 )
 
@@ -493,6 +493,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0, help="begin no seed after so long")
     parser.add_argument("--count", type=int, default=0, help="play so many seeds")
     parser.add_argument("--seed", type=int, help="play this one, print everything, append nothing")
+    parser.add_argument("--first", type=int, help="begin with this seed, not with the next one")
     parser.add_argument("--commands", action="store_true", help="give the Snakemake command")
     options = parser.parse_args()
     kind = "by command" if options.commands else "in process"
@@ -506,7 +507,7 @@ def main() -> int:
         _, problems = play(made, options.seed, by_command=options.commands, show=True)
         print(*problems, sep="\n")
         return 1 if problems else 0
-    first = seed = next_seed(kind)
+    first = seed = next_seed(kind) if options.first is None else options.first
     unsound: list[str] = []
     files: Counter[str] = Counter()
     began = time.monotonic()
