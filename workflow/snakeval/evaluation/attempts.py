@@ -26,7 +26,6 @@ Long because one module knows the layout and each step between two states of it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import uuid
@@ -38,7 +37,7 @@ from typing import Any
 from snakeval.evaluation import trees
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
-from snakeval.files import Directory, read_state, write_atomically
+from snakeval.files import Directory, read_state, sealed, write_atomically
 
 #: All artifacts: a harness about which nothing more is known resumes from them.
 ALL = ("*",)
@@ -182,15 +181,15 @@ class AttemptDirectory(Directory):
 
     def write(self, attempt: Attempt) -> None:
         """Save what the attempt is."""
-        write_atomically(self._note, json.dumps(asdict(attempt)))
+        write_atomically(self._note, sealed(asdict(attempt)))
 
     def finish(self, finished: Finished) -> None:
         """Note that the harness has finished."""
-        write_atomically(self._finished, json.dumps(asdict(finished), indent=1))
+        write_atomically(self._finished, sealed(asdict(finished)))
 
     def fail(self, failure: Failure) -> None:
         """Note why the attempt failed."""
-        write_atomically(self._failure, json.dumps(asdict(failure)))
+        write_atomically(self._failure, sealed(asdict(failure)))
 
     def forget_failure(self) -> None:
         """Remove the note of a failure, because the harness runs again."""

@@ -32,6 +32,7 @@ from snakeval.files import (
     read_state,
     read_text,
     replace_link,
+    sealed,
     set_aside,
     without_waiting,
     write_atomically,
@@ -554,7 +555,7 @@ class EvaluationDirectory(JobDirectory):
 
     def note_attempt(self, attempt: Attempt) -> None:
         """Note which attempt is the newest."""
-        write_atomically(self.private / "attempt.json", json.dumps(asdict(attempt)))
+        write_atomically(self.private / "attempt.json", sealed(asdict(attempt)))
 
     @property
     def newest_artifacts(self) -> Path:

@@ -9,7 +9,6 @@ and the table marks it.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import urllib.error
@@ -21,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snakeval.files import home, json_object
+from snakeval.evaluation.plain import build
+from snakeval.files import home, json_object, sealed, without_seal
 
 #: How long a registry or a hub may take for each answer, in seconds.
 _TIMEOUT = 10.0
@@ -60,27 +60,16 @@ class Pins:
 
     def to_json(self) -> str:
         """Serialise them for the run."""
-        return json.dumps(
-            {
-                "images": {key: asdict(pin) for key, pin in self.images.items()},
-                "models": {key: asdict(pin) for key, pin in self.models.items()},
-            },
-            indent=1,
-            sort_keys=True,
-        )
+        return sealed(asdict(self))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Pins:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: it is damaged.
+            ValueError: it is damaged.
         """
-        images, models = (
-            {str(key): Pin(**pin) for key, pin in data[kind].items()}
-            for kind in ("images", "models")
-        )
-        return cls(images, models)
+        return build(cls, without_seal(data))
 
 
 NONE = Pins({}, {})

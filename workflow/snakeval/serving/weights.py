@@ -9,7 +9,6 @@ head of a run that starts reads weights. A dry run and jobs look at the kept dig
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import threading
@@ -23,7 +22,7 @@ from typing import Any
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import digest
-from snakeval.files import home, read_state, write_atomically
+from snakeval.files import home, read_state, sealed, without_seal, write_atomically
 
 #: Files in a checkpoint's directory that no server reads.
 _NOT_WEIGHTS = ("*.md", "LICENSE*", "NOTICE*", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.pdf")
@@ -125,14 +124,15 @@ class Kept:
         """Keep a digest at once: an interrupted start does not read the file again."""
         with self._lock:
             self._data = {**(read_state(self._path, _parse) or {}), what: [key, value]}
-            write_atomically(self._path, json.dumps(self._data, indent=1))
+            write_atomically(self._path, sealed(self._data))
 
 
 def _parse(data: dict[str, Any]) -> dict[str, Any]:
-    for name, (key, value) in data.items():
+    digests = without_seal(data)
+    for name, (key, value) in digests.items():
         if not isinstance(key, list) or not isinstance(value, str):
             raise ValueError(f"{name} has no digest")
-    return data
+    return digests
 
 
 def known(checkpoint: Path) -> str | None:
