@@ -57,6 +57,14 @@ def test_one_more_metric_is_read_from_the_artifacts(
     assert finished.read_attempt().number == 1
 
 
+def test_an_artifact_that_changed_is_not_read_again(
+    tmp_path: Path, finished: EvaluationDirectory
+) -> None:
+    (finished.artifacts / "f").write_text('{"v": 0.75, "w": 0.5}')
+    with pytest.raises(EvaluationError, match="artifacts/f has changed since the harness wrote it"):
+        reuse(evaluation(tmp_path, v="v", w="w"), finished)
+
+
 def test_a_metric_that_is_not_there_fails_and_the_earlier_metrics_come_back(
     tmp_path: Path, finished: EvaluationDirectory
 ) -> None:

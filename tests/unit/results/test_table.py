@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from snakeval.config.benchmarks import SamplesFile
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.files import without_seal
@@ -192,12 +193,25 @@ def test_a_newer_parser_reads_raw_results_again_and_changes_no_record(
 def test_a_parser_that_cannot_read_old_results_is_reported(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+        raise EvaluationError("f does not parse")
+
     monkeypatch.setattr(generic, "PARSER_VERSION", 3)
-    place = run.evaluation("m/done").artifacts / "f"
-    place.write_text(place.read_text().replace("{", "["))
+    monkeypatch.setattr(generic, "metrics", metrics)
     row = table(run).iloc[0]
     assert row["status"] == "failed"
-    assert row["reason"].startswith("cannot be read again: f does not parse")
+    assert row["reason"] == "cannot be read again: f does not parse"
+
+
+def test_an_artifact_that_changed_is_not_read_again(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generic, "PARSER_VERSION", 3)
+    place = run.evaluation("m/done").artifacts / "f"
+    place.write_text(place.read_text().replace("0.25", "0.75"))
+    row = table(run).iloc[0]
+    assert row["status"] == "failed"
+    assert row["reason"].startswith("cannot be read again: artifacts/f has changed")
 
 
 def test_scores_are_written_to_the_last_digit_and_counts_as_whole_numbers(

@@ -8,10 +8,12 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from snakeval.files import without_waiting
 
 #: More files than these are flushed with their whole file system, which takes less time.
 _MANY_FILES = 64
@@ -44,10 +46,30 @@ def manifest(directory: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any
     """
     entries = []
     for relative, path in files(directory, ignore):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        entries.append({"path": relative, "size": path.stat().st_size, "sha256": content})
+        entries.append({"path": relative, "size": path.stat().st_size, "sha256": _sha256(path)})
     return tuple(entries)
+
+
+def changed(
+    directory: Path, expected: Iterable[Mapping[str, Any]], ignore: Sequence[str] = ()
+) -> str:
+    """Return the first file of a manifest whose content is another now; empty if none is.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for entry in expected:
+        if (
+            not fits(entry["path"], ignore)
+            and _sha256(directory / entry["path"]) != entry["sha256"]
+        ):
+            return str(entry["path"])
+    return ""
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb", opener=without_waiting) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sizes(directory: Path, ignore: Sequence[str] = ()) -> dict[str, int]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
+from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.record import Metric
+from snakeval.evaluation.record import Completion, Metric
 from snakeval.harnesses import adapter
 from snakeval.harnesses.adapter import Sample
 
@@ -34,6 +35,20 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     if not found:
         raise EvaluationError("the harness wrote results without a single metric; see its log")
     return found
+
+
+def require_unchanged(record: Completion, artifacts: Path) -> None:
+    """Check the content of artifacts before they are read again for a record.
+
+    Raises:
+        EvaluationError: a file is not the one that the harness wrote.
+    """
+    try:
+        changed = trees.changed(artifacts, record.manifest, adapter(record.adapter).CACHES)
+    except OSError as error:
+        raise EvaluationError(f"{error.filename} cannot be read ({error.strerror})") from None
+    if changed:
+        raise EvaluationError(f"{artifacts.name}/{changed} has changed since the harness wrote it")
 
 
 def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:

@@ -15,7 +15,7 @@ from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
-from snakeval.harnesses.reading import read_metrics
+from snakeval.harnesses.reading import read_metrics, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 
 
@@ -149,6 +149,8 @@ def _reruns(evaluation: Evaluation, result: Result, error: EvaluationError) -> b
 def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Completion:
     reader = adapter(evaluation.identity.adapter)
     try:
+        if result.record is not None:
+            require_unchanged(result.record, result.artifacts)
         metrics = read_metrics(evaluation, result.artifacts)
     except EvaluationError as error:
         attempts.check()

@@ -15,7 +15,7 @@ from snakeval.evaluation.plain import build
 from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
 from snakeval.files import DAMAGE, has_seal, read_json, read_list, sealed, write_if_changed
 from snakeval.harnesses import adapter
-from snakeval.harnesses.reading import read_metrics, read_samples
+from snakeval.harnesses.reading import read_metrics, read_samples, require_unchanged
 from snakeval.results.statistics import intervals as intervals_
 from snakeval.results.statistics import samples as statistics
 from snakeval.results.statistics.intervals import Interval
@@ -35,6 +35,7 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
     if (kept := _cached(cache, "metrics")) is not None:
         with contextlib.suppress(*DAMAGE):
             return tuple(map(Metric.from_dict, kept))
+    require_unchanged(done, directory.artifacts)
     metrics = read_metrics(directory.read_evaluation(), directory.artifacts)
     with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, sealed({"metrics": [asdict(metric) for metric in metrics]}))
