@@ -19,16 +19,10 @@ from snakeval.run.directory import RunDirectory
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
 from support.drip import drip
+from support.hanging import variables
 from support.machine import eventually
 
 PATIENCE = Patience(grace=15, step=1, settle=5)
-
-#: An apptainer whose `pull` hangs, in a process that left its group.
-APPTAINER = """#!/bin/sh
-if [ "$1" = exec ]; then echo --no-eval; exit; fi
-setsid sh -c 'echo $$ > "$HANGS.new"; mv "$HANGS.new" "$HANGS"; sleep 600; :' &
-wait
-"""
 
 
 @pytest.fixture
@@ -65,17 +59,9 @@ def job(
     tmp_path: Path, directory: EvaluationDirectory, head: subprocess.Popen[bytes]
 ) -> Iterator[tuple[psutil.Popen, list[psutil.Process]]]:
     """A job whose image is converted and never will be, and the processes below it."""
-    program = tmp_path / "bin" / "apptainer"
-    program.parent.mkdir()
-    program.write_text(APPTAINER)
-    program.chmod(0o755)
     hangs = tmp_path / "hangs"
-    process = started(
-        *(directory, head.pid),
-        PATH=f"{program.parent}:{os.environ['PATH']}",
-        HANGS=str(hangs),
-        SNAKEVAL_HOME=str(tmp_path / "home"),
-    )
+    env = variables(tmp_path) | {"SNAKEVAL_HOME": str(tmp_path / "home")}
+    process = started(directory, head.pid, **env)
     eventually(hangs.exists, "apptainer does not start")
     below = process.children(recursive=True)
     assert int(hangs.read_text()) in [each.pid for each in below]

@@ -20,6 +20,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import last, read
 from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
 from snakeval.executors.engines import containers
+from snakeval.executors.job_processes import job_processes
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
@@ -96,11 +97,16 @@ class Work:
             # One that has left the run has a table to print before it ends.
             self._seen.update((head, None) for head in heads(self._run))
             yield from (_head(head) for head in self._seen if head.lives and not head.job)
+        jobs: dict[int, Remain] = {}
         for directory in self._evaluations:
-            with contextlib.suppress(OSError, ValueError):  # `status` shows it as unknown
+            with contextlib.suppress(OSError, ValueError):  # the process itself is found below
                 holder = directory.holder()
                 if holder and holder.lives:
-                    yield _job(directory.name, holder.pid, holder.start)
+                    jobs[holder.pid] = _job(directory.name, holder.pid, holder.start)
+        for pid, path in job_processes():
+            if pid not in jobs and (name := self._places.get(path)):
+                jobs[pid] = _job(name, pid, start_time(pid) or "")
+        yield from jobs.values()
 
     def left(self) -> Iterator[Remain]:
         """Yield servers, processes and containers without a job."""
@@ -118,6 +124,11 @@ class Work:
         if self._evaluation:
             return [self._run.evaluation(self._evaluation)]
         return self._run.evaluations()
+
+    @cached_property
+    def _places(self) -> dict[Path, str]:
+        """The evaluations' real paths -> their names."""
+        return {directory.path.resolve(): directory.name for directory in self._evaluations}
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -17,9 +17,9 @@ from dataclasses import asdict, replace
 from threading import Event
 from typing import Any
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.files import json_value
-from snakeval.runtimes import connect
+from snakeval.runtimes import blocking, connect
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving import gpus
 from snakeval.serving.deployment import Nodes
@@ -90,9 +90,12 @@ def main() -> int:
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
         spec = part(told, os.environ["SLURMD_NODENAME"], os.environ)
-        runtime = connect(told["runtime"])
-        runtime.prepare(spec, _report)
-        outcome = runtime.run(spec, sys.stdout.buffer, stop)
+        with blocking.ended_by(stop):
+            runtime = connect(told["runtime"])
+            runtime.prepare(spec, _report)
+            outcome = runtime.run(spec, sys.stdout.buffer, stop)
+    except Interrupted:
+        return 0
     except EvaluationError as error:
         _report(f"ERROR: {error}")
         return 1

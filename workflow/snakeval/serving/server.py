@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import timings
 from snakeval.evaluation.events import Journal
 from snakeval.logs import last_error, tail_lines
 from snakeval.processes import run_child
-from snakeval.runtimes import Outcome, Runtime, choose, srun
+from snakeval.runtimes import Outcome, Runtime, blocking, choose, srun
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import gpus, node_process, nodes, ports, probe
 from snakeval.serving.container import container, installed
@@ -166,7 +166,10 @@ class Server:
 
     def _live(self) -> None:
         try:
-            reason = self._serve()
+            with blocking.ended_by(self._end):
+                reason = self._serve()
+        except Interrupted:
+            reason = self._given_up or "it was stopped"
         except EvaluationError as error:
             reason = str(error)
         except OSError as error:

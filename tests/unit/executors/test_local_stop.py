@@ -1,0 +1,90 @@
+"""A stop ends the jobs that hold no lease: they wait for it, have lost it, or do not read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.lease import Lease
+from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
+from snakeval.watch.stop import Patience, stop
+from support.configs import COMMAND, MODEL, config
+from support.machine import eventually
+
+PATIENCE = Patience(grace=15, step=1, settle=5)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> EvaluationDirectory:
+    benchmark = {**COMMAND, "command": f"touch {tmp_path}/harness; sleep 600"}
+    settings = {"runtime": "process", "models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+    (evaluation,) = expand(config(tmp_path, settings))
+    directory = RunDirectory(tmp_path / "run").evaluation("m/b")
+    directory.define(evaluation)
+    return directory
+
+
+@pytest.fixture
+def job(directory: EvaluationDirectory) -> Iterator[psutil.Popen]:
+    """A job as Snakemake starts it: with a relative path in the run's working directory."""
+    record = directory.published.relative_to(directory.run_path.parent)
+    words = [sys.executable, "-m", "snakeval.jobs.evaluate", str(record)]
+    words += ["--fingerprint", directory.read_evaluation().fingerprint, "--head", str(os.getpid())]
+    process = psutil.Popen(words, cwd=directory.run_path.parent, stderr=subprocess.PIPE, text=True)
+    yield process
+    for each in (*process.children(recursive=True), process):
+        each.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def holder(directory: EvaluationDirectory) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, which holds the evaluation's lease."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        with Lease(directory.lease):
+            data = json.loads(directory.lease.read_text())
+        start = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        directory.lease.write_text(json.dumps({**data, "pid": process.pid, "start": start}))
+        yield process
+        process.kill()
+
+
+def test_a_stop_ends_a_job_that_waits_for_the_job_that_it_ends(
+    tmp_path: Path,
+    directory: EvaluationDirectory,
+    holder: subprocess.Popen[bytes],
+    job: psutil.Popen,
+) -> None:
+    eventually(
+        lambda: directory.events.exists() and "waiting" in directory.events.read_text(),
+        "it does not wait",
+    )
+    stopped = stop(RunDirectory.of(directory), "m/b", lambda text: None, PATIENCE)
+    assert stopped.left == []
+    assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
+    assert not (tmp_path / "harness").exists()
+
+
+@pytest.mark.parametrize("damage", ["", "garbage", None])
+def test_a_stop_ends_a_job_whose_lease_is_gone_or_damaged(
+    tmp_path: Path, directory: EvaluationDirectory, job: psutil.Popen, damage: str | None
+) -> None:
+    eventually((tmp_path / "harness").exists, "the harness does not start")
+    if damage is None:
+        directory.lease.unlink()
+    else:
+        directory.lease.write_text(damage)
+    said: list[str] = []
+    stopped = stop(RunDirectory.of(directory), None, said.append, PATIENCE)
+    assert stopped.left == []
+    assert said[0] == f"Ends the job of m/b (process {job.pid})"
+    assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
