@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,12 @@ from snakeval.matrix import facts
 from snakeval.matrix.facts import Facts
 from snakeval.run.pins import Pin
 from snakeval.serving import sampled_weights, weights
+from snakeval.serving.deployment import Deployment
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 from support.configs import COMMAND, changed, write
 from support.invocations import Workflow
+from support.made import begin, completion
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +127,42 @@ def test_weights_by_stat_are_never_read_and_their_identity_says_so(
     assert fingerprint(invocation(tmp_path, content)) == fingerprint(first)
     edited(checkpoint, b"1", age=1800)
     assert fingerprint(invocation(tmp_path, content)) != fingerprint(first)
+
+
+def test_a_result_of_format_1_counts_by_its_sampled_weights_and_a_dry_run_reads_none(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = invocation(tmp_path, served(), starts=True)
+    older = opened.everything[0].in_format_1
+    assert older.identity.deployment["checkpoint_digest"] == sampled_weights.checkpoint_digest(
+        checkpoint.parent
+    )
+    opened.run.start()
+    # The plan of an earlier version had the sampled digest, and nothing of sizes and times.
+    plan = Plan("m", 0, opened.deployed["m"])
+    data = plan.deployment.as_dict()
+    data["definition"]["checkpoint_digest"] = older.identity.deployment["checkpoint_digest"]
+    for part, later in (("definition", ("runs", "variables", "revision", "image_digest")),
+                        ("serving", ("weights_stat",))):  # fmt: skip
+        for name in later:
+            del data[part][name]
+    DeploymentDirectory.of(opened.directory, "m").define(
+        replace(plan, deployment=Deployment.from_dict(data))
+    )
+    files = opened.directory.evaluation(older.id)
+    begin(files, older.fingerprint)
+    (files.artifacts / "f").write_text("1")
+    files.complete(completion(older, files))
+    shutil.rmtree(tmp_path / "home")
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "_of_file", None)
+        patch.setattr(sampled_weights, "checkpoint_digest", None)
+        looked = invocation(tmp_path, served())
+        assert (fingerprint(looked), [*looked.facts.unhashed]) == (older.fingerprint, ["m"])
+    started = invocation(tmp_path, served(), starts=True)
+    assert fingerprint(started) == older.fingerprint
+    edited(checkpoint, b"2", age=1800)
+    assert fingerprint(invocation(tmp_path, served(), starts=True)) != older.fingerprint
 
 
 # --- images and models ------------------------------------------------------------------------
