@@ -19,10 +19,12 @@ TWO = {"models": {"m": MODEL, "n": MODEL}, "benchmarks": {"b": COMMAND, "c": COM
 SERVER = {"kind": "generic", "command": "serve --port {{ port }}", "runtime": "process"}
 
 
-def invocation(directory: Path, content: dict[str, Any] = TWO, **overrides: Any) -> Invocation:
+def invocation(
+    directory: Path, content: dict[str, Any] = TWO, *, starts: bool = False, **overrides: Any
+) -> Invocation:
     file = write(directory, content)
     config, selection, _ = load([file], {"output_dir": str(directory / "out")} | overrides)
-    return Invocation(config, selection, [file])
+    return Invocation(config, selection, [file], starts=starts)
 
 
 class Workflow:
