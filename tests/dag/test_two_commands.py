@@ -141,7 +141,8 @@ def test_configurations_without_a_common_evaluation_have_runs_of_their_own(
 def test_another_checkout_of_the_same_configuration_joins_the_run(
     place: Place, command: Callable[[str], tuple[str, ...]]
 ) -> None:
-    once = says(0.5) | {"command": "echo x >> ../../../../../count; " + says(0.5)["command"]}
+    count = place.path / "count"
+    once = says(0.5) | {"command": f"echo x >> {count}; " + says(0.5)["command"]}
     for file in ("checkout-1/c.yaml", "checkout-2/c.yaml"):
         code, output = place.runs(*command(place.write(file, {"b": once})))
         assert code == 0, output
@@ -178,7 +179,7 @@ def test_the_same_command_twice_in_its_first_second_joins_one_run(
     place: Place, command: Callable[[str], tuple[str, ...]], offset: float
 ) -> None:
     slow = says(0.5)["command"]
-    counts = says(0.5) | {"command": f"echo x >> ../../../../../count; sleep 2; {slow}"}
+    counts = says(0.5) | {"command": f"echo x >> {place.path}/count; sleep 2; {slow}"}
     file = place.write("c.yaml", {"b": counts})
     started = [place.starts(*command(file))]
     time.sleep(offset)
