@@ -52,6 +52,17 @@ def test_the_same_configuration_continues_its_newest_run(tmp_path: Path, first: 
     assert run_of(tmp_path, VALID, first.id).directory == first.directory
 
 
+def test_the_newest_run_is_the_one_that_started_last_also_in_a_repeated_hour(
+    tmp_path: Path, first: Run
+) -> None:
+    for minutes in (-20, -50, 0):
+        again = NOON + timedelta(minutes=minutes)
+        second = started(run_of(tmp_path, VALID, "new", now=again), VALID, tmp_path)
+        assert run_of(tmp_path, VALID).directory == second.directory
+    before = run_of(tmp_path, VALID, "new", now=NOON - timedelta(days=1))
+    assert before.directory.name.startswith("2026-11-23-12-00-00"), "a clock that was set back"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +172,16 @@ def _started(runs: Sequence[RunDirectory], own: Sequence[str]) -> RunDirectory |
     return next(mine, None)
 
 
+#: Names of runs have the local time. The end of daylight saving repeats an hour of it.
+_REPEATED = timedelta(hours=1, minutes=1)
+
+
 def _new(root: Path, runs: Sequence[RunDirectory], now: datetime) -> RunDirectory:
     """Return a run with an id that no other run of this machine has."""
     taken = {run.id for run in runs} | index.ids()
+    newest = max((run.started for run in runs), default=now)
+    if timedelta() <= newest - now <= _REPEATED:
+        now = newest + timedelta(seconds=1)
     while True:
         id = secrets.token_hex(4)
         # YAML and Snakemake's --config read 12345678 and 1e234567 as numbers.
