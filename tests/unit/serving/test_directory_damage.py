@@ -96,15 +96,20 @@ def servers_left() -> list[object]:
     return [] if status is None else status["servers"]
 
 
-def test_garbage_on_the_socket_ends_no_server(machine: Machine) -> None:
+def test_garbage_on_the_socket_ends_no_server(
+    machine: Machine, capfd: pytest.CaptureFixture[str]
+) -> None:
     machine.deploys("careful", "careful/a")
     with machine.serve("careful") as servers:
         for garbage in (b"\n", b"{\n", b"[]\n", b'{"do": "serve"}\n', b'{"do": 3}\n', b"\xff\n"):
             channel = client.connect()
             channel._socket.sendall(garbage)
+            with pytest.raises(EOFError):
+                channel.receive(10)
             channel.close()
         assert servers.served_without_break()
         assert pool_pid() > 0
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

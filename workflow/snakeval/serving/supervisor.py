@@ -27,6 +27,12 @@ from snakeval.serving.wire import Channel, Message, listen, path, peer
 
 #: How long a supervisor waits for its first client, in seconds.
 _FIRST_CLIENT_SECONDS = 10.0
+#: The requests, and what belongs to each.
+_FIELDS = {
+    "leave": {"do", "head"},
+    "status": {"do"},
+    "serve": {"do", "run", "names", "who", "head", "environ", "eager", "gpus"},
+}
 
 
 # --- the process ------------------------------------------------------------------------------
@@ -35,7 +41,7 @@ _FIRST_CLIENT_SECONDS = 10.0
 def _handle(pool: Pool, connection: socket.socket) -> None:
     channel = Channel(connection)
     try:
-        request = channel.receive(10)
+        request = _request(channel)
         if request is None:
             return
         if request["do"] == "leave":
@@ -52,6 +58,16 @@ def _handle(pool: Pool, connection: socket.socket) -> None:
             channel.send({"event": "failed", "reason": f"{type(error).__name__}: {error}"})
     finally:
         channel.close()
+
+
+def _request(channel: Channel) -> Message | None:
+    """Return the client's request; None if there is none that this pool knows."""
+    try:
+        request = channel.receive(10)
+    except ValueError:
+        return None
+    known = isinstance(request, dict) and _FIELDS.get(str(request.get("do")))
+    return request if known and request and known <= request.keys() else None
 
 
 def _serve(pool: Pool, channel: Channel, request: Message) -> None:
