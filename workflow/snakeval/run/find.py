@@ -179,8 +179,8 @@ _REPEATED = timedelta(hours=1, minutes=1)
 def _new(root: Path, runs: Sequence[RunDirectory], now: datetime) -> RunDirectory:
     """Return a run with an id that no other run of this machine has."""
     taken = {run.id for run in runs} | index.ids()
-    newest = max((run.started for run in runs), default=now)
-    if timedelta() <= newest - now <= _REPEATED:
+    newest = max((run.started for run in runs), default=None)
+    if newest is not None and timedelta() <= newest - now <= _REPEATED:
         now = newest + timedelta(seconds=1)
     while True:
         id = secrets.token_hex(4)
