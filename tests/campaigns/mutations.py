@@ -6,7 +6,7 @@ it: commands in this process, or with ``--commands`` the Snakemake command itsel
 if
 
 * it ends with a result or with a sentence, never with a traceback,
-* it ends within ten seconds,
+* it ends within ten seconds of its own time and a minute of the clock, since machines are busy,
 * it reports no evaluation as done with another score than the true one.
 
 A record of format 1, of version 0bdcd8f, holds no digest of its own content. If a seed damages such
@@ -59,11 +59,13 @@ from snakeval.errors import ConfigError  # noqa: E402
 from snakeval.harnesses import generic  # noqa: E402
 from snakeval.results import table as results  # noqa: E402
 from snakeval.run.directory import RunDirectory  # noqa: E402
+from snakeval.serving import weights  # noqa: E402
 from support.workspace import Workspace  # noqa: E402
 
 RESULTS = HERE / "mutations.jsonl"
 OLD_RUN = HERE.parent / "data/run_of_0bdcd8f"
-SECONDS = 10
+#: Of the processor in this process, and of the clock; a command has more.
+SECONDS, CLOCK_SECONDS, COMMAND_SECONDS = 10, 60, 300
 GATE = "while [ ! -e '{}' ]; do sleep 0.1; done"
 
 
@@ -81,6 +83,7 @@ class Corpus:
     place: Path
     work: Workspace
     scores: dict[tuple[str, str, str], float | None] = field(default_factory=dict)
+    weights: str = ""
     #: Sorted, and found once: a reader may add caches, which no later seed may depend on.
     files: tuple[Path, ...] = ()
 
@@ -93,6 +96,16 @@ class Corpus:
     def runs(self) -> list[Path]:
         """The directories of the runs."""
         return sorted((self.work.directory / "results").iterdir())
+
+    @property
+    def checkpoint(self) -> Path:
+        """A checkpoint, whose digests the home keeps."""
+        return self.place / "checkpoint"
+
+    def weigh(self) -> str:
+        """Return the digest of the checkpoint."""
+        with mock.patch.dict(os.environ, {"SNAKEVAL_HOME": str(self.home)}):
+            return weights.weigh(self.checkpoint, lambda line: None)
 
     def find_files(self) -> None:
         """Find every state file and artifact; logs, pages and scripts are none."""
@@ -166,6 +179,11 @@ def corpus(place: Path) -> Corpus:
         made.scores |= reported(run)
         results.write(RunDirectory(run))
     assert made.scores, "nothing is done in the corpus"
+    made.checkpoint.mkdir()
+    for name in ("config.json", "model-1.safetensors", "model-2.safetensors"):
+        (made.checkpoint / name).write_text(name)
+        os.utime(made.checkpoint / name, (10**9, 10**9))  # only settled files are kept
+    made.weights = made.weigh()
     made.find_files()
     gate.touch()  # a command that completes the run does not wait for it
     return made
@@ -323,6 +341,17 @@ def _other(content: bytes, rng: random.Random) -> bytes:
 # --- readers --------------------------------------------------------------------------------------
 
 
+def weigh(made: Corpus, run: Path) -> str:
+    """Return the digest of the checkpoint, from what the home keeps of it."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            found = made.weigh()
+        except ConfigError as error:
+            return str(error)
+    assert found == made.weights, f"the weights have another digest: {found}"
+    return said.getvalue()
+
+
 def run_command(*words: str) -> Callable[[Corpus, Path], str]:
     """Return a reader: a command of snakeval in this process."""
 
@@ -408,17 +437,20 @@ def command(made: Corpus, run: Path) -> str:
 
 
 @contextlib.contextmanager
-def _no_longer_than(seconds: float) -> Iterator[None]:
+def _no_longer_than(own: float, clock: float) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
-        raise Hang(f"no end within {seconds:.0f} s")
+        raise Hang(f"no end within {clock if number == signal.SIGALRM else own:.0f} s")
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = {signal.SIGALRM: signal.ITIMER_REAL, signal.SIGPROF: signal.ITIMER_PROF}
+    before = {number: signal.signal(number, end) for number in timers}
+    signal.setitimer(signal.ITIMER_REAL, clock)
+    signal.setitimer(signal.ITIMER_PROF, own)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tuple[str, list[str]]:
@@ -442,6 +474,8 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
         readers: list[tuple[str, Callable[[Corpus, Path], str]]] = [("snakemake", command)]
     elif path == own:
         readers = [("plan", plan)]
+    elif path.is_relative_to(made.home / "weights"):
+        readers = [("weights", weigh)]
     else:
         weights = [weight for *_, weight in READERS]
         readers = [(name, read) for name, read, _ in rng.choices(READERS, weights, k=2)]
@@ -451,7 +485,7 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
             try:
                 with (
                     unreadable(path) if content is UNREADABLE else contextlib.nullcontext(),
-                    _no_longer_than(120 if by_command else SECONDS),
+                    _no_longer_than(SECONDS, COMMAND_SECONDS if by_command else CLOCK_SECONDS),
                 ):
                     said = read(made, run)
                 if "Traceback (most recent call last)" in said:
@@ -513,7 +547,7 @@ def main() -> int:
     began = time.monotonic()
     while True:
         if options.commands:  # the command changes the run, so each seed has a copy
-            copy = Corpus(place, made.work, made.scores, made.files)
+            copy = Corpus(place, made.work, made.scores, made.weights, made.files)
             saved = root / "saved"
             shutil.copytree(place, saved, symlinks=True)
         where, problems = play(

@@ -114,7 +114,7 @@ def test_later_additions_to_an_identity_change_a_fingerprint_only_if_they_have_a
     assert fingerprint_of({**identity, "later": "1"}) != FINGERPRINT
     for name in ("deployment", "auxiliary"):
         assert name not in replace(IDENTITY, format=1).as_dict()
-        other = replace(IDENTITY, **{name: {"kind": "vllm"}})
+        other = replace(IDENTITY, **{name: {"judge": {"model_id": "j"}}})
         assert other.fingerprint != FINGERPRINT
         sent = Evaluation("m", "b", other, Transport())
         assert Evaluation.from_json(sent.to_json()) == sent

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.evaluation.plain import build
+from snakeval.evaluation.plain import build, require_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,9 @@ def test_data_becomes_the_dataclass_and_lists_become_tuples() -> None:
 def test_other_data_is_an_error_with_the_name_of_the_field(data: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         build(Whole, data)
+
+
+def test_only_the_values_that_are_there_are_checked() -> None:
+    require_types(Whole, {"whole": 1, "other": []})
+    with pytest.raises(ValueError, match=r"Whole.texts: not a list"):
+        require_types(Whole, {"texts": "ab"})

@@ -84,7 +84,7 @@ class Identity:
     command: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     deployment: Mapping[str, Any] = field(default_factory=dict)
-    auxiliary: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     image_digest: str = ""
     format: int = IDENTITY_FORMAT
 
@@ -135,6 +135,19 @@ def changes(before: object, after: object, key: str = "") -> list[str]:
             )
         ]
     return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+
+
+def identity_of(data: Mapping[str, Any]) -> Identity:
+    """Build an identity from the plain data of a definition or a record.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is damaged, or of another format.
+    """
+    if data["format"] not in (1, IDENTITY_FORMAT):
+        raise ValueError(
+            f"identity format {data['format']}, this snakeval reads up to {IDENTITY_FORMAT}"
+        )
+    return build(Identity, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +258,6 @@ class Evaluation:
         Raises:
             ValueError, KeyError, TypeError: it is damaged, or of another format.
         """
-        identity = dict(data["identity"])
-        written = identity["format"]
-        if written not in (1, IDENTITY_FORMAT):
-            raise ValueError(
-                f"identity format {written}, this snakeval reads up to {IDENTITY_FORMAT}"
-            )
         plain = {"model": data["model"], "benchmark": data["benchmark"], "origins": data["origins"]}
-        transport = build(Transport, data["transport"])
-        return build(cls, plain | {"identity": build(Identity, identity), "transport": transport})
+        identity, transport = identity_of(data["identity"]), build(Transport, data["transport"])
+        return build(cls, plain | {"identity": identity, "transport": transport})

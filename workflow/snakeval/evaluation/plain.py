@@ -29,10 +29,29 @@ def build(kind: type[_T], data: object) -> _T:
     return cast(_T, _builder(cast(Any, kind))(data))
 
 
+def require_types(kind: type[Any], data: Mapping[str, Any]) -> None:
+    """Check the type of each value of *data* that is a field of the dataclass *kind*.
+
+    Raises:
+        ValueError: a field is of another type.
+    """
+    for name, check in _checks(cast(Any, kind)).items():
+        if name in data:
+            try:
+                check(data[name])
+            except ValueError as error:
+                raise ValueError(f"{kind.__name__}.{name}: {error}") from None
+
+
+@cache
+def _checks(kind: Any) -> dict[str, _Check]:
+    hints = get_type_hints(kind)
+    return {each.name: _check(hints[each.name]) for each in fields(kind) if each.init}
+
+
 @cache
 def _builder(kind: Any) -> _Check:
-    hints = get_type_hints(kind)
-    checks = {each.name: _check(hints[each.name]) for each in fields(kind) if each.init}
+    checks = _checks(kind)
 
     def made(data: Any) -> Any:
         if isinstance(data, kind):

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from snakeval.evaluation.definition import Identity
+from snakeval.evaluation.plain import require_types
 from snakeval.files import has_seal, json_object, sealed, without_seal
 
 
@@ -175,8 +177,8 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     wrong = [name for name in _TEXTS if not isinstance(getattr(found, name), str)]
     wrong += [n for n in ("identity", "versions") if not isinstance(getattr(found, n), dict)]
     wrong += [n for n in ("attempt", "parser_version") if not _is_whole(getattr(found, n))]
-    if not wrong and not isinstance(found.identity.get("params", {}), dict):
-        wrong = ["params"]
+    if not wrong and found.format < _SEALED_FORMAT:
+        require_types(Identity, found.identity)
     if not _is_number(found.seconds) or wrong:
         raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
     return found

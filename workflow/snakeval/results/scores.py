@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
-from snakeval.evaluation.definition import digest, reading_of
+from snakeval.evaluation.definition import digest, identity_of, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.plain import build
 from snakeval.evaluation.record import INTERVALS_VERSION, Completion, Metric
@@ -36,7 +36,13 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
         with contextlib.suppress(*DAMAGE):
             return tuple(map(Metric.from_dict, kept))
     require_unchanged(done, directory.artifacts)
-    metrics = read_metrics(directory.read_evaluation(), directory.artifacts)
+    evaluation = directory.read_evaluation(done.fingerprint)
+    # What the record says was evaluated: the configuration may be another one by now.
+    try:
+        evaluation = replace(evaluation, identity=identity_of(done.identity))
+    except DAMAGE as error:
+        raise EvaluationError(f"the definition in its record is damaged ({error})") from None
+    metrics = read_metrics(evaluation, directory.artifacts)
     with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, sealed({"metrics": [asdict(metric) for metric in metrics]}))
     return metrics

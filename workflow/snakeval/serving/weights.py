@@ -8,6 +8,7 @@ head of a run that starts reads weights. A dry run and jobs look at the kept dig
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -113,7 +114,7 @@ class Kept:
         real = os.path.realpath(checkpoint)
         self._path = home() / "weights" / f"{digest(real)[:16]}.json"
         self._lock = threading.Lock()
-        self._data = read_state(self._path, _parse) or {}
+        self._data = self._load()
 
     def get(self, what: str, key: list[Any]) -> str | None:
         """Return the digest that is kept of *what*, if its *key* is the same."""
@@ -123,8 +124,15 @@ class Kept:
     def put(self, what: str, key: list[Any], value: str) -> None:
         """Keep a digest at once: an interrupted start does not read the file again."""
         with self._lock:
-            self._data = {**(read_state(self._path, _parse) or {}), what: [key, value]}
-            write_atomically(self._path, sealed(self._data))
+            self._data = {**self._load(), what: [key, value]}
+            with contextlib.suppress(OSError):  # the next start reads the file again
+                write_atomically(self._path, sealed(self._data))
+
+    def _load(self) -> dict[str, Any]:
+        """Return what is kept; nothing if that cannot be read, since files can be read again."""
+        with contextlib.suppress(OSError):
+            return read_state(self._path, _parse) or {}
+        return {}
 
 
 def _parse(data: dict[str, Any]) -> dict[str, Any]:
