@@ -37,7 +37,7 @@ def current_metrics(directory: EvaluationDirectory, done: Completion) -> tuple[M
             return tuple(map(Metric.from_dict, kept))
     require_unchanged(done, directory.artifacts)
     evaluation = directory.read_evaluation(done.fingerprint)
-    # What the record says was evaluated: the configuration may be another one by now.
+    # The configuration may have changed since, so the definition of the record counts.
     try:
         evaluation = replace(evaluation, identity=identity_of(done.identity))
     except DAMAGE as error:
