@@ -9,7 +9,13 @@ from contextlib import contextmanager
 
 
 class Drip:
-    """A server that announces 100 MB, and sends a byte each quarter of a second."""
+    """A server that announces 100 MB, and sends a byte each quarter of a second.
+
+    Attributes:
+        content: the whole answer to later requests, as of a server that has recovered.
+    """
+
+    content: bytes | None = None
 
     def __init__(self, listening: socket.socket) -> None:
         self.asked = threading.Event()
@@ -46,7 +52,10 @@ class Drip:
         try:
             with connection:
                 connection.recv(1 << 16)
-                connection.sendall(self.head(b"application/octet-stream"))
+                if self.content is not None:
+                    connection.sendall(self.head(len(self.content)) + self.content)
+                    return
+                connection.sendall(self.head(100_000_000))
                 self.asked.set()
                 while not self._end.wait(0.25):
                     connection.sendall(b"x")
@@ -57,10 +66,10 @@ class Drip:
                 self._open -= 1
 
     @staticmethod
-    def head(kind: bytes, length: int = 100_000_000) -> bytes:
+    def head(length: int) -> bytes:
         return (
-            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n" % (kind, length)
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n" % length
         )
 
 

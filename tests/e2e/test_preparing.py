@@ -1,0 +1,55 @@
+"""Under plain Snakemake: pip does not outlive a head, and the same command finishes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import zipfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.drip import drip
+from support.machine import eventually
+from support.workspace import Workspace
+
+
+@pytest.mark.real_processes
+@pytest.mark.parametrize("end", ["kill -9", "hangup"])
+def test_a_head_that_ends_while_pip_hangs(tmp_path: Path, end: str) -> None:
+    with drip() as index:
+        command = "python -c 'import slowthing' > {{ results }}/score.json"
+        benchmark = {
+            "harness": "generic",
+            "command": command,
+            "requirements": [f"slowthing @ {index.url}/slowthing-1.0-py3-none-any.whl"],
+            "metrics": {"file": "score.json", "values": {"score": "score"}},
+        }
+        models = {"m": {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}}}
+        work = Workspace.below(
+            tmp_path, runtime="process", models=models, benchmarks={"b": benchmark}
+        )
+        head = work.start()
+        assert index.asked.wait(120), "pip does not ask"
+        below = psutil.Process(head.pid).children(recursive=True)
+        assert any("slowthing" in word for each in below for word in each.cmdline())
+        os.kill(head.pid, signal.SIGKILL if end == "kill -9" else signal.SIGHUP)
+        _, alive = psutil.wait_procs(below, timeout=20)
+        assert [" ".join(each.cmdline())[:100] for each in alive] == []
+        eventually(lambda: index.connections == 0, "something is still connected", 5)
+        head.communicate(timeout=60)
+        index.content = wheel(tmp_path / "slowthing-1.0-py3-none-any.whl")
+        again = work.snakemake()
+        assert (again.exit_code, again.evaluated) == (0, {"m/b"}), again.output
+        assert work.table()["status"].to_dict() == {"m/b": "done"}
+
+
+def wheel(path: Path) -> bytes:
+    info = "slowthing-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("slowthing.py", "print('{\"score\": 1}')\n")
+        made.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: slowthing\nVersion: 1.0\n")
+        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        made.writestr(f"{info}/RECORD", "")
+    return path.read_bytes()
