@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -51,9 +53,10 @@ class Drip:
             self._open += 1
         try:
             with connection:
-                connection.recv(1 << 16)
-                if self.content is not None:
-                    connection.sendall(self.head(len(self.content)) + self.content)
+                request = connection.recv(1 << 16)
+                whole = self.whole(request)
+                if whole is not None:
+                    connection.sendall(whole)
                     return
                 connection.sendall(self.head(100_000_000))
                 self.asked.set()
@@ -65,6 +68,10 @@ class Drip:
             with self._lock:
                 self._open -= 1
 
+    def whole(self, request: bytes) -> bytes | None:
+        """The whole answer to a request; None for one that never ends."""
+        return None if self.content is None else self.head(len(self.content)) + self.content
+
     @staticmethod
     def head(length: int) -> bytes:
         return (
@@ -73,10 +80,50 @@ class Drip:
         )
 
 
+_VENDOR = "application/vnd.docker"
+
+
+class SlowRegistry(Drip):
+    """A registry of one image, whose layer never arrives."""
+
+    def whole(self, request: bytes) -> bytes | None:
+        root = {"type": "layers", "diff_ids": [f"sha256:{2:064x}"]}
+        config = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": root}).encode()
+        kind = f"{_VENDOR}.distribution.manifest.v2+json"
+        parts = {
+            "config": {
+                "mediaType": f"{_VENDOR}.container.image.v1+json",
+                "size": len(config),
+                "digest": _digest(config),
+            },
+            "layers": [
+                {
+                    "mediaType": f"{_VENDOR}.image.rootfs.diff.tar.gzip",
+                    "size": 100_000_000,
+                    "digest": f"sha256:{1:064x}",
+                }
+            ],
+        }
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, **parts}).encode()
+        if _digest(config).encode() in request:
+            return self.head(len(config)) + config
+        if b"/blobs/" in request:
+            return None
+        if b"/manifests/" not in request:
+            return self.head(2) + b"{}"
+        more = f"Content-Type: {kind}\r\nDocker-Content-Digest: {_digest(manifest)}\r\n".encode()
+        head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (more, len(manifest))
+        return head if request.startswith(b"HEAD") else head + manifest
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 @contextmanager
-def drip() -> Iterator[Drip]:
+def drip(kind: type[Drip] = Drip) -> Iterator[Drip]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        made = Drip(listening)
+        made = kind(listening)
         try:
             yield made
         finally:

@@ -21,10 +21,11 @@ from typing import Any
 import docker
 import pytest
 
-from snakeval.errors import EvaluationError
-from snakeval.runtimes import connect
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.runtimes import blocking, connect
 from snakeval.runtimes.docker import Docker
 from snakeval.runtimes.spec import ContainerSpec
+from support.drip import SlowRegistry, drip
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 
@@ -227,3 +228,20 @@ def pings(address: str) -> bool:
         return bool(docker.DockerClient(address).ping())
     except docker.errors.DockerException:
         return False
+
+
+def test_a_stop_ends_a_pull_also_in_the_engine() -> None:
+    stop = Event()
+    with drip(SlowRegistry) as registry:
+        host = registry.url.partition("//")[2]
+
+        def stop_when_asked() -> None:
+            registry.asked.wait(30)
+            wait_for(lambda: registry.connections, "the engine does not pull")
+            stop.set()
+
+        threading.Thread(target=stop_when_asked).start()
+        what = ContainerSpec("snakeval-test-pull", f"{host}/slow:1", (), "/")
+        with blocking.ended_by(stop), pytest.raises(Interrupted):
+            connect("docker").prepare(what, print)
+        wait_for(lambda: registry.connections == 0, "the engine continues to pull")
