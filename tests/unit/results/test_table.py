@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ import pytest
 from snakeval.config.benchmarks import SamplesFile
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.files import without_seal
 from snakeval.harnesses import generic
@@ -249,3 +251,15 @@ def test_an_unreadable_evaluation_does_not_prevent_the_table(
 def test_an_empty_table_is_still_a_table(run: RunDirectory) -> None:
     run.write_plan([])
     assert "status" in to_markdown(table(run))
+
+
+def test_a_note_of_an_attempt_that_cannot_be_read_is_a_reason(
+    run: RunDirectory, evaluations: tuple[Evaluation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(directory: object, fingerprint: str) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "attempt.json")
+
+    monkeypatch.setattr(EvaluationDirectory, "unended_attempt", denied)
+    row = table(run).set_index("benchmark").loc["pending"]
+    reason = "attempt.json cannot be read (Permission denied)"
+    assert (row["status"], row["reason"]) == ("pending", reason)

@@ -74,7 +74,14 @@ def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [(None, "starts just now"), ("{", "is damaged"), ("[1]", "is damaged")]
+    ("text", "problem"),
+    [
+        (None, "starts just now"),
+        ("{", "is damaged"),
+        ("[1]", "is damaged"),
+        ('[["m", "/b"]]', "is damaged"),
+        (r'[["m", "b", "\ud800"]]', "is damaged"),
+    ],
 )
 def test_a_plan_that_cannot_be_read_says_why(
     run: RunDirectory, text: str | None, problem: str

@@ -65,13 +65,9 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
         deployment = DeploymentDirectory.of(run, item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
-        elif number := directory.unended_attempt(item.fingerprint):
-            how = _unended(directory)
-            yield {**base, "status": "pending", "reason": f"attempt {number} {how}"}
-        elif done.kind in (Kind.ARTIFACTS, Kind.DAMAGED, Kind.UNREADABLE):
-            yield {**base, "status": "pending", "reason": done.reason}
         else:
-            yield {**base, "status": "pending"}
+            reason = _pending(directory, item.fingerprint, done)
+            yield {**base, "status": "pending", "reason": reason}
         return
     base |= {
         "status": "done",
@@ -110,6 +106,17 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
 def _limit(done: Completion) -> int | None:
     found = done.identity.get("params", {}).get("limit_samples")
     return found if type(found) is int and abs(found) < 2**63 else None  # a column has 64 bits
+
+
+def _pending(directory: EvaluationDirectory, fingerprint: str, why: Incomplete) -> str | None:
+    """Describe what is known of an evaluation that has neither finished nor failed."""
+    try:
+        number = directory.unended_attempt(fingerprint)
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    if number:
+        return f"attempt {number} {_unended(directory)}"
+    return why.reason if why.kind in (Kind.ARTIFACTS, Kind.DAMAGED, Kind.UNREADABLE) else None
 
 
 def _unended(directory: EvaluationDirectory) -> str:

@@ -48,6 +48,8 @@ def read_plan(text: str) -> tuple[Planned, ...]:
     plan = tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)
     if not all(_is_name(part) for item in plan for part in (item.model, item.benchmark)):
         raise ValueError("a name in a plan is no name of a directory")
+    for item in plan:  # half a surrogate raises a ValueError
+        f"{item.fingerprint}{item.left_out}".encode()
     return plan
 
 
