@@ -66,8 +66,8 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
         if reason := directory.failure_reason() or deployment.failure_reason():
             yield {**base, "status": "failed", "reason": reason}
         else:
-            reason = _pending(directory, item.fingerprint, done)
-            yield {**base, "status": "pending", "reason": reason}
+            known = _pending(directory, item.fingerprint, done)
+            yield {**base, "status": "pending", "reason": known}
         return
     base |= {
         "status": "done",
