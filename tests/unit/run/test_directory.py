@@ -238,3 +238,12 @@ def test_the_note_of_exports_leads_back_to_the_run(run: RunDirectory) -> None:
     run.exports.mkdir()
     run.delivered.write_text(json.dumps({"destinations": {}}))
     assert RunDirectory.of_delivery(run.delivered).delivered.is_file()
+
+
+@pytest.mark.parametrize("identity", ["3", "[]", '{"params": 3}', '{"params": [1]}', "null"])
+def test_a_damaged_origin_gives_no_identity(run: RunDirectory, identity: str) -> None:
+    run.write_origin({})
+    run.origin.write_text(f'{{"identity": {identity}}}')
+    assert run.identity() is None
+    run.write_config("name: n\nparams: {limit_samples: 1}\n", "1")
+    assert run.identity() == {"name": "n", "params": {"limit_samples": 1}}

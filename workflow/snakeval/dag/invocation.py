@@ -16,6 +16,7 @@ from snakeval.config.load import Selection
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.record import INTERVALS_VERSION
+from snakeval.files import DAMAGE
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import LeftOut, deployments, split
 from snakeval.matrix.facts import Facts
@@ -95,7 +96,7 @@ class Invocation:
             deployed = definitions.deployments.items()
             made = cls.__new__(cls)
             made.deployed = {name: Deployment.from_dict(data) for name, data in deployed}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGE):
             return None
         made.config, made._selection, made._files = config, selection, ()
         made.run = at(config, saved.run_path.name)

@@ -25,6 +25,7 @@ from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, checked, now
 from snakeval.files import (
+    DAMAGE,
     Directory,
     json_object,
     read_bytes,
@@ -325,7 +326,7 @@ class EvaluationDirectory(JobDirectory):
                 if earlier.exists():
                     return Evaluation.from_json(read_text(earlier))
             return found
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, *DAMAGE) as error:
             raise EvaluationError(f"{self.spec} cannot be read ({error})") from None
 
     def read_identity(self) -> dict[str, Any]:
@@ -363,7 +364,7 @@ class EvaluationDirectory(JobDirectory):
         try:
             text = read_text(self.spec)
             fingerprint = str(json_object(text.encode())["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGE):
             fingerprint = ""  # the first definition, or a damaged one
             if self.spec.is_dir():
                 set_aside(self.spec, "a directory")

@@ -17,7 +17,7 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.files import json_value, read_text, without_waiting
+from snakeval.files import DAMAGE, json_value, read_text, without_waiting
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
@@ -229,7 +229,7 @@ def _question(data: Mapping[str, Any]) -> str:
                 else f"{text(m['role'])}: {text(m['content'])}"
                 for m in messages
             )
-        except (ValueError, KeyError, TypeError):
+        except DAMAGE:
             pass  # a question that only starts like a chat
     return prompt
 

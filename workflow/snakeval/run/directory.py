@@ -184,7 +184,7 @@ class RunDirectory(Directory):
 
         A copy without hidden files has them in its configuration only.
         """
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, *DAMAGE):
             known = self.read_origin()["identity"]
             return {**known, "params": shared_params(known["params"])}
         with contextlib.suppress(OSError, *DAMAGE):
@@ -337,7 +337,7 @@ class RunDirectory(Directory):
             try:
                 asking: Sequence[Sequence[str]] = (read_json(str(path)) or {})["evaluations"]
                 yield from ((path.stem, evaluation) for evaluation, _ in asking)
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, *DAMAGE):
                 continue  # the next start writes it again
 
     def _deployment_plans(self) -> list[Path]:

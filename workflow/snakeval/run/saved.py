@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from snakeval.evaluation.definition import Evaluation
 from snakeval.files import (
+    DAMAGE,
     Directory,
     has_seal,
     json_object,
@@ -93,7 +94,7 @@ class SavedInvocation(Directory):
         write_if_changed(self.config, config)
         try:
             self.definitions()  # equal commands have equal definitions
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGE):
             each = [evaluation.as_dict() for evaluation in evaluations]
             data = {"evaluations": each, "deployments": dict(deployments)}
             write_atomically(self._definitions, sealed(data))

@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.files import home, json_value, read_bytes, write_atomically
+from snakeval.files import DAMAGE, home, json_value, read_bytes, write_atomically
 from snakeval.lease import Lease
 from snakeval.runtimes import Report, blocking
 from snakeval.runtimes.spec import ContainerSpec
@@ -130,7 +130,7 @@ def problem(file: Path) -> str:
         size, time, sha256 = (stamp[key] for key in ("size", "mtime_ns", "sha256"))
     except FileNotFoundError:
         return "there is none"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *DAMAGE) as error:
         return f"{_stamp_file(file).name}: {error}"
     if found.st_size != size:
         return f"it has {found.st_size} bytes of {size}"
