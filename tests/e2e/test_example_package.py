@@ -52,7 +52,7 @@ class Installed:
 
     @property
     def run(self) -> Path:
-        (found,) = (self.directory / "results").iterdir()
+        (found,) = (self.directory / "results").glob("[0-9]*")
         return found
 
     def status(self) -> dict[str, dict[str, Any]]:
@@ -101,7 +101,8 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
 ) -> None:
     head = example.start("run", "--config", "config.yaml", "--profile", "profile")
     try:
-        wait_for(lambda: (example.directory / "results").exists(), "no run begins", seconds=120)
+        begun = (example.directory / "results").glob
+        wait_for(lambda: [*begun("[0-9]*")], "no run begins", seconds=120)
 
         def waits_at_its_gate() -> bool:
             found = example.status()
