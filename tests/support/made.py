@@ -133,7 +133,8 @@ def completion(
         fingerprint=evaluation.fingerprint, identity=evaluation.identity.as_dict(),
         metrics=metrics or (Metric("b", "v", 0.25, stderr=0.1),),
         adapter="generic", parser_version=1, started=now(), finished=now(), seconds=90.0,
-        attempt=1, runtime="process", image="", image_digest="", host="h", versions={},
+        attempt=place.read_attempt().number or 1, runtime="process", image="", image_digest="",
+        host="h", versions={},
         manifest=place.manifest(),
     )  # fmt: skip
 
