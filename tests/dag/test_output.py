@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -75,14 +76,14 @@ def test_shell_commands_are_printed_on_request(work: Workspace) -> None:
 
 # --- on a terminal ----------------------------------------------------------------------------
 
-#: Asks so many questions with a bar, as harnesses do, until a file says that it may end.
+#: Asks so many questions with a bar, as harnesses do, until the file `go` says that it may end.
 ASKING = """\
-python3 -u - {{ results }} <<'PYTHON'
+python3 -u - {{ results }} GO <<'PYTHON'
 import json, pathlib, sys, time
 for number in range(8):
     print(f"\\rRequesting API: {number}%|##  | {number}/40 [00:00<00:00, 4.20it/s]", end="")
     time.sleep(0.05)
-while not pathlib.Path("../../../../../go").exists():
+while not pathlib.Path(sys.argv[2]).exists():
     time.sleep(0.05)
 json.dump({"v": 1}, open(f"{sys.argv[1]}/f", "w"))
 PYTHON
@@ -91,11 +92,12 @@ PYTHON
 
 @pytest.fixture
 def show(tmp_path: Path) -> Workspace:
+    asking = ASKING.replace("GO", shlex.quote(str(tmp_path / "work" / "go")))
     return Workspace.below(
         tmp_path,
         models={"one": MODEL, "two": MODEL},
         benchmarks={
-            "asking": COMMAND | {"command": ASKING},
+            "asking": COMMAND | {"command": asking},
             "broken": COMMAND | {"command": "echo 'no such data set' >&2; exit 3"},
         },
     )

@@ -152,7 +152,7 @@ def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Pa
     with serve(delay=0.4) as server:
         work = matrix(tmp_path, server.url, ["sloppy"], {"adapted": benchmark})
         kill_container_after(work, server, 15)
-        artifacts = work.run / "sloppy/adapted/artifacts"
+        artifacts = work.run / "sloppy/adapted/attempts/1/artifacts"
         for own in artifacts.glob("lm_cache_rank*"):
             shutil.rmtree(own)  # so that the adapter's cache is the only one
         interrupted = server.stats()["answered"]
@@ -168,7 +168,8 @@ def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Pa
     paths = {entry["path"] for entry in record["manifest"]}
     assert "results.yml" in paths
     assert not [path for path in paths if "cache" in path]
-    written = yaml.safe_load((artifacts / "run_config.yml").read_text())
+    published = work.run / "sloppy/adapted/artifacts"
+    written = yaml.safe_load((published / "run_config.yml").read_text())
     interceptors = written["target"]["api_endpoint"]["adapter_config"]["interceptors"]
     assert {"request_logging", "caching"} <= {interceptor["name"] for interceptor in interceptors}
 
@@ -198,7 +199,7 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
             time.sleep(0.1)
 
         interrupted = server.stats()["answered"] - before
-        kept = rows_kept(work.run.glob("careful/arithmetic/artifacts/cache/*.db"))
+        kept = rows_kept(work.run.glob("careful/arithmetic/attempts/1/artifacts/cache/*.db"))
         assert 0 < kept < 40
         finished(work)
         table = work.table()
