@@ -156,8 +156,14 @@ def snakeval(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
 
 
 def begin(place: EvaluationDirectory, fingerprint: str) -> int:
-    """Begin an attempt whose artifacts are in `artifacts/`, as after its publication."""
-    attempt = Attempts(place, [fingerprint]).begin()
-    Attempts(place, [fingerprint]).settle()
+    """Begin an attempt whose artifacts are in `artifacts/`, as after its publication.
+
+    An earlier result gets its artifacts back and loses its place, as in every publication.
+    """
+    attempts = Attempts(place, [fingerprint])
+    attempt = attempts.begin()
+    place.retract()
+    if (published := attempts.published()) is not None:
+        place.artifacts.rename(published.artifacts)
     attempt.artifacts.rename(place.artifacts)
     return attempt.number
