@@ -65,12 +65,16 @@ def engine(request: pytest.FixtureRequest, test_bed: None) -> Runtime:
 
 @pytest.fixture
 def containers() -> Callable[[], list[str]]:
-    """Return the containers of tests on any engine, running or not."""
+    """Return the containers of this process's tests on any engine, running or not.
+
+    Other processes run these tests at the same time, and their containers are alive.
+    """
+    own = f"name=snakeval-test-{os.getpid()}($|[^0-9])"
 
     def existing() -> list[str]:
         found = []
         for engine in filter(shutil.which, ("docker", "podman")):
-            command = [engine, "ps", "--all", "--quiet", "--filter", "name=snakeval-test-"]
+            command = [engine, "ps", "--all", "--quiet", "--filter", own]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             found += done.stdout.split()
         return found
