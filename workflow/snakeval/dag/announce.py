@@ -43,11 +43,13 @@ def unknown(invocation: Invocation) -> list[str]:
         for name, checkpoint in facts.unhashed.items()
     ]
     if facts.starts:
-        lines += [
+        # Harnesses and servers may have the same image, with a pin each.
+        said = [
             f"Pinned by name only: {pin.name} ({pin.why})"
             for pin in facts.new_pins.values()
             if not pin.digest
-        ][:_MOST]
+        ]
+        lines += list(dict.fromkeys(said))[:_MOST]
     return lines
 
 
