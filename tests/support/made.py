@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from snakeval import cli
+from snakeval.config import models
 from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -25,6 +26,9 @@ from snakeval.processes import start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
+from snakeval.serving.resolve import resolve
 from support.configs import COMMAND, MODEL, config
 
 
@@ -105,9 +109,9 @@ class Made:
 
     def deploys(self, name: str, *evaluations: str) -> Path:
         """Plan a deployment; return its directory."""
-        path = self.path / f".snakeval/deployments/{name}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"evaluations": [[e, "0"] for e in evaluations]}))
+        deployment = resolve(name, models.Deployment(kind="generic", command="serve"), "host")
+        planned = tuple((evaluation, "0" * 64) for evaluation in evaluations)
+        DeploymentDirectory.of(self.directory, name).define(Plan(name, 0, deployment, planned))
         place = self.path / name / "deployment"
         place.mkdir(parents=True)
         return place
