@@ -20,6 +20,10 @@ test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a 
 	@$(BIN)/pytest $(PYTEST)
 	@cd $(LEPTON) && LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(CURDIR)/$(BIN)/pytest -rs $(PYTEST)
 
+campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns has their results
+	@$(BIN)/python tests/campaigns/faults.py --seconds $(CAMPAIGN_SECONDS)
+	@$(BIN)/python tests/campaigns/mutations.py --seconds $(CAMPAIGN_SECONDS)
+
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
