@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
-from support.made import begin
+from support.made import Made, begin
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -136,3 +138,13 @@ def test_whatever_is_tried_in_turn_nothing_finished_is_lost_or_mixed_up(
                 finished[letter] = f"{letter}{step}"
         kept = {path.read_text() for path in directory.path.rglob("result")}
         assert kept >= set(finished.values())
+
+
+def test_a_definition_without_a_fingerprint_is_damaged(tmp_path: Path) -> None:
+    place = Made(tmp_path, "b")["b"]
+    definition = json.loads(place.spec.read_text())
+    assert place.read_evaluation().fingerprint == definition["fingerprint"]
+    definition["identity"]["params"]["temperature"] = float("nan")
+    place.spec.write_text(json.dumps({k: v for k, v in definition.items() if k != "sha256"}))
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        place.read_evaluation()

@@ -321,7 +321,8 @@ class EvaluationDirectory(JobDirectory):
         """
         try:
             found = Evaluation.from_json(read_text(self.spec))
-            if fingerprint and found.fingerprint != fingerprint:
+            # A definition that has no fingerprint is damaged, for example one with a NaN.
+            if found.fingerprint != fingerprint and fingerprint:
                 earlier = self._earlier_spec(fingerprint)
                 if earlier.exists():
                     return Evaluation.from_json(read_text(earlier))

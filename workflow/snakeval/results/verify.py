@@ -154,6 +154,10 @@ def _configuration(
     except ConfigError as error:
         yield Finding(run.config.name, UNCHECKED, f"its definitions: {error.problems[0]}")
         return
+    except OSError as error:
+        said = f"its definitions: {error.filename} cannot be read ({error.strerror})"
+        yield Finding(run.config.name, UNCHECKED, said)
+        return
     if (before := run.identity()) is not None and before != identity(config):
         yield Finding(run.config.name, CHANGED, "its name and params are of another run")
     for item in plan:
