@@ -12,13 +12,14 @@ Long because one module knows how damage shows, in reading and in writing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -314,6 +315,30 @@ def domain() -> str:
     return f"{os.getuid()} {home().resolve()} {os.environ.get('SLURM_JOB_ID', '')}"
 
 
+@contextlib.contextmanager
+def replacing(path: Path, rename: Callable[[Path, Path], object] = Path.replace) -> Iterator[Path]:
+    """Yield a draft beside *path*, which no other writer has, and *rename* it to *path* at the end.
+
+    After an error *path* is unchanged and the draft is gone.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield draft
+        rename(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """Rename *draft* to *path*; a directory in the place of a state file moves aside."""
+    try:
+        draft.replace(path)
+    except IsADirectoryError:
+        set_aside(path, "a directory", replaces=True)
+        draft.replace(path)
+
+
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write *text* to a temporary file, flush it to the disk, and rename it to *path*.
 
@@ -321,17 +346,12 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
         OSError: the write failed; *path* is unchanged and the temporary file is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with replacing(path, _rename) as draft:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
@@ -344,35 +364,16 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
             return False
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(mode)
-        _rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path, _rename) as draft:
+        draft.write_text(text, encoding="utf-8")
+        draft.chmod(mode)
     return True
-
-
-def _rename(draft: Path, path: Path) -> None:
-    """Rename *draft* to *path*; a directory in its place moves aside."""
-    try:
-        draft.replace(path)
-    except IsADirectoryError:
-        set_aside(path, "a directory", replaces=True)
-        draft.replace(path)
 
 
 def replace_link(link: Path, target: Path | str) -> None:
     """Make *link* a symbolic link to *target*, in one step for readers and other writers."""
-    draft = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
-    draft.symlink_to(target)
-    try:
-        _rename(draft, link)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with replacing(link, _rename) as draft:
+        draft.symlink_to(target)
 
 
 #: The errors of a file system that has no hard links.

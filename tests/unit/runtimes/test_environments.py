@@ -20,6 +20,7 @@ from snakeval.errors import EvaluationError
 from snakeval.runtimes.marked import marked
 from snakeval.runtimes.process import connect
 from snakeval.runtimes.spec import ContainerSpec
+from support.bare import run, spec
 from support.machine import eventually
 
 
@@ -40,18 +41,6 @@ def make_wheel(path: Path) -> None:
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tool\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-
-
-def spec(tmp_path: Path, *argv: str, packages: tuple[str, ...] = ()) -> ContainerSpec:
-    name = f"snakeval-test-{os.getpid()}"
-    return ContainerSpec(name, "", argv, str(tmp_path), packages=packages, grace=1)
-
-
-def run(what: ContainerSpec, tmp_path: Path) -> str:
-    with (tmp_path / "log").open("w+b") as log:
-        assert connect().run(what, log, Event()).exit_code == 0
-        log.seek(0)
-        return log.read().decode()
 
 
 def test_two_threads_build_an_environment_once(tmp_path: Path, package: str) -> None:

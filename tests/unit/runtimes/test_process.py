@@ -15,19 +15,7 @@ from snakeval.errors import EvaluationError
 from snakeval.processes import process_lives
 from snakeval.runtimes.marked import oom_kills
 from snakeval.runtimes.process import connect
-from snakeval.runtimes.spec import ContainerSpec
-
-
-def spec(tmp_path: Path, *argv: str, packages: tuple[str, ...] = ()) -> ContainerSpec:
-    name = f"snakeval-test-{os.getpid()}"
-    return ContainerSpec(name, "", argv, str(tmp_path), packages=packages, grace=1)
-
-
-def run(what: ContainerSpec, tmp_path: Path) -> str:
-    with (tmp_path / "log").open("w+b") as log:
-        assert connect().run(what, log, Event()).exit_code == 0
-        log.seek(0)
-        return log.read().decode()
+from support.bare import run, spec
 
 
 def test_a_command_without_packages_requires_no_environment(

@@ -36,6 +36,7 @@ from typing import Any
 
 from snakeval.evaluation import trees
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory
+from snakeval.evaluation.plain import build_known
 from snakeval.evaluation.record import Completion, now
 from snakeval.files import Directory, read_state, sealed, write_atomically
 
@@ -66,20 +67,12 @@ class Finished:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finished:
-        """Build it from the plain data of its file. Other versions may add fields.
+        """Build it from the plain data of its file.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is damaged.
+            ValueError: it is damaged.
         """
-        found = cls(**{name: data[name] for name in cls.__slots__ if name in data})
-        texts = (n for n, of in cls.__annotations__.items() if of == "str")
-        if not all(isinstance(getattr(found, name), str) for name in texts):
-            raise ValueError("a text is missing")
-        if isinstance(found.seconds, bool) or not isinstance(found.seconds, int | float):
-            raise ValueError("its seconds are no number")
-        if not all(type(size) is int for size in found.sizes.values()):
-            raise ValueError("a size is no number")
-        return replace(found, versions=dict(found.versions), sizes=dict(found.sizes))
+        return build_known(cls, data)
 
     @classmethod
     def of_record(cls, record: Completion) -> Finished:

@@ -321,8 +321,8 @@ class EvaluationDirectory(JobDirectory):
         """
         try:
             found = Evaluation.from_json(read_text(self.spec))
-            # A definition that has no fingerprint is damaged, for example one with a NaN.
-            if found.fingerprint != fingerprint and fingerprint:
+            own = found.fingerprint  # a definition with a NaN has none: it is damaged
+            if fingerprint and own != fingerprint:
                 earlier = self._earlier_spec(fingerprint)
                 if earlier.exists():
                     return Evaluation.from_json(read_text(earlier))

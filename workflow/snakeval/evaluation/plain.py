@@ -29,6 +29,17 @@ def build(kind: type[_T], data: object) -> _T:
     return cast(_T, _builder(cast(Any, kind))(data))
 
 
+def build_known(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    """Return the dataclass *kind* as :func:`build` does, without the fields that it does not have.
+
+    Other versions may add fields.
+
+    Raises:
+        ValueError: a field is missing, or of another type.
+    """
+    return build(kind, {name: data[name] for name in _checks(cast(Any, kind)) if name in data})
+
+
 def require_types(kind: type[Any], data: Mapping[str, Any]) -> None:
     """Check the type of each value of *data* that is a field of the dataclass *kind*.
 

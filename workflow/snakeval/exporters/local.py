@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +20,7 @@ from pydantic import BeforeValidator, Field
 from snakeval.config.types import PathText
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
+from snakeval.files import replacing
 from snakeval.run.directory import RunDirectory
 
 Format = Literal["json", "csv", "parquet", "markdown", "inspect"]
@@ -79,15 +79,10 @@ def _replace(path: Path, content: bytes) -> bool:
         if path.read_bytes() == content:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     return True
 
 
@@ -99,12 +94,8 @@ def _copy(source: Path, path: Path) -> bool:
         if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    with replacing(path) as draft:
         shutil.copy2(source, draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     return True
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.errors import ConfigError, EvaluationError
-from snakeval.files import read_list, write_atomically
+from snakeval.files import read_list, replacing, write_atomically
 
 
 def files_digest(directory: Path, *, follow: bool = True) -> str:
@@ -59,12 +59,8 @@ def take_snapshot(directory: Path, digest: str, target: Path) -> None:
     for relative, path in files:
         copy = target / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
-        draft = copy.with_name(f".{copy.name}.{os.getpid()}")
-        try:
+        with replacing(copy) as draft:
             shutil.copy2(path, draft)
-            draft.replace(copy)
-        finally:
-            draft.unlink(missing_ok=True)
     write_atomically(_list_of(target), json.dumps([relative for relative, _ in files]))
     if not is_intact(target, digest):
         _list_of(target).unlink()

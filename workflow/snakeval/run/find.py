@@ -236,11 +236,18 @@ def _joined(
         ConfigError: each run with the same evaluations defines some in another way.
     """
     refused: tuple[RunDirectory, list[Evaluation]] | None = None
+    # A run's facts change definitions, not ids, and expanding a matrix takes long. The ids of the
+    # first expansion therefore exclude each further run that shares none of them.
+    ids: frozenset[str] | None = None
     for run in runs:
         if not _has_identity(run, same):
             continue
         planned = run.fingerprints()
-        shared = [e for e in evaluations(run) if e.id in planned]
+        if ids is not None and ids.isdisjoint(planned):
+            continue
+        found = evaluations(run)
+        ids = frozenset(e.id for e in found)
+        shared = [e for e in found if e.id in planned]
         other = [e for e in shared if not is_same(e, planned[e.id])]
         # A run of an earlier version does not say which files it belongs to, and continues if its
         # file was edited.

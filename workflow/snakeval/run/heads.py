@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.catalogue import plugins
+from snakeval.evaluation.plain import build_known
 from snakeval.files import read_state, write_if_changed
 from snakeval.processes import ProcessIdentity, pid_namespace
 from snakeval.run.directory import RunDirectory
@@ -58,16 +59,9 @@ class Head:
         """Build it from the plain data of its note.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no note of a head.
+            ValueError: it is no note of a head.
         """
-        texts = [data[name] for name in ("host", "start", "command")]
-        texts += [data.get(name, "") for name in ("job", "boot", "namespace", "invocation")]
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("a note of a head without its texts")
-        host, start, command, job, boot, namespace, invocation = texts
-        pid, beats = int(data["pid"]), float(data.get("beats", 0.0))
-        since = float(data.get("since", 0.0))
-        return cls(host, pid, start, command, job, boot, namespace, beats, invocation, since)
+        return build_known(cls, data)
 
     @property
     def lives(self) -> bool | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.evaluation.plain import build
+from snakeval.evaluation.plain import build_known
 from snakeval.files import sealed
 from snakeval.serving.deployment import Deployment
 
@@ -57,4 +57,4 @@ class Plan:
         Raises:
             ValueError: it is no plan.
         """
-        return build(cls, {name: value for name, value in data.items() if name in cls.__slots__})
+        return build_known(cls, data)
