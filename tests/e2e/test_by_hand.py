@@ -1,4 +1,4 @@
-"""`run.sh` and `run_all.sh` give the same artifacts by hand; no secret is written anywhere."""
+"""`run.sh` and `run_all.sh` give the same artifacts by hand, beside the published ones."""
 
 from __future__ import annotations
 
@@ -74,13 +74,16 @@ def test_by_hand_the_harness_gets_the_same_and_the_secret_is_written_nowhere(
     assert "canary" not in done.output
 
     scripts = [work.run / "m/b/run.sh", work.run / "run_all.sh"]
+    of_hand = work.run / "m/b/by-hand/score.json"
+    score.write_text("published")
     for script in scripts:
-        shutil.rmtree(score.parent)
+        shutil.rmtree(of_hand.parent, ignore_errors=True)
         by_hand = subprocess.run(
             ["bash", script], cwd="/", env=work.environment, capture_output=True, text=True
         )
         assert by_hand.returncode == 0, by_hand.stderr
-        assert score.read_text() == by_snakeval
+        assert of_hand.read_text() == by_snakeval
+    assert score.read_text() == "published"
     assert holds_the_secret(work.directory) == []
     assert holds_the_secret(work.home) == []
     assert not list(work.directory.parent.rglob("executed"))

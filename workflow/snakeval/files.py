@@ -286,6 +286,12 @@ def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
     print(f"snakeval: {place} is damaged ({why[:200]}){kept}", file=sys.stderr, flush=True)
 
 
+def make_way(path: Path) -> None:
+    """Move aside what is in the place of a directory but is none, and report it."""
+    if not path.is_dir() and (path.is_symlink() or path.exists()):
+        set_aside(path, "no directory", replaces=True)
+
+
 def _moved_aside(path: Path) -> Path | None:
     for number in range(1, 1000):
         target = path.with_name(f"{path.name}.damaged-{number}")

@@ -240,6 +240,10 @@ def test_finished_evaluations_stay(run: Made, processes: ExitStack, capsys: Capt
         ("01/m", "01/m: name one evaluation, 01/m/BENCHMARK, or the run, 0123abcd"),
         ("ff", "ff: no such run"),
         ("01/m/x", "m has no benchmark 'x'"),
+        ("/nonexistent/a/b", "/nonexistent/a/b: does not exist; `snakeval ls runs`"),
+        ("/proc/self", "/proc/self: is in no run's directory; `snakeval ls runs`"),
+        ("/0123/m/b", "/0123/m/b: does not exist"),  # 0123 begins the run's id
+        ("./0123/m/b", "./0123/m/b: does not exist"),
     ],
 )
 def test_an_argument_that_matches_nothing_fails(

@@ -46,6 +46,15 @@ def test_a_start_saves_the_plan_and_scripts_and_no_secret(
     }
 
 
+def test_a_harness_by_hand_writes_beside_the_published_artifacts(tmp_path: Path) -> None:
+    opened = matrix(tmp_path, runtime="process")
+    opened.save()
+    script = (Path(opened.run) / "m/b/run.sh").read_text()
+    assert f"{Path(opened.run).resolve()}/m/b/by-hand" in script
+    assert "artifacts/" not in script
+    assert "m/b/artifacts" not in script
+
+
 def test_the_saved_configuration_loads_as_the_same(tmp_path: Path) -> None:
     opened = matrix(tmp_path, runtime="process")
     opened.save()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.dag.invocation import Invocation
-from snakeval.dag.preflight import check, refuse_other_definitions
+from snakeval.dag.preflight import check, make_way_for_directories, refuse_other_definitions
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.heads import Head
@@ -40,6 +40,24 @@ def test_an_output_directory_below_a_file_is_a_problem(tmp_path: Path) -> None:
     opened = invocation(tmp_path, output_dir=str(tmp_path / "c.yaml" / "out"))
     with pytest.raises(ConfigError, match=r"output_dir: .*c\.yaml is a file; name a directory"):
         check(opened, {})
+
+
+@pytest.mark.parametrize("place", ["report", "export", "m", "m/b", ".snakeval", ".snakeval/heads"])
+def test_a_file_in_the_place_of_a_directory_moves_aside_at_a_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    opened = invocation(tmp_path)
+    wrong = opened.directory.path / place
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text("a user's file")
+    with pytest.raises(ConfigError, match=f"{place}: is no directory; remove it, or start the run"):
+        make_way_for_directories(opened, starts=False)
+    assert wrong.read_text() == "a user's file"
+    make_way_for_directories(opened, starts=True)
+    assert not wrong.exists()
+    assert wrong.with_name(f"{wrong.name}.damaged-1").read_text() == "a user's file"
+    assert f"{wrong} is damaged (no directory); kept as" in capsys.readouterr().err
+    make_way_for_directories(opened, starts=False)
 
 
 def test_an_unset_variable_of_a_server_is_a_problem(tmp_path: Path) -> None:

@@ -112,6 +112,17 @@ def test_lost_artifacts_rerun_and_a_lost_record_does_not(tmp_path: Path, harm: s
     assert job.value == 0.5
 
 
+@pytest.mark.parametrize("place", [".snakeval", "artifacts", "attempts", "logs"])
+def test_a_file_in_the_place_of_a_directory_moves_aside(tmp_path: Path, place: str) -> None:
+    job = Job(tmp_path)
+    job.directory.path.mkdir(parents=True)
+    (job.directory.path / place).write_text("a user's file")
+    assert job() == (0, "")
+    assert (job.value, job.ran) == (0.5, 1)
+    kept = job.directory.path / f"{place}.damaged-1"
+    assert kept.read_text() == "a user's file"
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 

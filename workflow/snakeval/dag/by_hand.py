@@ -25,11 +25,11 @@ def run_script(
     run = RunDirectory.of(directory)
     notes = [
         f"{evaluation.id}, by snakeval {__version__}. Runs the harness without snakeval and",
-        f"leaves the artifacts in {directory.artifacts.resolve()}.",
+        f"leaves the artifacts in {directory.by_hand.resolve()}.",
     ]
     for name in evaluation.transport.servers:
         notes.append(f"Requires {name}: bash {DeploymentDirectory.of(run, name).script.resolve()}")
-    return _script(notes, [directory.artifacts.resolve()], spec, runtime)
+    return _script(notes, [directory.by_hand.resolve()], spec, runtime)
 
 
 def serve_script(name: str, port: int, spec: ContainerSpec, runtime: Runtime) -> str:

@@ -18,7 +18,7 @@ from snakeval.config.load import Selection, load, load_saved
 from snakeval.dag import handover
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
-from snakeval.dag.preflight import check
+from snakeval.dag.preflight import check, make_way_for_directories
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
@@ -90,8 +90,10 @@ def _planned(
     sources = [source for file in files for source in composed_of(file)]
     starts = workflow.is_main_process and not only_looks(workflow, sys.argv)
     invocation = Invocation(config, selection, sources, starts=starts)
-    if workflow.is_main_process and not is_checked:
-        check(invocation)
+    if workflow.is_main_process:
+        make_way_for_directories(invocation, starts=starts)
+        if not is_checked:
+            check(invocation)
     return invocation.reserved() if starts else invocation
 
 

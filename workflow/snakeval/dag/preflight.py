@@ -11,8 +11,10 @@ from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
+from snakeval.files import make_way
 from snakeval.run.find import OtherDefinitionError, is_same
 from snakeval.run.heads import heads
+from snakeval.serving.directory import DeploymentDirectory
 
 #: A run writes at least its plan and its logs, which require this much space.
 _MIN_FREE_BYTES = 20 * 1024 * 1024
@@ -54,6 +56,27 @@ def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -
                 )
     if problems:
         raise OtherDefinitionError.of(problems[:_MOST])
+
+
+def make_way_for_directories(invocation: Invocation, *, starts: bool) -> None:
+    """Move aside what is in the place of a run's directory but is none: Snakemake would fail at it.
+
+    Without *starts*, the function moves nothing.
+
+    Raises:
+        ConfigError: there is something to move.
+    """
+    run = invocation.directory
+    if not run.exists:
+        return
+    deployed = [DeploymentDirectory.of(run, name).name for name in invocation.deployed]
+    found = run.misplaced([*(evaluation.id for evaluation in invocation.everything), *deployed])
+    if starts:
+        for path in found:
+            make_way(path)
+    elif found:
+        hint = "remove it, or start the run, which moves it aside"
+        raise ConfigError.of(Problem("is no directory", str(path), hint) for path in found)
 
 
 def check(invocation: Invocation, environment: Mapping[str, str] = os.environ) -> None:

@@ -28,6 +28,7 @@ from snakeval.files import (
     DAMAGE,
     Directory,
     json_object,
+    make_way,
     read_bytes,
     read_json,
     read_state,
@@ -242,6 +243,11 @@ class EvaluationDirectory(JobDirectory):
         return Path(f"{self._place}/run.sh")
 
     @property
+    def by_hand(self) -> Path:
+        """What the harness writes if ``run.sh`` starts it. snakeval never reads it."""
+        return Path(f"{self._place}/by-hand")
+
+    @property
     def private(self) -> Path:
         """The folder that Snakemake does not know of."""
         return Path(f"{self._place}/.snakeval")
@@ -307,6 +313,11 @@ class EvaluationDirectory(JobDirectory):
     def container_name(self) -> str:
         """The one name that any attempt at this evaluation uses on this machine."""
         return f"snakeval-{hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]}"
+
+    def make_way(self) -> None:
+        """Move aside what is in the place of a directory of a job but is none, and report it."""
+        for path in (self.private, self.logs, self.attempts, self.artifacts):
+            make_way(path)
 
     # --- definition -----------------------------------------------------------------------
 

@@ -31,15 +31,15 @@ def container(
     """Return what to run for *evaluation*, and write the files that its command reads.
 
     *run* is the run's name for the container's labels. *servers* has the URLs of the models that
-    snakeval serves for it, by the deployment's name. Without an *attempt* the results are in
-    ``artifacts/`` of the evaluation, where people who run it by hand expect them.
+    snakeval serves for it, by the deployment's name. Without an *attempt* the harness writes to
+    ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
     """
     transport, inside = evaluation.transport, runtime.isolated
     inputs = (attempt or directory).inputs.resolve()
-    results = (attempt or directory).artifacts.resolve()
+    results = (attempt.artifacts if attempt else directory.by_hand).resolve()
     identity = evaluation.identity
     folders = (_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
     made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))

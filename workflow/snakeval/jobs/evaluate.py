@@ -86,6 +86,7 @@ def _complete(
     head: int,
     stop: Event,
 ) -> int:
+    directory.make_way()
     if done := completion(evaluation, directory):
         directory.publish(done)
         return _adopted(evaluation, journal, done)

@@ -15,7 +15,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -121,6 +121,25 @@ class RunDirectory(Directory):
         """Return the evaluations that were submitted to another machine; or the one of *name*."""
         pattern = EvaluationDirectory(name).remote_job
         return [EvaluationDirectory(job.parent) for job in self.path.glob(str(pattern))]
+
+    def misplaced(self, places: Iterable[str]) -> list[Path]:
+        """Return what is in the place of one of the run's directories but is none.
+
+        *places* are the directories of jobs, as ``model/name``. One look at each folder is enough.
+        """
+        wanted = {
+            "": {".snakeval", "report", "export"},
+            ".snakeval": {"configurations", "deployments", "heads", "invocations"},
+        }
+        for place in places:
+            model, _, name = place.partition("/")
+            wanted[""].add(model)
+            wanted.setdefault(model, set()).add(name)
+        found = []
+        for folder, names in wanted.items():
+            with contextlib.suppress(OSError), os.scandir(f"{self._place}/{folder}") as entries:
+                found += [Path(e.path) for e in entries if e.name in names and not e.is_dir()]
+        return found
 
     # --- configuration and identity -------------------------------------------------------
 

@@ -63,8 +63,24 @@ def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
     for run in (path, *list(path.parents)[:2]):
         if RunDirectory(run).is_run:
             return index.find(str(run)), path.relative_to(run).parts
-    name, *rest = text.strip("/").split("/")
-    return index.find(name), tuple(rest)
+    name, *rest = text.rstrip("/").split("/")
+    if name in _PATHS:
+        raise _no_run(text)
+    try:
+        return index.find(name), tuple(rest)
+    except ConfigError:
+        if rest and Path(name).exists():
+            raise _no_run(text) from None
+        raise
+
+
+#: A text that begins with one of these and a slash is a path, never an id.
+_PATHS = ("", ".", "..")
+
+
+def _no_run(path: str) -> ConfigError:
+    problem = "is in no run's directory" if Path(path).exists() else "does not exist"
+    return ConfigError(f"{path}: {problem}; `snakeval ls runs` lists the runs")
 
 
 def _check(target: Target, text: str) -> None:
