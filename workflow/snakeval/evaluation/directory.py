@@ -244,7 +244,7 @@ class EvaluationDirectory(JobDirectory):
 
     @property
     def by_hand(self) -> Path:
-        """What the harness writes if ``run.sh`` starts it. snakeval never reads it."""
+        """The results of a harness that ``run.sh`` starts. snakeval never reads them."""
         return Path(f"{self._place}/by-hand")
 
     @property
