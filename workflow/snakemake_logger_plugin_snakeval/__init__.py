@@ -82,6 +82,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self._jobs: dict[int, Job] = {}
+        self._refusals: dict[str, str] = {}
         self._done = 0
         self._total: int | None = None
         self._display: Display | None = None
@@ -192,7 +193,13 @@ class LogHandler(LogHandlerBase):
         if self._display is not None:
             self._display.fail(jobid)
             return ""
-        return f"{ended}  FAILED"
+        refusal = ended.refusal
+        if not refusal:
+            return f"{ended}  FAILED"
+        # A retry of a job that the executor refuses usually has the same reason.
+        again = self._refusals.get(ended.id) == refusal
+        self._refusals[ended.id] = refusal
+        return f"{ended}  FAILED{' again, with the same reason' if again else f': {refusal}'}"
 
     def _finished(self, job: Job) -> str:
         if job.rule != EVALUATE:

@@ -81,9 +81,21 @@ class Job:
     @property
     def reported(self) -> bool:
         """Whether the job itself printed how it ended: failed, or interrupted."""
+        return self._end is not None
+
+    @property
+    def refusal(self) -> str:
+        """Why the executor did not take the job; empty if it did."""
+        return self._end.detail if self._end is not None and self._end.phase == "refused" else ""
+
+    @property
+    def _end(self) -> events.Event | None:
+        """The event with which the job ended, if it has."""
+        if not self.shown:
+            return None
         kind = DeploymentDirectory if self.rule == DEPLOY else EvaluationDirectory
         last = events.last(events.read(kind.of_record(self.output).events), 0, *events.ENDS)
-        return last is not None and last.moment >= self.started - _CLOCK_SECONDS
+        return last if last and last.moment >= self.started - _CLOCK_SECONDS else None
 
 
 #: Events have milliseconds, and Snakemake's records more.

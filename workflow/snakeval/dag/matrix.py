@@ -256,6 +256,15 @@ class Matrix:
                 f"snakeval: {error.filename or self.run} cannot be written ({error.strerror}); "
                 "correct output_dir or free some space"
             ) from None
+        if not self._workflow.local_exec:
+            from snakeval.dag.refusals import Refusals
+
+            Refusals(self._fingerprint_of).watch(self._workflow.scheduler._executor)
+
+    def _fingerprint_of(self, name: str) -> str:
+        model, _, benchmark = name.partition("/")
+        evaluation = self.invocation.selected.get((model, benchmark))
+        return evaluation.fingerprint if evaluation else ""
 
     def report(self) -> None:
         """Stop the models' servers, print the results table and where the report is."""

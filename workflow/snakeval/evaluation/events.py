@@ -19,6 +19,7 @@ The phases of an attempt at an evaluation, in their usual order:
 ``adopted``     an earlier completion is published instead
 ``failed``      the attempt failed; ``detail`` is the reason
 ``interrupted`` a signal or a command stopped the attempt
+``refused``     the executor did not take the job; ``detail`` is the reason
 =============== ====================================================================
 
 A deployment has the same phases from ``waiting`` to ``serving``; ``running`` and ``ended`` are
@@ -39,7 +40,7 @@ from typing import Any
 from snakeval.files import DAMAGE, json_value, without_waiting
 
 #: The phases with which a job ends.
-ENDS = frozenset(["published", "adopted", "failed", "interrupted"])
+ENDS = frozenset(["published", "adopted", "failed", "interrupted", "refused"])
 #: Readers see only the end of a longer file.
 _MAX_BYTES = 1 << 20
 _START = '{"time"'

@@ -126,7 +126,8 @@ class Inspection:
             return state("unknown", found.reason)
         same = attempt.fingerprint == item.fingerprint
         failure = directory.read_failure()
-        if failure is not None and (same or not attempt.number):
+        mine = same or not attempt.number
+        if failure is not None and (mine or failure.get("fingerprint") == item.fingerprint):
             took = _seconds(attempt.started, failure.get("time"))
             return state("failed", str(failure["reason"]), elapsed=took)
         if reason := self._undeployed.get(item.id):

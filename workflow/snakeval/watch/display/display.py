@@ -94,6 +94,8 @@ class Display:
 def reason(job: Job, happened: Sequence[Event]) -> str:
     """Return why a job failed; nothing if it did not, or if it printed the reason here."""
     last = happened[-1] if happened else None
+    if last is not None and last.phase == "refused":
+        return f"{job.id} failed: {last.detail}"
     if last is None or last.phase != "failed":
         return ""
     if (last.host, last.head) == (socket.gethostname(), os.getpid()):
