@@ -56,6 +56,20 @@ def test_a_file_that_the_user_may_not_read_is_an_error_with_its_name(
         invocation(tmp_path, run=first.run.id)
 
 
+def test_an_equal_command_joins_a_run_whose_directory_the_first_one_has_not_made(
+    tmp_path: Path,
+) -> None:
+    first, second = (invocation(tmp_path, starts=True) for _ in range(2))
+    assert first.run != second.run, "both plan before the claim"
+    assert first.reserved() is first
+    joined = second.reserved()
+    assert joined.run.directory == first.run.directory
+    assert not joined.run.exists
+    assert joined.records == first.records
+    assert joined.facts.starts
+    assert invocation(tmp_path).reserved().run == joined.run, "the Snakemake of that command"
+
+
 def test_the_plan_changes_only_with_the_content_of_the_table(tmp_path: Path) -> None:
     plan = invocation(tmp_path).plan
     assert invocation(tmp_path, params={"parallelism": 9}).plan == plan

@@ -72,3 +72,15 @@ def test_deployments_are_saved_in_the_order_of_loading(tmp_path: Path) -> None:
     }
     assert dict(plans[0].evaluations) == {id: fingerprints[id] for id in ("m/b", "m/c")}
     assert dict(plans[2].evaluations) == fingerprints
+
+
+def test_a_start_whose_claim_another_command_withdrew_and_a_third_one_took_fails(
+    tmp_path: Path,
+) -> None:
+    late, third = (matrix(tmp_path, runtime="process") for _ in range(2))
+    third.invocation.reserved()
+    with pytest.raises(SystemExit, match=f"starts run {third.invocation.run.id}; run the same"):
+        late.save()
+    assert not Path(late.run).exists()
+    third.save()
+    assert Path(third.run).exists()

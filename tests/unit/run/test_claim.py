@@ -27,18 +27,48 @@ def test_equal_commands_that_plan_at_the_same_time_start_one_run(tmp_path: Path)
     plans = [run_of(tmp_path, VALID, now=NOON + timedelta(seconds=n)) for n in range(8)]
     assert len({plan.id for plan in plans}) == 8
     with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(reserve, plans))
+        names = {run.directory.name for run in pool.map(reserve, plans)}
     assert len(names) == 1
     (name,) = names
     assert run_of(tmp_path, VALID, now=NOON + timedelta(minutes=1)).directory.name == name
     next(plan for plan in plans if plan.directory.name == name).start()
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
-    assert {reserve(plan) for plan in plans} == {name}, "one planned before the start, late"
+    assert {reserve(plan).directory.name for plan in plans} == {name}, (
+        "one planned before the start, late"
+    )
+
+
+def test_a_command_joins_a_run_that_another_one_has_claimed_and_not_yet_made(
+    tmp_path: Path,
+) -> None:
+    first, second = (run_of(tmp_path, VALID) for _ in range(2))
+    assert reserve(first) == first
+    joined = reserve(second)
+    assert (joined.id, joined.directory) == (first.id, first.directory)
+    assert not joined.exists
+    assert not joined.chosen, "its Snakemake finds the run again by itself"
+    assert joined.keys == second.keys
+
+
+def test_a_run_that_has_started_counts_more_than_a_claim(tmp_path: Path) -> None:
+    first, late, last = (run_of(tmp_path, VALID) for _ in range(3))
+    first.start()
+    root, key = tmp_path / "out", first.keys[0]
+    claim.claim(root, key, late.directory.name, lambda: None)  # and it withdraws the claim later
+    assert reserve(last).directory == first.directory
+
+
+def test_a_start_ends_no_claim_of_another_run(tmp_path: Path) -> None:
+    first = reserve(run_of(tmp_path, VALID))
+    run_of(tmp_path, VALID, "new").start()
+    assert claim.claimed(tmp_path / "out", first.keys[0]) == first.directory.name
+    first.start()
+    assert claim.claimed(tmp_path / "out", first.keys[0]) is None
 
 
 def test_commands_that_ask_for_a_new_run_each_have_one(tmp_path: Path) -> None:
     plans = [run_of(tmp_path, VALID, "new") for _ in range(2)]
-    assert [reserve(plan) for plan in plans] == [plan.directory.name for plan in plans]
+    assert [reserve(plan) for plan in plans] == plans
     (name, _) = (plan.directory.name for plan in plans)
     assert run_of(tmp_path, VALID, name).directory.name == name, "the process that starts it"
 
@@ -50,7 +80,8 @@ def test_a_claim_whose_process_ended_long_ago_is_replaced(tmp_path: Path) -> Non
     claimed = json.loads(path.read_text())
     path.write_text(json.dumps(claimed | {"pid": gone()}))
     later = run_of(tmp_path, VALID, now=NOON + timedelta(days=1))
-    assert reserve(later) == run.directory.name, "it ended just now; the name is as good as another"
+    name = reserve(later).directory.name
+    assert name == run.directory.name, "it ended just now; the name is as good as another"
     os.utime(path, times=(0, 0))
     fresh = find(config(tmp_path, VALID, output_dir=str(tmp_path / "elsewhere")), "new")
     name = claim.claim(tmp_path / "out", run.keys[0], fresh.directory.name, lambda: None)

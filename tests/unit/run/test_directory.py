@@ -96,10 +96,10 @@ def test_a_plan_that_cannot_be_read_says_why(
 ONE, TWO = Planned("m", "b", "1" * 64), Planned("m", "c", "2" * 64)
 
 
-def works(run: RunDirectory, key: str, *plan: Planned, pid: int = 0) -> None:
+def works(run: RunDirectory, key: str, *plan: Planned, pid: int = 0, since: float = 0) -> None:
     """A command saved its plan in a run, and its head works there."""
     run.invocation(key).save("", plan, (), {})
-    head = Head("", pid or os.getpid(), "", "snakemake", invocation=key)
+    head = Head("", pid or os.getpid(), "", "snakemake", invocation=key, since=since)
     place = run.head_file(socket.gethostname(), head.pid)
     place.parent.mkdir(exist_ok=True)
     place.write_text(json.dumps(asdict(head) | {"host": socket.gethostname()}))
@@ -113,6 +113,18 @@ def test_a_plan_holds_what_commands_add_that_work_at_the_run_now(run: RunDirecto
     assert run.plan() == (TWO,)
     works(run, "killed", ONE, pid=gone())
     assert run.plan() == (TWO,)
+
+
+@pytest.mark.parametrize("since", [(1, 2), (2, 1)])
+def test_a_plan_is_in_the_order_in_which_commands_started_whatever_their_pids(
+    run: RunDirectory, since: tuple[int, int]
+) -> None:
+    three = Planned("m", "d", "3" * 64)
+    works(run, "parent", ONE, TWO, pid=os.getppid(), since=since[0])
+    works(run, "own", ONE, three, since=since[1])
+    newest = [ONE, three] if since[1] == 2 else [ONE, TWO]
+    run.write_plan(newest)
+    assert run.plan() == ((ONE, TWO, three) if since[1] == 2 else (ONE, three, TWO))
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "[[1, 2]]", None])

@@ -11,8 +11,9 @@ import pytest
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import digest
+from snakeval.run import find as find_module
 from snakeval.run.directory import RunDirectory
-from snakeval.run.find import OtherDefinitionError, Run, find, identity
+from snakeval.run.find import OtherDefinitionError, Run, find, identity, reserve
 from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, VALID, changed, config
 from support.found import HOT, NOON, evaluations_of, run_of, started
@@ -61,6 +62,22 @@ def test_the_newest_run_is_the_one_that_started_last_also_in_a_repeated_hour(
         assert run_of(tmp_path, VALID).directory == second.directory
     before = run_of(tmp_path, VALID, "new", now=NOON - timedelta(days=1))
     assert before.directory.name.startswith("2026-11-23-12-00-00"), "a clock that was set back"
+
+
+def test_a_run_that_starts_during_the_search_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = reserve(run_of(tmp_path, VALID))
+    real = find_module._runs
+
+    def runs(root: Path) -> list[RunDirectory]:
+        found = real(root)
+        if not starting.exists:
+            starting.start()
+        return found
+
+    monkeypatch.setattr(find_module, "_runs", runs)
+    assert run_of(tmp_path, VALID).directory == starting.directory
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from snakeval.serving.deployment import Deployment
 class Invocation:
     """One command: its configuration, its run and its evaluations.
 
-    *files* are the files of the configuration, with which a run is found again.
+    *files* are the files of the configuration, with which a run is found again. *run* is the run of
+    the command if it is known, and may not exist yet.
 
     Attributes:
         run: the run's id and directory, which may not exist yet.
@@ -49,9 +50,10 @@ class Invocation:
         files: Iterable[Path] = (),
         *,
         starts: bool = False,
+        run: Run | None = None,
     ) -> None:
         self.config, self._selection, self._files = config, selection, tuple(files)
-        self.run: Run = find(
+        self.run: Run = run or find(
             config,
             selection.run,
             files=self._files,
@@ -145,11 +147,13 @@ class Invocation:
             ConfigError: the output directory cannot be written, or an equal command has started
                 the run meanwhile and defines an evaluation differently.
         """
-        name = reserve(self.run, lasting=lasting)
-        if name == self.run.directory.name:
+        run = reserve(self.run, lasting=lasting)
+        if run == self.run:
             return self
-        chosen = self._selection.model_copy(update={"run": name})
-        return type(self)(self.config, chosen, self._files, starts=self.facts.starts)
+        # Not by `run=`: the equal command may not have made its directory yet.
+        return type(self)(
+            self.config, self._selection, self._files, starts=self.facts.starts, run=run
+        )
 
     # --- files of the run -----------------------------------------------------------------
 

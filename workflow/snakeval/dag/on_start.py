@@ -20,6 +20,7 @@ from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
 from snakeval.run.directory import RunDirectory
+from snakeval.run.find import reserve
 from snakeval.run.heads import enter, leave
 from snakeval.run.index import Entry, remember
 from snakeval.runtimes import Runtime, choose
@@ -71,9 +72,13 @@ class Start:
         """Start the run, note this process there, and add it to the index of this machine's runs.
 
         Raises:
-            ConfigError: another command works at the run and defines an evaluation differently.
+            ConfigError: another command works at the run and defines an evaluation differently, or
+                an equal command starts another run.
         """
         whole, saved = self.invocation.run, self.invocation.saved
+        # The command that claimed the run for equal ones may have ended without a start.
+        if (other := reserve(whole)) != whole:
+            raise ConfigError(f"an equal command starts run {other.id}; run the same command again")
         is_new = not saved.exists
         # The index and the plan come before the directory's first other file: `status` finds them.
         remember(

@@ -66,6 +66,9 @@ def claim(
                 atexit.register(_withdraw, path, text)
             return name
         other = claimed(root, key)
+        # A run that has started counts: the claim may be of a command that withdraws it.
+        if other is not None and (found := started()):
+            return found
         if other is None and time.monotonic() < until:
             time.sleep(0.05)  # it is released now, or written
         elif other is None or _is_stale(path):
@@ -83,9 +86,10 @@ def claimed(root: Path, key: str) -> str | None:
     return None
 
 
-def release(root: Path, key: str) -> None:
-    """Remove a claim, since its run has started."""
-    _path(root, key).unlink(missing_ok=True)
+def release(root: Path, key: str, name: str) -> None:
+    """Remove the claim of the run *name*, which has started; a damaged one is no other run's."""
+    if claimed(root, key) in (None, name):
+        _path(root, key).unlink(missing_ok=True)
 
 
 def _path(root: Path, key: str) -> Path:

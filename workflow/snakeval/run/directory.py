@@ -240,7 +240,8 @@ class RunDirectory(Directory):
         """Return the evaluations of the run, and the pairs that were left out.
 
         These are the plan of the command that started last, and what other commands add to it that
-        work at the run now. Without a plan that can be read, they are the finished evaluations.
+        work at the run now, in the order in which the commands started. Without a plan that can be
+        read, they are the finished evaluations.
 
         Raises:
             ConfigError: there is no plan, and nothing is finished.
@@ -311,12 +312,12 @@ class RunDirectory(Directory):
         return [SavedInvocation(path) for path in self.invocation("x").path.parent.glob("*")]
 
     def _live_invocations(self) -> Iterator[SavedInvocation]:
-        """Yield what commands saved whose Snakemake works at the run."""
+        """Yield what commands saved whose Snakemake works at the run, the newest first."""
         if not self.head_files():
             return
         from snakeval.run.heads import heads
 
-        for key in dict.fromkeys(head.invocation for head in heads(self)):
+        for key in dict.fromkeys(head.invocation for head in reversed(heads(self))):
             if key:
                 yield self.invocation(key)
 

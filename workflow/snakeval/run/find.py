@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ class Run:
         for key in self.keys:
             self.directory.add_configuration(key, self.files)
         for claimed in (self.keys[0], self.directory.name):
-            claim.release(self.directory.path.parent, claimed)
+            claim.release(self.directory.path.parent, claimed, self.directory.name)
 
 
 def keys(identity: Mapping[str, Any], files: Sequence[str], root: Path) -> tuple[str, ...]:
@@ -92,17 +92,18 @@ def at(config: Config, name: str) -> Run:
     return Run(directory.id, directory, identity(config), chosen=True)
 
 
-def reserve(run: Run, *, lasting: bool = False) -> str:
-    """Claim a new run for this command, which starts it; return the name of the run to start.
+def reserve(run: Run, *, lasting: bool = False) -> Run:
+    """Claim a new run for this command, which starts it; return the run to start.
 
-    It is another run's if an equal command has claimed that one, or started it meanwhile. *lasting*
-    is for a command whose start another process makes later.
+    The result is another run if an equal command has claimed that one, or started it meanwhile. The
+    directory of a claimed run may not exist yet. *lasting* is for a command whose start another
+    process makes later.
 
     Raises:
         ConfigError: the output directory cannot be written.
     """
     if run.exists:
-        return run.directory.name
+        return run
     root = run.directory.path.parent
     key = run.directory.name if run.chosen else run.keys[0]
 
@@ -110,7 +111,11 @@ def reserve(run: Run, *, lasting: bool = False) -> str:
         found = None if run.chosen else _started(_runs(root), run.keys)
         return found.name if found else None
 
-    return claim.claim(root, key, run.directory.name, started, lasting=lasting)
+    name = claim.claim(root, key, run.directory.name, started, lasting=lasting)
+    if name == run.directory.name:
+        return run
+    directory = RunDirectory(root / name)
+    return replace(run, id=directory.id, directory=directory)
 
 
 def find(
@@ -133,8 +138,11 @@ def find(
     """
     same = identity(config)
     root = Path(config.output_dir).expanduser()
-    runs = _runs(root)
     paths = tuple(str(file.resolve()) for file in files)
+    own = keys(same, paths, root)
+    # Before the runs: a start ends its claim last, so this command sees the claim or the run.
+    claimed = claim.claimed(root, own[0])
+    runs = _runs(root)
 
     def run(directory: RunDirectory, *, chosen: bool = False) -> Run:
         return Run(directory.id, directory, same, paths, chosen)
@@ -144,10 +152,9 @@ def find(
         _refuse_other_parameters(directory, same)
         return run(directory, chosen=True)
     if choice != "new":
-        own = keys(same, paths, root)
         if started := _started(runs, own):
             return run(started)
-        if claimed := claim.claimed(root, own[0]):
+        if claimed:
             return run(RunDirectory(root / claimed))
         if joined := _joined(reversed(runs), same, evaluations):
             return run(joined)

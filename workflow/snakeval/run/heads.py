@@ -126,6 +126,7 @@ def leave(run: RunDirectory) -> None:
 def heads(run: RunDirectory, *, writes: bool = True) -> list[Head]:
     """Return the heads at *run* that live, and those of which this process cannot know it.
 
+    The one that began first comes first, since a directory lists files in no order.
     A head that cannot be seen and that shows no sign of life any more is gone. If it *writes*, this
     process asks the file server for its time, with a file.
     """
@@ -145,4 +146,4 @@ def heads(run: RunDirectory, *, writes: bool = True) -> list[Head]:
             if head.is_silent(now - renewed):
                 continue
         found.append(head)
-    return found
+    return sorted(found, key=lambda head: (head.since, head.host, head.pid))
