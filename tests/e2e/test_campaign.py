@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -91,12 +92,9 @@ def _restart_engine(made: Served, disk: Path, rng: random.Random) -> Callable[[]
 
 def _fill_disk(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
     fill = disk / "fill"
-    with fill.open("wb") as file:
-        try:
-            while file.write(bytes(1 << 16)):
-                file.flush()
-        except OSError:
-            assert shutil.disk_usage(disk).free < 1 << 16
+    # Without a buffer: what is left in one raises the error again when the file is closed.
+    with fill.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        file.writelines(repeat(bytes(1 << 16)))
     return lambda: fill.unlink()
 
 

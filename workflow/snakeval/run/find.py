@@ -95,9 +95,8 @@ def at(config: Config, name: str) -> Run:
 def reserve(run: Run, *, lasting: bool = False) -> Run:
     """Claim a new run for this command, which starts it; return the run to start.
 
-    The result is another run if an equal command has claimed that one, or started it meanwhile. The
-    directory of a claimed run may not exist yet. *lasting* is for a command whose start another
-    process makes later.
+    The result is another run, perhaps without a directory yet, if an equal command has claimed or
+    started that one meanwhile. *lasting* is for a command whose start another process makes later.
 
     Raises:
         ConfigError: the output directory cannot be written.
@@ -112,8 +111,6 @@ def reserve(run: Run, *, lasting: bool = False) -> Run:
         return found.name if found else None
 
     name = claim.claim(root, key, run.directory.name, started, lasting=lasting)
-    if name == run.directory.name:
-        return run
     directory = RunDirectory(root / name)
     return replace(run, id=directory.id, directory=directory)
 
@@ -196,9 +193,6 @@ def _new(root: Path, runs: Sequence[RunDirectory], now: datetime) -> RunDirector
             return RunDirectory(root / RunDirectory.name_of(id, now))
 
 
-# --- a run that the command chose -----------------------------------------------------------------
-
-
 def _chosen(choice: str, runs: Sequence[RunDirectory], root: Path) -> RunDirectory:
     fitting = [run for run in runs if choice in (run.id, run.name)] or [
         run for run in runs if run.name.startswith(choice) or run.id.startswith(choice)
@@ -227,9 +221,6 @@ def _refuse_other_parameters(run: RunDirectory, same: dict[str, Any]) -> None:
             f"configuration has {json.dumps(same)}; use the run's name and params, or "
             "leave out run="
         )
-
-
-# --- a run of another configuration ---------------------------------------------------------------
 
 
 def _joined(
