@@ -30,7 +30,7 @@ def invocation(
 class Workflow:
     """What the bridge asks a workflow of Snakemake, for a head on one machine."""
 
-    is_main_process = True
+    is_main_process = local_exec = True
     executor_plugin = None
 
     def __init__(self) -> None:

@@ -44,13 +44,17 @@ def serve_models(
 
     _check_deployments(evaluation, RunDirectory.of(directory))
     halt, lost, left = Event(), Event(), Event()
+    losing = threading.Lock()  # this thread and the one that hears the pool may notice one loss
 
     def lose(reason: str) -> None:
-        if not (left.is_set() or lost.is_set()):
-            on_loss()
-            log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
-            lost.set()
-            halt.set()
+        with losing:
+            if not (left.is_set() or lost.is_set()):
+                try:
+                    on_loss()
+                    log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
+                finally:  # also if the disk is full
+                    lost.set()
+                    halt.set()
 
     def pass_on() -> None:
         while not left.wait(0.1):

@@ -106,7 +106,7 @@ class Servers(dict[str, Served]):
             return ""
         with self._answered:
             before = self._answers
-            with contextlib.suppress(OSError):  # the pool is gone, which `_listen` hears
+            with contextlib.suppress(OSError):  # the pool is gone, which `_heard` notices
                 self.channel.send({"do": "confirm"})
             heard = self._answered.wait_for(lambda: self._broken or self._answers > before, timeout)
             return self._broken if heard else "the pool of servers does not answer"
@@ -143,7 +143,8 @@ def serve(
 
     They are reused, started, or started again if they died, and kept while *head* lives for the
     evaluations to come. *report* hears how far they are. *lost* is called (in a thread) if one
-    of them ends inside the context. *eager* does not wait for its turn.
+    of them ends inside the context, and has returned when the context ends. *eager* does not wait
+    for its turn. The context raises what *lost* raises.
 
     Raises:
         EvaluationError: one will not serve; the reason has its log's last line.
@@ -161,12 +162,30 @@ def serve(
         "gpus": gpus,
     }
     channel, servers = _acquire(request, stop, report)
+    left = Event()
+    errors: list[Exception] = []
+
+    def listen() -> None:
+        reason = _heard(channel, servers)
+        if servers and not left.is_set():  # GPUs of its own stay the job's without the pool
+            try:
+                lost(reason)
+            except Exception as error:
+                errors.append(error)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
     try:
-        threading.Thread(target=_listen, args=(channel, servers, lost), daemon=True).start()
         yield servers
     finally:
+        # The listener ends here, so it writes to nothing that the caller closes after the context.
+        left.set()
+        channel.shut()
+        listener.join()
         servers.locks.release()
         channel.close()
+    if errors:
+        raise errors[0]
 
 
 def _acquire(request: Message, stop: Event, report: Report) -> tuple[Channel, Servers]:
@@ -204,7 +223,8 @@ def _wait(channel: Channel, stop: Event, report: Report) -> Servers:
     raise Interrupted
 
 
-def _listen(channel: Channel, servers: Servers, lost: Callable[[str], None]) -> None:
+def _heard(channel: Channel, servers: Servers) -> str:
+    """Pass the pool's answers to *servers*; return why they broke, or that the pool ended."""
     reason = _POOL_ENDED
     with contextlib.suppress(EOFError):
         while message := channel.receive():
@@ -214,8 +234,7 @@ def _listen(channel: Channel, servers: Servers, lost: Callable[[str], None]) -> 
                 reason = str(message["reason"])
                 break
     servers.hear(reason)
-    if servers:  # GPUs of its own stay the job's without the pool
-        lost(reason)
+    return reason
 
 
 def leave(head: tuple[int, str]) -> dict[str, int]:

@@ -115,6 +115,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._lock = threading.Lock()
+        self._receiving = threading.Lock()
         self._unread = b""
         #: Open files that came with messages; their receiver closes them.
         self.files: list[int] = []
@@ -140,9 +141,10 @@ class Channel:
         """
         while b"\n" not in self._unread:
             try:
-                self._socket.settimeout(timeout)
-                more, files, _, _ = socket.recv_fds(self._socket, 1 << 16, _MOST_FILES)
-                self.files += files
+                with self._receiving:
+                    self._socket.settimeout(timeout)
+                    more, files, _, _ = socket.recv_fds(self._socket, 1 << 16, _MOST_FILES)
+                    self.files += files
             except TimeoutError:
                 return None
             except OSError:
@@ -156,8 +158,13 @@ class Channel:
         except ValueError as error:
             raise EOFError(str(error)) from None
 
-    def close(self) -> None:
+    def shut(self) -> None:
         """End the connection, waking a thread that receives from it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+
+    def close(self) -> None:
+        """End the connection and give its file back, once no thread uses the file any more."""
+        self.shut()
+        with self._receiving, self._lock:
+            self._socket.close()
