@@ -73,16 +73,20 @@ def serve_models(
             lost=lose,
             gpus=gpus,
         ) as servers:
-            if servers.gpus:
-                log.say(f"the harness has the GPUs {','.join(servers.gpus)}")
-            for name, server in servers.items():
-                text = f"{name} is served at {server.url} ({server.runtime})"
-                log.say(f"{text} [log: {server.log}]")
-                log.journal.add(server.event(name, text))
+            _note(servers, log)
             yield servers, halt, lost, lose
             left.set()
     finally:
         left.set()
+
+
+def _note(servers: client.Servers, log: AttemptLog) -> None:
+    if servers.gpus:
+        log.say(f"the harness has the GPUs {','.join(servers.gpus)}")
+    for name, server in servers.items():
+        text = f"{name} is served at {server.url} ({server.runtime})"
+        log.say(f"{text} [log: {server.log}]")
+        log.journal.add(server.event(name, text))
 
 
 def _check_deployments(evaluation: Evaluation, run: RunDirectory) -> None:

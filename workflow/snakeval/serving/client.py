@@ -34,7 +34,6 @@ _POOL_TRIES = 5
 _CONFIRM_SECONDS = 120.0
 _POOL_ENDED = "the pool of servers ended"
 
-
 #: Gets what happens while a job waits for its servers.
 Report = Callable[[events.Event], None]
 
@@ -162,6 +161,20 @@ def serve(
         "gpus": gpus,
     }
     channel, servers = _acquire(request, stop, report)
+    try:
+        with _listening(channel, servers, lost):
+            yield servers
+    finally:
+        servers.locks.release()
+        channel.close()
+
+
+@contextlib.contextmanager
+def _listening(channel: Channel, servers: Servers, lost: Callable[[str], None]) -> Iterator[None]:
+    """Listen to the pool in a thread, which ends with the context.
+
+    Otherwise *lost* could write to something that the caller closes after the context.
+    """
     left = Event()
     errors: list[Exception] = []
 
@@ -176,14 +189,11 @@ def serve(
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        yield servers
+        yield
     finally:
-        # The listener ends here, so it writes to nothing that the caller closes after the context.
         left.set()
         channel.shut()
         listener.join()
-        servers.locks.release()
-        channel.close()
     if errors:
         raise errors[0]
 
