@@ -96,3 +96,27 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def misspelt(word: str, known: Iterable[str]) -> str:
+    """Return the known word of which *word* has one letter more, less, changed or moved.
+
+    Words may differ in a number, which is a version or a size.
+
+    >>> misspelt("ifevall", ["ifeval", "ifeval2"]), misspelt("aime24", ["aime25"])
+    ('ifeval', '')
+    """
+    for other in known:
+        start = _shared(word, other)
+        end = _shared(word[start:][::-1], other[start:][::-1])
+        parts = (word[start : len(word) - end], other[start : len(other) - end])
+        swapped = len(parts[0]) == 2 and parts[0] == parts[1][::-1]
+        if (max(map(len, parts)) == 1 or swapped) and "".join(parts).isalpha():
+            return other
+    return ""
+
+
+def _shared(one: str, other: str) -> int:
+    """Return the number of equal characters at the beginning of two words."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -345,15 +345,41 @@ def _rename(draft: Path, path: Path) -> None:
         draft.replace(path)
 
 
+def make_directory(path: Path) -> None:
+    """Create a directory and those above it. snakeval's home is for its user alone (0700).
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    place, top = path.absolute(), home().absolute()
+    if not place.is_relative_to(top):
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    top.parent.mkdir(parents=True, exist_ok=True)
+    for folder in reversed([place, *place.parents][: len(place.parts) - len(top.parts) + 1]):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+        elif folder.stat().st_mode & 0o077:
+            with contextlib.suppress(PermissionError):  # another user's, as of a shared home
+                folder.chmod(0o700)
+
+
+def _mode(path: Path, mode: int) -> int:
+    """Return *mode*, without the bits of other users if *path* is in snakeval's home."""
+    return mode & 0o700 if path.absolute().is_relative_to(home().absolute()) else mode
+
+
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write *text* to a temporary file, flush it to the disk, and rename it to *path*.
+
+    In snakeval's home, only its user may read the file and its directories.
 
     Raises:
         OSError: the write failed; *path* is unchanged and the temporary file is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     with replacing(path, _rename) as draft:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(path, mode))
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -369,10 +395,10 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
         if read_text(path) == text:
             return False
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
     with replacing(path, _rename) as draft:
         draft.write_text(text, encoding="utf-8")
-        draft.chmod(mode)
+        draft.chmod(_mode(path, mode))
     return True
 
 
@@ -397,7 +423,7 @@ def create_exclusively(path: Path, text: str) -> bool:
     Raises:
         OSError: the file cannot be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         # link(2) fails if the name exists, also on NFS.

@@ -23,7 +23,8 @@ from snakeval.config import hydra_groups
 from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
 from snakeval.config.source import Key, Source, merge
-from snakeval.config.yaml_file import read
+from snakeval.config.types import path_problem
+from snakeval.config.yaml_file import Dumper, read
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import write_if_changed
 
@@ -70,7 +71,7 @@ def text(config: Config) -> str:
     for model in [*data["models"].values(), *data.get("auxiliary", {}).values()]:
         if "deployment" in model and not model["deployment"].get("mounts"):
             model["deployment"].pop("mounts", None)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def save(config: Config, files: Sequence[str | Path] = ()) -> Path:
@@ -172,6 +173,12 @@ def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) ->
     """Check the files that Hydra will read next to *path*; return the file of each group."""
     chosen: dict[str, Any] = {}
     for entry in data["defaults"] if isinstance(data["defaults"], list) else ():
+        names = [*entry, *entry.values()] if isinstance(entry, dict) else [entry]
+        if any(str(name).strip() == "" for name in names):
+            raise ConfigError(f"{path}: defaults: has an entry without a name; write GROUP: NAME")
+        for name in names:
+            if problem := path_problem(str(name)):
+                raise ConfigError(f"{path}: defaults: '{name!s:.20}…' {problem}; correct the name")
         if isinstance(entry, dict):
             chosen |= {str(group).split()[-1]: option for group, option in entry.items()}
     for choice in choices:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,7 +20,15 @@ from pydantic_core import PydanticCustomError
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.execution import PACKING, Execution
 from snakeval.config.models import Model
-from snakeval.config.types import Name, PathText, Plain, Resources, RuntimeName, Strict
+from snakeval.config.types import (
+    Name,
+    PathText,
+    Plain,
+    Resources,
+    RuntimeName,
+    Strict,
+    path_problem,
+)
 from snakeval.errors import nearest
 
 
@@ -97,20 +105,34 @@ class Config(Strict):
             return {name: {} if options is None else options for name, options in value.items()}
         return value
 
+    @field_validator("export")
+    @classmethod
+    def _directory(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Check the one option of a destination that becomes a path here."""
+        local = value.get("local")
+        given = local.get("output_dir") if isinstance(local, dict) else None
+        if given is not None:
+            problem = path_problem(given) if isinstance(given, str) else "must be a text"
+            if problem:
+                raise PydanticCustomError(
+                    "path", "local.output_dir: {why}; write a path", {"why": problem}
+                )
+        return value
+
     @field_validator("benchmarks", mode="before")
     @classmethod
     def _benchmark_list(cls, value: object) -> object:
         if isinstance(value, (list, tuple)):
+            if not all(isinstance(name, (str, int, float, type(None))) for name in value):
+                raise PydanticCustomError(
+                    "list", "a list may contain names only; write a mapping NAME: {task: …}"
+                )
             repeated = {str(name) for name in value if list(value).count(name) > 1}
             if repeated:
                 raise PydanticCustomError(
                     "duplicate",
                     "{names} is listed twice; give each its own name: NAME: {task: …}",
                     {"names": ", ".join(sorted(repeated))},
-                )
-            if any(isinstance(name, (dict, list)) for name in value):
-                raise PydanticCustomError(
-                    "list", "a list may contain names only; write a mapping NAME: {task: …}"
                 )
             return {name: {} for name in value}
         if isinstance(value, Mapping):

@@ -50,4 +50,19 @@ class LeptonEndpoint(Strict):
             raise PydanticCustomError(
                 "one", "has both target_qpm and target_gpu_utilization; keep one"
             )
+        target = "target_qpm" if self.target_qpm else "target_gpu_utilization"
+        scales = (self.max_replicas or self.min_replicas) > self.min_replicas
+        if scales and not (self.target_qpm or self.target_gpu_utilization):
+            raise PydanticCustomError(
+                "one",
+                "has max_replicas without a target, so it never scales; add target_qpm or "
+                "target_gpu_utilization",
+            )
+        if not scales and (self.target_qpm or self.target_gpu_utilization):
+            raise PydanticCustomError(
+                "one",
+                "has {target} without max_replicas above min_replicas, so it never scales; raise "
+                "max_replicas",
+                {"target": target},
+            )
         return self

@@ -72,13 +72,40 @@ class Endpoint(Strict):
             )
         return value.rstrip("/")
 
+    @field_validator("model_id")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if value in (".", ".."):  # harnesses name a directory after the model
+            raise PydanticCustomError(
+                "name", "is '{value}', which no server lists; correct it", {"value": value}
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        route = self._route()
+        if route and route != ROUTES[self.type]:
+            fitting = next(kind for kind, path in ROUTES.items() if path == route)
+            raise PydanticCustomError(
+                "url",
+                "its url ends with {route}, and its type is {type}; write type: {fitting}, or the "
+                "base URL",
+                {"route": route, "type": self.type.value, "fitting": fitting.value},
+            )
+        return self
+
+    def _route(self) -> str:
+        """Return the route at the end of the URL, or nothing."""
+        base = self.url.partition("?")[0]
+        longest_first = sorted(ROUTES.values(), key=len, reverse=True)
+        return next((route for route in longest_first if base.endswith(route)), "")
+
     @property
     def route_url(self) -> str:
         """The full URL of the model's requests."""
-        path = ROUTES[self.type]
         base, mark, query = self.url.partition("?")
-        if not any(base.endswith(route) for route in ROUTES.values()):
-            base = base.rstrip("/") + path
+        if not self._route():
+            base = base.rstrip("/") + ROUTES[self.type]
         return base + mark + query
 
 

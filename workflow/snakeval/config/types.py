@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -119,6 +120,16 @@ NAME_RULE = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+#: Snakemake takes a value whose end repeats a part so often for an endless recursion of rules.
+_PERIODIC = re.compile(r"(.+?)\1{19}")
+#: The beginnings of tokens of known services.
+_TOKEN = re.compile(
+    r"(hf|sk|pk|rk|gsk|nvapi|gh[opsur]|github_pat|glpat|xox[abpr]|r8|dapi|wandb_v\d)_(?P<rest>\w+)"
+    r"|(AKIA|ASIA)[A-Z0-9]{12,}|AIza\w{20,}|eyJ\w{16,}",
+    re.ASCII,
+)
+#: The longest part of a path, and the longest path, in bytes (NAME_MAX and PATH_MAX of Linux).
+_PART_BYTES, _PATH_BYTES = 255, 4095
 #: The directories of a model's server, one for each of its allocations; see
 #: :meth:`snakeval.serving.directory.DeploymentDirectory.folder`.
 DEPLOYMENT = re.compile(r"deployment(?:-\d+)?")
@@ -153,6 +164,12 @@ def _name(value: object) -> object:
             "{value} is not a valid name; {rule}",
             {"value": ascii(value), "rule": NAME_RULE},
         )
+    if found := _PERIODIC.search(value):
+        raise PydanticCustomError(
+            "name",
+            "'{value}' repeats '{part}' 20 times, which Snakemake rejects; choose another name",
+            {"value": value, "part": found[1]},
+        )
     if value.lower() in _RESERVED or DEPLOYMENT.fullmatch(value.lower()):
         raise PydanticCustomError(
             "name",
@@ -170,7 +187,37 @@ def _variable(value: object) -> object:
             "is not the name of an environment variable; write the variable's name, never its "
             "value",
         )
+    if looks_secret(value):
+        raise PydanticCustomError(
+            "variable", "looks like a secret; write the name of the variable that holds it"
+        )
     return value
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a valid name of a variable has the form of a token or a key.
+
+    >>> [looks_secret(text) for text in ("hf_token", "hf_AbCdEf123456", "OPENAI_API_KEY_2")]
+    [False, True, False]
+    """
+    if match := _TOKEN.fullmatch(text):
+        rest = match["rest"]
+        is_word = rest is not None and rest.islower() and not re.search(r"\d", rest)
+        return not is_word or len(max(rest.split("_"), key=len)) >= 20
+    if not re.fullmatch(r"[A-Za-z0-9]{20,}", text, re.ASCII):
+        return False
+    changes = len(re.findall(r"\d(?=[A-Za-z])|[A-Za-z](?=\d)", text))
+    return changes >= 3 and not text.isupper()
+
+
+def path_problem(text: str) -> str:
+    """Return why a path is too long for a file system, or nothing."""
+    parts = [os.fsencode(part) for part in text.split("/")]
+    if (longest := max(map(len, parts))) > _PART_BYTES:
+        return f"has a part of {longest} bytes, and {_PART_BYTES} is the most"
+    if (whole := len(os.fsencode(text))) > _PATH_BYTES:
+        return f"has {whole} bytes, and {_PATH_BYTES} is the most"
+    return ""
 
 
 def _path(value: object) -> object:
@@ -183,6 +230,8 @@ def _path(value: object) -> object:
                 "{why}; choose another path",
                 {"why": f"cannot contain {unfit[0]!a}" if unfit else "is empty"},
             )
+        if problem := path_problem(value):
+            raise PydanticCustomError("path", "{why}; choose another path", {"why": problem})
         try:
             Path(value).expanduser()
         except RuntimeError:

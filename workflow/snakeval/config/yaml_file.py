@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,23 @@ class Loader(yaml.SafeLoader):
                 value.encode()
                 if "\0" in value:
                     raise ValueError("a NUL character")
-        except DAMAGE as error:  # an empty !!int raises IndexError
+        except DAMAGE as error:  # an empty !!int raises IndexError, and !!timestamp foo others
+            said = isinstance(error, ValueError)
+            why = f"cannot be read ({error})" if said else f"is no !!{node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(
-                None, None, f"a value cannot be read ({error}); correct it", node.start_mark
+                None, None, f"a value {why}; correct it", node.start_mark
             ) from None
         return value
+
+
+class Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, which quotes the texts that :class:`Loader` would read as numbers."""
+
+
+#: A number of YAML 1.2 with an exponent. PyYAML, of YAML 1.1, requires a dot and a sign in it.
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:

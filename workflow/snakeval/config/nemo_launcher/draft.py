@@ -12,6 +12,7 @@ from snakeval.config.config import Config
 from snakeval.config.execution import is_section
 from snakeval.config.overrides import paths, unshared
 from snakeval.config.source import Key, Source
+from snakeval.config.types import looks_secret
 from snakeval.errors import ConfigError, did_you_mean
 
 #: The launcher's top-level keys, except ``config`` and ``export``, which both shapes have.
@@ -107,6 +108,13 @@ class Draft:
             return {}
         return {str(name): item for name, item in (value or {}).items()}
 
+    def items(self, value: Any, key: Key) -> list[Any]:
+        """Return *value* as a list; null is an empty one, and any other type is an error."""
+        if value is not None and not isinstance(value, list):
+            self.refuse(key, f"must be a list, not {value!r:.60}")
+            return []
+        return list(value or ())
+
     def variables(self, values: Mapping[str, Any], key: Key, *, literals: bool) -> Variables:
         """Read ``host:NAME``, ``runtime:NAME`` and a bare NAME; with *literals* ``lit:VALUE``."""
         found = Variables()
@@ -114,6 +122,12 @@ class Draft:
             # The documentation has both host:NAME and $host:NAME.
             text = raw.removeprefix("$") if isinstance(raw, str) else ""
             prefix, _, rest = text.partition(":")
+            if prefix != "lit" and looks_secret(rest or text):
+                self.refuse(
+                    (*key, name),
+                    "looks like a secret; write the name of the variable that holds it",
+                )
+                continue
             if prefix == "lit" and rest and not literals:
                 self.refuse(
                     (*key, name),

@@ -43,7 +43,7 @@ def platform_options(draft: Draft, value: Any, key: Key) -> Iterator[str]:
     draft.only(key, tasks, {"node_group", "env_vars", "mounts", "image_pull_secrets"})
     if says(tasks.get("node_group")):
         yield from ("--lepton-node-group", str(tasks["node_group"]))
-    if secrets := tasks.get("image_pull_secrets"):
+    if secrets := draft.items(tasks.get("image_pull_secrets"), (*key, "image_pull_secrets")):
         yield from ("--lepton-image-pull-secrets", ",".join(map(str, secrets)))
     if mounts := list(_mounts(draft, tasks.get("mounts"), (*key, "mounts"))):
         yield from ("--lepton-mounts", ",".join(mounts))
@@ -90,7 +90,7 @@ def _mounts(draft: Draft, value: Any, key: Key) -> Iterator[str]:
 
     ``{from: node-nfs:data, path: /sub, mount_path: /there}`` becomes ``node-nfs:data/sub=/there``.
     """
-    for number, item in enumerate(value or ()):
+    for number, item in enumerate(draft.items(value, key)):
         mount = draft.mapping(item, (*key, str(number)))
         draft.only((*key, str(number)), mount, {"from", "path", "mount_path"})
         place = str(mount.get("path") or "").strip("/")

@@ -13,7 +13,7 @@ from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, says
 from snakeval.config.nemo_launcher.execution import Where
 from snakeval.config.overrides import unshared
 from snakeval.config.source import Key
-from snakeval.errors import did_you_mean
+from snakeval.errors import did_you_mean, misspelt
 
 _CONFIGS = ("nemo_evaluator_config", "overrides")
 _TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS}
@@ -184,6 +184,13 @@ def _catalogued(
                 "; for a custom task write HARNESS.TASK, with a harness of the catalogue"
             )
             draft.refuse((*place, "name"), f"no task '{name}' in the catalogue{hint}")
+            return None
+        if near := misspelt(own, [t.name for t in catalogue.tasks() if t.harness == harness]):
+            draft.refuse(
+                (*place, "name"),
+                f"no task '{name}' in the catalogue; did you mean '{harness}.{near}'? For a custom "
+                "task of this name, write a benchmark with `harness` and `task`",
+            )
             return None
         benchmark |= {"harness": harness, "task": own}
         chat = EndpointType.CHAT.value
