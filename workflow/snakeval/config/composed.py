@@ -17,6 +17,13 @@ def place() -> Path:
     return home().absolute() / "composed"
 
 
+def names(files: Sequence[Path]) -> str:
+    """Return the files of the user behind *files*, as errors name them."""
+    here = Path.cwd()
+    found = [source for file in files for source in composed_of(file)]
+    return " + ".join(str(f.relative_to(here) if f.is_relative_to(here) else f) for f in found)
+
+
 def header(files: Sequence[str]) -> str:
     """Return the first line of a configuration that was composed from *files*."""
     return f"{_FIRST_LINE}{json.dumps(list(files))}\n" if files else ""

@@ -12,6 +12,7 @@ from snakeval.config.config import Config
 from snakeval.config.problems import problems
 from snakeval.config.source import Source, merge, override
 from snakeval.config.types import Mount, Strict
+from snakeval.config.yaml_file import value_of
 from snakeval.errors import ConfigError, nearest
 
 
@@ -41,6 +42,29 @@ def load(
     source = merge(files)
     config, selection = choose(source, overrides or {})
     return config, selection, source
+
+
+#: The keys of ``--config`` whose values are names, even if they look like numbers.
+_NAMES = ("run", "models", "benchmarks")
+
+
+def as_written(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``--config`` *pairs*, which Snakemake read as *values*.
+
+    Snakemake reads the name 3.1 as a number, and each number in a mapping as a text.
+
+    Raises:
+        ConfigError: a value is no YAML.
+    """
+    found = dict(values)
+    written = [pair.partition("=") for pair in pairs]
+    for key, _, text in written:
+        value = found.get(key)
+        if isinstance(value, Mapping) and [k for k, _, _ in written].count(key) == 1:
+            found[key] = value_of(text)
+        elif key in _NAMES and text and not isinstance(value, (Mapping, list)):
+            found[key] = text
+    return found
 
 
 def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Selection]:
@@ -102,7 +126,6 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
     rest = dict(overrides)
     chosen: dict[str, Any] = {}
     if "run" in rest:
-        # An all-digit id such as 12345678, or 1e234567, arrives as a number.
         run = rest.pop("run")
         chosen["run"] = None if run is None else str(run)
     if "update_images" in rest:

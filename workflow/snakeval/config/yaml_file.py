@@ -49,8 +49,9 @@ class Dumper(yaml.SafeDumper):
 
 #: A number of YAML 1.2 with an exponent. PyYAML, of YAML 1.1, requires a dot and a sign in it.
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
-Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+_FLOAT = "tag:yaml.org,2002:float"
+Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+Dumper.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 
 
 def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -59,6 +60,8 @@ def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
+        if key_node.tag == _FLOAT and _EXPONENT.match(key_node.value):
+            key_node.tag = "tag:yaml.org,2002:str"  # a name, such as 1e3
         key = loader.construct_object(key_node, deep=True)
         try:
             first = seen.setdefault(key, key_node.start_mark)
@@ -125,6 +128,19 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
         raise ConfigError(f"{name}: must hold keys and values, not a {type(data).__name__}")
     _refuse_bomb(data, name)
     return data
+
+
+def value_of(text: str) -> Any:
+    """Return the value of a text that the user wrote on a command line.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    try:
+        return yaml.load(text, Loader=Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{text:.60}: not valid YAML ({problem}); correct it") from None
 
 
 def _refuse_bomb(data: dict[str, Any], name: str) -> None:

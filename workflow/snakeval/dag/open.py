@@ -12,9 +12,9 @@ from typing import Any
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-from snakeval.config.composed import composed_of
+from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
-from snakeval.config.load import Selection, load, load_saved
+from snakeval.config.load import Selection, as_written, load, load_saved
 from snakeval.dag import handover
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
@@ -47,18 +47,19 @@ def open_matrix(workflow: Any) -> Matrix:
     # In the rules, `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
+        values = as_written(settings.config or {}, settings.config_args or ())
         # A job finds no offer, since it is no child of the command.
-        checked = handover.take(files, settings.config or {})
-        invocation = None if workflow.is_main_process else _of_job(files, settings.config or {})
+        checked = handover.take(files, values)
+        invocation = None if workflow.is_main_process else _of_job(files, values)
         if invocation is None:
             if checked is not None:
                 config, selection = checked.config, checked.selection
             else:
-                config, selection, _ = load(files, settings.config or {})
+                config, selection, _ = load(files, values)
             try:
                 invocation = _planned(workflow, config, selection, files, is_checked=bool(checked))
             except ConfigError as error:
-                raise error.within(_names(files)) from None
+                raise error.within(names(files)) from None
     except ConfigError as error:
         lines = "\n".join(f"snakeval: {problem}" for problem in error.problems)
         if isinstance(error, OtherDefinitionError):
@@ -138,7 +139,3 @@ def only_looks(workflow: Any, words: Sequence[str]) -> bool:
 def _shown(path: Path) -> Path:
     """Shorten a path below the working directory, as people write it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _names(files: Sequence[Path]) -> str:
-    return " + ".join(str(path) for path in files)

@@ -13,12 +13,13 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import psutil
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
@@ -28,6 +29,14 @@ Result = TypeVar("Result")
 
 #: Seconds to wait until the library's service ends. It has sent everything by then.
 _LEAVE = 10
+
+
+#: The longest tag that the service takes.
+_TAG = 64
+
+
+def _tags(tags: Mapping[str, str]) -> list[str]:
+    return [f"{name}:{value}" if value else name for name, value in tags.items()]
 
 
 class WandbOptions(Options):
@@ -40,6 +49,17 @@ class WandbOptions(Options):
     name: str | None = Field(default=None, description="null = model/benchmark, or the run")
     job_type: str = "evaluation"
     description: str = ""
+
+    @field_validator("tags")
+    @classmethod
+    def _short(cls, value: dict[str, str]) -> dict[str, str]:
+        if any(not 1 <= len(tag) <= _TAG for tag in _tags(value)):
+            raise PydanticCustomError(
+                "tags",
+                "has a tag that is empty or longer than 64 characters with its value; shorten it",
+            )
+        return value
+
     timeout: int = Field(default=300, ge=1, description="seconds for the upload of one entry")
 
 
@@ -95,7 +115,7 @@ class Wandb:
             name=self.options.name or package.name,
             job_type=self.options.job_type,
             notes=self.options.description or None,
-            tags=[status, *(f"{k}:{v}" if v else k for k, v in package.tags.items())],
+            tags=[status, *_tags(package.tags)],
             config=_config(package),
             allow_val_change=True,
             dir=str(place),

@@ -45,12 +45,12 @@ def test_options_are_removed_by_name() -> None:
     assert without(options, {"configfile", "dryrun", "targets"}) == ["--cores", "2"]
 
 
-def test_config_has_the_values_that_snakemake_parses() -> None:
+def test_config_has_names_as_texts_and_values_in_mappings_with_their_types() -> None:
     options = split(["--config", "run=new", "models=a,b", "params={limit_samples: 3}"])
     assert config(options) == {
         "run": "new",
         "models": "a,b",
-        "params": {"limit_samples": "3"},
+        "params": {"limit_samples": 3},
     }
 
 

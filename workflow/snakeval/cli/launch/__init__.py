@@ -14,7 +14,8 @@ import click
 
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
-from snakeval.config.composed import composed_of
+from snakeval.cli.launch.plugin import Plugin
+from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
 from snakeval.dag.handover import Checked, Offer, offered
@@ -78,14 +79,16 @@ def launch(prepared: Prepared, where: Place) -> int:
         ConfigError: bad input, or another Snakemake works at the run.
     """
     configfile, config = prepared.configfile, prepared.config
+    executor = Plugin.of(prepared.profile, prepared.options)
     try:
         invocation = Invocation(config, prepared.selection, composed_of(configfile))
         check(invocation)
         if not prepared.dry_run:
+            executor.check(config)
             _refuse_second_head(invocation.run)
             invocation = invocation.reserved(lasting=where is Place.CLUSTER)
     except ConfigError as error:
-        raise error.within(str(configfile)) from None
+        raise error.within(names([configfile])) from None
     run, options = invocation.run, prepared.options
     if where is Place.CLUSTER and run.chosen:
         # The job may start several times, and the run is new only once.

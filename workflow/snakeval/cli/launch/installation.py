@@ -76,9 +76,22 @@ def profile_settings(name: str) -> dict[str, Any]:
         raise ConfigError(
             f"there is no profile {name}; `snakeval profiles install` links snakeval's"
         )
-    files = [file for file in known[name].iterdir() if _PROFILE_FILE.fullmatch(file.name)]
-    # Snakemake prefers a file for its version.
-    file = max(files, key=lambda each: (".v" in each.name, each.name))
+    return settings_of(known[name])
+
+
+def settings_of(profile: Path) -> dict[str, Any]:
+    """Return the raw values of a profile, a directory or a file; nothing if it is neither.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    file = profile
+    if profile.is_dir():
+        files = [each for each in profile.iterdir() if _PROFILE_FILE.fullmatch(each.name)]
+        # Snakemake prefers a file for its version.
+        file = max(files, key=lambda each: (".v" in each.name, each.name), default=profile)
+    if not file.is_file():
+        return {}
     try:
         data = yaml_value(read_text(file)) or {}
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from snakeval.config.load import as_written
 from snakeval.errors import ConfigError
 
 #: The name of words that are no options: files to build.
@@ -110,7 +111,7 @@ def with_config(words: Sequence[str], key: str, value: str) -> list[str]:
 
 
 def config(options: Sequence[Option]) -> dict[str, Any]:
-    """Return the values of ``--config`` in *options*, as Snakemake understands them.
+    """Return the values of ``--config`` in *options*; see :func:`parsed`.
 
     Raises:
         ConfigError: they are not name=value pairs.
@@ -119,7 +120,7 @@ def config(options: Sequence[Option]) -> dict[str, Any]:
 
 
 def parsed(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return *pairs*, the values of ``--config``, as Snakemake understands them.
+    """Return the values of ``--config`` *pairs*: names as texts, the rest as in a file.
 
     Raises:
         ConfigError: they are not name=value pairs.
@@ -133,4 +134,4 @@ def parsed(pairs: Sequence[str]) -> dict[str, Any]:
         found: dict[str, Any] = parse(pairs)
     except (ValueError, AssertionError) as error:
         raise ConfigError(f"--config {' '.join(pairs)}: {error}") from None
-    return found
+    return as_written(found, pairs)
