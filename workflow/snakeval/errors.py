@@ -5,9 +5,29 @@ Code reads these fields and never parses the text of an error.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
+
+#: Characters that are invisible, change the direction of a text, or control a terminal.
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+
+def visible(text: str, plain: str = "\n\t") -> str:
+    """Return *text* with control, format and direction characters shown as ``‹U+202E›``.
+
+    Texts of harnesses, models and endpoints pass through it before a person sees them. The
+    characters in *plain* stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"‹U+{ord(char):04X}›"
+        if unicodedata.category(char) in _HIDDEN and char not in plain
+        else char
+        for char in text.replace("\r\n", "\n")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +48,7 @@ class Problem:
     def __str__(self) -> str:
         """Return one line, ``where: problem; hint``, which is the only format of errors."""
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}"
+        return visible(f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}")
 
     def within(self, place: str) -> Problem:
         """Return the problem with *place*, such as a file, before ``where``."""
@@ -75,7 +95,7 @@ class EvaluationError(RuntimeError):
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
         self.problem, self.where, self.hint = (
-            " ".join(text.split()) for text in (problem, where, hint)
+            visible(" ".join(text.split())) for text in (problem, where, hint)
         )
         super().__init__(str(Problem(self.problem, self.where, self.hint)))
 

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from snakeval.errors import visible
+
 #: How many bytes of a log's end to read: some hundred steps of a progress bar.
 _TAIL_BYTES = 16 * 1024
 
@@ -61,7 +63,7 @@ def without_shell(image: str, log: Path) -> str:
 
 
 def tail_lines(log: Path) -> list[str]:
-    """Return the last lines of *log* without colours, empty lines and lines of snakeval.
+    """Return the last lines of *log*, visible, without colours, empty and snakeval's lines.
 
     Slurm's lines about the end of a step are also missing, since they explain no failure.
     """
@@ -72,7 +74,7 @@ def tail_lines(log: Path) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    lines = [_ANSI.sub("", line).strip() for line in text.replace("\r", "\n").splitlines()]
+    lines = [visible(_ANSI.sub("", line).strip()) for line in text.replace("\r", "\n").splitlines()]
     return [
         line
         for line in lines

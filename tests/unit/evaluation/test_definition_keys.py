@@ -137,7 +137,9 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "models.*.deployment.idle_timeout": ("models.d.deployment.idle_timeout", 5),
     "models.*.deployment.max_restarts": ("models.d.deployment.max_restarts", 5),
     "models.*.deployment.runtime": ("models.d.deployment.runtime", "podman"),
-    "models.*.deployment.lepton.*": ("models.d.deployment.lepton", {"max_replicas": 5}),
+    "models.*.deployment.lepton.*": (
+        "models.d.deployment.lepton", {"max_replicas": 5, "target_qpm": 5},
+    ),
     "models.*.execution.*": ("models.d.execution", {"slurm": {"partition": "p"}}),
     "benchmarks.*.task": ("benchmarks.l.task", "other"),
     "benchmarks.*.harness": ("benchmarks.l.harness", "lm-evaluation-harness"),

@@ -150,10 +150,12 @@ def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
     import pandas as pd
 
     if form == "csv":
+        from snakeval.results.readable import to_csv
+
         for entry in data:
             for key in ("samples_better", "samples_worse"):
                 entry[key] = len(entry.get(key, ()))
-        click.echo(pd.DataFrame(data).to_csv(index=False), nl=False)
+        click.echo(to_csv(pd.DataFrame(data)), nl=False)
         return
     shown = [_shown(row, entry, gated) for row, entry in zip(rows, data, strict=True)]
     if form == "markdown":

@@ -63,10 +63,11 @@ def _labels(targets: Sequence[Target]) -> list[str]:
 
 
 def _print_one(frame: pd.DataFrame, form: str) -> None:
+    from snakeval.results.readable import to_csv
     from snakeval.results.table import records, shown, to_markdown
 
     if form == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(to_csv(frame), nl=False)
     elif form == "json":
         click.echo(json.dumps(records(frame), indent=1))
     elif form == "markdown":
@@ -76,6 +77,7 @@ def _print_one(frame: pd.DataFrame, form: str) -> None:
 
 
 def _print_several(frames: dict[str, pd.DataFrame], form: str) -> None:
+    from snakeval.results.readable import to_csv
     from snakeval.results.table import records, shown
 
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -94,7 +96,7 @@ def _print_several(frames: dict[str, pd.DataFrame], form: str) -> None:
         columns=[*_KEYS, *frames],
     )
     if form == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(to_csv(frame), nl=False)
     elif form == "json":
         click.echo(json.dumps(records(frame), indent=1))
     else:

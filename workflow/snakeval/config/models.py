@@ -17,6 +17,7 @@ from snakeval.config.execution import Execution
 from snakeval.config.lepton import LeptonEndpoint
 from snakeval.config.sections import Declared, Extensible
 from snakeval.config.types import (
+    ModelId,
     Mount,
     PathText,
     RuntimeName,
@@ -51,7 +52,7 @@ class Endpoint(Strict):
     """An existing OpenAI-compatible endpoint."""
 
     url: str = Field(description="base URL (…/v1), or the full URL of its route")
-    model_id: str = Field(min_length=1, description="the model's name at the endpoint")
+    model_id: ModelId = Field(min_length=1, description="the model's name at the endpoint")
     type: EndpointType = EndpointType.CHAT
     api_key_name: Variable | None = Field(
         default=None, description="the environment variable that holds the API key"
@@ -71,15 +72,6 @@ class Endpoint(Strict):
                 "is not an http(s) URL without user name and password; write http://host:port/v1",
             )
         return value.rstrip("/")
-
-    @field_validator("model_id")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if value in (".", ".."):  # harnesses name a directory after the model
-            raise PydanticCustomError(
-                "name", "is '{value}', which no server lists; correct it", {"value": value}
-            )
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -264,6 +265,15 @@ def _plain(value: object) -> object:
     return value
 
 
+def _model_id(value: str) -> str:
+    if value in (".", ".."):  # harnesses name a directory after the model
+        raise PydanticCustomError(
+            "name", "is '{value}', which no server lists; correct it", {"value": value}
+        )
+    return value
+
+
+ModelId = Annotated[str, AfterValidator(_model_id)]
 Name = Annotated[str, BeforeValidator(_name)]
 PathText = Annotated[str, BeforeValidator(_path)]
 Plain = Annotated[dict[str, Any], BeforeValidator(_plain)]

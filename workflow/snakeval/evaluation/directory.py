@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, visible
 from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, checked, now
@@ -165,7 +165,7 @@ class JobDirectory(Directory, ABC):
 
     def fail(self, reason: str, **details: Any) -> None:
         """Leave the reason of a failure for people, ``status`` and the table."""
-        data = {"reason": reason, "time": now(), **details}
+        data = {"reason": visible(reason), "time": now(), **details}
         write_atomically(self.failure, json.dumps(data, indent=1))
 
     def forget_failure(self) -> None:
@@ -178,16 +178,17 @@ class JobDirectory(Directory, ABC):
         Raises:
             OSError, ValueError: the file exists and cannot be read.
         """
-        return read_json(f"{self._place}/failure.json")
+        found = read_json(f"{self._place}/failure.json")
+        if found is not None and isinstance(reason := found.get("reason"), str):
+            found["reason"] = visible(reason)
+        return found
 
     def failure_reason(self) -> str:
         """Return the one-line reason of the last attempt's failure, or nothing."""
         try:
-            reason = str((self.read_failure() or {})["reason"])
+            return str((self.read_failure() or {})["reason"])
         except (OSError, ValueError, KeyError):
             return ""
-        # A harness may have printed half a surrogate, which no file can hold.
-        return reason.encode("utf-8", "replace").decode()
 
 
 class EvaluationDirectory(JobDirectory):

@@ -85,6 +85,7 @@ class Completion:
     """The completion record: everything about a finished evaluation, with no secret.
 
     Attributes:
+        unscored: the metrics that could not be read: task, metric, filter and reason of each.
         more: fields of other versions of snakeval, which stay in the record.
     """
 
@@ -105,6 +106,7 @@ class Completion:
     host: str
     versions: dict[str, str]
     manifest: tuple[dict[str, Any], ...] = field(default=())
+    unscored: tuple[dict[str, str], ...] = field(default=())
     format: int = RECORD_FORMAT
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -113,6 +115,9 @@ class Completion:
         data = {name: getattr(self, name) for name in _FIELDS}
         data["metrics"] = [asdict(metric) for metric in self.metrics]
         data["manifest"] = [*self.manifest]
+        data["unscored"] = [*self.unscored]
+        if not self.unscored:
+            del data["unscored"]  # most records have none, and earlier versions do not know it
         return {**self.more, **data}
 
     def to_json(self) -> str:
@@ -171,6 +176,9 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     more = {name: data.pop(name) for name in [*data] if name not in _FIELDS}
     data["metrics"] = tuple(Metric.from_dict(metric) for metric in data["metrics"])
     data["manifest"] = tuple(data["manifest"])
+    data["unscored"] = tuple(data.get("unscored", ()))
+    if not all(map(_is_unscored, data["unscored"])):
+        raise ValueError("unscored: of another type")
     if not all(_is_artifact(entry) for entry in data["manifest"]):
         raise ValueError("its manifest is damaged")
     found = Completion(**data, more=more)
@@ -192,6 +200,14 @@ def _is_number(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return type(value) is int and abs(value) < 2**63  # as many bits as tables have
+
+
+def _is_unscored(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == {"task", "metric", "filter", "reason"}
+        and all(isinstance(value, str) for value in entry.values())
+    )
 
 
 def _is_artifact(entry: Mapping[str, Any]) -> bool:

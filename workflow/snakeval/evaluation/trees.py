@@ -22,15 +22,25 @@ _MANY_FILES = 64
 def files(directory: Path, ignore: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
     """Yield the relative path and the path of each file, except those that fit *ignore*.
 
-    *ignore* are shell patterns of relative paths. ``*`` also matches slashes.
+    *ignore* are shell patterns of relative paths. ``*`` also matches slashes. A link that leads out
+    of *directory* is no file of it: a harness may have made the link.
     """
     for folder, folders, names in os.walk(directory):
         folders.sort()
         for name in sorted(names):
             path = Path(folder, name)
             relative = path.relative_to(directory).as_posix()
-            if not fits(relative, ignore) and path.is_file():
+            own = is_artifact(path, directory) if path.is_symlink() else path.is_file()
+            if own and not fits(relative, ignore):
                 yield relative, path
+
+
+def is_artifact(path: Path, directory: Path) -> bool:
+    """Whether *path* is a file, and is in *directory* also behind all links."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        return False
 
 
 def fits(relative: str, patterns: Sequence[str]) -> bool:

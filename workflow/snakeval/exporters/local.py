@@ -21,6 +21,7 @@ from snakeval.config.types import PathText
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
 from snakeval.files import replacing
+from snakeval.results.readable import to_csv
 from snakeval.run.directory import RunDirectory
 
 Format = Literal["json", "csv", "parquet", "markdown", "inspect"]
@@ -119,7 +120,7 @@ def _json(results: Package) -> Files:
 
 
 def _csv(results: Package) -> Files:
-    return [("results.csv", results.rows.to_csv(index=False).encode())]
+    return [("results.csv", to_csv(results.rows).encode())]
 
 
 def _markdown(results: Package) -> Files:

@@ -22,6 +22,7 @@ from snakeval.errors import ConfigError
 from snakeval.exporters import ExportError, Options, require, unreachable
 from snakeval.exporters.package import Package
 from snakeval.files import write_atomically
+from snakeval.results.readable import to_csv
 
 Result = TypeVar("Result")
 _KEY = "snakeval.key"
@@ -171,7 +172,7 @@ class Mlflow:
     def _upload(self, run_id: str, package: Package, before: str) -> None:
         """Upload the table and the artifacts, unless the server has the same ones."""
         files = [(a.name, a.size, a.path.stat().st_mtime_ns) for a in package.artifacts]
-        table = package.frame.to_csv(index=False)
+        table = to_csv(package.frame)
         state = hashlib.sha256(json.dumps([files, table]).encode()).hexdigest()
         if state == before:
             return

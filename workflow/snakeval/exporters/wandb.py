@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
+from snakeval.results.readable import to_csv
 from snakeval.run.directory import RunDirectory
 
 Result = TypeVar("Result")
@@ -146,7 +147,7 @@ class Wandb:
         artifact = wandb.Artifact(f"results-{key}", type="evaluation-results")
         with tempfile.TemporaryDirectory() as directory:
             table = Path(directory, "results.csv")
-            table.write_text(package.frame.to_csv(index=False), encoding="utf-8")
+            table.write_text(to_csv(package.frame), encoding="utf-8")
             artifact.add_file(str(table))
             for file in package.artifacts:
                 artifact.add_file(str(file.path), name=file.name)

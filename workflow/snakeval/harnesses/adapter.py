@@ -9,6 +9,7 @@ from typing import Protocol
 
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.harnesses.values import Unscored
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Adapter(Protocol):
     def command(self, evaluation: Evaluation, paths: Paths) -> Command:
         """Return the command line of *evaluation*."""
 
-    def metrics(self, evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+    def metrics(self, evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:
         """Read the scores.
 
         Raises:

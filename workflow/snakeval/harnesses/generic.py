@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import jmespath
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.evaluation.trees import is_artifact
 from snakeval.files import json_value, read_text, without_waiting, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.values import (
     NoSuchFile,
+    Unscored,
     WrongPlace,
     finder,
     number,
     optional_count,
     optional_number,
     score,
+    scored,
     text,
 )
 from snakeval.shell import argv, render
@@ -67,7 +71,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     return Command(argv(text), secrets=secrets)
 
 
-def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:
     """Find each metric in the newest file that ``metrics.file`` matches."""
     mapping = evaluation.identity.metrics
     file = _newest(artifacts, mapping["file"])
@@ -79,17 +83,13 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     data = _parse(file, mapping.get("format") or "")
     found = []
     for name, where in mapping["values"].items():
-        value = _search(data, where["value"], file.name)
-        if value is None:
-            raise WrongPlace(
-                f"{file.name} has nothing at {where['value']!r}; correct metrics.values.{name}"
-            )
         n = _search(data, where.get("n"), file.name)
         found.append(
-            Metric(
+            scored(
                 evaluation.identity.task,
                 name,
-                number(_from_text(value), f"{name} ({where['value']})"),
+                "",
+                partial(_value, data, name, where["value"], file.name),
                 stderr=optional_number(_from_text(_search(data, where.get("stderr"), file.name))),
                 n=optional_count(_from_text(n)),
                 higher_is_better=where.get("higher_is_better"),
@@ -98,8 +98,15 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
     return tuple(found)
 
 
+def _value(data: Any, name: str, place: str, file: str) -> float:
+    value = _search(data, place, file)
+    if value is None:
+        raise WrongPlace(f"{file} has nothing at {place!r}; correct metrics.values.{name}")
+    return number(_from_text(value), f"{name} ({place})")
+
+
 def _newest(artifacts: Path, pattern: str) -> Path | None:
-    matches = [path for path in artifacts.glob(pattern) if path.is_file()]
+    matches = [path for path in artifacts.glob(pattern) if is_artifact(path, artifacts)]
     return max(matches, key=lambda path: path.stat().st_mtime, default=None)
 
 

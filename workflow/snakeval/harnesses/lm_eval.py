@@ -11,16 +11,28 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.evaluation.trees import is_artifact
 from snakeval.files import DAMAGE, json_value, read_text, without_waiting
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
-from snakeval.harnesses.values import finder, number, optional_count, optional_number, score, text
+from snakeval.harnesses.values import (
+    Unscored,
+    finder,
+    number,
+    optional_count,
+    optional_number,
+    refuse_long_name,
+    score,
+    scored,
+    text,
+)
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
@@ -115,6 +127,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
 def _model_args(evaluation: Evaluation, paths: Paths) -> dict[str, Any]:
     """Return ``--model_args``: the endpoint, and how the harness sends requests to it."""
     identity, transport = evaluation.identity, evaluation.transport
+    refuse_long_name(identity.model_id)
     arguments: dict[str, Any] = {
         "model": identity.model_id,
         "base_url": paths.endpoint_url,
@@ -130,7 +143,7 @@ def _model_args(evaluation: Evaluation, paths: Paths) -> dict[str, Any]:
     return arguments
 
 
-def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:
     """Read the newest ``results_*.json``."""
     files = _results(artifacts)
     if not files:
@@ -151,7 +164,8 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
 
 def _results(artifacts: Path) -> list[Path]:
     """Return the results files, the newest last."""
-    return sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
+    found = (p for p in artifacts.glob("*/results_*.json") if is_artifact(p, artifacts))
+    return sorted(found, key=lambda path: path.name)
 
 
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
@@ -161,6 +175,8 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
         return
     time = files[-1].stem.removeprefix("results_")
     for path in sorted(files[-1].parent.glob(f"samples_*_{time}.jsonl")):
+        if not is_artifact(path, artifacts):
+            continue
         task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
         group = _group_finder(evaluation, task)
         with open(path, encoding="utf-8", opener=without_waiting) as lines:
@@ -236,7 +252,7 @@ def _question(data: Mapping[str, Any]) -> str:
 
 def _task(
     task: str, scores: dict[str, Any], better: dict[str, Any], samples: dict[str, Any]
-) -> list[Metric]:
+) -> list[Metric | Unscored]:
     """Return the metrics of a task.
 
     The keys of *scores* are ``<metric>,<filter>`` and ``<metric>_stderr,<filter>``. Other keys
@@ -244,21 +260,37 @@ def _task(
     """
     found = []
     for key, value in scores.items():
-        name, comma, filter_name = key.partition(",")
-        if not comma or name.endswith("_stderr") or value == " ":
+        name, filter_name = _split(key, scores, better)
+        if not filter_name or name.endswith("_stderr") or value == " ":
             continue
         found.append(
-            Metric(
+            scored(
                 task,
                 name,
-                number(value, f"{task}: {key}"),
                 filter_name if filter_name != "none" else "",
-                optional_number(scores.get(f"{name}_stderr,{filter_name}")),
-                optional_count(samples.get("effective")),
-                better.get(name),
+                partial(number, value, f"{task}: {key}"),
+                stderr=optional_number(scores.get(f"{name}_stderr,{filter_name}")),
+                n=optional_count(samples.get("effective")),
+                higher_is_better=better.get(name),
             )
         )
     return found
+
+
+def _split(key: str, scores: Mapping[str, Any], better: Mapping[str, Any]) -> tuple[str, str]:
+    """Split a key at the comma between metric and filter: each of them may contain commas.
+
+    A metric is known by its direction or its standard error, and otherwise the last comma counts.
+    """
+    places = [place for place, char in enumerate(key) if char == ","]
+    for place in reversed(places):
+        name, rest = key[:place], key[place + 1 :]
+        if name in better or f"{name}_stderr,{rest}" in scores:
+            return name, rest
+    if not places:
+        return key, ""
+    name, _, rest = key.rpartition(",")
+    return name, rest
 
 
 def usage(artifacts: Path) -> Usage:

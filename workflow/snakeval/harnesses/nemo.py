@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,11 +17,19 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
+from snakeval.evaluation.trees import is_artifact
 from snakeval.files import DAMAGE, json_value, read_text, yaml_value
 from snakeval.harnesses import lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
 from snakeval.harnesses.several import asks_several, seed_is_set
-from snakeval.harnesses.values import number, optional_count, optional_number
+from snakeval.harnesses.values import (
+    Unscored,
+    number,
+    optional_count,
+    optional_number,
+    refuse_long_name,
+    scored,
+)
 
 PARSER_VERSION = 1
 #: Caches of the harness, and of NVIDIA's adapter between harness and model (cache,
@@ -48,6 +57,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     model: https://docs.nvidia.com/nemo/evaluator/latest/about/concepts/adapters.html
     """
     identity, transport = evaluation.identity, evaluation.transport
+    if identity.harness == "lm-evaluation-harness":
+        refuse_long_name(identity.model_id)
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
     shares_a_seed = asks_several(evaluation) and not seed_is_set(evaluation)
@@ -131,10 +142,12 @@ def _below(results: str, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
+def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:
     """Read the metrics of tasks and groups in ``results.yml``."""
     path = artifacts / "results.yml"
     try:
+        if path.is_symlink() and not is_artifact(path, artifacts):
+            raise FileNotFoundError
         data = yaml_value(read_text(path))
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
@@ -150,18 +163,18 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         raise EvaluationError(f"results.yml is not a results file: {error!r}") from None
 
 
-def _sections(sections: dict[str, Any]) -> Iterator[Metric]:
+def _sections(sections: dict[str, Any]) -> Iterator[Metric | Unscored]:
     for name, section in sections.items():
         for metric, result in (section.get("metrics") or {}).items():
             for score, entry in (result.get("scores") or {}).items():
                 stats = entry.get("stats") or {}
-                yield Metric(
+                yield scored(
                     str(name),
                     str(metric),
-                    number(entry.get("value"), f"{name}: {metric}.{score}"),
                     str(score) if score != metric else "",
-                    optional_number(stats.get("stderr")),
-                    optional_count(stats.get("count")),
+                    partial(number, entry.get("value"), f"{name}: {metric}.{score}"),
+                    stderr=optional_number(stats.get("stderr")),
+                    n=optional_count(stats.get("count")),
                 )
         # A group contains its members' groups; the tasks of a group are in their own list.
         yield from _sections(section.get("groups") or {})
@@ -185,6 +198,8 @@ def usage(artifacts: Path) -> Usage:
     """Read ``eval_factory_metrics.json``, which has means over the successful requests."""
     path = artifacts / "eval_factory_metrics.json"
     try:
+        if not is_artifact(path, artifacts):
+            return Usage()
         stats = json_value(read_text(path))["response_stats"]
         requests = optional_count(stats.get("count"))
         answered = optional_count(stats.get("successful_count")) or 0
@@ -193,4 +208,5 @@ def usage(artifacts: Path) -> Usage:
         ]
     except (OSError, *DAMAGE):
         return Usage()  # counts are optional
-    return Usage(requests, *(None if mean is None else round(mean * answered) for mean in means))
+    counts = (None if mean is None else optional_count(mean * answered) for mean in means)
+    return Usage(requests, *counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from snakeval.errors import EvaluationError
@@ -12,13 +13,27 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric
 from snakeval.harnesses import adapter
 from snakeval.harnesses.adapter import Sample
+from snakeval.harnesses.values import Unscored
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The scores of an evaluation, and the metrics without one as its record has them."""
+
+    metrics: tuple[Metric, ...]
+    unscored: tuple[dict[str, str], ...] = ()
 
 
 def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
-    """Read an evaluation's scores with its adapter.
+    """Read an evaluation's scores with its adapter; see :func:`read_scores`."""
+    return read_scores(evaluation, artifacts).metrics
+
+
+def read_scores(evaluation: Evaluation, artifacts: Path) -> Read:
+    """Read an evaluation's scores with its adapter, and which metrics have none.
 
     Raises:
-        EvaluationError: the scores are missing, do not parse, or are not finite numbers.
+        EvaluationError: the scores are missing, do not parse, or none is a finite number.
     """
     try:
         found = adapter(evaluation.identity.adapter).metrics(evaluation, artifacts)
@@ -32,9 +47,13 @@ def read_metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric, ...]:
         raise EvaluationError(
             f"results cannot be read: {_described(error)}; see the harness's log"
         ) from error
-    if not found:
+    lost = [each for each in found if isinstance(each, Unscored)]
+    metrics = tuple(each for each in found if not isinstance(each, Unscored))
+    if not metrics and lost:
+        raise lost[0].error
+    if not metrics:
         raise EvaluationError("the harness wrote results without a single metric; see its log")
-    return found
+    return Read(metrics, tuple(each.as_dict() for each in lost))
 
 
 def require_unchanged(record: Completion, artifacts: Path) -> None:
@@ -73,6 +92,10 @@ def read_samples(directory: EvaluationDirectory) -> Iterator[Sample]:
         ) from None
     except EvaluationError:
         raise
+    except UnicodeDecodeError as error:
+        raise EvaluationError(
+            f"samples cannot be read: byte 0x{error.object[error.start]:02x} is not UTF-8"
+        ) from None
     except Exception as error:  # whatever an adapter of another package raises
         raise EvaluationError(f"samples cannot be read: {_described(error)}") from error
     if wanted and number and not grouped:

@@ -6,9 +6,11 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from snakeval.errors import EvaluationError
+from snakeval.evaluation.record import Metric
 
 
 class WrongPlace(EvaluationError):
@@ -17,6 +19,51 @@ class WrongPlace(EvaluationError):
 
 class NoSuchFile(WrongPlace):
     """No file has the name that the configuration says. The harness may not have written it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A metric that the harness reports without a score, and the error that says why."""
+
+    task: str
+    metric: str
+    filter: str
+    error: EvaluationError
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the plain data of a record."""
+        reason = str(self.error)[:300]
+        return {"task": self.task, "metric": self.metric, "filter": self.filter, "reason": reason}
+
+
+def scored(
+    task: str, metric: str, filter_name: str, value: Callable[[], float], **more: Any
+) -> Metric | Unscored:
+    """Return a metric, or why it has no score: the others of the harness stay."""
+    try:
+        return Metric(task, metric, value(), filter_name, **more)
+    except EvaluationError as error:
+        return Unscored(task, metric, filter_name, error)
+
+
+#: The characters that the harness replaces in the name of the model's directory.
+_REPLACED = re.compile(r"[\"<>:/|\\?*\[\]]+")
+#: The longest name of a file on Linux, in bytes.
+_NAME_BYTES = 255
+
+
+def refuse_long_name(model: str) -> None:
+    """Check that lm-evaluation-harness can name a directory after *model* for its results.
+
+    Raises:
+        EvaluationError: the name is too long; the harness would lose its results at the end.
+    """
+    size = len(_REPLACED.sub("__", model).encode("utf-8", "replace"))
+    if size > _NAME_BYTES:
+        raise EvaluationError(
+            f"the harness names a directory after model_id, whose name would have {size} bytes, "
+            f"and {_NAME_BYTES} is the most; serve the model under a shorter name"
+        )
 
 
 def number(value: Any, what: str) -> float:

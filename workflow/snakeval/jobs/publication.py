@@ -15,7 +15,7 @@ from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
-from snakeval.harnesses.reading import read_metrics, require_unchanged
+from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 
 
@@ -151,7 +151,7 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
     try:
         if result.record is not None:
             require_unchanged(result.record, result.artifacts)
-        metrics = read_metrics(evaluation, result.artifacts)
+        read = read_scores(evaluation, result.artifacts)
     except EvaluationError as error:
         attempts.check()
         # A record with other metrics would hide the failure.
@@ -164,14 +164,21 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
     if (record := result.record) is not None:
         identity = {**record.identity, "metrics": evaluation.identity.metrics}
         version = reader.PARSER_VERSION
-        return replace(record, identity=identity, metrics=metrics, parser_version=version)
+        return replace(
+            record,
+            identity=identity,
+            metrics=read.metrics,
+            unscored=read.unscored,
+            parser_version=version,
+        )
     finished = result.finished
     return Completion(
         model=evaluation.model,
         benchmark=evaluation.benchmark,
         fingerprint=finished.fingerprint,
         identity=evaluation.identity.as_dict(),
-        metrics=metrics,
+        metrics=read.metrics,
+        unscored=read.unscored,
         adapter=evaluation.identity.adapter,
         parser_version=reader.PARSER_VERSION,
         started=finished.started,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from snakeval.errors import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The columns of the readable table.
 COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "status")
@@ -36,6 +41,31 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows of results.json as a Markdown table."""
     return _table([cells(row) for row in rows], COLUMNS)
+
+
+#: The beginnings of a formula in spreadsheets, also in full-width characters.
+_FORMULA = tuple("=+-@＝＋－＠")
+
+
+def cell(value: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula: such a text gets an apostrophe."""
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV, whose texts are visible and no formulas of a spreadsheet."""
+    found = frame.rename(columns=lambda name: cell(visible(str(name))))
+    for number, kind in enumerate(found.dtypes):
+        if kind.kind not in "iufb":
+            texts = [_text(value) for value in found.iloc[:, number]]
+            found.isetitem(number, texts)
+    return str(found.to_csv(index=False))
+
+
+def _text(value: object) -> object:
+    return cell(visible(value, "\n")) if isinstance(value, str) else value
 
 
 def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, visible
 from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
@@ -35,8 +35,9 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     """Return the results of *run*, or of one command's *plan*: finished, failed or missing.
 
     Columns are :data:`COLUMNS`. ``status`` is done, failed (``reason`` says why), pending or
-    skipped; only done rows have a value. ``ci_low`` and ``ci_high`` are the value's 95 % interval.
-    ``ci_note`` has the interval's method, or the reason if there is none (see
+    skipped; only done rows have a value. A metric without a score has a row "not scored" beside the
+    sound ones. ``ci_low`` and ``ci_high`` are the value's 95 % interval. ``ci_note`` has the
+    interval's method, or the reason if there is none (see
     :mod:`snakeval.results.statistics.samples`). ``marks`` are those of
     :mod:`snakeval.results.marks`.
     """
@@ -47,6 +48,7 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     for row in rows:
         if mark := mixed.get((row["model"], row["benchmark"])):
             row["marks"] = "; ".join(filter(None, (row.get("marks"), mark)))
+    rows = [{n: visible(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     # Without this, whole numbers become floats if some are missing.
     return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
@@ -101,6 +103,10 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
             "n": metric.n,
             "higher_is_better": metric.higher_is_better,
         }
+    sound = {(metric.task, metric.metric, metric.filter) for metric in metrics}
+    for lost in done.unscored:
+        if (lost["task"], lost["metric"], lost["filter"]) not in sound:
+            yield {**base, **lost, "status": "not scored"}
 
 
 def _limit(done: Completion) -> int | None:
@@ -136,7 +142,7 @@ def write(run: RunDirectory) -> pd.DataFrame:
     """Write the table of *run* as CSV, JSON (a list of rows) and Markdown; return it."""
     frame = table(run)
     csv, json_file, markdown = run.tables
-    write_atomically(csv, frame.to_csv(index=False))
+    write_atomically(csv, readable.to_csv(frame))
     write_atomically(json_file, json.dumps(records(frame), indent=1, allow_nan=False) + "\n")
     write_atomically(markdown, to_markdown(frame) + "\n")
     run.note_table()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
-from snakeval.errors import ConfigError, EvaluationError
+from snakeval.errors import ConfigError, EvaluationError, visible
 from snakeval.evaluation.definition import fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
@@ -22,6 +22,7 @@ from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
 from snakeval.matrix.facts import Facts
+from snakeval.results.readable import cell
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import identity
 from snakeval.run.plan import Planned
@@ -179,7 +180,7 @@ def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Fin
         try:
             rows = read(read_text(path))
             told: dict[tuple[str, ...], float] = {
-                (r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
+                _key(r["model"], r["benchmark"], r["task"], r["metric"], r["filter"] or ""): float(
                     r["value"]
                 )
                 for r in rows
@@ -194,6 +195,11 @@ def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Fin
             yield Finding(path.name, CHANGED, said)
 
 
+def _key(*names: str) -> tuple[str, ...]:
+    """Return names as cells of a table have them."""
+    return tuple(str(cell(visible(name, "\n"))) for name in names)
+
+
 def _csv(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -205,6 +211,6 @@ def _other_scores(
         if record.parser_version != adapter(record.adapter).PARSER_VERSION:
             continue
         for metric in record.metrics:
-            key = (record.model, record.benchmark, metric.task, metric.metric, metric.filter)
+            key = _key(record.model, record.benchmark, metric.task, metric.metric, metric.filter)
             if key in told and (value := told[key]) != metric.value:
                 yield f"{name}: {metric.metric} is {value}, and {metric.value} in the record"

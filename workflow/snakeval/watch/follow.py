@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from snakeval import executors
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, visible
 from snakeval.files import home
 from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
@@ -20,21 +21,16 @@ from snakeval.watch.states import states
 
 #: How often a followed log is looked at, in seconds.
 _LOOK_SECONDS = 0.3
-
-
 #: How long an attempt that did not finish may take to be followed by another, in seconds.
 _RETRY_SECONDS = 3.0
-
-
 #: How long a run's end may take to be printed, in seconds.
 _LAST_WORDS_SECONDS = 1.5
-
-
 _BLOCK = 1 << 16
-
-
 #: Snakemake's log names a run within its first jobs.
 _SNAKEMAKE_HEAD = 1 << 20
+#: Colours and bold text, the only sequences of a log that a terminal gets.
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class _Log(Protocol):
@@ -239,6 +235,7 @@ class _Printer:
         self._lines = lines
         self._read: dict[Path, int] = {}
         self._last: Path | None = None
+        self._decoders: dict[Path, codecs.IncrementalDecoder] = {}
 
     def more(self, files: list[Path]) -> None:
         """Print what was written since."""
@@ -262,8 +259,18 @@ class _Printer:
                 gap = b"" if self._last is None else b"\n"
                 self._out.write(gap + f"==> {path} <==\n".encode())
             self._last = path
-            self._out.write(block)
+            self._out.write(self._shown(path, block))
             self._read[path] += len(block)
+
+    def _shown(self, path: Path, block: bytes) -> bytes:
+        """Return a block as a terminal may show it; a file or a pipe gets it unchanged."""
+        if not self._out.isatty():
+            return block
+        decode = self._decoders.setdefault(path, _decoder(errors="replace")).decode
+        parts = _COLOUR.split(decode(block))
+        return "".join(
+            part if _COLOUR.fullmatch(part) else visible(part, "\n\t\r") for part in parts
+        ).encode("utf-8", "replace")
 
 
 def log_start(file: IO[bytes], lines: int | None) -> int:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 
+from snakeval.errors import visible
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory, Kind
 from snakeval.evaluation.events import Event
@@ -58,7 +59,8 @@ class Inspection:
         if item.left_out:
             return state("skipped", item.left_out)
         try:
-            return self._state(item, self._run.evaluation(item.id))
+            found = self._state(item, self._run.evaluation(item.id))
+            return replace(found, reason=visible(found.reason), metric=visible(found.metric))
         except OSError as error:
             return state("unknown", f"{error.filename} cannot be read ({error.strerror})")
         except (ValueError, KeyError, TypeError, AttributeError) as error:

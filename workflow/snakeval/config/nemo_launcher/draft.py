@@ -54,6 +54,25 @@ def says(value: Any) -> bool:
     return value is not None and value != [] and value != ""
 
 
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Expand dotted keys: ``{"config.params.top_p": 1}`` becomes three nested mappings."""
+    nested: dict[str, Any] = {}
+    for name, value in dotted.items():
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        merge(nested, value)
+    return nested
+
+
+def merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Merge *layer* into *target*, key by key."""
+    for name, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(target.get(name), dict):
+            merge(target[name], value)
+        else:
+            target[name] = unshared(value)
+
+
 @dataclass
 class Variables:
     """The environment variables of a container.

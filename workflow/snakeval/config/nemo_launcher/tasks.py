@@ -9,9 +9,8 @@ from typing import Any
 from snakeval import catalogue
 from snakeval.config.benchmarks import Params
 from snakeval.config.models import EndpointType
-from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, says
+from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, merge, nested, says
 from snakeval.config.nemo_launcher.execution import Where
-from snakeval.config.overrides import unshared
 from snakeval.config.source import Key
 from snakeval.errors import did_you_mean, misspelt
 
@@ -124,7 +123,7 @@ def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapt
         own: dict[str, Any] = {}
         adapted = [*adapters]
         for said, config in _configs(draft, spec, place):
-            _merge(own, _params(draft, config, said))
+            merge(own, _params(draft, config, said))
             adapted += _adapter(draft, _endpoint(draft, config, said), said)
         _adapt(draft, name, benchmark, own, adapted)
         if own:
@@ -177,22 +176,9 @@ def _catalogued(
             )
             return None
     else:
-        harness, _, own = name.partition(".")
-        if not own or harness not in catalogue.harnesses():
-            names_known = [n for t in catalogue.tasks() for n in (t.name, t.qualified)]
-            hint = did_you_mean(name, names_known) or (
-                "; for a custom task write HARNESS.TASK, with a harness of the catalogue"
-            )
-            draft.refuse((*place, "name"), f"no task '{name}' in the catalogue{hint}")
+        if (custom := _custom(draft, name, place)) is None:
             return None
-        if near := misspelt(own, [t.name for t in catalogue.tasks() if t.harness == harness]):
-            draft.refuse(
-                (*place, "name"),
-                f"no task '{name}' in the catalogue; did you mean '{harness}.{near}'? For a custom "
-                "task of this name, write a benchmark with `harness` and `task`",
-            )
-            return None
-        benchmark |= {"harness": harness, "task": own}
+        benchmark |= custom
         chat = EndpointType.CHAT.value
         can = types if given or chat not in types else (chat,)
     if given:
@@ -200,6 +186,25 @@ def _catalogued(
     if spec.get("container"):
         benchmark["image"] = spec["container"]
     return benchmark, can
+
+
+def _custom(draft: Draft, name: str, place: Key) -> dict[str, Any] | None:
+    """Return the benchmark of a task HARNESS.TASK that the catalogue does not have."""
+    harness, _, own = name.partition(".")
+    if not own or harness not in catalogue.harnesses():
+        known = [n for t in catalogue.tasks() for n in (t.name, t.qualified)]
+        hint = did_you_mean(name, known) or (
+            "; for a custom task write HARNESS.TASK, with a harness of the catalogue"
+        )
+    elif near := misspelt(own, [t.name for t in catalogue.tasks() if t.harness == harness]):
+        hint = (
+            f"; did you mean '{harness}.{near}'? For a custom task of this name, write a "
+            "benchmark with `harness` and `task`"
+        )
+    else:
+        return {"harness": harness, "task": own}
+    draft.refuse((*place, "name"), f"no task '{name}' in the catalogue{hint}")
+    return None
 
 
 def _put(draft: Draft, task: _Task) -> None:
@@ -226,21 +231,11 @@ def _configs(
     found = []
     for name in _CONFIGS:
         said = (*key, name)
-        config = _nested(draft.mapping(section.get(name), said))
+        config = nested(draft.mapping(section.get(name), said))
         if says(config):
             draft.only(said, config, {"config", "target"})
             found.append((said, config))
     return found
-
-
-def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """Expand dotted keys: ``{"config.params.top_p": 1}`` becomes three nested mappings."""
-    nested: dict[str, Any] = {}
-    for name, value in dotted.items():
-        for part in reversed(name.split(".")):
-            value = {part: value}
-        _merge(nested, value)
-    return nested
 
 
 def _params(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
@@ -287,19 +282,11 @@ def _adapt(
     harness = str(benchmark.get("harness") or benchmark["task"].partition(".")[0])
     for key, config in configs:
         if catalogue.find_harness(harness).adapter == "nemo":
-            _merge(params, {"extra": {"adapter_config": {}}})
-            _merge(params["extra"]["adapter_config"], config)
+            merge(params, {"extra": {"adapter_config": {}}})
+            merge(params["extra"]["adapter_config"], config)
         else:
             draft.refuse(
                 key,
                 f"only eval-factory harnesses have an adapter, and {name} uses {harness}; remove "
                 "one of them",
             )
-
-
-def _merge(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for name, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(target.get(name), dict):
-            _merge(target[name], value)
-        else:
-            target[name] = unshared(value)

@@ -20,13 +20,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from snakeval import __version__
+from snakeval.errors import visible
 from snakeval.evaluation.duration_text import duration_text
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.results.comparison import Compared, Measured, goodness
 from snakeval.results.report.content import Cell, Facts, collect
 from snakeval.results.report.costs import Total
-from snakeval.results.report.samples import CHUNK, Shelves, script_json, visible
+from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.run.directory import RunDirectory
 

@@ -12,12 +12,12 @@ import heapq
 import itertools
 import json
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakeval.errors import visible
 from snakeval.evaluation.record import Metric
 from snakeval.files import write_if_changed
 from snakeval.harnesses.adapter import Sample
@@ -26,21 +26,6 @@ from snakeval.harnesses.adapter import Sample
 CHUNK = 100
 #: Longer texts are cut; the artifacts have the whole texts.
 MAX_CHARACTERS = 6000
-#: Characters that are invisible or reverse the text; the page shows their numbers.
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-_PLAIN = frozenset("\n\t")
-
-
-def visible(text: str) -> str:
-    """Return *text* with control, format and direction characters shown as ``‹U+202E›``."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"‹U+{ord(char):04X}›"
-        if unicodedata.category(char) in _HIDDEN and char not in _PLAIN
-        else char
-        for char in text.replace("\r\n", "\n")
-    )
 
 
 def script_json(data: object) -> str:

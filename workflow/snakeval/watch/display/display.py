@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from snakeval.errors import visible
 from snakeval.evaluation.events import ENDS, Event, doing
 from snakeval.evaluation.progress import requests
 from snakeval.serving.directory import DeploymentDirectory
@@ -102,7 +103,7 @@ def reason(job: Job, happened: Sequence[Event]) -> str:
         return ""  # a child of this Snakemake prints to the same terminal
     place = job.directory
     log = place.server_log if isinstance(place, DeploymentDirectory) else place.log
-    return f"{job.id} failed: {last.detail} [log: {log}]"
+    return f"{job.id} failed: {visible(last.detail)} [log: {log}]"
 
 
 def _look(job: Job) -> None:
