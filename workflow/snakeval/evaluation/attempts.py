@@ -8,6 +8,7 @@
 ``inputs/``            the files that its harness's command reads
 ``finished.json``      the harness ended with 0: all that a record needs, except the metrics
 ``failure.json``       why the harness failed
+``manifest.json``      path, size and SHA-256 of each artifact, if there are very many
 ``completion-….json``  its record
 ====================== ====================================================================
 
@@ -26,6 +27,8 @@ Long because one module knows the layout and each step between two states of it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -200,6 +203,12 @@ class AttemptDirectory(Directory):
         """Save the attempt's record, so that it survives what happens to the published one."""
         name = EvaluationDirectory(self.path).record(record.fingerprint).name
         write_atomically(self.path / name, record.to_json())
+
+    def write_manifest(self, manifest: Sequence[Mapping[str, Any]]) -> str:
+        """Save the whole manifest of many artifacts; return the SHA-256 of its file."""
+        text = json.dumps([*manifest], separators=(",", ":"))
+        write_atomically(EvaluationDirectory.manifest_of(self.path), text)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def keep_only(self, patterns: Sequence[str]) -> None:
         """Remove all artifacts except those that fit *patterns*: the others are invalid."""

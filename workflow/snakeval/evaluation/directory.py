@@ -28,6 +28,7 @@ from snakeval.files import (
     DAMAGE,
     Directory,
     json_object,
+    json_value,
     make_way,
     read_bytes,
     read_json,
@@ -541,6 +542,24 @@ class EvaluationDirectory(JobDirectory):
             OSError: an artifact cannot be read.
         """
         return trees.manifest(self.artifacts, ignore)
+
+    @staticmethod
+    def manifest_of(attempt: Path) -> Path:
+        """The whole manifest of an attempt with very many artifacts."""
+        return attempt / "manifest.json"
+
+    def whole_manifest(self, record: Completion) -> Sequence[Mapping[str, Any]] | None:
+        """Return the whole manifest of a record; None if its own file is damaged or gone."""
+        if not record.manifest_apart:
+            return record.manifest
+        try:
+            content = read_bytes(self.manifest_of(self.attempts / str(record.attempt)))
+        except OSError:
+            return None
+        if content is None or hashlib.sha256(content).hexdigest() != record.manifest_apart:
+            return None
+        found: list[dict[str, Any]] = json_value(content)
+        return found
 
     # --- attempts -------------------------------------------------------------------------
 

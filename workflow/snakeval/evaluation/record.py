@@ -85,6 +85,8 @@ class Completion:
     """The completion record: everything about a finished evaluation, with no secret.
 
     Attributes:
+        manifest: path, size and SHA-256 of each artifact, or of the first ones of very many.
+        manifest_apart: the SHA-256 of the attempt's file with the whole manifest, if there is one.
         unscored: the metrics that could not be read: task, metric, filter and reason of each.
         more: fields of other versions of snakeval, which stay in the record.
     """
@@ -107,6 +109,7 @@ class Completion:
     versions: dict[str, str]
     manifest: tuple[dict[str, Any], ...] = field(default=())
     unscored: tuple[dict[str, str], ...] = field(default=())
+    manifest_apart: str = ""
     format: int = RECORD_FORMAT
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -116,8 +119,9 @@ class Completion:
         data["metrics"] = [asdict(metric) for metric in self.metrics]
         data["manifest"] = [*self.manifest]
         data["unscored"] = [*self.unscored]
-        if not self.unscored:
-            del data["unscored"]  # most records have none, and earlier versions do not know it
+        for name in ("unscored", "manifest_apart"):
+            if not data[name]:
+                del data[name]  # most records have none, and earlier versions do not know it
         return {**self.more, **data}
 
     def to_json(self) -> str:

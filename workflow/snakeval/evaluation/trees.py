@@ -60,6 +60,15 @@ def manifest(directory: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any
     return tuple(entries)
 
 
+#: The manifest of more files than this is a file of its own; the record keeps the first ones.
+MANY, HEAD = 1_000, 100
+
+
+def head(manifest: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the first files of a manifest, those of few folders first, as results are."""
+    return tuple(sorted(manifest, key=lambda e: (e["path"].count("/"), e["path"]))[:HEAD])
+
+
 def changed(
     directory: Path, expected: Iterable[Mapping[str, Any]], ignore: Sequence[str] = ()
 ) -> str:

@@ -247,6 +247,6 @@ def _artifacts(run: RunDirectory, item: Planned, patterns: Iterable[str]) -> Ite
 def _candidates(place: EvaluationDirectory, done: Completion | None) -> Iterator[Path]:
     if done is not None:
         yield place.published
-        for entry in done.manifest:
+        for entry in place.whole_manifest(done) or done.manifest:
             yield place.artifacts / entry["path"]
     yield from sorted(path for path in place.logs.glob("*") if not path.is_symlink())

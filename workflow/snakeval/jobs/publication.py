@@ -172,6 +172,11 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
             parser_version=version,
         )
     finished = result.finished
+    manifest, apart = trees.manifest(result.artifacts, reader.CACHES), ""
+    if len(manifest) > trees.MANY:
+        attempts.check()
+        apart = result.attempt.write_manifest(manifest)
+        manifest = trees.head(manifest)
     return Completion(
         model=evaluation.model,
         benchmark=evaluation.benchmark,
@@ -190,5 +195,6 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
         image_digest=finished.image_digest,
         host=finished.host,
         versions=dict(finished.versions),
-        manifest=trees.manifest(result.artifacts, reader.CACHES),
+        manifest=manifest,
+        manifest_apart=apart,
     )

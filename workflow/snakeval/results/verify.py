@@ -105,7 +105,11 @@ def _of_record(
 
 def _files(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
     caches, where = adapter(record.adapter).CACHES, directory.artifacts.name
-    expected = {entry["path"]: entry["sha256"] for entry in record.manifest}
+    if (whole := directory.whole_manifest(record)) is None:
+        file = directory.manifest_of(directory.attempts / str(record.attempt))
+        yield CHANGED, f"{file.relative_to(directory.path)} is damaged or gone"
+        return
+    expected = {entry["path"]: entry["sha256"] for entry in whole}
     try:
         found = {entry["path"]: entry["sha256"] for entry in directory.manifest(caches)}
     except OSError as error:

@@ -1,0 +1,120 @@
+"""The manifest of many artifacts is a file of its own, which status does not read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from snakeval.evaluation import trees
+from snakeval.evaluation.attempts import Attempts
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.record import Completion, now
+from snakeval.jobs.publication import finish, reuse
+from snakeval.matrix.expand import expand
+from snakeval.results.verify import verify
+from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
+from support.configs import COMMAND, MODEL, config
+
+FOLDERS, FILES = 20, 100
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture
+def place(tmp_path: Path, run: RunDirectory) -> EvaluationDirectory:
+    (made,) = expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}))
+    directory = run.evaluation("m/b")
+    attempts = Attempts(directory, (made.fingerprint,))
+    attempt = attempts.begin()
+    (attempt.artifacts / "f").write_text('{"v": 0.25}')
+    for folder in range(FOLDERS):
+        (attempt.artifacts / f"d{folder}").mkdir()
+        for file in range(FILES):
+            (attempt.artifacts / f"d{folder}/{file}").touch()
+    directory.define(made)
+    run.write_plan([Planned("m", "b", made.fingerprint)])
+    finish(
+        made, attempts, attempt, started=now(), seconds=1.0, runtime="process", image="",
+        image_digest="", servers={},
+    )  # fmt: skip
+    return directory
+
+
+def record_of(place: EvaluationDirectory) -> Completion:
+    return Completion.from_json(place.published.read_text())
+
+
+def changes(run: RunDirectory) -> list[str]:
+    return [f.what for f in verify(run, tuple(run.plan()))[0] if f.where == "m/b"]
+
+
+def test_the_record_of_many_artifacts_is_small_and_whole(place: EvaluationDirectory) -> None:
+    record = record_of(place)
+    assert place.published.stat().st_size < 30_000
+    assert record.manifest[0]["path"] == "f", "the files of results come first"
+    whole = place.whole_manifest(record)
+    assert whole is not None
+    assert len(whole) == FOLDERS * FILES + 1
+    assert place.completion(record.fingerprint) == record
+
+
+def test_a_look_at_the_evaluation_does_not_read_it(
+    place: EvaluationDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(place)
+    looked = []
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **more: looked.append(path) or stat(path, **more))
+    assert place.why_incomplete(record.fingerprint) is None
+    assert len(looked) < 2 * trees.HEAD
+
+
+def test_verify_reads_it_and_finds_each_change(
+    run: RunDirectory, place: EvaluationDirectory
+) -> None:
+    assert changes(run) == []
+    deep = place.artifacts / f"d{FOLDERS - 1}/{FILES - 1}"
+    deep.write_text("x")
+    assert changes(run) == [f"artifacts/d{FOLDERS - 1}/{FILES - 1} has different content"]
+    deep.unlink()
+    assert changes(run) == [f"artifacts/d{FOLDERS - 1}/{FILES - 1} is gone"]
+    deep.touch()
+    (place.artifacts / "d0/more").touch()
+    assert changes(run) == ["artifacts/d0/more was added"]
+
+
+def test_verify_finds_a_changed_and_a_lost_manifest(
+    run: RunDirectory, place: EvaluationDirectory
+) -> None:
+    (file,) = place.attempts.glob("*/manifest.json")
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps(whole[:-1]))
+    assert changes(run) == ["attempts/1/manifest.json is damaged or gone"]
+    file.unlink()
+    assert changes(run) == ["attempts/1/manifest.json is damaged or gone"]
+
+
+def test_a_record_of_few_artifacts_has_them_all(tmp_path: Path, place: EvaluationDirectory) -> None:
+    record = record_of(place)
+    few = trees.manifest(place.artifacts / "d0")
+    data = json.loads(
+        Completion.from_dict(
+            {**record.as_dict(), "manifest": few, "manifest_apart": "", "format": 1}
+        ).to_json()
+    )
+    assert "manifest_apart" not in data
+    assert len(data["manifest"]) == FILES
+
+
+def test_a_published_result_is_reused(tmp_path: Path, place: EvaluationDirectory) -> None:
+    before = record_of(place)
+    place.published.unlink()
+    assert reuse(place.read_evaluation(), place) == before
+    assert place.published.exists()
