@@ -351,10 +351,10 @@ def make_directory(path: Path) -> None:
     Raises:
         OSError: it cannot be created.
     """
-    place, top = path.absolute(), home().absolute()
-    if not place.is_relative_to(top):
+    if not _is_private(path):
         path.mkdir(parents=True, exist_ok=True)
         return
+    place, top = path.resolve(), home().resolve()
     top.parent.mkdir(parents=True, exist_ok=True)
     for folder in reversed([place, *place.parents][: len(place.parts) - len(top.parts) + 1]):
         if not folder.is_dir():
@@ -366,7 +366,13 @@ def make_directory(path: Path) -> None:
 
 def _mode(path: Path, mode: int) -> int:
     """Return *mode*, without the bits of other users if *path* is in snakeval's home."""
-    return mode & 0o700 if path.absolute().is_relative_to(home().absolute()) else mode
+    return mode & 0o700 if _is_private(path.parent) else mode
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether *directory* is snakeval's home or is in it."""
+    place, top = os.path.realpath(directory), os.path.realpath(home())
+    return f"{place}/".startswith(f"{top}/")
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

@@ -120,3 +120,13 @@ def test_a_tag_that_wandb_rejects_is_an_error_before_the_run(
     assert not ran
     write(place, VALID | {"export": {"wandb": {"tags": {"team": "x" * 59}}}})
     assert cli.main(["run", *C]) == 0
+
+
+def test_all_that_a_run_keeps_in_the_home_is_private(place: Path, ran: list[list[str]]) -> None:
+    home = place / "home"
+    home.mkdir(mode=0o755)
+    assert cli.main(["run", *C]) == 0
+    snakemake_process.detach(["true"], home / "logs" / "x.log").wait()
+    found = [home, *home.rglob("*")]
+    assert len(found) > 3
+    assert [path for path in found if path.stat().st_mode & 0o077] == []

@@ -139,10 +139,10 @@ def _directory(entry: Entry) -> Path:
     former = Path(entry.cwd)
     if entry.command and former.is_dir() and os.access(former, os.W_OK | os.X_OK):
         return former
-    from snakeval.files import home
+    from snakeval.files import home, make_directory
 
     fresh = home().absolute() / "work" / entry.path.name
-    fresh.mkdir(parents=True, exist_ok=True)
+    make_directory(fresh)
     return fresh
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from snakeval.evaluation.attempts import AttemptDirectory
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.files import home, write_if_changed
+from snakeval.files import home, make_directory, write_if_changed
 from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
 from snakeval.run.pins import pinned_name
@@ -100,7 +100,7 @@ def _paths(
 def _cache(inside: bool) -> tuple[list[Mount], dict[str, str]]:
     """Return the mounts and the variables of the cache that all evaluations of all runs share."""
     cache = home().resolve() / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
+    make_directory(cache)
     if inside:
         env = {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"}
         return [Mount(str(cache), _CACHE, read_only=False)], env

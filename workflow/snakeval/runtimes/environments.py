@@ -30,7 +30,14 @@ from threading import Event
 from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.files import home, json_value, read_bytes, replace_link, write_atomically
+from snakeval.files import (
+    home,
+    json_value,
+    make_directory,
+    read_bytes,
+    replace_link,
+    write_atomically,
+)
 from snakeval.lease import Lease
 from snakeval.runtimes import Report, blocking
 from snakeval.runtimes.spec import ContainerSpec
@@ -104,7 +111,7 @@ class Environment:
             EvaluationError: it cannot be built.
             Interrupted: the owner of this thread's commands was stopped.
         """
-        self.place.mkdir(parents=True, exist_ok=True)
+        make_directory(self.place)
         while True:
             problem = self.problem()
             if not problem and (found := self.current):

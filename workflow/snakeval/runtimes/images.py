@@ -16,7 +16,14 @@ from threading import Event
 from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.files import DAMAGE, home, json_value, read_bytes, write_atomically
+from snakeval.files import (
+    DAMAGE,
+    home,
+    json_value,
+    make_directory,
+    read_bytes,
+    write_atomically,
+)
 from snakeval.lease import Lease
 from snakeval.runtimes import Report, blocking
 from snakeval.runtimes.spec import ContainerSpec
@@ -89,7 +96,7 @@ def convert(
         EvaluationError: the command fails; the message has its last line.
         Interrupted: the owner of this thread's commands was stopped.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(target.parent)
     while wrong := problem(target):
         lost = Event()
         with Lease(

@@ -12,7 +12,7 @@ from typing import Any
 
 from snakeval import catalogue
 from snakeval.errors import EvaluationError
-from snakeval.files import home
+from snakeval.files import home, make_directory
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import NEED_IMAGES, Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
@@ -256,5 +256,5 @@ def _cache(name: str, kind: catalogue.ServerKind) -> Mount:
     """
     cache = _host_cache()
     below = cache if kind.cache.startswith(f"{_CACHE}/") else cache / name
-    below.mkdir(parents=True, exist_ok=True)
+    make_directory(below)
     return Mount(str(below), _CACHE if below == cache else kind.cache, read_only=False)

@@ -22,7 +22,7 @@ from snakeval.dag.handover import Checked, Offer, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import check
 from snakeval.errors import ConfigError
-from snakeval.files import home
+from snakeval.files import home, make_directory
 from snakeval.run import heads, index
 from snakeval.run.find import Run
 
@@ -141,7 +141,7 @@ def _as_a_job(argv: Sequence[str], run_id: str, config: Config) -> int:
 
     executor = executors.of_heads()
     directory = (home() / "logs").absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
     number = executor.submit_head(run_id, argv, log, config)
     click.echo(f"Run {run_id} is {executor.title} job {number}, which continues without you.")

@@ -17,6 +17,7 @@ import click
 
 from snakeval.cli.launch import installation
 from snakeval.dag.handover import NOTHING, Offer
+from snakeval.files import make_directory
 
 #: Snakemake's exit codes: done, failed, and unknown options.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
@@ -108,8 +109,8 @@ def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess
 
     Its processes hold no terminal and no pipe of this process.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    make_directory(log.parent)
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
