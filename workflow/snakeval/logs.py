@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from snakeval.errors import visible
+from snakeval.files import json_value
 
 #: How many bytes of a log's end to read: some hundred steps of a progress bar.
 _TAIL_BYTES = 16 * 1024
@@ -52,6 +53,26 @@ _ERROR = re.compile(
 )
 
 
+#: The message in the body of a refusal: JSON of an OpenAI-compatible server, or a proxy's page.
+_MESSAGE = re.compile(
+    r'"(?:message|detail)"\s*:\s*(?P<json>"(?:[^"\\]|\\.)+")|<title>(?P<page>[^<]+)</title>'
+)
+#: How many lines of such a body to search.
+_BODY_LINES = 40
+
+
+def _with_message(refused: str, after: list[str]) -> str:
+    """Return a refusal with the message of its body, of which *refused* has the first line only."""
+    start, mark, body = refused.partition(", Response text: ")
+    if not mark or not (body.count("{") > body.count("}") or body.lstrip().startswith("<")):
+        return refused
+    found = _MESSAGE.search("\n".join([body, *after]))
+    if found is None:
+        return refused
+    text = found["page"] or json_value(found["json"])
+    return f"{start}: {' '.join(visible(text).split())}"
+
+
 def without_shell(image: str, log: Path) -> str:
     """Return the message that *image* has no shell, if *log* shows that; otherwise nothing."""
     if not any(_NO_SHELL.search(line) for line in tail_lines(log)):
@@ -88,6 +109,10 @@ def tail_lines(log: Path) -> list[str]:
 def last_error(log: Path) -> str:
     """Return the last line of *log* that looks like an error, or its last line."""
     lines = tail_lines(log)
-    refused = [match[1] for line in lines if (match := _REFUSED.search(line))]
+    refused = [
+        _with_message(match[1], lines[number + 1 : number + _BODY_LINES])
+        for number, line in enumerate(lines)
+        if (match := _REFUSED.search(line))
+    ]
     errors = [line for line in lines if _ERROR.match(line)]
     return (refused or errors or lines or [""])[-1][:300]

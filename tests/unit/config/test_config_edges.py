@@ -62,6 +62,10 @@ def endpoint(**changes: Any) -> dict[str, Any]:
             "its url ends with /chat/completions, and its type is completions",
         ),
         (endpoint(model_id=".."), "models.m.endpoint.model_id: is '..', which no server lists"),
+        (
+            endpoint(model_id="${MODEL}"),
+            "models.m.endpoint.model_id: has ${…}, which a",
+        ),
         (endpoint(model_id="."), "models.m.endpoint.model_id: is '.', which no server lists"),
         (lepton(max_replicas=3), "max_replicas without a target"),
         (lepton(target_qpm=3), "target_qpm without max_replicas"),

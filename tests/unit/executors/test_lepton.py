@@ -208,8 +208,8 @@ def test_options_of_an_endpoint_change_no_fingerprint(tmp_path: Path) -> None:
         made = config(tmp_path, {"models": {"s": model}, "benchmarks": {"b": COMMAND}})
         return {e.fingerprint for e in expand(made)}, {d.id for d in deployments(made).values()}
 
-    assert fingerprints()[0] == fingerprints(max_replicas=4)[0]
-    assert fingerprints()[1] != fingerprints(max_replicas=4)[1]
+    assert fingerprints()[0] == fingerprints(max_replicas=4, target_qpm=9)[0]
+    assert fingerprints()[1] != fingerprints(max_replicas=4, target_qpm=9)[1]
 
 
 def test_without_the_library_it_says_what_to_install(

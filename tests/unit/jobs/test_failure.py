@@ -35,6 +35,16 @@ ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
             "RuntimeError: Session is closed\n",
             "API request failed! Status code: 401, {'error': 'no key'}",
         ),
+        (
+            'API request failed! Status code: 400, Response text: {\n  "error": {\n    "message": '
+            '"Unsupported \\"max_tokens\\"",\n  }\n}\nRuntimeError: Session is closed\n',
+            'API request failed! Status code: 400: Unsupported "max_tokens"',
+        ),
+        (
+            "API request failed! Status code: 502, Response text: <html>\r\n<head><title>502 Bad "
+            "Gateway</title></head>\r\n</html>\nRuntimeError: Session is closed\n",
+            "API request failed! Status code: 502: 502 Bad Gateway",
+        ),
         ("ValueError: x\nsrun: error: n1: task 0: Exited with exit code 1\n", "ValueError: x"),
         ("srun: error: Unable to create step\n", "srun: error: Unable to create step"),
         ("", ""),
@@ -127,3 +137,14 @@ def test_the_exit_code_comes_first(tmp_path: Path, exit_code: int, begins: str) 
     with answering(200) as url:
         (made,) = expand(config(tmp_path, changed("models", "m", "endpoint", "url", to=url)))
         assert failure_reason(made, Outcome(exit_code), tmp_path / "log") == begins
+
+
+def test_a_tokenizer_that_is_not_on_the_hub_has_a_hint(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("OSError: We couldn't connect to 'https://huggingface.co' to load the files\n")
+    content = changed("models", "m", "endpoint", "type", to="completions")
+    (made,) = expand(config(tmp_path, content))
+    hint = "set params.extra.model_args.tokenizer"
+    assert hint in failure_reason(made, Outcome(1), log, "http://127.0.0.1:9/v1/completions")
+    (chat,) = expand(config(tmp_path, VALID))
+    assert hint not in failure_reason(chat, Outcome(1), log, "http://127.0.0.1:9/v1/completions")

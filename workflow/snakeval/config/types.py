@@ -266,6 +266,12 @@ def _plain(value: object) -> object:
 
 
 def _model_id(value: str) -> str:
+    if "${" in value:
+        raise PydanticCustomError(
+            "name",
+            "has ${…}, which a file without `defaults:` does not resolve; write the value, or "
+            "add defaults: [_self_] and write ${oc.env:NAME}",
+        )
     if value in (".", ".."):  # harnesses name a directory after the model
         raise PydanticCustomError(
             "name", "is '{value}', which no server lists; correct it", {"value": value}

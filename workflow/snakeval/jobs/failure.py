@@ -40,6 +40,11 @@ def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "
     # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
     wrong = endpoint_trouble(evaluation, url) if known else ""
+    if "huggingface.co" in said and evaluation.identity.endpoint_type == "completions":
+        parts.append(
+            "the harness looks for the model's tokenizer under model_id; set "
+            "params.extra.model_args.tokenizer to a name on the hub or a path"
+        )
     own_fault = not wrong and outcome.exit_code not in (127, 137)
     return Failure("; ".join([*parts, *([wrong] if wrong else [])]), poison=own_fault)
 

@@ -110,7 +110,9 @@ def test_secrets_and_endpoints_that_the_configuration_needs_are_looked_for(
 ) -> None:
     models = {
         "hosted": {"endpoint": {**MODEL["endpoint"], "api_key_name": "MY_KEY"}},
-        "served": {"deployment": {**SERVED, "gpus": 1, "lepton": {"max_replicas": 2}}},
+        "served": {
+            "deployment": {**SERVED, "gpus": 1, "lepton": {"max_replicas": 2, "target_qpm": 9}}
+        },
         "lost": {"deployment": {**SERVED, "lepton": {"node_group": "h200"}}},
         "here": {"deployment": {**SERVED, "mounts": [{"source": "/tmp", "target": "/x"}]}},
     }

@@ -113,7 +113,7 @@ def test_the_vendors_command_shows_them_under_the_names_that_status_prints(
 def test_status_counts_the_replicas_that_are_ready(
     run: Made, lepton: StandIn, tmp_path: Path, capsys: Capture
 ) -> None:
-    serve(run, tmp_path, min_replicas=1, max_replicas=2)
+    serve(run, tmp_path, min_replicas=1, max_replicas=2, target_qpm=60)
     (endpoint,) = lepton.workspace.endpoints.all.values()
     endpoint.scale["min_replicas"] = 2  # the second finds its port taken, and does not get ready
     wait_for(lambda: len(endpoint.replicas) == 2, "no second replica")
