@@ -399,6 +399,8 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     """
     try:
         if read_text(path) == text:
+            if path.stat().st_mode & 0o077 and _is_private(path.parent):
+                path.chmod(_mode(path, mode))  # an earlier version wrote it for all
             return False
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         make_directory(path.parent)

@@ -130,3 +130,7 @@ def test_all_that_a_run_keeps_in_the_home_is_private(place: Path, ran: list[list
     found = [home, *home.rglob("*")]
     assert len(found) > 3
     assert [path for path in found if path.stat().st_mode & 0o077] == []
+    (composed,) = (home / "composed").iterdir()
+    composed.chmod(0o644)  # as an earlier version left it
+    assert cli.main(["run", *C]) == 0
+    assert composed.stat().st_mode & 0o777 == 0o600

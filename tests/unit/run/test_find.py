@@ -218,7 +218,7 @@ def test_a_copy_without_hidden_files_is_joined_by_its_configuration_and_records(
 
 def test_an_output_directory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"output_dir: x+ cannot be read \(File name too long\)"):
-        find(config(tmp_path, VALID, output_dir="x" * 300))
+        find(config(tmp_path, VALID).model_copy(update={"output_dir": "x" * 300}))
 
 
 def test_other_directories_are_no_runs(tmp_path: Path, first: Run) -> None:
