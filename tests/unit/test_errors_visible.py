@@ -11,7 +11,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202ertl\u2066\ud800\x00\x9b31m\u2028"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "größe 模型 𝕏", "a\nb\tc", "± 0.5 … “x”"])
-def test_a_usual_text_stays_as_it_is(text: str) -> None:
+def test_a_usual_text_stays_unchanged(text: str) -> None:
     assert visible(text) == text
 
 

@@ -37,7 +37,7 @@ def test_a_terminal_gets_colours_and_no_other_sequence(log: Path) -> None:
     )
 
 
-def test_a_file_gets_the_log_as_it_is(log: Path) -> None:
+def test_a_file_gets_the_log_unchanged(log: Path) -> None:
     assert printed(io.BytesIO(), log) == LOG
 
 
