@@ -67,11 +67,11 @@ def _text(value: object) -> str:
 
 
 def _yaml(params: dict[str, Any]) -> str:
-    import yaml
+    from snakeval.config.yaml_file import written
 
     if not params:
         return "  the harness's own\n"
-    text: str = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
+    text = written(params)
     return "".join(f"  {line}\n" for line in text.splitlines())
 
 

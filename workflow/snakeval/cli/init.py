@@ -183,9 +183,9 @@ benchmarks:
 
 def _yaml(value: str) -> str:
     """Write *value* in one line of YAML, in quotes where it needs them."""
-    import yaml
+    from snakeval.config.yaml_file import written
 
-    text: str = yaml.safe_dump([value], default_flow_style=True, width=1 << 20, allow_unicode=True)
+    text = written([value], default_flow_style=True, width=1 << 20)
     return text.strip()[1:-1]
 
 

@@ -24,7 +24,7 @@ from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
 from snakeval.config.source import Key, Source, merge
 from snakeval.config.types import path_problem
-from snakeval.config.yaml_file import Dumper, read
+from snakeval.config.yaml_file import read, written
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import write_if_changed
 
@@ -71,7 +71,7 @@ def text(config: Config) -> str:
     for model in [*data["models"].values(), *data.get("auxiliary", {}).values()]:
         if "deployment" in model and not model["deployment"].get("mounts"):
             model["deployment"].pop("mounts", None)
-    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return written(data, width=100)
 
 
 def save(config: Config, files: Sequence[str | Path] = ()) -> Path:

@@ -43,7 +43,7 @@ class Loader(yaml.SafeLoader):
         return value
 
 
-class Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):
     """YAML's safe dumper, which quotes the texts that :class:`Loader` would read as numbers."""
 
 
@@ -51,7 +51,7 @@ class Dumper(yaml.SafeDumper):
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 _FLOAT = "tag:yaml.org,2002:float"
 Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
-Dumper.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+_Dumper.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 
 
 def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -128,6 +128,12 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
         raise ConfigError(f"{name}: must hold keys and values, not a {type(data).__name__}")
     _refuse_bomb(data, name)
     return data
+
+
+def written(value: Any, **layout: Any) -> str:
+    """Return the YAML text of plain data, in which texts that look like numbers have quotes."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **layout)
+    return text
 
 
 def value_of(text: str) -> Any:
