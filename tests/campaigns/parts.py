@@ -71,7 +71,10 @@ def harness(
         if not kept.exists():
             message = {"role": "user", "content": f"Repeat {number}"}
             body = json.dumps({"model": "m", "messages": [message]}).encode()
-            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            if key := os.environ.get("API_KEY"):
+                headers["Authorization"] = f"Bearer {key}"
+            request = urllib.request.Request(url, body, headers)
             try:
                 with urllib.request.urlopen(request, timeout=10) as answer:
                     text = json.load(answer)["choices"][0]["message"]["content"]

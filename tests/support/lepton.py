@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from leptonai.api.v2.client import APIClient, reset_new_deployment_api_flag_cache
 from leptonai.api.v2.types.common import Metadata
-from leptonai.api.v2.types.deployment import EnvVar, LeptonContainer
+from leptonai.api.v2.types.deployment import EnvValue, EnvVar, LeptonContainer
 from leptonai.api.v2.types.job import LeptonJob, LeptonJobUserSpec
 from standin import StandIn
 
@@ -47,16 +47,26 @@ def standin(monkeypatch: pytest.MonkeyPatch, new_endpoints: bool = False) -> Ite
         yield started
 
 
-def submitted(run: Path, evaluation: str, command: str = "sleep 60") -> str:
-    """A job as the executor makes it for an evaluation; return its id."""
-    (run / evaluation / "evaluation.json.job").write_text("{}")
+def submitted(run: Path, evaluation: str, command: str = "sleep 60", key: str = "") -> str:
+    """A job as the executor makes it for an evaluation; return its id.
+
+    It asks the endpoint whose secret is *key*.
+    """
+    note = run / evaluation / "evaluation.json.job"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text("{}")
+    asks = [EnvVar(name="API_KEY", value_from=EnvValue(secret_name_ref=key))] if key else []
     made = APIClient().job.create(
         LeptonJob(
             metadata=Metadata(name=f"smk-evaluate-{evaluation.replace('/', '-')}"),
             spec=LeptonJobUserSpec(
                 resource_shape="cpu.small",
                 container=LeptonContainer(image="any/image", command=["sh", "-c", command]),
-                envs=[EnvVar(name=RUN, value=run.name), EnvVar(name=EVALUATION, value=evaluation)],
+                envs=[
+                    EnvVar(name=RUN, value=run.name),
+                    EnvVar(name=EVALUATION, value=evaluation),
+                    *asks,
+                ],
                 ttl_seconds_after_finished=600,
             ),
         )

@@ -161,7 +161,9 @@ def test_files_of_a_job_of_an_earlier_release_name_no_definition_and_stay_apart(
     assert [p for p in directory.artifacts.rglob("*") if p.is_file()] == []
 
 
-def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path: Path) -> None:
+def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     benchmark = {**COMMAND, "image": "harness", "command": "ask {{ url }} ${{ api_key_name|raw }}"}
     settings = {"models": {"s": SERVED}, "benchmarks": {"b": benchmark}}
     (evaluation,) = expand(config(tmp_path, settings))
@@ -170,6 +172,11 @@ def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(tmp_path
     directory.private.mkdir(parents=True)
     directory.spec.write_text(evaluation.to_json())
     with pytest.raises(EvaluationError, match="no endpoint serves s"):
+        Notes(run).ready("s")
+    monkeypatch.delenv("LEPTON_WORKSPACE_ID", raising=False)
+    monkeypatch.setenv("LEPTON_CACHE_DIR", str(tmp_path))
+    # It would create the endpoint again, which another Snakemake may have deleted.
+    with pytest.raises(EvaluationError, match="no Lepton workspace or no token is known"):
         jobs.prepare(directory, evaluation.fingerprint)
     Notes(run).write(Noted("s", "snakeval-s-1", "https://x.example/v1/chat/completions"))
     job = prepared(directory, evaluation)
@@ -226,3 +233,34 @@ def test_without_the_library_it_says_what_to_install(
     assert left.text.startswith(
         "endpoint snakeval-s-1 of Lepton, perhaps: Lepton needs its library: "
     )
+
+
+def test_a_second_collection_adopts_the_first_ones_result(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    job = json.loads(directory.remote_job.read_text())
+    assert jobs.collect(directory, evaluation.fingerprint, came_back(directory, '{"v": 0.5}')) == 0
+    directory.remote_job.write_text(json.dumps(job))  # as the other head wrote it
+    for told in (
+        came_back(directory, "") | {"LEPTON_LOG": ""},
+        {"LEPTON_PROBLEM": "it completed, but its files did not come back"},
+    ):
+        assert jobs.collect(directory, evaluation.fingerprint, told) == jobs.DONE_ALREADY
+    assert [p.name for p in directory.artifacts.iterdir()] == ["f"]
+    assert (directory.artifacts / "f").read_text() == '{"v": 0.5}'
+    done = directory.completion(evaluation.fingerprint)
+    assert done is not None
+    assert (done.attempt, done.metrics[0].value) == (1, 0.5)
+
+
+def test_a_job_without_files_publishes_no_earlier_attempt(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    told = came_back(directory, '{"v": 1}') | {"LEPTON_PROBLEM": "it lost its node"}
+    with pytest.raises(EvaluationError):
+        jobs.collect(directory, evaluation.fingerprint, told)
+    with pytest.raises(EvaluationError, match="its files did not come back"):
+        jobs.collect(directory, evaluation.fingerprint, {})
+    assert directory.completion(evaluation.fingerprint) is None

@@ -15,6 +15,9 @@ from snakemake_executor_plugin_lepton.states import Reading
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
 from snakemake_executor_plugin_lepton.transport import Transport
 
+#: The exit code by which a command on this machine reports that the outputs exist.
+DONE_ALREADY = 100
+
 
 class Collection:
     """Collects jobs into this machine's directory *private*, waiting *patience* seconds."""
@@ -128,6 +131,8 @@ class Collection:
             "LEPTON_LOG": str(log or ""),
         }
         code, tail = here.run(item.task.then, told)
+        if code == DONE_ALREADY:
+            return None
         if problem:
             return f"{problem}. {tail}".strip() if code else problem
         if code == 0:

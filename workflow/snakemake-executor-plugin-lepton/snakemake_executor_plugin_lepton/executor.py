@@ -20,19 +20,19 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from snakemake_executor_plugin_lepton import here, identity
-from snakemake_executor_plugin_lepton.collection import Collection
+from snakemake_executor_plugin_lepton.collection import DONE_ALREADY, Collection
 from snakemake_executor_plugin_lepton.errors import (
     LeptonError,
     ServiceError,
     TaskError,
-    TransportError,
 )
 from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.here import LocalJob
+from snakemake_executor_plugin_lepton.leases import Leases
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.states import GONE, state_of
 from snakemake_executor_plugin_lepton.submission import Submission
-from snakemake_executor_plugin_lepton.task import Tasks, before
+from snakemake_executor_plugin_lepton.task import Tasks, before, lease_of
 from snakemake_executor_plugin_lepton.task import here as command_here
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
 from snakemake_executor_plugin_lepton.transport import choose
@@ -43,9 +43,9 @@ PRIVATE = Path(".snakemake/lepton")
 
 #: How many jobs are collected at the same time.
 _COLLECTORS = 4
-#: The exit code by which lepton_before reports existing outputs, so that no job is needed.
-DONE_ALREADY = 100
 _CANCEL_ROUNDS = 5
+#: How many seconds a cancellation waits for a submission under way.
+_CANCEL_PATIENCE = 10.0
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
@@ -58,6 +58,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._tracked: dict[str, Tracked] = {}
         self._local: list[LocalJob] = []
         self._cancelled = threading.Event()
+        self._leases = Leases()
+        #: Held while a job is submitted. Again by the same thread, if a signal interrupts it.
+        self._submitting = threading.RLock()
         self._denied: ServiceError | None = None
         try:
             self._service = Service(
@@ -77,7 +80,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 self._collection,
                 settings,
                 self._run,
-                self._heads.id,
+                self._heads,
                 self._private,
                 self.logger,
             )
@@ -96,29 +99,47 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     # Submission
 
     def run_job(self, job: JobExecutorInterface) -> None:
-        """Submit a job, or continue with the job that a lost head submitted."""
+        """Submit a job, or wait until the head that works at its outputs has ended."""
         try:
             if command := command_here(job):
                 self._run_here(job, command)
                 return
-            if self._is_done_before(job):
-                self.report_job_submission(SubmittedJobInfo(job, aux={"done": True}))
+            lease = lease_of(job, self._private)
+            if holder := self._leases.take(lease):
+                self.logger.info(f"Lepton: {job}: waits for {holder}, which works at its outputs.")
+                self.report_job_submission(SubmittedJobInfo(job, aux={"waits": lease}))
                 return
-            task = self._tasks.task(job)
-            tracked = self._submission.submit(job, task)
-        except TaskError as error:
-            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error}. ")
+            info = self._begin(job, lease)
+        except LeptonError as error:
+            self._report_refused(SubmittedJobInfo(job), error)
             return
-        except ServiceError as error:
-            if error.denied:
-                raise WorkflowError(str(error)) from None
-            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error} ")
-            return
-        except TransportError as error:
-            self.report_job_error(SubmittedJobInfo(job), msg=f"Lepton: {error}. ")
-            return
-        self._tracked[tracked.place.job] = tracked
-        self.report_job_submission(tracked.info)
+        self.report_job_submission(info)
+
+    def _begin(self, job: Any, lease: Path) -> SubmittedJobInfo:
+        """Submit a job whose lease this head has, or continue with the one of an earlier head."""
+        with self._submitting:
+            try:
+                if self._cancelled.is_set():
+                    raise TaskError("the run was cancelled")
+                if self._is_done_before(job):
+                    self._leases.release(lease)
+                    return SubmittedJobInfo(job, aux={"done": True})
+                task = self._tasks.task(job)
+                if not self._leases.holds(lease):
+                    raise TaskError("another head has taken its lease; give the same command again")
+                tracked = self._submission.submit(job, task)
+            except BaseException:
+                self._leases.release(lease)
+                raise
+            tracked.lease = lease
+            self._tracked[tracked.place.job] = tracked
+            return tracked.info
+
+    def _report_refused(self, info: SubmittedJobInfo, error: LeptonError) -> None:
+        if isinstance(error, ServiceError) and error.denied:
+            raise WorkflowError(str(error)) from None
+        end = "" if isinstance(error, ServiceError) else "."
+        self.report_job_error(info, msg=f"Lepton: {error}{end} ")
 
     def _run_here(self, job: Any, command: str) -> None:
         log = self._collection.log(job.rule.name, f"here-{job.jobid}")
@@ -144,7 +165,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Poll all jobs by one list, and collect those that have ended."""
         for info in active_jobs:
-            if info.external_jobid is None and not self._report_here(info):
+            if "waits" in (info.aux or {}):
+                if (begun := await asyncio.to_thread(self._look_again, info)) is not None:
+                    yield begun
+            elif info.external_jobid is None and not self._report_here(info):
                 yield info
         active_jobs = [info for info in active_jobs if info.external_jobid is not None]
         if not active_jobs:
@@ -177,10 +201,24 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 yield item.info
                 continue
             self._tracked.pop(item.place.job, None)
+            self._heads.forget(item.place.job)
+            if item.lease is not None:
+                self._leases.release(item.lease)
             if ended.failure is None:
                 self.report_job_success(item.info)
             else:
                 self.report_job_error(item.info, msg=ended.failure, aux_logs=list(ended.logs))
+
+    def _look_again(self, info: SubmittedJobInfo) -> SubmittedJobInfo | None:
+        """Begin a job that waits for another head, if that one has ended; None if it is over."""
+        lease: Path = info.aux["waits"]
+        if self._cancelled.is_set() or self._leases.take(lease):
+            return info
+        try:
+            return self._begin(info.job, lease)
+        except LeptonError as error:
+            self._report_refused(info, error)
+            return None
 
     def _report_here(self, info: SubmittedJobInfo) -> bool:
         """Report an ended job of this machine; return whether it has ended."""
@@ -208,6 +246,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         # active_jobs is not enough. A submission may have been interrupted after its request, and a
         # poll empties the list while it runs.
         self._cancelled.set()
+        # A submission of the other thread ends first, if the service answers soon.
+        if self._submitting.acquire(timeout=_CANCEL_PATIENCE):
+            self._submitting.release()
         for made in self._local:
             made.stop()
         # Look twice: an interrupted request may reach the service after the first look.
@@ -231,11 +272,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 left = [
                     str(job.metadata.id_)
                     for job in self._service.jobs(identity.selector(self._run))
-                    if state_of(job) not in GONE
-                    and not self._heads.is_another((job.metadata.labels or {}).get(identity.HEAD))
+                    if state_of(job) not in GONE and not self._submission.is_of_another(job)
                 ]
                 looks -= not left
                 if looks == 0:
+                    self._leases.release_all()
                     self._heads.leave()
                     return
                 for job_id in left:

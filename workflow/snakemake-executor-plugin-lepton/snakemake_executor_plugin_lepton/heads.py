@@ -19,6 +19,7 @@ class Heads:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._adopted = directory.with_name("adopted")
         self.id = uuid.uuid4().hex
         directory.mkdir(parents=True, exist_ok=True)
         for other in directory.iterdir():
@@ -27,13 +28,30 @@ class Heads:
         self._write()
 
     def _write(self) -> None:
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": _start(os.getpid())}
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": start_time(os.getpid())}
         (self._directory / self.id).write_text(json.dumps(me), encoding="ascii")
 
     def leave(self) -> None:
         """Remove the record of this process, which has no jobs any more."""
         with contextlib.suppress(FileNotFoundError):
             (self._directory / self.id).unlink()
+
+    def adopt(self, job: str) -> None:
+        """Record that this process continues with a job, whose label names a dead process."""
+        self._adopted.mkdir(exist_ok=True)
+        draft = self._adopted / f".{job}-{self.id}"
+        draft.write_text(self.id, encoding="ascii")
+        draft.replace(self._adopted / job)
+
+    def forget(self, job: str) -> None:
+        """Forget a job that is gone."""
+        (self._adopted / job).unlink(missing_ok=True)
+
+    def owner(self, job: str, label: str | None) -> str | None:
+        """Return the head that works with a job: the one of its *label*, or a later one."""
+        with contextlib.suppress(OSError):
+            return (self._adopted / job).read_text(encoding="ascii") or label
+        return label
 
     def is_another(self, head: str | None) -> bool:
         """Whether *head* is another process that lives, or may still run on another host."""
@@ -45,17 +63,18 @@ class Heads:
             return False
         if noted["host"] != socket.gethostname():
             return True
-        start = _start(int(noted["pid"]))
+        start = start_time(int(noted["pid"]))
         return start is not None and bool(start == noted["start"])
 
 
-def _start(pid: int) -> str | None:
-    """Return a process's start time as the kernel writes it; None if there is no process."""
+def start_time(pid: int) -> str | None:
+    """Return a process's start time as the kernel writes it; None if there is no live process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return str(pid) if not Path("/proc/self").exists() and _exists(pid) else None
-    return text.rpartition(")")[2].split()[19]
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
 
 
 def _exists(pid: int) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
 
 #: The labels of this plugin's jobs. A run is one working directory, in which heads share jobs.
 RUN = "snakemake-run"
 JOB = "snakemake-job"
+#: What a job makes, whatever its definition.
+TARGET = "snakemake-target"
 ATTEMPT = "snakemake-attempt"
 RULE = "snakemake-rule"
 HEAD = "snakemake-head"
@@ -25,17 +27,28 @@ def run_id(private: Path) -> str:
     file = private / "run-id"
     try:
         return str(uuid.UUID(file.read_text(encoding="ascii").strip()))
-    except (FileNotFoundError, ValueError):
+    except ValueError:  # damaged: the jobs of earlier heads are out of reach
+        file.unlink(missing_ok=True)
+    except FileNotFoundError:
         private.mkdir(parents=True, exist_ok=True)
-        made = str(uuid.uuid4())
-        file.write_text(made + "\n", encoding="ascii")
-        return made
+    draft = private / f".run-id-{uuid.uuid4().hex}"
+    draft.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+    try:
+        os.link(draft, file)  # fails if another head has just written its own
+    except FileExistsError:
+        return run_id(private)
+    except OSError:  # a file system without hard links
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    return run_id(private)
 
 
 def job_hash(*parts: object) -> str:
     """Return 32 hex digits that identify a job: its command, image, files and their content.
 
-    A new head treats an earlier head's job as the same only if none of these has changed.
+    A head treats an earlier head's job as the same only if none of these has changed. Files from
+    which a job resumes do not count: a job that has ended may have just sent them.
     """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -50,16 +63,20 @@ def job_name(prefix: str, rule: str, run: str, job: str, attempt: int) -> str:
     return f"{head[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
 
 
-def labels(run: str, job: str, attempt: int, rule: str, head: str = "") -> dict[str, str]:
+def labels(
+    run: str, job: str, attempt: int, rule: str, head: str = "", target: str = ""
+) -> dict[str, str]:
     """Return the labels of a job."""
     value = re.sub(r"[^A-Za-z0-9_.-]", "-", rule)[:63].strip("-_.")
-    return {RUN: run, JOB: job, ATTEMPT: str(attempt), RULE: value, HEAD: head}
+    return {
+        RUN: run, TARGET: target, JOB: job, ATTEMPT: str(attempt), RULE: value, HEAD: head,
+    }  # fmt: skip
 
 
-def selector(run: str, job: str | None = None) -> str:
-    """Return the label query for the jobs of *run*, or for one of them."""
-    terms: Iterable[str] = [f"{RUN}={run}", *([f"{JOB}={job}"] if job else [])]
-    return ",".join(terms)
+def selector(run: str, job: str = "", target: str = "") -> str:
+    """Return the label query for the jobs of *run*, of one *job*, or of one *target*."""
+    terms = {RUN: run, JOB: job, TARGET: target}
+    return ",".join(f"{name}={value}" for name, value in terms.items() if value)
 
 
 def place_key(run: str, job: str, attempt: int) -> str:

@@ -13,6 +13,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_executor_plugin_lepton import archive, identity, options
 from snakemake_executor_plugin_lepton.collection import Collection
 from snakemake_executor_plugin_lepton.errors import TaskError
+from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.script import render
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
@@ -22,9 +23,12 @@ from snakemake_executor_plugin_lepton.task import Task
 from snakemake_executor_plugin_lepton.tracked import Tracked
 from snakemake_executor_plugin_lepton.transport import Place, Transport
 
+#: Which of several jobs of one definition counts: a finished one, then a live one.
+_WORTH = {Reading.FAILED: 0, Reading.DONE: 2}
+
 
 class Submission:
-    """Submits the tasks of a run. *head* is the id of this head."""
+    """Submits the tasks of a run. *heads* are those that share the run; one is this head."""
 
     def __init__(
         self,
@@ -33,7 +37,7 @@ class Submission:
         collection: Collection,
         settings: ExecutorSettings,
         run: str,
-        head: str,
+        heads: Heads,
         private: Path,
         logger: Logger,
     ) -> None:
@@ -42,26 +46,10 @@ class Submission:
         self._collection = collection
         self._settings = settings
         self._run = run
-        self._head = head
+        self._heads = heads
         self._private = private
         self._logger = logger
         self._workspace = Workspace(service)
-        self._left = self._find_left()
-        if self._left:
-            logger.info(f"Lepton: found {len(self._left)} jobs of an earlier head.")
-
-    def _find_left(self) -> dict[str, LeptonJob]:
-        """Map each job hash to its most useful job: a live one, else a finished one."""
-        worth = {Reading.FAILED: 0, Reading.DONE: 2}
-        found: dict[str, LeptonJob] = {}
-        for job in self._service.jobs(identity.selector(self._run)):
-            if state_of(job) in GONE:
-                continue  # collected and deleted, or expired
-            key = str((job.metadata.labels or {}).get(identity.JOB))
-            other = found.get(key)
-            if other is None or worth.get(read(job), 1) > worth.get(read(other), 1):
-                found[key] = job
-        return found
 
     def submit(self, job: Any, task: Task) -> Tracked:
         """Continue with the same job of an earlier head, or create a job.
@@ -78,32 +66,54 @@ class Submission:
             if lacking := [path for path in lacking if path not in optional]:
                 raise TaskError(f"its input {lacking[0]} does not exist")
             inputs = [t for t in task.inputs if t.local.exists()]
-            content = archive.pack(inputs, file) if inputs else ""
+            own = [t for t in inputs if not task.resumes_from(t)]
+            content = archive.pack(own, file) if own else ""
             key = identity.job_hash(
                 task.rule, task.command, task.image, task.env, task.secrets,
                 [str(m) for m in task.mounts], [str(t) for t in task.outputs], task.then, content,
             )  # fmt: skip
             if adopted := self._adopt(job, task, key):
                 return adopted
+            # A failed job may have just sent what this one resumes from.
+            inputs = [t for t in task.inputs if t.local.exists()]
+            if inputs != own:
+                archive.pack(inputs, file)
             return self._create(job, task, key, file if inputs else None)
         finally:
             file.unlink(missing_ok=True)
 
     def _adopt(self, job: Any, task: Task, key: str) -> Tracked | None:
-        left = self._left.pop(key, None)
-        if left is None:
+        """Continue with the job of an earlier head, or make way for a new one.
+
+        The caller has the lease of the task, so no other head works with its jobs.
+        """
+        found = self._service.jobs(identity.selector(self._run, target=task.target))
+        there = [left for left in found if state_of(left) not in GONE]
+        same = [left for left in there if (left.metadata.labels or {}).get(identity.JOB) == key]
+        for left in there:
+            if left not in same and not read(left).ended and not self.is_of_another(left):
+                self._logger.info(f"Lepton: deletes {left.metadata.id_} of an earlier definition.")
+                self._service.delete(str(left.metadata.id_))
+        if not same:
             return None
-        attempt = int((left.metadata.labels or {}).get(identity.ATTEMPT, "1"))
-        tracked = self._track(job, task, left, key, attempt)
-        reading = read(left)
+        best = max(same, key=lambda left: _WORTH.get(read(left), 1))
+        attempt = int((best.metadata.labels or {}).get(identity.ATTEMPT, "1"))
+        tracked = self._track(job, task, best, key, attempt)
+        reading = read(best)
         if reading is not Reading.FAILED:
             what = "collects" if reading.ended else "continues with"
             self._logger.info(f"Lepton: {what} {tracked.name} of an earlier head.")
+            self._heads.adopt(tracked.place.job)
             return tracked
         # The next attempt may resume from its files.
         self._collection.bring_back(tracked)
         self._collection.remove(tracked)
         return None
+
+    def is_of_another(self, job: LeptonJob) -> bool:
+        """Whether a job belongs to another live head."""
+        label = (job.metadata.labels or {}).get(identity.HEAD)
+        return self._heads.is_another(self._heads.owner(str(job.metadata.id_), label))
 
     def _create(self, job: Any, task: Task, key: str, inputs: Path | None) -> Tracked:
         attempt = int(job.attempt)
@@ -122,7 +132,9 @@ class Submission:
             definition(
                 task,
                 name=name,
-                labels=identity.labels(self._run, key, attempt, task.rule, self._head),
+                labels=identity.labels(
+                    self._run, key, attempt, task.rule, self._heads.id, task.target
+                ),
                 script=script,
                 shipment=shipment,
                 workspace=self._workspace,

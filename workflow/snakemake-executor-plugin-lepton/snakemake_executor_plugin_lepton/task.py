@@ -19,7 +19,8 @@ from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 RESOURCES = (
     "lepton_image", "lepton_command", "lepton_resource_shape", "lepton_node_group", "lepton_env",
     "lepton_secrets", "lepton_mounts", "lepton_inputs", "lepton_outputs", "lepton_before",
-    "lepton_job", "lepton_then", "lepton_here", "lepton_priority", "lepton_shared_memory_mb",
+    "lepton_job", "lepton_lease", "lepton_then", "lepton_here", "lepton_priority",
+    "lepton_shared_memory_mb",
 )  # fmt: skip
 
 #: The keys of a ``lepton_job`` file. Its inputs replace the rule's, which are then not sent.
@@ -56,6 +57,11 @@ class Task:
     priority: str | None
     shared_memory_mb: int | None
     then: str | None  #: command for this machine after the files are back
+    target: str  #: identifies what the job makes, whatever its definition
+
+    def resumes_from(self, transfer: Transfer) -> bool:
+        """Whether an input is what an earlier attempt may have sent."""
+        return any(transfer.remote == output.remote for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,18 @@ def here(job: Any) -> str | None:
 def before(job: Any) -> str | None:
     """Return the command to run on this machine before the job exists, or None."""
     return None if job.is_group() else _formatted(job, "lepton_before")
+
+
+def target_of(job: Any) -> str:
+    """Return 32 hex digits that identify what a job makes."""
+    levels = job.toposorted if job.is_group() else [[job]]
+    return job_hash([(m.rule.name, list(m.output)) for level in levels for m in level])
+
+
+def lease_of(job: Any, private: Path) -> Path:
+    """Return the file that the head holds which works at a job's outputs."""
+    own = None if job.is_group() else _formatted(job, "lepton_lease")
+    return Path(own or private / "leases" / target_of(job)[:20]).absolute()
 
 
 def _formatted(job: Any, name: str) -> str | None:
@@ -161,6 +179,7 @@ class Tasks:
             priority=resources.get("lepton_priority") or self._settings.priority,
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
             then=" && ".join(then for m in jobs if (then := _formatted(m, "lepton_then"))) or None,
+            target=target_of(job),
         )
 
     def _part(self, job: Any) -> _Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
@@ -32,6 +33,7 @@ class Tracked:
     events_pause: float = EVENTS_FIRST
     missing: int = 0  #: consecutive polls in which the service did not know it
     broken: str | None = None  #: why this head ends it, though the service would continue
+    lease: Path | None = None  #: the file that this head holds while it works with the job
     overdue: bool = False  #: this head stopped it, because it outlived its runtime
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -49,7 +50,7 @@ class Workflow:
         (self.directory / "Snakefile").write_text(snakefile)
         return self
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, output: IO[str] | None = None) -> subprocess.Popen[str]:
         words = [
             sys.executable, "-m", "snakemake", "--executor", "lepton", "--jobs", "16",
             "--seconds-between-status-checks", "0", "--max-status-checks-per-second", "4",
@@ -58,7 +59,7 @@ class Workflow:
         env = {**os.environ, **self.lepton.environment, **self.env}
         return subprocess.Popen(
             words, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=output or subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
     def run(self, *options: str, timeout: float = 150) -> Run:
@@ -109,4 +110,4 @@ def ctrl_c(head: subprocess.Popen[str]) -> str:
         # Snakemake 9.27 overlooks one that comes while it writes a line of its log.
         os.killpg(head.pid, signal.SIGINT)
         output, _ = head.communicate(timeout=60)
-    return output
+    return output or ""

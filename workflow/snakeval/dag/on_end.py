@@ -40,10 +40,11 @@ class End:
         jobs = self.executor.jobs(run).noted()
         for line in spent(self.allocations, jobs, self.executor.title):
             print(line)
+        # Before: of two Snakemakes that end together, one must find itself to be the last.
+        leave(run)
         # An earlier start may have left something on another executor.
         for executor in executors.of_run(run):
             executor.close(run, print)
-        leave(run)
         missing: set[str] = set()
         try:
             rows = run.read_table()

@@ -71,6 +71,14 @@ class Head:
             return lives
         return _job_lives(self.job) if self.job else None
 
+    @property
+    def is_this(self) -> bool:
+        """Whether it is this process."""
+        me = ProcessIdentity.of(os.getpid())
+        return (self.pid, self.start, self.boot, self.namespace) == (
+            me.pid, me.start, me.boot, me.namespace,
+        )  # fmt: skip
+
     def is_silent(self, seconds: float) -> bool:
         """Whether it is gone if its last sign of life was *seconds* ago."""
         limit = _MISSING_BEATS * self.beats if self.beats > 0 else _FORGOTTEN_SECONDS

@@ -22,7 +22,7 @@ from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
-from support.lepton import free_port, served, standin
+from support.lepton import free_port, served, standin, submitted
 from support.made import begin
 from support.served import wait_for
 
@@ -117,6 +117,25 @@ def test_another_definition_takes_the_place_of_the_old_one(
     assert f"deletes {old}, which serves another definition" in told
     wait_for(lambda: len(lepton.workspace.endpoints.all) == 1, "the end of the old one")
     endpoints.end(lambda text: None)
+
+
+def test_an_endpoint_stays_while_a_live_job_asks_it(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, served(tmp_path, port))
+    (made,) = lepton.workspace.endpoints.all
+    job = submitted(tmp_path / "run", "m/b", key=made)
+    told: list[str] = []
+    endpoints.end(told.append)
+    assert told == [f"keeps endpoint {made} of m: job {job} asks it"]
+    kept = f"keeps {made}, which serves another definition: job {job} asks it"
+    assert kept in serve(endpoints, served(tmp_path, free_port(), extra_args="more"))
+    assert made in lepton.workspace.endpoints.all
+    assert Notes(RunDirectory(tmp_path / "run")).ready("m").name != made
+    endpoints._platform.delete_job(job)
+    endpoints.end(told.append)
+    wait_for(lambda: not lepton.workspace.endpoints.all, "the end of both")
+    assert Notes(RunDirectory(tmp_path / "run")).all() == []
 
 
 def test_scaling_and_place_are_as_configured(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 
@@ -19,6 +20,8 @@ from snakeval.executors.lepton import jobs
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
 from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.executors.lepton.stop import close
+from snakeval.processes import ProcessIdentity
 from snakeval.run import heads
 from support.lepton import free_port, served, standin, submitted
 from support.made import Made, snakeval
@@ -269,3 +272,24 @@ def test_a_damaged_note_still_names_its_endpoint(run: Made, lepton: StandIn) -> 
     (file,) = run.path.glob(".snakeval/lepton/*.json")
     file.write_text("{")
     assert Notes(run.directory).all() == [Noted("", "snakeval-m-1")]
+
+
+def test_the_last_snakemake_of_a_run_deletes_its_endpoints(
+    run: Made, lepton: StandIn, tmp_path: Path
+) -> None:
+    name = serve(run, tmp_path)
+    other = ProcessIdentity.of(os.getppid())
+    head = heads.Head(
+        other.host, other.pid, other.start, "snakemake", "", other.boot, other.namespace
+    )
+    note = run.directory.head_file(other.host, other.pid)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(asdict(head)))
+    heads.enter(run.directory, ["snakemake"])
+    told: list[str] = []
+    close(run.directory, told.append)
+    assert told == [f"endpoints stay: process {other.pid} on {other.host} works at the run"]
+    note.unlink()
+    close(run.directory, told.append)
+    assert told[1:] == [f"deleted endpoint {name} of m"]
+    heads.leave(run.directory)

@@ -179,7 +179,13 @@ class Platform(WorkspaceRequests):
                 env = {var.name: var.value for var in job.spec.envs or []}
                 state = job.status.state.value if job.status and job.status.state else "unknown"
                 if env.get(RUN) == run and state not in DELETED:
-                    found.append(Job(str(job.metadata.id_), str(env.get(EVALUATION)), state))
+                    secrets = frozenset(
+                        str(var.value_from.secret_name_ref)
+                        for var in job.spec.envs or []
+                        if var.value_from
+                    )
+                    name = str(env.get(EVALUATION))
+                    found.append(Job(str(job.metadata.id_), name, state, secrets))
             if len(jobs) < _PAGE:
                 break
         return found

@@ -70,7 +70,10 @@ class Endpoints:
         note = Noted(plan.name, name)
         for other in self._notes.all():
             if other.name == name:
-                note = other
+                note = replace(other, superseded=False)
+            elif other.model == plan.name and (asking := self._asking(other)):
+                report(f"keeps {other.name}, which serves another definition: {asking} asks it")
+                self._notes.write(replace(other, superseded=True))
             elif other.model == plan.name:
                 report(f"deletes {other.name}, which serves another definition")
                 self.delete(other)
@@ -111,12 +114,20 @@ class Endpoints:
             self.end_one(endpoint, report)
 
     def end_one(self, endpoint: Noted, report: Report) -> None:
-        """Delete an endpoint; if that fails, report it and keep the note."""
+        """Delete an endpoint that no live job asks; if that fails, report it and keep the note."""
         try:
+            if asking := self._asking(endpoint):
+                report(f"keeps endpoint {endpoint.name} of {endpoint.model}: {asking} asks it")
+                return
             self.delete(endpoint)
             report(f"deleted endpoint {endpoint.name} of {endpoint.model}")
         except EvaluationError as error:
             report(f"endpoint {endpoint.name} may still run: {error}; the same command tries again")
+
+    def _asking(self, endpoint: Noted) -> str:
+        """Return a live job that has the endpoint's key, if there is one."""
+        jobs = (job for job in self._platform.jobs_of(self._run.name) if job.lives)
+        return next((f"job {job.id}" for job in jobs if endpoint.name in job.secrets), "")
 
     def delete(self, endpoint: Noted) -> None:
         """Delete an endpoint with its key, and look whether it goes.

@@ -15,17 +15,19 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events, timings
-from snakeval.evaluation.attempts import ALL
+from snakeval.evaluation.attempts import ALL, Attempts
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
+from snakeval.evaluation.record import Completion
 from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
 from snakeval.jobs.container import container
 from snakeval.jobs.evaluate import read
-from snakeval.jobs.publication import attempts_at, finish, reuse
+from snakeval.jobs.publication import attempts_at, completion, finish, reuse
+from snakeval.lease import Lease
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
 from snakeval.serving.directory import DeploymentDirectory
@@ -43,7 +45,8 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
     """Adopt the evaluation, or write what its job shall run.
 
     Before another attempt its model's endpoint is looked after: it may be what failed, scaled to
-    zero or deleted. Before the first one the rule `deploy` has done so.
+    zero or deleted. Before the first one the rule `deploy` has done so, unless another Snakemake
+    of the run deleted it meanwhile.
 
     Returns 0, or :data:`DONE_ALREADY`.
 
@@ -57,15 +60,13 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
     stopped_by_hand.forget(run, directory.name)
     evaluation = read(directory, fingerprint)
     if done := reuse(evaluation, directory):
-        text = f"complete since {done.finished}"
-        Journal(directory.events).add(events.Event("adopted", detail=text))
-        print(f"adopted, complete since {done.finished}", file=sys.stderr)
-        return DONE_ALREADY
+        return _adopted(directory, done)
     resumes = directory.attempted == fingerprint
     urls: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in evaluation.transport.servers:
-        endpoint = _serve(run, name, stop or Event()) if resumes else Notes(run).ready(name)
+        endpoint = None if resumes else Notes(run).find_ready(name)
+        endpoint = endpoint or _serve(run, name, stop or Event())
         urls[name], keys[name] = endpoint.url, endpoint.name
     start = _resume_point(directory, fingerprint)
     text = json.dumps(job(evaluation, directory, run.name, urls, keys, start), indent=1)
@@ -165,8 +166,41 @@ def collect(
         Interrupted: the job was ended by hand.
     """
     evaluation = read(directory, fingerprint)
-    attempts = attempts_at(evaluation, directory)
-    back = directory.arrived(fingerprint)
+
+    def is_complete() -> bool:
+        return completion(evaluation, directory) is not None
+
+    with Lease(
+        directory.lease,
+        done=is_complete,
+        heartbeat=evaluation.transport.heartbeat,
+        stale=evaluation.transport.stale,
+    ) as lease:
+        # Another job may have completed it: its artifacts stay, whatever this job's are.
+        if (done := reuse(evaluation, directory)) or not lease.acquired:
+            return _adopted(directory, done)
+        attempts = attempts_at(evaluation, directory)
+        attempts.check = lease.check
+        return _collect(evaluation, directory, attempts, told)
+
+
+def _adopted(directory: EvaluationDirectory, done: Completion | None) -> int:
+    text = f"complete since {done.finished}" if done else "complete"
+    Journal(directory.events).add(events.Event("adopted", detail=text))
+    print(f"adopted, {text}", file=sys.stderr)
+    directory.remote_job.unlink(missing_ok=True)
+    return DONE_ALREADY
+
+
+def _collect(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    attempts: Attempts,
+    told: Mapping[str, str],
+) -> int:
+    back = directory.arrived(evaluation.fingerprint)
+    if not back.exists() and not told.get("LEPTON_PROBLEM"):
+        raise EvaluationError("its job completed, but its files did not come back")
     # The arrived artifacts contain those of an earlier attempt, which the job was sent.
     attempt = attempts.begin(resumes=() if back.exists() else ALL)
     if back.exists():

@@ -15,12 +15,14 @@ from snakeval.run.directory import RunDirectory
 class Noted:
     """An endpoint of the run. Its key is a secret of the workspace by the endpoint's name.
 
-    ``url`` is the full URL of its route, empty until it is ready.
+    ``url`` is the full URL of its route, empty until it is ready. ``superseded``: it serves an
+    earlier definition of the model, and stays while jobs ask it.
     """
 
     model: str
     name: str
     url: str = ""
+    superseded: bool = False
 
 
 class Notes:
@@ -45,10 +47,16 @@ class Notes:
         Raises:
             EvaluationError: there is none that got ready.
         """
+        if (endpoint := self.find_ready(model)) is None:
+            raise EvaluationError(f"no endpoint serves {model}; give the same command again")
+        return endpoint
+
+    def find_ready(self, model: str) -> Noted | None:
+        """Return the endpoint that serves *model*; None if there is none that got ready."""
         for endpoint in self.all():
-            if endpoint.model == model and endpoint.url:
+            if endpoint.model == model and endpoint.url and not endpoint.superseded:
                 return endpoint
-        raise EvaluationError(f"no endpoint serves {model}; give the same command again")
+        return None
 
     def write(self, endpoint: Noted) -> None:
         """Note an endpoint."""
@@ -66,6 +74,7 @@ class Notes:
 def _read(file: Path) -> Noted:
     try:
         data = json_value(read_text(file))
-        return Noted(str(data["model"]), file.stem, str(data.get("url") or ""))
+        url, superseded = str(data.get("url") or ""), bool(data.get("superseded"))
+        return Noted(str(data["model"]), file.stem, url, superseded)
     except (OSError, *DAMAGE):
         return Noted("", file.stem)

@@ -32,6 +32,7 @@ class Job:
     id: str
     evaluation: str
     state: str
+    secrets: frozenset[str] = frozenset()
 
     @property
     def lives(self) -> bool:

@@ -1,0 +1,128 @@
+"""Two live heads that want the same files: one submits, and the other waits for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from conftest import Workflow, ctrl_c, until
+from snakemake_executor_plugin_lepton.leases import Leases
+
+WAITS = """
+rule one:
+    output: "one.txt"
+    resources:
+        lepton_before="test ! -e kept || {{ cp kept {output}; exit 100; }}",
+        lepton_then="cp {output} kept"
+    shell: "until [ -e @done@ ]; do sleep 0.2; done; echo 1 >{output}"
+"""
+
+
+def waits(workflow: Workflow) -> Path:
+    done = workflow.directory / "done"
+    workflow.write(WAITS.replace("@done@", str(done)))
+    return done
+
+
+def looks(workflow: Workflow) -> int:
+    return len(workflow.lepton.asked(r"GET /workspace"))
+
+
+def test_a_second_head_waits_for_the_job_of_a_live_one(workflow: Workflow) -> None:
+    done = waits(workflow)
+    first = workflow.start("--nolock")
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 1, "a running job")
+    log = workflow.directory / "second.log"
+    with log.open("w") as output:
+        second = workflow.start("--nolock", output=output)
+        until(lambda: "waits for process" in log.read_text(), "the second head's wait")
+    assert f"waits for process {first.pid} on" in log.read_text()
+    done.touch()
+    output_of_first, _ = first.communicate(timeout=60)
+    assert (first.returncode, second.wait(60)) == (0, 0), output_of_first + log.read_text()
+    assert len(workflow.lepton.jobs) == 1
+    assert workflow.read("one.txt") == "1\n"
+
+
+def test_a_waiting_head_takes_over_the_job_of_a_killed_one(workflow: Workflow) -> None:
+    done = waits(workflow)
+    first = workflow.start("--nolock")
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 1, "a running job")
+    log = workflow.directory / "second.log"
+    with log.open("w") as output:
+        second = workflow.start("--nolock", output=output)
+        until(lambda: "waits for process" in log.read_text(), "the second head's wait")
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+        until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
+    done.touch()
+    assert second.wait(60) == 0, log.read_text()
+    assert [job.starts for job in workflow.lepton.jobs] == [1]
+    assert workflow.lepton.alive == []
+
+
+def test_ctrl_c_of_a_waiting_head_leaves_the_job_that_another_took_over(
+    workflow: Workflow,
+) -> None:
+    done = waits(workflow)
+    killed = workflow.start("--nolock")
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 1, "a running job")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    log, more = workflow.directory / "owner.log", workflow.directory / "waiting.log"
+    with log.open("w") as output, more.open("w") as second:
+        owner = workflow.start("--nolock", output=output)
+        until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
+        waiting = workflow.start("--nolock", output=second)
+        until(lambda: f"waits for process {owner.pid}" in more.read_text(), "the wait")
+        ctrl_c(waiting)
+    done.touch()
+    assert owner.wait(60) == 0, log.read_text()
+    assert [job.starts for job in workflow.lepton.jobs] == [1]
+
+
+def test_a_lease_of_a_dead_process_is_taken_over_and_one_of_a_live_process_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "sub" / "lease"
+    mine, other = Leases(), Leases()
+    assert mine.take(path) == ""
+    assert mine.take(path) == ""
+    assert other.take(path) == f"process {os.getpid()} on {os.uname().nodename}"
+    text = path.read_text().replace(f'"pid": {os.getpid()}', '"pid": 999999999')
+    path.write_text(text)
+    assert other.take(path) == ""
+    assert not mine.holds(path)
+    mine.release(path)
+    assert other.holds(path)
+    other.release(path)
+    assert not path.exists()
+
+
+def test_a_holder_that_cannot_be_seen_is_waited_for_until_it_is_silent(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    now = [0.0]
+    hidden, mine = Leases(beat=3600), Leases(silent=60, clock=lambda: now[0])
+    assert hidden.take(path) == ""
+    path.write_text(path.read_text().replace('"boot": "', '"boot": "of another machine'))
+    for seconds in (0, 30, 59):
+        now[0] = seconds
+        assert mine.take(path)
+    os.utime(path, (time.time() + 5, time.time() + 5))  # a sign of life
+    for seconds in (60, 100, 119):
+        now[0] = seconds
+        assert mine.take(path)
+    now[0] = 121
+    assert mine.take(path) == ""
+
+
+def test_a_damaged_lease_is_taken_over_when_it_is_silent(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    path.write_text("not a lease")
+    now = [0.0]
+    mine = Leases(silent=60, clock=lambda: now[0])
+    assert mine.take(path) == "another head"
+    now[0] = 61
+    assert mine.take(path) == ""
