@@ -201,7 +201,8 @@ def play(seed: int) -> tuple[dict[str, Any], str]:
         told = "\n".join([*pair.said, *lepton.asked("POST|DELETE")])
     result = {
         "seed": seed, "killed": pair.killed, "commands": pair.commands, "jobs": len(lepton.jobs),
-        "requests": len(lepton.requests), "seconds": round(time.monotonic() - begun, 1), "problems": pair.problems,
+        "requests": len(lepton.requests), "seconds": round(time.monotonic() - begun, 1),
+        "problems": pair.problems,
     }  # fmt: skip
     return result, told
 
