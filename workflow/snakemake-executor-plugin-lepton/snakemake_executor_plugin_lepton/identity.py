@@ -12,7 +12,7 @@ from pathlib import Path
 #: The labels of this plugin's jobs. A run is one working directory, in which heads share jobs.
 RUN = "snakemake-run"
 JOB = "snakemake-job"
-#: What a job makes, whatever its definition.
+#: Identifies the outputs of a job, whatever its definition.
 TARGET = "snakemake-target"
 ATTEMPT = "snakemake-attempt"
 RULE = "snakemake-rule"
