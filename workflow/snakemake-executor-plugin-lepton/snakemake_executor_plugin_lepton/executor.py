@@ -29,11 +29,12 @@ from snakemake_executor_plugin_lepton.errors import (
 from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.here import LocalJob
 from snakemake_executor_plugin_lepton.leases import Leases
+from snakemake_executor_plugin_lepton.resources import before, lease_of
+from snakemake_executor_plugin_lepton.resources import here as command_here
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.states import GONE, state_of
 from snakemake_executor_plugin_lepton.submission import Submission
-from snakemake_executor_plugin_lepton.task import Tasks, before, lease_of
-from snakemake_executor_plugin_lepton.task import here as command_here
+from snakemake_executor_plugin_lepton.task import Tasks
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
 from snakemake_executor_plugin_lepton.transport import choose
 from snakemake_executor_plugin_lepton.watch import Watch

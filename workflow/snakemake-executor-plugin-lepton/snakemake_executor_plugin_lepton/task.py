@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from snakemake_executor_plugin_lepton import options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.identity import job_hash
 from snakemake_executor_plugin_lepton.options import Mount, Transfer
+from snakemake_executor_plugin_lepton.resources import formatted, job_file, target_of
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
 #: The resources of a rule that this plugin reads, apart from mem_mb, runtime, gpu and gpu_model.
@@ -22,9 +22,6 @@ RESOURCES = (
     "lepton_job", "lepton_lease", "lepton_then", "lepton_here", "lepton_priority",
     "lepton_shared_memory_mb",
 )  # fmt: skip
-
-#: The keys of a ``lepton_job`` file. Its inputs replace the rule's, which are then not sent.
-_IN_FILE = ("image", "command", "env", "secrets", "mounts", "inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,39 +73,6 @@ class _Part:
     inputs: tuple[Transfer, ...] | None  #: None for the rule's own inputs
     more_inputs: tuple[Transfer, ...]
     more_outputs: tuple[Transfer, ...]
-
-
-def here(job: Any) -> str | None:
-    """Return the command of a job that runs on this machine (lepton_here), or None."""
-    if job.is_group() or not job.resources.get("lepton_here"):
-        return None
-    command = _formatted(job, "lepton_command") or job.shellcmd
-    if not command:
-        raise TaskError("lepton_here requires a rule with `shell:`, or lepton_command")
-    return str(command)
-
-
-def before(job: Any) -> str | None:
-    """Return the command to run on this machine before the job exists, or None."""
-    return None if job.is_group() else _formatted(job, "lepton_before")
-
-
-def target_of(job: Any) -> str:
-    """Return 32 hex digits that identify what a job makes."""
-    levels = job.toposorted if job.is_group() else [[job]]
-    return job_hash([(m.rule.name, list(m.output)) for level in levels for m in level])
-
-
-def lease_of(job: Any, private: Path) -> Path:
-    """Return the file that the head holds which works at a job's outputs."""
-    own = None if job.is_group() else _formatted(job, "lepton_lease")
-    return Path(own or private / "leases" / target_of(job)[:20]).absolute()
-
-
-def _formatted(job: Any, name: str) -> str | None:
-    """Return a resource with the values of {input}, {output}, {wildcards.x}…, as in `shell:`."""
-    text = job.resources.get(name)
-    return str(job.format_wildcards(str(text))) if text else None
 
 
 class Tasks:
@@ -178,13 +142,13 @@ class Tasks:
             node_group=resources.get("lepton_node_group") or self._settings.node_group,
             priority=resources.get("lepton_priority") or self._settings.priority,
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
-            then=" && ".join(then for m in jobs if (then := _formatted(m, "lepton_then"))) or None,
+            then=" && ".join(then for m in jobs if (then := formatted(m, "lepton_then"))) or None,
             target=target_of(job),
         )
 
     def _part(self, job: Any) -> _Part:
-        file = _job_file(job)
-        own = file.get("command") or _formatted(job, "lepton_command")
+        file = job_file(job)
+        own = file.get("command") or formatted(job, "lepton_command")
         self._refuse(job, bool(own))
         resources, settings = job.resources, self._settings
         image = (
@@ -273,21 +237,6 @@ def _files(files: Iterable[Any], work: PurePosixPath) -> tuple[Transfer, ...]:
     """Return files with the same path in the job: relative to its directory, or absolute."""
     paths = dict.fromkeys(str(file) for file in files)
     return tuple(Transfer(Path(path), work / path) for path in paths)
-
-
-def _job_file(job: Any) -> dict[str, Any]:
-    """Read a job's ``lepton_job`` file, which is JSON, if it has one."""
-    path = _formatted(job, "lepton_job")
-    if not path:
-        return {}
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TaskError(f"lepton_job: {path} cannot be read ({error})") from None
-    if not isinstance(data, dict) or (unknown := sorted(data.keys() - {*_IN_FILE})):
-        what = f"has {unknown[0]!r}" if isinstance(data, dict) else "holds no keys"
-        raise TaskError(f"lepton_job: {path} {what}; there may be {', '.join(_IN_FILE)}")
-    return data
 
 
 def _merged(parts: Sequence[Mapping[str, str]], origin: str) -> dict[str, str]:
