@@ -23,7 +23,7 @@ from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 from snakeval.serving.pool import LINGER, Pool
 from snakeval.serving.resolve import resolve
-from snakeval.serving.server import PATIENCE, Patience
+from snakeval.serving.vigil import PATIENCE, Patience
 from snakeval.serving.wire import address, listen, peer
 
 SERVE = (

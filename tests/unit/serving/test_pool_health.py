@@ -18,7 +18,8 @@ import pytest
 
 from snakeval.errors import EvaluationError
 from snakeval.serving import client
-from snakeval.serving.server import Patience
+from snakeval.serving.ports import listener
+from snakeval.serving.vigil import Patience
 from support.machine import Machine, eventually, made, pid_of, pool_here, pool_pid, port_of
 
 #: Answers HTTP 500 while the file `sick-<port>` exists, and nothing while `silent` exists.
@@ -38,7 +39,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-_QUICK = Patience(wrong=2, silent=2, pause=0.05, seconds=0.3)
+_QUICK = Patience(wrong=2, silent=2, pause=0.05, seconds=0.3, watch=30)
+#: Looks at servers often, and almost never takes one for unhealthy.
+_WATCHING = Patience(wrong=20, silent=200, pause=0.05, seconds=0.3, watch=0.2)
 
 
 class Ward:
@@ -224,3 +227,68 @@ def test_models_that_never_end_obey_the_time_to_get_ready(
             pass
         assert time.monotonic() - started < 10
     assert "the server was not ready after 2 s (it does not answer: no whole" in str(failed.value)
+
+
+# --- breaks between two questions -----------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    state = tmp_path / "state"
+    state.mkdir()
+    with made(tmp_path, monkeypatch) as machine, pool_here(_WATCHING):
+        yield Ward(machine, state)
+
+
+def loses(ward: Ward, why: str) -> None:
+    eventually(lambda: ward.machine.lost, "no word to the user")
+    assert ward.machine.lost == [f"the server did not serve without a break: {why}"]
+
+
+def test_a_server_that_was_sick_for_a_while_is_a_break(watched: Ward) -> None:
+    watched.deploys()
+    with watched.machine.serve("careful") as servers:
+        watched.sicken(servers["careful"])
+        loses(watched, f"{servers['careful'].url.partition('/v1')[0]}/health answers HTTP 500")
+        (watched.state / f"sick-{port_of(servers['careful'])}").unlink()
+        with watched.machine.serve("careful") as others:
+            assert others == servers, "it serves others"
+            assert others.served_without_break()
+        assert not servers.served_without_break(), "a break is final"
+
+
+def test_a_server_that_was_suspended_is_a_break(watched: Ward) -> None:
+    watched.deploys()
+    with watched.machine.serve("careful") as servers:
+        os.kill(pid_of(servers["careful"]), signal.SIGSTOP)
+        loses(watched, "one of its processes was suspended")
+        os.kill(pid_of(servers["careful"]), signal.SIGCONT)
+        with watched.machine.serve("careful") as others:
+            assert others == servers, "it serves others"
+        assert not servers.served_without_break(), "a break is final"
+
+
+@pytest.mark.parametrize("patience", [_QUICK, _WATCHING], ids=["asked", "watched"])
+def test_a_server_that_its_command_starts_again_is_a_break(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: Patience
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with made(tmp_path, monkeypatch) as machine, pool_here(patience):
+        ward = Ward(machine, state)
+        ward.command = f"while true; do {ward.command.removeprefix('exec ')}; done"
+        ward.deploys()
+        with machine.serve("careful") as servers:
+            first = pid_of(servers["careful"])
+            os.kill(first, signal.SIGKILL)
+            eventually(lambda: listens_anew(servers["careful"], first), "it does not start again")
+            if patience is _QUICK:
+                assert "another process took over its port" in servers.why_broken()
+            else:
+                eventually(lambda: machine.lost, "no word to the user")
+            assert not servers.served_without_break()
+
+
+def listens_anew(server: client.Served, first: int) -> bool:
+    process = listener(port_of(server))
+    return process is not None and process.pid != first

@@ -22,7 +22,8 @@ from snakeval.serving.deployment import Deployment, server_name
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.gpus import Locks
 from snakeval.serving.nodes import Place
-from snakeval.serving.server import PATIENCE, Patience, Server
+from snakeval.serving.server import Server
+from snakeval.serving.vigil import PATIENCE, Patience
 
 #: Debian's, for nodes without the program.
 _IMAGE = "haproxy:2.6"
@@ -35,6 +36,8 @@ _TEMPLATES = jinja2.Environment(
 
 class Group:
     """All the instances of a deployment and their proxy, as one server: see :class:`Server`.
+
+    Its ``faults`` are those of its instances. ``fault`` is empty, as its clients keep it.
 
     It is ready when the proxy answers for the first instance. One that dies starts again by itself,
     ``max_restarts`` times, while another serves; when none does, the group has ended.
@@ -63,7 +66,7 @@ class Group:
         self.progress = ""
         self.was_ready = False
         self.stopping = False
-        self.faults = 0
+        self.faults, self.fault = 0, ""
         self._directory = directory
         self._environ = environ
         self._taken_ports = taken_ports
@@ -72,6 +75,7 @@ class Group:
         self._members: list[Server] = []
         self._ended: set[int] = set()
         self._deaths = [0] * len(self.places)
+        self._seen_faults = [0] * len(self.places)
         self._proxy: Server | None = None
         self._proxy_ended = False
 
@@ -151,6 +155,9 @@ class Group:
                     self._proxy = self._start_proxy()
                 except OSError as error:
                     self._end(f"the proxy: {error.filename}: {error.strerror}")
+            if member.faults != self._seen_faults[number]:
+                self._seen_faults[number] = member.faults
+                self.faults += 1
             if member.state == "ended" and number not in self._ended:
                 self._bury(number, member)
             if not self.was_ready:
@@ -167,6 +174,7 @@ class Group:
             self._end(f"instance {number}: {member.reason}")
         elif self._deaths[number] <= self.deployment.serving.max_restarts:
             self._members[number] = self._instance(number, member.port)
+            self._seen_faults[number] = 0
             self._ended.discard(number)
             self._members[number].start()
 

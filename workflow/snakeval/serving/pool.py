@@ -21,7 +21,8 @@ from snakeval.serving.nodes import Place
 from snakeval.serving.placement import closed, fit, impossible, leaves_room, lock_all, to_do
 from snakeval.serving.plan import Plan
 from snakeval.serving.pool_client import Account, Client, Head
-from snakeval.serving.server import PATIENCE, Patience, Server
+from snakeval.serving.server import Server
+from snakeval.serving.vigil import PATIENCE, Patience
 from snakeval.serving.wire import Message
 
 #: How many seconds an unused server waits for the next evaluation. The key is the remaining work of
@@ -259,7 +260,16 @@ class Pool:
                 self._lose(i, server)
             if server is not None and server.state == "ended":
                 self._bury(i, server)
+            elif server is not None and server.fault:
+                self._break(server)
             self._changed.notify_all()
+
+    def _break(self, server: Server | Group) -> None:
+        """Send the clients that had *server* before its last fault the reason; it serves others."""
+        for client in [c for c in self._clients if c.holds]:
+            if any(each is server and faults != server.faults for each, faults in client.given):
+                client.holds, client.broken = False, server.fault
+                client.tell("lost", reason=client.broken)
 
     def _lose(self, i: str, server: Server | Group) -> None:
         """Take a server from the clients that have it, and send them the reason."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
+from snakeval.errors import EvaluationError
 from snakeval.serving.deployment import MARK
 
 #: Below the kernel's ephemeral ports (from 32768 on), so no client's own port is in the way.
@@ -52,8 +55,56 @@ def listener(port: int) -> psutil.Process | None:
         if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr:
             _, listened = connection.laddr
             if listened == port:
-                return psutil.Process(connection.pid)
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                    return psutil.Process(connection.pid)
     return None
+
+
+def listening(port: int) -> frozenset[int]:
+    """Return the inodes of the sockets that listen on *port*. Each socket has a new one."""
+    found = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:  # no Linux, or no IPv6
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(int(fields[9]))
+    return frozenset(found)
+
+
+#: The state of a socket that listens in /proc/net/tcp (tcp_states.h of Linux).
+_LISTENS = "0A"
+
+
+def processes(port: int) -> tuple[psutil.Process, ...]:
+    """Return the process that listens on *port* and all that it started, where visible."""
+    found = listener(port)
+    try:
+        return (found, *found.children(recursive=True)) if found else ()
+    except psutil.Error:
+        return ()
+
+
+def choose(wanted: int, taken: Collection[int], seconds: float = 3.0) -> int:
+    """Return the port that a server is to use: *wanted*, or else a free one.
+
+    Raises:
+        EvaluationError: another process listens on *wanted* and still does after *seconds*.
+    """
+    if not wanted:
+        return free_port(taken)
+    until = time.monotonic() + seconds  # its predecessor's may take a moment to be free
+    while not is_free(wanted):
+        if time.monotonic() > until:
+            process = listener(wanted)
+            who = f" by {process.name()} (pid {process.pid})" if process else ""
+            raise EvaluationError(
+                f"port {wanted} is in use{who}; free it, or leave out `port` for a free one"
+            )
+        time.sleep(0.2)
+    return wanted
 
 
 def belongs_to_another(port: int, server: str) -> bool:

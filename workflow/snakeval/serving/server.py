@@ -8,7 +8,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import IO, Any
 
 from snakeval.errors import EvaluationError, Interrupted
@@ -18,13 +17,14 @@ from snakeval.logs import last_error, tail_lines
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, blocking, choose, srun
 from snakeval.runtimes.spec import ContainerSpec
-from snakeval.serving import gpus, node_process, nodes, ports, probe
+from snakeval.serving import gpus, node_process, nodes, ports, probe, vigil
 from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.gpus import Locks, with_gpus
 from snakeval.serving.nodes import Place
 from snakeval.serving.server_end import why_ended
+from snakeval.serving.vigil import PATIENCE, Patience, Vigil
 
 #: How often a server that loads is asked whether it is ready, in seconds.
 _PROBE_SECONDS = 0.25
@@ -40,36 +40,18 @@ _STEP_SECONDS = 5
 _IN_USE = re.compile(r"address already in use|EADDRINUSE|Errno 98|Errno 48", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """When a server that was ready counts as unhealthy.
-
-    Attributes:
-        wrong: after so many wrong answers in a row. Some servers answer 503 once under load.
-        silent: after so many requests in a row without an answer, as load delays answers.
-        pause: seconds between two requests.
-        seconds: how long the server has for an answer.
-    """
-
-    wrong: int = 3
-    silent: int = 4
-    pause: float = 2.0
-    seconds: float = 10.0
-
-
-PATIENCE = Patience()
-
-
 class Server:
     """A deployment's server, run by a thread of its own; or one instance of it, by its *name*.
 
     If *place* names hosts, the server is a step of the Slurm job, with a task on each of them.
     ``state`` is starting, ready, unhealthy or ended. ``reason`` says why the server ended if the
     pool did not stop it, ``progress`` how far it is. It calls *changed* after each change.
-    ``faults`` counts troubles that its clients may have noticed, although it serves.
+    ``faults`` counts breaks that its clients may have noticed, although it serves; ``fault`` is the
+    last one.
     """
 
-    faults = 0
+    faults, fault = 0, ""
+    _vigil: Vigil
 
     def __init__(
         self,
@@ -146,6 +128,10 @@ class Server:
         with self._examining:
             while self.state == "ready" and not self._end.is_set():
                 health = self._examine(self.patience.seconds)
+                if self._vigil.is_replaced():
+                    self._notice(vigil.REPLACED)
+                if self._vigil.is_suspended():
+                    health = probe.Health(vigil.SUSPENDED, silent=True)
                 if not health.problem:
                     return ""
                 wrong, silent = (0, silent + 1) if health.silent else (wrong + 1, 0)
@@ -153,8 +139,14 @@ class Server:
                     self._give_up(f"the server went unhealthy: {health.problem}")
                     self._tell(reason=self._given_up, state="unhealthy")
                     return self._given_up
+                if wrong == vigil.WRONG or health.problem == vigil.SUSPENDED:
+                    self._notice(health.problem)
                 self._gone.wait(self.patience.pause)
         return self.reason or self._given_up or "the server has ended"
+
+    def _notice(self, fault: str) -> None:
+        self.faults += 1
+        self._tell(fault=f"the server did not serve without a break: {fault}")
 
     def _examine(self, seconds: float) -> probe.Health:
         return probe.examine(self.deployment, self.port, self.address, seconds=seconds)
@@ -190,7 +182,7 @@ class Server:
         self.runtime = runtime.name
         self._tell(progress=why)
         for tries_left in reversed(range(_PORT_TRIES)):
-            self.port = self._choose_port()
+            self.port = ports.choose(self.deployment.serving.port, self._taken_ports())
             log = self._directory.new_server_log()
             with log.open("ab") as output, timings.use(self._journal, log, self._gpus()) as using:
                 outcome = self._run(runtime, output)
@@ -201,21 +193,6 @@ class Server:
                 break
             self._tell(progress=f"another program took port {self.port}; tries another port")
         return reason
-
-    def _choose_port(self) -> int:
-        wanted = self.deployment.serving.port
-        if not wanted:
-            return ports.free_port(self._taken_ports())
-        until = time.monotonic() + 3  # its predecessor's may take a moment to be free
-        while not ports.is_free(wanted):
-            if time.monotonic() > until:
-                process = ports.listener(wanted)
-                who = f" by {process.name()} (pid {process.pid})" if process else ""
-                raise EvaluationError(
-                    f"port {wanted} is in use{who}; free it, or leave out `port` for a free one"
-                )
-            time.sleep(0.2)
-        return wanted
 
     def _gpus(self) -> int:
         return len(self.gpu_ids) * max(1, len(self._place.hosts))
@@ -228,7 +205,7 @@ class Server:
         spec = with_gpus(spec, runtime.name, self.gpu_ids, self.locks, self._environ)
         self.image_digest = runtime.prepare(spec, lambda text: self._tell(progress=text))
         ended = threading.Event()
-        watch = threading.Thread(target=self._become_ready, args=(ended,), daemon=True)
+        watch = threading.Thread(target=self._attend, args=(ended,), daemon=True)
         watch.start()
         try:
             if spread:
@@ -262,6 +239,11 @@ class Server:
         )
         return Outcome(code)
 
+    def _attend(self, ended: threading.Event) -> None:
+        self._become_ready(ended)
+        if self.was_ready:
+            self._vigil.watch(ended, self._notice)
+
     def _become_ready(self, ended: threading.Event) -> None:
         started = told = time.monotonic()
         unlisted_since: float | None = None
@@ -274,6 +256,8 @@ class Server:
                 if not self._place.hosts and ports.belongs_to_another(self.port, self._name):
                     problem = f"something else answers on port {self.port}"
                 else:
+                    here = 0 if self._place.hosts else self.port
+                    self._vigil = Vigil(self._examine, here, self.patience.watch)
                     self.was_ready = True
                     self._tell(state="ready", progress=f"ready after {now - started:.0f} s")
                     return
