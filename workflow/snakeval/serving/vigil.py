@@ -45,7 +45,7 @@ class Vigil:
 
     A break is a health that is wrong twice in a row, a suspended process, or a new listener at the
     port: a command of a user may start its server again by itself. A silent server may be busy.
-    *port* is 0 for a server on another machine, whose processes nobody sees here.
+    *port* is 0 for a server on another machine, since this process sees no process there.
     """
 
     def __init__(self, examine: Callable[[float], Health], port: int, pause: float) -> None:
