@@ -15,6 +15,7 @@ import shlex
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.failures import failure, log_end
 from snakemake_executor_plugin_slurm_resume.heads import Heads, Submission
 from snakemake_executor_plugin_slurm_resume.identity import Task, task
+from snakemake_executor_plugin_slurm_resume.limits import PAUSES, Place, SubmitLimits, place
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
 from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
+from snakemake_executor_plugin_slurm_resume.refusals import is_busy, submit_limit, words
 from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_direct
 from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
@@ -48,20 +51,13 @@ from snakemake_executor_plugin_slurm_resume.states import (
 )
 from snakemake_executor_plugin_slurm_resume.time_limits import TimeLimits, has_signal
 
-#: Errors of a controller that restarts or is too busy; they do not concern the job.
-_PASSING = re.compile(
-    r"unable to contact slurm controller|socket timed out|connection (refused|reset|timed out)"
-    r"|zero bytes were transmitted|temporarily unavailable|unexpected message received",
-    re.IGNORECASE,
-)
-_REASON = re.compile(r"The error message was '(.*?)'\.\n", re.DOTALL)
 #: The pending reasons for which Slurm waits forever.
 _HOPELESS = re.compile(
     r"PartitionTimeLimit|DependencyNeverSatisfied|BadConstraints|InvalidAccount|InvalidQOS"
     r"|JobHeld|AssocMaxWall|QOSMaxWall|MaxMemPerLimit|PartitionNodeLimit|Invalid"
 )
-#: Seconds before each repetition of a failed submission; the last value applies from then on.
-_PAUSES = (1, 2, 5, 10, 30)
+#: How many processes of sbatch run at the same time, and how many jobs wait for a limit.
+_SBATCHES, _WAITING_JOBS = 2, 10_000
 #: A look at the queue is valid for so many seconds while another Snakemake submits jobs.
 _QUEUE_SECONDS = 2.0
 
@@ -102,6 +98,8 @@ class Executor(official.Executor):
         self._spent: dict[Any, str] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
+        self._sbatches = threading.Semaphore(_SBATCHES)
+        self._limits = SubmitLimits(self._stopping.is_set)
         self._earlier: Earlier | None = None
         self._earlier_read = 0.0
         self._forgotten: set[str] = set()
@@ -111,6 +109,11 @@ class Executor(official.Executor):
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
         self._times = TimeLimits(settings, self.get_partition_arg)
         super().__init__(workflow, logger)
+
+    def __post_init__(self, *args: Any, **kwargs: Any) -> None:
+        """Let a job that waits for a limit keep no other job waiting."""
+        super().__post_init__(*args, **kwargs)
+        self._job_submission_executor = ThreadPoolExecutor(_WAITING_JOBS, "slurm_job_submit")
 
     # --- submission, in the threads of the official plugin's pool -----------------------------
 
@@ -238,15 +241,19 @@ class Executor(official.Executor):
         self._keep(job, note)
         refusals = 0
         while not self._stopping.is_set():
-            refusal = self._submit_once(job)
-            if not refusal:
+            said = self._submit_once(job)
+            if submit_limit(said):
+                said = self._limits.submit_when_possible(
+                    lambda: self._submit_once(job), said, self._place(job), self.logger.warning
+                )
+            if not said or self._stopping.is_set():
                 return
-            if not _PASSING.search(refusal):
-                self._refuse(job, f"Slurm rejects it: {refusal}")
+            if not is_busy(said):
+                self._refuse(job, f"Slurm rejects it: {said}")
                 return
             if refusals == 0:
-                self.logger.warning(f"Slurm accepts no jobs now ({refusal}). Trying again.")
-            self._stopping.wait(_PAUSES[min(refusals, len(_PAUSES) - 1)])
+                self.logger.warning(f"Slurm accepts no jobs now ({said}). Trying again.")
+            self._stopping.wait(PAUSES[min(refusals, len(PAUSES) - 1)])
             refusals += 1
             # The answer may be lost although Slurm has the job.
             rows = self._persist(
@@ -259,21 +266,24 @@ class Executor(official.Executor):
 
     def _submit_once(self, job: Any) -> str:
         """Let the official plugin submit; return why Slurm rejected the job, or nothing."""
-        self._submitting.add(job)
-        try:
-            super().run_job(job)
-        finally:
-            self._submitting.discard(job)
+        with self._sbatches:
+            if self._stopping.is_set():
+                return ""
+            self._submitting.add(job)
+            try:
+                super().run_job(job)
+            finally:
+                self._submitting.discard(job)
         return self._refused.pop(job, "")
+
+    def _place(self, job: Any) -> Place:
+        return place(job, next(self._account(job)), self.get_partition_arg(job))
 
     def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
         if job_info.job not in self._submitting:
             super()._report_job_error_threadsafe(job_info, msg)
             return
-        reason = _REASON.search(msg)
-        text = reason[1] if reason else msg
-        said = " ".join(text.replace("sbatch: error:", "").split())
-        self._refused[job_info.job] = said or "sbatch failed without a message"
+        self._refused[job_info.job] = words(msg)
 
     def _refuse(self, job: Any, why: str) -> None:
         self._submitting.discard(job)
@@ -339,7 +349,7 @@ class Executor(official.Executor):
                     self.logger.warning(
                         f"Slurm does not answer ({error}). Waiting before {before}."
                     )
-                if self._stopping.wait(_PAUSES[min(number, len(_PAUSES) - 1)]):
+                if self._stopping.wait(PAUSES[min(number, len(PAUSES) - 1)]):
                     break
         raise WorkflowError("interrupted")
 
@@ -404,6 +414,7 @@ class Executor(official.Executor):
             self._warn(seen)
             return True
         self._await(ended=seen.id)
+        self._limits.wake()
         self._forgotten.add(seen.id)
         if self._earlier:
             self._earlier.forget(seen.id)
@@ -476,6 +487,7 @@ class Executor(official.Executor):
     def cancel(self) -> None:
         """Submit nothing more, then cancel all jobs."""
         self._stopping.set()
+        self._limits.wake()
         self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
         super().cancel()
 

@@ -97,6 +97,27 @@ def limits() -> Mapping[str, Limits]:
     return {name: Limits(seconds(default), seconds(longest)) for name, default, longest in rows}
 
 
+def manager(what: str, fields: str, *names: str) -> list[list[str]]:
+    """Return the rows of the accounting's table *what*: qos, assoc or user.
+
+    Raises:
+        NoAccountingError, UnansweredError: there is no accounting, or no answer.
+    """
+    columns = fields.count(",") + 1
+    command = ["sacctmgr", "-n", "-P", "show", what, *names, f"format={fields}"]
+    return list(_rows(command, columns))
+
+
+def partition_qos(name: str) -> set[str]:
+    """Return the QOS whose limits hold in a partition, if it has one.
+
+    Raises:
+        UnansweredError: the controller does not answer.
+    """
+    found = re.search(r" QoS=(\S+)", _ask(["scontrol", "show", "partition", "-o", name]))
+    return {found[1]} - {"N/A"} if found else set()
+
+
 def seconds(text: str) -> int | None:
     """Read ``[days-][[hours:]minutes:]seconds``; None for other texts, such as UNLIMITED.
 
