@@ -7,22 +7,35 @@ Ctrl-C leaves no job behind. :mod:`.settings` has the settings, and :mod:`.notes
 
 Snakemake imports every executor plugin at every start, and an import error ends any Snakemake.
 Without the official plugin, this module therefore has an executor that reports what to install.
+The attributes are loaded when they are asked for: :mod:`.waits` also serves programs that have no
+need of Snakemake.
 """
 
 from __future__ import annotations
 
-from snakemake_executor_plugin_slurm_resume import official
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Executor", "ExecutorSettings", "common_settings"]
-
-if not official.problem():
+if TYPE_CHECKING:
     from snakemake_executor_plugin_slurm import common_settings
 
     from snakemake_executor_plugin_slurm_resume.executor import Executor
     from snakemake_executor_plugin_slurm_resume.settings import ExecutorSettings
-else:
-    from snakemake_executor_plugin_slurm_resume.absent import (  # type: ignore[assignment]
-        Executor,
-        ExecutorSettings,
-        common_settings,
-    )
+
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from snakemake_executor_plugin_slurm_resume import official
+
+    module: Any
+    if official.problem():
+        from snakemake_executor_plugin_slurm_resume import absent as module
+    elif name == "common_settings":
+        import snakemake_executor_plugin_slurm as module
+    elif name == "Executor":
+        from snakemake_executor_plugin_slurm_resume import executor as module
+    else:
+        from snakemake_executor_plugin_slurm_resume import settings as module
+    return getattr(module, name)

@@ -10,7 +10,6 @@ Long because it is one subclass: its methods override and call those of the offi
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import threading
 import time
@@ -40,7 +39,6 @@ from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_d
 from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
     CLOSED,
-    HELD,
     Meaning,
     Seen,
     base,
@@ -50,12 +48,8 @@ from snakemake_executor_plugin_slurm_resume.states import (
     spent,
 )
 from snakemake_executor_plugin_slurm_resume.time_limits import TimeLimits, has_signal
+from snakemake_executor_plugin_slurm_resume.waits import Waits
 
-#: The pending reasons for which Slurm waits forever.
-_HOPELESS = re.compile(
-    r"PartitionTimeLimit|DependencyNeverSatisfied|BadConstraints|InvalidAccount|InvalidQOS"
-    r"|JobHeld|AssocMaxWall|QOSMaxWall|MaxMemPerLimit|PartitionNodeLimit|Invalid"
-)
 #: How many processes of sbatch run at the same time, and how many jobs wait for a limit.
 _SBATCHES, _WAITING_JOBS = 2, 10_000
 #: A look at the queue is valid for so many seconds while another Snakemake submits jobs.
@@ -94,7 +88,6 @@ class Executor(official.Executor):
         self._submitting: set[Any] = set()
         self._refused: dict[Any, str] = {}
         self._live: set[str] = set()
-        self._warned: set[tuple[str, str]] = set()
         self._spent: dict[Any, str] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -107,6 +100,7 @@ class Executor(official.Executor):
         self._heads.enter()
         self._submitted_job_clusters: set[str] = set()
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
+        self._waits = Waits(logger.warning)
         self._times = TimeLimits(settings, self.get_partition_arg)
         super().__init__(workflow, logger)
 
@@ -376,6 +370,8 @@ class Executor(official.Executor):
         async with self.status_rate_limiter:
             seen = self._queries.look(outputs, self._submitted_job_clusters)
         self._pace.looked()
+        if seen and not self._stopping.is_set():
+            self._waits.look(seen.values())
         if self._queries.undecided:
             self._pace.stir()
         for info in active_jobs:
@@ -411,7 +407,6 @@ class Executor(official.Executor):
             note = note.with_job(known)
             self._keep(job, note)
         if what is Meaning.LIVE:
-            self._warn(seen)
             return True
         self._await(ended=seen.id)
         self._limits.wake()
@@ -426,18 +421,6 @@ class Executor(official.Executor):
         else:
             self._fail(info, known, failure(seen, known))
         return False
-
-    def _warn(self, seen: Seen) -> None:
-        """Report once if only a person can help."""
-        held = base(seen.state) in HELD
-        hopeless = base(seen.state) == "PENDING" and _HOPELESS.search(seen.reason)
-        if (held or hopeless) and (seen.id, seen.reason) not in self._warned:
-            self._warned.add((seen.id, seen.reason))
-            help = "scontrol release" if held or "Held" in seen.reason else "scancel"
-            self.logger.warning(
-                f"Slurm job {seen.id} waits for an administrator or its owner: "
-                f"{seen.reason or seen.state} ({help} {seen.id})"
-            )
 
     def _succeed(self, info: SubmittedJobInfo) -> None:
         log = (info.aux or {}).get("slurm_logfile")

@@ -87,6 +87,7 @@ def _picture(views: Sequence[View], everything: bool) -> Group:
         parts.append(Text(f"Run {view.target.name}{name}  {entry.directory}", style="bold"))
         parts.append(Text("; ".join(part for part in (view.counts, view.who) if part)))
         parts += [Text(line[:1].upper() + line[1:]) for line in view.served]
+        parts += [Text(line) for line in view.notices]
         parts += _tables(view, everything)
     return Group(*parts)
 
@@ -184,6 +185,10 @@ def _watch_plainly(targets: Sequence[Target]) -> None:
     views: list[View] = []
     for views in looks(targets):
         for view in views:
+            for notice in view.notices:
+                if told.get(notice) is None:
+                    told[notice] = "reported"
+                    click.echo(f"{datetime.now():%H:%M:%S} {notice}")
             for endpoint in view.endpoints:
                 if told.get(endpoint.name) != str(endpoint):
                     told[endpoint.name] = str(endpoint)

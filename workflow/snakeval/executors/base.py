@@ -172,6 +172,10 @@ class Jobs:
         """Return every job of the run as it was noted last; this reads files only."""
         return self.all()
 
+    def notices(self) -> Sequence[str]:
+        """Return sentences about jobs that cannot start, with what to do."""
+        return ()
+
     def endpoints(self) -> Sequence[Endpoint]:
         """Return the servers of the run's models that run apart from jobs."""
         return ()

@@ -32,6 +32,7 @@ class View:
     heads: list[Head]
     states: list[State]
     endpoints: list[Endpoint]
+    notices: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -100,6 +101,7 @@ class View:
             "ended": self.ended,
             "evaluations": [asdict(state) for state in self.states],
             "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
+            "notices": list(self.notices),
         }
 
 
@@ -122,7 +124,8 @@ def look(which: Target, before: View | None = None) -> View:
         for endpoint in each.endpoints()
         if which.model in ("", endpoint.model)
     ]
-    return View(which, heads, found, served)
+    notices = tuple(line for each in jobs.values() for line in each.notices())
+    return View(which, heads, found, served, notices)
 
 
 def said(state: State) -> str:

@@ -87,6 +87,28 @@ def test_all_jobs_are_asked_for_in_one_call(run: RunDirectory, says: Says) -> No
     assert [line.split()[-1] for line in asked.read_text().splitlines()] == ["1,2"]
 
 
+def test_jobs_that_cannot_start_have_no_expected_start_and_one_line_for_all_alike(
+    run: RunDirectory, says: Says
+) -> None:
+    for number, name in enumerate("abcde", start=1):
+        note(run, f"m/{name}", jobs=[job(number, "PENDING")])
+    reason = "Job's account not permitted to use this partition (p allows x not y)"
+    says("squeue", f"1|PENDING|{reason}|2026-11-25T12:00:00|".replace("'", "'\\''"),
+         f"2|PENDING|{reason}|2026-11-25T12:00:00|".replace("'", "'\\''"),
+         "3|PENDING|JobHeldUser|2026-11-25T12:00:00|", "4|REQUEUE_HOLD||N/A|",
+         "5|PENDING|Priority|2026-11-25T12:00:00|")  # fmt: skip
+    queue = Queue(run)
+    assert str(queue.of("m/a")) == f"Slurm job 1 cannot start ({reason})"
+    assert str(queue.of("m/c")) == "Slurm job 3 cannot start (JobHeldUser)"
+    assert str(queue.of("m/d")) == "Slurm job 4 cannot start (REQUEUE_HOLD)"
+    assert str(queue.of("m/e")).endswith("expected to start 2026-11-25T12:00:00")
+    alike, held, requeued = queue.notices
+    assert alike.startswith(f"2 Slurm jobs cannot start ({reason}): ")
+    assert alike.endswith("Jobs: 1, 2")
+    assert "`scontrol release 3`" in held
+    assert "`scontrol release 4`" in requeued
+
+
 def test_those_that_the_controller_has_forgotten_are_asked_of_the_accounting(
     run: RunDirectory, says: Says
 ) -> None:

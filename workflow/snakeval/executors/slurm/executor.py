@@ -128,6 +128,9 @@ class _Jobs(Jobs):
     def noted(self) -> Sequence[Job]:
         return [self._job(job) for job in self._queue.noted]
 
+    def notices(self) -> Sequence[str]:
+        return self._queue.notices
+
     def _job(self, job: SlurmJob) -> Job:
         state, text = JobState.LOST, str(job)
         if job.lives:

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from snakemake_executor_plugin_slurm_resume import waits
 from snakeval.evaluation.definition import digest
 from snakeval.executors.slurm.commands import ENDED, call, refuses
 from snakeval.files import read_json, replace_link
@@ -79,6 +80,8 @@ class Job:
     def __str__(self) -> str:
         """Say what is to be known of it."""
         name, word = f"Slurm job {self.id}", self.word
+        if waits.to_do(self.state, self.reason):
+            return f"{name} cannot start ({self.reason or word})"
         if word == "PENDING":
             why = f" ({self.reason})" if self.reason not in ("", "None") else ""
             when = f", expected to start {self.start}" if self.start.startswith("2") else ""
@@ -106,6 +109,11 @@ class Queue:
     def live(self) -> list[Job]:
         """Jobs that wait or run, or may."""
         return [job for job in self.jobs if job.lives]
+
+    @property
+    def notices(self) -> list[str]:
+        """Return a line for all jobs alike that cannot start, with what to do."""
+        return waits.lines({job.id: (job.state, job.reason) for job in self.live() if job.certain})
 
     @cached_property
     def _by_name(self) -> dict[str, Job]:
