@@ -17,6 +17,8 @@ from support.served import wait_for
 SCRIPT = Path(__file__).parents[1] / "testbed" / "slurm.sh"
 _STATE = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed") / "slurm"
 
+CONFIG = _STATE / "etc" / "slurm.conf"
+
 
 class Job(NamedTuple):
     """A Slurm job as the accounting has it, once it has ended."""

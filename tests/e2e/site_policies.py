@@ -1,0 +1,461 @@
+"""Site policies on the Slurm of tests/testbed/slurm.sh: how evaluations end under each.
+
+    python tests/e2e/site_policies.py [--only NAME]... [--table FILE]
+
+Each policy is set with Slurm's own commands, a run is started, and the policy is undone. A run ends
+``done``, ``waits`` with its reason from the head and from `status`, or ``fails`` with Slurm's own
+words in the table. The table of a whole session is in site_policies.md. Nothing else may use the
+cluster meanwhile: some policies change slurm.conf or restart the controller.
+
+Long because each policy is a few lines of data, and all are in one list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support import forks
+from support.command import says, snakeval
+from support.slurm import CONFIG, mend, queue, slurm, stop_controller
+from support.workspace import REPOSITORY, Workspace
+
+PROFILE = str(REPOSITORY / "profiles" / "slurm")
+#: A partition that policies change; the node n4 is in no other job's way.
+PARTITION = "site"
+_SECONDS = 120
+_NEVER = re.compile(r"^.*(cannot start \(|although none of this run's jobs runs).*$", re.MULTILINE)
+
+
+# --- how a policy is set and undone -------------------------------------------------------------
+
+Policy = Callable[[], AbstractContextManager[None]]
+
+
+def _run(*command: str) -> None:
+    """Run a command of Slurm; sacctmgr exits with 1 if nothing changes."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode and "Nothing modified" not in done.stdout + done.stderr:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
+def commands(*pairs: tuple[str, str]) -> Policy:
+    """Run the first command of each pair, and the second ones at the end, in reverse order."""
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        with ExitStack() as undone:
+            for do, undo in pairs:
+                undone.callback(_run, *undo.split())
+                _run(*do.split())
+            yield
+
+    return changed
+
+
+def qos(limit: str, none: str) -> Policy:
+    """Set a limit of the QOS `short`."""
+    modify = "sacctmgr -i modify qos short set "
+    return commands((modify + limit, modify + none))
+
+
+def association(limit: str, none: str) -> Policy:
+    """Set a limit of this user in the account `evals`."""
+    modify = "sacctmgr -i modify user root where account=evals set "
+    return commands((modify + limit, modify + none))
+
+
+def partition(*settings: str) -> Policy:
+    """Create the partition `site` with settings."""
+    create = f"scontrol create partition={PARTITION} nodes=n4 {' '.join(settings)}"
+    return commands((create, f"scontrol delete partition={PARTITION}"))
+
+
+def configured(*lines: str, restarts: bool = False) -> Policy:
+    """Add lines to slurm.conf, for a restarted controller if the lines require it."""
+
+    def read_again() -> None:
+        if restarts:
+            stop_controller()
+            mend()
+        else:
+            _run("scontrol", "reconfigure")
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        before = CONFIG.read_text()
+        try:
+            CONFIG.write_text(before + "".join(f"{line}\n" for line in lines))
+            read_again()
+            yield
+        finally:
+            CONFIG.write_text(before)
+            read_again()
+
+    return changed
+
+
+LUA = f"""\
+function slurm_job_submit(job_desc, part_list, submit_uid)
+  if job_desc.partition == "closed" then
+    slurm.log_user("The partition closed is closed for maintenance. Use site.")
+    return slurm.ERROR
+  end
+  if job_desc.partition == "old" then
+    job_desc.partition = "{PARTITION}"
+  end
+  return slurm.SUCCESS
+end
+function slurm_job_modify(job_desc, job_rec, part_list, modify_uid)
+  return slurm.SUCCESS
+end
+"""
+
+
+def lua() -> AbstractContextManager[None]:
+    """Reject and rewrite jobs with a job_submit.lua, which the controller then no longer reads."""
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        script = CONFIG.with_name("job_submit.lua")
+        script.write_text(LUA)
+        with partition()(), configured("JobSubmitPlugins=lua")():
+            yield
+        script.unlink()
+
+    return changed()
+
+
+@contextlib.contextmanager
+def both(*policies: Policy) -> Iterator[None]:
+    """Set several policies at once."""
+    with ExitStack() as stack:
+        for policy in policies:
+            stack.enter_context(policy())
+        yield
+
+
+@contextlib.contextmanager
+def reservation_that_ends() -> Iterator[None]:
+    """Reserve a node for a minute; Slurm deletes the reservation after it."""
+    node = "nodes=n4 users=root starttime=now duration=1"
+    _run(*f"scontrol create reservation reservationname=site {node}".split())
+    yield
+
+
+# --- the policies -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A policy, what is requested under it, and the outcome that is right.
+
+    Attributes:
+        outcome: done, waits or fails.
+        words: what the head prints and, of a failure, the table has.
+        request: ``execution.slurm`` beside the account.
+        gpus: for each evaluation.
+        count: how many evaluations.
+        after: of a run that waits, what happens to its jobs before the policy is undone.
+        ends: whether a run that waits ends done once the policy is undone.
+    """
+
+    name: str
+    outcome: str
+    policy: Policy
+    words: str = ""
+    request: dict[str, Any] = field(default_factory=dict)
+    gpus: int = 0
+    count: int = 2
+    after: Callable[[Path], object] = lambda directory: None
+    ends: bool = False
+
+
+SHORT = {"qos": "short"}
+SITE = {"partition": PARTITION}
+none = contextlib.nullcontext
+#: The partition `site` in slurm.conf: what scontrol creates is gone when slurm.conf is read again.
+LISTED, ENFORCED = f"PartitionName={PARTITION} Nodes=n4", "EnforcePartLimits=ALL"
+SUBMITTED = "Slurm accepts no more jobs now"
+
+
+def hold(directory: Path) -> None:
+    """Release what a policy has left in held state."""
+    slurm("scontrol", "release", *queue(directory))
+
+
+CASES = [
+    Case("QOS MaxSubmitJobsPerUser=2, six evaluations", "done",
+         qos("maxsubmitjobsperuser=2", "maxsubmitjobsperuser=-1"),
+         f"{SUBMITTED} (QOSMaxSubmitJobPerUserLimit", SHORT, count=6),
+    Case("association MaxSubmitJobs=1", "done",
+         association("maxsubmitjobs=1", "maxsubmitjobs=-1"),
+         f"{SUBMITTED} (AssocMaxSubmitJobLimit", count=3),
+    Case("account GrpSubmitJobs=1", "done",
+         commands(("sacctmgr -i modify account evals set grpsubmitjobs=1",
+                   "sacctmgr -i modify account evals set grpsubmitjobs=-1")),
+         f"{SUBMITTED} (AssocGrpSubmitJobsLimit", count=3),
+    Case("QOS MaxSubmitJobsPerUser=0", "fails",
+         qos("maxsubmitjobsperuser=0", "maxsubmitjobsperuser=-1"),
+         "QOSMaxSubmitJobPerUserLimit", SHORT),
+    Case("association MaxSubmitJobs=0", "fails",
+         association("maxsubmitjobs=0", "maxsubmitjobs=-1"), "AssocMaxSubmitJobLimit"),
+    Case("QOS MaxJobsPerUser=1", "done",
+         qos("maxjobsperuser=1", "maxjobsperuser=-1"), "", SHORT),
+    Case("QOS MaxJobsPerUser=0", "waits",
+         qos("maxjobsperuser=0", "maxjobsperuser=-1"),
+         "although none of this run's jobs runs (QOSMaxJobsPerUserLimit)", SHORT, ends=True),
+    Case("QOS MaxWall, job longer", "waits", none, "(QOSMaxWallDurationPerJobLimit)",
+         SHORT | {"walltime": "01:00:00"}),
+    Case("QOS MaxWall with DenyOnLimit", "fails",
+         qos("flags=DenyOnLimit", "flags=-1"),
+         "QOSMaxWallDurationPerJobLimit Batch job submission failed: Job violates "
+         "accounting/QOS policy", SHORT | {"walltime": "01:00:00"}),
+    Case("QOS MaxTRESPerJob", "waits",
+         qos("maxtresperjob=cpu=1", "maxtresperjob=cpu=-1"), "(QOSMaxCpuPerJobLimit)",
+         SHORT | {"cpus_per_task": 2}),
+    Case("QOS GrpTRES of one job", "done",
+         qos("grptres=cpu=1", "grptres=cpu=-1"), "", SHORT),
+    Case("QOS GrpTRES smaller than a job", "waits",
+         qos("grptres=cpu=1", "grptres=cpu=-1"),
+         "although none of this run's jobs runs (QOSGrpCpuLimit)",
+         SHORT | {"cpus_per_task": 2}, ends=True),
+    Case("unknown account", "fails", none, "nobody", {"account": "nobody"}),
+    Case("unknown QOS", "fails", none, "Invalid qos specification", {"qos": "unheard"}),
+    Case("unknown partition", "fails", none, "invalid partition specified: moon",
+         {"partition": "moon"}),
+    Case("partition AllowAccounts", "waits", partition("allowaccounts=other"),
+         "(Job's account not permitted to use this partition (site allows other not evals))", SITE),
+    Case("partition DenyAccounts", "waits", partition("denyaccounts=evals"),
+         "(Job's account not permitted to use this partition (site denies evals", SITE),
+    Case("partition AllowQos", "waits", partition("allowqos=urgent"),
+         "(Job's QOS not permitted to use this partition (site allows urgent not normal))", SITE),
+    Case("partition MaxTime", "waits", partition("maxtime=00:01:00"), "(PartitionTimeLimit)",
+         SITE | {"walltime": "00:10:00"}),
+    Case("partition MinNodes", "waits", partition("minnodes=2"), "(PartitionNodeLimit)", SITE),
+    Case("partition MaxMemPerNode", "waits", partition("maxmempernode=100"), "(MaxMemPerLimit)",
+         SITE | {"mem_mb": 200}),
+    Case("partition down, then up", "waits",
+         commands((f"scontrol create partition={PARTITION} nodes=n4 state=down",
+                   f"scontrol update partition={PARTITION} state=up")),
+         "(PartitionDown)", SITE, ends=True),
+    Case("partition drained", "fails", partition("state=drain"),
+         "Required partition not available (inactive or drain)", SITE),
+    Case("EnforcePartLimits=ALL, partition MaxTime", "fails",
+         configured(f"{LISTED} MaxTime=1", ENFORCED),
+         "Requested time limit is invalid", SITE | {"walltime": "00:10:00"}),
+    Case("EnforcePartLimits=ALL, AllowAccounts", "fails",
+         configured(f"{LISTED} AllowAccounts=other", ENFORCED),
+         "Invalid account or account/partition combination specified", SITE),
+    Case("node drained, then resumed", "waits",
+         lambda: both(partition(), commands(
+             ("scontrol update nodename=n4 state=drain reason=site",
+              "scontrol update nodename=n4 state=resume"))),
+         "(Nodes required for job are DOWN, DRAINED", SITE),
+    Case("reservation deleted", "waits", reservation_that_ends, "was deleted)",
+         {"extra_flags": "--reservation=site --begin=now+75"}),
+    Case("unknown reservation", "fails", none, "Requested reservation is invalid",
+         {"extra_flags": "--reservation=unheard"}),
+    Case("held by an administrator, then released", "waits", none, "(JobHeld",
+         {"extra_flags": "--hold"}, after=hold, ends=True),
+    Case("missing gres", "fails", none, "Invalid generic resource (gres) specification",
+         {"gres": "fpga:1", "partition": "gpu"}, gpus=1),
+    Case("more gres than a node has", "fails", none,
+         "Requested node configuration is not available",
+         {"gres": "gpu:9", "partition": "gpu"}, gpus=1),
+    Case("memory over every node", "fails", none,
+         "Memory specification can not be satisfied", {"mem_mb": 99999}),
+    Case("CPUs over every node", "waits", none, "(PartitionConfig)", {"cpus_per_task": 99}),
+    Case("licence missing", "fails", none, "Invalid license specification",
+         {"extra_flags": "--licenses=matlab:1"}),
+    Case("feature missing", "fails", none, "Invalid feature specification",
+         {"constraint": "infiniband"}),
+    Case("job_submit.lua rejects with a text", "fails", lua,
+         "The partition closed is closed for maintenance. Use site.", {"partition": "closed"}),
+    Case("job_submit.lua rewrites the partition", "done", lua, "", {"partition": "old"}),
+    Case("MaxJobCount=2, four evaluations", "done",
+         configured("MaxJobCount=2", "MinJobAge=2", restarts=True), "", count=4),
+]  # fmt: skip
+
+
+# --- a run under a policy -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run of a case went; ``problem`` is why that is wrong, or empty."""
+
+    case: Case
+    outcome: str
+    words: str
+    seconds: float
+    problem: str = ""
+
+
+class Run:
+    """A run of one case in a directory of its own."""
+
+    def __init__(self, case: Case, directory: Path) -> None:
+        self.case = case
+        deployment = {"kind": "generic", "command": "exec sleep 100", "gpus": case.gpus}
+        endpoint = {"url": "http://127.0.0.1:9/v1", "model_id": "m"}
+        self.work = Workspace.below(
+            directory,
+            name="site",
+            runtime="process",
+            models={"m": {"deployment": deployment} if case.gpus else {"endpoint": endpoint}},
+            benchmarks={f"b{number}": says(number) for number in range(case.count)},
+            execution={"slurm": {"account": "evals", "walltime": "00:05:00"} | case.request},
+        )
+        self.work.command()  # writes the configuration
+        self._log = directory / "head.log"
+        with self._log.open("w") as log:
+            self.head = forks.Process(
+                [
+                    *(sys.executable, "-m", "snakeval", "run", "--config", "config.yaml"),
+                    *("--profile", PROFILE, "--"),
+                    *("--slurm-resume-max-seconds-between-status-checks", "3"),
+                ],
+                cwd=self.work.directory,
+                env=self.work.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def until_known(self) -> str:
+        """Wait until the run ends, or its head says that a job cannot start."""
+        end = time.monotonic() + _SECONDS + 60
+        while time.monotonic() < end:
+            code = self.head.poll()
+            if code is not None:
+                return "done" if code == 0 else "fails"
+            if _NEVER.search(self.output):
+                return "waits"
+            time.sleep(0.3)
+        return "neither ended nor said why"
+
+    def reasons(self) -> list[str]:
+        """Return the reason of each evaluation, which status, table and report agree on."""
+        table = self.work.table()
+        reasons = [str(reason) for reason in table["reason"]]
+        said = json.loads(snakeval(self.work, "status", "--json").stdout)[0]["evaluations"]
+        assert [state["reason"] for state in said] == reasons, (said, reasons)
+        texts = [(self.work.run / name).read_text() for name in ("results.csv", "results.md")]
+        assert all(reasons[0][:60] in text for text in texts)
+        return reasons
+
+    def notices(self) -> str:
+        """Return what status says above its table, and of each evaluation."""
+        said = json.loads(snakeval(self.work, "status", "--json").stdout)[0]
+        reasons = [state["reason"] for state in said["evaluations"]]
+        assert not [reason for reason in reasons if "expected" in reason], reasons
+        return " ".join([*said["notices"], *reasons])
+
+    def stop(self) -> None:
+        if self.head.poll() is None:
+            os.killpg(self.head.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.head.wait(60)
+        if left := queue(self.work.directory):
+            slurm("scancel", *left)
+
+
+def play(case: Case, directory: Path) -> Outcome:
+    """Run *case* and return its outcome."""
+    began = time.monotonic()
+    with ExitStack() as policy:
+        policy.enter_context(case.policy())
+        run = Run(case, directory)
+        try:
+            outcome = run.until_known()
+            words, problem = _judged(case, run, outcome)
+            if not problem and outcome == "waits" and case.ends:
+                case.after(run.work.directory)
+                policy.close()
+                run.head.wait(_SECONDS)
+                if run.head.returncode or set(run.work.table()["status"]) != {"done"}:
+                    problem = f"it does not end once the policy is undone:\n{run.output[-2000:]}"
+                outcome = "waits, then done"
+        finally:
+            run.stop()
+    return Outcome(case, outcome, words, time.monotonic() - began, problem)
+
+
+def _judged(case: Case, run: Run, outcome: str) -> tuple[str, str]:
+    """Return what a person reads of the outcome, and what is wrong with it."""
+    output = run.output
+    if outcome != case.outcome:
+        return "", f"{outcome}, not {case.outcome}:\n{output[-3000:]}"
+    if case.words not in output:
+        return "", f"the head does not print {case.words!r}:\n{output[-3000:]}"
+    if outcome == "fails":
+        reasons = run.reasons()
+        wrong = [reason for reason in reasons if case.words not in reason]
+        return reasons[0], f"the table has {wrong}" if wrong else ""
+    lines = [line for line in output.splitlines() if case.words and case.words in line]
+    if case.words and len(lines) != 1:
+        return "", f"the head prints it {len(lines)} times:\n{output[-3000:]}"
+    if outcome == "waits":
+        reason = case.words.partition("(")[2] or case.words
+        if reason not in (said := run.notices()):
+            return lines[0], f"status says {said!r}"
+    return re.sub(r"\b\d{1,4}\b(?=[,.;` ]|$)", "N", lines[0]) if lines else "", ""
+
+
+# --- the whole ----------------------------------------------------------------------------------
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as a table in Markdown."""
+    rows = ["| policy | outcome | what people read |", "|---|---|---|"]
+    for each in outcomes:
+        words = each.words.replace("|", "\\|") or "–"
+        rows.append(f"| {each.case.name} | {each.outcome} | {words} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--only", action="append", default=[], help="Play policies with this text.")
+    parser.add_argument("--table", type=Path, help="Write the table to this file.")
+    options = parser.parse_args()
+    outcomes = []
+    for case in CASES:
+        if options.only and not any(text in case.name for text in options.only):
+            continue
+        with tempfile.TemporaryDirectory(prefix="snakeval-site-") as directory:
+            outcomes.append(play(case, Path(directory)))
+        last = outcomes[-1]
+        print(f"{last.seconds:4.0f} s  {case.name}: {last.outcome}", flush=True)
+        if last.problem:
+            print(f"  WRONG: {last.problem}", flush=True)
+    print("\n" + table(outcomes))
+    if options.table:
+        options.table.write_text(table(outcomes))
+    return int(any(each.problem for each in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
