@@ -131,15 +131,8 @@ end
 def lua() -> AbstractContextManager[None]:
     """Reject and rewrite jobs with a job_submit.lua, which the controller then no longer reads."""
 
-    @contextlib.contextmanager
-    def changed() -> Iterator[None]:
-        script = CONFIG.with_name("job_submit.lua")
-        script.write_text(LUA)
-        with partition()(), configured("JobSubmitPlugins=lua")():
-            yield
-        script.unlink()
-
-    return changed()
+    CONFIG.with_name("job_submit.lua").write_text(LUA)
+    return configured(LISTED, "JobSubmitPlugins=lua")()
 
 
 @contextlib.contextmanager

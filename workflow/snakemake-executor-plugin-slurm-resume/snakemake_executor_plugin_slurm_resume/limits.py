@@ -21,7 +21,7 @@ _HOPELESS_SECONDS = 300
 
 
 class Place(NamedTuple):
-    """What decides which limits a job has; an empty text is the user's default."""
+    """Decides which limits a job has; an empty text is the default of the user."""
 
     account: str
     qos: str
@@ -133,7 +133,7 @@ class SubmitLimits:
     def _why_hopeless(self, code: str, where: Place) -> str:
         """Decide without the accounting: if the user has no job, none can end."""
         if not code.endswith("PerUserLimit") and code != "AssocMaxSubmitJobLimit":
-            return ""  # jobs of other users count, too
+            return ""  # jobs of other users also count
         try:
             live = any(meaning(s.state) is Meaning.LIVE for s in slurm.queue().values())
         except slurm.UnansweredError:

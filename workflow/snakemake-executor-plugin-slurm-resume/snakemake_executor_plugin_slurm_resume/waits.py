@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from snakemake_executor_plugin_slurm_resume.states import HELD, Seen, base
 
 _AGAIN = "stop the run, {}, and start it again"
-#: What to do about a reason. ``{ids}`` are the ids of the jobs. The first match counts.
+#: Each reason with its remedy. ``{ids}`` are the ids of the jobs. The first match counts.
 _CAUSES = tuple(
     (re.compile(pattern, re.IGNORECASE), to_do)
     for pattern, to_do in (
