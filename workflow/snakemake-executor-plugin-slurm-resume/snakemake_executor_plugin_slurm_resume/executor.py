@@ -13,7 +13,7 @@ import asyncio
 import shlex
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from snakemake_executor_plugin_slurm_resume import slurm
+from snakemake_executor_plugin_slurm_resume import cancelling, slurm
 from snakemake_executor_plugin_slurm_resume.earlier import Earlier
 from snakemake_executor_plugin_slurm_resume.failures import failure, log_end
 from snakemake_executor_plugin_slurm_resume.heads import Heads, Submission
@@ -36,6 +36,7 @@ from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.refusals import is_busy, submit_limit, words
 from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_direct
+from snakemake_executor_plugin_slurm_resume.signals import LeftError, Signals, ids, left
 from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
     CLOSED,
@@ -54,6 +55,10 @@ from snakemake_executor_plugin_slurm_resume.waits import Waits
 _SBATCHES, _WAITING_JOBS = 2, 10_000
 #: A look at the queue is valid for so many seconds while another Snakemake submits jobs.
 _QUEUE_SECONDS = 2.0
+#: The notes of a working directory's jobs.
+_NOTES = Path(".snakemake") / "slurm_resume"
+#: Seconds that Slurm may take after a Ctrl-C, and after a signal that leaves the jobs.
+_CANCEL_SECONDS, _LEAVE_SECONDS = 20.0, 3.0
 
 
 class Executor(official.Executor):
@@ -80,7 +85,7 @@ class Executor(official.Executor):
             settings.init_seconds_before_status_checks or 1,
             settings.max_seconds_between_status_checks,
         )
-        self._stored = Notes(Path.cwd() / ".snakemake" / "slurm_resume")
+        self._stored = Notes(Path.cwd() / _NOTES)
         self._notes: dict[Any, Note] = {}
         self._options: dict[Any, str] = {}
         self._scripts: dict[Any, Path] = {}
@@ -98,6 +103,8 @@ class Executor(official.Executor):
         self._forgotten: set[str] = set()
         self._heads = Heads(self._stored.directory / "heads")
         self._heads.enter()
+        self._elsewhere: set[Path] = set()
+        self._signals = Signals(self._leave)
         self._submitted_job_clusters: set[str] = set()
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
         self._waits = Waits(logger.warning)
@@ -110,6 +117,11 @@ class Executor(official.Executor):
         self._job_submission_executor = ThreadPoolExecutor(_WAITING_JOBS, "slurm_job_submit")
 
     # --- submission, in the threads of the official plugin's pool -----------------------------
+
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """Submit jobs; from now on, signals have their own meaning."""
+        self._signals.install()
+        super().run_jobs(jobs)
 
     def run_job(self, job: Any) -> None:
         """Adopt the Slurm job that already makes the files of *job*, or submit one."""
@@ -157,7 +169,7 @@ class Executor(official.Executor):
         # Wait first for jobs that make some of the same files.
         others = [seen.id for seen in (*found.outdated, *found.overlapping)]
         if found.overlapping:
-            self.logger.info(f"{wanted.name} waits for {_ids(others)}, which makes the same files.")
+            self.logger.info(f"{wanted.name} waits for {ids(others)}, which makes the same files.")
         self._submit(job, note, others)
 
     def _history(self, job: Any, wanted: Task) -> tuple[SlurmJob, ...]:
@@ -197,9 +209,12 @@ class Executor(official.Executor):
 
     def _awaited_by_others(self) -> dict[str, str]:
         """Return the Slurm jobs that other live Snakemakes wait for, each with its Snakemake."""
-        return {number: who for who, jobs in self._heads.others().items() for number in jobs}
+        others = self._heads.others(self._elsewhere)
+        return {number: who for who, jobs in others.items() for number in jobs}
 
     def _adopt(self, job: Any, seen: Seen, note: Note | None, wanted: Task) -> None:
+        if seen.place and Path(seen.place) != Path.cwd():
+            self._elsewhere.add(Path(seen.place) / _NOTES / "heads")
         note = note or Note(wanted)
         known = note.job(seen.id)
         log = Path(known.log) if known.log else self._logfile(job, seen.id)
@@ -280,6 +295,8 @@ class Executor(official.Executor):
         self._refused[job_info.job] = words(msg)
 
     def _refuse(self, job: Any, why: str) -> None:
+        if self._stopping.is_set():
+            return  # the job has not failed
         self._submitting.discard(job)
         self._report_job_error_threadsafe(SubmittedJobInfo(job), f"{why}\n")
 
@@ -467,62 +484,61 @@ class Executor(official.Executor):
 
     # --- the end ------------------------------------------------------------------------------
 
+    def _leave(self, signal: str) -> None:
+        """End this Snakemake after a *signal*; its Slurm jobs continue."""
+        self._stopping.set()
+        self._limits.wake()
+        slurm.deadline.within(_LEAVE_SECONDS)
+        cancelling.end_submissions(self._job_submission_executor)
+        self._keep_scripts()
+        text = left(signal, sorted(self._live))
+        self.workflow.scheduler.executor_error_callback(LeftError(text))
+
+    def _keep_scripts(self) -> None:
+        """Keep the files that waiting jobs read; Snakemake deletes this directory at its end."""
+        self._tmpdir = None
+
     def cancel(self) -> None:
         """Submit nothing more, then cancel all jobs."""
         self._stopping.set()
         self._limits.wake()
-        self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
+        self._signals.expect_another()
+        slurm.deadline.within(_CANCEL_SECONDS)
+        cancelling.end_submissions(self._job_submission_executor)
         super().cancel()
 
     def shutdown(self) -> None:
         """End the watching, and leave the Snakemakes of this directory."""
         super().shutdown()
         self._heads.leave()
+        self._signals.restore()
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Cancel every job that was submitted or adopted and has not ended, then look again.
+        """Cancel every job that was submitted or adopted and has not ended.
 
         A job that another live Snakemake waits for continues.
         """
         names = {note.task.name for note in self._notes.values()}
         awaited = self._awaited_by_others()
-        if left := sorted(self._live & awaited.keys()):
-            whom = ", ".join(sorted({awaited[number] for number in left}))
-            self.logger.info(f"{_ids(left)} continues, since {whom} waits for it.")
-        mine = self._live - awaited.keys()
-        said: list[str] = []
-        for number in range(3):
-            said = slurm.cancel(mine, self._submitted_job_clusters)
-            # Also search by name: a Ctrl-C may have ended an sbatch that had submitted.
-            time.sleep(0.5 * number + 0.5)
-            try:
-                rows = slurm.queue(self._submitted_job_clusters)
-            except UnansweredError as error:
-                said.append(str(error))
-                continue
-            mine = {
-                seen.id
-                for seen in rows.values()
-                if (seen.id in mine or seen.name in names)
-                and seen.id not in awaited
-                and meaning(seen.state) is Meaning.LIVE
-                and base(seen.state) != "COMPLETING"
-            }
-            if not mine:
-                break
-        self._note_cancelled(mine | awaited.keys())
-        if mine:
+        if spared := sorted(self._live & awaited.keys()):
+            whom = ", ".join(sorted({awaited[number] for number in spared}))
+            self.logger.info(f"{ids(spared)} continues, since {whom} waits for it.")
+        done = cancelling.cancel(self._live, names, awaited.keys(), self._submitted_job_clusters)
+        self._note_cancelled(done.left | awaited.keys())
+        if done.left:
+            numbers = sorted(done.left)
             self.logger.error(
-                f"Perhaps left in Slurm: {_ids(sorted(mine))}; "
-                f"{'; '.join(said) or 'they do not end'}"
+                f"Perhaps left in Slurm: {ids(numbers)}; "
+                f"{'; '.join(done.said) or 'they do not end'}. Run the same command to resume, "
+                f"or end them: scancel {' '.join(numbers)}"
             )
+        elif cancelled := self._live - awaited.keys():
+            self.logger.info(f"Cancelled {ids(sorted(cancelled))}. Run the same command to resume.")
+        if done.left or spared:
+            self._keep_scripts()
 
-    def _note_cancelled(self, left: set[str]) -> None:
+    def _note_cancelled(self, left: Set[str]) -> None:
         for job, note in list(self._notes.items()):
             last = note.jobs[-1] if note.jobs else None
             if last and last.id in self._live and last.id not in left:
                 self._keep(job, note.with_job(replace(last, state="CANCELLED", ended=now())))
-
-
-def _ids(numbers: list[str]) -> str:
-    return f"Slurm job{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"

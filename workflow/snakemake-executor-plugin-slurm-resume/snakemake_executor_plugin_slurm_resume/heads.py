@@ -70,13 +70,17 @@ class Heads:
             draft.replace(self._file)
             self._beaten = time.monotonic()
 
-    def others(self) -> dict[str, frozenset[str]]:
-        """Return the jobs of each other process that lives, by ``process <pid> on <host>``."""
+    def others(self, elsewhere: Iterable[Path] = ()) -> dict[str, frozenset[str]]:
+        """Return the jobs of each other process that lives, by ``process <pid> on <host>``.
+
+        *elsewhere* are the directories of processes that submit jobs of other working directories.
+        """
         with contextlib.suppress(OSError):
             self._write()
         now = self._now()
         found: dict[str, frozenset[str]] = {}
-        for path in self._directory.glob("*.json"):
+        places = (self._directory, *elsewhere)
+        for path in (path for place in places for path in place.glob("*.json")):
             if path != self._file and (other := self._read(path, now)) is not None:
                 found[other[0]] = found.get(other[0], frozenset()) | other[1]
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -16,7 +18,8 @@ _SECONDS = 60
 _CHUNK = 500
 #: A user's own settings for the terminal, which change the output.
 _PERSONAL = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
-_SQUEUE = ("%A", "%T", "%M", "%l", "%N", "%e", "%r", "%j")
+#: The last one may contain the separator.
+_SQUEUE = ("%A", "%T", "%M", "%l", "%N", "%e", "%r", "%j", "%Z")
 _SACCT = ("JobIDRaw", "State", "ElapsedRaw", "TimelimitRaw", "NodeList", "End", "ExitCode")
 
 
@@ -26,6 +29,27 @@ class UnansweredError(Exception):
 
 class NoAccountingError(Exception):
     """The cluster has no accounting, or no sacct."""
+
+
+class Deadline:
+    """The end of this Snakemake, in the time of :func:`time.monotonic`: no call outlives it."""
+
+    def __init__(self) -> None:
+        self.at = math.inf
+
+    def within(self, seconds: float) -> None:
+        """End in *seconds* at the latest. It is safe in the handler of a signal."""
+        self.at = min(self.at, time.monotonic() + seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether Slurm is not asked any more."""
+        return time.monotonic() >= self.at
+
+
+deadline = Deadline()
+#: How often a call looks whether this Snakemake ends, in seconds.
+_LOOK_SECONDS = 0.2
 
 
 class Limits(NamedTuple):
@@ -44,10 +68,19 @@ def queue(clusters: Iterable[str] = ()) -> dict[str, Seen]:
     command = ["squeue", "-h", "-a", "-t", "all", "-u", str(os.geteuid()), "-o", "|".join(_SQUEUE)]
     found = {}
     for row in _rows([*command, *_of(clusters)], len(_SQUEUE)):
-        number, state, used, limit, node, ended, reason, name = row
+        number, state, used, limit, node, ended, reason, name, place = row
         elapsed = seconds(used) or 0
         found[number] = Seen(
-            number, state, elapsed, seconds(limit), node, reason, ended, name, total=elapsed
+            number,
+            state,
+            elapsed,
+            seconds(limit),
+            node,
+            reason,
+            ended,
+            name,
+            total=elapsed,
+            place=place,
         )
     return found
 
@@ -143,21 +176,23 @@ def _of(clusters: Iterable[str]) -> list[str]:
 
 def _rows(command: list[str], columns: int) -> Iterator[list[str]]:
     for line in _ask(command).splitlines():
-        row = line.split("|")
+        row = line.split("|", columns - 1)
         if len(row) == columns:  # not the heading of a cluster
             yield [field.strip() for field in row]
 
 
 def _ask(command: list[str]) -> str:
+    if deadline.is_over:
+        raise UnansweredError(f"{command[0]}: not asked, since Snakemake ends")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(_PERSONAL)
     }
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=_SECONDS,
             stdin=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,  # the terminal's Ctrl-C must not reach it
@@ -166,11 +201,27 @@ def _ask(command: list[str]) -> str:
         if command[0] == "sacct":
             raise NoAccountingError("sacct is not installed") from None
         raise UnansweredError(f"{command[0]} is not on the PATH") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise UnansweredError(f"{command[0]}: {error}") from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"it exited with {done.returncode}"
+    output, errors = _answer(process, command[0])
+    if process.returncode != 0:
+        said = " ".join(errors.split()) or f"it exited with {process.returncode}"
         if "accounting storage is disabled" in said:
             raise NoAccountingError(said)
         raise UnansweredError(f"{command[0]}: {said}")
-    return done.stdout
+    return output
+
+
+def _answer(process: subprocess.Popen[str], program: str) -> tuple[str, str]:
+    """Return what a command prints; end it if it takes too long, or if this Snakemake ends."""
+    began = time.monotonic()
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            waited = time.monotonic() - began
+            if waited < _SECONDS and not deadline.is_over:
+                continue
+        process.kill()
+        process.communicate()
+        raise UnansweredError(f"{program} does not answer within {waited:.0f} s")

@@ -62,7 +62,8 @@ class Seen:
     """A Slurm job as squeue or sacct reports it.
 
     Times are in seconds. Only sacct knows ``exit_code`` and the canceller, who is a part of
-    ``state``. ``total`` is ``elapsed`` plus the time before requeues, if known.
+    ``state``. ``total`` is ``elapsed`` plus the time before requeues, if known. ``place`` is the
+    directory of the Snakemake that submitted it.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Seen:
     name: str = ""
     exit_code: int | None = None
     total: int = 0
+    place: str = ""
 
 
 def signal_lead(wanted: int, limit: int | None) -> int:

@@ -318,10 +318,12 @@ def looks(cluster: Path, outputs: list[str], count: int = 1) -> tuple[dict[str, 
 
 def test_the_controller_reports_a_job(cluster: Path) -> None:
     (cluster / "squeue.says").write_text(
-        "5|RUNNING|1:05|10:00|n1|N/A|None|name\n6|PENDING|0:00|UNLIMITED||||\n"
+        "5|RUNNING|1:05|10:00|n1|N/A|None|name|/a|b\n6|PENDING|0:00|UNLIMITED|||||\n"
     )
     found, _ = looks(cluster, [])
-    assert found["5"] == Seen("5", "RUNNING", 65, 600, "n1", "None", "N/A", "name", total=65)
+    assert found["5"] == Seen(
+        "5", "RUNNING", 65, 600, "n1", "None", "N/A", "name", total=65, place="/a|b"
+    )
     assert set(found) == {"5"}
 
 
@@ -338,7 +340,7 @@ def test_a_silent_controller_decides_no_job_and_is_reported_once(
 def test_the_accounting_reports_the_canceller_and_counts_time_before_a_requeue(
     cluster: Path,
 ) -> None:
-    (cluster / "squeue.says").write_text("5|CANCELLED|0:30|10:00||2026|None|name\n")
+    (cluster / "squeue.says").write_text("5|CANCELLED|0:30|10:00||2026|None|name|/w\n")
     (cluster / "sacct.says").write_text(
         "5|REQUEUED|100|10|n1|2026|0:0\n5|CANCELLED by 1000|30|10|n2|2026|0:15\n"
     )

@@ -35,6 +35,7 @@ class Invocation:
     the command if it is known, and may not exist yet.
 
     Attributes:
+        selection: what ``--config`` chose.
         run: the run's id and directory, which may not exist yet.
         everything: all evaluations of the configuration.
         left_out: pairs that are not evaluated, with reasons.
@@ -52,7 +53,7 @@ class Invocation:
         starts: bool = False,
         run: Run | None = None,
     ) -> None:
-        self.config, self._selection, self._files = config, selection, tuple(files)
+        self.config, self.selection, self._files = config, selection, tuple(files)
         self.run: Run = run or find(
             config,
             selection.run,
@@ -100,7 +101,7 @@ class Invocation:
             made.deployed = {name: Deployment.from_dict(data) for name, data in deployed}
         except (OSError, *DAMAGE):
             return None
-        made.config, made._selection, made._files = config, selection, ()
+        made.config, made.selection, made._files = config, selection, ()
         made.run = at(config, saved.run_path.name)
         made.facts = Facts(made.run.directory)
         made.__dict__["key"] = saved.path.name
@@ -114,7 +115,7 @@ class Invocation:
         return made
 
     def _select(self) -> None:
-        config, selection = self.config, self._selection
+        config, selection = self.config, self.selection
         self.selected: dict[tuple[str, str], Evaluation] = {
             (e.model, e.benchmark): e
             for e in self.everything
@@ -152,7 +153,7 @@ class Invocation:
             return self
         # Not by `run=`: the equal command may not have made its directory yet.
         return type(self)(
-            self.config, self._selection, self._files, starts=self.facts.starts, run=run
+            self.config, self.selection, self._files, starts=self.facts.starts, run=run
         )
 
     # --- files of the run -----------------------------------------------------------------

@@ -12,6 +12,7 @@ from snakeval import __version__, executors
 from snakeval.config import compose
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.dag.invocation import Invocation
+from snakeval.dag.one_head import refuse_second_head
 from snakeval.dag.preflight import refuse_other_definitions
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.executors.base import Executor, Intent
@@ -73,8 +74,11 @@ class Start:
 
         Raises:
             ConfigError: another command works at the run and defines an evaluation differently, or
-                an equal command starts another run.
+                works at the same evaluations and would lose its jobs to this one, or an equal
+                command starts another run.
         """
+        if self.executor.one_head:
+            refuse_second_head(self.invocation)
         whole, saved = self.invocation.run, self.invocation.saved
         # The command that claimed the run for equal ones may have ended without a start.
         if (other := reserve(whole)) != whole:
@@ -98,9 +102,18 @@ class Start:
             {name: made.as_dict() for name, made in self.invocation.deployed.items()},
         )
         whole.start()
-        enter(run, sys.argv, invocation=self.invocation.key)
+        chosen = self.invocation.selection
+        enter(
+            run,
+            sys.argv,
+            invocation=self.invocation.key,
+            models=chosen.models or (),
+            benchmarks=chosen.benchmarks or (),
+        )
         try:
             refuse_other_definitions(self.invocation, entered=True)
+            if self.executor.one_head:
+                refuse_second_head(self.invocation, entered=True)
         except ConfigError:
             leave(run)
             if is_new:

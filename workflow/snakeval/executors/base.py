@@ -198,6 +198,8 @@ class Executor:
         credentials: names of the environment variables that it logs in with.
         groups: whether a deployed model and its evaluations are one job. If not, each evaluation
             is a job, and the deployed model is something of its own.
+        one_head: whether a second Snakemake at the same evaluations fails, since the jobs of both
+            are the same.
     """
 
     name: str = ""
@@ -205,6 +207,7 @@ class Executor:
     plugins: ClassVar[tuple[str, ...]] = ()
     credentials: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[bool] = True
+    one_head: ClassVar[bool] = False
 
     # --- what it declares: methods, since `status` must not import schemas ----------------
 

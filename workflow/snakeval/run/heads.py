@@ -41,6 +41,7 @@ class Head:
         beats: how often it shows that it lives, in seconds; 0 if never.
         invocation: the key of what its command saved; see :mod:`snakeval.run.saved`.
         since: when it began to work at the run, in seconds since 1970.
+        models, benchmarks: what its command chose of the run; nothing means everything.
     """
 
     host: str
@@ -53,6 +54,8 @@ class Head:
     beats: float = 0.0
     invocation: str = ""
     since: float = 0.0
+    models: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Head:
@@ -81,8 +84,12 @@ class Head:
 
     def is_silent(self, seconds: float) -> bool:
         """Whether it is gone if its last sign of life was *seconds* ago."""
-        limit = _MISSING_BEATS * self.beats if self.beats > 0 else _FORGOTTEN_SECONDS
-        return seconds > limit
+        return seconds > self.silence
+
+    @property
+    def silence(self) -> float:
+        """The seconds without a sign of life after which it counts as gone."""
+        return _MISSING_BEATS * self.beats if self.beats > 0 else _FORGOTTEN_SECONDS
 
 
 def _job_lives(job: str) -> bool | None:
@@ -100,15 +107,29 @@ def enter(
     beats: float = _BEAT_SECONDS,
     *,
     invocation: str = "",
+    models: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
 ) -> None:
     """Note that this process works at *run*, and show every *beats* seconds that it lives.
 
-    *invocation* is the key of what its command saved in the run.
+    *invocation* is the key of what its command saved in the run. *models* and *benchmarks* are what
+    the command chose of it.
     """
     me = ProcessIdentity.of(os.getpid())
     job, words = os.environ.get(HEAD_JOB, ""), shlex.join(command)
     head = Head(
-        me.host, me.pid, me.start, words, job, me.boot, me.namespace, beats, invocation, time.time()
+        me.host,
+        me.pid,
+        me.start,
+        words,
+        job,
+        me.boot,
+        me.namespace,
+        beats,
+        invocation,
+        time.time(),
+        tuple(models),
+        tuple(benchmarks),
     )
     file = run.head_file(head.host, head.pid, head.namespace)
     write_if_changed(file, json.dumps(asdict(head)))

@@ -47,6 +47,7 @@ class Slurm(Executor):
     title = "Slurm"
     plugins: ClassVar[tuple[str, ...]] = ("slurm-resume", "slurm")
     hosts_heads = True
+    one_head: ClassVar[bool] = True
 
     def options(self) -> type[Options]:
         """Return the schema of ``execution.slurm``."""
