@@ -192,3 +192,29 @@ def test_a_head_that_is_a_job_resumes_after_a_kill_and_after_its_walltime(
     assert set(work.table()["status"]) == {"done"}
     comments = [job.comment for job in ended(work.directory, 2)]
     assert comments.count("rule_evaluate_wildcards_m_slow") == 1, "submitted once"
+
+
+def test_a_second_plain_snakemake_fails_and_sigterm_leaves_the_job(
+    work: Workspace, go: Path, tmp_path: Path
+) -> None:
+    work.config["output_dir"] = str(work.directory / "results")
+    profile = ("--profile", str(REPOSITORY / "profiles" / "slurm"))
+    first = work.start(*profile)
+    wait_for(lambda: work.runs and state_of(work, "slow")["state"] == "running", "it does not run")
+    (tmp_path / "other").mkdir()
+    other = Workspace.below(tmp_path / "other", **work.config)
+    other.home = work.home
+    for place in (work, other):
+        second = place.snakemake(*profile)
+        assert second.exit_code == 1, second.output
+        assert f"process {first.pid} on" in second.output
+        assert "already works at m/quick, m/slow" in second.output
+    (job,) = queue(work.directory)
+    first.terminate()
+    output, _ = first.communicate(timeout=60)
+    assert f"SIGTERM: Slurm job {job} continues" in output
+    assert queue(work.directory) == [job]
+    go.touch()
+    done = work.snakemake(*profile)
+    assert done.exit_code == 0, done.output
+    assert {job.state for job in ended(work.directory, 2)} == {"COMPLETED"}

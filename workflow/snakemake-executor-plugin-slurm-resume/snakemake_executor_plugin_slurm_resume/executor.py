@@ -10,6 +10,7 @@ Long because it is one subclass: its methods override and call those of the offi
 from __future__ import annotations
 
 import asyncio
+import math
 import shlex
 import threading
 import time
@@ -105,6 +106,7 @@ class Executor(official.Executor):
         self._heads.enter()
         self._elsewhere: set[Path] = set()
         self._signals = Signals(self._leave)
+        slurm.deadline.at = math.inf  # of an earlier executor in this process
         self._submitted_job_clusters: set[str] = set()
         self._queries = Queries(logger, workflow.execution_settings.latency_wait)
         self._waits = Waits(logger.warning)

@@ -113,7 +113,7 @@ def test_without_an_accounting_a_user_without_jobs_waits_for_some_minutes_only(
 ) -> None:
     says(fails=True)
     assert Submits(PER_USER).run(limits) == (f"{PER_USER} violates; you have no job that could end")
-    says(fails=True, queue="5|RUNNING|1:05|10:00|n1|N/A|None|name")
+    says(fails=True, queue="5|RUNNING|1:05|10:00|n1|N/A|None|name|/w")
     assert Submits(PER_USER, accepted=50).run(limits) == ""
 
 
