@@ -66,7 +66,7 @@ class Signals:
                     self._before.setdefault(number, before)
 
     def restore(self) -> None:
-        """Handle signals as before :meth:`install`."""
+        """Give signals the handlers back that :meth:`install` replaced."""
         self._wake.set()
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():

@@ -1,6 +1,6 @@
 """Refuses a second Snakemake at evaluations whose jobs a living one has in a queue.
 
-The end of a Snakemake cancels its jobs. A second one that adopted them would cancel them too.
+The end of a Snakemake cancels its jobs. A second one that adopted them would also cancel them.
 """
 
 from __future__ import annotations
