@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,69 @@ def test_a_link_to_a_directory_above_ends(files: Path) -> None:
     before = files_digest(files)
     (files / "loop").symlink_to(files)
     assert files_digest(files) == before
+
+
+def test_a_folder_that_is_reachable_twice_is_there_twice(tmp_path: Path) -> None:
+    task = tmp_path / "task"
+    for version in ("v1", "v2"):
+        (task / "versions" / version).mkdir(parents=True)
+        (task / "versions" / version / "data").write_text(version)
+    (task / "latest").symlink_to("versions/v2")
+    (task / "newest").symlink_to("versions/v2")
+    target = tmp_path / "copy"
+    take_snapshot(task, files_digest(task), target)
+    assert {path.relative_to(target).as_posix(): path.read_text() for path in files_in(target)} == {
+        "latest/data": "v2",
+        "newest/data": "v2",
+        "versions/v1/data": "v1",
+        "versions/v2/data": "v2",
+    }
+
+
+def files_in(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def test_links_that_multiply_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "task/0").mkdir(parents=True)
+    for level in range(1, 10):
+        (tmp_path / f"task/{level}").mkdir()
+        for name in "ab":
+            (tmp_path / f"task/{level}/{name}").symlink_to(f"../{level - 1}")
+    with pytest.raises(ConfigError, match="links lead to it in more than 100 ways"):
+        files_digest(tmp_path / "task")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_file_without_an_end_is_an_error(files: Path, kind: str) -> None:
+    wrong = files / "wrong"
+    if kind == "pipe":
+        os.mkfifo(wrong)
+    else:
+        wrong.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="wrong: is a pipe, a socket or a device"):
+        files_digest(files)
+
+
+def test_an_executable_file_is_executable_in_a_copy_that_exists(
+    files: Path, tmp_path: Path
+) -> None:
+    script, target = files / "run.sh", tmp_path / "copy"
+    script.chmod(0o644)
+    digest = files_digest(files)
+    take_snapshot(files, digest, target)
+    assert not (target / "run.sh").stat().st_mode & 0o111
+    script.chmod(0o755)
+    take_snapshot(files, digest, target)
+    assert (target / "run.sh").stat().st_mode & 0o111
+
+
+def test_a_folder_without_files_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "task/empty").mkdir(parents=True)
+    target = tmp_path / "copy"
+    take_snapshot(tmp_path / "task", files_digest(tmp_path / "task"), target)
+    assert (target / "empty").is_dir()
+    assert is_intact(target, files_digest(tmp_path / "task"))
 
 
 def test_a_snapshot_has_the_files_that_the_digest_covers(files: Path, tmp_path: Path) -> None:

@@ -201,3 +201,13 @@ def test_a_job_trusts_the_plan_after_a_look_at_the_files(
         require_unchanged(checkpoint, digest, stat)
     with pytest.raises(EvaluationError, match="the weights changed since the run started"):
         require_unchanged(checkpoint, f"stat:{stat}", stat)
+
+
+def test_a_change_in_place_that_keeps_the_time_is_read(checkpoint: Path) -> None:
+    before = weigh(checkpoint)
+    with (checkpoint / "model.safetensors").open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"tuned")
+    os.utime(checkpoint / "model.safetensors", (OLD, OLD))
+    assert known(checkpoint) is None
+    assert weigh(checkpoint) != before

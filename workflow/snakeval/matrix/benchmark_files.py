@@ -5,18 +5,25 @@ therefore reads a copy in the run, whose name is the digest, so that an edit in 
 evaluation.
 """
 
+# ruff: noqa: PTH118
+
 from __future__ import annotations
 
 import hashlib
 import json
 import os
 import shutil
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.files import read_list, replacing, write_atomically
+
+#: In how many ways links may lead to one folder. Nested links multiply.
+_MOST_WAYS = 100
 
 
 def files_digest(directory: Path, *, follow: bool = True) -> str:
@@ -35,6 +42,10 @@ def _digest(files: Iterable[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
     for relative, path in files:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise ConfigError(
+                    f"{path}: is a pipe, a socket or a device; move it out of the benchmark's files"
+                )
             content = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
@@ -53,6 +64,7 @@ def take_snapshot(directory: Path, digest: str, target: Path) -> None:
         OSError: the copy cannot be written.
     """
     if is_intact(target, digest):
+        _sync(directory, target)
         return
     files = list(_files(directory, follow=True))
     target.mkdir(parents=True, exist_ok=True)
@@ -61,6 +73,7 @@ def take_snapshot(directory: Path, digest: str, target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with replacing(copy) as draft:
             shutil.copy2(path, draft)
+    _sync(directory, target)
     write_atomically(_list_of(target), json.dumps([relative for relative, _ in files]))
     if not is_intact(target, digest):
         _list_of(target).unlink()
@@ -69,14 +82,25 @@ def take_snapshot(directory: Path, digest: str, target: Path) -> None:
         )
 
 
+def _sync(directory: Path, target: Path) -> None:
+    """Give the copy what no digest covers: empty folders, and which files are executable."""
+    for folder, names in _folders(directory, follow=True):
+        copied = target / folder.relative_to(directory)
+        copied.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            wanted, found = (path.stat().st_mode & 0o777 for path in (folder / name, copied / name))
+            if (wanted ^ found) & 0o111:
+                (copied / name).chmod(wanted)
+
+
 def is_intact(snapshot: Path, digest: str) -> bool:
     """Return whether the files of a snapshot have *digest*, or one that begins so.
 
     A harness without a container may have added files, which are no part of it.
     """
     try:
-        names = read_list(_list_of(snapshot)) or ()
-        return bool(names) and _of_names(snapshot, names).startswith(digest)
+        names = read_list(_list_of(snapshot))
+        return names is not None and _of_names(snapshot, names).startswith(digest)
     except (OSError, ValueError, ConfigError):
         return False
 
@@ -105,16 +129,31 @@ def _list_of(snapshot: Path) -> Path:
 
 def _files(directory: Path, follow: bool) -> Iterator[tuple[str, Path]]:
     """Yield the files with their relative names, in one order on every machine."""
-    seen: set[str] = set()
+    for folder, names in _folders(directory, follow):
+        for name in names:
+            path = folder / name
+            yield path.relative_to(directory).as_posix(), path
+
+
+def _folders(directory: Path, follow: bool) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder with the names of its files.
+
+    A link to a folder that contains it ends there. Other links lead to folders of their own, as
+    they do for a harness.
+
+    Raises:
+        ConfigError: links lead to one folder in too many ways.
+    """
+    above: dict[str, tuple[str, ...]] = {os.fspath(directory): (os.path.realpath(directory),)}
+    ways = Counter[str]()
     for folder, folders, names in os.walk(directory, followlinks=follow):
+        real = above.pop(folder, ())
+        ways.update(real[-1:])
+        if any(ways[each] > _MOST_WAYS for each in real[-1:]):
+            raise ConfigError(f"{folder}: links lead to it in more than {_MOST_WAYS} ways")
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
         if follow:
-            seen.add(os.path.realpath(folder))
-        folders[:] = sorted(
-            f for f in folders
-            if not f.startswith(".") and f != "__pycache__"
-            and not (follow and os.path.realpath(Path(folder, f)) in seen)
-        )  # fmt: skip
-        for name in sorted(names):
-            if not name.startswith("."):
-                path = Path(folder, name)
-                yield path.relative_to(directory).as_posix(), path
+            inner = {f: os.path.realpath(os.path.join(folder, f)) for f in folders}
+            folders[:] = [f for f in folders if inner[f] not in real]
+            above |= {os.path.join(folder, f): (*real, inner[f]) for f in folders}
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))

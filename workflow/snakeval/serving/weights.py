@@ -2,7 +2,7 @@
 
 Weights are known by the SHA-256 of every file, whole: a fine-tuned model may differ from its base
 only in the middle of a file. Reading hundreds of gigabytes takes minutes, so the digest of a file
-is kept in ``$SNAKEVAL_HOME/weights`` with its real path, size, time of change and inode. Only the
+is kept in ``$SNAKEVAL_HOME/weights`` with its real path, size, times of change and inode. Only the
 head of a run that starts reads weights. A dry run and jobs look at the kept digests.
 """
 
@@ -46,11 +46,15 @@ class WeightFile:
     size: int
     mtime_ns: int
     inode: int
+    ctime_ns: int
 
     @property
     def key(self) -> list[Any]:
-        """The values that must be equal so that a kept digest counts."""
-        return [self.size, self.mtime_ns, self.inode]
+        """The values that must be equal so that a kept digest counts.
+
+        A program can set the time of a content's change back, but not that of a file's change.
+        """
+        return [self.size, self.mtime_ns, self.inode, self.ctime_ns]
 
 
 def files_of(checkpoint: Path) -> list[WeightFile]:
@@ -87,7 +91,7 @@ def files_of(checkpoint: Path) -> list[WeightFile]:
 def _file(name: str, path: str) -> WeightFile:
     real = os.path.realpath(path)
     stat = Path(real).stat()
-    return WeightFile(name, real, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    return WeightFile(name, real, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns)
 
 
 def _raise(error: OSError) -> None:
