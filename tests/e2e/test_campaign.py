@@ -6,6 +6,7 @@ The short form is one fault of each kind. ``SNAKEVAL_CAMPAIGN=100`` makes it a h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -67,7 +68,8 @@ def _nothing() -> None:
 def _kill_process(*words: str) -> Callable[[Served, Path, random.Random], Callable[[], None]]:
     def kill(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
         if found := made.named(*words):
-            kill_9(rng.choice(found) if words[0] == "snakeval.jobs.evaluate" else found[0])
+            with contextlib.suppress(ProcessLookupError):  # a job that ends just now
+                kill_9(rng.choice(found) if words[0] == "snakeval.jobs.evaluate" else found[0])
         return _nothing
 
     return kill

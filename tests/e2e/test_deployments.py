@@ -20,11 +20,13 @@ from support.served import Served, kill_9, wait_for
 RUNTIMES = [pytest.param("docker", marks=pytest.mark.images), "process"]
 
 
-def two_models(directory: Path, runtime: str = "process", **deployment: object) -> Served:
+def two_models(
+    directory: Path, runtime: str = "process", stays_at: int = -1, **deployment: object
+) -> Served:
     """Two models with three benchmarks each."""
     served = Served(directory, runtime, "careful", "sloppy", **deployment)
     for number in range(3):
-        served.asks(f"b{number}", seed=number)
+        served.asks(f"b{number}", seed=number, stays_at=stays_at)
     return served
 
 
@@ -39,12 +41,14 @@ def test_two_models_on_one_gpu_take_turns_and_are_loaded_once_each(tmp_path: Pat
 
 
 def test_with_two_gpus_they_run_side_by_side(tmp_path: Path) -> None:
-    served = two_models(tmp_path, gpus=1)
-    done = served.work.snakemake("--cores", "4", "--resources", "gpu=2")
-    assert done.exit_code == 0, done.output
+    served = two_models(tmp_path, gpus=1, stays_at=2)
+    head = served.work.start("--cores", "4", "--resources", "gpu=2")
+    wait_for(lambda: len({m for m, _ in served.recorded.answers}) == 2, "one of them waits")
+    served.go()
+    output, _ = head.communicate(timeout=120)
+    assert head.returncode == 0, output
     assert served.recorded.loads == {"careful": 1, "sloppy": 1}
-    assert "waits for" not in done.output
-    assert done.output.index("sloppy: ready") < done.output.index("done, 1 of 6")
+    assert "waits for" not in output
 
 
 def test_a_model_that_does_not_get_ready_fails_only_its_own_evaluations(
@@ -103,7 +107,7 @@ def test_a_server_that_dies_once_costs_only_time(tmp_path: Path) -> None:
     wait_for(lambda: len(served.recorded.answers) > 3, "no answers")
     kill_9(served.server)
     served.go()
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/long": 1}
     assert served.work.table()["attempt"]["careful/long"] == 1
@@ -112,6 +116,7 @@ def test_a_server_that_dies_once_costs_only_time(tmp_path: Path) -> None:
     assert sum(served.recorded.answers.values()) <= 31
 
 
+QUICK = "results/*/careful/quick/evaluation.json"
 VICTIMS: dict[str, Callable[[Served], list[psutil.Process]]] = {
     "snakemake": lambda served: served.named("--snakefile")[:1],
     "supervisor": lambda served: served.named("snakeval.serving.supervisor"),
@@ -129,6 +134,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
     served.asks("slow", seed=2, count=40, stays_at=8)
     head = served.work.start()
     wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
+    wait_for(lambda: [*served.work.directory.glob(QUICK)], "the quick one is not done")
     wait_for(lambda: not served.named("quick/evaluation.json"), "the quick one does not end")
     if victim == "ctrl-c":
         os.killpg(head.pid, signal.SIGINT)

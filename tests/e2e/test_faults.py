@@ -96,7 +96,7 @@ def test_kill_9_of_a_harness_or_of_its_job_fails_that_evaluation_alone(
     assert "SIGKILL" in output
     assert work.table()["status"]["m/good"] == "done"
     assert work.table()["reason"]["m/slow"]
-    assert not process_lives(harness)
+    wait_for(lambda: not process_lives(harness), "the harness outlives its job")
     (tmp_path / "gate").touch()
     assert work.snakemake().evaluated == {"m/slow"}
     assert set(work.table()["status"]) == {"done"}
@@ -215,7 +215,7 @@ def test_a_full_disk_is_reported_and_the_same_command_finishes_after_space_is_fr
         again = work.snakemake()
         assert (again.exit_code, again.evaluated) == (0, {"m/full"}), again.output
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_an_engine_that_does_not_answer_is_reported_in_one_sentence(

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +127,26 @@ def rows_kept(files: Iterable[Path], only: str = "%") -> int:
     return kept
 
 
-def kill_container_after(work: Workspace, server: DemoServer, answers: int) -> None:
-    """Start the run, and kill its container when the server has given so many answers."""
-    head = work.start()
+def killed_after(work: Workspace, server: DemoServer, answers: int, *, head: bool = False) -> str:
+    """Start the run, and kill its container when the server has given so many answers.
+
+    Kill its *head* before. The server gives no more answers until both are dead, however long that
+    takes. Return what the head printed.
+    """
+    running, usual = work.start(), server.behaviour
     while server.stats()["answered"] < answers:
-        assert head.poll() is None, head.communicate()[0]
+        assert running.poll() is None, running.communicate()[0]
         time.sleep(0.05)
+    server.behaviour = replace(usual, delay=600)
     (container,) = containers_of(work.run)
-    docker("kill", "--signal", "KILL", container)
-    output, _ = head.communicate(timeout=60)
-    assert "the harness was killed (SIGKILL)" in output
+    if head:
+        os.kill(running.pid, signal.SIGKILL)
+    kill = ["docker", "kill", "--signal", "KILL", container]
+    # A job whose head is dead also stops its container.
+    subprocess.run(kill, capture_output=True, timeout=300, check=not head)
+    output, _ = running.communicate(timeout=120)
+    server.behaviour = usual
+    return output
 
 
 def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Path) -> None:
@@ -151,7 +162,8 @@ def test_the_adapter_of_the_eval_factory_logs_and_its_cache_resumes(tmp_path: Pa
     }
     with serve(delay=0.4) as server:
         work = matrix(tmp_path, server.url, ["sloppy"], {"adapted": benchmark})
-        kill_container_after(work, server, 15)
+        output = killed_after(work, server, 15)
+        assert "the harness was killed (SIGKILL)" in output
         artifacts = work.run / "sloppy/adapted/attempts/1/artifacts"
         for own in artifacts.glob("lm_cache_rank*"):
             shutil.rmtree(own)  # so that the adapter's cache is the only one
@@ -185,14 +197,7 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
         before = server.stats()["answered"]
         assert before == 40
 
-        head = work.start()
-        while server.stats()["answered"] < before + 15:
-            assert head.poll() is None, head.communicate()[0]
-            time.sleep(0.05)
-        (container,) = containers_of(work.run)
-        os.kill(head.pid, signal.SIGKILL)
-        docker("kill", "--signal", "KILL", container)
-        head.communicate(timeout=60)
+        killed_after(work, server, before + 15, head=True)
         until = time.monotonic() + 60
         while containers_of(work.run):
             assert time.monotonic() < until, "a container is left"

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from support.drip import drip
-from support.machine import eventually
+from support.machine import eventually, lines
 from support.workspace import Workspace
 
 
@@ -33,11 +33,11 @@ def test_a_head_that_ends_while_pip_hangs(tmp_path: Path, end: str) -> None:
         head = work.start()
         assert index.asked.wait(120), "pip does not ask"
         below = psutil.Process(head.pid).children(recursive=True)
-        assert any("slowthing" in word for each in below for word in each.cmdline())
+        assert any("slowthing" in line for line in lines(below))
         os.kill(head.pid, signal.SIGKILL if end == "kill -9" else signal.SIGHUP)
-        _, alive = psutil.wait_procs(below, timeout=20)
-        assert [" ".join(each.cmdline())[:100] for each in alive] == []
-        eventually(lambda: index.connections == 0, "something is still connected", 5)
+        _, alive = psutil.wait_procs(below, timeout=60)
+        assert lines(alive) == []
+        eventually(lambda: index.connections == 0, "something is still connected")
         head.communicate(timeout=60)
         index.content = wheel(tmp_path / "slowthing-1.0-py3-none-any.whl")
         again = work.snakemake()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -122,6 +123,15 @@ def _home_of(process: psutil.Process) -> str:
         return process.environ().get("SNAKEVAL_HOME", "") if ours else ""
     except psutil.Error:
         return ""
+
+
+def lines(processes: Sequence[psutil.Process]) -> list[str]:
+    """The command lines of those that have not ended."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(" ".join(process.cmdline()))
+    return found
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:

@@ -145,11 +145,14 @@ class Served:
                 found.append(process)
         return found
 
+    def programs(self, module: str) -> list[psutil.Process]:
+        """The processes that run a module of Python, not the shells around them."""
+        return [each for each in self.named(module) if _runs(each, module)]
+
     @property
     def server(self) -> psutil.Process:
         """The one server itself, not the shells around it."""
-        found = self.named("snakeval.demo.server")
-        (server,) = (p for p in found if p.name().startswith("python"))
+        (server,) = self.programs("snakeval.demo.server")
         return server
 
     def left(self) -> list[str]:
@@ -175,6 +178,13 @@ def _still(left: Callable[[], list[str]]) -> list[str]:
         return left()
     except psutil.NoSuchProcess:
         return ["a process that ends right now"]
+
+
+def _runs(process: psutil.Process, module: str) -> bool:
+    try:
+        return process.cmdline()[1:3] == ["-m", module]
+    except psutil.Error:
+        return False
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
