@@ -62,6 +62,8 @@ def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
     assert job["secrets"] == {"HF_TOKEN": "MY_TOKEN"}
     assert list(job["outputs"].values()) == ["/results"]
     assert "/results" not in job["inputs"].values()
+    assert job["first"][0] == f"/results/{evaluation.identity.metrics['file']}"
+    assert job["never"] == ["/results/cache/*"]
 
 
 def test_what_comes_back_becomes_the_record_and_is_adopted_from_then_on(

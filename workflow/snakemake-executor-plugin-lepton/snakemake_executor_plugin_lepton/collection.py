@@ -8,7 +8,7 @@ from logging import Logger
 from pathlib import Path
 
 from snakemake_executor_plugin_lepton import archive, failure, here
-from snakemake_executor_plugin_lepton.errors import LeptonError, ServiceError
+from snakemake_executor_plugin_lepton.errors import LeptonError, ServiceError, TransportError
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.states import Reading
@@ -44,7 +44,7 @@ class Collection:
         """Fetch the files and delete the job; None if it is too early."""
         item.ended_since = item.ended_since or time.monotonic()
         patient = time.monotonic() - item.ended_since < self._patience
-        receipt = None
+        receipt, final = None, False
         try:
             receipt = self._transport.receipt(item.place)
             if receipt is None and item.reading is Reading.DONE and patient:
@@ -52,7 +52,8 @@ class Collection:
             problem = self._publish(item, receipt)
             log = self._save_log(item)
         except LeptonError as error:
-            if patient:
+            final = isinstance(error, TransportError) and not error.passes
+            if patient and not final:
                 self._logger.warning(f"Lepton: {item.name}: {error}. Trying again.")
                 return None
             problem = f"{error}"
@@ -69,7 +70,7 @@ class Collection:
                 console=self._service.job_page(item.place.job),
             )
         self.remove(item)
-        return Outcome(told, (str(log),) if log else ())
+        return Outcome(told, (str(log),) if log else (), problem or "" if final else "")
 
     def _publish(self, item: Tracked, receipt: Receipt | None) -> str | None:
         """Publish the files; return the job's problem, or None."""
@@ -83,6 +84,11 @@ class Collection:
                 left_out = archive.publish(file, item.task.outputs, self._private)
             finally:
                 file.unlink(missing_ok=True)
+            if receipt.left:
+                self._logger.warning(
+                    f"Lepton: {item.name}: {receipt.left} files stay behind, because they do not "
+                    "fit its log. Use --lepton-s3-prefix or --lepton-mount for all files."
+                )
             if left_out:
                 self._logger.warning(
                     f"Lepton: {item.name}: left out {len(left_out)} links or special files that "

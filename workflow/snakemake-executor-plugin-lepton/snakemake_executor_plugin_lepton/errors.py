@@ -12,7 +12,14 @@ class TaskError(LeptonError):
 
 
 class TransportError(LeptonError):
-    """The transport cannot send files or bring them back."""
+    """The transport cannot send files or bring them back.
+
+    ``passes``: whether another try can help.
+    """
+
+    def __init__(self, message: str, passes: bool = True) -> None:
+        super().__init__(message)
+        self.passes = passes
 
 
 class ServiceError(LeptonError):

@@ -60,6 +60,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._local: list[LocalJob] = []
         self._cancelled = threading.Event()
         self._leases = Leases()
+        self._final: dict[str, str] = {}  #: by target: why no attempt can succeed
         #: Held while a job is submitted. Again by the same thread, if a signal interrupts it.
         self._submitting = threading.RLock()
         self._denied: ServiceError | None = None
@@ -87,6 +88,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             )
         except LeptonError as error:
             raise WorkflowError(str(error)) from None
+        if limits := self._transport.limits:
+            self.logger.warning(f"Lepton: {limits}.")
         self._watch = Watch(
             self._service, settings, self._run, self._heads.id, self._tracked, self.logger
         )
@@ -126,6 +129,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                     self._leases.release(lease)
                     return SubmittedJobInfo(job, aux={"done": True})
                 task = self._tasks.task(job)
+                if problem := self._final.get(task.target):
+                    raise TaskError(f"another attempt would fail like the last one: {problem}")
                 if not self._leases.holds(lease):
                     raise TaskError("another head has taken its lease; give the same command again")
                 tracked = self._submission.submit(job, task)
@@ -203,6 +208,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 continue
             self._tracked.pop(item.place.job, None)
             self._heads.forget(item.place.job)
+            if ended.final:
+                self._final[item.task.target] = ended.final
             if item.lease is not None:
                 self._leases.release(item.lease)
             if ended.failure is None:

@@ -31,6 +31,17 @@ class Transfer:
     remote: PurePosixPath
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files come back if a transport has no room for all; shell patterns of their paths.
+
+    Without patterns of the files that count, all files count.
+    """
+
+    first: tuple[str, ...] = ()  #: the job fails if these have no room
+    never: tuple[str, ...] = ()  #: of a finished job
+
+
 #: The text of a resource or a setting, or the same as data from a file.
 Text = str | Mapping[str, str] | None
 

@@ -10,7 +10,9 @@ from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.identity import job_hash
 
 #: The keys of a ``lepton_job`` file. Its inputs replace the rule's, which are then not sent.
-_IN_FILE = ("image", "command", "env", "secrets", "mounts", "inputs", "outputs")
+_IN_FILE = (
+    "image", "command", "env", "secrets", "mounts", "inputs", "outputs", "first", "never",
+)  # fmt: skip
 
 
 def here(job: Any) -> str | None:

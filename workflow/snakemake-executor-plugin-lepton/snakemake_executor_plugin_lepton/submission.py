@@ -78,6 +78,15 @@ class Submission:
             inputs = [t for t in task.inputs if t.local.exists()]
             if inputs != own:
                 archive.pack(inputs, file)
+                size, cap = file.stat().st_size, self._transport.input_cap
+                if cap and size > cap:
+                    self._logger.warning(
+                        f"Lepton: {job}: starts from the beginning: what it would resume from has "
+                        f"{size} bytes packed, and a job takes {cap} without --lepton-s3-prefix."
+                    )
+                    inputs = own
+                    if own:
+                        archive.pack(own, file)
             return self._create(job, task, key, file if inputs else None)
         finally:
             file.unlink(missing_ok=True)
@@ -118,7 +127,9 @@ class Submission:
     def _create(self, job: Any, task: Task, key: str, inputs: Path | None) -> Tracked:
         attempt = int(job.attempt)
         name = identity.job_name(self._settings.name_prefix, task.rule, self._run, key, attempt)
-        shipment = self._transport.ship(identity.place_key(self._run, key, attempt), inputs)
+        shipment = self._transport.ship(
+            identity.place_key(self._run, key, attempt), inputs, task.choice
+        )
         script = render(
             command=task.command,
             work=task.work,

@@ -11,7 +11,7 @@ from typing import Any
 from snakemake_executor_plugin_lepton import options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.identity import job_hash
-from snakemake_executor_plugin_lepton.options import Mount, Transfer
+from snakemake_executor_plugin_lepton.options import Choice, Mount, Transfer
 from snakemake_executor_plugin_lepton.resources import formatted, job_file, target_of
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
@@ -54,6 +54,7 @@ class Task:
     priority: str | None
     shared_memory_mb: int | None
     then: str | None  #: command for this machine after the files are back
+    choice: Choice  #: of the outputs, if a transport has no room for all
     target: str  #: identifies what the job makes, whatever its definition
 
     def resumes_from(self, transfer: Transfer) -> bool:
@@ -73,6 +74,7 @@ class _Part:
     inputs: tuple[Transfer, ...] | None  #: None for the rule's own inputs
     more_inputs: tuple[Transfer, ...]
     more_outputs: tuple[Transfer, ...]
+    choice: Choice
 
 
 class Tasks:
@@ -143,6 +145,10 @@ class Tasks:
             priority=resources.get("lepton_priority") or self._settings.priority,
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
             then=" && ".join(then for m in jobs if (then := formatted(m, "lepton_then"))) or None,
+            choice=Choice(
+                tuple(pattern for part in parts.values() for pattern in part.choice.first),
+                tuple(pattern for part in parts.values() for pattern in part.choice.never),
+            ),
             target=target_of(job),
         )
 
@@ -197,6 +203,7 @@ class Tasks:
                 *options.transfers(resources.get("lepton_outputs"), "lepton_outputs"),
                 *options.transfers(file.get("outputs"), "outputs"),
             ),
+            choice=Choice(tuple(file.get("first", ())), tuple(file.get("never", ()))),
         )
 
     def _refuse(self, job: Any, has_command: bool) -> None:

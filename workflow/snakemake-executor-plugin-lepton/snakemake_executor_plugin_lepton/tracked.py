@@ -43,3 +43,4 @@ class Outcome:
 
     failure: str | None = None
     logs: tuple[str, ...] = ()
+    final: str = ""  #: the problem, if another attempt would have the same

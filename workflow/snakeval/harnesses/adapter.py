@@ -85,6 +85,8 @@ class Adapter(Protocol):
         CACHES: patterns of the artifacts from which a harness resumes. They are no results.
         RESUMES: optional; patterns of all artifacts that an interrupted harness continues from, if
             these are more than ``CACHES``.
+        SCORES: optional; patterns of the artifacts from which ``metrics`` reads. They return first
+            from an executor that cannot return all. Without it, all have to return.
     """
 
     PARSER_VERSION: int

@@ -36,6 +36,7 @@ from snakeval.harnesses.values import (
 
 PARSER_VERSION = 1
 CACHES = ("cache/*",)
+SCORES = ("*results_*.json",)
 
 #: Key of ``extra`` -> option of the command.
 _OPTIONS = {

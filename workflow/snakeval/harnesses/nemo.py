@@ -35,6 +35,7 @@ PARSER_VERSION = 1
 #: Caches of the harness, and of NVIDIA's adapter between harness and model (cache,
 #: …_stats_cache).
 CACHES = ("*cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
+SCORES = ("results.yml", "eval_factory_metrics.json", "run_config.yml")
 
 _API_KEY = "SNAKEVAL_API_KEY"
 #: Interceptors that keep files -> snakeval's default directory. Their own default is /tmp.

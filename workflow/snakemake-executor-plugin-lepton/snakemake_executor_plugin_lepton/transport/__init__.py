@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snakemake_executor_plugin_lepton.errors import TransportError
-from snakemake_executor_plugin_lepton.options import Mount, mounts
+from snakemake_executor_plugin_lepton.options import Choice, Mount, mounts
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
@@ -42,8 +42,19 @@ class Transport(Protocol):
             TransportError: the transport does not work.
         """
 
-    def ship(self, key: str, archive: Path | None) -> Shipment:
-        """Send the inputs of the attempt *key* on their way; None if it has no inputs."""
+    @property
+    def limits(self) -> str:
+        """The sentence about what does not fit, or nothing if all does."""
+
+    @property
+    def input_cap(self) -> int:
+        """How many bytes of packed inputs a job can get; 0 for any number."""
+
+    def ship(self, key: str, archive: Path | None, choice: Choice = ...) -> Shipment:
+        """Send the inputs of the attempt *key* on their way; None if it has no inputs.
+
+        *choice* is of the outputs, if there is no room for all.
+        """
 
     def receipt(self, place: Place) -> Receipt | None:
         """Return the job's receipt, which follows its files, or None if there is none (yet)."""

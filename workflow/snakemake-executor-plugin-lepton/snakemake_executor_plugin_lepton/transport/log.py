@@ -1,5 +1,8 @@
 """Transports files as text in the job's log: no set-up, but only for small files.
 
+If a job's files are too many, and the job says which ones count, these come back first, and the
+others as they fit.
+
 Each line is ``@@smk <key> <number> <base64>``. The last line has the receipt and the line count.
 """
 
@@ -11,6 +14,7 @@ import re
 from pathlib import Path
 
 from snakemake_executor_plugin_lepton.errors import TaskError, TransportError
+from snakemake_executor_plugin_lepton.options import Choice
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.transport import Place, Shipment
@@ -33,11 +37,34 @@ done
 if ! base64 -d "$box/in.b64" | tar -C / -xzf -; then say "cannot unpack the input files"; exit 1; fi
 """
 
+# The arguments are the outputs. Files packed one by one take more room than in one archive.
+_CHOOSE = """\
+if [ "$size" -gt @cap@ ]; then
+    (cd / && find "$@" -type f) | while IFS= read -r file; do
+        rank=1
+        case "$file" in @first@) rank=0;; esac
+        case "$file" in @never@) rank=2; [ "$code" = 0 ] && continue;; esac
+        echo "$rank $(($(gzip -c <"/$file" | wc -c) + 200)) $file"
+    done | sort -n -k 1,1 -k 2,2 >"$box/files"
+    set --; used=0; left=0; lacking=0
+    while read -r rank packed file; do
+        if [ $((used + packed)) -le @cap@ ]; then used=$((used + packed)); set -- "$@" "$file"
+        else left=$((left + 1)); [ "$rank" = 0 ] && lacking=1; fi
+    done <"$box/files"
+    if [ "$lacking" = 0 ] && [ $# -gt 0 ] && tar -C / -czf "$box/out.tgz" "$@"; then
+        size=$(($(wc -c <"$box/out.tgz")))
+        sum=$(sha256sum <"$box/out.tgz") && sum=${sum%% *}
+        say "$left of $((left + $#)) files stay behind, because a log takes @cap@ bytes packed"
+        receipt="exit=$code seconds=$seconds size=$size sha256=$sum left=$left"
+    fi
+fi
+"""
+
 _SEND = """\
 lines=0
 if [ "$size" -gt @cap@ ]; then
     say "its files have $size bytes packed, and a log takes @cap@: use --lepton-s3-prefix"
-    code=1; receipt="exit=1 seconds=$seconds size=$size sha256=$sum"
+    code=1
 elif [ "$size" -gt 0 ]; then
     base64 "$box/out.tgz" | tr -d '\\n' | fold -w @width@ >"$box/out.b64"
     echo >>"$box/out.b64"
@@ -47,6 +74,14 @@ elif [ "$size" -gt 0 ]; then
 fi
 echo "@mark@ end $receipt lines=$lines"
 """
+
+
+_ALL = Choice()
+
+
+def _pattern(pattern: str) -> str:
+    """Return a pattern for `case`, which matches paths without their leading slash."""
+    return re.sub(r"[^A-Za-z0-9_./*?\[\]-]", r"\\\g<0>", pattern.lstrip("/"))
 
 
 class LogTransport:
@@ -60,10 +95,28 @@ class LogTransport:
     def check(self) -> None:
         """Do nothing: the log transport requires no set-up."""
 
-    def ship(self, key: str, archive: Path | None) -> Shipment:
+    @property
+    def limits(self) -> str:
+        """The sentence about what does not fit."""
+        return (
+            f"files return through the jobs' logs, at most {self._cap // 1024} KiB packed for each "
+            "job. Of more files, those with scores return first, the others as they fit, and no "
+            "caches. For all files set lepton-s3-prefix or lepton-mount"
+        )
+
+    @property
+    def input_cap(self) -> int:
+        """How many bytes of packed inputs a job can get."""
+        return _INPUT_CAP
+
+    def ship(self, key: str, archive: Path | None, choice: Choice = _ALL) -> Shipment:
         """Put the inputs into environment variables."""
-        mark = f"{MARK} {key}"
-        send = _SEND.replace("@cap@", str(self._cap)).replace("@mark@", mark)
+        send = _SEND
+        if choice.first:
+            never = "|".join(map(_pattern, choice.never)) or "''"
+            send = _CHOOSE.replace("@first@", "|".join(map(_pattern, choice.first))) + send
+            send = send.replace("@never@", never)
+        send = send.replace("@cap@", str(self._cap)).replace("@mark@", f"{MARK} {key}")
         send = send.replace("@width@", str(_WIDTH))
         if archive is None:
             return Shipment("", send)
@@ -98,7 +151,8 @@ class LogTransport:
         if receipt.size > self._cap:
             raise TransportError(
                 f"its files have {receipt.size} bytes packed, and a log takes {self._cap}: use "
-                "--lepton-s3-prefix or --lepton-mount, or a higher --lepton-log-cap"
+                "--lepton-s3-prefix or --lepton-mount, or a higher --lepton-log-cap",
+                passes=False,
             )
         try:
             target.write_bytes(base64.b64decode(self._read.pop(place.key), validate=True))

@@ -44,7 +44,10 @@ class MountTransport:
         except OSError as error:
             raise TransportError(f"{self._local} cannot be written: {error.strerror}.") from None
 
-    def ship(self, key: str, archive: Path | None) -> Shipment:
+    limits = ""
+    input_cap = 0
+
+    def ship(self, key: str, archive: Path | None, choice: object = None) -> Shipment:
         """Copy the inputs to the volume."""
         self.clear(key)
         place = self._local / key

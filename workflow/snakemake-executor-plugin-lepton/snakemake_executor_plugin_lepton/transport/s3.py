@@ -96,7 +96,10 @@ class S3Transport:
                 "--lepton-s3-prefix, --lepton-s3-endpoint-url and your AWS credentials."
             ) from None
 
-    def ship(self, key: str, archive: Path | None) -> Shipment:
+    limits = ""
+    input_cap = 0
+
+    def ship(self, key: str, archive: Path | None, choice: object = None) -> Shipment:
         """Upload the inputs, and sign the URLs."""
         self.clear(key)
         env = {

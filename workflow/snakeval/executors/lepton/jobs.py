@@ -24,6 +24,7 @@ from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
+from snakeval.harnesses import adapter
 from snakeval.jobs.container import container
 from snakeval.jobs.evaluate import read
 from snakeval.jobs.publication import attempts_at, completion, finish, reuse
@@ -140,6 +141,7 @@ def job(
     if start is not None:
         inputs[str(start.resolve())] = _RESULTS
     steps = [f"mkdir -p {_RESULTS}", f"cd {shlex.quote(spec.workdir)}"]
+    caches = adapter(evaluation.identity.adapter).CACHES
     return {
         "image": spec.image,
         "command": " && ".join([*steps, f"exec {shlex.join(spec.argv)}"]),
@@ -147,7 +149,20 @@ def job(
         "secrets": {inside: secrets_here.get(here, here) for inside, here in spec.secrets.items()},
         "inputs": inputs,
         "outputs": {str(directory.arrived(evaluation.fingerprint).resolve()): _RESULTS},
+        # If not all files can return: the scores do, and the caches do not.
+        "first": [f"{_RESULTS}/{pattern}" for pattern in _scores(evaluation)],
+        "never": [
+            f"{_RESULTS}/{pattern}" for pattern in adapter(evaluation.identity.adapter).CACHES
+        ],
     }
+
+
+def _scores(evaluation: Evaluation) -> list[str]:
+    """Return patterns of the artifacts that the scores are in."""
+    if file := (evaluation.identity.metrics or {}).get("file"):
+        return [str(file), str(file).replace("**/", "")]
+    reader = adapter(evaluation.identity.adapter)
+    return list(getattr(reader, "SCORES", ()) or ("*",))
 
 
 def _variable(name: str) -> str:
