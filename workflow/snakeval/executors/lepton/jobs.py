@@ -151,9 +151,7 @@ def job(
         "outputs": {str(directory.arrived(evaluation.fingerprint).resolve()): _RESULTS},
         # If not all files can return: the scores do, and the caches do not.
         "first": [f"{_RESULTS}/{pattern}" for pattern in _scores(evaluation)],
-        "never": [
-            f"{_RESULTS}/{pattern}" for pattern in adapter(evaluation.identity.adapter).CACHES
-        ],
+        "never": [f"{_RESULTS}/{pattern}" for pattern in caches],
     }
 
 
