@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -40,6 +40,15 @@ class Choice:
 
     first: tuple[str, ...] = ()  #: the job fails if these have no room
     never: tuple[str, ...] = ()  #: of a finished job
+
+    @classmethod
+    def joined(cls, choices: Iterable[Choice]) -> Choice:
+        """Return the choice of several jobs in one."""
+        all_ = list(choices)
+        return cls(
+            tuple(pattern for each in all_ for pattern in each.first),
+            tuple(pattern for each in all_ for pattern in each.never),
+        )
 
 
 #: The text of a resource or a setting, or the same as data from a file.

@@ -145,10 +145,7 @@ class Tasks:
             priority=resources.get("lepton_priority") or self._settings.priority,
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
             then=" && ".join(then for m in jobs if (then := formatted(m, "lepton_then"))) or None,
-            choice=Choice(
-                tuple(pattern for part in parts.values() for pattern in part.choice.first),
-                tuple(pattern for part in parts.values() for pattern in part.choice.never),
-            ),
+            choice=Choice.joined(part.choice for part in parts.values()),
             target=target_of(job),
         )
 
