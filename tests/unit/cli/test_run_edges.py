@@ -13,6 +13,7 @@ from snakeval.cli.launch import snakemake_process
 from snakeval.cli.launch.snakemake_options import parsed
 from snakeval.config.load import Selection, load
 from snakeval.dag.handover import Offer
+from snakeval.errors import ConfigError
 from support.configs import COMMAND, MODEL, VALID, write
 
 NAMES = ["3.1", "70", "1e3", "1_2", "2024", "2e237893", "07913067", "true", "0x1F"]
@@ -57,10 +58,15 @@ def test_a_name_is_a_text_whatever_it_looks_like(place: Path, name: str) -> None
 
 
 def test_values_in_a_mapping_have_their_types(place: Path) -> None:
-    pairs = ["params={limit_samples: 3, extra: {lr: 1e-1, n: 2, t: '1e-1', u: no-number}}"]
+    pairs = ["params={limit_samples: 3, extra: {lr: 0.1, n: 2, t: '1e-1', u: no-number}}"]
     config, _, _ = load([place / "c.yaml"], parsed(pairs))
     assert config.params.limit_samples == 3
     assert config.params.extra == {"lr": 0.1, "n": 2, "t": "1e-1", "u": "no-number"}
+
+
+def test_a_text_that_may_be_a_number_is_reported(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"1e-1 is a text in YAML 1\.1; write 0\.1, or"):
+        parsed(["params={extra: {lr: 1e-1}}"])
 
 
 def test_an_error_after_composing_names_the_users_file(

@@ -191,7 +191,7 @@ def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) ->
             for place in (path.parent, _GROUPS):
                 file = place / group / f"{str(option).removesuffix('.yaml')}.yaml"
                 if file.is_file():
-                    read(file)
+                    read(file, checked=False)
                     files[group] = file
                     break
     return files

@@ -98,7 +98,7 @@ def load_saved(file: Path, overrides: Mapping[str, Any]) -> tuple[Config, Select
         ConfigError: the file cannot be read.
     """
     try:
-        config = Config.model_validate(merge([file]).data)
+        config = Config.model_validate(merge([file], saved=True).data)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"{file}: cannot be read again ({problem})") from None

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from snakeval.config.composed import composed_of
 from snakeval.config.yaml_file import Loader, as_mapping, read
 
 Key = tuple[str, ...]
@@ -54,14 +55,21 @@ class Source:
 Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mapping)
 
 
-def merge(files: Sequence[Path], overrides: Mapping[str, Any] | None = None) -> Source:
+def merge(
+    files: Sequence[Path],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    saved: bool = False,
+) -> Source:
     """Merge files in order, then *overrides*, as Snakemake does.
 
-    Mappings merge key by key. Any other value replaces the earlier one.
+    Mappings merge key by key. Any other value replaces the earlier one. A command of snakeval
+    *saved* the files, also an earlier version.
     """
     source = Source({}, files=tuple(str(path) for path in files))
     for path in files:
-        _update(source, source.data, read(path), (), str(path), path.absolute().parent)
+        data = read(path, checked=not saved and composed_of(path) == [path])
+        _update(source, source.data, data, (), str(path), path.absolute().parent)
     override(source, overrides or {})
     return source
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,15 @@ MAX_DEPTH = 50
 
 
 class Loader(yaml.SafeLoader):
-    """YAML's safe loader, in which a duplicate key of a mapping is an error."""
+    """YAML's safe loader, in which a duplicate key of a mapping is an error.
+
+    Attributes:
+        doubtful: the texts that YAML 1.2 reads as numbers and that reach a harness as they are.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.doubtful: list[yaml.ScalarNode] = []
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Build a value; the error of an impossible one (2026-99-99, half a surrogate) has a line.
@@ -44,24 +54,22 @@ class Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML's safe dumper, which quotes the texts that :class:`Loader` would read as numbers."""
+    """YAML's safe dumper, which quotes the texts that YAML 1.2 would read as numbers."""
 
 
 #: A number of YAML 1.2 with an exponent. PyYAML, of YAML 1.1, requires a dot and a sign in it.
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
-_FLOAT = "tag:yaml.org,2002:float"
-Loader.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
-_Dumper.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+#: The key of values that reach a harness with the type that the file gives them.
+_UNTYPED = "extra"
 
 
 def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     """Build a mapping and reject duplicate keys."""
     seen: dict[Any, yaml.Mark] = {}
-    for key_node, _ in node.value:
+    for key_node, value_node in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
-        if key_node.tag == _FLOAT and _EXPONENT.match(key_node.value):
-            key_node.tag = "tag:yaml.org,2002:str"  # a name, such as 1e3
         key = loader.construct_object(key_node, deep=True)
         try:
             first = seen.setdefault(key, key_node.start_mark)
@@ -76,14 +84,57 @@ def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
                 f"duplicate key '{key}' (first in line {first.line + 1}); rename or remove one",
                 key_node.start_mark,
             )
+        if isinstance(key, str) and _UNTYPED in key.split("."):
+            loader.doubtful += _exponents(value_node, set())
     loader.flatten_mapping(node)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-def read(path: Path, name: str | None = None) -> dict[str, Any]:
+def _exponents(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    """Yield the scalars below *node*, without quotes, that are numbers in YAML 1.2 only."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        is_text = node.style is None and node.tag == yaml.resolver.Resolver.DEFAULT_SCALAR_TAG
+        if is_text and _EXPONENT.match(node.value):
+            yield node
+    elif isinstance(node, yaml.CollectionNode):
+        for child in node.value:
+            yield from _exponents(child[1] if isinstance(child, tuple) else child, seen)
+
+
+def _loaded(text: str, *, checked: bool = True) -> Any:
+    """Return the value of a YAML text.
+
+    Raises:
+        YAMLError, RecursionError: it is no YAML, or *checked* finds a text that may be a number.
+    """
+    loader = Loader(text)
+    try:
+        data = loader.get_single_data()
+        composed_by_hydra = isinstance(data, dict) and "defaults" in data
+        if checked and loader.doubtful and not composed_by_hydra:
+            node = loader.doubtful[0]
+            number = float(node.value)
+            is_finite = math.isfinite(number)
+            plain = yaml.safe_dump(number).split("\n")[0] if is_finite else "a finite number"
+            raise yaml.MarkedYAMLError(
+                problem=f"{node.value} is a text in YAML 1.1; write {plain}, or "
+                f"'{node.value}' for the text",
+                problem_mark=node.start_mark,
+            )
+        return data
+    finally:
+        loader.dispose()
+
+
+def read(path: Path, name: str | None = None, *, checked: bool = True) -> dict[str, Any]:
     """Read one YAML file whose top level is a mapping.
 
-    Messages call the file *name* (its path as the user wrote it).
+    Messages call the file *name* (its path as the user wrote it). *checked* is for a file that a
+    person wrote: texts in ``extra`` that YAML 1.2 reads as numbers are errors. Hydra, which reads
+    files with ``defaults``, reads them as numbers.
 
     Raises:
         ConfigError: the file cannot be read, is not UTF-8, is not YAML (tabs, syntax, a duplicate
@@ -103,7 +154,7 @@ def read(path: Path, name: str | None = None) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read ({error.strerror}); check the file") from None
     try:
-        data = yaml.load(text, Loader=Loader)
+        data = _loaded(text, checked=checked)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
@@ -143,7 +194,9 @@ def value_of(text: str) -> Any:
         ConfigError: it is no YAML.
     """
     try:
-        return yaml.load(text, Loader=Loader)
+        return _loaded(text)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{text:.60}: {error.problem or 'not valid YAML'}") from None
     except (yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise ConfigError(f"{text:.60}: not valid YAML ({problem}); correct it") from None
