@@ -275,7 +275,7 @@ def test_numbers_and_texts_keep_their_type_when_saved(
     [
         ("1e-1", "0.1"),
         ("2E3", "2000.0"),
-        (".5e+2", "50.0"),
+        ("2.5e3", "2500.0"),
         ("1e-5", "1.0e-05"),
         ("1e999", "a finite number"),
     ],
