@@ -32,7 +32,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 #: A rejected request explains more than the last line: lm-evaluation-harness always ends with
 #: "Session is closed", independent of the endpoint's answer.
-_REFUSED = re.compile(r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d Client Error.*)$")
+_REFUSED = re.compile(
+    r"(API request failed.*?Status code: \d+.*|.*\b[45]\d\d (?:Client|Server) Error.*)$"
+)
 
 
 #: The message of docker's init (tini) and of podman's (catatonit) for an image without a shell.
@@ -59,6 +61,9 @@ _MESSAGE = re.compile(
 )
 #: How many lines of such a body to search.
 _BODY_LINES = 40
+#: With one request at a time, lm-evaluation-harness logs the body before the status.
+_BODY_FIRST = re.compile(r"API request failed with error message: (.*)$")
+_STATUS = re.compile(r"\b[45]\d\d (?:Client|Server) Error: [^:]*(?= for url)")
 
 
 def _with_message(refused: str, after: list[str]) -> str:
@@ -66,11 +71,33 @@ def _with_message(refused: str, after: list[str]) -> str:
     start, mark, body = refused.partition(", Response text: ")
     if not mark or not (body.count("{") > body.count("}") or body.lstrip().startswith("<")):
         return refused
+    message = _message(body, after)
+    return f"{start}: {message}" if message else refused
+
+
+def _message(body: str, after: list[str]) -> str:
+    """Return the message in a body, of which *body* is the first line, or nothing."""
     found = _MESSAGE.search("\n".join([body, *after]))
     if found is None:
-        return refused
-    text = found["page"] or json_value(found["json"])
-    return f"{start}: {' '.join(visible(text).split())}"
+        return ""
+    try:
+        text = str(found["page"] or json_value(found["json"]))
+    except ValueError:  # an escape that JSON does not have
+        text = found["json"].strip('"')
+    return " ".join(visible(text).split())
+
+
+def _with_earlier_message(error: str, lines: list[str]) -> str:
+    """Return the *error* of a status with the message of the body that *lines* have before it."""
+    status = _STATUS.search(error)
+    bodies = [(n, match[1]) for n, line in enumerate(lines) if (match := _BODY_FIRST.search(line))]
+    if not status or not bodies:
+        return error
+    number, first = bodies[-1]
+    has_fields = first.lstrip().startswith(("{", "[", "<"))
+    message = _message(first, lines[number + 1 : number + _BODY_LINES]) if has_fields else ""
+    message = message or first.partition(". Retrying...")[0].strip()
+    return f"{status[0]}: {message}" if message else error
 
 
 def without_shell(image: str, log: Path) -> str:
@@ -115,4 +142,4 @@ def last_error(log: Path) -> str:
         if (match := _REFUSED.search(line))
     ]
     errors = [line for line in lines if _ERROR.match(line)]
-    return (refused or errors or lines or [""])[-1][:300]
+    return _with_earlier_message((refused or errors or lines or [""])[-1], lines)[:300]

@@ -45,6 +45,27 @@ ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
             "Gateway</title></head>\r\n</html>\nRuntimeError: Session is closed\n",
             "API request failed! Status code: 502: 502 Bad Gateway",
         ),
+        (
+            "API request failed! Status code: 400, Response text: {\n"
+            '"message": "no \\q"\nRuntimeError: Session is closed\n',
+            "API request failed! Status code: 400: no \\q",
+        ),
+        (
+            'WARNING API request failed with error message: {\n "error": {\n  "message": "no '
+            "'max_tokens'\"\n }\n}. Retrying...\n"
+            "HTTPError: 400 Client Error: Bad Request for url: http://h/v1\n",
+            "400 Client Error: Bad Request: no 'max_tokens'",
+        ),
+        (
+            "API request failed with error message: busy. Retrying...\n"
+            "HTTPError: 503 Server Error: Service Unavailable for url: http://h/v1\n",
+            "503 Server Error: Service Unavailable: busy",
+        ),
+        (
+            "API request failed with error message: . Retrying...\n"
+            "HTTPError: 500 Server Error: x for url: http://h/v1\n",
+            "HTTPError: 500 Server Error: x for url: http://h/v1",
+        ),
         ("ValueError: x\nsrun: error: n1: task 0: Exited with exit code 1\n", "ValueError: x"),
         ("srun: error: Unable to create step\n", "srun: error: Unable to create step"),
         ("", ""),
