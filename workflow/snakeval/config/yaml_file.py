@@ -25,7 +25,7 @@ class Loader(yaml.SafeLoader):
     """YAML's safe loader, in which a duplicate key of a mapping is an error.
 
     Attributes:
-        doubtful: the texts that YAML 1.2 reads as numbers and that reach a harness as they are.
+        doubtful: the texts that YAML 1.2 reads as numbers and that no type of snakeval checks.
     """
 
     def __init__(self, stream: str) -> None:
