@@ -207,7 +207,9 @@ PARSERS = {
     "demo/api.py": "a server for demonstrations, with files of its own",
     "demo/ledger.py": "a server for demonstrations, with files of its own",
 }
-PARSING = re.compile(r"(?<!\w)(?:json\.loads?|yaml\.(?:safe_|full_|unsafe_)?load)\(")
+PARSING = re.compile(
+    r"(?<!\w)(?:json\.loads?|yaml\.(?:safe_|full_|unsafe_)?load)\(|\.get_(?:single_)?data\("
+)
 
 
 def test_only_files_parses_json_and_yaml() -> None:
