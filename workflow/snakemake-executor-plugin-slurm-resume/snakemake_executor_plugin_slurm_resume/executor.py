@@ -59,7 +59,7 @@ _QUEUE_SECONDS = 2.0
 #: The notes of a working directory's jobs.
 _NOTES = Path(".snakemake") / "slurm_resume"
 #: Seconds that Slurm may take after a Ctrl-C, and after a signal that leaves the jobs.
-_CANCEL_SECONDS, _LEAVE_SECONDS = 20.0, 3.0
+_CANCEL_SECONDS, _LEAVE_SECONDS = 10.0, 3.0
 
 
 class Executor(official.Executor):

@@ -16,6 +16,8 @@ from snakemake_executor_plugin_slurm_resume.states import Seen
 _SECONDS = 60
 #: Ids per call of scancel or sacct, because the length of a command line is limited.
 _CHUNK = 500
+#: The beginning of scancel's line for each job; the rest is the same.
+_KILL_ERROR = re.compile(r"scancel: error: Kill job error on job id \S+: ")
 #: A user's own settings for the terminal, which change the output.
 _PERSONAL = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
 #: The last one may contain the separator.
@@ -116,7 +118,8 @@ def cancel(numbers: Iterable[str], clusters: Iterable[str] = ()) -> list[str]:
         try:
             _ask(["scancel", *_of(clusters), *chunk])
         except (UnansweredError, NoAccountingError) as error:
-            said.append(str(error))
+            parts = (part.strip() for part in _KILL_ERROR.split(str(error)))
+            said.append(" ".join(dict.fromkeys(part for part in parts if part)))
     return said
 
 

@@ -65,3 +65,10 @@ def test_after_the_deadline_slurm_is_not_asked(standin: Any) -> None:
     slurm.deadline.within(0)
     with pytest.raises(slurm.UnansweredError, match="not asked, since Snakemake ends"):
         slurm.queue()
+
+
+def test_scancels_equal_lines_are_one(standin: Any) -> None:
+    line = "scancel: error: Kill job error on job id {}: Unable to contact slurm controller"
+    lines = "\n".join(line.format(number) for number in range(20))
+    (standin.directory / "scancel").write_text(f"#!/bin/sh\necho '{lines}' >&2\nexit 1\n")
+    assert slurm.cancel(["1"]) == ["scancel: Unable to contact slurm controller"]

@@ -121,7 +121,9 @@ def kill(which: Target, report: Callable[[str], None]) -> Killed:
     evaluation = f"{which.model}/{which.benchmark}" if which.benchmark else None
     stopped = stop(which.run, evaluation, report)
     after = states(which.run, only=which.covers)
-    left = [*stopped.left, *_elsewhere(which, after), *_unseen(before, stopped.silent)]
+    listed = " ".join(stopped.left)
+    unlisted = [state for state in after if not (state.job and f"job {state.job} " in listed)]
+    left = [*stopped.left, *_elsewhere(which, unlisted), *_unseen(before, stopped.silent)]
     return Killed(after, left, stopped.was_any)
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Sequence
 
 from snakeval.errors import ConfigError
+from snakeval.executors.slurm.controller import CONTROLLER
 
-_SECONDS = 20
 _FAILED = ("FAILED", "CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "VANISHED")
 _LOST = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CLOSED")
 ENDED = frozenset({"COMPLETED", *_FAILED, *_LOST})
-
-
-def call(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of Slurm; the caller judges the exit code and the output."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
 
 def refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
@@ -25,8 +21,10 @@ def refuses(squeue: subprocess.CompletedProcess[str]) -> bool:
 
 def is_live(job: str) -> bool | None:
     """Whether the job of that id waits or runs; None where Slurm does not say."""
+    if CONTROLLER.silent:
+        return None
     try:
-        done = call("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
+        done = CONTROLLER.call("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if refuses(done):
@@ -55,9 +53,9 @@ def submit(script: str) -> str:
     return done.stdout.strip().partition(";")[0]
 
 
-def cancel(job: str, *options: str) -> None:
-    """Have Slurm cancel a job. Whether it has is to be looked for again."""
-    _do("scancel", *options, job)
+def cancel(jobs: Sequence[str], *options: str) -> None:
+    """Have Slurm cancel jobs, in one call. Whether it has is to be looked for again."""
+    _do("scancel", *options, *jobs)
 
 
 def terminate(job: str, host: str, pid: int) -> None:
@@ -68,4 +66,4 @@ def terminate(job: str, host: str, pid: int) -> None:
 
 def _do(*command: str) -> None:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        call(*command)
+        CONTROLLER.call(*command)

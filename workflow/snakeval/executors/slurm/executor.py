@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from snakeval.errors import EvaluationError
 from snakeval.executors.base import (
+    Act,
     Check,
     Executor,
+    Fate,
     Finding,
     Intent,
     Job,
@@ -26,6 +28,7 @@ from snakeval.executors.base import (
     Stopping,
 )
 from snakeval.executors.slurm import commands
+from snakeval.executors.slurm.controller import CONTROLLER
 from snakeval.executors.slurm.queue import Job as SlurmJob
 from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.processes import first_line
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the queue of a controller that all users share.
 _QUEUE_SECONDS = 2.0
+#: After a silence of so many seconds, a stop does not wait for Slurm any more.
+_SILENT_SECONDS = 12.0
 
 
 class Slurm(Executor):
@@ -147,10 +152,13 @@ class _Jobs(Jobs):
 class _Live:
     """Looks for jobs of a run that wait or run; Slurm is asked every other second at most."""
 
-    def __init__(self, run: RunDirectory, evaluation: str) -> None:
-        self._run, self._evaluation = run, evaluation
+    def __init__(
+        self, run: RunDirectory, evaluation: str, patience: float = _SILENT_SECONDS
+    ) -> None:
+        self._run, self._evaluation, self._patience = run, evaluation, patience
         self._queue, self._asked = Queue(run), -math.inf
         self._heads: dict[Head, None] = {}
+        self._cancelling = _Cancelling()
 
     def __call__(self) -> Iterator[Remain]:
         if not self._evaluation:
@@ -165,14 +173,23 @@ class _Live:
             jobs = [mine]
         else:
             return
+        self._cancelling.jobs = [job.id for job in jobs if not self._hosts(job)]
         for job in jobs:
-            if self._evaluation and job.names != (self._evaluation,):
+            if self._hosts(job):
                 yield from self._within(job)
                 continue
             what = ", ".join(job.names[:3]) + (", …" if len(job.names) > 3 else "")
-            ask = partial(commands.cancel, job.id)
-            acts = (ask, ask, partial(commands.cancel, job.id, "--signal=KILL", "--full"))
-            yield Remain(f"Slurm {job.id}", f"{job} ({what})", acts)
+            text = f"{job} ({what})"
+            if CONTROLLER.silent_seconds > self._patience:
+                why = self._queue.silent or "Slurm does not answer"
+                text = f"Slurm job {job.id} ({what}), perhaps: {why}"
+                yield Remain(f"Slurm {job.id}", text, fate=Fate.UNKNOWN)
+                continue
+            yield Remain(f"Slurm {job.id}", text, self._cancelling.acts(job.id))
+
+    def _hosts(self, job: SlurmJob) -> bool:
+        """Whether a job also has other evaluations than the one to stop."""
+        return bool(self._evaluation) and job.names != (self._evaluation,)
 
     def _within(self, job: SlurmJob) -> Iterator[Remain]:
         """The evaluation's process on the node of an allocation; its lease names it."""
@@ -184,8 +201,33 @@ class _Live:
                 yield Remain(f"{holder.host} {holder.pid}", text, (order, order, None))
 
 
+class _Cancelling:
+    """Cancels the jobs of a run with one call for each act, whichever job's act comes first.
+
+    Attributes:
+        jobs: the jobs that a look has found.
+    """
+
+    _OPTIONS = ((), (), ("--signal=KILL", "--full"))
+
+    def __init__(self) -> None:
+        self.jobs: Sequence[str] = ()
+        self._done: set[tuple[str, int]] = set()
+
+    def acts(self, job: str) -> tuple[Act, Act, Act]:
+        """Return the acts of one job: each is one for all jobs that are as far."""
+        return (partial(self._act, job, 0), partial(self._act, job, 1), partial(self._act, job, 2))
+
+    def _act(self, job: str, number: int) -> None:
+        if (job, number) in self._done:
+            return  # with another job's
+        ready = [each for each in self.jobs if not number or (each, number - 1) in self._done]
+        self._done.update((each, number) for each in ready)
+        commands.cancel(ready, *self._OPTIONS[number])
+
+
 def _head(head: Head) -> Remain:
     # Its script passes SIGINT to Snakemake, which cancels its jobs.
-    ask = partial(commands.cancel, head.job, "--signal=INT", "--batch")
-    end = partial(commands.cancel, head.job)
+    ask = partial(commands.cancel, (head.job,), "--signal=INT", "--batch")
+    end = partial(commands.cancel, (head.job,))
     return Remain(f"head {head.job}", f"Snakemake (Slurm job {head.job})", (ask, end, end))

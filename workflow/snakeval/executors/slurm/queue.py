@@ -19,7 +19,8 @@ from typing import Any
 
 from snakemake_executor_plugin_slurm_resume import waits
 from snakeval.evaluation.definition import digest
-from snakeval.executors.slurm.commands import ENDED, call, refuses
+from snakeval.executors.slurm.commands import ENDED, refuses
+from snakeval.executors.slurm.controller import CONTROLLER
 from snakeval.files import read_json, replace_link
 from snakeval.run.directory import RunDirectory
 
@@ -173,8 +174,11 @@ class Queue:
             if program == "squeue":
                 self.silent = "there is no squeue on this machine"
             return {}
+        if program == "squeue" and CONTROLLER.silent:
+            self.silent = CONTROLLER.silent
+            return {}
         try:
-            done = call(program, *options, "-j", ",".join(jobs))
+            done = CONTROLLER.call(program, *options, "-j", ",".join(jobs))
         except (OSError, subprocess.TimeoutExpired) as error:
             self.silent = f"{program} does not answer ({error!r:.80})"
             return {}

@@ -1,0 +1,80 @@
+"""The memory of a controller that does not answer."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snakeval.executors.slurm.controller import Controller
+
+REFUSES = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def write(body: str, name: str = "squeue") -> None:
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    return write
+
+
+def test_a_refused_contact_is_remembered_for_a_while(program: Callable[[str], None]) -> None:
+    now = [100.0]
+    controller = Controller(memory=10, clock=lambda: now[0])
+    program(f"echo '{REFUSES}' >&2; exit 1")
+    controller.call("squeue")
+    assert controller.silent == f"squeue: {REFUSES}"
+    now[0] = 112
+    assert (controller.silent, controller.silent_seconds) == ("", 12)
+    controller.call("squeue")
+    assert (bool(controller.silent), controller.silent_seconds) == (True, 12)
+    program("echo 1")
+    controller.call("squeue")
+    assert (controller.silent, controller.silent_seconds) == ("", 0)
+
+
+def test_a_refusal_that_is_no_silence_is_not_remembered(program: Callable[[str], None]) -> None:
+    controller = Controller()
+    program("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert controller.call("squeue").returncode == 1
+    assert controller.silent == ""
+
+
+def test_after_a_call_without_an_answer_the_next_one_waits_only_briefly(
+    program: Callable[[str], None],
+) -> None:
+    program("exec sleep 60")
+    program("exec sleep 60", name="scancel")
+    controller = Controller(seconds=0.3, brief=0.1)
+    with pytest.raises(subprocess.TimeoutExpired) as first:
+        controller.call("squeue")
+    with pytest.raises(subprocess.TimeoutExpired) as second:
+        controller.call("scancel", "1")
+    assert (first.value.timeout, second.value.timeout) == (0.3, 0.1)
+    assert controller.silent.startswith("scancel does not answer within")
+
+
+def test_the_accounting_says_nothing_of_the_controller(program: Callable[[str], None]) -> None:
+    controller = Controller()
+    program(f"echo '{REFUSES}' >&2; exit 1")
+    program("echo '1|RUNNING'", name="sacct")
+    controller.call("squeue")
+    controller.call("sacct")
+    assert controller.silent
+
+
+def test_another_cluster_is_asked(
+    program: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = Controller()
+    program(f"echo '{REFUSES}' >&2; exit 1")
+    controller.call("squeue")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    assert controller.silent == ""

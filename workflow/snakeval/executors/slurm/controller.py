@@ -1,0 +1,82 @@
+"""Calls Slurm's commands, and remembers for a while that the controller does not answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+
+_UNREACHABLE = re.compile(
+    r"unable to contact|timed out|connect(ion)? (failure|refused|reset)|socket", re.IGNORECASE
+)
+#: The commands that only the controller answers. The accounting answers sacct.
+_OF_CONTROLLER = ("squeue", "scancel", "scontrol", "sinfo", "sbatch")
+
+
+class Controller:
+    """Slurm's controller, as the commands of this process find it.
+
+    A busy controller may take *seconds* for an answer. Once it was silent, each further call waits
+    only *brief* seconds. For *memory* seconds, :attr:`silent` has the reason, and no one need ask.
+    """
+
+    def __init__(
+        self,
+        seconds: float = 20.0,
+        brief: float = 5.0,
+        memory: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds, self._brief, self._memory, self._clock = seconds, brief, memory, clock
+        self._why, self._first, self._last, self._path = "", 0.0, 0.0, ""
+
+    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Slurm; the caller judges the exit code and the output.
+
+        Raises:
+            OSError: the command cannot be started.
+            subprocess.TimeoutExpired: it does not answer.
+        """
+        limit = self._brief if self._is_known_silent else self._seconds
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=limit, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            if command[0] in _OF_CONTROLLER:
+                self._note(f"{command[0]} does not answer within {error.timeout:.0f} s")
+            raise
+        if command[0] in _OF_CONTROLLER:
+            if done.returncode != 0 and _UNREACHABLE.search(done.stderr):
+                self._note(f"{command[0]}: {done.stderr.strip().splitlines()[-1]}")
+            else:
+                self._why = ""
+        return done
+
+    def _note(self, why: str) -> None:
+        now = self._clock()
+        if not self._is_known_silent:
+            self._first = now
+        self._why, self._last, self._path = why, now, os.environ.get("PATH", "")
+
+    @property
+    def _is_known_silent(self) -> bool:
+        # Another PATH has other commands.
+        return bool(self._why) and self._path == os.environ.get("PATH", "")
+
+    @property
+    def silent(self) -> str:
+        """Why the controller need not be asked now; empty if it may answer."""
+        is_recent = self._clock() - self._last < self._memory
+        return self._why if self._is_known_silent and is_recent else ""
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has been silent; 0 if its last answer was none of silence."""
+        return self._clock() - self._first if self._is_known_silent else 0.0
+
+
+#: The controller of this process's cluster.
+CONTROLLER = Controller()
