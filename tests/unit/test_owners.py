@@ -129,6 +129,7 @@ PATTERNS = {
     "evaluation/canonical.py": "templates of commands that the user writes",
     "evaluation/progress.py": "progress bars of harnesses",
     "executors/lepton/endpoints.py": "a model's name",
+    "executors/slurm/controller.py": "errors of Slurm's commands",
     "jobs/container.py": "the host in a URL that the user writes",
     "dag/open.py": "options of Snakemake",
     "results/comparison.py": "names of repeats",
