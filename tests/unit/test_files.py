@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -181,17 +182,28 @@ def test_a_directory_in_the_place_of_a_state_file_moves_aside(
 
 
 def test_what_is_no_file_is_damaged_state(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "directory").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(tmp_path)  # the path of a socket is short
+        listening.bind("socket")
+    assert read_state(tmp_path / "zeros", dict) is None
+    assert read_state(tmp_path / "socket", dict) is None
     assert read_state(tmp_path / "directory", dict) is None
     assert read_state(tmp_path / "loop", dict) is None
     assert read_state(tmp_path / "link", dict) is None
     said = capsys.readouterr().err
     assert "directory is damaged (a directory)" in said
     assert "loop is damaged (a link to itself)" in said
+    assert "zeros is damaged (a device)" in said
+    assert "socket is damaged (a socket)" in said
+    for name in ("directory", "loop", "socket"):
+        write_if_changed(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])

@@ -17,6 +17,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,19 @@ class Directory:
         return os.path.isdir(self._place)
 
 
+class NotAFileError(OSError):
+    """There is something under a file's name, and it can never be read as a file."""
+
+
+#: The errors of a name that is there and leads to no file.
+_NO_FILE = {
+    errno.EISDIR: "a directory",
+    errno.ELOOP: "a link to itself",
+    errno.ENXIO: "a socket",
+    errno.ENODEV: "a device",
+}
+
+
 def read_bytes(path: Path | str) -> bytes | None:
     """Return the content of a small file, or None if the file does not exist.
 
@@ -65,12 +79,15 @@ def read_bytes(path: Path | str) -> bytes | None:
     function then opens the file again. It never waits for a pipe.
 
     Raises:
+        NotAFileError: it is no file, such as a directory or a link to itself.
         OSError: the file exists and cannot be read.
     """
     for remaining in reversed(range(_STALE_TRIES)):
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
+                if stat.S_ISCHR(os.fstat(file).st_mode):  # some have no end
+                    raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
                 parts = []
                 while part := os.read(file, 1 << 20):
                     parts.append(part)
@@ -83,6 +100,8 @@ def read_bytes(path: Path | str) -> bytes | None:
             if error.errno == errno.ESTALE and remaining:
                 continue
             error.filename = error.filename or os.fspath(path)
+            if error.errno in _NO_FILE:
+                raise NotAFileError(error.errno, _NO_FILE[error.errno], error.filename) from None
             raise
     return None  # pragma: no cover
 
@@ -243,10 +262,8 @@ def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | 
     try:
         content = read_bytes(path)
         return None if content is None else parse(json_object(content))
-    except OSError as error:
-        if error.errno not in _NO_FILE:
-            raise
-        why = _NO_FILE[error.errno]
+    except NotAFileError as error:
+        why = str(error.strerror)
     except DAMAGE as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{error!r}"
     set_aside(path, why)
@@ -267,10 +284,6 @@ def discard(path: Path, why: str) -> None:
         set_aside(path, why, replaces=True)
         if path.is_dir():
             raise
-
-
-#: The errors of a name that is there and leads to no file.
-_NO_FILE = {errno.EISDIR: "a directory", errno.ELOOP: "a link to itself"}
 
 
 def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
@@ -402,7 +415,7 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
             if path.stat().st_mode & 0o077 and _is_private(path.parent):
                 path.chmod(_mode(path, mode))  # an earlier version wrote it for all
             return False
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+    except (FileNotFoundError, NotAFileError, UnicodeDecodeError):
         make_directory(path.parent)
     with replacing(path, _rename) as draft:
         draft.write_text(text, encoding="utf-8")

@@ -9,7 +9,6 @@ the holder checks with :meth:`Lease.check` that the lease is still its own befor
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import threading
@@ -21,7 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from snakeval.files import create_exclusively, discard, json_value, read_bytes, set_aside
+from snakeval.files import (
+    NotAFileError,
+    create_exclusively,
+    discard,
+    json_value,
+    read_bytes,
+    set_aside,
+)
 from snakeval.processes import ProcessIdentity
 
 HEARTBEAT_SECONDS = 5.0
@@ -142,9 +148,7 @@ class Lease:
                 break
             try:
                 current = read_bytes(self.path)
-            except OSError as error:
-                if error.errno not in (errno.EISDIR, errno.ELOOP):
-                    raise
+            except NotAFileError:
                 discard(self.path, "no file")
                 continue
             if current is None:

@@ -132,6 +132,19 @@ def test_an_item_that_cannot_be_checked_is_listed_and_does_not_count_as_a_change
     assert (finding["where"], finding["state"]) == ("config.yaml", "not checked")
 
 
+@pytest.mark.parametrize("text", [None, "{"])
+def test_scores_are_read_again_by_the_record_if_the_definition_is_gone(
+    run: Sampled, capsys: Capture, text: str | None
+) -> None:
+    for name in ("m/a", "m/b"):
+        run[name].spec.unlink()
+        if text is not None:
+            run[name].spec.write_text(text)
+    assert snakeval(capsys, "verify", str(run.path)).exit_code == 0
+    forged(run, '"value": 0.5', '"value": 0.9')
+    assert "acc is 0.9 in the record" in snakeval(capsys, "verify", str(run.path)).out
+
+
 def test_a_part_of_a_run_can_be_checked(run: Sampled, capsys: Capture) -> None:
     (run["m/a"].artifacts / "f.json").unlink()
     assert snakeval(capsys, "verify", f"{run.path}/m/b").exit_code == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.attempts import Attempts
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.record import Completion, Metric, now
 from support.made import Made, begin
 
@@ -67,6 +67,44 @@ def test_a_record_without_its_artifacts_does_not_count(directory: EvaluationDire
     assert directory.completion(OLD) is None
     (directory.artifacts / "result").unlink()
     assert directory.completion(OLD) is None
+
+
+def test_a_number_that_is_too_large_is_a_damaged_record(directory: EvaluationDirectory) -> None:
+    attempt(directory, OLD, "1")
+    done = replace(completion(directory, OLD), format=1)
+    text = done.to_json().replace('"harness": "h"', '"harness": "h", "params": {"seed": 1e999}')
+    with pytest.raises(ValueError, match="Out of range"):
+        Completion.from_json(text)
+
+
+@pytest.mark.parametrize("lost", ["artifact", "private", "published"])
+def test_a_link_to_itself_is_damage_and_not_unknown(
+    directory: EvaluationDirectory, lost: str
+) -> None:
+    attempt(directory, OLD, "1")
+    directory.complete(completion(directory, OLD))
+    paths = {"artifact": directory.artifacts / "result", "private": directory.record(OLD)}
+    path = paths.get(lost, directory.published)
+    path.unlink()
+    path.symlink_to(path.name)
+    why = directory.why_incomplete(OLD)
+    assert (why.kind if why else None) == (Kind.ARTIFACTS if lost == "artifact" else None)
+
+
+@pytest.mark.parametrize("copy", ["private", "published"])
+def test_one_changed_byte_of_a_copy_is_repaired(directory: EvaluationDirectory, copy: str) -> None:
+    attempt(directory, OLD, "1")
+    done = completion(directory, OLD)
+    directory.complete(done)
+    path = directory.record(OLD) if copy == "private" else directory.published
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    assert directory.is_published(OLD), "it is as long"
+    assert not directory.is_published(OLD, to_the_letter=True)
+    found = directory.completion(OLD)
+    assert found == done
+    directory.publish(done)
+    assert directory.is_published(OLD, to_the_letter=True)
+    assert directory.recorded(OLD) == (done, [])
 
 
 def test_a_record_counts_by_its_whole_fingerprint(directory: EvaluationDirectory) -> None:

@@ -123,6 +123,19 @@ def test_a_file_in_the_place_of_a_directory_moves_aside(tmp_path: Path, place: s
     assert kept.read_text() == "a user's file"
 
 
+@pytest.mark.parametrize("place", [".snakeval", "artifacts", "attempts", "logs"])
+def test_a_link_to_itself_in_the_place_of_a_directory_moves_aside(
+    tmp_path: Path, place: str
+) -> None:
+    job = Job(tmp_path)
+    job.directory.path.mkdir(parents=True)
+    (job.directory.path / place).symlink_to(place)
+    assert job.directory.format_that_counts(job.evaluation) == job.evaluation
+    assert not job.directory.defines(job.evaluation)
+    assert job() == (0, "")
+    assert (job.value, job.ran) == (0.5, 1)
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 
@@ -311,9 +324,15 @@ def test_what_cannot_be_read_is_not_absent(tmp_path: Path, monkeypatch: pytest.M
     job = Job(tmp_path)
     job()
     record = job.directory.record(job.evaluation.fingerprint)
-    record.unlink()
-    record.symlink_to(record)
     job.directory.published.unlink()
+    read = os.open
+
+    def opened(path: Any, *arguments: Any, **options: Any) -> int:
+        if os.fspath(path) == str(record):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", opened)
     code, reason = job()
     assert (code, job.ran) == (1, 1)
     assert "cannot be read" in reason

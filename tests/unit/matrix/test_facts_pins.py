@@ -11,6 +11,7 @@ import pytest
 from snakeval import catalogue
 from snakeval.dag.announce import unknown
 from snakeval.dag.invocation import Invocation
+from snakeval.errors import ConfigError
 from snakeval.matrix import facts
 from snakeval.matrix.facts import Facts
 from snakeval.run.pins import Pin
@@ -175,3 +176,16 @@ def test_runtime_process_asks_no_registry(tmp_path: Path, registry: Registry) ->
 def test_facts_without_a_run_know_only_what_is_kept(tmp_path: Path) -> None:
     assert Facts().image("k", "i:1") == Pin("i:1")
     assert Facts().new_pins == {}
+
+
+def test_pins_that_the_user_may_not_read_are_an_error_with_their_place(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = pinned(tmp_path, with_image())
+
+    def deny(path: Path, parse: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(facts, "read_state", deny)
+    with pytest.raises(ConfigError, match=r"pins.json: cannot be read \(Permission denied\)"):
+        invocation(tmp_path, with_image(), run=opened.run.id)

@@ -150,6 +150,7 @@ class Start:
             directory = run.evaluation(evaluation.id)
             if directory.defines(evaluation):
                 continue
+            directory.make_way()
             key = (evaluation.transport.runtime, evaluation.identity.image)
             if key not in runtimes:
                 runtimes[key], why = self._runtime(*key, installable(evaluation))

@@ -62,7 +62,7 @@ class Reruns:
         run = self._invocation.directory
         if not self.head or not run.exists:
             return {}
-        stale = {}
+        stale, starts = {}, self._invocation.facts.starts
         for evaluation in self._invocation.selected.values():
             files = run.evaluation(evaluation.id)
             if not files.published.exists():
@@ -72,8 +72,8 @@ class Reruns:
                 why = found
             elif must_read_again(evaluation, found):
                 why = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
-            elif not files.is_published(evaluation.fingerprint):
-                why = Incomplete(Kind.DAMAGED, f"{files.published.name} is damaged")
+            elif not files.is_published(evaluation.fingerprint, to_the_letter=starts):
+                why = Incomplete(Kind.DAMAGED, f"a copy of {files.published.name} is damaged")
             else:
                 continue
             stale[self._invocation.record(evaluation)] = why

@@ -27,6 +27,7 @@ from snakeval.evaluation.record import Completion, checked, now
 from snakeval.files import (
     DAMAGE,
     Directory,
+    NotAFileError,
     json_object,
     json_value,
     make_way,
@@ -370,7 +371,7 @@ class EvaluationDirectory(JobDirectory):
         """Whether the definition here is *evaluation*, to the letter."""
         try:
             return read_bytes(self.spec) == evaluation.to_json().encode()
-        except IsADirectoryError:
+        except NotAFileError:
             return False
 
     def define(self, evaluation: Evaluation) -> None:
@@ -448,8 +449,8 @@ class EvaluationDirectory(JobDirectory):
             if content is None:
                 return Incomplete(Kind.ABSENT, "it has no record")
             record = checked(json_object(content))
-        except IsADirectoryError:
-            return Incomplete(Kind.DAMAGED, f"{name} is a directory")
+        except NotAFileError as error:
+            return Incomplete(Kind.DAMAGED, f"{name} is {error.strerror}")
         except ValueError as error:
             return Incomplete(Kind.DAMAGED, f"{name} is damaged ({str(error)[:100]})")
         except OSError as error:
@@ -469,7 +470,9 @@ class EvaluationDirectory(JobDirectory):
             name = entry["path"]
             try:
                 found = os.stat(artifacts + name)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as error:
+                if error.errno not in trees.GONE:
+                    raise
                 return f"artifacts/{name} is gone"
             if found.st_size != entry["size"] or not stat.S_ISREG(found.st_mode):
                 return f"artifacts/{name} has {found.st_size} bytes, and had {entry['size']}"
@@ -482,11 +485,19 @@ class EvaluationDirectory(JobDirectory):
                 return "artifacts/ are of another attempt"
         return ""
 
-    def is_published(self, fingerprint: str) -> bool:
-        """Whether the published record is as long as the private one, if there is one."""
+    def is_published(self, fingerprint: str, *, to_the_letter: bool = False) -> bool:
+        """Whether the published record is as long as the private one, if there is one.
+
+        *to_the_letter* also reads both, and finds a damaged one.
+        """
         try:
-            private = os.stat(self._record(fingerprint)).st_size
-            return os.stat(self.output).st_size == private
+            if to_the_letter:
+                private = read_bytes(self._record(fingerprint))
+                return private is None or private == read_bytes(self.output)
+            size = os.stat(self._record(fingerprint)).st_size
+            return os.stat(self.output).st_size == size
+        except NotAFileError:
+            return False
         except OSError:
             return True
 
@@ -513,10 +524,15 @@ class EvaluationDirectory(JobDirectory):
         self.publish(record)
 
     def publish(self, record: Completion) -> None:
-        """Make the record the declared output, and its attempt's log the declared log."""
+        """Make the record the declared output, and its attempt's log the declared log.
+
+        A private copy that is damaged is written again.
+        """
         if self.attempt_log(record.attempt).exists():
             self.show_log(record.attempt)
         write_atomically(self.published, record.to_json())
+        if not self.is_published(record.fingerprint, to_the_letter=True):
+            write_atomically(self.record(record.fingerprint), record.to_json())
 
     def retract(self) -> None:
         """Remove all records, because ``artifacts/`` change. Attempts keep theirs."""
@@ -619,7 +635,9 @@ class EvaluationDirectory(JobDirectory):
             return evaluation
         try:
             names = os.listdir(f"{self._place}/.snakeval")
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in trees.GONE:
+                raise
             names = []
         records = {name for name in names if name.startswith("completion-")}
         records |= {path.name for path in self.attempts.glob("*/completion-*.json")}

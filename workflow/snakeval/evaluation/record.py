@@ -191,6 +191,7 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     wrong += [n for n in ("attempt", "parser_version") if not _is_whole(getattr(found, n))]
     if not wrong and found.format < _SEALED_FORMAT:
         require_types(Identity, found.identity)
+        json.dumps(data["identity"], allow_nan=False)  # 1e999 is a number of JSON, and too large
     if not _is_number(found.seconds) or wrong:
         raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -17,6 +18,10 @@ from snakeval.files import without_waiting
 
 #: More files than these are flushed with their whole file system, which takes less time.
 _MANY_FILES = 64
+
+
+#: The errors of a look at a path at which no file can be.
+GONE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
 
 
 def files(directory: Path, ignore: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
@@ -105,7 +110,9 @@ def is_as_large(directory: Path, expected: dict[str, int]) -> bool:
     for relative, size in expected.items():
         try:
             found = (directory / relative).stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             return False
         if found.st_size != size or not stat.S_ISREG(found.st_mode):
             return False

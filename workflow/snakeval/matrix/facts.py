@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snakeval.config import models
-from snakeval.errors import EvaluationError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.files import DAMAGE, read_state, read_text, yaml_value
 from snakeval.run import pins
 from snakeval.run.directory import RunDirectory
@@ -77,7 +77,11 @@ class Facts:
     def _saved(self) -> Pins:
         if self._run is None or not self._run.exists:
             return pins.NONE
-        found = read_state(self._run.pins, Pins.from_dict)
+        path = self._run.pins
+        try:
+            found = read_state(path, Pins.from_dict)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
         return found if found is not None else _of_earlier_version(self._run)
 
     def want_image(self, key: str, image: str, unused: str = "") -> None:

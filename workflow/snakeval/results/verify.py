@@ -6,6 +6,7 @@ the run can also write its records.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError, visible
-from snakeval.evaluation.definition import fingerprint_of
+from snakeval.evaluation.definition import Evaluation, Transport, fingerprint_of, identity_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.files import DAMAGE, json_value, read_text
@@ -96,7 +97,9 @@ def _of_record(
     if (found := directory.published_text()) is None:
         yield CHANGED, f"{directory.published.name} is gone"
     elif found != record.to_json():
-        yield CHANGED, f"{directory.published.name} is not the record that was published"
+        name = directory.published.name
+        hint = "remove it and run the run again, which publishes the record again"
+        yield CHANGED, f"{name} is not the record that was published; {hint}"
     changed = list(_files(directory, record))
     yield from changed
     if not changed:
@@ -132,7 +135,7 @@ def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tupl
         yield UNCHECKED, "its scores: another version of the parser read them"
         return
     try:
-        evaluation = directory.read_evaluation()
+        evaluation = _definition(directory, record)
         if evaluation.fingerprint != record.fingerprint:
             spec = directory.spec.relative_to(directory.path)
             yield CHANGED, f"{spec} defines another evaluation"
@@ -148,6 +151,21 @@ def _scores(directory: EvaluationDirectory, record: Completion) -> Iterator[tupl
             if old.value != new.value
         ]
         yield CHANGED, wrong[0] if wrong else "its record has other metrics than its artifacts"
+
+
+def _definition(directory: EvaluationDirectory, record: Completion) -> Evaluation:
+    """Return the definition that the directory holds, or else its record: a copy may have no more.
+
+    Raises:
+        EvaluationError: both are damaged.
+    """
+    try:
+        return directory.read_evaluation()
+    except EvaluationError:
+        with contextlib.suppress(*DAMAGE):
+            identity = identity_of(record.identity)
+            return Evaluation(record.model, record.benchmark, identity, Transport())
+        raise
 
 
 def _configuration(

@@ -27,6 +27,7 @@ from snakeval.evaluation.plain import build
 from snakeval.files import (
     DAMAGE,
     Directory,
+    NotAFileError,
     read_json,
     read_list,
     read_text,
@@ -189,7 +190,7 @@ class RunDirectory(Directory):
             return
         except FileNotFoundError:
             found = None
-        except (ValueError, IsADirectoryError) as error:
+        except (ValueError, NotAFileError) as error:
             found = str(error)
         if found is not None:
             set_aside(self.origin, found)
