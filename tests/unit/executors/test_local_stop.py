@@ -20,7 +20,7 @@ from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
 from support.machine import eventually
 
-PATIENCE = Patience(grace=15, step=1, settle=5)
+PATIENCE = Patience(grace=60, step=1, settle=60)
 
 
 @pytest.fixture

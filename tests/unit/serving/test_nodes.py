@@ -57,9 +57,9 @@ def sleepers(directory: Path) -> list[psutil.Process]:
     """The ranks that only join."""
     return [
         process
-        for process in psutil.process_iter(["cmdline"])
+        for process in psutil.process_iter(["cmdline", "status"])
         if process.info["cmdline"] == ["tail", "-f", f"{directory}/rank-1"]
-        and process.status() != psutil.STATUS_ZOMBIE
+        and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 
@@ -111,9 +111,9 @@ def test_kill_9_of_the_pool_leaves_nothing_on_any_node(machine: Machine, tmp_pat
         eventually(lambda: sleepers(tmp_path), "the other node has not joined")
         (supervisor,) = (
             process
-            for process in psutil.process_iter(["cmdline"])
+            for process in psutil.process_iter(["cmdline", "environ"])
             if "snakeval.serving.supervisor" in (process.info["cmdline"] or ())
-            and process.environ().get("SNAKEVAL_HOME") == str(tmp_path / "home")
+            and (process.info["environ"] or {}).get("SNAKEVAL_HOME") == str(tmp_path / "home")
         )
         os.kill(supervisor.pid, signal.SIGKILL)
         eventually(lambda: machine.lost, "nobody says that it is lost")

@@ -72,7 +72,10 @@ def get(url: str, seconds: float) -> bytes:
         except urllib.error.HTTPError:
             raise
         except (OSError, http.client.HTTPException) as error:
-            if deadline.passed or isinstance(getattr(error, "reason", error), TimeoutError):
+            reason = getattr(error, "reason", error)
+            # A refusal is an answer, however late this thread gets it.
+            refused = isinstance(reason, ConnectionRefusedError)
+            if isinstance(reason, TimeoutError) or (deadline.passed and not refused):
                 raise TimeoutError(f"no whole answer within {seconds:g} s") from None
             raise
     # A connection that the deadline ended looks like an answer that ended.
