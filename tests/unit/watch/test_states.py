@@ -283,7 +283,7 @@ def test_done_and_failed_are_counted_quickly(run: Made) -> None:
         (None, "has no .snakeval/plan.json: it starts just now, or was partly deleted"),
         ("{", "plan.json: is damaged"),
         ("[[1, 2, 3, 4, 5]]", "plan.json: is damaged"),
-        ("/", "plan.json: cannot be read (Is a directory)"),
+        ("/", "plan.json: cannot be read (a directory)"),
     ],
 )
 def test_a_run_without_its_plan_fails_with_a_sentence(
