@@ -19,11 +19,15 @@ _BACKOFF = (1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The subject of a check, whether it works, and the finding or the remedy."""
+    """The subject of a check, whether it works, and the finding or the remedy.
+
+    ``certain``: the service has answered.
+    """
 
     what: str
     ok: bool
     found: str
+    certain: bool = True
 
 
 def checks(settings: ExecutorSettings) -> Iterator[Check]:
@@ -71,6 +75,12 @@ def _named(settings: ExecutorSettings, workspace: Workspace) -> Iterator[Check]:
         )
 
 
+def refusal(settings: ExecutorSettings, service: Service) -> str:
+    """Return why the workspace would refuse every job with these settings, or nothing."""
+    wrong = [check for check in _named(settings, Workspace(service)) if not check.ok]
+    return "; ".join(check.found for check in wrong if check.certain)
+
+
 def _transport(settings: ExecutorSettings, service: Service | None) -> Iterator[Check]:
     kind = kind_of(settings)
     if kind == "log" and service is None:
@@ -92,5 +102,5 @@ def _tried(what: str, value: str, look: Callable[[str], object]) -> Check:
     try:
         look(value)
     except LeptonError as error:
-        return Check(what, False, str(error))
+        return Check(what, False, str(error), not isinstance(error, ServiceError))
     return Check(what, True, value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
-from snakemake_executor_plugin_lepton import here, identity
+from snakemake_executor_plugin_lepton import deletion, here, identity
+from snakemake_executor_plugin_lepton.check import refusal
 from snakemake_executor_plugin_lepton.collection import DONE_ALREADY, Collection
 from snakemake_executor_plugin_lepton.errors import (
     LeptonError,
@@ -32,7 +32,6 @@ from snakemake_executor_plugin_lepton.leases import Leases
 from snakemake_executor_plugin_lepton.resources import before, lease_of
 from snakemake_executor_plugin_lepton.resources import here as command_here
 from snakemake_executor_plugin_lepton.service import Service
-from snakemake_executor_plugin_lepton.states import GONE, state_of
 from snakemake_executor_plugin_lepton.submission import Submission
 from snakemake_executor_plugin_lepton.task import Tasks
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
@@ -44,7 +43,6 @@ PRIVATE = Path(".snakemake/lepton")
 
 #: How many jobs are collected at the same time.
 _COLLECTORS = 4
-_CANCEL_ROUNDS = 5
 #: How many seconds a cancellation waits for a submission under way.
 _CANCEL_PATIENCE = 10.0
 
@@ -88,6 +86,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             )
         except LeptonError as error:
             raise WorkflowError(str(error)) from None
+        #: Why no job can be submitted. Jobs of this machine may be for these, and do not start.
+        self._refusal = refusal(settings, self._service)
         if limits := self._transport.limits:
             self.logger.warning(f"Lepton: {limits}.")
         self._watch = Watch(
@@ -105,6 +105,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
     def run_job(self, job: JobExecutorInterface) -> None:
         """Submit a job, or wait until the head that works at its outputs has ended."""
         try:
+            if self._refusal:
+                raise TaskError(self._refusal)
             if command := command_here(job):
                 self._run_here(job, command)
                 return
@@ -149,7 +151,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def _run_here(self, job: Any, command: str) -> None:
         log = self._collection.log(job.rule.name, f"here-{job.jobid}")
-        made = LocalJob(command, log)
+        made = LocalJob(command, log, {"LEPTON_INPUT_CAP": str(self._transport.input_cap)})
         self._local.append(made)
         made.start()
         self.report_job_submission(SubmittedJobInfo(job, aux={"local": made}))
@@ -273,26 +275,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
 
     def _clean_up(self, looks: int = 1) -> None:
-        """Delete jobs until this number of consecutive looks has found none."""
-        left: list[str] = []
-        for round_ in range(_CANCEL_ROUNDS):
-            try:
-                left = [
-                    str(job.metadata.id_)
-                    for job in self._service.jobs(identity.selector(self._run))
-                    if state_of(job) not in GONE and not self._submission.is_of_another(job)
-                ]
-                looks -= not left
-                if looks == 0:
-                    self._leases.release_all()
-                    self._heads.leave()
-                    return
-                for job_id in left:
-                    self._service.delete(job_id)
-            except ServiceError as error:
-                self.logger.warning(f"Lepton: {error}")
-            time.sleep(0.5 * 2**round_)
-        self.logger.error(
-            f"Lepton: {len(left)} jobs may still run: {' '.join(left[:20])}. "
-            "See `lep job list`, and end them with `lep job remove -i ID`."
-        )
+        left = deletion.delete_all(self._service, self._run, self._submission, self.logger, looks)
+        if not left:
+            self._leases.release_all()
+            self._heads.leave()

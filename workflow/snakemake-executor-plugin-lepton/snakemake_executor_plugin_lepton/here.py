@@ -16,10 +16,11 @@ _GRACE = 15.0
 
 
 class LocalJob:
-    """A command in the background, with a log."""
+    """A command in the background, with a log and *more* variables."""
 
-    def __init__(self, command: str, log: Path) -> None:
+    def __init__(self, command: str, log: Path, more: Mapping[str, str] | None = None) -> None:
         self.log = log
+        self._more = more or {}
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -30,7 +31,7 @@ class LocalJob:
             # In a group of its own: a Ctrl-C reaches it by stop(), which then waits for it.
             self._process = subprocess.Popen(
                 [*_BASH, self._command], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, process_group=0,
+                stderr=subprocess.STDOUT, process_group=0, env={**os.environ, **self._more},
             )  # fmt: skip
 
     def poll(self) -> int | None:

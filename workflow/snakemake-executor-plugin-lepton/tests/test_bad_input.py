@@ -119,3 +119,21 @@ def test_a_job_that_outlives_its_runtime_without_ending_is_stopped_from_outside(
     assert run.code == 1
     assert "it ran longer than its runtime of 1 minutes" in run.output
     assert workflow.lepton.alive == []
+
+
+def test_settings_that_the_workspace_refuses_are_the_reason_of_each_job_and_nothing_starts(
+    workflow: Workflow,
+) -> None:
+    rules = (
+        'rule all:\n    input: "1", "2"\n'
+        'rule first:\n    output: "0"\n    resources: lepton_here=1\n    shell: "touch {output}"\n'
+        'rule second:\n    input: "0"\n    output: "1"\n    shell: "echo 1 >{output}"\n'
+        'rule third:\n    output: "2"\n    shell: "echo 2 >{output}"\n'
+    )
+    run = workflow.write(rules).run("--keep-going", "--lepton-node-group", "h200")
+    assert run.code == 1
+    told = re.findall(r"Error in rule (\w+):\n +message: Lepton: (.*?)\. ", run.output)
+    assert sorted(name for name, _ in told) == ["first", "third"]
+    assert {text for _, text in told} == {"there is no node group 'h200'; there are: cpu, h100"}
+    assert not (workflow.directory / "0").exists()
+    assert workflow.lepton.asked("POST") == []

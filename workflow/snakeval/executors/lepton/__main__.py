@@ -14,6 +14,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.executors.lepton import jobs, need_library
 from snakeval.executors.lepton.notes import Noted, Notes
+from snakeval.executors.lepton.refusals import refuse_if_all_are
 from snakeval.jobs import run_job
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
@@ -87,9 +88,12 @@ def _deploy(directory: DeploymentDirectory, journal: Journal, stop: Event) -> in
     told: dict[str, object] = {"state": "not needed: all its evaluations are complete"}
     if not _is_done(plan, run):
         need_library()
+        from snakeval.executors.lepton.api import Platform
         from snakeval.executors.lepton.endpoints import Endpoints
 
-        endpoint = Endpoints(run).serve(plan, stop, report)
+        platform = Platform()
+        refuse_if_all_are(run, plan, platform.secrets())
+        endpoint = Endpoints(run, platform).serve(plan, stop, report)
         seconds = round(time.monotonic() - started, 1)
         told = {"state": "ready", "seconds": seconds, "url": endpoint.url, "name": endpoint.name}
         journal.add(events.Event("serving", model=name, url=endpoint.url))
