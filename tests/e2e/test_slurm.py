@@ -9,6 +9,7 @@ Long because all cases share the cluster and the fixtures of its runs.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -282,6 +283,9 @@ def test_a_deployed_model_and_its_evaluations_are_one_job_which_a_failing_one_do
     }
     assert {job.gpus for job in jobs} == {1}
     assert deployed.recorded.loads == {"careful": 1, "sloppy": 1}
+    logs = work.directory.glob(".snakemake/slurm_logs/group_*/**/*.log")
+    cores = re.findall(r"Provided cores: (\d+)", "".join(log.read_text() for log in logs))
+    assert cores == ["1", "1"], "they are not the job's"
 
     work.config["benchmarks"]["b1"]["command"] = command
     again = work.snakemake("--retries", "0")

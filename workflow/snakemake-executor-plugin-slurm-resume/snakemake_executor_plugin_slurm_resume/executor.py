@@ -32,7 +32,9 @@ from snakemake_executor_plugin_slurm_resume.failures import failure, log_end
 from snakemake_executor_plugin_slurm_resume.heads import Heads, Submission
 from snakemake_executor_plugin_slurm_resume.identity import Task, task
 from snakemake_executor_plugin_slurm_resume.limits import PAUSES, Place, SubmitLimits, place
+from snakemake_executor_plugin_slurm_resume.noise import Once
 from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, in_utc, now
+from snakemake_executor_plugin_slurm_resume.outage import Outage
 from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.refusals import is_busy, submit_limit, words
@@ -108,7 +110,10 @@ class Executor(official.Executor):
         self._signals = Signals(self._leave)
         slurm.deadline.at = math.inf  # of an earlier executor in this process
         self._submitted_job_clusters: set[str] = set()
-        self._queries = Queries(logger, workflow.execution_settings.latency_wait)
+        self._outage = Outage(logger.warning, logger.info)
+        self._queries = Queries(logger, workflow.execution_settings.latency_wait, self._outage)
+        self._once = Once()
+        logger.addFilter(self._once)
         self._waits = Waits(logger.warning)
         self._times = TimeLimits(settings, self.get_partition_arg)
         super().__init__(workflow, logger)
@@ -195,9 +200,7 @@ class Executor(official.Executor):
         """
         with self._lock:
             if self._earlier is None or (self._heads.others() and self._is_old(wanted)):
-                rows = self._persist(
-                    lambda: slurm.queue(self._submitted_job_clusters), "reading the queue"
-                )
+                rows = self._persist(lambda: slurm.queue(self._submitted_job_clusters))
                 self._earlier = Earlier(rows.values(), self._stored, self._forgotten)
                 self._earlier_read = time.monotonic()
             return self._earlier
@@ -262,14 +265,11 @@ class Executor(official.Executor):
             if not is_busy(said):
                 self._refuse(job, f"Slurm rejects it: {said}")
                 return
-            if refusals == 0:
-                self.logger.warning(f"Slurm accepts no jobs now ({said}). Trying again.")
+            self._outage.fails(said)
             self._stopping.wait(PAUSES[min(refusals, len(PAUSES) - 1)])
             refusals += 1
             # The answer may be lost although Slurm has the job.
-            rows = self._persist(
-                lambda: slurm.queue(self._submitted_job_clusters), "the next submission"
-            )
+            rows = self._persist(lambda: slurm.queue(self._submitted_job_clusters))
             for seen in rows.values():
                 if seen.name == note.task.name and meaning(seen.state) is Meaning.LIVE:
                     self._adopt(job, seen, note, note.task)
@@ -352,16 +352,13 @@ class Executor(official.Executor):
         self._notes[job] = note
         self._stored.write(note)
 
-    def _persist(self, query: Any, before: str) -> Any:
+    def _persist(self, query: Any) -> Any:
         """Ask until Slurm answers: without an answer, a job could be submitted twice."""
         for number in range(1_000_000):
             try:
                 return query()
             except UnansweredError as error:
-                if number == 0:
-                    self.logger.warning(
-                        f"Slurm does not answer ({error}). Waiting before {before}."
-                    )
+                self._outage.fails(str(error))
                 if self._stopping.wait(PAUSES[min(number, len(PAUSES) - 1)]):
                     break
         raise WorkflowError("interrupted")
@@ -514,6 +511,7 @@ class Executor(official.Executor):
         super().shutdown()
         self._heads.leave()
         self._signals.restore()
+        self.logger.removeFilter(self._once)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel every job that was submitted or adopted and has not ended.

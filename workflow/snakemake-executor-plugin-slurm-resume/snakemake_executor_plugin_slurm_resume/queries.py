@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake_executor_plugin_slurm_resume import slurm
+from snakemake_executor_plugin_slurm_resume.outage import Outage
 from snakemake_executor_plugin_slurm_resume.states import VANISHED, Meaning, Seen, meaning
 
 #: Seconds until the accounting must know an end that the controller knows.
@@ -25,11 +26,11 @@ class Queries:
     end will soon be known: an early second poll is useful.
     """
 
-    def __init__(self, logger: Any, grace: float) -> None:
+    def __init__(self, logger: Any, grace: float, outage: Outage | None = None) -> None:
         self._logger = logger
+        self._outage = outage or Outage(logger.warning, logger.info)
         self._grace = max(_LEAST_GRACE, grace)
         self._has_accounting = True
-        self._silent: set[str] = set()
         self._since: dict[str, float] = {}
         self.undecided: frozenset[str] = frozenset()
 
@@ -42,18 +43,17 @@ class Queries:
         try:
             rows = slurm.queue(clusters)
         except slurm.UnansweredError as error:
-            self._silence("squeue", str(error))
+            self._outage.fails(str(error))
             return {}
-        self._answer("squeue")
         seen = {number: rows[number] for number in outputs if number in rows}
         doubtful = {
             number
             for number in outputs
             if number not in seen or meaning(seen[number].state) in (Meaning.LOST, Meaning.FAILED)
         }
-        if not doubtful:
-            return seen
-        told = self._accounted(doubtful, clusters)
+        told = self._accounted(doubtful, clusters) if doubtful else {}
+        if told is not None:
+            self._outage.answers()
         for number in doubtful:
             known = self._settle(number, seen.pop(number, None), told, outputs[number])
             if known is not None:
@@ -99,17 +99,6 @@ class Queries:
             )
             return {}
         except slurm.UnansweredError as error:
-            self._silence("sacct", str(error))
+            self._outage.fails(str(error))
             return None
-        self._answer("sacct")
         return told
-
-    def _silence(self, who: str, why: str) -> None:
-        if who not in self._silent:
-            self._silent.add(who)
-            self._logger.warning(f"Slurm does not answer ({why}). Waiting for its answer.")
-
-    def _answer(self, who: str) -> None:
-        if who in self._silent:
-            self._silent.discard(who)
-            self._logger.info(f"Slurm answers again ({who}).")

@@ -16,6 +16,7 @@ from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection, as_written, load, load_saved
 from snakeval.dag import handover
+from snakeval.dag.cores import use_cores_of_job
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.preflight import check, make_way_for_directories
@@ -42,6 +43,7 @@ def open_matrix(workflow: Any) -> Matrix:
     if not files:
         default = Path("config/config.yaml")
         files = [default if default.exists() else Path(workflow.basedir) / default]
+    use_cores_of_job(workflow, os.environ)
     if (gpus := workflow.global_resources.get("gpu").value) is not None:
         os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
     # In the rules, `python` is the interpreter that runs Snakemake, active or not.
