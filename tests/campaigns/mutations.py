@@ -437,7 +437,7 @@ def command(made: Corpus, run: Path) -> str:
 
 
 @contextlib.contextmanager
-def _no_longer_than(own: float, clock: float) -> Iterator[None]:
+def no_longer_than(own: float, clock: float) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise Hang(f"no end within {clock if number == signal.SIGALRM else own:.0f} s")
 
@@ -485,7 +485,7 @@ def play(made: Corpus, seed: int, *, by_command: bool, show: bool = False) -> tu
             try:
                 with (
                     unreadable(path) if content is UNREADABLE else contextlib.nullcontext(),
-                    _no_longer_than(SECONDS, COMMAND_SECONDS if by_command else CLOCK_SECONDS),
+                    no_longer_than(SECONDS, COMMAND_SECONDS if by_command else CLOCK_SECONDS),
                 ):
                     said = read(made, run)
                 if "Traceback (most recent call last)" in said:
