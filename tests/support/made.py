@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ class Made:
         place = self.path / name / "deployment"
         place.mkdir(parents=True)
         return place
+
+
+class between_looks:
+    """The clock of a module that sleeps between two looks: each sleep does the next step."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._steps = list(steps)
+
+    def sleep(self, seconds: float) -> None:
+        if self._steps:
+            self._steps.pop(0)()
+        else:
+            time.sleep(seconds)
 
 
 def lease_text(**holder: Any) -> str:

@@ -195,12 +195,14 @@ def test_a_holder_that_cannot_be_seen_is_not_dead(tmp_path: Path, strange: str) 
         nonlocal beat
         while not stop.wait(0.02):
             beat += 1
-            path.write_text(json.dumps(json.loads(text) | {"beat": beat}))
+            draft = path.with_name("draft")
+            draft.write_text(json.dumps(json.loads(text) | {"beat": beat}))
+            draft.replace(path)
 
     thread = threading.Thread(target=renew)
     thread.start()
     waiter = Lease(
-        path, heartbeat=0.02, stale=0.3, done=lambda: beat > 60, waiting=lambda who: told.set()
+        path, heartbeat=0.02, stale=1.0, done=lambda: beat > 100, waiting=lambda who: told.set()
     )
     with waiter:
         assert not waiter.acquired, "a live holder lost its lease"
@@ -320,7 +322,7 @@ class Clock:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
@@ -369,7 +371,8 @@ def test_a_stalled_file_server_makes_no_live_holder_stale(
         return real(name, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", opened)
-    quick = {"heartbeat": 0.05, "stale": 0.3}
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # a busy disk would be a second stall
+    quick = {"heartbeat": 0.05, "stale": 1.0}
     with Lease(path, lost=lost.set, **quick):
         ended, waits = threading.Event(), threading.Event()
         waiter = Lease(path, done=ended.is_set, waiting=lambda who: waits.set(), **quick)
@@ -382,7 +385,7 @@ def test_a_stalled_file_server_makes_no_live_holder_stale(
         thread.start()
         assert waits.wait(20)
         free.clear()
-        time.sleep(1.0)
+        time.sleep(1.5)
         free.set()
         time.sleep(0.5)
         assert not lost.is_set()

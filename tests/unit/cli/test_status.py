@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from snakeval import cli
 from snakeval.cli.ls.runs import command as ls_runs
 from snakeval.run import index
 from snakeval.run.heads import enter
-from support.made import Made, Said, snakeval
+from support.made import Made, Said, between_looks, snakeval
 
 Capture = pytest.CaptureFixture[str]
 
@@ -174,16 +172,15 @@ def test_a_run_that_was_partly_deleted_or_moved_is_reported_in_a_sentence(
 def test_watch_prints_each_change_until_all_evaluations_have_ended(
     run: Made, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snakeval.watch.view._WATCH_SECONDS", 0.1)
     run.done("to_do")
     lease = run["at_it"].private / "lease"
 
     def finish() -> None:
-        time.sleep(0.3)
         run.done("at_it")
         lease.unlink()
 
-    threading.Thread(target=finish).start()
+    monkeypatch.setattr("snakeval.watch.view._WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("snakeval.watch.view.time", between_looks(finish))
     said = snakeval(capsys, "status", "--watch")
     assert said.exit_code == 0
     told = [line.split(maxsplit=1)[1] for line in said.out.splitlines()]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event
 
 import pytest
 
@@ -32,25 +32,38 @@ def test_a_command_has_no_input_and_its_mark() -> None:
     assert ended.lines == ("[snakeval-x]",)
 
 
-def stopped_after(seconds: float, work: Callable[[], object]) -> float:
-    stop, begun = Event(), time.monotonic()
-    Timer(seconds, stop.set).start()
+def stopped_when(begun: Callable[[], object], work: Callable[[], object]) -> None:
+    """Stop *work* as soon as it has *begun*; it ends by nothing else."""
+    stop = Event()
+
+    def wait() -> None:
+        eventually(begun, "it does not begin")
+        stop.set()
+
+    threading.Thread(target=wait).start()
     with blocking.ended_by(stop), pytest.raises(Interrupted):
         work()
-    return time.monotonic() - begun
 
 
 def test_a_stop_ends_a_command_that_ignores_it_and_its_daemon(tmp_path: Path) -> None:
-    text = f"trap '' TERM; setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & sleep 600; :"
-    assert stopped_after(1, lambda: blocking.run(["sh", "-c", text])) < 20
-    assert not process_lives(int((tmp_path / "pid").read_text()))
+    pid = tmp_path / "pid"
+    daemon = f"setsid sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 600'"
+    text = f"trap '' TERM; {daemon} & sleep 600; :"
+    stopped_when(pid.exists, lambda: blocking.run(["sh", "-c", text]))
+    assert not process_lives(int(pid.read_text()))
 
 
 def test_nothing_starts_after_a_stop(tmp_path: Path) -> None:
     touch = ["touch", str(tmp_path / "started")]
-    stopped_after(0, lambda: (time.sleep(0.2), blocking.run(touch)))
-    stopped_after(0, lambda: (time.sleep(0.2), blocking.answer(touch, seconds=5)))
-    stopped_after(0, lambda: (time.sleep(0.2), blocking.call((tmp_path / "started").touch)))
+    stop = Event()
+    stop.set()
+    for start in (
+        lambda: blocking.run(touch),
+        lambda: blocking.answer(touch, seconds=60),
+        lambda: blocking.call((tmp_path / "started").touch),
+    ):
+        with blocking.ended_by(stop), pytest.raises(Interrupted):
+            start()
     assert not (tmp_path / "started").exists()
 
 
@@ -90,9 +103,9 @@ def test_a_useless_command_ends() -> None:
 
 
 def test_a_call_that_hangs_delays_no_stop() -> None:
-    hang = Event()
+    begun, hang = Event(), Event()
     try:
-        assert stopped_after(0.3, lambda: blocking.call(hang.wait)) < 5
+        stopped_when(begun.is_set, lambda: blocking.call(lambda: (begun.set(), hang.wait())))
     finally:
         hang.set()
 
@@ -114,7 +127,7 @@ def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -
         eventually((tmp_path / "pid").read_text, "it has no pid")
         owner.kill()
     pid = int((tmp_path / "pid").read_text())
-    eventually(lambda: not process_lives(pid), "it outlives its owner", 15)
+    eventually(lambda: not process_lives(pid), "it outlives its owner")
 
 
 @pytest.mark.parametrize("has_daemons", [False, True])

@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 from threading import Event
@@ -29,6 +31,7 @@ from snakeval.processes import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 from snakeval.runtimes.marked import marked
 from snakeval.runtimes.spec import ContainerSpec, Mount
+from support.machine import eventually
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 NASTY = """it's "a" $(touch executed) `touch executed` \\ $HOME ; & | key\nsecond line"""
@@ -146,18 +149,37 @@ def test_the_caller_gets_output_exit_code_and_artifacts(
     assert containers() == []
 
 
+#: A harness that stays until the test has seen it.
+UNTIL_SEEN = "touch up; while [ ! -e seen ]; do sleep 0.05; done"
+
+
+@contextmanager
+def seeing(results: Path, look: Callable[[], object]) -> Iterator[None]:
+    """Look at a harness in a thread, from its start until it may end."""
+
+    def work() -> None:
+        try:
+            eventually((results / "up").exists, "the harness does not start", 120)
+            look()
+        finally:
+            (results / "seen").touch()
+
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(work)
+        yield
+        looking.result()
+
+
 def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
     runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", NASTY)
     what = spec(
-        runtime, results, 'printf %s "$KEY" > key; touch up; sleep 1', secrets={"KEY": "CANARY"}
+        runtime, results, f'printf %s "$KEY" > key; {UNTIL_SEEN}', secrets={"KEY": "CANARY"}
     )
     seen: list[str] = []
 
     def look() -> None:
-        while not (results / "up").exists():
-            time.sleep(0.02)
         for command in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 seen.append(command.read_text(errors="replace"))
@@ -172,10 +194,8 @@ def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
             seen.append(subprocess.run(show, capture_output=True, text=True).stdout)
             assert "State=RUNNING" in seen[-1]
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    outcome, log = run(runtime, what)
-    looking.join(timeout=30)
+    with seeing(results, look):
+        outcome, log = run(runtime, what)
     assert outcome.exit_code == 0, log
     assert (results / "key").read_text() == NASTY
     assert any("sleep" in text for text in seen)
@@ -290,7 +310,7 @@ def test_the_next_attempt_removes_the_rest_of_a_killed_one(runtime: Runtime, res
     while not (results / "left").exists():  # until then it may have no environment to be known by
         time.sleep(0.02)
     assert run(runtime, spec(runtime, results, "true"))[0].exit_code == 0
-    assert orphan.wait(timeout=10) == -9
+    assert orphan.wait(timeout=60) == -9
 
 
 def test_limits_hold_inside(engine: Runtime, results: Path) -> None:
@@ -327,7 +347,7 @@ def test_a_container_removed_from_outside_has_failed(
     removing = threading.Thread(target=remove)
     removing.start()
     outcome, _ = run(engine, what)
-    removing.join(timeout=30)
+    removing.join()
     assert outcome.exit_code in (137, 143)
     assert not outcome.out_of_memory
     assert containers() == []
@@ -336,18 +356,14 @@ def test_a_container_removed_from_outside_has_failed(
 @pytest.mark.docker
 def test_labels_name_the_run_and_the_evaluation(results: Path) -> None:
     runtime = connect("docker")
-    what = spec(runtime, results, "touch up; sleep 2", labels={"snakeval.run": "r"})
+    what = spec(runtime, results, UNTIL_SEEN, labels={"snakeval.run": "r"})
     labels: list[dict[str, str]] = []
 
     def look() -> None:
-        while not (results / "up").exists():
-            time.sleep(0.02)
         labels.append(docker.from_env().containers.get(what.name).labels)
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    run(runtime, what)
-    looking.join(timeout=30)
+    with seeing(results, look):
+        run(runtime, what)
     assert labels[0]["snakeval.run"] == "r"
 
 
@@ -381,7 +397,7 @@ def test_kill_9_of_its_owner_leaves_nothing(
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, runtime.name, json.dumps(data), str(tmp_path / "log")]
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     up = results / "up"
     while not (up.exists() and up.read_text().strip()):
         assert owner.poll() is None
@@ -390,7 +406,7 @@ def test_kill_9_of_its_owner_leaves_nothing(
     assert exists(runtime, what.name, int(up.read_text()))
     owner.kill()
     owner.wait()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     try:
         while exists(runtime, what.name, int(up.read_text())):
             assert time.monotonic() < until, "something is left"

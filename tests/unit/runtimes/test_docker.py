@@ -154,8 +154,10 @@ def test_a_start_waits_while_the_engine_removes_an_old_container() -> None:
     for pause in (0.0, 0.02, 0.05, 0.1):
         what = spec("true")
         leave = ["docker", "run", "--rm", "--detach", "--name", what.name, BUSYBOX, "sleep", "60"]
-        subprocess.run(leave, capture_output=True, check=True)
-        with subprocess.Popen(["docker", "kill", what.name], stdout=subprocess.DEVNULL):
+        old = subprocess.run(leave, capture_output=True, text=True, check=True).stdout.strip()
+        # By its id: the new container has the same name.
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(["docker", "kill", old], **quiet):
             time.sleep(pause)
             run(what)
 
@@ -236,7 +238,7 @@ def test_a_stop_ends_a_pull_also_in_the_engine() -> None:
         host = registry.url.partition("//")[2]
 
         def stop_when_asked() -> None:
-            registry.asked.wait(30)
+            registry.asked.wait(120)
             wait_for(lambda: registry.connections, "the engine does not pull")
             stop.set()
 

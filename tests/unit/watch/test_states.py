@@ -25,7 +25,7 @@ from snakeval.run.plan import Planned
 from snakeval.serving import wire
 from snakeval.watch.state import State
 from snakeval.watch.states import counts, states
-from support.made import Made, gone, lease_text
+from support.made import Made, between_looks, gone, lease_text
 
 
 @pytest.fixture
@@ -153,28 +153,34 @@ def test_one_that_is_silent_for_a_while_is_unknown(run: Made) -> None:
     assert found.reason.startswith("process 7 on elsewhere gave no sign of life for 2")
 
 
-def test_one_that_counts_on_between_two_looks_runs_whatever_the_clocks_say(run: Made) -> None:
+def test_one_that_counts_on_between_two_looks_runs_whatever_the_clocks_say(
+    run: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run.heartbeat("b", 0.1)
     lease = run.held("b", host="elsewhere", age=20)
 
     def beat() -> None:
-        time.sleep(0.3)
         draft = lease.with_name("draft")
         draft.write_text(lease_text(host="elsewhere", beat=1))
         os.utime(draft, times=(time.time() - 20,) * 2)
         draft.replace(lease)
 
-    threading.Thread(target=beat).start()
+    monkeypatch.setattr("snakeval.watch.states.time", between_looks(beat))
     assert state(run).state == "running"
 
 
-def test_many_that_are_silent_are_waited_for_together(run: Made) -> None:
+def test_many_that_are_silent_are_waited_for_together(
+    run: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("b", "other"):
         run.heartbeat(name, 0.1)
         run.held(name, host="elsewhere", age=20)
-    begun = time.monotonic()
+    pauses: list[int] = []
+    monkeypatch.setattr(
+        "snakeval.watch.states.time", between_looks(*[lambda: pauses.append(1)] * 2)
+    )
     assert [found.state for found in states(run.directory)] == ["unknown", "unknown"]
-    assert time.monotonic() - begun < 2
+    assert pauses == [1]
 
 
 def test_nothing_is_left_of_the_question_what_time_it_is(run: Made) -> None:
