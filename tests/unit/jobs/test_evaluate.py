@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
@@ -134,6 +135,25 @@ def test_a_link_to_itself_in_the_place_of_a_directory_moves_aside(
     assert not job.directory.defines(job.evaluation)
     assert job() == (0, "")
     assert (job.value, job.ran) == (0.5, 1)
+
+
+LINKS = f"{WRITES}; ln -s {{{{ results }}}}/f {{{{ results }}}}/latest"
+
+
+def test_an_absolute_link_into_the_results_repeats_nothing(tmp_path: Path) -> None:
+    job = Job(tmp_path, LINKS)
+    assert [job(), job()] == [(0, ""), (0, "")]
+    assert (job.value, job.ran) == (0.5, 1)
+    assert (job.directory.artifacts / "latest").read_text() == '{"v": 0.5}\n'
+
+
+def test_results_that_are_not_complete_once_they_are_published_are_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "make_links_relative", lambda *arguments: None)
+    code, reason = Job(tmp_path, LINKS)()
+    assert code == 1
+    assert "results changed during publication: artifacts/latest is gone" in reason
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """Copies, lists and flushes the artifacts of attempts."""
+# ruff: noqa: PTH100, PTH115
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from snakeval.files import without_waiting
+from snakeval.files import replace_link, without_waiting
 
 #: More files than these are flushed with their whole file system, which takes less time.
 _MANY_FILES = 64
@@ -136,17 +137,17 @@ def copy(source: Path, target: Path, patterns: Sequence[str]) -> int:
             if not fits(relative.as_posix(), patterns):
                 continue
             with contextlib.suppress(FileNotFoundError):
-                number += _copy_file(path, target / relative)
+                number += _copy_file(path, target / relative, source)
     return number
 
 
-def _copy_file(source: Path, target: Path) -> bool:
+def _copy_file(source: Path, target: Path, root: Path) -> bool:
     status = source.lstat()
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if stat.S_ISLNK(status.st_mode):
-        target.symlink_to(source.readlink())
+        target.symlink_to(_relative(source, root, [str(root.absolute())]) or source.readlink())
         return True
     with source.open("rb") as reading, target.open("wb") as writing:
         for start, length in _extents(reading.fileno(), status.st_size):
@@ -154,6 +155,30 @@ def _copy_file(source: Path, target: Path) -> bool:
         writing.truncate(status.st_size)
     shutil.copystat(source, target)
     return True
+
+
+def make_links_relative(directory: Path, *places: str) -> None:
+    """Replace absolute links into *directory* by relative ones, which stay true if it moves.
+
+    *places* are other paths that a harness may know it by, such as its mount in a container.
+
+    Raises:
+        OSError: a link cannot be replaced.
+    """
+    roots = [os.path.abspath(directory), os.path.realpath(directory), *places]
+    for folder, folders, names in os.walk(directory):
+        for path in (Path(folder, name) for name in [*folders, *names]):
+            if path.is_symlink() and (target := _relative(path, directory, roots)):
+                replace_link(path, target)
+
+
+def _relative(link: Path, directory: Path, roots: Sequence[str]) -> str:
+    """Return the relative target of an absolute link into *directory*; else nothing."""
+    target = os.readlink(link)
+    for root in roots:
+        if target == root or target.startswith(f"{root}/"):
+            return os.path.relpath(f"{directory}/{target[len(root) :]}", link.parent)
+    return ""
 
 
 def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:

@@ -14,9 +14,9 @@ from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import Runtime
-from snakeval.runtimes.spec import ContainerSpec, Mount
+from snakeval.runtimes.spec import CONTAINER_RESULTS, ContainerSpec, Mount
 
-_RESULTS, _INPUTS, _FILES, _CACHE = "/results", "/snakeval/inputs", "/snakeval/files", "/cache"
+_INPUTS, _FILES, _CACHE = "/snakeval/inputs", "/snakeval/files", "/cache"
 _HERE = re.compile(r"(?<=//)(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1\])(?=[:/?]|$)")
 
 
@@ -41,12 +41,12 @@ def container(
     inputs = (attempt or directory).inputs.resolve()
     results = (attempt.artifacts if attempt else directory.by_hand).resolve()
     identity = evaluation.identity
-    folders = (_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
+    folders = (CONTAINER_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
     made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
-    mounts = [Mount(str(results), _RESULTS, read_only=False)]
-    workdir = _RESULTS if inside else str(results)
+    mounts = [Mount(str(results), CONTAINER_RESULTS, read_only=False)]
+    workdir = CONTAINER_RESULTS if inside else str(results)
     if made.inputs:
         mounts.append(Mount(str(inputs), _INPUTS))
     if transport.files:

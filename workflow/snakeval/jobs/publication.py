@@ -17,6 +17,7 @@ from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
+from snakeval.runtimes.spec import CONTAINER_RESULTS
 
 
 def completion(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
@@ -74,6 +75,8 @@ def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Compl
     if record is None or reading_of(record.identity) != evaluation.reading:
         record = _read(evaluation, attempts, result)
     attempts.publish(result.attempt, record)
+    if (why := attempts.directory.why_incomplete(record.fingerprint)) is not None:
+        raise EvaluationError(f"its results changed during publication: {why.reason}")
     return record
 
 
@@ -98,6 +101,9 @@ def finish(
         LeaseLost: another process may work at the evaluation.
     """
     caches = adapter(evaluation.identity.adapter).CACHES
+    # Publication moves the artifacts, and a harness may have linked them by their absolute path.
+    inside = [CONTAINER_RESULTS] if evaluation.identity.image and runtime != "process" else []
+    trees.make_links_relative(attempt.artifacts, *inside)
     # Before the note, so that what it says is true after a power cut.
     trees.flush(attempt.artifacts, caches)
     attempts.check()

@@ -10,6 +10,9 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.runtimes.lifeline import _GO, exports, guarded
 
+#: Where a container has the directory of a harness's results.
+CONTAINER_RESULTS = "/results"
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
