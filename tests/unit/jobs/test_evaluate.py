@@ -140,7 +140,7 @@ def test_a_link_to_itself_in_the_place_of_a_directory_moves_aside(
 LINKS = f"{WRITES}; ln -s {{{{ results }}}}/f {{{{ results }}}}/latest"
 
 
-def test_an_absolute_link_into_the_results_repeats_nothing(tmp_path: Path) -> None:
+def test_an_absolute_link_into_the_results_starts_the_harness_once(tmp_path: Path) -> None:
     job = Job(tmp_path, LINKS)
     assert [job(), job()] == [(0, ""), (0, "")]
     assert (job.value, job.ran) == (0.5, 1)

@@ -10,7 +10,7 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.runtimes.lifeline import _GO, exports, guarded
 
-#: Where a container has the directory of a harness's results.
+#: The path of the directory of results within a container.
 CONTAINER_RESULTS = "/results"
 
 
