@@ -73,6 +73,16 @@ def test_uses_before_there_were_events_are_added(
     assert timings.read(place) is None
 
 
+@pytest.mark.parametrize("wrong", [[5], "5", None, -1, 1e308, float("nan"), 2**70])
+@pytest.mark.parametrize("key", ["seconds", "gpus"])
+def test_a_use_with_no_plausible_number_is_not_known(
+    place: EvaluationDirectory, key: str, wrong: object
+) -> None:
+    line = {"use": "a", "seconds": 5, "gpus": 1, key: wrong}
+    place.timings.write_text(json.dumps(line))
+    assert timings.read(place) is None
+
+
 def test_what_was_never_noted_is_not_known(place: EvaluationDirectory, journal: Journal) -> None:
     assert timings.read(place) is None
     journal.add(Event("begun"))

@@ -75,10 +75,10 @@ def read(directory: JobDirectory) -> list[Use] | None:
     try:
         found = [
             Use(
-                entry["seconds"]
+                _plausible(entry["seconds"])
                 if "seconds" in entry
                 else _until_its_last_line(entry, directory.path),
-                entry.get("gpus", 0),
+                int(_plausible(entry.get("gpus", 0))),
             )
             for entry in uses.values()
         ]
@@ -102,6 +102,21 @@ def _old(file: Path) -> list[dict[str, Any]] | None:
     except (OSError, *DAMAGE):
         return None
     return list(uses.values())
+
+
+def _plausible(number: object) -> float:
+    """Return a number of seconds or GPUs from a file.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    if not isinstance(number, int | float) or not 0 <= number < _MOST:
+        raise ValueError(f"{number!r:.40} is no number of seconds or GPUs")
+    return float(number)
+
+
+#: No use takes as many seconds, which are 30,000 years.
+_MOST = 10**12
 
 
 def _until_its_last_line(entry: dict[str, Any], logs: Path) -> float:
