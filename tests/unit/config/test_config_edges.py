@@ -145,7 +145,7 @@ def translated(tmp_path: Path, content: Any) -> Any:
                     "lepton_config": {"mounts": {"enabled": True, "cache_path": "/a"}},
                 }
             },
-            "deployment.lepton_config.mounts: must be a list",
+            "deployment.lepton_config.mounts: requires cache_path and mount_path",
         ),
         (
             {"evaluation": {"tasks": [{"name": "lm-evaluation-harness.ifevall"}]}},

@@ -596,18 +596,89 @@ def test_lepton_settings_become_options_and_deployment_lepton(tmp_path: Path) ->
     assert (read.profile, list(read.options)) == (
         "lepton",
         ["--lepton-resource-shape", "cpu.small", "--lepton-node-group", "g",
-         "--lepton-image-pull-secrets", "a,b"],
+         "--lepton-image-pull-secrets", "a b"],
     )  # fmt: skip
     made_of_it = check(read.source)
-    assert made_of_it.resources.runtime == 2
+    assert made_of_it.resources.runtime is None
     (benchmark,) = made_of_it.benchmarks.values()
     assert benchmark.env == {"HF_TOKEN": "MY_HF"}
     served = next(iter(made_of_it.models.values())).deployment
     assert served is not None
+    assert served.readiness_timeout == 90  # the launcher's timeout limits this wait only
     own = served.lepton
     assert (own.resource_shape, own.node_group, own.max_replicas) == ("gpu.1xh200", "h", 3)
     assert (own.no_traffic_timeout, own.target_gpu_utilization, own.target_qpm) == (3600, 80, None)
     assert own.mounts == ("node-nfs:data/models=/models",)
+
+
+def test_all_keys_of_the_launchers_lepton_examples_are_honoured(tmp_path: Path) -> None:
+    volume = {"from": "node-nfs:fs", "path": "/home/<me>", "mount_path": "/workspace"}
+    tasks = {
+        "api_tokens": [{"value_from": {"token_name_ref": "ENDPOINT_KEY"}}],
+        "env_vars": {
+            "HF_TOKEN": {"value_from": {"secret_name_ref": "HF"}},
+            "API_KEY": {"value_from": {"secret_name_ref": "ENDPOINT_KEY"}},
+        },
+        "node_group": "g", "mounts": [volume, {**volume, "path": "/a b", "mount_path": "/c"}],
+    }  # fmt: skip
+    execution = {
+        "evaluation_tasks": {"timeout": 3600},
+        "lepton_platform": {
+            "deployment": {
+                "node_group": "h", "platform_defaults": {"image_pull_secrets": ["one", "two"]}
+            },
+            "tasks": tasks,
+        },
+    }  # fmt: skip
+    own = {
+        "endpoint_name": "llama", "resource_shape": "gpu.1xh200", "max_replicas": 3,
+        "api_tokens": [{"value_from": {"token_name_ref": "ENDPOINT_KEY"}}],
+        "auto_scaler": {
+            "scale_down": {"no_traffic_timeout": 3600, "scale_from_zero": False},
+            "target_throughput": {"qpm": 2.5, "paths": [], "methods": []},
+        },
+        "envs": {
+            "OMPI_ALLOW_RUN_AS_ROOT": "1", "HF_TOKEN": {"value_from": {"secret_name_ref": "HF"}}
+        },
+        "mounts": {"enabled": True, "cache_path": "/cache", "mount_path": "/opt/nim/.cache"},
+    }  # fmt: skip
+    server = {
+        "checkpoint_path": "meta-llama/Llama-3.1-8B-Instruct", "served_model_name": "m",
+        "lepton_config": own,
+    }  # fmt: skip
+    content = {"deployment": server, "execution": execution, "evaluation": TASKS}
+    read = translated(tmp_path, content, "execution=lepton/default", "deployment=vllm")
+    assert read.options[-2:] == (
+        "--lepton-mounts", "'node-nfs:fs/home/<me>=/workspace' 'node-nfs:fs/a b=/c'"
+    )  # fmt: skip
+    made_of_it = check(read.source)
+    (benchmark,) = made_of_it.benchmarks.values()
+    assert benchmark.env == {"HF_TOKEN": "HF", "API_KEY": "ENDPOINT_KEY"}
+    served = next(iter(made_of_it.models.values())).deployment
+    assert served is not None
+    assert (served.hf_model_handle, served.checkpoint_path) == (server["checkpoint_path"], None)
+    assert (served.env, served.set_env) == ({"HF_TOKEN": "HF"}, {"OMPI_ALLOW_RUN_AS_ROOT": "1"})
+    assert served.readiness_timeout == 3600
+    assert served.lepton.image_pull_secrets == ("one", "two")
+    assert (served.lepton.endpoint_name, served.lepton.target_qpm) == ("llama", 2.5)
+    assert served.lepton.mounts == ("node-nfs:fs/cache=/opt/nim/.cache",)
+
+
+def test_the_key_of_an_endpoint_is_the_secret_that_the_variable_has_on_lepton(
+    tmp_path: Path,
+) -> None:
+    tasks = {"env_vars": {"API_KEY": {"value_from": {"secret_name_ref": "ENDPOINT_KEY"}}}}
+    content = {
+        "target": {"api_endpoint": {
+            "model_id": "m", "url": "https://x.example/v1/chat/completions",
+            "api_key_name": "API_KEY",
+        }},
+        "execution": {"lepton_platform": {"tasks": tasks}}, "evaluation": TASKS,
+    }  # fmt: skip
+    read = translated(tmp_path, content, "execution=lepton/default")
+    (model,) = check(read.source).models.values()
+    assert model.endpoint is not None
+    assert model.endpoint.api_key_name == "ENDPOINT_KEY"
 
 
 def test_a_value_among_leptons_variables_is_an_error_that_hides_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.types import Strict
@@ -16,13 +16,16 @@ from snakeval.config.types import Strict
 class LeptonEndpoint(Strict):
     """Options of a model's endpoint on Lepton. Other executors ignore them."""
 
+    endpoint_name: str | None = Field(
+        default=None, description="the first part of the endpoint's name; null = snakeval-MODEL"
+    )
     resource_shape: str | None = Field(
         default=None, description="null = the smallest one with the deployment's GPUs"
     )
     node_group: str | None = Field(default=None, description="name or id of a node group")
     min_replicas: PositiveInt = Field(default=1, description="kept while the run lasts")
     max_replicas: PositiveInt | None = Field(default=None, description="null = min_replicas")
-    target_qpm: PositiveInt | None = Field(
+    target_qpm: PositiveFloat | None = Field(
         default=None, description="scale by requests per minute and replica"
     )
     target_gpu_utilization: PositiveInt | None = Field(

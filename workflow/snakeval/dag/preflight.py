@@ -79,18 +79,25 @@ def make_way_for_directories(invocation: Invocation, *, starts: bool) -> None:
         raise ConfigError.of(Problem("is no directory", str(path), hint) for path in found)
 
 
-def check(invocation: Invocation, environment: Mapping[str, str] = os.environ) -> None:
+def check(
+    invocation: Invocation,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    reads_variables: bool = True,
+) -> None:
     """Find now what would fail later: an unset variable, an output directory without space.
+
+    Without *reads_variables*, jobs get secrets from another place than *environment*.
 
     Raises:
         ConfigError: one line a problem.
     """
     refuse_other_definitions(invocation)
     problems = [
-        *_of_evaluations(invocation, environment),
+        *(_of_evaluations(invocation, environment) if reads_variables else ()),
         *_of_exports(invocation),
         *_of_directory(invocation),
-        *_of_deployments(invocation, environment),
+        *(_of_deployments(invocation, environment) if reads_variables else ()),
     ]
     if problems:
         raise ConfigError.of(problems)

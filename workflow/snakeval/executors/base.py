@@ -198,6 +198,7 @@ class Executor:
         credentials: names of the environment variables that it logs in with.
         groups: whether a deployed model and its evaluations are one job. If not, each evaluation
             is a job, and the deployed model is something of its own.
+        reads_variables: whether its jobs get their secrets from this machine's variables.
         one_head: whether a second Snakemake at the same evaluations fails, since the jobs of both
             are the same.
     """
@@ -208,6 +209,7 @@ class Executor:
     credentials: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[bool] = True
     one_head: ClassVar[bool] = False
+    reads_variables: ClassVar[bool] = True
 
     # --- what it declares: methods, since `status` must not import schemas ----------------
 

@@ -40,7 +40,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Any]:
     """Start a stand-in whose endpoints have one of the two families of routes."""
-    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.05)
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.05)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_RETRIES", 0)
     monkeypatch.setattr("leptonai.api.v2.client._FLAG_RESOLVE_REQUEST_TIMEOUT_SECONDS", 0.5)
     return lambda new_endpoints: standin(monkeypatch, new_endpoints)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ from support.served import wait_for
 
 @pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
 def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.1)
     with standin(monkeypatch, request.param) as started:
         yield started
 
@@ -176,7 +175,7 @@ def test_a_model_that_cannot_be_served_fails_with_the_reason(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, changes: Any, says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.PATIENCE", 0.2)
     with pytest.raises(EvaluationError, match=says):
         serve(endpoints, served(tmp_path, port, **changes))
     endpoints.end(lambda text: None)
@@ -214,7 +213,7 @@ def test_with_a_new_token_of_the_workspace_it_is_adopted_for_its_jobs_have_its_k
 def test_an_endpoint_whose_key_is_lost_is_deleted_and_created_again(
     endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("snakeval.executors.lepton.endpoints._PATIENCE", 0.2)
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.PATIENCE", 0.2)
     asked = served(tmp_path, port)
     serve(endpoints, asked)
     lepton.workspace.secrets.clear()
@@ -240,17 +239,4 @@ def test_an_endpoint_that_is_being_deleted_is_created_again_afterwards(
     told = serve(endpoints, asked)
     assert f"waits until {old.name} is deleted" in told
     assert f"made endpoint {old.name} (cpu.small)" in told
-    endpoints.end(lambda text: None)
-
-
-def test_waiting_for_a_node_is_no_failure(
-    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
-) -> None:
-    # As Kubernetes has it of pods that no node has room for.
-    event = {"type": "Warning", "reason": "FailedScheduling", "regarding": {}, "count": 99}
-    event["last_observed_time"] = "2026-01-01T00:00:00Z"
-    queued = json.dumps([event])
-    lepton.faults.add(Fault("GET .*/events", status=200, body=queued, times=10**6))
-    serve(endpoints, served(tmp_path, port))
-    assert lepton.asked("GET .*/events")
     endpoints.end(lambda text: None)

@@ -41,7 +41,7 @@ def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr("snakeval.executors.lepton.workspace_requests.BACKOFF", (0.05,))
     monkeypatch.setattr("snakeval.executors.lepton.stop.LOOK_SECONDS", 0.1)
     monkeypatch.setattr("snakeval.executors.lepton.stop.PATIENCE", 0.3)
-    monkeypatch.setattr("snakeval.executors.lepton.endpoints._POLL", 0.1)
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.1)
     with standin(monkeypatch, getattr(request, "param", True)) as started:
         yield started
 

@@ -39,6 +39,13 @@ class Plugin:
             )
         return cls(name)
 
+    @property
+    def reads_variables(self) -> bool:
+        """Whether its jobs get their secrets from this machine's variables."""
+        from snakeval import executors
+
+        return executors.of_plugin(self.name).reads_variables
+
     def check(self, config: Config) -> None:
         """Run the quick checks of its executor, as a start does.
 

@@ -173,6 +173,10 @@ def _lepton_names(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 def _lepton_tasks(draft: Draft, where: Where, value: Any, key: Key) -> None:
     where.options += lepton.task_options(draft, value, key)
+    tasks = draft.mapping(value, key)
+    if says(tasks.get("timeout")) and where.readiness_timeout is None:
+        # In the launcher it limits the wait for the endpoint, and no task.
+        where.readiness_timeout = (tasks["timeout"], (*key, "timeout"))
 
 
 def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
@@ -180,8 +184,12 @@ def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
     draft.only(key, platform, {"tasks", "deployment"})
     tasks = draft.mapping(platform.get("tasks"), (*key, "tasks"))
     where.options += lepton.platform_options(draft, tasks, (*key, "tasks"))
-    secrets = lepton.names_of_secrets(draft, tasks.get("env_vars"), (*key, "tasks", "env_vars"))
-    where.env["evaluation"].names.update(secrets)
+    place = (*key, "tasks", "env_vars")
+    where.env["evaluation"].names.update(
+        lepton.names_of_secrets(draft, tasks.get("env_vars"), place)
+    )
+    for name in lepton.endpoint_tokens(draft, tasks.get("env_vars"), place):
+        where.env["evaluation"].names.pop(name, None)
     served, place = platform.get("deployment"), (*key, "deployment")
     served = draft.mapping(served, place)
     draft.only(place, served, {"node_group", "endpoint_readiness_timeout", "platform_defaults"})
@@ -190,8 +198,10 @@ def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if says(served.get("endpoint_readiness_timeout")):
         key = (*place, "endpoint_readiness_timeout")
         where.readiness_timeout = (served["endpoint_readiness_timeout"], key)
-    if says(served.get("platform_defaults")):
-        draft.refuse((*place, "platform_defaults"), "is not supported; write deployment.lepton")
+    defaults = draft.mapping(served.get("platform_defaults"), (*place, "platform_defaults"))
+    draft.only((*place, "platform_defaults"), defaults, {"image_pull_secrets"})
+    if says(defaults.get("image_pull_secrets")):
+        where.lepton["image_pull_secrets"] = defaults["image_pull_secrets"]
 
 
 _COMMON: dict[str, Handler] = {

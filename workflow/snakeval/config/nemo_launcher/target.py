@@ -5,6 +5,7 @@ The result has one model for each type of endpoint that the tasks require.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def read(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
         types = ", ".join(catalogue.server_kind_names())
         draft.refuse(_DEPLOYMENT, f"has keys, but its type is none; choose one of {types}")
     elif _target(draft) or not draft.data.get("models"):
-        _endpoint(draft, kinds)
+        _endpoint(draft, where, kinds)
 
 
 def _served(draft: Draft) -> str:
@@ -91,7 +92,7 @@ def _target(draft: Draft) -> dict[str, Any]:
     return endpoint
 
 
-def _endpoint(draft: Draft, kinds: Sequence[str]) -> None:
+def _endpoint(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
     endpoint = _target(draft)
     draft.only(_TARGET, endpoint, {"url", "model_id", "type", "api_key_name"})
     missing = [name for name in ("url", "model_id") if not endpoint.get(name)]
@@ -99,6 +100,9 @@ def _endpoint(draft: Draft, kinds: Sequence[str]) -> None:
         draft.refuse((*_TARGET, name), "is missing; add it")
     if missing:
         return
+    if where.profile == "lepton" and (key := str(endpoint.get("api_key_name") or "")):
+        # A job's variable has a secret of the workspace, perhaps by another name.
+        endpoint["api_key_name"] = where.env["evaluation"].names.pop(key, key)
     for name, kind in _named(draft, str(endpoint["model_id"]), kinds or endpoint_types(draft)[:1]):
         place = ("models", name, "endpoint")
         for part in ("url", "model_id", "api_key_name"):
@@ -139,6 +143,10 @@ def _deployment(
     values: dict[str, tuple[Any, Key]] = {
         name: (section[name], (*_DEPLOYMENT, name)) for name in _SAME if says(section.get(name))
     }
+    if where.profile == "lepton" and _is_handle(section.get("checkpoint_path")):
+        # The launcher's examples name the hub's model so.
+        values.setdefault("hf_model_handle", values["checkpoint_path"])
+        del values["checkpoint_path"]
     values = {k: v for k, v in where.serving.items() if v[0] != 1} | values
     if where.readiness_timeout:
         values["readiness_timeout"] = where.readiness_timeout
@@ -163,6 +171,12 @@ def _deployment(
             draft.put((*place, name), value, said)
         if kind != EndpointType.CHAT:
             draft.put((*place, "type"), kind, ("evaluation", "tasks"))
+
+
+def _is_handle(checkpoint: Any) -> bool:
+    """Whether a checkpoint is ORGANIZATION/MODEL of the hub, and no path."""
+    text = str(checkpoint or "")
+    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text)) and not Path(text).exists()
 
 
 def _kind(draft: Draft, served: str) -> ServerKind | None:
@@ -219,6 +233,8 @@ def _variables(
     given = draft.mapping(section.get("env_vars"), key)
     variables = where.env["deployment"]
     variables.update(draft.variables(given, key, literals=True))
+    config = (*_DEPLOYMENT, "lepton_config")
+    variables.update(lepton.endpoint_variables(draft, section.get("lepton_config"), config))
     values = {"env": (variables.names, key), "set_env": (variables.values, key)}
     return {name: value for name, value in values.items() if value[0]}
 

@@ -23,6 +23,8 @@ class Lepton(Executor):
     credentials: ClassVar[tuple[str, ...]] = ("LEPTON_WORKSPACE_ID", "LEPTON_WORKSPACE_TOKEN")
     #: A model is an endpoint of the platform, and each evaluation a job.
     groups = False
+    #: Secrets are the workspace's.
+    reads_variables = False
 
     def deployment_options(self) -> type[LeptonEndpoint]:
         """Return the schema of ``deployment.lepton``."""

@@ -1,0 +1,53 @@
+"""The wait for an endpoint: for a node, for the container, for the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+from standin import Fault, StandIn
+
+from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.endpoints import Endpoints
+from snakeval.run.directory import RunDirectory
+from snakeval.serving.plan import Plan
+from support.lepton import free_port, served, standin
+
+
+@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
+def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.1)
+    with standin(monkeypatch, request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
+    return Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=(0.05, 0.05)))
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
+    told: list[str] = []
+    endpoints.serve(asked, Event(), told.append)
+    return told
+
+
+def test_waiting_for_a_node_is_no_failure(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    # As Kubernetes has it of pods that no node has room for.
+    event = {"type": "Warning", "reason": "FailedScheduling", "regarding": {}, "count": 99}
+    event["last_observed_time"] = "2026-01-01T00:00:00Z"
+    queued = json.dumps([event])
+    lepton.faults.add(Fault("GET .*/events", status=200, body=queued, times=10**6))
+    serve(endpoints, served(tmp_path, port))
+    assert lepton.asked("GET .*/events")
+    endpoints.end(lambda text: None)
