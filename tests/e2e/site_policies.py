@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ from support.workspace import REPOSITORY, Workspace
 PROFILE = str(REPOSITORY / "profiles" / "slurm")
 #: A partition that policies change; the node n4 is in no other job's way.
 PARTITION = "site"
+#: The account and the QOS that policies limit. No other job uses them.
+OWN = "policies"
 _SECONDS = 120
 _NEVER = re.compile(r"^.*(cannot start \(|although none of this run's jobs runs).*$", re.MULTILINE)
 
@@ -53,6 +56,25 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode and "Nothing modified" not in done.stdout + done.stderr:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
+def prepare() -> None:
+    """Make the account and the QOS, and undo what a killed session has left."""
+    if f"|{OWN}" not in slurm("sacctmgr", "-n", "-P", "show", "assoc", "format=user,account"):
+        # Two calls: a sacctmgr does not see the QOS that it has just made.
+        for line in (
+            f"add qos {OWN}",
+            f"add account {OWN} organization=testbed",
+            f"add user root account={OWN}",
+            f"modify account {OWN} set qos=normal,{OWN}",
+        ):
+            _run("sacctmgr", "-i", *line.split())
+    limits = "maxsubmitjobsperuser maxjobsperuser maxwall flags maxtresperjob=cpu grptres=cpu"
+    _run(*f"sacctmgr -i modify qos {OWN} set".split(), *(f"{each}=-1" for each in limits.split()))
+    _run(*f"sacctmgr -i modify user root where account={OWN} set maxsubmitjobs=-1".split())
+    _run(*f"sacctmgr -i modify account {OWN} set grpsubmitjobs=-1".split())
+    if f"PartitionName={PARTITION} " in slurm("scontrol", "-o", "show", "partition"):
+        _run("scontrol", "delete", f"partition={PARTITION}")
 
 
 def commands(*pairs: tuple[str, str]) -> Policy:
@@ -70,14 +92,14 @@ def commands(*pairs: tuple[str, str]) -> Policy:
 
 
 def qos(limit: str, none: str) -> Policy:
-    """Set a limit of the QOS `short`."""
-    modify = "sacctmgr -i modify qos short set "
+    """Set a limit of the QOS `policies`."""
+    modify = f"sacctmgr -i modify qos {OWN} set "
     return commands((modify + limit, modify + none))
 
 
 def association(limit: str, none: str) -> Policy:
-    """Set a limit of this user in the account `evals`."""
-    modify = "sacctmgr -i modify user root where account=evals set "
+    """Set a limit of this user in the account `policies`."""
+    modify = f"sacctmgr -i modify user root where account={OWN} set "
     return commands((modify + limit, modify + none))
 
 
@@ -180,7 +202,7 @@ class Case:
     ends: bool = False
 
 
-SHORT = {"qos": "short"}
+LIMITED = {"qos": OWN}
 SITE = {"partition": PARTITION}
 none = contextlib.nullcontext
 #: The partition `site` in slurm.conf: what scontrol creates is gone when slurm.conf is read again.
@@ -196,47 +218,49 @@ def hold(directory: Path) -> None:
 CASES = [
     Case("QOS MaxSubmitJobsPerUser=2, six evaluations", "done",
          qos("maxsubmitjobsperuser=2", "maxsubmitjobsperuser=-1"),
-         f"{SUBMITTED} (QOSMaxSubmitJobPerUserLimit", SHORT, count=6),
+         f"{SUBMITTED} (QOSMaxSubmitJobPerUserLimit", LIMITED, count=6),
     Case("association MaxSubmitJobs=1", "done",
          association("maxsubmitjobs=1", "maxsubmitjobs=-1"),
          f"{SUBMITTED} (AssocMaxSubmitJobLimit", count=3),
     Case("account GrpSubmitJobs=1", "done",
-         commands(("sacctmgr -i modify account evals set grpsubmitjobs=1",
-                   "sacctmgr -i modify account evals set grpsubmitjobs=-1")),
+         commands((f"sacctmgr -i modify account {OWN} set grpsubmitjobs=1",
+                   f"sacctmgr -i modify account {OWN} set grpsubmitjobs=-1")),
          f"{SUBMITTED} (AssocGrpSubmitJobsLimit", count=3),
     Case("QOS MaxSubmitJobsPerUser=0", "fails",
          qos("maxsubmitjobsperuser=0", "maxsubmitjobsperuser=-1"),
-         "QOSMaxSubmitJobPerUserLimit", SHORT),
+         "QOSMaxSubmitJobPerUserLimit", LIMITED),
     Case("association MaxSubmitJobs=0", "fails",
          association("maxsubmitjobs=0", "maxsubmitjobs=-1"), "AssocMaxSubmitJobLimit"),
     Case("QOS MaxJobsPerUser=1", "done",
-         qos("maxjobsperuser=1", "maxjobsperuser=-1"), "", SHORT),
+         qos("maxjobsperuser=1", "maxjobsperuser=-1"), "", LIMITED),
     Case("QOS MaxJobsPerUser=0", "waits",
          qos("maxjobsperuser=0", "maxjobsperuser=-1"),
-         "although none of this run's jobs runs (QOSMaxJobsPerUserLimit)", SHORT, ends=True),
-    Case("QOS MaxWall, job longer", "waits", none, "(QOSMaxWallDurationPerJobLimit)",
-         SHORT | {"walltime": "01:00:00"}),
+         "although none of this run's jobs runs (QOSMaxJobsPerUserLimit)", LIMITED, ends=True),
+    Case("QOS MaxWall, job longer", "waits",
+         qos("maxwall=00:30:00", "maxwall=-1"), "(QOSMaxWallDurationPerJobLimit)",
+         LIMITED | {"walltime": "01:00:00"}),
     Case("QOS MaxWall with DenyOnLimit", "fails",
-         qos("flags=DenyOnLimit", "flags=-1"),
+         qos("flags=DenyOnLimit maxwall=00:30:00", "flags=-1 maxwall=-1"),
          "QOSMaxWallDurationPerJobLimit Batch job submission failed: Job violates "
-         "accounting/QOS policy", SHORT | {"walltime": "01:00:00"}),
+         "accounting/QOS policy", LIMITED | {"walltime": "01:00:00"}),
     Case("QOS MaxTRESPerJob", "waits",
          qos("maxtresperjob=cpu=1", "maxtresperjob=cpu=-1"), "(QOSMaxCpuPerJobLimit)",
-         SHORT | {"cpus_per_task": 2}),
+         LIMITED | {"cpus_per_task": 2}),
     Case("QOS GrpTRES of one job", "done",
-         qos("grptres=cpu=1", "grptres=cpu=-1"), "", SHORT),
+         qos("grptres=cpu=1", "grptres=cpu=-1"), "", LIMITED),
     Case("QOS GrpTRES smaller than a job", "waits",
          qos("grptres=cpu=1", "grptres=cpu=-1"),
          "although none of this run's jobs runs (QOSGrpCpuLimit)",
-         SHORT | {"cpus_per_task": 2}, ends=True),
+         LIMITED | {"cpus_per_task": 2}, ends=True),
     Case("unknown account", "fails", none, "nobody", {"account": "nobody"}),
     Case("unknown QOS", "fails", none, "Invalid qos specification", {"qos": "unheard"}),
     Case("unknown partition", "fails", none, "invalid partition specified: moon",
          {"partition": "moon"}),
     Case("partition AllowAccounts", "waits", partition("allowaccounts=other"),
-         "(Job's account not permitted to use this partition (site allows other not evals))", SITE),
-    Case("partition DenyAccounts", "waits", partition("denyaccounts=evals"),
-         "(Job's account not permitted to use this partition (site denies evals", SITE),
+         "(Job's account not permitted to use this partition (site allows other not policies))",
+         SITE),
+    Case("partition DenyAccounts", "waits", partition("denyaccounts=policies"),
+         "(Job's account not permitted to use this partition (site denies policies", SITE),
     Case("partition AllowQos", "waits", partition("allowqos=urgent"),
          "(Job's QOS not permitted to use this partition (site allows urgent not normal))", SITE),
     Case("partition MaxTime", "waits", partition("maxtime=00:01:00"), "(PartitionTimeLimit)",
@@ -265,7 +289,7 @@ CASES = [
          {"extra_flags": "--reservation=site --begin=now+75"}),
     Case("unknown reservation", "fails", none, "Requested reservation is invalid",
          {"extra_flags": "--reservation=unheard"}),
-    Case("held by an administrator, then released", "waits", none, "(JobHeld",
+    Case("held, then released", "waits", none, "(JobHeld",
          {"extra_flags": "--hold"}, after=hold, ends=True),
     Case("missing gres", "fails", none, "Invalid generic resource (gres) specification",
          {"gres": "fpga:1", "partition": "gpu"}, gpus=1),
@@ -314,7 +338,7 @@ class Run:
             runtime="process",
             models={"m": {"deployment": deployment} if case.gpus else {"endpoint": endpoint}},
             benchmarks={f"b{number}": says(number) for number in range(case.count)},
-            execution={"slurm": {"account": "evals", "walltime": "00:05:00"} | case.request},
+            execution={"slurm": {"account": OWN, "walltime": "00:05:00"} | case.request},
         )
         self.work.command()  # writes the configuration
         self._log = directory / "head.log"
@@ -378,6 +402,7 @@ class Run:
 def play(case: Case, directory: Path) -> Outcome:
     """Run *case* and return its outcome."""
     began = time.monotonic()
+    prepare()
     with ExitStack() as policy:
         policy.enter_context(case.policy())
         run = Run(case, directory)
@@ -439,11 +464,16 @@ def main() -> int:
         if options.only and not any(text in case.name for text in options.only):
             continue
         with tempfile.TemporaryDirectory(prefix="snakeval-site-") as directory:
-            outcomes.append(play(case, Path(directory)))
+            try:
+                outcomes.append(play(case, Path(directory)))
+            except Exception:
+                # The session goes to its end: the other policies are independent.
+                outcomes.append(Outcome(case, "broken", "", 0, traceback.format_exc()))
         last = outcomes[-1]
         print(f"{last.seconds:4.0f} s  {case.name}: {last.outcome}", flush=True)
         if last.problem:
             print(f"  WRONG: {last.problem}", flush=True)
+    prepare()
     print("\n" + table(outcomes))
     if options.table:
         options.table.write_text(table(outcomes))

@@ -10,6 +10,7 @@ import pytest
 
 from snakeval import cli
 from snakeval.cli.ls.runs import command as ls_runs
+from snakeval.executors.slurm.queue import link_notes
 from snakeval.run import index
 from snakeval.run.heads import enter
 from support.made import Made, Said, between_looks, snakeval
@@ -47,6 +48,31 @@ def test_each_evaluation_has_a_row_with_the_one_thing_to_know(run: Made, capsys:
     assert "18 / 40 requests" in told["m/at_it"]
     assert f"process {os.getpid()}" in told["m/at_it"]
     assert "pending" in told["m/to_do"]
+
+
+def test_jobs_that_cannot_start_are_one_line_above_the_rows(
+    run: Made, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    link_notes(run.directory)
+    notes = run.directory.slurm_notes.resolve()
+    notes.mkdir(parents=True)
+    for number, name in enumerate(("broken", "to_do"), start=7):
+        output = run.directory.evaluation(f"m/{name}").output
+        jobs = [{"id": str(number), "state": "PENDING"}]
+        (notes / f"{name}.json").write_text(json.dumps({"outputs": [output], "jobs": jobs}))
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    lines = [f"{number}|PENDING|PartitionDown|2026-11-25T12:00:00|" for number in (7, 8)]
+    squeue.write_text("#!/bin/sh\necho '" + "\n".join(lines) + "'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    said = snakeval(capsys, "status")
+    assert said.out.count("2 Slurm jobs cannot start (PartitionDown): wait until") == 1
+    assert "Slurm job 7 cannot start (PartitionDown)" in rows(said)["m/broken"]
+    assert "expected" not in said.out
+    (found,) = json.loads(snakeval(capsys, "status", "--json").out)
+    assert [line.rpartition("Jobs: ")[2] for line in found["notices"]] == ["7, 8"]
 
 
 def test_the_process_that_works_on_the_run_is_reported_or_what_to_do(
