@@ -400,6 +400,15 @@ def test_a_child_of_this_snakemake_has_printed_its_reason(tmp_path: Path) -> Non
     assert reason(job, job.events) == ""
 
 
+def test_why_an_executor_did_not_take_a_job_is_printed_here(tmp_path: Path) -> None:
+    run = Tally(RunDirectory(tmp_path), ["a/x"], ["a/x"])
+    told = journal(tmp_path / "a" / "x")
+    told.add(Event("refused", detail="no quota", host=socket.gethostname(), head=os.getpid()))
+    run.start(1, "a", "x")
+    (job,) = run.jobs()
+    assert reason(job, job.events) == "a/x failed: no quota"
+
+
 def test_the_use_of_a_server_is_no_word_of_the_job_that_deploys_it(tmp_path: Path) -> None:
     run = Tally(RunDirectory(tmp_path), ["a/x"], ["a/x"], deployments=1)
     run.start(1, "a", "deployment", deploys=True)

@@ -11,7 +11,7 @@ import pytest
 
 from snakeval.dag.refusals import Refusals, forget
 from snakeval.evaluation import events
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import Attempt, EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
 from snakeval.serving.directory import DeploymentDirectory
 
@@ -120,14 +120,38 @@ def test_a_job_that_was_submitted_or_has_begun_keeps_its_own_reason(
     evaluation: EvaluationDirectory,
 ) -> None:
     job = Job(evaluation.output)
-    run(job, lambda executor, job: executor.report_job_error(info(job, "7"), "it failed"))
-    assert not evaluation.has_failure()
 
     def begins(executor: Executor, job: Job) -> None:
         Journal(evaluation.events).add(Event("begun"))
         executor.report_job_error(info(job), "it failed")
 
     run(job, begins)
+    assert not evaluation.has_failure()
+
+    def fails(executor: Executor, job: Job) -> None:
+        evaluation.fail("the harness exited with 3")
+        executor.report_job_error(info(job, "7"), "it failed")
+
+    run(job, fails)
+    assert evaluation.failure_reason() == "the harness exited with 3"
+
+
+def test_the_end_of_a_job_is_the_reason_of_what_it_had_not_begun(
+    evaluation: EvaluationDirectory,
+) -> None:
+    job = Job(evaluation.output)
+    message = "Slurm job 7 was cancelled by uid 0. "
+    run(job, lambda executor, job: executor.report_job_error(info(job, "7")))
+    assert not evaluation.has_failure()
+    run(job, lambda executor, job: executor.report_job_error(info(job, "7"), message))
+    assert evaluation.failure_reason() == "Slurm job 7 was cancelled by uid 0."
+    assert events.read(evaluation.events) == []  # the executor has printed it
+
+
+def test_an_interrupted_attempt_is_no_failure(evaluation: EvaluationDirectory) -> None:
+    evaluation.note_attempt(Attempt(1, "fingerprint of m/b", "2026-11-25T10:00:00+00:00", "t"))
+    job = Job(evaluation.output)
+    run(job, lambda executor, job: executor.report_job_error(info(job, "7"), "cancelled"))
     assert not evaluation.has_failure()
 
 

@@ -53,6 +53,8 @@ class Refusals:
         def watched_print_job_error(job_info: Any, msg: str | None = None, **kwargs: Any) -> None:
             if job_info.external_jobid is None:
                 self.record(job_info.job, msg or "")
+            elif msg:
+                self._record_end(job_info.job, msg)
             print_job_error(job_info, msg, **kwargs)
 
         def watched_report_job_submission(job_info: Any, *args: Any, **kwargs: Any) -> None:
@@ -68,12 +70,27 @@ class Refusals:
         reason = _sentence(message) or _sentence("\n".join(self._errors.lines))
         reason = reason or "the executor did not submit the job and reported no reason"
         for directory in directories(job):
-            if _has_begun(directory, self._since):
+            if self._has_begun(directory):
                 continue  # it has run, so its own reason counts
             known = self._fingerprint(directory.name)
             directory.fail(reason, kind=_REFUSED, **({"fingerprint": known} if known else {}))
             refused = Event("refused", detail=reason, host=socket.gethostname(), head=os.getpid())
             Journal(directory.events).add(refused)
+
+    def _record_end(self, job: Any, message: str) -> None:
+        """Make *message* the reason of what a job that has ended had not begun."""
+        for directory in directories(job):
+            known = self._fingerprint(directory.name)
+            if directory.has_failure() or self._has_begun(directory):
+                continue
+            if isinstance(directory, EvaluationDirectory) and directory.unended_attempt(known):
+                continue  # interrupted, and the next job resumes it
+            directory.fail(_sentence(message), kind=_REFUSED, fingerprint=known)
+
+    def _has_begun(self, directory: JobDirectory) -> bool:
+        """Whether the job itself has left an event since this Snakemake started."""
+        last = events.last(e for e in events.read(directory.events) if e.phase != "refused")
+        return last is not None and last.moment >= self._since
 
 
 def forget(job: Any) -> None:
@@ -98,12 +115,6 @@ def directories(job: Any) -> Iterator[JobDirectory]:
                 if directory.output == output:
                     directory.path.mkdir(parents=True, exist_ok=True)
                     yield directory
-
-
-def _has_begun(directory: JobDirectory, since: float) -> bool:
-    """Whether the job itself has left an event since this Snakemake started."""
-    last = events.last(e for e in events.read(directory.events) if e.phase != "refused")
-    return last is not None and last.moment >= since
 
 
 def _sentence(message: str) -> str:
