@@ -210,7 +210,7 @@ LISTED, ENFORCED = f"PartitionName={PARTITION} Nodes=n4", "EnforcePartLimits=ALL
 SUBMITTED = "Slurm accepts no more jobs now"
 
 
-def hold(directory: Path) -> None:
+def release(directory: Path) -> None:
     """Release what a policy has left in held state."""
     slurm("scontrol", "release", *queue(directory))
 
@@ -290,7 +290,7 @@ CASES = [
     Case("unknown reservation", "fails", none, "Requested reservation is invalid",
          {"extra_flags": "--reservation=unheard"}),
     Case("held, then released", "waits", none, "(JobHeld",
-         {"extra_flags": "--hold"}, after=hold, ends=True),
+         {"extra_flags": "--hold"}, after=release, ends=True),
     Case("missing gres", "fails", none, "Invalid generic resource (gres) specification",
          {"gres": "fpga:1", "partition": "gpu"}, gpus=1),
     Case("more gres than a node has", "fails", none,

@@ -288,7 +288,7 @@ class Executor(official.Executor):
         return self._refused.pop(job, "")
 
     def _place(self, job: Any) -> Place:
-        return place(job, next(self._account(job)), self.get_partition_arg(job))
+        return place(job, next(self._account(job)))
 
     def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
         if job_info.job not in self._submitting:

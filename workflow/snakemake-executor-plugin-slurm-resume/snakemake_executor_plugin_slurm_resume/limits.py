@@ -28,17 +28,15 @@ class Place(NamedTuple):
     partition: str
 
 
-def place(job: Any, account: str, partition: str) -> Place:
-    """Return the place of *job*, by the options of sbatch that the official plugin makes."""
+def place(job: Any, account: str) -> Place:
+    """Return the place of *job*; *account* is the option of sbatch for its account."""
+    found = re.search(r"-A\s+'?([^'\s]+)", account)
+    partitions = str(job.resources.get("slurm_partition") or "")
     return Place(
-        _value(account), str(job.resources.get("qos") or ""), _value(partition).partition(",")[0]
+        found[1] if found else "",
+        str(job.resources.get("qos") or ""),
+        partitions.partition(",")[0],
     )
-
-
-def _value(option: str) -> str:
-    """Return the value of an option such as ``-A 'evals'``."""
-    found = re.search(r"(?:-[Ap]|--\w+)[ =]*'?([^'\s]+)", option)
-    return found[1] if found else ""
 
 
 class SubmitLimits:

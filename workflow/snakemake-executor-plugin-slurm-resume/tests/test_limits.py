@@ -166,9 +166,12 @@ def test_a_stop_ends_the_waiting(says: Callable[..., None]) -> None:
     assert not thread.is_alive()
 
 
-def test_the_place_of_a_job_is_read_from_the_options_of_sbatch() -> None:
+def test_the_place_of_a_job_is_its_account_qos_and_first_partition() -> None:
     class Job:
-        resources = {"qos": "short"}  # noqa: RUF012
+        def __init__(self, **resources: str) -> None:
+            self.resources = resources
 
-    assert place(Job(), " -A evals", " -p 'gpu,cpu'") == Place("evals", "short", "gpu")
-    assert place(Job(), "", "") == Place("", "short", "")
+    asked = Job(qos="short", slurm_partition="gpu,cpu")
+    assert place(asked, " -A evals") == Place("evals", "short", "gpu")
+    assert place(asked, " -A 'a b'").account == "a"
+    assert place(Job(), "") == Place("", "", "")
