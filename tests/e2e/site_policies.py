@@ -447,7 +447,8 @@ def _judged(case: Case, run: Run, outcome: str) -> tuple[str, str]:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the outcomes as a table in Markdown."""
-    rows = ["| policy | outcome | what people read |", "|---|---|---|"]
+    rows = ["# Site policies", "", "Written by site_policies.py on Slurm 22.05.", ""]
+    rows += ["| policy | outcome | what people read |", "|---|---|---|"]
     for each in outcomes:
         words = each.words.replace("|", "\\|") or "–"
         rows.append(f"| {each.case.name} | {each.outcome} | {words} |")
