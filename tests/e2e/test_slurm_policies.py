@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slurm
 @pytest.mark.parametrize(
     "name",
     [
-        "association MaxSubmitJobs=1",
         "QOS MaxSubmitJobsPerUser=0",
         "partition AllowAccounts",
         "held, then released",
