@@ -118,7 +118,13 @@ def test_a_terminal_shows_bars_requests_and_reasons_and_ends_with_the_table(
     show: Workspace,
 ) -> None:
     screen = on_a_terminal(show, "--cores", "4")
-    seen = screen.until(lambda text: text.count("7/40 requests") == 2 and ", 2 failed" in text)
+    seen = screen.until(
+        lambda text: (
+            text.count("7/40 requests") == 2
+            and ", 2 failed" in text
+            and text.count("/broken failed: ") == 2
+        )
+    )
     assert "0 of 4 evaluations done, 2 failed, 2 running" in seen
     assert re.search(r"^one  ╳+─+  0/2  1 failed$", seen, re.MULTILINE)
     assert re.search(r"^  two/asking +\d:\d\d  7/40 requests", seen, re.MULTILINE)

@@ -127,8 +127,11 @@ def paused(work: OnLepton, seconds: int) -> None:
 
 
 def running(work: OnLepton, number: int) -> None:
+    """Wait until so many jobs have begun to run; on a busy machine, the first may have ended."""
     wait_for(
-        lambda: sum(job.state == "Running" for job in work.standin.jobs) == number,
+        lambda: (
+            sum(job.starts > 0 and job.state != "Starting" for job in work.standin.jobs) == number
+        ),
         f"{number} running jobs",
         120,
     )

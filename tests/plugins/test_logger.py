@@ -264,23 +264,28 @@ def draw(columns, rows):
 terminal = Terminal(draw)
 print("by print")
 print("an error", file=sys.stderr)
-subprocess.run(["sh", "-c", "echo by a child; echo its error >&2; printf 'no end'; sleep 1"])
+waits = "until [ -e go ]; do sleep 0.05; done"
+subprocess.run(["sh", "-c", f"echo by a child; echo its error >&2; printf 'no end'; {waits}"])
 {more}
 terminal.close()
 print("afterwards")
 """
 
 
-def sharing(tmp_path: Path, more: str = "", **options: object) -> Screen:
+def sharing(tmp_path: Path, more: str = "", *, waits: bool = False) -> Screen:
+    """Start it; its child *waits* until the file `go` is there."""
+    if not waits:
+        (tmp_path / "go").touch()
     script = tmp_path / "sharing.py"
     script.write_text(SHARING.replace("{more}", textwrap.dedent(more)))
-    return Screen([sys.executable, str(script)], cwd=tmp_path, **options)  # type: ignore[arg-type]
+    return Screen([sys.executable, str(script)], cwd=tmp_path)
 
 
 def test_any_other_output_scrolls_by_above_the_display(tmp_path: Path) -> None:
-    screen = sharing(tmp_path)
+    screen = sharing(tmp_path, waits=True)
     seen = screen.until(lambda text: "its error" in text and "second line" in text)
     assert seen.endswith("its error\nshown in 100 x 30\nsecond line")
+    (tmp_path / "go").touch()
     assert screen.end() == 0
     assert screen.text.splitlines() == [
         "by print",
@@ -292,10 +297,11 @@ def test_any_other_output_scrolls_by_above_the_display(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_gets_narrower_keeps_nothing_behind(tmp_path: Path) -> None:
-    screen = sharing(tmp_path, "time.sleep(2); print('later')")
+    screen = sharing(tmp_path, "print('later')", waits=True)
     screen.until(lambda text: "shown in 100" in text)
     screen.resize(60, 20)
     screen.until(lambda text: "shown in 60 x 20" in text)
+    (tmp_path / "go").touch()
     screen.end()
     assert "shown" not in screen.text
 
@@ -316,7 +322,7 @@ def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path) -> None:
     )
     screen.until(lambda text: "ready" in text)
     screen.hang_up()
-    screen.process.wait(timeout=30)
+    screen.process.wait(timeout=120)
     assert done.exists()
 
 
@@ -354,16 +360,20 @@ logger = logging.getLogger("snakemake.logging")
 logger.setLevel(logging.INFO)
 logger.addHandler(logging.handlers.QueueHandler(queue.Queue()))
 logger.info("Job stats", extra={"event": LogEvent.RUN_INFO, "stats": {"evaluate": 1}})
-subprocess.run(["sh", "-c", "sleep 1; echo by a job >&2; sleep 1"])
+wait = "until [ -e {} ]; do sleep 0.05; done"
+subprocess.run(["sh", "-c", f"{wait.format('shown')}; echo by a job >&2; {wait.format('seen')}"])
 handler.close()
 """
 
 
 def test_the_first_job_already_prints_above_the_lines(tmp_path: Path) -> None:
     screen = Screen([sys.executable, "-c", AT_ONCE], cwd=tmp_path)
-    seen = screen.until(lambda text: "by a job" in text)
+    screen.until(lambda text: "1 of 1 evaluations done" in text)
+    (tmp_path / "shown").touch()
+    seen = screen.until(lambda text: "by a job" in text and "evaluations done" in text)
     assert seen.splitlines()[0] == "by a job"
     assert "1 of 1 evaluations done" in seen
+    (tmp_path / "seen").touch()
     assert screen.end() == 0
     assert screen.text.splitlines() == ["by a job"]
 

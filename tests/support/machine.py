@@ -93,7 +93,6 @@ def pool_here(
         finally:
             stop.set()
             thread.join()
-            listening.shutdown(socket.SHUT_RDWR)
 
 
 def pool_pid() -> int:

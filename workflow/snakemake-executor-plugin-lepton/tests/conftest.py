@@ -105,9 +105,9 @@ def ctrl_c(head: subprocess.Popen[str]) -> str:
     """Press it, wait for the end, and return what the head printed."""
     os.killpg(head.pid, signal.SIGINT)
     try:
-        output, _ = head.communicate(timeout=30)
+        output, _ = head.communicate(timeout=90)
     except subprocess.TimeoutExpired:
         # Snakemake 9.27 overlooks one that comes while it writes a line of its log.
         os.killpg(head.pid, signal.SIGINT)
-        output, _ = head.communicate(timeout=60)
+        output, _ = head.communicate(timeout=120)
     return output or ""

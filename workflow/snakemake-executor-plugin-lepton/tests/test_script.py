@@ -72,7 +72,7 @@ def test_a_command_runs_in_a_directory_of_its_own_and_its_files_are_sent(
     job: Job, shell: list[str]
 ) -> None:
     command = "pwd >out.txt; mkdir -p 'sub/dir'; echo \"it's $((1 + 1))\" >sub/dir/2"
-    done = subprocess.run([*shell, "-c", job.script(command)], timeout=30, check=False)
+    done = subprocess.run([*shell, "-c", job.script(command)], timeout=120, check=False)
     assert done.returncode == 0
     assert job.receipt().exit == 0
     assert job.names() == ["out.txt", "sub/dir", "sub/dir/2"]
@@ -99,7 +99,7 @@ def test_a_command_that_outlives_its_runtime_is_ended_and_its_files_are_sent(
     job: Job, shell: list[str]
 ) -> None:
     script = job.script("echo 1 >out.txt; sleep 60", runtime=1)
-    done = subprocess.run([*shell, "-c", script], timeout=30, check=False)
+    done = subprocess.run([*shell, "-c", script], timeout=120, check=False)
     assert done.returncode == 124
     assert job.receipt().exit == 124
     assert job.names() == ["out.txt"]
@@ -110,7 +110,7 @@ def test_a_stopped_job_ends_its_command_and_still_sends_its_files(job: Job) -> N
     while not (job.work / "out.txt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) != 0
+    assert process.wait(120) != 0
     assert job.receipt().exit != 0
     assert job.names() == ["out.txt"]
 

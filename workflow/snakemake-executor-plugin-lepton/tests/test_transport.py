@@ -188,11 +188,14 @@ def test_lines_that_a_preempted_start_sent_do_not_count(
 
 
 def test_a_lost_log_is_reported(workflow: Workflow) -> None:
-    rule = 'rule one:\n    output: "x"\n    shell: "sleep 1; echo 1 >{output}"\n'
+    go = workflow.directory / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.1; done"
+    rule = f'rule one:\n    output: "x"\n    shell: "{wait}; echo 1 >{{output}}"\n'
     head = workflow.write(rule).start("--lepton-patience", "1")
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].log_lost = True
-    output, _ = head.communicate(timeout=60)
+    go.touch()
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 1
     assert "it completed, but its files did not come back" in output
     assert "Traceback" not in output

@@ -126,7 +126,8 @@ def main() -> int:
 
 def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
     """Serve until no head is left, or until *stop*. Nothing of the pool is left at the end."""
-    threading.Thread(target=_accept, args=(pool, listening), daemon=True).start()
+    accepting = threading.Thread(target=_accept, args=(pool, listening), daemon=True)
+    accepting.start()
     since = time.monotonic()
     while not stop.wait(TICK):
         if _tick(pool):
@@ -135,6 +136,9 @@ def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
             break
     # The address stays taken meanwhile. Who asks for servers now waits for the next supervisor.
     pool.close()
+    # A thread that accepts would keep the address after the socket is closed.
+    listening.shutdown(socket.SHUT_RDWR)
+    accepting.join()
 
 
 def _tick(pool: Pool) -> bool:
