@@ -61,6 +61,9 @@ def test_evaluations_are_packed_and_the_end_compares_time_spent_with_time_expect
     plan = snakeval(made.work, *RUN, "--dry-run")
     assert "Allocations: careful in 2 allocations, about " in plan.stderr
     assert re.search(r"^  careful\.2: .* min: b\d, b\d$", plan.stderr, re.MULTILINE)
+    request = "account evals, partition gpu, QOS default, walltime 00:10:00, GPUs 1, memory default"
+    listed = re.escape(request) + r", nodes 1: b\d, b\d$"
+    assert len(re.findall(rf"^  careful(?:\.2)?: {listed}", plan.stderr, re.MULTILINE)) == 2
     done = snakeval(made.work, *RUN)
     assert done.returncode == 0, done.stderr
     assert re.search(r"careful took .* in 2 Slurm jobs, .* expected", done.stdout + done.stderr)
@@ -218,3 +221,18 @@ def test_a_second_plain_snakemake_fails_and_sigterm_leaves_the_job(
     done = work.snakemake(*profile)
     assert done.exit_code == 0, done.output
     assert {job.state for job in ended(work.directory, 2)} == {"COMPLETED"}
+
+
+def test_a_check_says_before_a_run_what_the_site_will_refuse(work: Workspace) -> None:
+    work.config["benchmarks"]["slow"]["execution"] = {"slurm": {"qos": "short"}}
+    work.config["models"]["m"]["execution"] = {"slurm": {"walltime": "04:00:00"}}
+    checked = snakeval(work, *RUN, "--dry-run", "--check")
+    assert checked.returncode == 1
+    assert "refused: m/slow: walltime 04:00:00 is above the limit of QOS short, 00:30:00" in (
+        checked.stderr
+    )
+    assert "m/quick: walltime" not in checked.stderr
+    work.config["benchmarks"]["slow"]["execution"] = {"slurm": {"account": "nobody"}}
+    checked = snakeval(work, "doctor", "--config", "config.yaml")
+    assert "m/slow: Invalid account or account/partition combination" in checked.stdout
+    assert snakeval(work, *RUN, "--dry-run").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan; run nothing."
 )
+@click.option("--check", is_flag=True, help="With --dry-run, also ask the site what it refuses.")
 @click.option(
     "--update-images",
     is_flag=True,
@@ -59,6 +61,7 @@ def command(
     overrides: tuple[str, ...],
     profile: str | None,
     dry_run: bool,
+    check: bool,
     update_images: bool,
     resume: bool,
     detach: bool,
@@ -69,6 +72,7 @@ def command(
 
     \b
     snakeval run --config my.yaml --dry-run
+    snakeval run --config my.yaml --profile slurm --dry-run --check
     snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
     snakeval run --config my.yaml --detach
@@ -76,6 +80,8 @@ def command(
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
     _refuse_forgotten_option(options)
+    if check and not dry_run:
+        raise ConfigError("--check asks before a run; add --dry-run")
     place, name = _named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
@@ -84,6 +90,7 @@ def command(
     from snakeval.config.compose import compose, save, text
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
+    from snakeval.dag.planning import CHECK
 
     if update_images:
         options = tuple(snakemake.with_config(options, "update_images", "true"))
@@ -94,6 +101,8 @@ def command(
     values = snakemake.config(given)
     config, selection = choose(translated.source, values)
     found = find_profile(profile or translated.profile or "local")
+    if check:
+        os.environ[CHECK] = "1"
     if dry_run:
         click.echo(text(config))
         sys.stdout.flush()

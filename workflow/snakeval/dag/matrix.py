@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from snakeval.config.types import DEPLOYMENT
-from snakeval.dag import announce
+from snakeval.dag import announce, planning
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import DeploymentWildcards, Input, Lookup, Wildcards, signed
 from snakeval.dag.reruns import Reruns
@@ -24,6 +24,8 @@ from snakeval.executors.base import Executor
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.order import Order
+from snakeval.matrix.planned_jobs import PlannedJob, planned
+from snakeval.matrix.slurm_requests import SITE
 from snakeval.serving.directory import DeploymentDirectory
 
 #: The number of an allocation, by the folder of its deployment.
@@ -186,6 +188,15 @@ class Matrix:
         )
 
     @property
+    def jobs(self) -> list[PlannedJob]:
+        """The jobs that the command will submit to a scheduler."""
+        if not self._remote:
+            return []
+        names = (*SITE, "mem_mb", "runtime")
+        defaults = {name: value for name in names if (value := self._profiled(name))}
+        return planned(self.allocations, self.invocation.selected, defaults, self.reruns.is_missing)
+
+    @property
     def _remote(self) -> bool:
         """Whether jobs are submitted to a scheduler, or this is within such a job."""
         return not self.head or self._workflow.resource_settings.nodes is not None
@@ -234,8 +245,13 @@ class Matrix:
     # --- in the head: before planning, at the start and at the end ------------------------------
 
     def notes(self) -> list[str]:
-        """Sentences for the person who plans or starts the run."""
-        return announce.notes(self.invocation, self.reruns, self.allocations)
+        """Sentences for the person who plans or starts the run.
+
+        Raises:
+            SystemExit: the person asked the site, which refuses a job; the message has its words.
+        """
+        lines = announce.notes(self.invocation, self.reruns, self.allocations)
+        return [*lines, *planning.notes(self._workflow, self)]
 
     def save(self) -> None:
         """Write what the jobs read and what people run by hand: only what changed.

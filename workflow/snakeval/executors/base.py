@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from snakeval.config.config import Config
+    from snakeval.matrix.planned_jobs import PlannedJob
     from snakeval.run.directory import RunDirectory
     from snakeval.runtimes import Runtime
     from snakeval.serving.deployment import Deployment
@@ -233,6 +234,14 @@ class Executor:
 
     def checks(self, intent: Intent) -> Iterable[Check]:
         """Check what is needed here, for ``doctor`` and before the first job."""
+        return ()
+
+    def plan(self, jobs: Sequence[PlannedJob]) -> Sequence[str]:
+        """Describe the jobs that a run will submit, for a dry run; ask nothing."""
+        return ()
+
+    def refusals(self, jobs: Sequence[PlannedJob]) -> Iterable[str]:
+        """Ask the site which of the jobs it will refuse; return a sentence for each."""
         return ()
 
     def open(self, run: RunDirectory) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from snakeval.errors import EvaluationError
 from snakeval.executors.base import (
@@ -38,6 +38,7 @@ from snakeval.run.heads import Head, heads
 if TYPE_CHECKING:
     from snakeval.config.config import Config
     from snakeval.config.execution import Slurm as Options
+    from snakeval.matrix.planned_jobs import PlannedJob
 
 #: Seconds between two looks at the queue of a controller that all users share.
 _QUEUE_SECONDS = 2.0
@@ -85,6 +86,20 @@ class Slurm(Executor):
         lacks = importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
         need = "for --profile slurm: pip install 'snakeval[slurm]'" if lacks else ""
         yield Check("cluster", "ok", f"{version}: {nodes}", need)
+        if intent.config is not None:
+            yield from _refused(intent.config, intent.settings(self.name))
+
+    def plan(self, jobs: Sequence[PlannedJob]) -> Sequence[str]:
+        """Return a line for each job."""
+        from snakeval.executors.slurm import plan
+
+        return plan.lines(jobs)
+
+    def refusals(self, jobs: Sequence[PlannedJob]) -> Iterator[str]:
+        """Ask sbatch, sinfo and sacctmgr."""
+        from snakeval.executors.slurm import plan
+
+        return plan.refusals(jobs)
 
     def open(self, run: RunDirectory) -> None:
         """Link the notes that the plugin makes in this directory."""
@@ -109,6 +124,19 @@ class Slurm(Executor):
     def head_lives(self, job: str) -> bool | None:
         """Ask squeue."""
         return commands.is_live(job)
+
+
+def _refused(config: Config, settings: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield which of a configuration's jobs the site will refuse."""
+    from snakeval.executors.slurm import plan
+
+    if not (jobs := plan.planned_by(config, settings)):
+        return
+    refused = list(plan.refusals(jobs))
+    for problem in refused:
+        yield Check("Slurm jobs", "wrong", problem, "correct execution.slurm or the profile")
+    if not refused:
+        yield Check("Slurm jobs", "ok", f"Slurm refuses none of {len(jobs)}")
 
 
 class _Jobs(Jobs):

@@ -1,0 +1,62 @@
+"""The jobs in a dry run, and those that the site refuses."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from snakeval.dag import planning
+from snakeval.executors.base import Executor
+from snakeval.executors.slurm import plan
+from snakeval.executors.slurm.executor import Slurm
+from snakeval.matrix.planned_jobs import PlannedJob
+from support.workspace import REPOSITORY
+
+PROFILE = str(REPOSITORY / "profiles" / "slurm")
+JOB = PlannedJob("e/b", (), {"runtime": 5})
+
+
+def workflow(dryrun: bool) -> Any:
+    return SimpleNamespace(output_settings=SimpleNamespace(dryrun=dryrun))
+
+
+def matrix(*jobs: PlannedJob) -> Any:
+    return SimpleNamespace(jobs=list(jobs), invocation=SimpleNamespace(deployed={}))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-n", "--profile", PROFILE], Slurm),
+        (["-n", "--executor", "slurm", "--jobs", "5"], Slurm),
+        (["-n", "--profile", PROFILE, "--executor", "cluster-generic"], Executor),
+        (["-n"], Executor),
+    ],
+)
+def test_a_dry_run_finds_the_executor_of_the_command(
+    words: list[str], expected: type[Executor]
+) -> None:
+    assert type(planning._executor(words)) is expected
+
+
+def test_a_dry_run_lists_the_jobs_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--profile", PROFILE])
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(plan, "_run", lambda *command, input=None: pytest.fail("it asks"))
+    assert planning.notes(workflow(True), matrix(JOB))[0] == "Slurm jobs: 1"
+    assert planning.notes(workflow(False), matrix(JOB)) == []
+    assert planning.notes(workflow(True), matrix()) == []
+
+
+def test_a_check_ends_with_what_the_site_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--profile", PROFILE])
+    monkeypatch.setenv(planning.CHECK, "1")
+    monkeypatch.setattr(plan, "refusals", lambda jobs: iter(["e/b: Invalid account"]))
+    with pytest.raises(SystemExit) as ended:
+        planning.notes(workflow(True), matrix(JOB))
+    assert str(ended.value).splitlines()[-1] == "snakeval: refused: e/b: Invalid account"
+    monkeypatch.setattr(plan, "refusals", lambda jobs: iter(()))
+    assert planning.notes(workflow(True), matrix(JOB))[-1] == "Slurm refuses none of the jobs"

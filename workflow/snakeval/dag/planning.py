@@ -1,0 +1,50 @@
+"""What a dry run says of the jobs that a run will submit, and of those that the site refuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from snakeval.dag import walltimes
+from snakeval.executors import of_plugin
+from snakeval.executors.base import Executor
+
+if TYPE_CHECKING:
+    from snakeval.dag.matrix import Matrix
+
+#: ``snakeval run --dry-run --check`` sets it: ask the site.
+CHECK = "SNAKEVAL_CHECK"
+
+
+def notes(workflow: Any, matrix: Matrix) -> list[str]:
+    """Return the lines of a dry run; a start only warns of walltimes.
+
+    Raises:
+        SystemExit: the site refuses a job.
+    """
+    jobs = matrix.jobs
+    if not jobs:
+        return []
+    lines = walltimes.warnings(jobs, matrix.invocation.deployed)
+    if not getattr(getattr(workflow, "output_settings", None), "dryrun", False):
+        return lines
+    executor = _executor(sys.argv[1:])
+    lines = [*executor.plan(jobs), *lines]
+    if os.environ.get(CHECK):
+        if refused := list(executor.refusals(jobs)):
+            raise SystemExit("\n".join([*lines, *(f"snakeval: refused: {r}" for r in refused)]))
+        lines.append(f"{executor.title or 'The executor'} refuses none of the jobs")
+    return lines
+
+
+def _executor(words: Sequence[str]) -> Executor:
+    """Return the executor that a command line chooses: with ``-n``, Snakemake forgets it."""
+    from snakemake import cli
+
+    parser: Any = cli.get_argument_parser  # without annotations
+    given, _ = parser().parse_known_args(words)
+    if given.profile:
+        given, _ = parser(profiles=given.profile).parse_known_args(words)
+    return of_plugin(given.executor or "")
