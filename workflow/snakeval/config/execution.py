@@ -22,12 +22,15 @@ from snakeval.config.sections import Extensible
 from snakeval.config.types import Strict
 
 #: The forms of sbatch (https://slurm.schedmd.com/sbatch.html#OPT_time); the last one has days.
-#: Minutes alone require quotes, see :func:`_minutes`.
 _WALLTIMES = (
     re.compile(r"(?P<m>\d+)(:(?P<s>[0-5]?\d))?"),
     re.compile(r"(?P<h>\d+):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d)"),
     re.compile(r"(?P<d>\d+)-(?P<h>\d+)(:(?P<m>[0-5]?\d)(:(?P<s>[0-5]?\d))?)?"),
+    # As people write it: 1d, 4h, 1d12h, 90m.
+    re.compile(r"(?=\d)((?P<d>\d+)d ?)?((?P<h>\d+)h ?)?((?P<m>\d+)m(in)?)?"),
 )
+#: A larger number may be 4:00:00, which YAML 1.1 reads as 14400.
+_LARGEST_NUMBER = 3599
 #: Flags that Snakemake's Slurm executor sets itself, or that have their own key in this section.
 _TAKEN = (
     "account", "comment", "constraint", "cpus-per-task", "error", "exclusive", "export", "gpus",
@@ -41,17 +44,19 @@ def _minutes(value: object) -> object:
     """Return the minutes of a walltime, rounded up."""
     if value is None:
         return value
+    if isinstance(value, int) and 0 < value <= _LARGEST_NUMBER:
+        return value
     if isinstance(value, str):
         for form in _WALLTIMES:
             if match := form.fullmatch(value.strip()):
                 part = {key: int(text) for key, text in match.groupdict("0").items()}
                 hours = 24 * part.get("d", 0) + part.get("h", 0)
-                minutes = 60 * hours + part["m"] + math.ceil(part["s"] / 60)
+                minutes = 60 * hours + part.get("m", 0) + math.ceil(part.get("s", 0) / 60)
                 if minutes:
                     return minutes
-    # YAML reads 4:00:00 as the number 14400, which looks like minutes.
     raise PydanticCustomError(
-        "walltime", 'is not a walltime; write hours, minutes and seconds in quotes: "04:00:00"'
+        "walltime",
+        'is not a walltime; write 4h, 1d, or hours, minutes and seconds in quotes: "04:00:00"',
     )
 
 

@@ -21,6 +21,10 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 50
 
 
+#: A time, which is a text in YAML 1.2 and a number of base 60 in YAML 1.1.
+_SEXAGESIMAL = re.compile(r"\d+(:[0-5]?\d)+")
+
+
 class Loader(yaml.SafeLoader):
     """YAML's safe loader, in which a duplicate key of a mapping is an error.
 
@@ -38,6 +42,8 @@ class Loader(yaml.SafeLoader):
         Raises:
             ConstructorError: the value is impossible.
         """
+        if isinstance(node, yaml.ScalarNode) and _SEXAGESIMAL.fullmatch(node.value):
+            return node.value  # YAML 1.1 reads 4:00:00 as 14400
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, str):
