@@ -1,4 +1,4 @@
-"""What a dry run says of the jobs that a run will submit, and of those that the site refuses."""
+"""The lines of a dry run about jobs: those of a run, and those that the site refuses."""
 
 from __future__ import annotations
 

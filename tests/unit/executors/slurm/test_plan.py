@@ -78,7 +78,7 @@ def test_a_refusal_has_slurms_words_and_the_request(site: Path, said: str, probl
     assert found.startswith(f"m/b: {problem} (--account=evals --partition=gpu")
 
 
-def test_a_walltime_that_slurm_accepts_and_never_starts_is_refused_here(site: Path) -> None:
+def test_a_walltime_that_slurm_accepts_and_never_starts_fails_here(site: Path) -> None:
     found = list(refusals([with_(ONE, runtime=600, qos="short")]))
     assert found == [
         "m/b: walltime 10:00:00 is above the limit of partition gpu, 02:00:00",

@@ -147,7 +147,7 @@ def _test(asked: Sequence[str]) -> str:
 def _above(asked: Mapping[str, str | int], name: str, limits: Mapping[str, int], noun: str) -> str:
     """Return the problem if the walltime is above the limit of the partition or the QOS.
 
-    Slurm accepts such a job, which then waits for ever.
+    Slurm accepts such a job, which then waits forever.
     """
     place, minutes = str(asked.get(name, "")), asked.get("runtime")
     known = [limits[each] for each in place.split(",") if each in limits]
