@@ -80,8 +80,7 @@ def command(
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
     _refuse_forgotten_option(options)
-    if check and not dry_run:
-        raise ConfigError("--check asks before a run; add --dry-run")
+    _note_check(check, dry_run)
     place, name = _named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
@@ -90,7 +89,6 @@ def command(
     from snakeval.config.compose import compose, save, text
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
-    from snakeval.dag.planning import CHECK
 
     if update_images:
         options = tuple(snakemake.with_config(options, "update_images", "true"))
@@ -101,8 +99,6 @@ def command(
     values = snakemake.config(given)
     config, selection = choose(translated.source, values)
     found = find_profile(profile or translated.profile or "local")
-    if check:
-        os.environ[CHECK] = "1"
     if dry_run:
         click.echo(text(config))
         sys.stdout.flush()
@@ -118,6 +114,17 @@ def command(
         dry_run or any(option.name == "dryrun" for option in given),
     )
     return launch(prepared, where)
+
+
+def _note_check(check: bool, dry_run: bool) -> None:
+    """Let the Snakemake that this command starts ask the site."""
+    if not check:
+        return
+    if not dry_run:
+        raise ConfigError("--check asks before a run; add --dry-run")
+    from snakeval.dag.planning import CHECK
+
+    os.environ[CHECK] = "1"
 
 
 def _refuse_forgotten_option(words: tuple[str, ...]) -> None:
