@@ -69,14 +69,16 @@ _STATUS = re.compile(r"\b[45]\d\d (?:Client|Server) Error: [^:]*(?= for url)")
 def _with_message(refused: str, after: list[str]) -> str:
     """Return a refusal with the message of its body, of which *refused* has the first line only."""
     start, mark, body = refused.partition(", Response text: ")
-    if not mark or not (body.count("{") > body.count("}") or body.lstrip().startswith("<")):
-        return refused
-    message = _message(body, after)
+    message = _message(body, after) if mark else ""
     return f"{start}: {message}" if message else refused
 
 
 def _message(body: str, after: list[str]) -> str:
     """Return the message in a body, of which *body* is the first line, or nothing."""
+    if not body.lstrip().startswith(("{", "[", "<")):
+        return ""
+    if body.count("{") == body.count("}") > 0:
+        after = []  # the line is the whole body
     found = _MESSAGE.search("\n".join([body, *after]))
     if found is None:
         return ""
@@ -94,8 +96,7 @@ def _with_earlier_message(error: str, lines: list[str]) -> str:
     if not status or not bodies:
         return error
     number, first = bodies[-1]
-    has_fields = first.lstrip().startswith(("{", "[", "<"))
-    message = _message(first, lines[number + 1 : number + _BODY_LINES]) if has_fields else ""
+    message = _message(first, lines[number + 1 : number + _BODY_LINES])
     message = message or first.partition(". Retrying...")[0].strip()
     return f"{status[0]}: {message}" if message else error
 

@@ -57,6 +57,11 @@ ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
             "400 Client Error: Bad Request: no 'max_tokens'",
         ),
         (
+            'API request failed! Status code: 401, Response text: {"e": {"message": "no key"}}\n'
+            '"message": "of another request"\nRuntimeError: Session is closed\n',
+            "API request failed! Status code: 401: no key",
+        ),
+        (
             "API request failed with error message: busy. Retrying...\n"
             "HTTPError: 503 Server Error: Service Unavailable for url: http://h/v1\n",
             "503 Server Error: Service Unavailable: busy",

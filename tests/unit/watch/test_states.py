@@ -56,6 +56,12 @@ def test_a_failed_one_has_its_reason(run: Made) -> None:
     assert (state(run).state, state(run).reason) == ("failed", "out of coffee")
 
 
+def test_a_reason_of_a_damaged_plan_is_visible(run: Made) -> None:
+    run.plan.append(Planned("m", "left", left_out="\x1b[31m\u202e"))
+    run.save()
+    assert states(run.directory)[-1].reason == "‹U+001B›[31m‹U+202E›"
+
+
 def test_what_was_left_out_is_skipped_with_its_reason(run: Made) -> None:
     run.plan.append(Planned("m", "left", left_out="needs chat"))
     run.save()

@@ -20,6 +20,7 @@ from snakeval.jobs.served_models import serve_models
 from snakeval.matrix.benchmark_files import require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
+from snakeval.runtimes.secrets_in_logs import blotting
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def run_harness(
         image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
         attempt.forget_failure()
         started, clock = now(), time.monotonic()
-        with timings.use(log.journal, directory.attempt_log(attempt.number)) as using:
+        used = timings.use(log.journal, directory.attempt_log(attempt.number))
+        with used as using, blotting(spec, log.file):
             outcome = runtime.run(spec, log.file, halt)
             using.exit_code = outcome.exit_code
         seconds = time.monotonic() - clock

@@ -16,6 +16,7 @@ from snakeval.evaluation.events import Journal
 from snakeval.logs import last_error, tail_lines
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, blocking, choose, srun
+from snakeval.runtimes.secrets_in_logs import blotting
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import gpus, node_process, nodes, ports, probe, vigil
 from snakeval.serving.container import container, installed
@@ -210,7 +211,8 @@ class Server:
         try:
             if spread:
                 return self._run_on(spread, runtime, spec, log)
-            return runtime.run(spec, log, self._end)
+            with blotting(spec, log):
+                return runtime.run(spec, log, self._end)
         finally:
             ended.set()
             watch.join()

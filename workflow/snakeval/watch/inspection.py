@@ -54,13 +54,16 @@ class Inspection:
         self.doubts: dict[str, float] = {}
 
     def __call__(self, item: Planned) -> State:
-        """Return the state of the evaluation *item*."""
+        """Return the state of the evaluation *item*, with visible texts."""
+        found = self._found(item)
+        return replace(found, reason=visible(found.reason), metric=visible(found.metric))
+
+    def _found(self, item: Planned) -> State:
         state = partial(State, item.model, item.benchmark)
         if item.left_out:
             return state("skipped", item.left_out)
         try:
-            found = self._state(item, self._run.evaluation(item.id))
-            return replace(found, reason=visible(found.reason), metric=visible(found.metric))
+            return self._state(item, self._run.evaluation(item.id))
         except OSError as error:
             return state("unknown", f"{error.filename} cannot be read ({error.strerror})")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
