@@ -8,9 +8,12 @@ Long because all cases share the cluster and the fixtures of its runs.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -67,6 +70,15 @@ class Cluster(Workspace):
 def states(jobs: list[Job]) -> Counter[tuple[str, str]]:
     """How often a job for what ended how; the comment says what for."""
     return Counter((job.comment.removeprefix("rule_"), job.state) for job in jobs)
+
+
+def waits_for(work: Workspace, head: subprocess.Popen[str]) -> int:
+    """How many Slurm jobs a head waits for."""
+    for note in work.directory.glob("results/*/.snakeval/slurm_resume/heads/*.json"):
+        with contextlib.suppress(FileNotFoundError):  # of a head that is gone
+            if (found := json.loads(note.read_text()))["pid"] == head.pid:
+                return len(found["jobs"])
+    return 0
 
 
 def clustered(made: Served) -> Cluster:
@@ -161,15 +173,18 @@ def test_kill_9_of_the_head_and_the_same_command_again_adopts_the_jobs_that_run(
 ) -> None:
     work = clustered(endpoint)
     for number in range(3):
-        endpoint.asks(f"b{number}", seed=number, count=20, pause=1)
+        endpoint.asks(f"b{number}", seed=number, count=20, stays_at=10)
     head = work.start()
-    wait_for(lambda: server.stats()["answered"] >= 6, "nothing is asked")
+    wait_for(lambda: server.stats()["answered"] == 30, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
-    head.communicate(timeout=60)
+    head.communicate(timeout=120)
     running = work.queue
-    again = work.snakemake()
-    assert again.exit_code == 0, again.output
-    assert again.output.count("Adopting it") == 3
+    again = work.start()
+    wait_for(lambda: waits_for(work, again) == 3, "not all are adopted")
+    endpoint.go()
+    output, _ = again.communicate(timeout=180)
+    assert again.returncode == 0, output
+    assert output.count("Adopting it") == 3
     assert {job.number for job in work.jobs(3)} == set(running)
     assert (server.stats()["answered"], server.stats()["repeated"]) == (60, 0)
     assert set(work.table()["attempt"]) == {1}
@@ -180,11 +195,12 @@ def test_who_is_cancelled_uses_a_retry_who_is_requeued_does_not_and_both_resume(
 ) -> None:
     work = clustered(endpoint)
     for name in ("cancelled", "requeued"):
-        endpoint.asks(name, seed=len(name), count=6, pause=0.5)
+        endpoint.asks(name, seed=len(name), count=6, stays_at=3)
     head = work.start()
-    wait_for(lambda: server.stats()["answered"] >= 5, "nothing is asked")
+    wait_for(lambda: server.stats()["answered"] == 6, "nothing is asked")
     slurm("scancel", *queue(work.directory, "m_cancelled"))
     slurm("scontrol", "requeue", *queue(work.directory, "m_requeued"))
+    endpoint.go()
     output, _ = head.communicate(timeout=180)
     assert head.returncode == 0, output
     assert "was cancelled by uid 0" in output
@@ -225,13 +241,14 @@ def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
 
 def test_a_job_whose_node_dies_resumes_on_another(endpoint: Served, server: DemoServer) -> None:
     work = clustered(endpoint)
-    endpoint.asks("b", seed=1, count=8, pause=1)
+    endpoint.asks("b", seed=1, count=8, stays_at=3)
     head = work.start("--retries", "0")
-    wait_for(lambda: server.stats()["answered"] >= 2, "nothing is asked")
+    wait_for(lambda: server.stats()["answered"] == 3, "nothing is asked")
     (number,) = work.queue
     node = node_of(number)
     try:
         kill_node(node, number)
+        endpoint.go()
         output, _ = head.communicate(timeout=180)
     finally:
         mend()
@@ -301,7 +318,7 @@ def test_kill_9_of_the_head_of_deployed_models_adopts_their_allocations(tmp_path
     head = work.start()
     wait_for(lambda: made.recorded.answers.total() >= 6, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
-    head.communicate(timeout=60)
+    head.communicate(timeout=120)
     running = work.queue
     again = work.snakemake()
     assert again.exit_code == 0, again.output

@@ -122,10 +122,10 @@ def test_ctrl_c_while_forty_jobs_are_submitted_leaves_none(workflow: Workflow) -
     head = workflow.start()
     wait_for(lambda: len(queue(workflow.directory)) >= 8, "nothing is submitted")
     os.killpg(head.pid, signal.SIGINT)  # as a terminal does: sbatch gets it, too
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode != 0
     assert "Perhaps left" not in output
-    wait_for(lambda: not queue(workflow.directory), "jobs are left", seconds=15)
+    wait_for(lambda: not queue(workflow.directory), "jobs are left")
     assert len(ended(workflow.directory, 8)) < 40
     assert {job["state"] for note in workflow.notes for job in note["jobs"]} == {"CANCELLED"}
 
@@ -154,7 +154,7 @@ def test_a_job_of_a_lost_snakemake_that_has_other_params_is_cancelled_not_adopte
     head = workflow.start("--config", "said=old", "seconds=100")
     wait_for((workflow.directory / "old.began").exists, "it does not begin")
     head.kill()
-    head.communicate(timeout=30)
+    head.communicate(timeout=120)
     code, output = workflow.run("--config", "said=new", "seconds=0")
     assert code == 0, output
     assert "with other params. Cancelling it" in output
@@ -235,7 +235,7 @@ def test_the_end_of_one_snakemake_leaves_the_jobs_that_another_waits_for(
     )
     ends, stays = (first, second) if first_ends else (second, first)
     os.killpg(ends.pid, signal.SIGINT)
-    output, _ = ends.communicate(timeout=60)
+    output, _ = ends.communicate(timeout=120)
     assert "continues, since process" in output
     assert len(queue(workflow.directory)) == 4
     (workflow.directory / "go").touch()

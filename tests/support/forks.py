@@ -74,7 +74,7 @@ class _Server:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         self._channel.close()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 _SERVER = _Server()

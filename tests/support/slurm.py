@@ -30,7 +30,7 @@ class Job(NamedTuple):
 
 
 def slurm(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout
 
 
@@ -79,7 +79,7 @@ def kill_node(node: str, number: str) -> None:
 def stop_controller() -> None:
     controller = psutil.Process(int((_STATE / "run" / "slurmctld.pid").read_text()))
     controller.terminate()
-    controller.wait(30)
+    controller.wait(120)
 
 
 def mend() -> None:

