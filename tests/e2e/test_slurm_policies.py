@@ -5,6 +5,8 @@ Those that change slurm.conf, or that take a minute, are left to the script.
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,10 +57,13 @@ def test_jobs_that_wait_for_a_limit_keep_no_other_job_waiting(tmp_path: Path) ->
                 lambda: work.runs and (work.run / "m/z/evaluation.json").exists(),
                 "the job without a limit waits for those with one",
             )
-            assert len(queue(work.directory)) == 1
+            wait_for(lambda: len(queue(work.directory)) == 1, "the limit is not kept")
             go.touch()
             _, error = head.communicate(timeout=120)
         finally:
+            if head.poll() is None:
+                os.killpg(head.pid, signal.SIGINT)
+                head.communicate(timeout=60)
             if left := queue(work.directory):
                 slurm("scancel", *left)
     assert head.returncode == 0, error
