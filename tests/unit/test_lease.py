@@ -225,6 +225,21 @@ def test_a_process_that_is_hidden_may_live(monkeypatch: pytest.MonkeyPatch) -> N
     assert process_lives(4711, "12"), "unknown is not dead"
 
 
+def test_a_process_that_ends_between_two_questions_is_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there for a signal, and gone when its start is read."""
+    answers = iter([None, ProcessLookupError()])
+
+    def kill(pid: int, number: int) -> None:
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(processes, "start_time", lambda pid: "")
+    assert not process_lives(4711, "12")
+
+
 @pytest.mark.parametrize("pid", [0, -1, -4711, 2**70])
 def test_a_pid_that_no_process_has_is_dead(pid: int) -> None:
     assert not process_lives(pid)

@@ -40,21 +40,27 @@ def process_lives(pid: int, started: str = "") -> bool:
 
 def _seen(pid: int, started: str) -> bool | None:
     """Whether *pid* of this PID namespace is the process that started then; None if hidden."""
-    if pid <= 0:
+    if pid <= 0 or not _has_process(pid):
         return False
+    found = start_time(pid)
+    if found is None:
+        return False
+    if not found:
+        if not _has_process(pid):
+            return False  # it ended between the two questions
+        # Without /proc there is no start. With `hidepid` the processes of other users are missing.
+        return None if started and _OWN_STAT.exists() else True
+    return not started or found == started
+
+
+def _has_process(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # the process lives, and belongs to another user
-    found = start_time(pid)
-    if found is None:
-        return False
-    if not found:
-        # Without /proc there is no start. With `hidepid` the processes of other users are missing.
-        return None if started and _OWN_STAT.exists() else True
-    return not started or found == started
+        return True  # the process lives, and belongs to another user
+    return True
 
 
 _OWN_STAT = Path("/proc/self/stat")

@@ -98,8 +98,9 @@ def choose(wanted: int, taken: Collection[int], seconds: float = 3.0) -> int:
     until = time.monotonic() + seconds  # its predecessor's may take a moment to be free
     while not is_free(wanted):
         if time.monotonic() > until:
-            process = listener(wanted)
-            who = f" by {process.name()} (pid {process.pid})" if process else ""
+            who, process = "", listener(wanted)
+            with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                who = f" by {process.name()} (pid {process.pid})" if process else ""
             raise EvaluationError(
                 f"port {wanted} is in use{who}; free it, or leave out `port` for a free one"
             )
