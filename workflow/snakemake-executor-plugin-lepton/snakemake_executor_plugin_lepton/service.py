@@ -86,6 +86,9 @@ class Service:
         client = getattr(self._local, "client", None)
         if client is None:
             client = APIClient(**self._arguments)
+            if client.url.endswith("/"):  # the SDK only appends to it
+                url = client.url.rstrip("/")
+                client = APIClient(client.workspace_id, client.auth_token, url)
             # The SDK has no public setting. Two minutes are too long if a job could be lost.
             client._timeout = self._timeout
             self._local.client = client
@@ -143,7 +146,8 @@ class Service:
     def jobs(self, query: str, wanted: frozenset[str] | None = None) -> list[LeptonJob]:
         """Return the jobs with these labels, including finished and archived ones.
 
-        It sends one request per 500 jobs, and stops when it has found all *wanted* ids.
+        It sends one request per page of at most 500 jobs, and stops when it has found all *wanted*
+        ids, or at an empty page: the service may give fewer jobs than it is asked for.
         """
         found: list[LeptonJob] = []
         seen: set[str] = set()
@@ -159,10 +163,11 @@ class Service:
                     page_size=PAGE,
                 ),
             )
+            fresh = [job for job in items if str(job.metadata.id_) not in seen]
             # A service without label queries would return the jobs of all users.
-            found += [job for job in items if matches(job, query)]
-            seen.update(str(job.metadata.id_) for job in items)
-            if len(items) < PAGE or (wanted is not None and wanted <= seen):
+            found += [job for job in fresh if matches(job, query)]
+            seen.update(str(job.metadata.id_) for job in fresh)
+            if not fresh or (wanted is not None and wanted <= seen):
                 return found
             page += 1
 

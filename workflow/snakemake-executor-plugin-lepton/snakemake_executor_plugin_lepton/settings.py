@@ -139,6 +139,17 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
             "because every new job does at first."
         },
     )
+    start_limit: int = field(
+        default=3600,
+        metadata={
+            "help": "Seconds that a job may spend in the state Starting, in which its node pulls "
+            "the image and mounts volumes; 0: no limit."
+        },
+    )
+    queue_limit: int = field(
+        default=0,
+        metadata={"help": "Seconds that a job may wait for a node; 0: no limit."},
+    )
     runtime_grace: int = field(
         default=600,
         metadata={

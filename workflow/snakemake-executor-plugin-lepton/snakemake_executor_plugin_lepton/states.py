@@ -21,6 +21,10 @@ _WORDS = {
 GONE = ("Archived", "Deleting", "Deleted")
 
 
+#: The states of jobs that wait for a node.
+QUEUED = ("Queueing",)
+
+
 class Reading(Enum):
     """The progress of a job."""
 

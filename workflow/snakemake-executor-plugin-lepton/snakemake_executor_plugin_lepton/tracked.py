@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,10 @@ class Tracked:
     state: str = "new"
     running_since: float | None = None
     unknown_since: float | None = None
+    starting_since: float | None = None
+    queued_since: float | None = None
+    ran: bool = False  #: its container has run, perhaps on a node that it has lost
+    old_warnings: Counter[str] | None = None  #: those of a start that succeeded
     ended_since: float | None = None
     events_at: float = 0.0  #: time of the next check of its events; 0: not seen starting yet
     events_pause: float = EVENTS_FIRST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from logging import Logger
 
@@ -11,7 +12,7 @@ from leptonai.api.v2.types.job import LeptonJob
 from snakemake_executor_plugin_lepton import failure, identity
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
-from snakemake_executor_plugin_lepton.states import GONE, Reading, read, state_of
+from snakemake_executor_plugin_lepton.states import GONE, QUEUED, Reading, read, state_of
 from snakemake_executor_plugin_lepton.tracked import Tracked
 
 #: The longest pause between two checks of a job's events, and the number of jobs per check.
@@ -69,7 +70,9 @@ class Watch:
                 item.broken = f"it has a state that this plugin does not know, for {grace} s"
         else:
             item.unknown_since = None
+        self._limit_waits(item, now)
         if item.state == "Running":
+            item.ran, item.old_warnings = True, None
             item.running_since = item.running_since or now
             limit = item.task.runtime
             if limit and now - item.running_since > limit + self._settings.runtime_grace:
@@ -80,6 +83,18 @@ class Watch:
         if item.broken:
             item.reading = Reading.FAILED
 
+    def _limit_waits(self, item: Tracked, now: float) -> None:
+        """End a job that waits for a node, or that starts, for longer than the settings allow."""
+        starting, queued = item.state == "Starting", item.state in QUEUED
+        item.starting_since = (item.starting_since or now) if starting else None
+        item.queued_since = (item.queued_since or now) if queued else None
+        for since, limit, what in (
+            (item.starting_since, self._settings.start_limit, "it has been starting"),
+            (item.queued_since, self._settings.queue_limit, "it has waited for a node"),
+        ):
+            if since is not None and limit > 0 and now - since > limit:
+                item.broken = f"{what} for {limit} s"
+
     def _look_at_events(self, tracked: list[Tracked], now: float) -> None:
         """Detect an image that cannot be pulled, instead of waiting forever."""
         starting = [item for item in tracked if item.reading is Reading.STARTING]
@@ -89,7 +104,10 @@ class Watch:
         for item in sorted(stuck, key=lambda item: item.events_at)[:_EVENTS_JOBS]:
             item.events_pause = min(2 * item.events_pause, _EVENTS_EVERY)
             item.events_at = now + item.events_pause
-            if reason := failure.hopeless(self._service.events(item.place.job)):
+            counts = failure.warnings(self._service.events(item.place.job))
+            if item.ran and item.old_warnings is None:
+                item.old_warnings = counts
+            if reason := failure.hopeless(counts - (item.old_warnings or Counter())):
                 item.broken = reason
                 item.reading = Reading.FAILED
 

@@ -36,6 +36,9 @@ class LeptonEndpoint(Strict):
         description="seconds without a request until the platform stops the endpoint of a lost "
         "head; longer than the longest pause of any benchmark",
     )
+    queue_timeout: PositiveInt = Field(
+        default=86400, description="seconds to wait for a node; readiness_timeout begins afterwards"
+    )
     request_timeout: int = Field(
         default=3600, ge=300, le=3600, description="seconds that one request may take"
     )

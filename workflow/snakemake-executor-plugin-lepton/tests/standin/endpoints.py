@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from standin.jobs import _iso, now_ms
+from standin.reasons import reasons
 from standin.runner import CannotStartError, Line, Workload
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ class Endpoints:
             replica.reason = "ConfigError"
             replica.next_try = time.monotonic() + 1
             replica.past_lines.append((time.time_ns(), " ".join(map(str, error.args))[:500]))
-            self._event(endpoint, str(error.args[0]))
+            for reason in reasons(str(error.args[0]), self._workspace.vocabulary):
+                self._event(endpoint, reason)
             return
         replica.starts += 1
         endpoint.loads += 1

@@ -14,7 +14,7 @@ def _list_jobs(ws: Workspace, query: dict[str, list[str]], body: Any) -> Answer:
     labels = dict(term.split("=", 1) for term in one(query, "query").split(",") if "=" in term)
     mode = one(query, "job_query_mode", "alive_only")
     jobs = ws.jobs.select(mode, labels, one(query, "q"), query.get("status", []))
-    size = int(one(query, "page_size", "500"))
+    size = min(int(one(query, "page_size", "500")), ws.page_cap)
     first = (int(one(query, "page", "1")) - 1) * size
     return 200, {"jobs": [job.as_json() for job in jobs[first : first + size]]}
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from standin.reasons import reasons
 from standin.runner import CannotStartError, Line, Workload
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ class Jobs:
                 container = self._workspace.container(job.spec, job.spec["container"], extra)
                 workload = self._workspace.runner.start(container)
             except CannotStartError as error:
-                job.event("Warning", str(error.args[0]))
+                for reason in reasons(str(error.args[0]), self._workspace.vocabulary):
+                    job.event("Warning", reason)
                 job.past_lines.append((time.time_ns(), " ".join(map(str, error.args))[:500]))
                 if error.args[0] == "RunContainerError":
                     return self._failed(job)

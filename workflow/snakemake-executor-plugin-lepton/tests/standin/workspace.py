@@ -31,8 +31,10 @@ class Workspace:
         self.capacity = 8  #: jobs that run at once
         self.ttl_scale = 1.0  #: seconds here for one second of a TTL or of an idle time-out
         self.stop_grace = 10.0
+        self.page_cap = 500  #: jobs in a list, whatever a client asks for
         self.state = "normal"
         self.new_endpoints = False
+        self.vocabulary = "container"  #: of events: why containers wait, or as the kubelet has it
         self.secure_defaults = False
         self.secrets: dict[str, str] = {}
         self.node_groups = {"ng-0a1b2c": "h100", "ng-3d4e5f": "cpu"}  #: id -> name

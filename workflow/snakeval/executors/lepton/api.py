@@ -138,12 +138,15 @@ class Platform(WorkspaceRequests):
                 counts[event.reason] += event.count or 1
         told = hopeless(counts)
         if self.new_routes:  # they have no others
-            return Trouble(told, counts["BackOff"], "BackOff")
+            # The kubelet also backs off from images that cannot be pulled.
+            return Trouble(told, max(counts["BackOff"] - counts["Failed"], 0), "BackOff")
         ended = self._ask("read terminations", lambda c: c.deployment.get_termination(name)).root
         ends = [f"exit code {end.exit_code}" for ends in ended.values() for end in ends]
         reasons = self._readiness(name)
         queued = bool(reasons) and all(reason in QUEUED for reason in reasons)
-        return Trouble(told, len(ends), ends[-1] if ends else "", queued)
+        refused = hopeless({**counts, "ConfigError": 1}, certain=True)
+        refused = refused if "ConfigError" in reasons else ""
+        return Trouble(told, len(ends), ends[-1] if ends else "", queued, refused)
 
     def _readiness(self, name: str) -> list[str]:
         told = self._ask("read readiness", lambda c: c.deployment.get_readiness(name)).root
@@ -170,12 +173,17 @@ class Platform(WorkspaceRequests):
     def jobs_of(self, run: str) -> list[Job]:
         """Return the jobs of a run, known by their environment, that were not deleted.
 
-        One request for each 500 jobs of the workspace.
+        One request for each 500 jobs of the workspace, and one for the empty page at the end.
         """
-        found = []
+        found: list[Job] = []
+        seen: set[str] = set()
         for page in count(1):
             jobs = self._ask("list jobs", partial(_list_jobs, page=page))
-            for job in jobs:
+            fresh = [job for job in jobs if str(job.metadata.id_) not in seen]
+            if not fresh:
+                break  # the service may give less than it is asked for, so only this is the end
+            seen.update(str(job.metadata.id_) for job in fresh)
+            for job in fresh:
                 env = {var.name: var.value for var in job.spec.envs or []}
                 state = job.status.state.value if job.status and job.status.state else "unknown"
                 if env.get(RUN) == run and state not in DELETED:
@@ -186,8 +194,6 @@ class Platform(WorkspaceRequests):
                     )
                     name = str(env.get(EVALUATION))
                     found.append(Job(str(job.metadata.id_), name, state, secrets))
-            if len(jobs) < _PAGE:
-                break
         return found
 
     def delete_job(self, job: str) -> None:

@@ -9,15 +9,24 @@ from leptonai.api.v2.types.deployment import LeptonDeployment
 
 #: States of jobs that have ended, and of those that were deleted.
 _ENDED, DELETED = ("Completed", "Failed", "Stopped"), ("Deleting", "Deleted", "Archived")
-#: Kubernetes' reasons that do not pass by themselves, as the platform's events show them.
+_IMAGE = "its image cannot be pulled"
+_CONTAINER = "its container cannot be created (a secret or volume is missing)"
+#: Kubernetes' reasons that do not pass by themselves, in two vocabularies: why a container waits,
+#: and the events of the kubelet. Not BackOff, which also means that a container has ended.
 _HOPELESS = {
     "InvalidImageName": "the name of its image is not valid",
-    "ErrImagePull": "its image cannot be pulled",
-    "ErrImageNeverPull": "its image cannot be pulled",
-    "ImagePullBackOff": "its image cannot be pulled",
-    "CreateContainerConfigError": "its container cannot be created (a secret or volume is missing)",
+    "InspectFailed": "the name of its image is not valid",
+    "ImageInspectError": _IMAGE,
+    "ErrImagePull": _IMAGE,
+    "ErrImageNeverPull": _IMAGE,
+    "ImagePullBackOff": _IMAGE,
+    "RegistryUnavailable": _IMAGE,
+    "CreateContainerConfigError": _CONTAINER,
+    "CreateContainerError": _CONTAINER,
     "FailedMount": "a volume cannot be mounted",
+    "FailedAttachVolume": "a volume cannot be mounted",
     "ConfigError": "its definition cannot be run",
+    "Failed": "its image cannot be pulled, or its container cannot be created",
 }
 #: A first failed pull may be the registry's hiccup.
 _ENOUGH = 3
@@ -52,20 +61,26 @@ class Trouble:
         hopeless: a reason that does not pass by itself; empty if there is none.
         deaths: how often a replica has ended, and how the last one did.
         queued: whether all of them wait for a node.
+        refused: why the platform finds that one cannot run now; hopeless if it stays so.
     """
 
     hopeless: str = ""
     deaths: int = 0
     death: str = ""
     queued: bool = False
+    refused: str = ""
 
 
-def hopeless(warnings: Mapping[str, int]) -> str:
-    """Return why replicas never run, by how often each reason was warned of; or nothing."""
-    for reason, times in warnings.items():
-        if reason in _HOPELESS and times >= _ENOUGH:
-            return f"{_HOPELESS[reason]} ({reason})"
-    return ""
+def hopeless(warnings: Mapping[str, int], *, certain: bool = False) -> str:
+    """Return why replicas never run, by how often each reason was warned of; or nothing.
+
+    If the platform is *certain*, a single warning explains it.
+    """
+    known = {reason: times for reason, times in warnings.items() if reason in _HOPELESS}
+    if not known or (sum(known.values()) < _ENOUGH and not certain):
+        return ""
+    reason = max(known, key=lambda r: (r != "Failed", known[r]))
+    return f"{_HOPELESS[reason]} ({reason})"
 
 
 def state_of(endpoint: LeptonDeployment) -> str:

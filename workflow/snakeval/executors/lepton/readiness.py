@@ -14,6 +14,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.notes import Noted
 from snakeval.executors.lepton.platform_states import state_of
+from snakeval.executors.lepton.spec import options
 from snakeval.files import DAMAGE, json_value
 from snakeval.serving.deployment import Deployment
 
@@ -23,6 +24,8 @@ Report = Callable[[str], None]
 POLL = 2.0
 #: For so many seconds, another model's list or a refused key only means that the endpoint starts.
 PATIENCE = 60.0
+#: A refusal of the definition that lasts for so many seconds does not pass.
+REFUSED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Wait:
     stop: Event
     report: Report
     has_key: bool
+    #: Since when it has waited for a node, and since when the platform has refused its definition.
+    queued_since: float | None = None
+    refused_since: float | None = None
 
     def until_ready(self, wake: Callable[[], None]) -> str:
         """Return the URL of its route; empty if the endpoint keeps refusing the key.
@@ -108,9 +114,20 @@ class Wait:
     def _is_queued(self) -> bool:
         """Whether it waits for a node. A problem that waiting does not solve raises an error."""
         name, limit = self.note.name, self.deployment.serving.max_restarts
-        trouble = self.platform.trouble(name)
-        if trouble.hopeless or trouble.deaths > limit:
-            why = trouble.hopeless or f"{trouble.death}, {trouble.deaths} times"
+        trouble, now = self.platform.trouble(name), time.monotonic()
+        self.refused_since = (self.refused_since or now) if trouble.refused else None
+        self.queued_since = (self.queued_since or now) if trouble.queued else None
+        longest = options(self.deployment).queue_timeout
+        if self.queued_since is not None and now - self.queued_since > longest:
+            raise EvaluationError(
+                f"deployment failed: {name} has waited for a node for {longest} s; choose another "
+                "node_group or resource_shape, or raise deployment.lepton.queue_timeout"
+            )
+        refused = ""
+        if self.refused_since is not None and now - self.refused_since > REFUSED:
+            refused = trouble.refused
+        if trouble.hopeless or refused or trouble.deaths > limit:
+            why = trouble.hopeless or refused or f"{trouble.death}, {trouble.deaths} times"
             lines = self.platform.last_lines(name)
             said = f"; its log ends: {' / '.join(lines)}" if lines else ""
             raise EvaluationError(f"deployment failed: {why}{said}")

@@ -62,6 +62,9 @@ class WorkspaceRequests:
         self._backoff = BACKOFF if backoff is None else backoff
         try:
             self._client = APIClient()
+            if str(self._client.url).endswith("/"):  # the library only appends to it
+                url = str(self._client.url).rstrip("/")
+                self._client = APIClient(self.workspace, self.token, url)
         except (RuntimeError, TypeError):  # TypeError: there is no token
             raise EvaluationError(f"no Lepton workspace or no token is known; {LOGIN}") from None
         # There is no public way to say it; the library's two minutes are long.

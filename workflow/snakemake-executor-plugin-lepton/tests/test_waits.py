@@ -1,0 +1,93 @@
+"""Jobs that do not start: why, by both vocabularies of events, and for how long they may wait."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from conftest import Workflow
+from snakemake_executor_plugin_lepton import failure, options
+from snakemake_executor_plugin_lepton.errors import TaskError
+from snakemake_executor_plugin_lepton.service import Service
+from standin import StandIn
+
+ONE = 'rule one:\n    output: "x"\n    @\n'
+SHELL = 'shell: "echo 1 >{output}"'
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("ErrImagePull", "its image cannot be pulled (ErrImagePull, 3 times)"),
+        ("InspectFailed", "the name of its image is not valid (InspectFailed, 3 times)"),
+        ("ImageInspectError", "its image cannot be pulled (ImageInspectError, 3 times)"),
+        ("CreateContainerError", "its container cannot start (a secret or a volume is missing) ("),
+        ("Failed", "its image cannot be pulled, or its container cannot be created (Failed, 3"),
+        ("BackOff", "its image cannot be pulled, or its container cannot be created (BackOff, "),
+        ("FailedScheduling", ""),
+    ],
+)
+def test_reasons_of_both_vocabularies_are_known_and_a_few_may_pass(reason: str, says: str) -> None:
+    found = failure.hopeless(failure.warnings([("Warning", reason, 3), ("Normal", "Pulled", 9)]))
+    assert found is None if not says else says in str(found)
+    assert failure.hopeless({reason: 2}) is None
+
+
+def test_the_finer_vocabulary_explains_and_all_warnings_count() -> None:
+    counts = failure.warnings([("Warning", "Failed", 5), ("Warning", "ErrImagePull", 1)])
+    assert failure.hopeless(counts) == "its image cannot be pulled (ErrImagePull, 1 times)"
+
+
+def test_the_kubelets_events_of_an_image_that_cannot_be_pulled_are_known(
+    workflow: Workflow,
+) -> None:
+    workflow.lepton.workspace.vocabulary = "kubelet"
+    run = workflow.write(ONE.replace("@", SHELL)).run("--lepton-image", "missing/image", timeout=90)
+    assert run.code == 1
+    assert re.search(r"or its container cannot be created \((Failed|BackOff), \d+", run.output)
+    assert workflow.lepton.alive == []
+
+
+@pytest.mark.parametrize(
+    ("state", "option", "says"),
+    [
+        ("Starting", "--lepton-start-limit", "it has been starting for 1 s"),
+        ("Queueing", "--lepton-queue-limit", "it has waited for a node for 1 s"),
+    ],
+)
+def test_a_job_that_does_not_run_is_limited(
+    workflow: Workflow, state: str, option: str, says: str
+) -> None:
+    workflow.lepton.workspace.jobs.show(state)
+    run = workflow.write(ONE.replace("@", 'shell: "sleep 300"')).run(option, "1")
+    assert run.code == 1
+    assert says in run.output
+    assert workflow.lepton.alive == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("high", "high-7000"), ("High", "high-7000"), ("high-9", "high-9000"), ("5", "mid-5000"),
+        ("medium", "mid-4000"), ("mid-4000", "mid-4000"), ("low", "low-1000"), (None, None),
+    ],
+)  # fmt: skip
+def test_a_priority_becomes_the_services_own_word(text: str | None, word: str | None) -> None:
+    assert options.priority(text, "x") == word
+
+
+@pytest.mark.parametrize("text", ["urgent", "high-2", "0", "highest", "mid-40000", "-"])
+def test_an_unknown_priority_is_an_error(text: str) -> None:
+    with pytest.raises(TaskError, match="is no priority; choose low, mid, high"):
+        options.priority(text, "x")
+
+
+def test_a_trailing_slash_of_the_workspace_url_does_no_harm(
+    lepton: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in lepton.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LEPTON_WORKSPACE_URL", lepton.url + "/")
+    Service(backoff=()).check()
+    assert not lepton.asked("//")
