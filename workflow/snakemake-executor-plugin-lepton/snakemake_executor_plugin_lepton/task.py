@@ -142,13 +142,16 @@ class Tasks:
             runtime=_number(runtime) * 60 if runtime else None,
             shape=resources.get("lepton_resource_shape") or self._settings.resource_shape,
             node_group=resources.get("lepton_node_group") or self._settings.node_group,
-            priority=options.priority(resources.get("lepton_priority"), "lepton_priority")
-            or options.priority(self._settings.priority, "--lepton-priority"),
+            priority=self._priority(resources),
             shared_memory_mb=resources.get("lepton_shared_memory_mb"),
             then=" && ".join(then for m in jobs if (then := formatted(m, "lepton_then"))) or None,
             choice=Choice.joined(part.choice for part in parts.values()),
             target=target_of(job),
         )
+
+    def _priority(self, resources: Any) -> str | None:
+        own = options.priority(resources.get("lepton_priority"), "lepton_priority")
+        return own or options.priority(self._settings.priority, "--lepton-priority")
 
     def _part(self, job: Any) -> _Part:
         file = job_file(job)
