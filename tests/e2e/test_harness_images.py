@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -212,3 +215,53 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
         assert table.loc["careful/arithmetic", "value"] == expected_score("careful", "arithmetic")
         assert table.loc["careful/sorting", "finished"] == sorting["finished"]
         assert "Nothing to be done" in finished(work)
+
+
+class ObeysSeeds(http.server.BaseHTTPRequestHandler):
+    """A model that samples, and answers equal requests with one seed equally, as vLLM does."""
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        seed = request.get("seed")
+        key = None if seed is None else f"{seed} {request['messages']}"
+        answer = {"role": "assistant", "content": str(random.Random(key).randrange(10**6))}
+        choice = {"index": 0, "message": answer, "finish_reason": "stop"}
+        body = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+ROLLS = """\
+task: rolls
+dataset_path: json
+dataset_kwargs: {data_files: {test: rolls.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "Roll {{number}}:"
+doc_to_target: "0"
+repeats: 3
+generation_kwargs: {until: [], do_sample: true, temperature: 0.9}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def test_several_answers_to_a_question_share_no_seed(tmp_path: Path) -> None:
+    files = tmp_path / "task"
+    files.mkdir()
+    (files / "rolls.yaml").write_text(ROLLS)
+    (files / "rolls.jsonl").write_text("".join(f'{{"number": {n}}}\n' for n in range(20)))
+    rows = {"rolls": {"harness": "lm-eval", "task": "rolls", "files": str(files)}}
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ObeysSeeds) as model:
+        threading.Thread(target=model.serve_forever, daemon=True).start()
+        work = matrix(tmp_path, f"http://127.0.0.1:{model.server_port}", ["m"], rows)
+        finished(work)
+        model.shutdown()
+    (samples,) = work.run.glob("m/rolls/artifacts/*/samples_*.jsonl")
+    answers = [json.loads(line)["resps"][0] for line in samples.read_text().splitlines()]
+    assert [len(each) for each in answers] == [3] * 20
+    assert [each for each in answers if len(set(each)) == 1] == []

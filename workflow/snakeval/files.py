@@ -302,7 +302,8 @@ def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
 def make_way(path: Path) -> None:
     """Move aside what is in the place of a directory but is none, and report it."""
     if not path.is_dir() and (path.is_symlink() or path.exists()):
-        set_aside(path, "no directory", replaces=True)
+        broken = path.is_symlink() and not path.exists()
+        set_aside(path, "a broken link" if broken else "no directory", replaces=True)
 
 
 def _moved_aside(path: Path) -> Path | None:

@@ -50,13 +50,28 @@ def test_a_file_in_the_place_of_a_directory_moves_aside_at_a_start(
     wrong = opened.directory.path / place
     wrong.parent.mkdir(parents=True)
     wrong.write_text("a user's file")
-    with pytest.raises(ConfigError, match=f"{place}: is no directory; remove it, or start the run"):
+    with pytest.raises(ConfigError, match=f"{place}: is no file of the run; remove it, or start"):
         make_way_for_directories(opened, starts=False)
     assert wrong.read_text() == "a user's file"
     make_way_for_directories(opened, starts=True)
     assert not wrong.exists()
     assert wrong.with_name(f"{wrong.name}.damaged-1").read_text() == "a user's file"
     assert f"{wrong} is damaged (no directory); kept as" in capsys.readouterr().err
+    make_way_for_directories(opened, starts=False)
+
+
+@pytest.mark.parametrize("place", ["m/b/evaluation.json", "results.csv", "report/summary.html"])
+def test_a_broken_link_in_the_place_of_an_output_moves_aside_at_a_start(
+    tmp_path: Path, place: str
+) -> None:
+    opened = invocation(tmp_path)
+    wrong = opened.directory.path / place
+    wrong.parent.mkdir(parents=True)
+    wrong.symlink_to(wrong.name)
+    with pytest.raises(ConfigError, match=f"{place}: is no file of the run"):
+        make_way_for_directories(opened, starts=False)
+    make_way_for_directories(opened, starts=True)
+    assert not wrong.is_symlink()
     make_way_for_directories(opened, starts=False)
 
 

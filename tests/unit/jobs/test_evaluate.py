@@ -229,14 +229,17 @@ def test_a_job_that_dies_after_its_harness_costs_no_second_run(
 # --- lost servers and leases --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "ends", ["true", "[ $(wc -l < {{ results }}/../../../../ran) -gt 1 ] || exit 3"]
+)
 def test_results_of_a_harness_whose_server_was_lost_are_never_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """It ends with 0 and half of the right answers, and it would believe its own results later."""
+    """It has half of the right answers, and it would believe its own results later."""
     job = Job(
         tmp_path,
         COUNTS + "; [ -e {{ results }}/f ] ||"
-        " echo '{\"v\": '$(cat {{ results }}/../../../../score)'}' > {{ results }}/f",
+        " echo '{\"v\": '$(cat {{ results }}/../../../../score)'}' > {{ results }}/f; " + ends,
     )
     (tmp_path / "run/m").mkdir(parents=True)
     score = tmp_path / "run/m/score"

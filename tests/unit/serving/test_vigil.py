@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from snakeval.serving.probe import Health
-from snakeval.serving.vigil import REPLACED, SUSPENDED, Vigil
+from snakeval.serving.vigil import REPLACED, SUSPENDED, Vigil, _is_frozen
 
 WELL, WRONG, SILENT = Health(), Health("answers HTTP 500"), Health("no answer", silent=True)
 #: Listens at a port that it prints, until the end of its input.
@@ -87,3 +88,25 @@ def test_a_server_on_another_machine_has_no_listener_here() -> None:
     vigil = Vigil(lambda seconds: WELL, 0, 1)
     assert (vigil.is_suspended(), vigil.is_replaced()) == (False, False)
     assert REPLACED not in watched([WELL, WELL])
+
+
+@pytest.mark.parametrize(
+    ("lines", "file", "content", "frozen"),
+    [
+        ("0::/docker/x", "docker/x/cgroup.events", "populated 1\nfrozen 1\n", True),
+        ("0::/docker/x", "docker/x/cgroup.events", "populated 1\nfrozen 0\n", False),
+        ("0::/\n7:freezer:/docker/x", "freezer/docker/x/freezer.state", "FROZEN\n", True),
+        ("0::/\n7:freezer:/docker/x", "freezer/docker/x/freezer.state", "THAWED\n", False),
+        ("0::/", "docker/x/cgroup.events", "frozen 1", False),
+        ("damaged", "docker/x/cgroup.events", "frozen 1", False),
+    ],
+)
+def test_a_paused_container_is_a_frozen_group(
+    tmp_path: Path, lines: str, file: str, content: str, frozen: bool
+) -> None:
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "proc/7/cgroup").write_text(lines)
+    (tmp_path / "groups" / file).parent.mkdir(parents=True)
+    (tmp_path / "groups" / file).write_text(content)
+    assert _is_frozen(7, tmp_path / "groups", tmp_path / "proc") is frozen
+    assert not _is_frozen(8, tmp_path / "groups", tmp_path / "proc")

@@ -1,4 +1,5 @@
 """Checks before anything runs: variables, destinations of exports, and space for results."""
+# ruff: noqa: PTH110, PTH114
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -
 
 
 def make_way_for_directories(invocation: Invocation, *, starts: bool) -> None:
-    """Move aside what is in the place of a run's directory but is none: Snakemake would fail at it.
+    """Move aside what Snakemake would fail at: no directory in the place of one, a broken link.
 
     Without *starts*, the function moves nothing.
 
@@ -69,14 +70,18 @@ def make_way_for_directories(invocation: Invocation, *, starts: bool) -> None:
     run = invocation.directory
     if not run.exists:
         return
-    deployed = [DeploymentDirectory.of(run, name).name for name in invocation.deployed]
-    found = run.misplaced([*(evaluation.id for evaluation in invocation.everything), *deployed])
+    deployed = [DeploymentDirectory.of(run, name) for name in invocation.deployed]
+    names = [evaluation.id for evaluation in invocation.everything]
+    found = run.misplaced([*names, *(directory.name for directory in deployed)])
+    records = [invocation.record(evaluation) for evaluation in invocation.everything]
+    outputs = [*records, *(each.output for each in deployed), *map(str, run.outputs)]
+    found += [Path(path) for path in outputs if os.path.islink(path) and not os.path.exists(path)]
     if starts:
         for path in found:
             make_way(path)
     elif found:
         hint = "remove it, or start the run, which moves it aside"
-        raise ConfigError.of(Problem("is no directory", str(path), hint) for path in found)
+        raise ConfigError.of(Problem("is no file of the run", str(path), hint) for path in found)
 
 
 def check(

@@ -212,8 +212,9 @@ class AttemptDirectory(Directory):
 
     def keep_only(self, patterns: Sequence[str]) -> None:
         """Remove all artifacts except those that fit *patterns*: the others are invalid."""
-        for relative, path in list(trees.files(self.artifacts)):
-            if not trees.fits(relative, patterns):
+        for path in list(self.artifacts.rglob("*")):
+            is_folder = path.is_dir() and not path.is_symlink()
+            if not is_folder and not trees.fits(str(path.relative_to(self.artifacts)), patterns):
                 path.unlink()
 
     def remove(self) -> None:

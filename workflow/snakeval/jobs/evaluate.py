@@ -206,7 +206,7 @@ def _attempt(
             log.say("resumes what its cache has as soon as its model is served again")
         ran = run_harness(evaluation, attempts.directory, attempt, runtime, log, head, ending)
         if ran.is_broken:
-            _discard(evaluation, attempt, ran.outcome.exit_code)
+            _discard(evaluation, attempt)
         if stop.is_set():
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
@@ -241,13 +241,12 @@ def _attempt(
     return 0
 
 
-def _discard(evaluation: Evaluation, attempt: AttemptDirectory, exit_code: int) -> None:
-    """Discard results of a harness that ended as if its server had answered all requests.
+def _discard(evaluation: Evaluation, attempt: AttemptDirectory) -> None:
+    """Discard what a harness wrote whose server broke: some count lost requests as wrong answers.
 
-    A harness that ended with an error knows that it has not finished.
+    So does a harness that ended with an error, in the notes from which it continues.
     """
-    if exit_code == 0:
-        attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
+    attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
     attempt.forget_failure()
 
 

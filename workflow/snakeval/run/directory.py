@@ -482,6 +482,11 @@ class RunDirectory(Directory):
         return self.table, self.table_json, self.table_markdown
 
     @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files of the run that rules declare, without those of jobs."""
+        return (*self.tables, self.report, self.report_summary, self.delivered)
+
+    @property
     def report(self) -> Path:
         """The report's page."""
         return Path(f"{self._place}/report.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Lock
 
 import psutil
@@ -69,10 +70,11 @@ class Vigil:
                 notice(REPLACED)
 
     def is_suspended(self) -> bool:
-        """Whether a process of the server is stopped by a signal; a debugger does not count."""
+        """Whether a signal or its container stops a process; a debugger does not count."""
         for process in self._processes:
             with contextlib.suppress(psutil.Error):
-                if process.status() == psutil.STATUS_STOPPED and process.is_running():
+                stopped = process.status() == psutil.STATUS_STOPPED or _is_frozen(process.pid)
+                if stopped and process.is_running():
                     return True
         return False
 
@@ -86,3 +88,21 @@ class Vigil:
                 return False
             self._sockets, self._processes = now, ports.processes(self._port)
             return bool(before)
+
+
+def _is_frozen(pid: int, groups: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> bool:
+    """Whether the control group of a process is frozen, as `docker pause` does (cgroups(7))."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            group = path.lstrip("/")
+            with contextlib.suppress(FileNotFoundError):  # the root has no such file
+                if controllers == "":
+                    events = (groups / group / "cgroup.events").read_text().splitlines()
+                    if "frozen 1" in events:
+                        return True
+                elif controllers == "freezer":
+                    state = (groups / "freezer" / group / "freezer.state").read_text().strip()
+                    if state != "THAWED":
+                        return True
+    return False
