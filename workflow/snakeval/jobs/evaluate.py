@@ -244,7 +244,7 @@ def _attempt(
 def _discard(evaluation: Evaluation, attempt: AttemptDirectory) -> None:
     """Discard what a harness wrote whose server broke: some count lost requests as wrong answers.
 
-    So does a harness that ended with an error, in the notes from which it continues.
+    A harness that ended with an error does the same in the notes from which it continues.
     """
     attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
     attempt.forget_failure()
