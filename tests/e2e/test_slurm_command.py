@@ -242,3 +242,21 @@ def test_a_check_says_before_a_run_what_the_site_will_refuse(work: Workspace) ->
     checked = snakeval(work, "doctor", "--config", "config.yaml")
     assert "m/slow: Invalid account or account/partition combination" in checked.stdout
     assert snakeval(work, *RUN, "--dry-run").returncode == 0
+
+
+def test_wishes_of_sites_reach_the_job(work: Workspace, go: Path) -> None:
+    go.touch()
+    work.config["models"]["m"]["execution"] = {"slurm": {"account": "other"}}
+    flags = "--exclude=n1,n2 --mail-type=END,FAIL --mail-user=me@example.org"
+    work.config["execution"] = {"slurm": SLURM | {"extra_flags": flags}}
+    before = f"export TMPDIR={go.parent}/scratch-$SLURM_JOB_ID && mkdir $TMPDIR"
+    done = snakeval(work, *RUN, "--", "--slurm-resume-before", before)
+    assert done.returncode == 0, done.stderr
+    numbers = {job.number for job in ended(work.directory, 2)}
+    assert {path.name for path in go.parent.glob("scratch-*")} == {f"scratch-{n}" for n in numbers}
+    fields = ("sacct", "-X", "-n", "-P", "-j", ",".join(numbers), "-o", "Account,NodeList,JobName")
+    rows = sorted(line.split("|") for line in slurm(*fields).splitlines())
+    assert {account for account, _, _ in rows} == {"other"}
+    assert {node for _, node, _ in rows} <= {"n3", "n4"}
+    names = ["snakeval_evaluate_m_quick", "snakeval_evaluate_m_slow"]
+    assert sorted(name.rpartition("_")[0] for _, _, name in rows) == names

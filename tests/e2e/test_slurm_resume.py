@@ -134,9 +134,11 @@ def test_ctrl_c_while_forty_jobs_are_submitted_leaves_none(workflow: Workflow) -
 def test_shell_commands_are_jobs_themselves_and_all_else_is_run_by_a_snakemake(
     workflow: Workflow,
 ) -> None:
-    code, output = workflow.run()
+    code, output = workflow.run("--slurm-resume-before", 'X="a b"\necho "$SLURM_JOB_ID" >> before')
     assert code == 0, output
     here = workflow.directory
+    submitted = sorted(job["id"] for note in workflow.notes for job in note["jobs"])
+    assert sorted((here / "before").read_text().split()) == submitted
     assert (here / "a/out.txt").read_text() == 'here\nit\'s "$HOME" `date`\n'
     assert (here / "logs/deep/shell.log").read_text() == "pipefail\n"
     assert len(set((here / "group2.txt").read_text().split())) == 1

@@ -75,3 +75,19 @@ def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "evaluate  m/b" in done.stderr
+
+
+def test_the_documented_commands_before_a_slurm_job_are_an_option_of_snakemake(
+    tmp_path: Path,
+) -> None:
+    from snakemake import cli
+
+    text = (REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text()
+    start = text.index("# slurm-resume-before: |")
+    lines = text[start : text.index("# Names of jobs")].splitlines()
+    (tmp_path / "config.yaml").write_text("\n".join(line.removeprefix("# ") for line in lines))
+    parser = cli.get_argument_parser(profiles=[str(tmp_path)])
+    given, _ = parser.parse_known_args(["--profile", str(tmp_path)])
+    commands = given.slurm_resume_before.splitlines()
+    assert [command.split()[0] for command in commands] == ["source", "export", "export"]
+    assert commands[2] == 'export TMPDIR=/scratch/$SLURM_JOB_ID && mkdir -p "$TMPDIR"'

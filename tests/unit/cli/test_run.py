@@ -16,6 +16,7 @@ from snakeval.cli.launch import snakemake_process
 from snakeval.config.config import Config
 from snakeval.config.load import load
 from snakeval.dag.handover import Offer
+from snakeval.dag.planning import CHECK
 from snakeval.files import home
 from snakeval.processes import start_time
 from snakeval.run import heads
@@ -57,6 +58,7 @@ C = ("--config", "c.yaml")
         ((*C, "--config-name", "x"), "--config and --config-dir each choose a configuration"),
         (("--config", "d.yaml"), "d.yaml: no such file; choose one of c"),
         (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
+        ((*C, "--check"), "--check asks before a run; add --dry-run"),
         (("c.yaml",), "c.yaml: write --config c.yaml"),
         ((*C, "params.top_p=1"), "params.top_p=1: write -o params.top_p=1"),
         ((*C, "-o", "modles={}"), "-o modles={}: no key 'modles' in c.yaml; did you mean 'models'"),
@@ -241,3 +243,12 @@ def test_help_has_examples(
 ) -> None:
     assert cli.main(["run", "--help"]) == 0
     assert "snakeval run --config my.yaml --dry-run" in capsys.readouterr().out
+
+
+def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECK, "")
+    assert cli.main(["run", *C, "--dry-run", "--check"]) == 0
+    assert os.environ[CHECK] == "1"
+    assert "--dry-run" in ran[0]

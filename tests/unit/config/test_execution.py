@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from pydantic import ValidationError
+from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 
 from snakeval.config.compose import text
 from snakeval.config.execution import Execution, Slurm
@@ -15,6 +18,7 @@ from snakeval.config.load import load
 from snakeval.errors import ConfigError
 from snakeval.matrix.slurm_requests import layered, resources
 from support.configs import changed, write
+from support.workspace import REPOSITORY
 
 
 def slurm(**keys: Any) -> Slurm:
@@ -119,3 +123,21 @@ def test_a_benchmark_cannot_set_the_packing_of_a_models_evaluations(tmp_path: Pa
 def test_the_error_of_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'acount'.*account"):
         load([write(tmp_path, changed("execution", "slurm", "acount", to="a"))])
+
+
+DOCUMENTED = re.findall(
+    r"`extra_flags: ([^`]+)`", (REPOSITORY / "docs" / "slurm.md").read_text(encoding="utf-8")
+)
+
+
+def test_mail_excluded_nodes_and_a_reservation_are_documented() -> None:
+    assert {flags.split("=")[0] for flags in DOCUMENTED} == {
+        "--mail-type", "--exclude", "--reservation",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("flags", DOCUMENTED)
+def test_each_documented_line_of_flags_is_accepted_here_and_by_the_executor(flags: str) -> None:
+    asked = resources(slurm(extra_flags=flags), gpus=False)
+    assert asked == {"slurm_extra": flags}
+    validate_slurm_extra(SimpleNamespace(resources=SimpleNamespace(**asked, get=asked.get)))

@@ -24,7 +24,7 @@ _FLAGS = (
     "no_requeue", "pass_command_as_script", "requeue",
 )  # fmt: skip
 _VALUES = (
-    "array_jobs", "array_limit", "delete_logfiles_older_than", "efficiency_report_path",
+    "array_jobs", "array_limit", "before", "delete_logfiles_older_than", "efficiency_report_path",
     "efficiency_threshold", "exclude_failed_nodes", "init_seconds_before_status_checks",
     "jobname_prefix", "logdir", "max_seconds_between_status_checks", "max_total_runtime",
     "partition_config", "qos", "reservation", "signal_seconds", "status_attempts",

@@ -38,7 +38,11 @@ from snakemake_executor_plugin_slurm_resume.outage import Outage
 from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
 from snakemake_executor_plugin_slurm_resume.refusals import is_busy, submit_limit, words
-from snakemake_executor_plugin_slurm_resume.script import batch_script, can_be_direct
+from snakemake_executor_plugin_slurm_resume.script import (
+    batch_script,
+    can_be_direct,
+    snakemake_script,
+)
 from snakemake_executor_plugin_slurm_resume.signals import LeftError, Signals, ids, left
 from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
@@ -92,6 +96,7 @@ class Executor(official.Executor):
         self._notes: dict[Any, Note] = {}
         self._options: dict[Any, str] = {}
         self._scripts: dict[Any, Path] = {}
+        self._before = settings.before and self._stored.write_script("before", settings.before)
         self._accounts: dict[str, str] = {}
         self._submitting: set[Any] = set()
         self._refused: dict[Any, str] = {}
@@ -240,7 +245,7 @@ class Executor(official.Executor):
         if direct:
             # The same actions as those of a Snakemake in a job.
             self.workflow.async_run(job.prepare())
-            script = batch_script(job, note.task.title, Path.cwd())
+            script = batch_script(job, note.task.title, Path.cwd(), self._before)
             self._scripts[job] = self._stored.write_script(note.task.name, script)
         lead = self._times.set_lead(job)
         options = ["--job-name", note.task.name]
@@ -324,7 +329,14 @@ class Executor(official.Executor):
     def format_job_exec(self, job: Any) -> str:
         """Return the command of the job: its script, or a Snakemake in the job."""
         script = self._scripts.get(job)
-        return f"exec bash {shlex.quote(str(script))}" if script else super().format_job_exec(job)
+        if script is None:
+            command = super().format_job_exec(job)
+            if not self._before:
+                return str(command)
+            task = self._notes[job].task
+            text = snakemake_script(command, task.title, self._before)
+            script = self._stored.write_script(task.name, text)
+        return f"exec bash {shlex.quote(str(script))}"
 
     def _logfile(self, job: Any, number: str) -> Path:
         """Return the path of a Slurm job's log, as the official plugin sets it."""

@@ -9,7 +9,7 @@ import snakemake_executor_plugin_slurm as official
 
 @dataclass
 class ExecutorSettings(official.ExecutorSettings):
-    """The settings of the official Slurm plugin, with three other defaults, and five more."""
+    """The settings of the official Slurm plugin, with three other defaults, and six more."""
 
     init_seconds_before_status_checks: int = field(
         default=3,
@@ -53,5 +53,12 @@ class ExecutorSettings(official.ExecutorSettings):
         metadata={
             "help": "Run a job's shell command as the Slurm job itself, without a Snakemake in it. "
             "Groups and jobs with a software deployment keep their Snakemake."
+        },
+    )
+    before: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Shell commands at the beginning of each Slurm job, such as `module load`. "
+            "bash runs them. If the last one fails, the job fails."
         },
     )
