@@ -60,6 +60,17 @@ def test_a_file_in_the_place_of_a_directory_moves_aside_at_a_start(
     make_way_for_directories(opened, starts=False)
 
 
+def test_a_link_to_itself_hides_no_other_misplaced_file(tmp_path: Path) -> None:
+    content = changed("benchmarks", "c", to=COMMAND)
+    opened = invocation(tmp_path, content)
+    model = opened.directory.path / "m"
+    model.mkdir(parents=True)
+    (model / "b").symlink_to("b")
+    (model / "c").write_text("a user's file")
+    make_way_for_directories(opened, starts=True)
+    assert sorted(path.name for path in model.iterdir()) == ["b.damaged-1", "c.damaged-1"]
+
+
 @pytest.mark.parametrize("place", ["m/b/evaluation.json", "results.csv", "report/summary.html"])
 def test_a_broken_link_in_the_place_of_an_output_moves_aside_at_a_start(
     tmp_path: Path, place: str

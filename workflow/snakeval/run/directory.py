@@ -47,6 +47,13 @@ _STAMP = "%Y-%m-%d-%H-%M-%S"
 _NAME = re.compile(r"(\d{4}(?:-\d\d){5})-([0-9a-f]{8})")
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 class RunDirectory(Directory):
     """``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/`` and its files."""
 
@@ -139,7 +146,7 @@ class RunDirectory(Directory):
         found = []
         for folder, names in wanted.items():
             with contextlib.suppress(OSError), os.scandir(f"{self._place}/{folder}") as entries:
-                found += [Path(e.path) for e in entries if e.name in names and not e.is_dir()]
+                found += [Path(e.path) for e in entries if e.name in names and not _is_folder(e)]
         return found
 
     # --- configuration and identity -------------------------------------------------------
