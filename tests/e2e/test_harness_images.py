@@ -228,6 +228,7 @@ class ObeysSeeds(http.server.BaseHTTPRequestHandler):
         choice = {"index": 0, "message": answer, "finish_reason": "stop"}
         body = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
