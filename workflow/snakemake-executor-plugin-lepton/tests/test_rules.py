@@ -39,6 +39,12 @@ rule sleeper:
 """
 
 
+def waiting(number: int, workflow: Workflow) -> str:
+    """Jobs that end as soon as the file `done` is in the workflow's directory."""
+    until_done = f"until [ -e {workflow.directory}/done ]; do sleep 0.2; done"
+    return sleepers(number, 0).replace("sleep 0", until_done)
+
+
 def a_job(name: str = "smk-a-0123456789", key: str = "k", run: str = "r") -> LeptonJob:
     spec = LeptonJobUserSpec(
         resource_shape="cpu.small",
@@ -93,13 +99,15 @@ def test_rule_2_a_create_with_a_lost_answer_is_looked_up_before_the_next(
 
 def test_rule_2_a_duplicate_of_a_late_request_is_deleted(workflow: Workflow) -> None:
     workflow.lepton.workspace.capacity = 1
-    head = workflow.write(sleepers(1, 3)).start()
+    head = workflow.write(waiting(1, workflow)).start()
     until(lambda: len(workflow.lepton.alive) == 1, "the job")
     (job,) = workflow.lepton.alive
     double = workflow.lepton.workspace.jobs.create(
         {"metadata": dict(job.metadata), "spec": job.spec}
     )
-    output, _ = head.communicate(timeout=60)
+    until(lambda: double.archived, "the end of the duplicate")
+    (workflow.directory / "done").touch()
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
     assert double.archived
     assert "a duplicate of" in output
@@ -110,9 +118,7 @@ def test_rule_2_a_duplicate_of_a_late_request_is_deleted(workflow: Workflow) -> 
 
 
 def test_rule_3_the_next_head_continues_with_eight_live_jobs(workflow: Workflow) -> None:
-    done = workflow.directory / "done"
-    waiting = sleepers(8, 0).replace("sleep 0", f"until [ -e {done} ]; do sleep 0.2; done")
-    head = workflow.write(waiting).start()
+    head = workflow.write(waiting(8, workflow)).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 8, "eight running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
@@ -122,8 +128,8 @@ def test_rule_3_the_next_head_continues_with_eight_live_jobs(workflow: Workflow)
     until(lambda: len(workflow.lepton.asked(identity.TARGET)) >= 24, "a look for each job")
     looks = len(workflow.lepton.asked(r"GET /jobs\?"))
     until(lambda: len(workflow.lepton.asked(r"GET /jobs\?")) > looks, "the next head's poll")
-    done.touch()
-    output, _ = head.communicate(timeout=90)
+    (workflow.directory / "done").touch()
+    output, _ = head.communicate(timeout=150)
     assert head.returncode == 0, output
     assert output.count("continues with smk-sleeper-") == 8
     assert [job.starts for job in workflow.lepton.jobs] == [1] * 8
@@ -131,10 +137,11 @@ def test_rule_3_the_next_head_continues_with_eight_live_jobs(workflow: Workflow)
 
 
 def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(2, 2)).start()
+    head = workflow.write(waiting(2, workflow)).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 2, "two running jobs")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
+    (workflow.directory / "done").touch()
     until(lambda: all(job.state == "Completed" for job in workflow.lepton.jobs), "their end")
     workflow.unlock()
     run = workflow.run()
@@ -145,14 +152,8 @@ def test_rule_3_the_next_head_collects_what_finished_without_it(workflow: Workfl
 
 
 def test_rule_3_a_job_of_another_definition_is_not_adopted(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 1)).start()
-    until(
-        lambda: (
-            any(job.state == "Completed" for job in workflow.lepton.jobs)
-            or any(job.starts for job in workflow.lepton.jobs)
-        ),
-        "a running job",
-    )
+    head = workflow.write(sleepers(1, 60)).start()
+    until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     os.killpg(head.pid, signal.SIGKILL)
     head.communicate()
     workflow.unlock()
@@ -207,7 +208,7 @@ def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> Non
     head = workflow.write(sleepers(1, 2)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.faults.add(Fault("GET ", status=503, times=2))
-    output, _ = head.communicate(timeout=90)
+    output, _ = head.communicate(timeout=150)
     assert head.returncode == 0, output
 
 
@@ -218,7 +219,7 @@ def test_rule_4_a_job_in_an_unknown_state_stays_live(workflow: Workflow) -> None
     job.shown = "Pondering"
     until(lambda: job.state == "Completed", "its end")
     job.shown = None
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
 
 
@@ -232,20 +233,22 @@ def test_rule_4_a_job_in_an_unknown_state_that_has_sent_its_files_is_done(
 
 
 def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 6)).start("--lepton-unknown-grace", "1")
+    head = workflow.write(sleepers(1, 60)).start("--lepton-unknown-grace", "1")
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].shown = ""
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 1
     assert "a state that this plugin does not know" in output
     assert workflow.lepton.alive == []
 
 
 def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 3)).start()
+    head = workflow.write(waiting(1, workflow)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.faults.add(Fault(r"GET /jobs\?", status=200, body='{"jobs":[]}', times=2))
-    output, _ = head.communicate(timeout=60)
+    until(lambda: len(workflow.lepton.asked(r"GET /jobs/[^/?]+\?")) == 2, "two looks at the job")
+    (workflow.directory / "done").touch()
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
     assert len(workflow.lepton.asked(r"GET /jobs/[^/?]+\?")) == 2
 
@@ -254,7 +257,7 @@ def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 6)).start("--lepton-patience", "1")
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.workspace.jobs.vanish(workflow.lepton.jobs[0])
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 1
     assert "Its last state was gone" in output
 
@@ -295,7 +298,7 @@ def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 2)).start()
     until(lambda: any(job.state == "Running" for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.workspace.jobs.preempt(workflow.lepton.jobs[0])
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
     assert [job.starts for job in workflow.lepton.jobs] == [2]
 
