@@ -91,7 +91,7 @@ class Workspace:
                     f"{_listed(str(s.metadata.id_ or s.spec.name) for s in shapes)}"
                 )
             return wanted.lower()
-        fitting = [s for s in shapes if _fits(s, needs)]
+        fitting = [s for s in shapes if _fits(s, needs, group)]
         if not fitting:
             raise TaskError(
                 f"no resource shape has {needs.gpu} GPUs"
@@ -103,8 +103,16 @@ class Workspace:
         return str(best.metadata.id_ or best.spec.name).lower()
 
 
-def _fits(shape: Shape, needs: Needs) -> bool:
+def _fits(shape: Shape, needs: Needs, group: str | None) -> bool:
     spec = shape.spec
+    # A fraction of a GPU is none, for whom asks for a whole one.
+    if needs.gpu and 0 < (getattr(spec, "accelerator_fraction", None) or 1) < 1:
+        return False
+    listable = getattr(spec, "listable_in", None)
+    if listable and not any("job" in str(getattr(each, "value", each)) for each in listable):
+        return False
+    if group is None and getattr(spec, "dedicated_node_group_only", None):
+        return False
     model = (needs.gpu_model or "").lower()
     return (
         (spec.accelerator_num or 0) >= needs.gpu

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from conftest import Workflow
 from snakemake_executor_plugin_lepton import failure, options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.service import Service
-from standin import StandIn
+from snakemake_executor_plugin_lepton.spec import Workspace
+from snakemake_executor_plugin_lepton.task import Needs
+from standin import Fault, StandIn
 
 ONE = 'rule one:\n    output: "x"\n    @\n'
 SHELL = 'shell: "echo 1 >{output}"'
@@ -91,3 +95,27 @@ def test_a_trailing_slash_of_the_workspace_url_does_no_harm(
     monkeypatch.setenv("LEPTON_WORKSPACE_URL", lepton.url + "/")
     Service(backoff=()).check()
     assert not lepton.asked("//")
+
+
+@pytest.mark.parametrize(
+    ("more", "fits"),
+    [
+        ({}, True),
+        ({"accelerator_fraction": 0.5}, False),
+        ({"accelerator_fraction": 1.0}, True),
+        ({"listable_in": ["deployment"]}, False),
+        ({"listable_in": ["deployment", "job"]}, True),
+    ],
+)
+def test_the_smallest_shape_is_a_whole_one_that_is_listed_for_jobs(
+    service: Service, lepton: StandIn, more: dict[str, Any], fits: bool
+) -> None:
+    spec = {"name": "gpu.1", "cpu": 1, "memory_in_mb": 1000, "accelerator_num": 1, **more}
+    shapes = [{"metadata": {"id": "gpu.1", "name": "gpu.1"}, "spec": spec}]
+    lepton.faults.add(Fault("GET /shapes", status=200, body=json.dumps(shapes)))
+    needs = Needs(gpu=1, gpu_model=None, threads=1, mem_mb=0)
+    if fits:
+        assert Workspace(service).shape(None, needs, None) == "gpu.1"
+        return
+    with pytest.raises(TaskError, match="no resource shape has 1 GPUs"):
+        Workspace(service).shape(None, needs, None)

@@ -31,11 +31,20 @@ class LeptonEndpoint(Strict):
     target_gpu_utilization: PositiveInt | None = Field(
         default=None, le=100, description="scale by the GPUs' utilization, in %"
     )
-    no_traffic_timeout: PositiveInt = Field(
+    no_traffic_timeout: PositiveInt | None = Field(
         default=7200,
         description="seconds without a request until the platform stops the endpoint of a lost "
-        "head; longer than the longest pause of any benchmark",
+        "head; longer than the longest pause of any benchmark; null = never",
     )
+    liveness_delay: PositiveInt | None = Field(
+        default=None, description="seconds until the platform first checks that a replica lives"
+    )
+    priority: str | None = Field(
+        default=None, description="word of the service in a node group with a queue: mid-4000"
+    )
+    can_be_preempted: bool = Field(default=False, description="by others in the queue")
+    can_preempt: bool = Field(default=False, description="others in the queue")
+    reservation: str | None = Field(default=None, description="id of a reservation of nodes")
     queue_timeout: PositiveInt = Field(
         default=86400, description="seconds to wait for a node; readiness_timeout begins afterwards"
     )

@@ -156,6 +156,23 @@ def test_scaling_and_place_are_as_configured(
     endpoints.end(lambda text: None)
 
 
+def test_queue_reservation_liveness_and_no_time_out_reach_the_platform(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    options = {
+        "priority": "high-7000", "can_preempt": True, "reservation": "r-1", "liveness_delay": 900,
+        "no_traffic_timeout": None,
+    }  # fmt: skip
+    serve(endpoints, served(tmp_path, port, lepton=options))
+    (made,) = lepton.workspace.endpoints.all.values()
+    assert made.part["queue_config"]["priority_class"] == "high-7000"
+    assert made.part["queue_config"]["can_preempt"] is True
+    assert made.part["reservation_config"]["reservation_id"] == "r-1"
+    assert made.part["health"]["liveness"]["initial_delay_seconds"] == 900
+    assert made.idle_limit == 0
+    endpoints.end(lambda text: None)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

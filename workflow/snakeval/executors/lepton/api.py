@@ -268,7 +268,7 @@ class Platform(WorkspaceRequests):
             raise EvaluationError(f"no resource shape {wanted}; there are {_listed(names)}")
         if wanted:
             return wanted.lower()
-        fitting = [s for s in shapes if (s.spec.accelerator_num or 0) >= gpus]
+        fitting = [s for s in shapes if _fits(s.spec, gpus, group)]
         if not fitting:
             raise EvaluationError(
                 f"no resource shape has {gpus} GPUs; set deployment.lepton.resource_shape to one "
@@ -282,6 +282,18 @@ class Platform(WorkspaceRequests):
 def _list_jobs(client: Any, page: int) -> list[Any]:
     mode = LeptonJobQueryMode.AliveOnly.value
     return list(client.job.list_all(job_query_mode=mode, page=page, page_size=_PAGE))
+
+
+def _fits(spec: Any, gpus: int, group: str | None) -> bool:
+    """Whether a shape has so many whole GPUs, and an endpoint may have it (in the node group)."""
+    if gpus and 0 < (getattr(spec, "accelerator_fraction", None) or 1) < 1:
+        return False
+    listable = getattr(spec, "listable_in", None)
+    if listable and not any("deploy" in str(getattr(each, "value", each)) for each in listable):
+        return False
+    if group is None and getattr(spec, "dedicated_node_group_only", None):
+        return False
+    return bool((spec.accelerator_num or 0) >= gpus)
 
 
 def _listed(names: Iterable[str]) -> str:

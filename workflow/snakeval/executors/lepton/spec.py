@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from leptonai.api.v2.types.affinity import LeptonResourceAffinity
 from leptonai.api.v2.types.deployment import (
@@ -12,10 +13,15 @@ from leptonai.api.v2.types.deployment import (
     ContainerPort,
     EnvValue,
     EnvVar,
+    HealthCheck,
+    HealthCheckLiveness,
+    HealthCheckTCP,
     LeptonContainer,
     LeptonDeploymentUserSpec,
     Mount,
     MountOptions,
+    QueueConfig,
+    ReservationConfig,
     ResourceRequirement,
     ScaleDown,
 )
@@ -73,7 +79,9 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
             else None,
         ),
         auto_scaler=AutoScaler(
-            scale_down=ScaleDown(no_traffic_timeout=asked.no_traffic_timeout),
+            scale_down=ScaleDown(no_traffic_timeout=asked.no_traffic_timeout)
+            if asked.no_traffic_timeout
+            else None,
             target_gpu_utilization_percentage=asked.target_gpu_utilization,
             target_throughput=AutoscalerTargetThroughput(qpm=asked.target_qpm)
             if asked.target_qpm
@@ -89,9 +97,30 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
         mounts=mounts,
         image_pull_secrets=list(asked.image_pull_secrets),
         ingress_timeout_seconds=asked.request_timeout,
+        **_site(asked, port),
     )
     spec.envs.insert(0, EnvVar(name=SPEC, value=digest(spec.model_dump())))
     return spec
+
+
+def _site(asked: LeptonEndpoint, port: int) -> dict[str, Any]:
+    """Return the parts of the definition that only some sites need."""
+    parts: dict[str, Any] = {}
+    queue = {
+        "priority_class": asked.priority,
+        "can_be_preempted": asked.can_be_preempted or None,
+        "can_preempt": asked.can_preempt or None,
+    }
+    if any(value is not None for value in queue.values()):
+        parts["queue_config"] = QueueConfig(**queue)
+    if asked.reservation:
+        parts["reservation_config"] = ReservationConfig(reservation_id=asked.reservation)
+    if asked.liveness_delay:
+        delay = HealthCheckLiveness(
+            initial_delay_seconds=asked.liveness_delay, tcp=HealthCheckTCP(port=port)
+        )
+        parts["health"] = HealthCheck(liveness=delay)
+    return parts
 
 
 def _container(deployment: Deployment, port: int, gpus: int) -> ContainerSpec:
