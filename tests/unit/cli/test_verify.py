@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,16 @@ def test_scores_are_read_again_by_the_record_if_the_definition_is_gone(
     assert snakeval(capsys, "verify", str(run.path)).exit_code == 0
     forged(run, '"value": 0.5', '"value": 0.9')
     assert "acc is 0.9 in the record" in snakeval(capsys, "verify", str(run.path)).out
+
+
+def test_a_name_of_an_artifact_controls_no_terminal(run: Sampled, capsys: Capture) -> None:
+    """A harness chose the name: an escape sequence, a line break, or bytes that are no UTF-8."""
+    names = [b"a\x1b[31m", b"b\nc", "d\u202e".encode(), b"e\xff"]
+    for name in names:
+        (run["m/b"].artifacts / os.fsdecode(name)).write_text("x")
+    said = snakeval(capsys, "verify", str(run.path))
+    found = sorted(line.split("artifacts/")[1].split(" ")[0] for line in said.out.splitlines()[1:])
+    assert found == ["a‹U+001B›[31m", "b‹U+000A›c", "d‹U+202E›", "e‹U+DCFF›"]
 
 
 def test_a_part_of_a_run_can_be_checked(run: Sampled, capsys: Capture) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from snakeval.errors import visible
+
 #: The option of every command that lists something.
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
@@ -25,7 +27,7 @@ format_option = click.option(
 def show(
     rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, as_json: bool, empty: str = ""
 ) -> None:
-    """Print *rows*: as JSON in whole, or *columns* of them as a table.
+    """Print *rows*: as JSON in whole, or *columns* of them as a table of visible texts.
 
     If the output is not a terminal, the table is as wide as its contents, so that nothing that a
     script greps for is cut. If there are no rows, it prints *empty* instead of a table.
@@ -55,5 +57,5 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value)
+        return visible(", ".join(map(str, value)), "")
+    return visible(str(value), "")

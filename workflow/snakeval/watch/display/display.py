@@ -96,7 +96,7 @@ def reason(job: Job, happened: Sequence[Event]) -> str:
     """Return why a job failed; nothing if it did not, or if it printed the reason here."""
     last = happened[-1] if happened else None
     if last is not None and last.phase == "refused":
-        return f"{job.id} failed: {last.detail}"
+        return f"{job.id} failed: {visible(last.detail)}"
     if last is None or last.phase != "failed":
         return ""
     if (last.host, last.head) == (socket.gethostname(), os.getpid()):
@@ -109,4 +109,4 @@ def reason(job: Job, happened: Sequence[Event]) -> str:
 def _look(job: Job) -> None:
     place = job.directory
     told = None if isinstance(place, DeploymentDirectory) else requests(place)
-    job.look(time.monotonic(), told, "" if told else doing(job.events))
+    job.look(time.monotonic(), told, "" if told else visible(doing(job.events), ""))
