@@ -26,6 +26,7 @@ from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
 from snakeval.serving.resolve import resolve
 from snakeval.serving.sampled_weights import checkpoint_digest
+from snakeval.serving.weights import by_stat, files_of
 
 HUB = {"hf_model_handle": "org/model"}
 ALL_SIZES = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": 4}
@@ -294,6 +295,30 @@ def test_a_checkpoint_is_mounted_in_a_container_and_itself_as_a_process(tmp_path
     ]
     here = started(made, "process")
     assert shlex.split(here.argv[2].removeprefix("exec "))[2] == str(weights)
+
+
+@pytest.mark.parametrize("runtime", ["podman", "process"])
+def test_a_copy_of_a_checkpoint_on_the_node_is_served_if_it_is_the_same(
+    tmp_path: Path, runtime: str
+) -> None:
+    weights, local = tmp_path / "shared" / "large", tmp_path / "scratch"
+    weights.mkdir(parents=True)
+    (weights / "model.safetensors").write_bytes(b"12345")
+    made = deployment(kind="vllm", checkpoint_path=str(weights))
+    stat = by_stat(files_of(weights))
+    made = replace(made, serving=replace(made.serving, weights_stat=stat))
+
+    def served() -> str:
+        spec = started(made, runtime, SNAKEVAL_LOCAL_WEIGHTS=str(local))
+        if runtime == "process":
+            return shlex.split(spec.argv[2].removeprefix("exec "))[2]
+        return next(mount.source for mount in spec.mounts if mount.target == "/checkpoint")
+
+    assert served() == str(weights), "there is no copy"
+    shutil.copytree(weights, local / "large")  # with the times of the files
+    assert served() == str(local / "large")
+    (local / "large" / "model.safetensors").write_bytes(b"123")
+    assert served() == str(weights), "the copy is not complete"
 
 
 def test_a_checkpoint_of_one_file_keeps_its_name(tmp_path: Path) -> None:

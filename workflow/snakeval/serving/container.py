@@ -17,11 +17,13 @@ from snakeval.run.pins import pinned_name
 from snakeval.runtimes import NEED_IMAGES, Runtime
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
-from snakeval.serving.weights import require_unchanged
+from snakeval.serving.weights import is_same_by_stat, require_unchanged
 from snakeval.shell import argv, fill, render
 
 #: The checkpoint as a container sees it.
 _CHECKPOINT = "/checkpoint"
+#: The variable with the directory of copies of checkpoints on this node.
+LOCAL_WEIGHTS = "SNAKEVAL_LOCAL_WEIGHTS"
 
 
 _CACHE = "/cache"
@@ -175,7 +177,7 @@ def container(
     mounts = [Mount(*mount) for mount in serving.mounts]
     model = definition.model
     if serving.checkpoint_path:
-        checkpoint = _checkpoint(deployment)
+        checkpoint = _checkpoint(deployment, here.get(LOCAL_WEIGHTS, ""))
         model = checkpoint.target if inside else checkpoint.source
         mounts.append(checkpoint)
     name = name or server_name(deployment)
@@ -212,15 +214,19 @@ def container(
     )
 
 
-def _checkpoint(deployment: Deployment) -> Mount:
+def _checkpoint(deployment: Deployment, local: str = "") -> Mount:
     """Return the mount of a checkpoint, which is a folder or a file.
+
+    A copy in the directory *local* of this node counts if its files have the same sizes and times.
 
     Raises:
         EvaluationError: its files are not those of the plan.
     """
     source, stat = deployment.serving.checkpoint_path, deployment.serving.weights_stat
     place = Path(source)
-    if stat:
+    if local and stat and is_same_by_stat(copy := Path(local) / place.name, stat):
+        source, place = str(copy), copy
+    elif stat:
         require_unchanged(place, deployment.definition.checkpoint_digest, stat)
     return Mount(source, f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT)
 

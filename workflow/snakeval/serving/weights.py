@@ -197,6 +197,14 @@ def require_unchanged(checkpoint: Path, digest: str, stat: str) -> None:
     )
 
 
+def is_same_by_stat(checkpoint: Path, stat: str) -> bool:
+    """Whether a checkpoint is there, with files of the names, sizes and times of *stat*."""
+    try:
+        return by_stat(files_of(checkpoint)) == stat
+    except ConfigError:
+        return False
+
+
 def _whole(files: Sequence[WeightFile], digests: Sequence[str | None]) -> str:
     rows = [[f.name, f.size, d] for f, d in zip(files, digests, strict=True)]
     return f"sha256:{digest(rows)}"
