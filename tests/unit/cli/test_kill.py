@@ -21,7 +21,7 @@ from support.made import Made, gone, snakeval
 Capture = pytest.CaptureFixture[str]
 
 #: Harder acts follow soon; only the last one has the time that it needs on a busy machine.
-IMPATIENT = Patience(grace=0.2, step=0.3, settle=20, look=0.05)
+IMPATIENT = Patience(grace=1, step=2, settle=60, look=0.05)
 
 #: Waits for a signal; tells its name, and ends unless it is to be deaf to it.
 _WAITS = """
@@ -167,7 +167,7 @@ def test_what_a_killed_job_left_running_is_found_by_its_mark(
     harness = processes.enter_context(Waits(mark=mine))
     stranger = processes.enter_context(Waits(mark="snakeval-0123456789abcdef"))
     told: list[str] = []
-    stopped = stop(run.directory, None, told.append, IMPATIENT)
+    stopped = stop(run.directory, None, told.append)
     assert (stopped.left, told) == ([], [f"Ends process {harness.pid} of m/b"])
     assert harness.told == ["SIGTERM"]
     assert stranger.lives
