@@ -19,6 +19,7 @@ say() { echo "snakemake: $*"; }
 box=@box@; work=@work@
 rm -rf "$box" "$work"; mkdir -p "$box" "$work" || exit 1
 cd "$work" || exit 1
+unpacked=1
 """
 
 _RUN = """\
@@ -30,6 +31,8 @@ if command -v bash >/dev/null 2>&1; then set -- bash -euo pipefail "$box/command
 elif (set -o pipefail) 2>/dev/null; then set -- sh -eu -o pipefail "$box/command"
 else set -- sh -eu "$box/command"; fi
 limit=@limit@
+# The user of some images may not write to the paths of the inputs. The receipt also reports that.
+[ "$unpacked" = 1 ] || set -- sh -c 'exit 1'
 if [ "$limit" -gt 0 ]; then
     if command -v timeout >/dev/null 2>&1; then set -- timeout -k 30 "$limit" "$@"
     else say "this image has no timeout: its time is watched from outside only"; fi

@@ -119,3 +119,14 @@ def test_without_a_file_to_send_there_is_a_receipt_alone(job: Job) -> None:
     subprocess.run(["sh", "-c", job.script("true")], check=True)
     receipt = job.receipt()
     assert (receipt.exit, receipt.size, receipt.sha256) == (0, 0, "-")
+
+
+def test_inputs_that_cannot_be_unpacked_have_a_receipt_and_the_command_does_not_run(
+    job: Job,
+) -> None:
+    script = job.script("echo 1 >out.txt").replace(
+        "unpacked=1", "unpacked=1\nif ! tar -C /proc -xzf /dev/null; then unpacked=0; fi", 1
+    )
+    done = subprocess.run(["sh", "-c", script], timeout=30, check=False)
+    assert done.returncode == 1
+    assert (job.receipt().exit, job.receipt().size) == (1, 0)

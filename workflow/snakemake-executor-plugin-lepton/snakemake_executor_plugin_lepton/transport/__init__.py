@@ -17,7 +17,7 @@ from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 class Shipment:
     """The shell text and environment with which a job gets its files and sends them."""
 
-    fetch: str  #: shell text that unpacks the inputs below /, and ends the job if it cannot
+    fetch: str  #: shell text that unpacks the inputs below /, or sets unpacked=0
     send: str  #: shell text that sends $box/out.tgz if $size is not 0, then $receipt
     env: dict[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()

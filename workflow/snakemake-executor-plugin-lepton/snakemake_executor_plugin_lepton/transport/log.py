@@ -34,7 +34,9 @@ while [ "$n" -lt @chunks@ ]; do
     eval "unset SNAKEMAKE_FILES_$n"
     n=$((n + 1))
 done
-if ! base64 -d "$box/in.b64" | tar -C / -xzf -; then say "cannot unpack the input files"; exit 1; fi
+if ! base64 -d "$box/in.b64" | tar -C / -xzf -; then
+    say "cannot unpack the input files"; unpacked=0
+fi
 """
 
 # The arguments are the outputs. Files packed one by one take more room than in one archive.

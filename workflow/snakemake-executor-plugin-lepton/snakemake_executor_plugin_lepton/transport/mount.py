@@ -12,7 +12,8 @@ from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.transport import Place, Shipment
 
 _FETCH = """\
-if ! tar -C / -xzf @place@/in.tgz; then say "cannot read the input files in @place@"; exit 1; fi
+if ! tar -C / -xzf @place@/in.tgz; then say "cannot read the input files in @place@"; unpacked=0
+fi
 """
 
 # Write under other names first, so that a file with the final name is complete.

@@ -57,7 +57,7 @@ stubbornly() {
 
 _FETCH = """\
 if ! { stubbornly bring "$SNAKEMAKE_IN" "$box/in.tgz" && tar -C / -xzf "$box/in.tgz"; }; then
-    say "cannot get the input files"; exit 1
+    say "cannot get the input files"; unpacked=0
 fi
 """
 
