@@ -146,6 +146,22 @@ def test_another_configuration_with_other_definitions_fails_with_a_list(
     assert run_of(tmp_path, both, first.id, file="other/c.yaml").directory == first.directory
 
 
+def test_a_configuration_that_joined_may_not_change_what_it_shares(
+    tmp_path: Path, first: Run
+) -> None:
+    both = changed("benchmarks", "c", to=COMMAND)
+    first.start(["m/b"])  # as its own file does, which exists
+    joined = run_of(tmp_path, both, file="other/c.yaml")
+    joined.start(["m/b", "m/c"])
+    assert run_of(tmp_path, both, file="other/c.yaml").directory == first.directory
+    edited = changed("benchmarks", to={"b": HOT["benchmarks"]["b"], "c": COMMAND})
+    with pytest.raises(OtherDefinitionError, match="m/b: run"):
+        run_of(tmp_path, edited, file="other/c.yaml")
+    assert run_of(tmp_path, HOT).directory == first.directory, "the first file may"
+    (tmp_path / "c.yaml").unlink()
+    assert run_of(tmp_path, edited, file="other/c.yaml").directory == first.directory
+
+
 def test_an_older_run_of_equal_definitions_is_joined_before_a_newer_one_fails(
     tmp_path: Path, first: Run
 ) -> None:

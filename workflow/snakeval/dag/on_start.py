@@ -101,7 +101,7 @@ class Start:
             self.invocation.everything,
             {name: made.as_dict() for name, made in self.invocation.deployed.items()},
         )
-        whole.start()
+        whole.start(evaluation.id for evaluation in self.invocation.everything)
         chosen = self.invocation.selection
         enter(
             run,

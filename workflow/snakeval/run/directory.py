@@ -232,10 +232,39 @@ class RunDirectory(Directory):
         """Whether it is known which configurations started the run; an old run does not say it."""
         return os.path.exists(f"{self._place}/.snakeval/configurations")
 
-    def add_configuration(self, key: str, files: Sequence[str]) -> None:
-        """Note that the configuration *key*, of *files*, started the run."""
-        if not self.belongs_to(key):
-            write_if_changed(Path(self._configuration(key)), json.dumps({"files": list(files)}))
+    def add_configuration(
+        self, key: str, files: Sequence[str], *, began: bool = False, ids: Iterable[str] = ()
+    ) -> None:
+        """Note that the configuration *key*, of *files*, started the run.
+
+        *began* says that it made the run. The note then has its evaluations, of each start.
+        """
+        known = self._configuration_note(Path(self._configuration(key)))
+        began = began or bool(known.get("began"))
+        if began or not self.belongs_to(key):
+            note = {"files": list(files), "began": began, "evaluations": [*ids] if began else []}
+            write_if_changed(Path(self._configuration(key)), json.dumps(note))
+
+    @staticmethod
+    def _configuration_note(path: Path) -> dict[str, Any]:
+        with contextlib.suppress(OSError, *DAMAGE):
+            return read_json(str(path)) or {}
+        return {}
+
+    def defined_by_another(self, own: Sequence[str]) -> frozenset[str]:
+        """Return the evaluations that only the configuration which made the run may change.
+
+        Empty if that is one of *own*, if it is unknown, or if its files are gone.
+        """
+        notes = {
+            path.stem: self._configuration_note(path)
+            for path in Path(self._configuration("x")).parent.glob("*.json")
+        }
+        began = {key: note for key, note in notes.items() if note.get("began")}
+        there = [note for note in began.values() if all(map(os.path.exists, note["files"]))]
+        if not there or not began.keys().isdisjoint(own):
+            return frozenset()
+        return frozenset(name for note in there for name in note["evaluations"])
 
     # --- plan -----------------------------------------------------------------------------
 

@@ -59,18 +59,19 @@ class Run:
         """Digests of the identity and the files: by their paths, and as seen from the run."""
         return keys(self.identity, self.files, self.directory.path.parent)
 
-    def start(self) -> None:
-        """Make its directory, and note there which configuration it belongs to.
+    def start(self, ids: Iterable[str] = ()) -> None:
+        """Make its directory, and note there which configuration, of evaluations *ids*, starts it.
 
         Raises:
             OSError: it cannot be written.
         """
+        is_new, ids = not self.directory.was_started, list(ids)
         self.directory.make()
         self.directory.write_origin(
             {"id": self.id, "identity": self.identity, "snakeval": __version__}
         )
         for key in self.keys:
-            self.directory.add_configuration(key, self.files)
+            self.directory.add_configuration(key, self.files, began=is_new, ids=ids)
         for claimed in (self.keys[0], self.directory.name):
             claim.release(self.directory.path.parent, claimed, self.directory.name)
 
@@ -150,6 +151,7 @@ def find(
         return run(directory, chosen=True)
     if choice != "new":
         if started := _started(runs, own):
+            _refuse_changes(started, own, evaluations)
             return run(started)
         if claimed:
             return run(RunDirectory(root / claimed))
@@ -256,6 +258,24 @@ def _joined(
     if refused is not None:
         raise _other_definitions(*refused)
     return None
+
+
+def _refuse_changes(
+    run: RunDirectory,
+    own: Sequence[str],
+    evaluations: Callable[[RunDirectory], Sequence[Evaluation]],
+) -> None:
+    """Check that a configuration which joined a run still means the same by what they share.
+
+    Raises:
+        OtherDefinitionError: it does not.
+    """
+    if not (shared := run.defined_by_another(own)):
+        return
+    planned = run.fingerprints()
+    mine = [e for e in evaluations(run) if e.id in shared and e.id in planned]
+    if other := [e for e in mine if not is_same(e, planned[e.id])]:
+        raise _other_definitions(run, other)
 
 
 def _has_identity(run: RunDirectory, same: dict[str, Any]) -> bool:
