@@ -3,6 +3,8 @@
 A run belongs to the configuration files that it was started from, with a name and the parameters
 of every evaluation. Adding a model or a benchmark extends the run; ``limit_samples`` makes another.
 Another configuration joins a run only if it means the same by each evaluation that both have.
+
+Long because the three ways to a run (started, claimed, joined) are read together.
 """
 
 from __future__ import annotations
