@@ -278,9 +278,10 @@ def test_kill_keeps_a_server_that_another_run_uses(tmp_path: Path) -> None:
     served.asks("slow", seed=1, stays_at=2)
     first = work.start()
     wait_for(lambda: served.recorded.answers, "no answers")
+    one = work.run
     second = work.start("--config", "run=new")
     wait_for(lambda: len(work.runs) == 2, "no second run")
-    one, other = work.runs
+    (other,) = set(work.runs) - {one}
     wait_for(lambda: snakeval.said("careful/slow", other) == "running", "it does not run")
     killed = snakeval("kill", str(one))
     assert killed.exit_code == 0, killed.output

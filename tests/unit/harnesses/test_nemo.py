@@ -218,7 +218,7 @@ def test_unreadable_results_are_an_error_with_a_reason(
     tmp_path: Path, evaluation: Evaluation
 ) -> None:
     (tmp_path / "results.yml").mkdir()
-    with pytest.raises(EvaluationError, match=r"results cannot be read: .*results\.yml \(Is a dir"):
+    with pytest.raises(EvaluationError, match=r"cannot be read: .*results\.yml \(a directory"):
         read_metrics(evaluation, tmp_path)
 
 
