@@ -1,70 +1,75 @@
-"""The journal of an upstream: every answered request, on disk before its answer is passed on.
+"""The journal of an upstream: every sound answer, on disk before its last byte is passed on.
 
-A journal is a directory of files. Each gateway process writes a file of its own, ``0001.journal``,
-``0002.journal`` and so on, so no two processes write to one file. A file begins with a header,
-which holds the answer identity; a reader skips files of another identity. Then records follow::
+A journal is a directory of files (``records.py`` has their format). Each gateway process writes a
+file of its own, ``0001.journal``, ``0002.journal`` and so on, so no two processes write to one
+file. A reader skips files of another answer identity.
 
-    "R" | length of payload (u32) | CRC-32 of the rest (u32) | key (16 bytes) | occurrence (u32) | payload
-
-The payload is compressed by zlib: length of meta (u32), meta (JSON), length of request (u32), request,
-response. Numbers are little-endian. A reader reads a file up to the first record that is torn or
-damaged. Several files, or several journals, in a given order act as one: the occurrences of a key in a
-later one follow those in the earlier ones.
+Several journals in a given order act as one: the answers of a key in a later journal follow those
+in the earlier journals.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import mmap
 import os
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional
 
-MAGIC = b"snakeval ledger 1\n"
-_HEAD = struct.Struct("<sII16sI")
-_LENGTH = struct.Struct("<I")
-#: What the CRC covers: key and occurrence.
-_COVERED = struct.Struct("<16sI")
-KEY_BYTES = 16
+from snakeval.ledger import records
+from snakeval.ledger.index import Index
+from snakeval.ledger.records import Answer
+
+#: A place is the number of a file and an offset in it.
+_OFFSET_BITS = 48
+_OFFSETS = (1 << _OFFSET_BITS) - 1
 
 
 class JournalError(Exception):
     """The journal cannot be written; no answer may be passed on any more."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A request and its answer.
+class Memory:
+    """Answers that no harness received yet; nothing is on disk (``ledger: memory``)."""
 
-    Attributes:
-        meta: ``status``, ``headers`` (pairs of the response), ``method``, ``path``, ``time`` and
-            measures of the exchange, as JSON data.
-        request: the body of the request, or nothing if only its hash is kept.
-        response: the body as the harness receives it.
-    """
+    #: How many answers earlier processes stored.
+    kept = 0
 
-    meta: dict[str, Any]
-    request: bytes
-    response: bytes
+    def __init__(self) -> None:
+        self._answers: dict[tuple[bytes, int], Answer] = {}
 
+    def find(self, key: bytes, occurrence: int) -> Optional[Answer]:
+        """Return an answer, or None."""
+        return self._answers.get((key, occurrence))
 
-@dataclass(frozen=True)
-class Place:
-    """Where an answer is: a file of the journal, and the offset of its record."""
+    def latest(self, key: bytes) -> Optional[Answer]:
+        """Return None: an answer of which only the latest counts is never asked for twice."""
+        return None
 
-    file: int
-    offset: int
+    async def append(self, key: bytes, occurrence: int, answer: Answer) -> None:
+        """Hold an answer until the harness receives it."""
+        self._answers[key, occurrence] = answer
+
+    async def append_latest(self, key: bytes, answer: Answer) -> None:
+        """Hold nothing."""
+
+    def release(self, key: bytes, occurrence: int) -> None:
+        """Forget an answer that the harness received."""
+        self._answers.pop((key, occurrence), None)
+
+    def close(self) -> None:
+        """Forget all answers."""
+        self._answers.clear()
 
 
 class Journal:
     """The answers of one answer identity in one directory.
 
-    *before* are directories of journals that precede it, for example those of two halves of a task.
+    Args:
+        directory: of the journal's files; created with the first answer.
+        identity: the answer identity.
+        before: directories of journals that precede this one, for example two halves of a task.
 
     Raises:
         OSError: a file cannot be read.
@@ -72,221 +77,180 @@ class Journal:
 
     def __init__(self, directory: Path, identity: str, before: Sequence[Path] = ()) -> None:
         self.directory, self.identity = directory, identity
-        self.writable = True
-        self._maps: list[Union[mmap.mmap, bytes]] = []
-        # The places of a key, in the order of occurrences. One place is an int, several are a list:
-        # almost all keys occur once, and a million lists would take 60 MB.
-        self._index: dict[bytes, Union[int, list[int]]] = {}
-        #: Records of the files that this process did not write.
+        #: How many answers earlier processes stored.
         self.kept = 0
-        for place in (*before, directory):
-            for path in sorted(place.glob("*.journal")):
-                self._read(path)
-        self._file: Optional[int] = None
-        self._own: dict[int, Answer] = {}
-        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
-        self._flushing: Optional[asyncio.Task[None]] = None
+        #: Why the journal cannot be written any more.
         self.broken = ""
+        self._files: list[int] = []
+        self._latest: dict[bytes, int] = {}
+        self._before = Index()
+        for place in before:
+            self._before.extend(self._read(place))
+        self._index = self._read(directory)
+        self._own, self._end = -1, 0
+        self._pending: list[tuple[bytes, asyncio.Future[int]]] = []
+        self._flushing: Optional[asyncio.Task[None]] = None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+
+    def _read(self, directory: Path) -> Index:
+        index = Index()
+        for path in files_of(directory):
+            file = os.open(path, os.O_RDONLY)
+            identity, start = records.read_header(file)
+            if not start or identity != self.identity:
+                os.close(file)
+                continue
+            number = len(self._files) << _OFFSET_BITS
+            self._files.append(file)
+            for mark, key, occurrence, offset in records.scan(file, start):
+                if mark == records.ANSWER:
+                    self.kept += index.put(key, occurrence, number | offset)
+                elif mark == records.DROPPED:
+                    self.kept -= index.drop(key, occurrence)
+                else:
+                    self._latest[key] = number | offset
+        return index
 
     # --- read -----------------------------------------------------------------------------
 
-    def _read(self, path: Path) -> None:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < len(MAGIC) + _LENGTH.size:
-                return
-            content = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-        start = header_end(content, self.identity)
-        if not start:
-            content.close()
-            return
-        number = len(self._maps)
-        self._maps.append(content)
-        view = memoryview(content)
-        try:
-            for key, offset, _ in scan(view, start):
-                self._add(key, number << 48 | offset)
-                self.kept += 1
-        finally:
-            view.release()
+    def find(self, key: bytes, occurrence: int) -> Optional[Answer]:
+        """Return an answer, or None if it is not kept; *occurrence* counts from 0."""
+        earlier = self._before.count(key)
+        if occurrence < earlier:
+            return self._answer(self._before.get(key, occurrence))
+        return self._answer(self._index.get(key, occurrence - earlier))
 
-    def _add(self, key: bytes, place: int) -> None:
-        found = self._index.get(key)
-        if found is None:
-            self._index[key] = place
-        elif isinstance(found, list):
-            found.append(place)
-        else:
-            self._index[key] = [found, place]
+    def latest(self, key: bytes) -> Optional[Answer]:
+        """Return the latest answer of a key of which only the latest counts, or None."""
+        return self._answer(self._latest.get(key))
 
-    def count(self, key: bytes) -> int:
-        """Return how many answers of *key* are kept."""
-        found = self._index.get(key)
-        return 0 if found is None else len(found) if isinstance(found, list) else 1
+    def _answer(self, place: Optional[int]) -> Optional[Answer]:
+        if place is None:
+            return None
+        return records.read(self._files[place >> _OFFSET_BITS], place & _OFFSETS)
 
-    def answer(self, key: bytes, occurrence: int) -> Answer:
-        """Return an answer; *occurrence* counts from 0.
-
-        Raises:
-            KeyError: it is not kept.
-        """
-        found = self._index[key]
-        places = found if isinstance(found, list) else [found]
-        try:
-            place = places[occurrence]
-        except IndexError:
-            raise KeyError(key) from None
-        if place < 0:
-            return self._own[place]
-        content = self._maps[place >> 48]
-        return unpack(content, place & (1 << 48) - 1)
-
-    def answers(self) -> Iterator[Answer]:
-        """Return all answers that other processes wrote, in their order."""
-        for content in self._maps:
-            start = header_end(content, self.identity)
-            view = memoryview(content)
-            try:
-                for _, offset, _ in scan(view, start):
-                    yield unpack(content, offset)
-            finally:
-                view.release()
+    def answers(self) -> Iterator[tuple[bytes, int, Answer]]:
+        """Yield key, occurrence and answer of all that is kept in the journal's own directory."""
+        for key, occurrence, place in self._index.items():
+            found = self._answer(place)
+            if found is not None:
+                yield key, occurrence, found
 
     # --- write ----------------------------------------------------------------------------
 
     async def append(self, key: bytes, occurrence: int, answer: Answer) -> None:
         """Keep an answer; return when it is on disk.
 
-        Appends that come together share one flush of the disk.
+        Raises:
+            JournalError: the disk is full, or the file cannot be written.
+        """
+        occurrence -= self._before.count(key)
+        place = await self._put(records.pack(records.ANSWER, key, occurrence, answer))
+        self._index.put(key, occurrence, place)
+
+    async def append_latest(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer of which only the latest counts, if it is not equal to the latest.
 
         Raises:
             JournalError: the disk is full, or the file cannot be written.
         """
+        known = self.latest(key)
+        if known is None or known.response != answer.response:
+            self._latest[key] = await self._put(records.pack(records.LATEST, key, 0, answer))
+
+    async def drop(self, answers: Iterable[tuple[bytes, int]]) -> int:
+        """Drop answers, so that their requests are asked again; return how many were kept.
+
+        Raises:
+            JournalError: the disk is full, or the file cannot be written.
+        """
+        kept = [answer for answer in answers if self._index.get(*answer) is not None]
+        if kept:
+            await self._put(b"".join(records.pack_dropped(*answer) for answer in kept))
+        for answer in kept:
+            self.kept -= self._index.drop(*answer)
+        return len(kept)
+
+    def release(self, key: bytes, occurrence: int) -> None:
+        """Do nothing: the harness received the answer, and the journal keeps it."""
+
+    async def _put(self, data: bytes) -> int:
+        """Write *data* and flush the disk, together with what comes at the same time."""
         if self.broken:
             raise JournalError(self.broken)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append((pack(key, occurrence, answer), done))
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append((data, done))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.ensure_future(self._flush())
-        await done
-        place = -1 - len(self._own)
-        self._own[place] = answer
-        self._add(key, place)
+        return await asyncio.shield(done)
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         while self._pending:
             batch, self._pending = self._pending, []
-            data = b"".join(record for record, _ in batch)
             try:
-                await loop.run_in_executor(None, self._write, data)
+                offset = await loop.run_in_executor(
+                    self._disk, self._write, b"".join(data for data, _ in batch)
+                )
             except OSError as error:
-                self.broken = f"{self.directory}: cannot be written ({error.strerror})"
+                self.broken = f"{self.directory} cannot be written ({error.strerror})"
                 for _, done in (*batch, *self._pending):
-                    if not done.done():
-                        done.set_exception(JournalError(self.broken))
+                    done.set_exception(JournalError(self.broken))
                 self._pending = []
                 return
-            for _, done in batch:
-                if not done.done():
-                    done.set_result(None)
+            place = (len(self._files) - 1) << _OFFSET_BITS
+            for data, done in batch:
+                done.set_result(place | offset)
+                offset += len(data)
 
-    def _write(self, data: bytes) -> None:
-        if self._file is None:
-            self._file = self._create()
+    def _write(self, data: bytes) -> int:
+        """Write to the file of this process; return the offset of *data*."""
+        if self._own < 0:
+            self._own = create(self.directory, records.header(self.identity))
+            self._files.append(self._own)
+            self._end = os.fstat(self._own).st_size
         view = memoryview(data)
         while view:
-            view = view[os.write(self._file, view) :]
-        os.fdatasync(self._file)
-
-    def _create(self) -> int:
-        """Create the file of this process under the next free number."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(p.stem) for p in self.directory.glob("[0-9]*.journal")), default=0)
-        while True:
-            try:
-                path = self.directory / f"{number:04d}.journal"
-                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
-                break
-            except FileExistsError:
-                number += 1
-        os.write(file, header(self.identity))
-        # The name of a new file is safe only when its directory is.
-        folder = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return file
+            view = view[os.write(self._own, view) :]
+        os.fdatasync(self._own)
+        offset, self._end = self._end, self._end + len(data)
+        return offset
 
     def close(self) -> None:
-        """Close the files. All that was appended is on disk."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Close the files. All answers that were appended are on disk."""
+        self._disk.shutdown()
+        for file in self._files:
+            os.close(file)
+        self._files = []
 
 
-# --- the format -----------------------------------------------------------------------------------
+def files_of(directory: Path) -> list[Path]:
+    """Return the files of a journal in the order in which they were written."""
+    found = (path for path in directory.glob("*.journal") if path.stem.isdigit())
+    return sorted(found, key=lambda path: int(path.stem))
 
 
-def header(identity: str) -> bytes:
-    """Return the beginning of a file of *identity*."""
-    text = json.dumps({"identity": identity}).encode()
-    return MAGIC + _LENGTH.pack(len(text)) + text
+def create(directory: Path, header: bytes) -> int:
+    """Create the file of this process under the next free number.
 
-
-def header_end(content: Union[mmap.mmap, bytes], identity: str) -> int:
-    """Return where the records begin; 0 if the file is of another identity or no journal."""
-    if content[: len(MAGIC)] != MAGIC:
-        return 0
-    (length,) = _LENGTH.unpack_from(content, len(MAGIC))
-    start = len(MAGIC) + _LENGTH.size
+    Raises:
+        OSError: the file cannot be created.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    number = max((int(path.stem) for path in files_of(directory)), default=0)
+    while True:
+        number += 1
+        path = directory / f"{number:04d}.journal"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+            break
+        except FileExistsError:
+            continue
+    os.write(file, header)
+    # The name of a new file is on disk only when its directory is.
+    folder = os.open(directory, os.O_RDONLY)
     try:
-        found = json.loads(content[start : start + length])
-    except ValueError:
-        return 0
-    return start + length if found.get("identity") == identity else 0
-
-
-def scan(view: memoryview, start: int) -> Iterator[tuple[bytes, int, int]]:
-    """Return key, offset and occurrence of each record, up to the first that does not check."""
-    size, at = len(view), start
-    head, unpack_head, crc = _HEAD.size, _HEAD.unpack_from, zlib.crc32
-    covered = head - _COVERED.size
-    while at + head <= size:
-        mark, length, check, key, occurrence = unpack_head(view, at)
-        end = at + head + length
-        if mark != b"R" or end > size or crc(view[at + covered : end]) != check:
-            return
-        yield key, at, occurrence
-        at = end
-
-
-def pack(key: bytes, occurrence: int, answer: Answer) -> bytes:
-    """Return the record of an answer."""
-    meta = json.dumps(answer.meta, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    plain = b"".join(
-        [
-            _LENGTH.pack(len(meta)),
-            meta,
-            _LENGTH.pack(len(answer.request)),
-            answer.request,
-            answer.response,
-        ]
-    )
-    payload = zlib.compress(plain, 1)
-    body = _COVERED.pack(key, occurrence) + payload
-    return _HEAD.pack(b"R", len(payload), zlib.crc32(body), key, occurrence) + payload
-
-
-def unpack(content: Union[mmap.mmap, bytes], offset: int) -> Answer:
-    """Return the answer in the record at *offset*."""
-    _, length, _, _, _ = _HEAD.unpack_from(content, offset)
-    start = offset + _HEAD.size
-    plain = zlib.decompress(content[start : start + length])
-    (size,) = _LENGTH.unpack_from(plain, 0)
-    meta = json.loads(plain[_LENGTH.size : _LENGTH.size + size])
-    at = _LENGTH.size + size
-    (size,) = _LENGTH.unpack_from(plain, at)
-    at += _LENGTH.size
-    return Answer(meta, plain[at : at + size], plain[at + size :])
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return file

@@ -138,13 +138,15 @@ class Limit:
         *,
         failed: bool = False,
         limited: bool = False,
+        wrong: bool = False,
         retry_after: float = 0.0,
         tokens: int = 0,
     ) -> None:
         """Note the end of a request that began at *began*.
 
-        *failed*: no answer, or a 503; *limited*: a 429, with *retry_after* seconds if it names
-        them. *tokens* are those of the request and of the answer.
+        *failed*: no answer, or a 503; *limited*: a 429. Either may name *retry_after* seconds.
+        *wrong*: another error, which says nothing of the load. *tokens* are those of the request
+        and of the answer.
         """
         self.in_flight -= 1
         if tokens and self.bounds.tokens_per_minute:
@@ -155,6 +157,7 @@ class Limit:
             self._learn_pace(now)
         if failed or limited:
             self._cut()
+        if failed or limited or wrong:
             return
         self._answers.append(now)
         self._round.answers += 1

@@ -1,4 +1,4 @@
-"""Which of several equal requests gets which answer.
+"""Which of several equal requests receives which answer.
 
 The k-th equal request has slot k. A request takes a slot when it arrives, not when it is answered:
 the fastest of several answers is often the shortest, and would become the first sample. A request
@@ -12,8 +12,12 @@ import heapq
 import json
 from typing import Any
 
-#: Bodies above so many bytes are kept as their hash only, if they hold images.
+from snakeval.ledger import http
+from snakeval.ledger.http import Headers
+
+#: Bodies with images above so many bytes are stored as their hash only.
 LARGE_BODY = 1 << 16
+_IMAGE = b";base64,"
 
 
 class Slots:
@@ -23,50 +27,29 @@ class Slots:
         self._next: dict[bytes, int] = {}
         self._free: dict[bytes, list[int]] = {}
 
-    def take(self, key: bytes) -> int:
-        """Return the lowest free slot of *key*."""
+    def take(self, key: bytes) -> tuple[int, bool]:
+        """Return the lowest free slot of a key, and whether it was taken before."""
         free = self._free.get(key)
         if free:
             slot = heapq.heappop(free)
             if not free:
                 del self._free[key]
-            return slot
+            return slot, True
         slot = self._next.get(key, 0)
         self._next[key] = slot + 1
-        return slot
+        return slot, False
 
     def give_back(self, key: bytes, slot: int) -> None:
         """Free a slot whose answer did not arrive."""
         heapq.heappush(self._free.setdefault(key, []), slot)
 
-    def taken(self, key: bytes) -> int:
-        """Return how many slots of *key* are taken at present."""
-        return self._next.get(key, 0) - len(self._free.get(key, ()))
 
-
-def canonical(body: bytes, content_type: str) -> bytes:
-    """Return *body* in the form in which equal requests are equal.
-
-    JSON has sorted keys and no blanks. In multipart bodies the random boundary is replaced. Other
-    bodies stay as they are.
-    """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind.startswith("multipart/"):
-        boundary = _parameter(content_type, "boundary")
-        return body.replace(boundary.encode(), b"boundary") if boundary else body
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def key_of(method: str, path: str, body: bytes, content_type: str = "") -> bytes:
-    """Return the key of a request: 16 bytes of SHA-256 over method, path and canonical body."""
+def key_of(method: str, target: str, body: bytes, headers: Headers = ()) -> bytes:  # type: ignore[assignment]
+    """Return the key of a request: 16 bytes of SHA-256 over method, target and canonical body."""
     parts = (
-        method.encode(),
-        path.encode("utf-8", "surrogateescape"),
-        canonical(body, content_type),
+        method.encode("latin-1", "replace"),
+        target.encode("latin-1", "replace"),
+        canonical(body, http.value(headers, "content-type")),
     )
     total = hashlib.sha256()
     for part in parts:
@@ -75,21 +58,46 @@ def key_of(method: str, path: str, body: bytes, content_type: str = "") -> bytes
     return total.digest()[:16]
 
 
-def seeded(data: dict[str, Any], slot: int) -> dict[str, Any]:
-    """Return the request that is sent for *slot*: equal sampled requests have different seeds.
+def canonical(body: bytes, content_type: str = "") -> bytes:
+    """Return *body* in the form in which equal requests are equal.
 
-    Applies to a request with a seed and a temperature that is not 0. A missing temperature counts
-    as not 0, since endpoints then use their own.
+    JSON has sorted keys and no blanks (numbers stay as written: 1.0 is not 1). A multipart body is
+    without its random boundary (RFC 2046, 5.1.1). Other bodies stay as they are.
+    """
+    if content_type.lower().startswith("multipart/"):
+        boundary = _boundary(content_type).encode("latin-1", "replace")
+        return body.replace(boundary, b"boundary") if boundary else body
+    try:
+        data = json.loads(body)
+        return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+def _boundary(content_type: str) -> str:
+    for part in content_type.split(";")[1:]:
+        name, _, text = part.partition("=")
+        if name.strip().lower() == "boundary":
+            return text.strip().strip('"')
+    return ""
+
+
+def seed_of(data: dict[str, Any], slot: int) -> int:
+    """Return the seed with which a slot's request is sent, or -1 if it stays as it is.
+
+    Equal requests with one seed would receive equal answers. A missing temperature counts as not 0,
+    because endpoints then use a default.
     """
     seed = data.get("seed")
-    if not slot or not isinstance(seed, int) or isinstance(seed, bool):
-        return data
-    return data if data.get("temperature") == 0 else {**data, "seed": seed + slot}
+    if slot == 0 or isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        return -1
+    temperature = data.get("temperature")
+    fixed = temperature is not None and float(temperature) == 0
+    return -1 if fixed else seed + slot
 
 
-def _parameter(header: str, name: str) -> str:
-    for part in header.split(";")[1:]:
-        key, _, value = part.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().strip('"')
-    return ""
+def stored_request(body: bytes) -> tuple[bytes, str]:
+    """Return what the journal stores of a request: its body, or for images only its SHA-256."""
+    if len(body) > LARGE_BODY and _IMAGE in body:
+        return b"", hashlib.sha256(body).hexdigest()
+    return body, ""
