@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from snakeval.ledger import http
 from snakeval.ledger.events import Events
@@ -92,7 +92,7 @@ def coding(headers: Headers) -> str:
     return ",".join(sorted(found))
 
 
-def decoded(headers: Headers, body: bytes) -> Optional[bytes]:
+def decoded(headers: Headers, body: bytes) -> bytes | None:
     """Return a body without its content coding, or None if the coding is unknown or damaged."""
     decoder = decoder_of(coding(headers))
     if decoder is None:

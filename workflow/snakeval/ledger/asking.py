@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 from urllib.parse import urljoin
 
 from snakeval.ledger import answers, http
@@ -83,7 +83,7 @@ class Asker:
     ) -> None:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
-        self._closing: Optional[asyncio.Event] = None
+        self._closing: asyncio.Event | None = None
         #: Requests under way at the endpoint.
         self.in_flight = 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from snakeval.ledger import http
 from snakeval.ledger.http import BadMessage, Head, Headers
@@ -55,9 +55,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._reader = http.Reader()
-        self._transport: Optional[asyncio.Transport] = None
-        self._change: Optional[asyncio.Future[None]] = None
-        self._why: Optional[Broken] = None
+        self._transport: asyncio.Transport | None = None
+        self._change: asyncio.Future[None] | None = None
+        self._why: Broken | None = None
         self._received = False
         self._persistent = False
         #: How many answers came over this connection.
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         self._wake()
 
-    def connection_lost(self, exc: Optional[Exception]) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Note that no more bytes come."""
         if self._why is None:
             text = (
@@ -281,7 +281,7 @@ class Client:
         self._idle = []
 
 
-async def _open(origin: Origin, tls: Optional[ssl.SSLContext]) -> Connection:
+async def _open(origin: Origin, tls: ssl.SSLContext | None) -> Connection:
     loop = asyncio.get_running_loop()
     name = origin.host if tls is not None else None
     if origin.socket:

@@ -7,7 +7,7 @@ CR; ``data`` lines of one event are joined; an empty line ends an event; a colon
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Any
 
 #: The events that end an answer: OpenAI's chat and completions send ``[DONE]``, its Responses
 #: route and others name the last event.
@@ -28,7 +28,7 @@ class Events:
 
     def __init__(self, keep: bool = True) -> None:
         self.begun = self.ended = False
-        self.error: Optional[dict[str, Any]] = None
+        self.error: dict[str, Any] | None = None
         self.chunks: list[dict[str, Any]] = []
         self._keep = keep
         self._rest = b""

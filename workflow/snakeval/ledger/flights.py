@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable
 
 from snakeval.ledger import answers
 from snakeval.ledger.asking import Asker, Outcome, Passing, meta_of, problem
@@ -35,9 +35,9 @@ class Flight(Passing):
 
     def __init__(self, task_of: Callable[[Flight], Any]) -> None:
         self.started = False
-        self.head: Optional[tuple[int, str, Headers]] = None
+        self.head: tuple[int, str, Headers] | None = None
         self.pieces: list[bytes] = []
-        self.outcome: Optional[Outcome] = None
+        self.outcome: Outcome | None = None
         self._changed = asyncio.get_running_loop().create_future()
         self.task = asyncio.ensure_future(task_of(self))
 
@@ -98,8 +98,8 @@ class Flights:
 
     def __init__(
         self,
-        journal: Union[Journal, Memory],
-        asker: Optional[Asker],
+        journal: Journal | Memory,
+        asker: Asker | None,
         prepare: Prepare,
         counts: Counts,
         fatal: Callable[[str], None],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from typing import Optional
 
 from snakeval.ledger.limit import Limit
 
@@ -21,7 +20,7 @@ class Gate:
         self.limit = limit
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ties = itertools.count()
-        self._timer: Optional[asyncio.TimerHandle] = None
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property

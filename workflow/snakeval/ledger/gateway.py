@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode
 
 from snakeval.ledger.asking import Outcome, problem
@@ -85,7 +85,7 @@ class Gateway:
             return
         await upstream.flights.serve(opened, reply)
 
-    def _opened(self, request: Request, upstream: Upstream) -> Optional[Request]:
+    def _opened(self, request: Request, upstream: Upstream) -> Request | None:
         """Return the request with the key in place of the token; None without the right token."""
         path, _, query = request.target.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
@@ -107,7 +107,7 @@ def with_key(
 
     The key goes where the harness put the token, or where ``auth`` of the configuration says.
     """
-    found, passed, secret = not token, [], []  # type: ignore[var-annotated]
+    found, passed, secret = not token, [], []
     for name, text in headers:
         scheme, value = _parted(text)
         if name.lower() in _KEY_HEADERS and (not token or same(value, token)):

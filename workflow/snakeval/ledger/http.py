@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Optional
 
 Headers = list[tuple[str, str]]
 
@@ -181,7 +180,7 @@ class Reader:
         """Add bytes of the connection."""
         self._buffer += data
 
-    def head(self) -> Optional[Head]:
+    def head(self) -> Head | None:
         """Return the next head, or None while it is not whole.
 
         Raises:

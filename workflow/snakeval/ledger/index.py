@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Optional, Union
 
 
 class Index:
@@ -14,7 +13,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._places: dict[bytes, Union[int, dict[int, int]]] = {}
+        self._places: dict[bytes, int | dict[int, int]] = {}
 
     def put(self, key: bytes, occurrence: int, place: int) -> bool:
         """Add a place, or replace it; return whether it is new."""
@@ -41,7 +40,7 @@ class Index:
         del self._places[key]
         return True
 
-    def get(self, key: bytes, occurrence: int) -> Optional[int]:
+    def get(self, key: bytes, occurrence: int) -> int | None:
         """Return the place of an answer, or None."""
         found = self._places.get(key)
         if isinstance(found, dict):

@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Optional
 
 from snakeval.ledger import records
 from snakeval.ledger.index import Index
@@ -39,11 +38,11 @@ class Memory:
     def __init__(self) -> None:
         self._answers: dict[tuple[bytes, int], Answer] = {}
 
-    def find(self, key: bytes, occurrence: int) -> Optional[Answer]:
+    def find(self, key: bytes, occurrence: int) -> Answer | None:
         """Return an answer, or None."""
         return self._answers.get((key, occurrence))
 
-    def latest(self, key: bytes) -> Optional[Answer]:
+    def latest(self, key: bytes) -> Answer | None:
         """Return None: an answer of which only the latest counts is never asked for twice."""
         return None
 
@@ -89,7 +88,7 @@ class Journal:
         self._index = self._read(directory)
         self._own, self._end = -1, 0
         self._pending: list[tuple[bytes, asyncio.Future[int]]] = []
-        self._flushing: Optional[asyncio.Task[None]] = None
+        self._flushing: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
     def _read(self, directory: Path) -> Index:
@@ -113,18 +112,18 @@ class Journal:
 
     # --- read -----------------------------------------------------------------------------
 
-    def find(self, key: bytes, occurrence: int) -> Optional[Answer]:
+    def find(self, key: bytes, occurrence: int) -> Answer | None:
         """Return an answer, or None if it is not kept; *occurrence* counts from 0."""
         earlier = self._before.count(key)
         if occurrence < earlier:
             return self._answer(self._before.get(key, occurrence))
         return self._answer(self._index.get(key, occurrence - earlier))
 
-    def latest(self, key: bytes) -> Optional[Answer]:
+    def latest(self, key: bytes) -> Answer | None:
         """Return the latest answer of a key of which only the latest counts, or None."""
         return self._answer(self._latest.get(key))
 
-    def _answer(self, place: Optional[int]) -> Optional[Answer]:
+    def _answer(self, place: int | None) -> Answer | None:
         if place is None:
             return None
         return records.read(self._files[place >> _OFFSET_BITS], place & _OFFSETS)

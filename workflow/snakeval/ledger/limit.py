@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Optional
 
 #: Throughput must grow by so much in a round trip for the window to double.
 GROWTH = 1.05
@@ -23,8 +22,11 @@ CUT = 0.7
 PACE = 0.95
 #: The pace grows by so much in each span without a 429, in seconds.
 PACE_GROWTH, PACE_SPAN = 1.02, 10.0
-#: The rate of answers is measured over at least so many seconds.
-RATE_SPAN = 1.0
+#: A pace is learnt from at least so many seconds.
+TEACHING = 1.0
+#: A round trip ends when so many of the window's places have ended a request. Lengths differ much,
+#: and the last of a window would hold up the start.
+SHARE = 0.5
 
 
 @dataclass
@@ -51,9 +53,11 @@ class Bounds:
 
 @dataclass
 class _Round:
-    """A round trip: it ends with an answer to a request that began in it."""
+    """A round trip: it ends when half as many requests have ended as the window had places."""
 
     began: float
+    places: int
+    ended: int = 0
     answers: int = 0
     slowest: float = 0.0
     cut: bool = False
@@ -78,18 +82,18 @@ class Limit:
     def __post_init__(self) -> None:
         self.window = min(self.bounds.start, self.bounds.ceiling)
         self._growing = not self.bounds.fixed
-        self._round = _Round(self.now)
+        self._round = _Round(self.now, int(self.window))
         self._throughput = 0.0
         self._paused_until = 0.0
         self._next_start = 0.0
         self._paced_at = 0.0
-        self._answers: deque[float] = deque()
+        self._taught_at, self._begun, self._refused = self.now, 0, 0
         self._starts: deque[float] = deque()
         self._tokens: deque[tuple[float, int]] = deque()
 
     # --- before a request -----------------------------------------------------------------
 
-    def wait(self, now: float) -> Optional[float]:
+    def wait(self, now: float) -> float | None:
         """Return how long the next request must wait, in seconds; None: until one ends."""
         if self.in_flight >= max(1, int(self.window)):
             self._round.full = True
@@ -124,6 +128,7 @@ class Limit:
     def begin(self, now: float) -> None:
         """Note that a request begins."""
         self.in_flight += 1
+        self._begun += 1
         if self.bounds.requests_per_minute:
             self._starts.append(now)
         if self.pace:
@@ -154,15 +159,15 @@ class Limit:
         if retry_after:
             self._paused_until = max(self._paused_until, now + retry_after)
         if limited:
+            self._refused += began >= self._taught_at
             self._learn_pace(now)
         if failed or limited:
             self._cut()
-        if failed or limited or wrong:
-            return
-        self._answers.append(now)
-        self._round.answers += 1
-        self._round.slowest = max(self._round.slowest, now - began)
-        if began >= self._round.began and not self.bounds.fixed:
+        elif not wrong:
+            self._round.answers += 1
+            self._round.slowest = max(self._round.slowest, now - began)
+        self._round.ended += 1
+        if self._round.ended >= self._round.places * SHARE and not self.bounds.fixed:
             self._next_round(now)
 
     def drop(self) -> None:
@@ -177,21 +182,29 @@ class Limit:
         self.window = max(1.0, self.window * CUT)
 
     def _learn_pace(self, now: float) -> None:
-        span = max(RATE_SPAN, now - self._round.began)
-        _forget(self._answers, now - span)
+        """Learn from the requests that the endpoint accepted since it last taught a pace.
+
+        That time includes the pause after the last 429. A burst that the endpoint allows makes the
+        first pace too high, and the next 429 corrects it; a pace that is too low would stay.
+        """
         self._paced_at = now
-        rate = len(self._answers) / span
-        if rate:
-            self.pace = rate * PACE if not self.pace else min(self.pace, rate * PACE)
-            self._next_start = max(self._next_start, now)
+        span, accepted = now - self._taught_at, self._begun - self._refused
+        # Several 429s at once, and the first request after a pause that was too short, teach
+        # nothing new.
+        if span < TEACHING or accepted < int(self.window):
+            return
+        self._taught_at, self._begun, self._refused = now, 0, 0
+        pace = accepted / span * PACE
+        self.pace = min(self.pace or pace, pace)
 
     def _next_round(self, now: float) -> None:
         """End the round trip, and widen the window if it was used and that pays."""
-        past, self._round = self._round, _Round(now)
-        _forget(self._answers, now - 60)
+        past = self._round
         elapsed = now - past.began
         throughput = past.answers / elapsed if elapsed > 0 else 0.0
-        patient = past.slowest <= self.bounds.timeout / 4
+        # Before the slowest answer is there, the queue says how long it will take (Little's law).
+        slowest = max(past.slowest, self.in_flight / throughput if throughput else 0.0)
+        patient = slowest <= self.bounds.timeout / 4
         if past.full and patient and not past.cut:
             if self._growing and throughput >= self._throughput * GROWTH:
                 self.window *= 2
@@ -200,6 +213,7 @@ class Limit:
                 self.window += 1
             self.window = min(self.window, self.bounds.ceiling)
         self._throughput = throughput
+        self._round = _Round(now, int(self.window))
 
 
 def _forget(times: deque[float], before: float) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Optional
 
 from snakeval.ledger import http
 from snakeval.ledger.answers import BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED
@@ -53,7 +52,7 @@ class Retries:
     #: Seconds of pauses by cause.
     waits: dict[str, float] = field(default_factory=dict)
 
-    def pause(self, cause: str, now: float, wanted: float = 0.0) -> Optional[float]:
+    def pause(self, cause: str, now: float, wanted: float = 0.0) -> float | None:
         """Return the seconds until the next try, or None if there is none.
 
         *wanted* is what ``Retry-After`` says; 0 if it says nothing.
@@ -79,7 +78,7 @@ class Retries:
         return longest * random.uniform(0.5, 1.0)
 
 
-def retry_after(headers: Headers, now: Optional[float] = None) -> float:
+def retry_after(headers: Headers, now: float | None = None) -> float:
     """Return the seconds of ``Retry-After``, which is a number or a date; 0 without either.
 
     OpenAI's ``retry-after-ms`` counts also.

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
@@ -79,9 +79,9 @@ class Route:
     """How to connect to an origin."""
 
     origin: Origin
-    proxy: Optional[Proxy]
-    tls: Optional[ssl.SSLContext]
-    proxy_tls: Optional[ssl.SSLContext] = None
+    proxy: Proxy | None
+    tls: ssl.SSLContext | None
+    proxy_tls: ssl.SSLContext | None = None
 
     @property
     def absolute_form(self) -> bool:
@@ -114,7 +114,7 @@ def route_to(url: str, options: Mapping[str, Any], environment: Mapping[str, str
     return Route(origin, Proxy(place, _authorization(urlsplit(address))), tls, proxy_tls)
 
 
-def proxy_for(origin: Origin, wanted: Union[str, bool, None], env: Mapping[str, str]) -> str:
+def proxy_for(origin: Origin, wanted: str | bool | None, env: Mapping[str, str]) -> str:
     """Return the URL of the proxy for an origin, or an empty text."""
     if wanted is False or origin.socket:
         return ""

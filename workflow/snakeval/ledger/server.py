@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Callable
 
 from snakeval.ledger import http
 from snakeval.ledger.http import BadMessage, Head, Headers
@@ -105,11 +105,11 @@ class Connection(asyncio.Protocol):
     def __init__(self, application: Application, open_now: set[Connection]) -> None:
         self._application, self._open = application, open_now
         self._reader = http.Reader()
-        self._head: Optional[Head] = None
+        self._head: Head | None = None
         self._body: list[bytes] = []
-        self._task: Optional[asyncio.Task[None]] = None
-        self._transport: Optional[asyncio.Transport] = None
-        self._empty: Optional[asyncio.Future[None]] = None
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._empty: asyncio.Future[None] | None = None
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=0)
         self._open.add(self)
 
-    def connection_lost(self, exc: Optional[Exception]) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the request whose client is gone."""
         self._ended = True
         self._open.discard(self)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from snakeval.ledger import answers, http
@@ -41,7 +41,7 @@ class Endpoint:
     """
 
     query: tuple[tuple[str, str], ...] = ()
-    request: Optional[Mapping[str, Any]] = None
+    request: Mapping[str, Any] | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
     def prepare(self, request: Request, slot: int) -> Call:
@@ -119,7 +119,7 @@ class Upstream:
         self.key, self.auth = str(options.get("key") or ""), str(options.get("auth") or "")
         self.counts = Counts()
         before = [Path(place) for place in options.get("before", ())]
-        self.journal: Union[Journal, Memory] = (
+        self.journal: Journal | Memory = (
             Memory() if mode == "memory" else Journal(directory, options["identity"], before)
         )
         self.limit = Limit(bounds_of(options), 0.0)
