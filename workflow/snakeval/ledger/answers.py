@@ -98,13 +98,16 @@ def decoded(headers: Headers, body: bytes) -> bytes | None:
     if decoder is None:
         return None
     try:
-        return decoder.decompress(body) if not isinstance(decoder, Plain) else body
+        plain: bytes = decoder.decompress(body)
     except zlib.error:
         return None
+    return plain if decoder.eof else None
 
 
 class Plain:
     """A decoder of what is not coded."""
+
+    eof = True
 
     def decompress(self, piece: bytes) -> bytes:
         """Return *piece*."""

@@ -7,6 +7,7 @@ body as they come. It neither retries nor decompresses. Source: RFC 9112.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,7 +232,10 @@ class Client:
             text = f"no TLS with {self._where()} ({error.reason or error})"
             raise Broken(text, connected=False) from None
         except OSError as error:
-            text = f"no connection to {self._where()} ({error.strerror or error})"
+            # asyncio's own texts repeat the address.
+            known = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno) if known else error.strerror or error
+            text = f"no connection to {self._where()} ({reason})"
             raise Broken(text, connected=False) from None
 
     def _where(self) -> str:

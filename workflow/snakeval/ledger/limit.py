@@ -205,7 +205,7 @@ class Limit:
         # Before the slowest answer is there, the queue says how long it will take (Little's law).
         slowest = max(past.slowest, self.in_flight / throughput if throughput else 0.0)
         patient = slowest <= self.bounds.timeout / 4
-        if past.full and patient and not past.cut:
+        if past.full and past.answers and patient and not past.cut:
             if self._growing and throughput >= self._throughput * GROWTH:
                 self.window *= 2
             else:

@@ -7,6 +7,7 @@ repeats broken connections, late answers and errors a few times. Source: RFC 911
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -86,9 +87,11 @@ def retry_after(headers: Headers, now: float | None = None) -> float:
     fine = http.value(headers, "retry-after-ms")
     text = http.value(headers, "retry-after")
     try:
-        return max(0.0, float(fine) / 1000 if fine else float(text))
+        seconds = float(fine) / 1000 if fine else float(text)
+        return max(0.0, seconds) if math.isfinite(seconds) else 0.0
     except ValueError:
-        pass
+        # A date, then.
+        seconds = 0.0
     try:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError):

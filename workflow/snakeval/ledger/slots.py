@@ -92,7 +92,7 @@ def seed_of(data: dict[str, Any], slot: int) -> int:
     if slot == 0 or isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         return -1
     temperature = data.get("temperature")
-    fixed = temperature is not None and float(temperature) == 0
+    fixed = isinstance(temperature, (int, float)) and temperature == 0
     return -1 if fixed else seed + slot
 
 
