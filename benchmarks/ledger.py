@@ -1,12 +1,12 @@
-"""What the gateway costs: latency beside a direct request, throughput, and opening a large journal.
+"""The costs of the gateway: latency, throughput, and opening a large journal.
 
     python benchmarks/ledger.py [--repeat 5] [--records 1000000]
 
-*latency*: 16 clients ask an endpoint that takes 50 ms, directly and through the gateway in turns. The
-table has the median over the repetitions of what the gateway adds to p50 and p99, and beside it
-p50 and p99 of an append of 4 KB with fsync on the same disk. *throughput*: 64 clients ask an
-endpoint that answers at once. *opening*: CPU time and memory of a process that opens a journal.
-Each answer is on disk before its last byte is passed on, as always.
+*latency*: 16 clients ask an endpoint that takes 50 ms, directly and through the gateway in turns.
+The gateway adds to p50 and p99 the median over the repetitions. Beside the direct requests, another
+process appends 4 KB with fsync to the same disk. *throughput*: 64 clients ask an endpoint that
+answers at once. *opening*: CPU time and memory of a process that opens a journal. Each answer is
+on disk before its last byte is passed on, as always.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -115,18 +116,18 @@ def quantile(seconds: list[float], share: float) -> float:
     return 1000 * sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))]
 
 
-def fsyncs(folder: Path, count: int = 200) -> list[float]:
-    """Return the seconds of each append of 4 KB with fsync."""
-    seconds, data = [], os.urandom(4096)
-    file = os.open(folder / "append", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for _ in range(count):
+def fsyncs(folder: Path) -> None:
+    """Append 4 KB with fsync until standard input ends; print the seconds of each."""
+    seconds, data, done = [], os.urandom(4096), threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+    file = os.open(folder / f"append{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    while not done.is_set():
         began = time.perf_counter()
         os.write(file, data)
         os.fdatasync(file)
         seconds.append(time.perf_counter() - began)
-        time.sleep(0.002)
-    os.close(file)
-    return seconds
+        time.sleep(0.005)
+    print(json.dumps(seconds))
 
 
 def gateway(folder: Path, port: int, window: int) -> tuple[subprocess.Popen[str], int]:
@@ -148,8 +149,10 @@ def latency(folder: Path, repeat: int, requests: int = 1600) -> None:
     server, port = start([sys.executable, __file__, "--endpoint", "0.05"])
     for number in range(repeat):
         process, ours = gateway(folder / f"latency{number}", port, 16)
-        disk.append(fsyncs(folder))
+        argv = [sys.executable, __file__, "--append", "--folder", str(folder)]
+        append = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         direct, _ = asyncio.run(load(port, "/v1/chat/completions", 16, requests))
+        disk.append(json.loads(append.communicate(timeout=60)[0]))
         beside, _ = asyncio.run(load(ours, "/model/v1/chat/completions", 16, requests))
         added.append([quantile(beside, q) - quantile(direct, q) for q in (0.5, 0.99)])
         stop(process)
@@ -158,7 +161,7 @@ def latency(folder: Path, repeat: int, requests: int = 1600) -> None:
         append = statistics.median(quantile(seconds, share) for seconds in disk)
         more = statistics.median(values[place] for values in added)
         print(
-            f"latency {name}: gateway adds {more:.1f} ms; an append with fsync takes {append:.1f} ms; "
+            f"latency {name}: the gateway adds {more:.1f} ms, an append takes {append:.1f} ms; "
             f"bound {append + bound:.1f} ms: {'ok' if more <= append + bound else 'MISSED'}"
         )
 
@@ -222,7 +225,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="on the disk that is measured")
     parser.add_argument("--endpoint", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--append", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.append:
+        fsyncs(args.folder)
+        return
     if args.endpoint is not None:
         asyncio.run(endpoint(args.endpoint))
         return

@@ -21,14 +21,15 @@ from typing import Any
 from simulated import CASES, Case, Endpoint, VirtualLoop
 
 from snakeval.ledger.asking import Asker, Passing
-from snakeval.ledger.client import Broken, Call
+from snakeval.ledger.client import Call
+from snakeval.ledger.connection import Broken
 from snakeval.ledger.gate import Gate
 from snakeval.ledger.http import Head
 from snakeval.ledger.limit import Bounds, Limit
 from snakeval.ledger.retries import Patience
 
 FIXED = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-#: What `parallelism: auto` begins with, and its ceiling, at an endpoint that snakeval does not serve.
+#: Start and ceiling of `parallelism: auto` at an endpoint that snakeval does not serve.
 AUTO = Bounds(start=8, ceiling=64)
 _BODY = b'{"choices": [{"message": {"content": "x"}}]}'
 
@@ -82,7 +83,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run took, and what went wrong in it."""
+    """The time of one run, and its faults."""
 
     seconds: float
     failed: int
@@ -165,7 +166,8 @@ def main() -> int:
         f"{'failed':>7} {'twice':>6} {'429':>6}"
     )
     chosen = [case for case in CASES if args.only in case.name]
-    return 0 if all([measure(case, args.repeat, args.trace) for case in chosen]) else 1
+    good = [measure(case, args.repeat, args.trace) for case in chosen]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Simulated endpoints for ``limits.py``, and a loop whose clock jumps.
 
-Each endpoint answers by ``await answer(number)``, and takes its time by ``asyncio.sleep``. So the
+Each endpoint answers by ``await answer(number)``, and takes its time by ``asyncio.sleep``. The
 same endpoint runs in a simulation without waiting, and behind a real socket.
 """
 
@@ -167,7 +167,7 @@ class OneSlot(Endpoint):
 
 @dataclass(frozen=True)
 class Case:
-    """An endpoint, what is asked of it, and how much longer than the best fixed number it may take."""
+    """An endpoint, the requests to it, and the bound of its ratio."""
 
     name: str
     endpoint: Callable[[int], Endpoint]

@@ -139,7 +139,7 @@ class Bed:
 
     async def hang_up(self, data: Any, wait: Callable[[], bool]) -> None:
         """Ask, and close the connection as soon as *wait* is true."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         body = json.dumps(data).encode()
         head = f"POST /model{CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

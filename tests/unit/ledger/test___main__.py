@@ -1,182 +1,19 @@
-"""Tests of the gateway's process: what its end, its parent's end and the harness's end cost.
-
-The endpoint counts what it is asked. A killed harness costs no request, and a killed gateway at
-most the requests that were under way.
-"""
+"""Tests of the gateway's process: how it starts, drains, moves and ends, and where the key is."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import itertools
 import json
-import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from snakeval.ledger import summary
-from support.ledger import CHAT, KEY, TOKEN, Endpoint, Received, Script, ask, counting, run, until
-
-
-class Process:
-    """A gateway in a process of its own."""
-
-    def __init__(self, directory: Path, endpoint: Endpoint, **options: Any) -> None:
-        upstream = {
-            "url": f"http://127.0.0.1:{endpoint.port}{CHAT}",
-            "identity": "identity",
-            "key": KEY,
-            "proxy": False,
-        }
-        own = {name: options.pop(name) for name in ("grace",) if name in options}
-        config = {"directory": str(directory), "token": TOKEN, **own}
-        config["upstreams"] = {"model": {**upstream, **options}}
-        self.directory = directory
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "snakeval.ledger"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.popen.stdin is not None
-        assert self.popen.stdout is not None
-        self.popen.stdin.write(json.dumps(config) + "\n")
-        self.popen.stdin.flush()
-        line = self.popen.stdout.readline()
-        self.port = json.loads(line)["port"] if line else 0
-
-    def order(self, **data: Any) -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(json.dumps(data) + "\n")
-        self.popen.stdin.flush()
-
-    async def post(self, data: Any) -> Received:
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        path, body = f"/model{CHAT}", json.dumps(data).encode()
-        return await asyncio.to_thread(ask, self.port, "POST", path, body, headers)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.directory / "summary.json").read_text())
-        return found["upstreams"]["model"]
-
-    async def ended(self) -> int:
-        return await asyncio.to_thread(self.popen.wait, 60)
-
-    def parent_dies(self) -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.close()
-
-
-@contextmanager
-def gateway(directory: Path, endpoint: Endpoint, **options: Any) -> Iterator[Process]:
-    process = Process(directory, endpoint, **options)
-    try:
-        yield process
-    finally:
-        process.popen.kill()
-        process.popen.wait()
-        for pipe in (process.popen.stdin, process.popen.stdout, process.popen.stderr):
-            if pipe is not None:
-                pipe.close()
-
-
-async def started(script: Script) -> Endpoint:
-    endpoint = Endpoint(script)
-    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
-    endpoint.port = server.sockets[0].getsockname()[1]
-    return endpoint
-
-
-HARNESS = """
-import asyncio, json, sys
-port, items, samples, flight = map(int, sys.argv[1:5])
-async def one(turns, number):
-    async with turns:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        body = json.dumps({"messages": [], "user": f"item {number}"}).encode()
-        head = f"POST /model/v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Bearer "
-        writer.write(f"{head}{sys.argv[5]}\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n".encode() + body)
-        answer = await reader.readuntil(b"\\r\\n\\r\\n")
-        length = int(answer.lower().partition(b"content-length:")[2].partition(b"\\r\\n")[0])
-        text = (await reader.readexactly(length)).decode()
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"refused: {answer!r}")
-        writer.close()
-        return number, json.loads(text)["choices"][0]["message"]["content"]
-async def main():
-    turns = asyncio.Semaphore(flight)
-    jobs = [one(turns, number) for number in range(items) for _ in range(samples)]
-    print(json.dumps(await asyncio.gather(*jobs)))
-asyncio.run(main())
-"""
-ITEMS, SAMPLES, FLIGHT = 10, 4, 8
-
-
-def harness(port: int) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-c", HARNESS, *map(str, (port, ITEMS, SAMPLES, FLIGHT)), TOKEN]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-
-
-async def whole(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
-    output, _ = await asyncio.to_thread(process.communicate)
-    assert process.returncode == 0
-    return [(number, text) for number, text in json.loads(output)]
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("killed", ["harness", "gateway", "both"])
-def test_a_kill_costs_no_more_than_what_it_cuts(tmp_path: Path, killed: str, seed: int) -> None:
-    """Kill three times at random moments, and let the fourth attempt end."""
-    chance = random.Random(f"{killed} {seed}")
-    needed, numbers = ITEMS * SAMPLES, itertools.count(1)
-    answered = 0
-
-    async def script(asked: Any, writer: asyncio.StreamWriter) -> None:
-        nonlocal answered
-        await counting(chance.uniform(0.01, 0.05), numbers)(asked, writer)
-        answered += 1
-
-    async def attempt(endpoint: Endpoint, last: bool) -> None:
-        with gateway(tmp_path, endpoint) as process:
-            popen, before = harness(process.port), len(endpoint.asked)
-            if last:
-                texts = await whole(popen)
-                for number in range(ITEMS):
-                    assert len({text for item, text in texts if item == number}) == SAMPLES
-            else:
-                goal = before + chance.randint(1, 10)
-                await until(lambda: len(endpoint.asked) >= goal or popen.poll() is not None)
-                if killed != "harness":
-                    process.popen.kill()
-                    await process.ended()
-                popen.kill()
-                await asyncio.to_thread(popen.communicate)
-            if last or killed == "harness":
-                process.parent_dies()
-                assert await process.ended() == 0
-            if last:
-                assert process.summary["not_asked_again"] == 0
-
-    async def scenario() -> None:
-        endpoint = await started(script)
-        for last in (False, False, False, True):
-            await asyncio.to_thread(summary.wait_for_end, tmp_path / "gateway", time.sleep)
-            await until(lambda: len(endpoint.asked) == answered)
-            await attempt(endpoint, last)
-        again = len(endpoint.asked) - needed
-        assert again == 0 if killed == "harness" else again <= 3 * FLIGHT
-
-    run(scenario())
+from support.gateways import gateway, started
+from support.ledger import CHAT, KEY, counting, run, until
 
 
 def test_the_parents_death_lets_requests_end_and_keeps_their_answers(tmp_path: Path) -> None:

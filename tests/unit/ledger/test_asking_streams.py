@@ -144,9 +144,9 @@ def test_a_stream_that_breaks_after_its_first_piece_is_not_tried_again(tmp_path:
         async with bed(tmp_path, streams(PIECES[:2], end=b"", pause=0.02)) as b:
             harness = await Reader().open(b.port)
             assert await harness.piece() == PIECES[0]
+            assert await harness.piece() == PIECES[1]
             with pytest.raises((asyncio.IncompleteReadError, ConnectionError, ValueError)):
-                for _ in range(4):
-                    await harness.piece()
+                await harness.piece()
             assert len(b.endpoint.asked) == 1
             await until(lambda: b.gateway.under_way == 0)
         async with bed(tmp_path, streams(PIECES)) as b:

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from snakeval.ledger.client import Broken, Call, Client
+from snakeval.ledger.client import Call, Client
+from snakeval.ledger.connection import Broken
 from snakeval.ledger.routes import route_to
 from support.ledger import CHAT, Endpoint, answer, completion, raw, run, says
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ STREAM = (
 def test_a_stream_is_equal_however_the_network_cuts_it(places: list[int], line_end: bytes) -> None:
     stream, events = STREAM.replace(b"\n", line_end), Events()
     ends = sorted({*places, 0, len(stream)})
-    for a, b in zip(ends, ends[1:], strict=False):
+    for a, b in pairwise(ends):
         events.feed(stream[a:b])
     events.close()
     assert events.chunks == [{"a": 1}, {"b": "é"}]

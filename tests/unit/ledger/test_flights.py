@@ -1,4 +1,4 @@
-"""Tests that equal requests receive the answers of their slots, whoever hangs up or dies."""  # english: harness or gateway
+"""Tests that equal requests receive the answers of their slots, whatever hangs up or dies."""
 
 from __future__ import annotations
 

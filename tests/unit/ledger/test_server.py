@@ -78,7 +78,7 @@ def test_a_chunked_request_is_read() -> None:
     run(scenario())
 
 
-def test_a_client_that_waits_before_its_body_is_told_to_continue() -> None:
+def test_a_client_that_waits_before_its_body_receives_a_100() -> None:
     async def scenario() -> None:
         async with served(Echo()) as (_, reader, writer):
             writer.write(b"POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")

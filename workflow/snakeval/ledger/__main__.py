@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def protect() -> None:
-    """Keep other processes of this user from reading the keys in this one's memory.
+    """Keep other processes of this user from reading the keys in this process's memory.
 
     A process that is not dumpable hides ``/proc/PID`` and cannot be traced (prctl(2), ptrace(2)).
     """

@@ -1,4 +1,4 @@
-"""What an answer is worth: the verdict on it, and its facts.
+"""The verdict on an answer, and its facts.
 
 Only a whole and sane 2xx is sound. A 200 with an ``error`` is a failure of the endpoint, like a
 5xx: harnesses read it as an empty answer and score it.
@@ -34,7 +34,7 @@ CODINGS = ("gzip", "deflate", "identity")
 
 @dataclass
 class Facts:
-    """What summaries count of a sound answer."""
+    """The properties of a sound answer that summaries count."""
 
     tokens: dict[str, int] = field(default_factory=dict)
     finish: list[str] = field(default_factory=list)

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Callable
 from urllib.parse import urljoin
 
 from snakeval.ledger import answers, http
-from snakeval.ledger.answers import Facts
-from snakeval.ledger.client import Broken, Call, Client, Connection, TimedOut
+from snakeval.ledger.client import Call, Client
+from snakeval.ledger.connection import Broken, Connection, TimedOut
 from snakeval.ledger.events import Events
 from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
+from snakeval.ledger.outcome import Outcome, problem
 from snakeval.ledger.retries import Patience, Retries, retry_after
 
 #: How many redirects are followed.
 _REDIRECTS = 5
 
 
-@dataclass
-class Outcome:
-    """What the harness receives.
-
-    Attributes:
-        verdict: of ``answers.judge``; only a sound answer is kept.
-        first, whole: seconds until the first byte and until the end of the last try.
-        cut: the answer broke after a part of it was passed on.
-    """
-
-    status: int
-    reason: str
-    headers: Headers
-    body: bytes
-    verdict: str = answers.PASSED
-    facts: Facts = field(default_factory=Facts)
-    first: float = 0.0
-    whole: float = 0.0
-    tries: int = 0
-    waits: dict[str, float] = field(default_factory=dict)
-    cut: bool = False
-    retry_after: float = 0.0
-
-
 class Passing:
-    """Where the pieces of a stream go as they come. *started* means that a piece went."""
+    """Receives the pieces of a stream as they come. *started* means that a piece was passed on."""
 
     started = False
 
@@ -53,15 +29,6 @@ class Passing:
 
     def piece(self, piece: bytes) -> None:
         """Pass on a piece."""
-
-
-def problem(status: int, text: str, kind: str = "gateway") -> Outcome:
-    """Return an answer of the gateway itself, in the form of OpenAI's errors."""
-    import json
-
-    body = json.dumps({"error": {"message": text, "type": f"snakeval_{kind}"}}).encode()
-    reason = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}.get(status, "Unavailable")
-    return Outcome(status, reason, [("Content-Type", "application/json")], body)
 
 
 class Asker:
@@ -88,7 +55,7 @@ class Asker:
         self.in_flight = 0
 
     def close(self) -> None:
-        """Let no request begin any more; those under way go on."""
+        """Let no request begin any more; those under way continue."""
         self.gate.close()
         self._closed().set()
 
@@ -141,7 +108,7 @@ class Asker:
         try:
             outcome = await self._try(call, passing)
             if outcome.verdict == answers.BROKEN and outcome.first < 0:
-                # The endpoint had closed a connection that was kept open: nobody saw the request.
+                # The endpoint had closed the connection meanwhile, and has not seen the request.
                 outcome = await self._try(call, passing)
         finally:
             self.in_flight -= 1
@@ -282,19 +249,3 @@ def _told(outcome: Outcome) -> Outcome:
     if outcome.verdict == answers.ERROR:
         outcome.status, outcome.reason = 502, "Bad Gateway"
     return outcome
-
-
-def meta_of(outcome: Outcome) -> dict[str, Any]:
-    """Return what the journal stores of an answer besides its body."""
-    # A cookie of the endpoint is a secret of a session, and nothing that a replay needs.
-    headers = [pair for pair in outcome.headers if pair[0].lower() != "set-cookie"]
-    return {
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "headers": headers,
-        "first": round(outcome.first, 4),
-        "whole": round(outcome.whole, 4),
-        "tries": outcome.tries,
-        "waits": {cause: round(seconds, 3) for cause, seconds in outcome.waits.items()},
-        **outcome.facts.data(),
-    }

@@ -1,4 +1,4 @@
-"""What a summary counts of one upstream."""
+"""The counts of a summary for one upstream."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Counts:
     """The counts of one gateway process for one upstream.
 
     Tokens, finish reasons and latencies are those of all answers that the harness received, also of
-    answers from the journal. So the counts of the last attempt cover the whole evaluation.
+    answers from the journal. The counts of the last attempt thus cover the whole evaluation.
     """
 
     def __init__(self) -> None:

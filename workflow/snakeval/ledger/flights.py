@@ -1,9 +1,9 @@
 """The way of a request: a slot, then the journal, a flight under way, or a new flight.
 
 A flight is one request at the endpoint. It belongs to a slot and not to a harness's connection: if
-the harness hangs up, the flight goes on, its answer is kept, and the next equal request joins it or
-receives its answer. An answer is in the journal before its last byte is passed on.
-"""  # english: a flight goes on
+the harness hangs up, the flight continues, its answer is kept, and the next equal request joins it
+or receives its answer. An answer is in the journal before its last byte is passed on.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import time
 from typing import Any, Callable
 
 from snakeval.ledger import answers
-from snakeval.ledger.asking import Asker, Outcome, Passing, meta_of, problem
+from snakeval.ledger.asking import Asker, Passing
 from snakeval.ledger.client import Call
 from snakeval.ledger.counts import Counts
 from snakeval.ledger.gate import Closed
 from snakeval.ledger.http import Headers
 from snakeval.ledger.journal import Journal, JournalError, Memory
+from snakeval.ledger.outcome import Outcome, meta_of, problem
 from snakeval.ledger.records import Answer
 from snakeval.ledger.server import Reply, Request
 from snakeval.ledger.slots import Slots, key_of, stored_request

@@ -1,4 +1,4 @@
-"""Where requests wait until the limit lets them go, oldest first."""
+"""The queue in which requests wait until the limit lets them go, oldest first."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode
 
-from snakeval.ledger.asking import Outcome, problem
 from snakeval.ledger.http import Headers
+from snakeval.ledger.outcome import Outcome, problem
 from snakeval.ledger.server import Reply, Request, Server
 from snakeval.ledger.upstream import Upstream
 

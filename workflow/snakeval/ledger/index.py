@@ -1,4 +1,4 @@
-"""Where the answers of a journal are: the places of each key and occurrence."""
+"""The places of a journal's answers, by key and occurrence."""
 
 from __future__ import annotations
 

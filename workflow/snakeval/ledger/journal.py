@@ -207,8 +207,8 @@ class Journal:
     def _write(self, data: bytes) -> int:
         """Write to the file of this process; return the offset of *data*.
 
-        Zeros behind the data keep the file's size for the next appends. So the disk has no new size
-        to write each time, which takes as long as the data. A reader ends at zeros.
+        Zeros behind the data reserve space for the next appends. Writing a new size of the file
+        each time would take as long as writing the data. A reader ends at zeros.
         """
         if self._own < 0:
             self._own = create(self.directory, records.header(self.identity))

@@ -31,7 +31,7 @@ SHARE = 0.5
 
 @dataclass
 class Bounds:
-    """What is known of an endpoint before the first request; 0 means unknown.
+    """The known limits of an endpoint before the first request; 0 means unknown.
 
     Attributes:
         start, ceiling: of the window. Equal ones fix it.
@@ -184,7 +184,7 @@ class Limit:
     def _learn_pace(self, now: float) -> None:
         """Learn from the requests that the endpoint accepted since it last taught a pace.
 
-        That time includes the pause after the last 429. A burst that the endpoint allows makes the
+        The time includes the pause after the last 429. A burst that the endpoint allows makes the
         first pace too high, and the next 429 corrects it; a pace that is too low would stay.
         """
         self._paced_at = now

@@ -29,7 +29,7 @@ ANSWER, LATEST, DROPPED = b"R", b"L", b"D"
 KEY_BYTES = 16
 _HEAD = struct.Struct("<cII16sI")
 _LENGTH = struct.Struct("<I")
-#: What the CRC covers besides the payload: key and occurrence.
+#: The CRC covers key and occurrence besides the payload.
 _COVERED = struct.Struct("<16sI")
 #: Bytes that a reader reads at once.
 _WINDOW = 1 << 22

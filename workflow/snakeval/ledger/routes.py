@@ -35,7 +35,7 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """What the ``Host`` header contains (RFC 9110, 7.2)."""
+        """The value of the ``Host`` header (RFC 9110, 7.2)."""
         if self.socket:
             return "localhost"
         host = self.full.rpartition(":")[0]

@@ -62,7 +62,7 @@ def canonical(body: bytes, content_type: str = "") -> bytes:
     """Return *body* in the form in which equal requests are equal.
 
     JSON has sorted keys and no blanks (numbers stay as written: 1.0 is not 1). A multipart body is
-    without its random boundary (RFC 2046, 5.1.1). Other bodies stay as they are.
+    without its random boundary (RFC 2046, 5.1.1). Other bodies do not change.
     """
     if content_type.lower().startswith("multipart/"):
         boundary = _boundary(content_type).encode("latin-1", "replace")
@@ -83,7 +83,7 @@ def _boundary(content_type: str) -> str:
 
 
 def seed_of(data: dict[str, Any], slot: int) -> int:
-    """Return the seed with which a slot's request is sent, or -1 if it stays as it is.
+    """Return the seed with which a slot's request is sent, or -1 if the seed does not change.
 
     Equal requests with one seed would receive equal answers. A missing temperature counts as not 0,
     because endpoints then use a default.

@@ -32,7 +32,7 @@ TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What a request needs before the endpoint receives it.
+    """The changes to a request before the endpoint receives it.
 
     Attributes:
         query: parameters of the endpoint's URL, for example Azure's ``api-version``.
