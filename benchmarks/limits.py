@@ -6,7 +6,7 @@ For each endpoint of ``simulated.py`` the table has the time with the best fixed
 256 requests in flight, the time with ``parallelism: auto``, their ratio, its bound, the requests
 that failed, the answers that were paid twice, and the 429s. Both go through the gateway's own
 queue, retries and limit. The simulation has a clock that jumps. ``--sockets`` runs gateway and
-endpoint as processes in real time.
+endpoint as processes in real time, against the fixed number that is best in the simulation.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from simulated import CASES, Case, Endpoint, VirtualLoop
 
 from snakeval.ledger.asking import Asker, Passing
+from snakeval.ledger.beside import Gateway, beside
 from snakeval.ledger.client import Call
 from snakeval.ledger.connection import Broken
 from snakeval.ledger.gate import Gate
@@ -144,14 +149,64 @@ def measure(case: Case, repeat: int, trace: bool) -> bool:
             fixed[count] = found.seconds
     best = min(fixed, key=lambda count: fixed[count])
     auto = median([simulate(case, AUTO, seed, trace and not seed) for seed in range(repeat)])
-    ratio = auto.seconds / fixed[best]
+    return line(case, best, fixed[best], auto)
+
+
+def line(case: Case, best: int, seconds: float, auto: Result) -> bool:
+    """Print a case's line; return whether it is within its bound."""
+    ratio = auto.seconds / seconds
     good = ratio <= case.bound and not auto.failed and not auto.twice
     print(
-        f"{case.name:16} {fixed[best]:8.1f} ({best:3}) {auto.seconds:8.1f} {ratio:6.2f} "
+        f"{case.name:16} {seconds:8.1f} ({best:3}) {auto.seconds:8.1f} {ratio:6.2f} "
         f"{case.bound:6.1f} {auto.failed:7} {auto.twice:6} {auto.refused:6}  "
         f"{'ok' if good else 'MISSED'}"
     )
     return good
+
+
+def over_sockets(case: Case, count: int, repeat: int, folder: Path) -> bool:
+    """Print a case's line in real time: `auto` against the best fixed number of the simulation."""
+    best = median([real(case, Bounds(count, count), n, folder) for n in range(repeat)])
+    auto = median([real(case, AUTO, n, folder) for n in range(repeat)])
+    return line(case, count, best.seconds, auto)
+
+
+def real(case: Case, bounds: Bounds, seed: int, folder: Path) -> Result:
+    """Ask all requests of a case through a gateway and an endpoint in processes of their own."""
+    argv = [sys.executable, str(Path(__file__).with_name("simulated.py")), case.name, str(seed)]
+    server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    port = int(server.stdout.readline())
+    options = {"start": bounds.start, "ceiling": bounds.ceiling, "timeout": case.timeout}
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    upstream = {"url": url, "identity": "benchmark", "proxy": False, **options}
+    directory = folder / f"{case.name}-{bounds.start}-{seed}-{port}"
+    with beside(directory, {"model": upstream}, print) as gateway:
+        seconds, failed = asyncio.run(load(gateway, case.requests))
+    answered, refused = map(int, server.communicate(timeout=60)[0].split())
+    return Result(seconds, failed, answered - (case.requests - failed), refused)
+
+
+async def load(gateway: Gateway, requests: int) -> tuple[float, int]:
+    """Ask by 256 clients; return the seconds, and how many requests failed."""
+    left, failed, began = iter(range(requests)), 0, time.monotonic()
+
+    async def worker() -> None:
+        nonlocal failed
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for number in left:
+            body = str(number)
+            head = (
+                f"POST /model/v1/chat/completions HTTP/1.1\r\nHost: x\r\nAPI-Key: {gateway.token}"
+            )
+            writer.write(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(answer.lower().split(b"content-length:")[1].split()[0]))
+            failed += not answer.startswith(b"HTTP/1.1 200")
+        writer.close()
+
+    await asyncio.gather(*(worker() for _ in range(min(256, requests))))
+    return time.monotonic() - began, failed
 
 
 def main() -> int:
@@ -161,12 +216,16 @@ def main() -> int:
     parser.add_argument("--only", default="", help="run the endpoints whose names contain this")
     parser.add_argument("--trace", action="store_true", help="print how the limit moves")
     args = parser.parse_args()
+    chosen = [case for case in CASES if args.only in case.name]
     print(
         f"{'endpoint':16} {'best fixed':>14} {'auto':>8} {'ratio':>6} {'bound':>6} "
         f"{'failed':>7} {'twice':>6} {'429':>6}"
     )
-    chosen = [case for case in CASES if args.only in case.name]
-    good = [measure(case, args.repeat, args.trace) for case in chosen]
+    if args.sockets:
+        with tempfile.TemporaryDirectory() as name:
+            good = [over_sockets(case, case.best, args.repeat, Path(name)) for case in chosen]
+    else:
+        good = [measure(case, args.repeat, args.trace) for case in chosen]
     return 0 if all(good) else 1
 
 

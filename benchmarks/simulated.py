@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 import selectors
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,16 +175,17 @@ class Case:
     requests: int = 1000
     timeout: float = 300.0
     bound: float = 1.1
+    best: int = 64
 
 
 CASES = [
     Case("batching engine", Engine),
-    Case("hidden 20/s", Metered),
+    Case("hidden 20/s", Metered, best=16),
     Case("latency doubles", Doubling),
     Case("falls past 64", Falling, bound=1.5),
-    Case("no Retry-After", lambda seed: Metered(seed, says=False)),
+    Case("no Retry-After", lambda seed: Metered(seed, says=False), best=16),
     Case("fixed window", Windowed),
-    Case("one slot", OneSlot, requests=200, timeout=30.0),
+    Case("one slot", OneSlot, requests=200, timeout=30.0, best=4),
 ]
 
 
@@ -208,3 +210,31 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jump.clock
+
+
+async def serve(endpoint: Endpoint) -> None:
+    """Serve an endpoint until standard input ends; print its port, and what it answered."""
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            length = 0
+            while (text := await reader.readline()) not in (b"\r\n", b""):
+                if text.lower().startswith(b"content-length:"):
+                    length = int(text.split(b":")[1])
+            body = await reader.readexactly(length)
+            status, after = await endpoint.answer(int(body)) if head else (0, 0.0)
+            answer = b'{"choices": [{"message": {"content": "x"}}]}'
+            lines = [f"HTTP/1.1 {status} X", "Content-Type: application/json"]
+            lines += [f"Content-Length: {len(answer)}"]
+            lines += [f"Retry-After: {after:.3f}"] if after else []
+            writer.write("\r\n".join([*lines, "", ""]).encode() + answer)
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    print(endpoint.answered, endpoint.refused)
+
+
+if __name__ == "__main__":
+    chosen = next(case for case in CASES if case.name == sys.argv[1])
+    asyncio.run(serve(chosen.endpoint(int(sys.argv[2]))))

@@ -25,6 +25,8 @@ _OFFSET_BITS = 48
 _OFFSETS = (1 << _OFFSET_BITS) - 1
 #: Bytes of zeros behind the last record while a process writes.
 _AHEAD = 1 << 18
+#: Flushes of the disk at once.
+_FLUSHES = 2
 
 
 class JournalError(Exception):
@@ -89,9 +91,10 @@ class Journal:
             self._before.extend(self._read(place))
         self._index = self._read(directory)
         self._own, self._end, self._size = -1, 0, 0
-        self._pending: list[tuple[bytes, asyncio.Future[int]]] = []
-        self._flushing: asyncio.Task[None] | None = None
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._unflushed: list[asyncio.Future[None]] = []
+        self._flushing = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._disk = ThreadPoolExecutor(_FLUSHES, thread_name_prefix="journal")
 
     def _read(self, directory: Path) -> Index:
         index = Index()
@@ -176,39 +179,52 @@ class Journal:
         """Do nothing: the harness received the answer, and the journal keeps it."""
 
     async def _put(self, data: bytes) -> int:
-        """Write *data* and flush the disk, together with what comes at the same time."""
+        """Write *data*, and return its place when it is on disk.
+
+        Writes happen in their order, before any flush that follows. A flush thus covers all that
+        comes before its own data, and two flushes can be under way at once.
+        """
         if self.broken:
             raise JournalError(self.broken)
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._pending.append((data, done))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.ensure_future(self._flush())
-        return await asyncio.shield(done)
+        try:
+            offset = self._write(data)
+        except OSError as error:
+            self._break(error)
+            raise JournalError(self.broken) from None
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unflushed.append(done)
+        if self._flushing < _FLUSHES:
+            self._flushing += 1
+            task = asyncio.ensure_future(self._flush())
+            self._tasks.add(task)  # the loop alone would not keep it
+            task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(done)
+        return (len(self._files) - 1) << _OFFSET_BITS | offset
 
     async def _flush(self) -> None:
+        """Flush the disk for all that was written meanwhile, as often as there is something."""
         loop = asyncio.get_running_loop()
-        while self._pending:
-            batch, self._pending = self._pending, []
+        while self._unflushed:
+            batch, self._unflushed = self._unflushed, []
             try:
-                offset = await loop.run_in_executor(
-                    self._disk, self._write, b"".join(data for data, _ in batch)
-                )
+                await loop.run_in_executor(self._disk, os.fdatasync, self._own)
             except OSError as error:
-                self.broken = f"{self.directory} cannot be written ({error.strerror})"
-                for _, done in (*batch, *self._pending):
+                self._break(error)
+            for done in batch:
+                if self.broken:
                     done.set_exception(JournalError(self.broken))
-                self._pending = []
-                return
-            place = (len(self._files) - 1) << _OFFSET_BITS
-            for data, done in batch:
-                done.set_result(place | offset)
-                offset += len(data)
+                else:
+                    done.set_result(None)
+        self._flushing -= 1
+
+    def _break(self, error: OSError) -> None:
+        self.broken = self.broken or f"{self.directory} cannot be written ({error.strerror})"
 
     def _write(self, data: bytes) -> int:
         """Write to the file of this process; return the offset of *data*.
 
-        Zeros behind the data reserve space for the next appends. Writing a new size of the file
-        each time would take as long as writing the data. A reader ends at zeros.
+        Zeros behind the data reserve space for the next appends. Flushing a new size of the file
+        each time would take as long as flushing the data. A reader ends at zeros.
         """
         if self._own < 0:
             self._own = create(self.directory, records.header(self.identity))
@@ -221,7 +237,6 @@ class Journal:
         while view:
             written = os.pwrite(self._own, view, at)
             view, at = view[written:], at + written
-        os.fdatasync(self._own)
         self._end, self._size = end, max(self._size, at)
         return offset
 
