@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import snakeval.ledger.beside as beside_module
 from snakeval.ledger.beside import Gateway, NotStarted, beside, read_summary
 from support.gateways import started
 from support.ledger import CHAT, KEY, Endpoint, Received, ask, counting, run, until
@@ -147,3 +149,20 @@ def test_kill_does_not_drain(tmp_path: Path) -> None:
         assert time.monotonic() - began < 15
 
     run(scenario())
+
+
+def test_the_package_imports_only_the_standard_library() -> None:
+    """It runs in containers that have Python 3.9 and nothing else."""
+    package = Path(beside_module.__file__).parent
+    foreign = set()
+    for path in package.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 9))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            foreign |= {name for name in names if not name.startswith("snakeval.ledger")}
+    assert {name for name in foreign if name.split(".")[0] not in sys.stdlib_module_names} == set()

@@ -30,6 +30,12 @@ from snakeval.ledger import summary
 READY = 120.0
 #: Seconds beyond the grace after which a draining gateway is killed.
 _SLACK = 5.0
+#: Runs the same files as this process, also from a copy that is not installed.
+_COMMAND = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from snakeval.ledger.__main__ import main; sys.exit(main())"
+)
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class NotStarted(Exception):
@@ -151,7 +157,7 @@ def start(config: Mapping[str, Any]) -> subprocess.Popen[str]:
     ``/`` as its directory, from which Python imports nothing.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakeval.ledger"],
+        [sys.executable, "-c", _COMMAND, str(_ROOT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
