@@ -101,6 +101,7 @@ def simulate(case: Case, bounds: Bounds, seed: int, trace: bool = False) -> Resu
 
     async def run() -> Result:
         endpoint, loop = case.endpoint(seed), asyncio.get_running_loop()
+        start = loop.time()
         limit = Limit(Bounds(bounds.start, bounds.ceiling, case.timeout), loop.time())
         asker = Asker(Client(endpoint), Gate(limit), Patience(), case.timeout)  # type: ignore[arg-type]
         left, failed = iter(range(case.requests)), 0
@@ -113,13 +114,13 @@ def simulate(case: Case, bounds: Bounds, seed: int, trace: bool = False) -> Resu
                 failed += outcome.status != 200
                 if trace and number % 20 == 0:
                     print(
-                        f"    {loop.time():7.2f} s: window {limit.window:6.1f}, "
+                        f"    {loop.time() - start:7.2f} s: window {limit.window:6.1f}, "
                         f"in flight {limit.in_flight}, pace {limit.pace:.1f}"
                     )
 
         await asyncio.gather(*(worker() for _ in range(256)))
         twice = endpoint.answered - (case.requests - failed)
-        return Result(loop.time(), failed, twice, endpoint.refused)
+        return Result(loop.time() - start, failed, twice, endpoint.refused)
 
     loop = VirtualLoop()
     try:
@@ -180,7 +181,7 @@ def real(case: Case, bounds: Bounds, seed: int, folder: Path) -> Result:
     options = {"start": bounds.start, "ceiling": bounds.ceiling, "timeout": case.timeout}
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     upstream = {"url": url, "identity": "benchmark", "proxy": False, **options}
-    directory = folder / f"{case.name}-{bounds.start}-{seed}-{port}"
+    directory = folder / str(port)
     with beside(directory, {"model": upstream}, print) as gateway:
         seconds, failed = asyncio.run(load(gateway, case.requests))
     answered, refused = map(int, server.communicate(timeout=60)[0].split())

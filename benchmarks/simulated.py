@@ -190,9 +190,12 @@ CASES = [
 
 
 class _Jump(selectors.SelectSelector):
-    """A selector that does not wait: it moves the clock to the next event."""
+    """A selector that does not wait: it moves the clock to the next event.
 
-    clock = 0.0
+    The clock does not begin at 0, as that of a real loop does not.
+    """
+
+    clock = 10_000.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:

@@ -137,6 +137,29 @@ def test_the_pace_is_kept_and_grows_by_2_percent_each_10_s() -> None:
     assert limit.pace == pytest.approx(10 * 1.02**3)
 
 
+def test_time_without_requests_does_not_make_the_pace_slower() -> None:
+    """A harness may think for an hour; `time.monotonic` does not begin at 0 either."""
+    play = Play(Bounds(20, 64))
+    play.now = 3600.0
+    play.turns(200)
+    accepted, span = len(play.begun), play.now - 3600
+    play.turn(limited=True)
+    assert play.limit.pace == pytest.approx(0.95 * accepted / span, rel=0.1)
+
+
+def test_requests_that_never_waited_do_not_make_the_pace_slower() -> None:
+    limit = Limit(Bounds(20, 64), 0.0)
+    for second in range(600):  # one request a second, by the harness's own choice
+        assert limit.wait(second) == 0.0
+        limit.begin(second)
+        limit.end(second + 0.1, second)
+    play = Play(Bounds(20, 64))
+    play.limit, play.now = limit, 600.0
+    play.turns(100)
+    play.turn(limited=True)
+    assert play.limit.pace > 10
+
+
 def test_several_429s_at_once_teach_one_pace() -> None:
     play = Play(Bounds(20, 64))
     play.turns(200)

@@ -30,9 +30,10 @@ from snakeval.ledger import summary
 READY = 120.0
 #: Seconds beyond the grace after which a draining gateway is killed.
 _SLACK = 5.0
-#: Runs the same files as this process, also from a copy that is not installed.
+#: Runs the same files as this process, also from a copy that is not installed. The folder is on the
+#: path for one import only: its other packages must not hide modules of the standard library.
 _COMMAND = (
-    "import sys; sys.path.append(sys.argv[1]); "
+    "import sys; sys.path.insert(0, sys.argv[1]); import snakeval; del sys.path[0]; "
     "from snakeval.ledger.__main__ import main; sys.exit(main())"
 )
 _ROOT = Path(__file__).resolve().parents[2]

@@ -88,6 +88,7 @@ class Limit:
         self._next_start = 0.0
         self._paced_at = 0.0
         self._taught_at, self._begun, self._refused = self.now, 0, 0
+        self._held_at = float("-inf")
         self._starts: deque[float] = deque()
         self._tokens: deque[tuple[float, int]] = deque()
 
@@ -97,8 +98,11 @@ class Limit:
         """Return how long the next request must wait, in seconds; None: until one ends."""
         if self.in_flight >= max(1, int(self.window)):
             self._round.full = True
+            self._held_at = now
             return None
         until = max(self._paused_until, self._paced(now), self._stated(now))
+        if until > now:
+            self._held_at = until
         return max(0.0, until - now)
 
     def _paced(self, now: float) -> float:
@@ -127,6 +131,10 @@ class Limit:
 
     def begin(self, now: float) -> None:
         """Note that a request begins."""
+        if now - self._held_at > TEACHING:
+            # No request waited, so the harness alone decided how many there were.
+            self._taught_at, self._begun, self._refused = now, 0, 0
+            self._held_at = now
         self.in_flight += 1
         self._begun += 1
         if self.bounds.requests_per_minute:

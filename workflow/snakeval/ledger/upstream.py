@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ class Upstream:
         self.journal: Journal | Memory = (
             Memory() if mode == "memory" else Journal(directory, options["identity"], before)
         )
-        self.limit = Limit(bounds_of(options), 0.0)
+        self.limit = Limit(bounds_of(options), time.monotonic())
         self.asker = None if offline else self._asker()
         endpoint = Endpoint(
             tuple(parse_qsl(urlsplit(options["url"]).query)),
