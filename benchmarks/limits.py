@@ -36,6 +36,8 @@ from snakeval.ledger.retries import Patience
 FIXED = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 #: Start and ceiling of `parallelism: auto` at an endpoint that snakeval does not serve.
 AUTO = Bounds(start=8, ceiling=64)
+#: Requests that the harness has in flight. `--clients 64` is as many as the window at most.
+CLIENTS = 256
 _BODY = b'{"choices": [{"message": {"content": "x"}}]}'
 
 
@@ -118,7 +120,7 @@ def simulate(case: Case, bounds: Bounds, seed: int, trace: bool = False) -> Resu
                         f"in flight {limit.in_flight}, pace {limit.pace:.1f}"
                     )
 
-        await asyncio.gather(*(worker() for _ in range(256)))
+        await asyncio.gather(*(worker() for _ in range(CLIENTS)))
         twice = endpoint.answered - (case.requests - failed)
         return Result(loop.time() - start, failed, twice, endpoint.refused)
 
@@ -206,7 +208,7 @@ async def load(gateway: Gateway, requests: int) -> tuple[float, int]:
             failed += not answer.startswith(b"HTTP/1.1 200")
         writer.close()
 
-    await asyncio.gather(*(worker() for _ in range(min(256, requests))))
+    await asyncio.gather(*(worker() for _ in range(min(CLIENTS, requests))))
     return time.monotonic() - began, failed
 
 
@@ -216,7 +218,9 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", default="", help="run the endpoints whose names contain this")
     parser.add_argument("--trace", action="store_true", help="print how the limit moves")
+    parser.add_argument("--clients", type=int, default=CLIENTS)
     args = parser.parse_args()
+    globals()["CLIENTS"] = args.clients
     chosen = [case for case in CASES if args.only in case.name]
     print(
         f"{'endpoint':16} {'best fixed':>14} {'auto':>8} {'ratio':>6} {'bound':>6} "

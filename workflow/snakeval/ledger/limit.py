@@ -24,6 +24,8 @@ PACE = 0.95
 PACE_GROWTH, PACE_SPAN = 1.02, 10.0
 #: A pace is learnt from at least so many seconds.
 TEACHING = 1.0
+#: The measure begins again when no request had to wait for so many seconds.
+UNHELD = 5.0
 #: A round trip ends when so many of the window's places have ended a request. Lengths differ much,
 #: and the last of a window would hold up the start.
 SHARE = 0.5
@@ -131,7 +133,7 @@ class Limit:
 
     def begin(self, now: float) -> None:
         """Note that a request begins."""
-        if now - self._held_at > TEACHING:
+        if now - self._held_at > UNHELD:
             # No request waited, so the harness alone decided how many there were.
             self._taught_at, self._begun, self._refused = now, 0, 0
             self._held_at = now
