@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.ledger.answers import BUSY, ERROR, FAILED, LIMITED, PASSED, SOUND, facts, judge
+from snakeval.ledger.answers import AWAY, BUSY, ERROR, FAILED, LIMITED, PASSED, SOUND, facts, judge
 
 JSON = [("Content-Type", "application/json")]
 
@@ -37,7 +37,15 @@ def test_an_answer_in_json(data: Any, verdict: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [(429, LIMITED), (503, BUSY), (500, FAILED), (502, FAILED), (408, FAILED), (400, PASSED)],
+    [
+        (429, LIMITED),
+        (503, BUSY),
+        (500, FAILED),
+        (502, AWAY),
+        (504, AWAY),
+        (408, FAILED),
+        (400, PASSED),
+    ],
 )
 def test_a_status(status: int, verdict: str) -> None:
     assert judge(status, JSON, b'{"error": "x"}')[0] == verdict

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.ledger import CHAT, KEY, TOKEN, Bed, ask, bed, counting, run
+from support.ledger import CHAT, KEY, TOKEN, Bed, ask, bed, counting, run, until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -125,5 +125,41 @@ def test_without_a_token_the_key_is_added(tmp_path: Path) -> None:
         async with bed(tmp_path, counting(), token="") as b:
             found, _ = await seen(b, {})
             assert found["authorization"] == f"Bearer {KEY}"
+
+    run(scenario())
+
+
+def test_a_harness_without_a_key_has_the_token_in_its_url(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, counting(), key="") as b:
+            path = f"/{TOKEN}/model{CHAT}"
+            headers = {**JSON, "Authorization": "Bearer EMPTY"}
+            received = await asyncio.to_thread(ask, b.port, "POST", path, b"{}", headers)
+            assert received.status == 200, received.body
+            asked = b.endpoint.asked[-1]
+            assert (asked.target, asked.headers["authorization"]) == (CHAT, "Bearer EMPTY")
+            wrong = path.replace(TOKEN, "0" * 32)
+            for other in (wrong, f"/model{CHAT}"):
+                received = await asyncio.to_thread(ask, b.port, "POST", other, b"{}", headers)
+                assert received.status in (401, 404)
+            assert len(b.endpoint.asked) == 1
+
+    run(scenario())
+
+
+def test_a_request_waits_until_its_model_is_served_again_and_then_goes_at_once(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, counting(), served=True) as b:
+            upstream = b.gateway.upstreams["model"]
+            url = upstream.options["url"]
+            upstream.move("http://127.0.0.1:9/v1")  # nothing listens there
+            waiting = asyncio.ensure_future(b.post({"model": "m"}))
+            # The pauses grow, so without an order the request would wait for seconds.
+            await until(lambda: b.counts["causes"].get("broken", 0) >= 4)
+            upstream.move(url)
+            received = await asyncio.wait_for(waiting, 1)
+            assert received.status == 200
 
     run(scenario())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.ledger.answers import BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED, PASSED, SOUND
+from snakeval.ledger.answers import AWAY, BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED, PASSED, SOUND
 from snakeval.ledger.retries import Patience, Retries, retry_after
 
 NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -48,14 +48,14 @@ def test_pauses_without_retry_after_grow_up_to_half_a_minute() -> None:
     assert min(pause for pause in pauses[8:] if pause is not None) >= 15
 
 
-@pytest.mark.parametrize("cause", [FAILED, ERROR, BROKEN, LATE])
+@pytest.mark.parametrize("cause", [FAILED, AWAY, ERROR, BROKEN, LATE])
 def test_a_failure_is_tried_again_a_few_times(cause: str) -> None:
     retries = Retries(Patience(tries=4), began=0.0)
     pauses = [retries.pause(cause, 0.0) for _ in range(4)]
     assert [pause is None for pause in pauses] == [False, False, False, True]
 
 
-@pytest.mark.parametrize("cause", [FAILED, BROKEN])
+@pytest.mark.parametrize("cause", [AWAY, BROKEN])
 def test_a_server_that_snakeval_restarts_is_waited_for(cause: str) -> None:
     retries = Retries(Patience(tries=2, restarts=True), began=0.0)
     assert None not in [retries.pause(cause, now) for now in range(20)]

@@ -51,6 +51,11 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     is_flag=True,
     help="Resolve the run's images and models of a hub again; a new digest reruns evaluations.",
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Answer all requests from the journals; a request that is not there fails.",
+)
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
@@ -63,6 +68,7 @@ def command(
     dry_run: bool,
     check: bool,
     update_images: bool,
+    offline: bool,
     resume: bool,
     detach: bool,
     head_on_cluster: bool,
@@ -92,6 +98,8 @@ def command(
 
     if update_images:
         options = tuple(snakemake.with_config(options, "update_images", "true"))
+    if offline:
+        options = tuple(snakemake.with_config(options, "offline", "true"))
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     given = snakemake.split(options)

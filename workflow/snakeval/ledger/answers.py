@@ -24,6 +24,8 @@ PASSED = "passed"
 LIMITED, BUSY = "429", "503"
 #: The endpoint failed.
 FAILED = "5xx"
+#: A proxy before the endpoint reports that it is away.
+AWAY = "502"
 #: A 200 whose body reports an error.
 ERROR = "error"
 #: No whole answer came, or none in time.
@@ -52,6 +54,8 @@ def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
         return LIMITED, Facts()
     if status == 503:
         return BUSY, Facts()
+    if status in (502, 504):
+        return AWAY, Facts()
     if status >= 500 or status == 408:
         return FAILED, Facts()
     if not 200 <= status < 300 or not body:

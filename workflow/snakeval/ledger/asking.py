@@ -51,6 +51,7 @@ class Asker:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
         self._closing: asyncio.Event | None = None
+        self._woken: asyncio.Event | None = None
         #: Requests under way at the endpoint.
         self.in_flight = 0
 
@@ -58,6 +59,12 @@ class Asker:
         """Let no request begin any more; those under way continue."""
         self.gate.close()
         self._closed().set()
+
+    def wake(self) -> None:
+        """End the pauses of all requests: the endpoint is well again."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set()
 
     def _closed(self) -> asyncio.Event:
         if self._closing is None:
@@ -94,11 +101,15 @@ class Asker:
             await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
+        self._woken = self._woken or asyncio.Event()
+        waits = [asyncio.ensure_future(e.wait()) for e in (self._closed(), self._woken)]
         try:
-            await asyncio.wait_for(self._closed().wait(), seconds)
-        except asyncio.TimeoutError:
-            return
-        raise Closed
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        if self._closed().is_set():
+            raise Closed
 
     async def _counted(self, call: Call, passing: Passing, limited: bool) -> Outcome:
         """Try once, and let the limit learn from it."""
@@ -120,7 +131,7 @@ class Asker:
                     began,
                     failed=outcome.verdict in (answers.BUSY, answers.LATE, answers.BROKEN),
                     limited=outcome.verdict == answers.LIMITED,
-                    wrong=outcome.verdict in (answers.FAILED, answers.ERROR),
+                    wrong=outcome.verdict in (answers.FAILED, answers.AWAY, answers.ERROR),
                     retry_after=outcome.retry_after,
                     tokens=sum(outcome.facts.tokens.get(n, 0) for n in ("prompt", "completion")),
                 )

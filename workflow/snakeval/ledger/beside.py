@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ _COMMAND = (
     "import sys; sys.path.insert(0, sys.argv[1]); import snakeval; del sys.path[0]; "
     "from snakeval.ledger.__main__ import main; sys.exit(main())"
 )
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class NotStarted(Exception):
@@ -58,6 +58,7 @@ class Gateway:
         self.urls, self.token, self.port = urls, token, port
         self._process = process
         self._ending = False
+        self._closing = threading.Lock()
 
     def move(self, upstream: str, url: str) -> None:
         """Let an upstream ask at another URL from now on.
@@ -65,9 +66,10 @@ class Gateway:
         Raises:
             OSError: the gateway is dead.
         """
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"upstream": upstream, "url": url}) + "\n")
-        self._process.stdin.flush()
+        with self._closing:
+            if self._process.stdin is not None:
+                self._process.stdin.write(json.dumps({"upstream": upstream, "url": url}) + "\n")
+                self._process.stdin.flush()
 
     def kill(self) -> None:
         """End the gateway at once; requests under way are lost."""
@@ -83,15 +85,20 @@ class Gateway:
             last = text.strip().splitlines()[-1:] or [f"exit code {code}"]
             lost(f"the gateway ended: {last[0].removeprefix('error: ')}")
 
-    def drain(self, grace: float) -> None:
-        """Let the gateway finish the requests under way and end."""
-        self._ending = True
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.close()
-        except BrokenPipeError:
-            # The gateway ended before it read the last order.
+    def begin_drain(self) -> None:
+        """Let the gateway finish the requests under way and end, without waiting for it."""
+        with self._closing:
+            self._ending = True
+            if self._process.stdin is None:
+                return
+            # The gateway may have ended before it read the last order.
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
             self._process.stdin = None
+
+    def drain(self, grace: float) -> None:
+        """Let the gateway finish the requests under way, and wait for its end."""
+        self.begin_drain()
         try:
             self._process.wait(grace + _SLACK)
         except subprocess.TimeoutExpired:
@@ -140,7 +147,11 @@ def beside(
     process = start(config)
     port = _port_of(process)
     base = f"http://{_bracketed(host or address)}:{port}"
-    urls = {name: f"{base}/{name}{_path_of(upstream)}" for name, upstream in upstreams.items()}
+    urls = {
+        # A harness sends no key to an endpoint without one, so the token is in the path.
+        name: f"{base}{'' if upstream.get('key') else '/' + token}/{name}{_path_of(upstream)}"
+        for name, upstream in upstreams.items()
+    }
     gateway = Gateway(process, port, urls, token)
     watcher = threading.Thread(target=gateway.watch, args=(lost,), daemon=True)
     watcher.start()

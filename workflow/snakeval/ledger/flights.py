@@ -145,6 +145,7 @@ class Flights:
     async def _answer(self, request: Request, reply: Reply, helper: bool) -> None:
         key = key_of(request.method, request.target, request.body, request.headers)
         slot, again = self._slots.take(key)
+        self.counts.abandoned.discard((key, slot))
         received = False
         try:
             kept = self.journal.find(key, slot)
@@ -158,6 +159,9 @@ class Flights:
                 await self._miss(request, slot, reply)
             else:
                 received = await self._fly(request, key, slot, reply, helper)
+        except (asyncio.CancelledError, OSError):
+            self.counts.abandoned.add((key, slot))
+            raise
         finally:
             if received:
                 self.journal.release(key, slot)

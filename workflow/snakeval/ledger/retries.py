@@ -16,13 +16,13 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from snakeval.ledger import http
-from snakeval.ledger.answers import BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED
+from snakeval.ledger.answers import AWAY, BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED
 from snakeval.ledger.http import Headers
 
 #: The first pause, in seconds; each is twice the one before.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-_FEW = frozenset({FAILED, ERROR, BROKEN, LATE})
+_FEW = frozenset({FAILED, AWAY, ERROR, BROKEN, LATE})
 _WAITED_OUT = frozenset({LIMITED, BUSY})
 
 
@@ -58,7 +58,7 @@ class Retries:
 
         *wanted* is what ``Retry-After`` says; 0 if it says nothing.
         """
-        if cause in _WAITED_OUT or (self.patience.restarts and cause in (BROKEN, FAILED)):
+        if cause in _WAITED_OUT or (self.patience.restarts and cause in (BROKEN, AWAY)):
             self.refusals += 1
             pause = wanted or self._growing(self.refusals)
             if now + pause > self.began + self.patience.deadline:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Callable
@@ -18,6 +20,8 @@ from snakeval.ledger.http import BadMessage, Head, Headers
 
 #: Unread bytes of a connection above which the server stops reading.
 _AHEAD = 1 << 20
+#: Of Linux; Python has no name for it.
+_IP_FREEBIND = 15
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,9 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            lambda: Connection(self._application, self._open), address, port, backlog=1024
+            lambda: Connection(self._application, self._open),
+            sock=_bound(address, port),
+            backlog=1024,
         )
         self._listeners.append(listener)
         found: int = listener.sockets[0].getsockname()[1]
@@ -255,3 +261,21 @@ class Server:
     async def _none_open(self) -> None:
         while self._open:
             await asyncio.sleep(0.01)
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address, which this machine may get only later.
+
+    An engine makes its bridge when the first container starts (ip(7), ``IP_FREEBIND``).
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET and sys.platform == "linux":
+            bound.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

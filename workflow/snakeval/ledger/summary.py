@@ -109,6 +109,16 @@ def lives(path: Path) -> bytes:
         os.close(file)
 
 
+def lives_here(path: Path) -> int | None:
+    """Return the process of the gateway that beats in *path*, if it runs on this machine.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    text = lives(path)
+    return int(json.loads(text)["pid"]) if _of_this_boot(text) else None
+
+
 def _of_this_boot(text: bytes) -> bool:
     try:
         found = json.loads(text)["boot"]

@@ -150,6 +150,7 @@ class Upstream:
         if self.asker is not None:
             self.asker.client.close()
             self.asker.client = Client(self._route(url))
+            self.asker.wake()
 
     def data(self) -> dict[str, Any]:
         """Return the summary as JSON data."""
