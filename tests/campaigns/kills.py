@@ -15,6 +15,8 @@ gives each request another answer. The evaluation is sound if
 their results; ``--seed N`` plays one again. With ``--lm-eval PROGRAM`` every second group of four
 seeds has the real lm-evaluation-harness with ``repeats: 4`` and ``do_sample``. It ends with 1 if an
 evaluation is not sound.
+
+Long because the endpoint, the harnesses, the kill and the verdict are read together.
 """
 
 from __future__ import annotations

@@ -274,7 +274,12 @@ def test_results_of_a_harness_whose_server_was_lost_are_never_published(
             servers = Servers()
             servers["m"] = type("S", (), {"url": "http://x/v1/chat/completions", "version": "1"})()
             return SimpleNamespace(
-                servers=servers, halt=self._ending, lost=lost, lose=lose, leave=lambda: None
+                servers=servers,
+                halt=self._ending,
+                lost=lost,
+                lose=lose,
+                restarts=0,
+                leave=lambda: None,
             )
 
         def __exit__(self, *error: Any) -> None:

@@ -81,7 +81,6 @@ def command(
     snakeval run --config my.yaml --profile slurm --dry-run --check
     snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
-    snakeval run --config my.yaml --detach
     snakeval run --config my.yaml --profile slurm --head-on-cluster
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
@@ -96,10 +95,8 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    if update_images:
-        options = tuple(snakemake.with_config(options, "update_images", "true"))
-    if offline:
-        options = tuple(snakemake.with_config(options, "offline", "true"))
+    for key in ["update_images"] * update_images + ["offline"] * offline:
+        options = tuple(snakemake.with_config(options, key, "true"))
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     given = snakemake.split(options)

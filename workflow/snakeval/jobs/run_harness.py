@@ -75,12 +75,10 @@ def run_harness(
     with serve_models(evaluation, directory, head, ending, log, invalid) as serving:
         servers = serving.servers
         urls = {name: server.url for name, server in (servers or {}).items()}
-        die = partial(_lose_gateway, attempt, log)
         spec = container(evaluation, directory, runtime, run, urls, attempt)
         image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
-        gateway = ask_through_gateway(
-            evaluation, directory, runtime, urls, serving.halt, die, log.say
-        )
+        same = (evaluation, directory, runtime, urls, serving.halt)
+        gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
         with gateway as asked:
             if asked is not None:
                 serving.move = asked.move
