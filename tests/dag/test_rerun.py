@@ -163,7 +163,7 @@ def test_a_changed_parameter_archives_the_old_result_and_its_return_restores_it(
     del benchmark(work, "sum")["params"]
     assert work.snakemake().exit_code == 0
     assert list(work.table()["value"]) == [1957, 408] * 2
-    assert server.stats()["answered"] == 2
+    assert server.stats()["answered"] == 0
     (other,) = (work.run / "one" / "sum").glob("attempts/*/artifacts/answer.json")
     assert "1958" in other.read_text()
 

@@ -66,9 +66,7 @@ def test_requests_are_filtered(
     assert [json.loads(line)["id"] for line in said.out.splitlines()] == found
 
 
-def test_one_request_is_shown_with_its_answer(
-    which: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_request_has_its_answer(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(snakeval(capsys, "requests", which, "0202").out)
     assert shown["request"] == {"n": 2}
     assert shown["response"]["choices"][0]["message"]["content"] == "the third"

@@ -38,7 +38,7 @@ def test_the_stricter_of_model_and_benchmark_counts_before_the_run(
     assert found.ledger == expected
 
 
-def test_a_judge_that_must_not_be_stored_counts_too(tmp_path: Path) -> None:
+def test_a_judge_that_must_not_be_stored_also_counts(tmp_path: Path) -> None:
     judge = {"endpoint": {"url": "http://judge/v1", "model_id": "j"}, "ledger": "memory"}
     found = transport(
         tmp_path, auxiliary={"judge": judge}, benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}
