@@ -127,6 +127,16 @@ class Invocation:
         if not self.selected:
             raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
 
+    def share(self, at_once: int) -> None:
+        """Let adaptive evaluations share an endpoint with no more others than run at once."""
+        if not any(each.transport.rivals > at_once for each in self.everything):
+            return
+        self.everything = tuple(
+            replace(e, transport=replace(e.transport, rivals=min(e.transport.rivals, at_once)))
+            for e in self.everything
+        )
+        self._select()
+
     def evaluation(self, model: str, benchmark: str) -> Evaluation:
         """Return a selected evaluation.
 
