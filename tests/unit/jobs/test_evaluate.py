@@ -278,7 +278,7 @@ def test_results_of_a_harness_whose_server_was_lost_are_never_published(
                 halt=self._ending,
                 lost=lost,
                 lose=lose,
-                restarts=0,
+                losses=0,
                 leave=lambda: None,
             )
 

@@ -271,10 +271,10 @@ def without_keys(
     return given, aliases
 
 
-def given_up(directory: EvaluationDirectory) -> int:
-    """Return how many requests the harness gave up before their answer, and did not send again."""
+def unanswered(directory: EvaluationDirectory) -> int:
+    """Return how many requests of the last harness have no sound answer."""
     data = beside.read_summary(directory.requests) or {}
-    return sum(int(part.get("abandoned", 0)) for part in (data.get("upstreams") or {}).values())
+    return sum(int(part.get("unanswered", 0)) for part in (data.get("upstreams") or {}).values())
 
 
 def requests_seen(directory: EvaluationDirectory) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import now
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.container import container
-from snakeval.jobs.gateway import ask_through_gateway, given_up
+from snakeval.jobs.gateway import ask_through_gateway, unanswered
 from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
 from snakeval.matrix.benchmark_files import require_snapshot
@@ -94,13 +94,13 @@ def run_harness(
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
             # A harness may end before the pool notices that its server died, and it may count
-            # requests without an answer as wrong answers, whatever its exit code. A gateway gave
-            # it sound answers only.
-            if asked is None and servers and not ending.is_set() and (why := servers.why_broken()):
+            # requests without an answer as wrong answers, whatever its exit code.
+            why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
+            if asked is None and why:
                 serving.lose(why)
             serving.leave()
-    if not ending.is_set():
-        _require_patience(serving, directory, log)
+    if asked is not None and (why or serving.losses) and not ending.is_set():
+        _require_answers(serving, directory, log)
     versions = {name: server.version for name, server in (serving.servers or {}).items()}
     return Ran(
         outcome,
@@ -120,13 +120,14 @@ def _tell(log: AttemptLog, phase: str, text: str) -> None:
     log.tell(events.Event(phase, detail=text))
 
 
-def _require_patience(serving: Serving, directory: EvaluationDirectory, log: AttemptLog) -> None:
-    """Find results invalid in which requests are missing that waited for a server.
+def _require_answers(serving: Serving, directory: EvaluationDirectory, log: AttemptLog) -> None:
+    """Find results invalid that lack answers, after a break of the harness's servers.
 
-    The harness may have a time-out of its own, and count them as wrong answers.
+    The harness may count as wrong answers what a sick server answered, and the requests that it
+    gave up while they waited for the server. All its other answers are sound.
     """
-    if serving.restarts and (count := given_up(directory)):
-        log.say(f"the harness gave up {count} requests while its model was served again")
+    if count := unanswered(directory):
+        log.say(f"{count} requests have no sound answer, since their model's server broke")
         serving.lost.set()
 
 

@@ -26,7 +26,7 @@ class Serving:
         servers: the servers by name, and the harness's own GPUs; None without either.
         halt: ends the harness: the job stops, or a server is lost for good.
         lost: is set if a server is lost for good.
-        restarts: how often servers started again while the harness waited.
+        losses: how often servers were lost while the harness waited at its gateway.
         move: takes the name and the new URL of a model whose server started again. While it is
             None, the loss of a server ends the harness.
     """
@@ -36,7 +36,7 @@ class Serving:
     ) -> None:
         self.servers: client.Servers | None = None
         self.halt, self.lost = Event(), Event()
-        self.restarts = 0
+        self.losses = 0
         self.move: Callable[[str, str], None] | None = None
         self._stop, self._log, self._on_loss = stop, log, on_loss
         self._left = Event()
@@ -78,6 +78,7 @@ class Serving:
             return
         if self._left.is_set() or self._stop.is_set():
             return
+        self.losses += 1
         self._tell(f"{reason}; the requests wait until it is served again")
         try:
             servers = serve()
@@ -86,7 +87,6 @@ class Serving:
         except EvaluationError as error:
             self.lose(str(error))
             return
-        self.restarts += 1
         self.show(servers)
         for name, server in servers.items():
             move(name, server.url)

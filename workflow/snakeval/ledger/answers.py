@@ -28,6 +28,8 @@ FAILED = "5xx"
 AWAY = "502"
 #: A 200 whose body reports an error.
 ERROR = "error"
+#: The finish reason of an answer that a dying engine cut short.
+_ABORTED = "abort"
 #: No whole answer came, or none in time.
 BROKEN, LATE = "broken", "timeout"
 #: Content codings that the gateway can read.
@@ -73,7 +75,7 @@ def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
         return ERROR, Facts()
     if isinstance(data, dict) and data.get("choices", True) in ([], None):
         return PASSED, Facts()
-    return SOUND, facts([data] if isinstance(data, dict) else [])
+    return _of(facts([data] if isinstance(data, dict) else []))
 
 
 def judge_stream(events: Events) -> tuple[str, Facts]:
@@ -82,7 +84,11 @@ def judge_stream(events: Events) -> tuple[str, Facts]:
         return ERROR, Facts()
     if not events.ended:
         return PASSED, Facts()
-    return SOUND, facts(events.chunks)
+    return _of(facts(events.chunks))
+
+
+def _of(found: Facts) -> tuple[str, Facts]:
+    return (ERROR, Facts()) if _ABORTED in found.finish else (SOUND, found)
 
 
 def media_type(headers: Headers) -> str:

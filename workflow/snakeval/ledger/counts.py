@@ -57,8 +57,9 @@ class Counts:
         self.joined = 0
         #: Answers of earlier attempts that the harness asked for again.
         self.wanted_again = 0
-        #: Requests that the harness gave up before their answer, and did not send again.
-        self.abandoned: set[tuple[bytes, int]] = set()
+        #: Requests whose last try left the harness without a sound answer: it hung up, or it
+        #: received an error, a page, or half of a stream.
+        self.unanswered: set[tuple[bytes, int]] = set()
         #: Requests that ended in an error.
         self.failed = 0
         self.tries = 0
@@ -98,7 +99,7 @@ class Counts:
             "other_requests": self.others,
             "answers": {"asked": self.asked, "journal": self.replayed, "joined": self.joined},
             "failed": self.failed,
-            "abandoned": len(self.abandoned),
+            "unanswered": len(self.unanswered),
             "tries": self.tries,
             "causes": self.causes,
             "waits": {cause: round(seconds, 3) for cause, seconds in self.waits.items()},

@@ -145,7 +145,6 @@ class Flights:
     async def _answer(self, request: Request, reply: Reply, helper: bool) -> None:
         key = key_of(request.method, request.target, request.body, request.headers)
         slot, again = self._slots.take(key)
-        self.counts.abandoned.discard((key, slot))
         received = False
         try:
             kept = self.journal.find(key, slot)
@@ -159,13 +158,12 @@ class Flights:
                 await self._miss(request, slot, reply)
             else:
                 received = await self._fly(request, key, slot, reply, helper)
-        except (asyncio.CancelledError, OSError):
-            self.counts.abandoned.add((key, slot))
-            raise
         finally:
             if received:
+                self.counts.unanswered.discard((key, slot))
                 self.journal.release(key, slot)
             else:
+                self.counts.unanswered.add((key, slot))
                 self._slots.give_back(key, slot)
 
     async def _fly(
