@@ -57,6 +57,11 @@ class Process:
         found: dict[str, Any] = json.loads((self.directory / "summary.json").read_text())
         return found["upstreams"]["model"]
 
+    @property
+    def drains(self) -> bool:
+        found: bool = json.loads((self.directory / "summary.json").read_text())["draining"]
+        return found
+
     async def ended(self) -> int:
         return await asyncio.to_thread(self.popen.wait, 60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
+from support.gateways import gateway, started
+from support.ledger import counting, run, until
 from support.machine import eventually
 
 PATIENCE = Patience(grace=60, step=1, settle=60)
@@ -88,3 +91,28 @@ def test_a_stop_ends_a_job_whose_lease_is_gone_or_damaged(
     assert stopped.left == []
     assert said[0] == f"Ends the job of m/b (process {job.pid})"
     assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("drains", [False, True])
+def test_a_stop_does_not_let_a_gateway_finish_its_requests(
+    directory: EvaluationDirectory, drains: bool
+) -> None:
+    """Its job may be dead, so that it drains already. It would for ten minutes."""
+
+    async def scenario() -> None:
+        endpoint = await started(counting(600))
+        with gateway(directory.requests, endpoint, grace=600) as process:
+            under_way = asyncio.ensure_future(process.post({"messages": []}))
+            await until(lambda: len(endpoint.asked) == 1)
+            if drains:
+                process.parent_dies()
+                await until(lambda: process.drains)
+            of = RunDirectory.of(directory)
+            stopped = await asyncio.to_thread(stop, of, "m/b", lambda text: None, PATIENCE)
+            assert stopped.left == []
+            assert stopped.was_any
+            assert await process.ended() == 0, "it closed its journal; SIGKILL would end it with -9"
+            assert process.summary["answers"]["asked"] == 0
+            await asyncio.wait([under_way])
+
+    run(scenario())

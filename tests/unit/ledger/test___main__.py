@@ -42,7 +42,7 @@ def test_a_draining_gateway_refuses_new_requests(tmp_path: Path) -> None:
             under_way = asyncio.ensure_future(process.post({"messages": []}))
             await until(lambda: len(endpoint.asked) == 1)
             process.popen.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
+            await until(lambda: process.drains)
             refused = await process.post({"messages": [1]})
             assert (refused.status, len(endpoint.asked)) == (503, 1)
             assert (await under_way).status == 200
@@ -58,9 +58,9 @@ def test_a_drain_ends_after_its_grace_or_by_a_second_signal(tmp_path: Path, how:
             under_way = asyncio.ensure_future(process.post({"messages": []}))
             await until(lambda: len(endpoint.asked) == 1)
             process.popen.terminate()
-            await asyncio.sleep(0.2)
-            assert process.popen.poll() is None
+            await until(lambda: process.drains)
             if how == "second signal":
+                assert process.popen.poll() is None
                 process.popen.terminate()
             assert await process.ended() == 0
             with pytest.raises((ConnectionError, http.client.HTTPException)):

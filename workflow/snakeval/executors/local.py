@@ -216,15 +216,11 @@ def _gateway(directory: EvaluationDirectory) -> Remain | None:
         if (pid := lives_here(directory.requests / "gateway")) is not None:
             start = start_time(pid) or ""
             text = f"the gateway of {directory.name} (process {pid})"
-            # The first of two signals would let it finish the requests under way.
-            kill = partial(_signal, pid, start, signal.SIGKILL)
-            return Remain(f"gateway {pid} {start}", text, (partial(_end, pid, start), None, kill))
+            send = partial(_signal, pid, start)
+            # SIGTERM would let it finish the requests under way.
+            acts = (partial(send, signal.SIGINT), None, partial(send, signal.SIGKILL))
+            return Remain(f"gateway {pid} {start}", text, acts)
     return None
-
-
-def _end(pid: int, start: str) -> None:
-    _signal(pid, start, signal.SIGTERM)
-    _signal(pid, start, signal.SIGINT)
 
 
 def _process(pid: int, text: str) -> Remain:

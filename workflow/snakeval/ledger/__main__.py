@@ -16,7 +16,7 @@ line of standard input moves an upstream: ``{"upstream": "model", "url": "…"}`
 
 At the end of standard input (the parent is dead) or on SIGTERM the gateway drains: it refuses new
 requests with 503, finishes those that the endpoints have, keeps their answers and ends, after
-*grace* seconds at most. A second SIGTERM ends it at once.
+*grace* seconds at most. A second SIGTERM ends it at once, and so does SIGINT.
 """
 
 from __future__ import annotations
@@ -85,14 +85,15 @@ class Process:
             port = int(self._config.get("port", 0))
             for address in self._config.get("listen") or ["127.0.0.1"]:
                 port = await gateway.server.listen(address, port)
-            for name in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(name, self._signal)
+            loop.add_signal_handler(signal.SIGTERM, self._signal)
+            loop.add_signal_handler(signal.SIGINT, self._stop)
             loop.add_signal_handler(signal.SIGHUP, self._drain.set)
             ticking = asyncio.ensure_future(self._tick(gateway, heartbeat))
             orders = asyncio.ensure_future(self._orders(gateway))
             print(json.dumps({"port": port}), flush=True)
             await self._drain.wait()
             gateway.drain()
+            self._write(gateway)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._landed(gateway), self._config.get("grace", GRACE))
             for task in (ticking, orders):
@@ -110,10 +111,13 @@ class Process:
             self._end.set()
         self._drain.set()
 
-    def _fatal(self, reason: str) -> None:
-        self._broken = self._broken or reason
+    def _stop(self) -> None:
         self._drain.set()
         self._end.set()
+
+    def _fatal(self, reason: str) -> None:
+        self._broken = self._broken or reason
+        self._stop()
 
     async def _landed(self, gateway: Gateway) -> None:
         """Return when no flight is under way, or a second signal ends the drain."""

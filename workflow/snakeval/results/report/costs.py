@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from snakeval import executors
-from snakeval.evaluation import requests, timings
+from snakeval.evaluation import timings
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.record import LEDGER, Completion
-from snakeval.evaluation.requests import Counts
+from snakeval.evaluation.record import Completion
 from snakeval.results.comparison import Measured
+from snakeval.results.report.counts import usage
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.serving.directory import DeploymentDirectory
@@ -65,7 +65,7 @@ def costs(
     """Yield the cost of each model in *plan*."""
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
-        counts = [_counts(one) for one in mine]
+        counts = [usage(one) for one in mine]
         finished = {one.benchmark: one.record for one in mine}
         unfinished = Total.of(
             _unfinished(run.evaluation(item.id), finished.get(item.benchmark))
@@ -79,22 +79,15 @@ def costs(
             model,
             len(mine),
             Total.of(_size(one) for one in mine),
-            Total.of(each.requests if each else None for each in counts),
-            Total.of(each.prompt_tokens if each else None for each in counts),
-            Total.of(each.completion_tokens if each else None for each in counts),
+            Total.of(each.requests for each in counts),
+            Total.of(each.prompt_tokens for each in counts),
+            Total.of(each.completion_tokens for each in counts),
             Total(seconds + (unfinished.value or 0.0), unfinished.partial),
             unfinished,
             gpu_hours,
             loads,
             deployed,
         )
-
-
-def _counts(one: Measured) -> Counts | None:
-    """Return the counts of an evaluation's requests; None if it had no gateway."""
-    if LEDGER not in one.record.versions:
-        return None
-    return requests.read(one.directory).get(one.model)
 
 
 def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> float | None:
