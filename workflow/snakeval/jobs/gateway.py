@@ -22,16 +22,13 @@ from snakeval.ledger import beside, summary
 from snakeval.ledger.beside import Gateway
 from snakeval.ledger.journal import JournalError
 from snakeval.ledger.reading import drop
+from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
 from snakeval.runtimes import Runtime
 
 #: Seconds for which requests under way may continue when a job ends.
 GRACE_SECONDS = 45.0
 #: The same in a Slurm job, which is killed 30 s after its signal (``KillWait``).
 _SLURM_GRACE_SECONDS = 20.0
-#: Window at the start and its ceiling, for endpoints that snakeval does not serve.
-_START, _CEILING = 8, 64
-#: The ceiling for those that it serves.
-_SERVED_CEILING = 256
 #: How long the gateway waits out HTTP 429 and 503, in seconds.
 _PATIENCE = 3600.0
 #: How long the gateway waits for a server that the pool starts again, in seconds.
@@ -200,7 +197,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
         limits = transport.limits.get(name) or {}
         start, ceiling = _window(evaluation, limits, is_served=name in served)
         if name != evaluation.model and not transport.is_adaptive:
-            start, ceiling = min(_START, ceiling), max(_CEILING, ceiling)
+            start, ceiling = min(START, ceiling), max(CEILING, ceiling)
         found[name] = {
             "url": served.get(name, what["endpoint_url"]),
             "identity": answer_identity(what),
@@ -246,8 +243,8 @@ def _window(
     share = max(1, transport.rivals)
     start, ceiling = transport.parallelism, transport.parallelism
     if transport.is_adaptive:
-        start = max(1, _START // share)
-        ceiling = max(1, (_SERVED_CEILING if is_served else _CEILING) // share)
+        start = max(1, START // share)
+        ceiling = max(1, (SERVED_CEILING if is_served else CEILING) // share)
     if stated := limits.get("concurrency"):
         ceiling = min(ceiling, max(1, int(stated) // share))
     return min(start, ceiling), ceiling

@@ -7,6 +7,10 @@ from typing import Any
 
 #: The requests in flight of an adaptive evaluation that asks without a gateway.
 _FIXED = 4
+#: Those of an adaptive one at its start, and at most, for endpoints that snakeval does not serve.
+START, CEILING = 8, 64
+#: Its ceiling for those that snakeval serves.
+SERVED_CEILING = 256
 #: The values of ``ledger``; each keeps less than the one before.
 _MODES = ("", "on", "memory", "off")
 
