@@ -169,7 +169,8 @@ def test_a_failure_from_the_journal_alone_names_the_way_out(
     [
         ({}, {}, (4, 4)),
         ({"parallelism": 16}, {}, (16, 16)),
-        ({"parallelism": 16}, {"concurrency": 2}, (2, 2)),
+        ({"parallelism": 16}, {"concurrency": 2}, (1, 1)),
+        ({}, {"concurrency": 6}, (3, 3)),
         ({"parallelism": "auto"}, {}, (4, 32)),
         ({"parallelism": "auto"}, {"concurrency": 10}, (4, 5)),
     ],
@@ -187,6 +188,32 @@ def test_evaluations_share_what_their_endpoint_allows(
     options = gateway.upstreams(evaluation, {})["m"]
     assert (options["start"], options["ceiling"]) == window
     assert gateway.slots(evaluation) == window[1]
+
+
+def test_evaluations_share_the_rates_that_their_endpoint_states(tmp_path: Path) -> None:
+    limits = {"requests_per_minute": 60, "tokens_per_minute": 1000}
+    endpoint = {"url": "http://host/v1", "model_id": "m", "limits": limits}
+    rows = {"models": {"m": {"endpoint": endpoint}}, "benchmarks": {"a": COMMAND, "b": COMMAND}}
+    options = gateway.upstreams(expand(config(tmp_path, rows))[0], {})["m"]
+    assert (options["requests_per_minute"], options["tokens_per_minute"]) == (30, 500)
+
+
+@pytest.mark.parametrize(
+    ("limits", "window"),
+    [({}, (8, 64)), ({"concurrency": 2}, (2, 2)), ({"concurrency": 20}, (8, 20))],
+)
+def test_a_judge_has_a_window_of_its_own(
+    tmp_path: Path, limits: dict[str, Any], window: tuple[int, int]
+) -> None:
+    judge = {"endpoint": {"url": "http://judge/v1", "model_id": "j", "limits": limits}}
+    rows = {
+        "models": {"m": {"endpoint": {"url": "http://host/v1", "model_id": "m"}}},
+        "auxiliary": {"judge": judge},
+        "benchmarks": {"b": COMMAND | {"auxiliary": ["judge"]}},
+    }
+    options = gateway.upstreams(expand(config(tmp_path, rows))[0], {})
+    assert (options["judge"]["start"], options["judge"]["ceiling"]) == window
+    assert (options["m"]["start"], options["m"]["ceiling"]) == (4, 4)
 
 
 def test_the_answer_identity_is_that_of_the_model_alone() -> None:

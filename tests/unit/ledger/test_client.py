@@ -196,9 +196,8 @@ def test_a_proxy_may_want_a_password(certificates: Path) -> None:
 
 def test_a_proxy_that_does_not_answer_is_named() -> None:
     async def scenario() -> None:
-        with pytest.raises(Broken, match=r"through the proxy 127\.0\.0\.1:9 ") as error:
+        with pytest.raises(Broken, match=r"through the proxy 127\.0\.0\.1:9 "):
             await ask("http://llm.corp.invalid/", {"http_proxy": "127.0.0.1:9"})
-        assert not error.value.connected
 
     run(scenario())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from snakeval.ledger.journal import Journal
+from snakeval.ledger.reading import stored
 from support.ledger import (
     CHAT,
     Asked,
@@ -160,11 +160,11 @@ def test_the_journal_says_which_seed_was_sent(tmp_path: Path) -> None:
         async with bed(tmp_path, counting()) as b:
             for _ in range(2):
                 await b.post({**QUESTION, "seed": 7})
-        journal = Journal(tmp_path / "model", "identity")
-        kept = {slot: found for _, slot, found in journal.answers()}
-        assert b'"seed": 7' in kept[1].request
-        assert kept[1].meta["sent"] == {"seed": 8}
-        assert "sent" not in kept[0].meta
+        first, second = stored(tmp_path)
+        assert (first.number, second.number) == (1, 2)
+        assert b'"seed": 7' in second.answer.request
+        assert second.answer.meta["sent"] == {"seed": 8}
+        assert "sent" not in first.answer.meta
 
     run(scenario())
 
@@ -269,9 +269,9 @@ def test_an_image_is_kept_by_its_hash(tmp_path: Path) -> None:
             async with bed(tmp_path, counting()) as b:
                 await b.post(request)
                 assert len(b.endpoint.asked) == asked
-        (found,) = [found for _, _, found in Journal(tmp_path / "model", "identity").answers()]
-        assert found.request == b""
-        assert len(found.meta["request_sha256"]) == 64
+        (found,) = stored(tmp_path)
+        assert found.answer.request == b""
+        assert len(found.answer.meta["request_sha256"]) == 64
 
     run(scenario())
 

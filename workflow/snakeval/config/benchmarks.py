@@ -13,15 +13,7 @@ from pydantic_core import PydanticCustomError
 from snakeval.config.execution import Execution
 from snakeval.config.ledger import LedgerMode
 from snakeval.config.models import EndpointType
-from snakeval.config.types import (
-    Mount,
-    PathText,
-    Plain,
-    Resources,
-    Strict,
-    Variable,
-    env_names,
-)
+from snakeval.config.types import Mount, PathText, Plain, Resources, Strict, Variable, env_names
 
 
 class Params(Strict):

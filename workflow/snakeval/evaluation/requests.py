@@ -19,12 +19,8 @@ class Counts:
         replayed: those that the journal answered.
         answered: those that received an answer, from the endpoint or the journal.
         failed: those that ended in an error.
-        in_flight, queued: those at the endpoint, and those that wait for their turn.
         not_asked_again: answers of earlier attempts that the harness did not ask for again.
         prompt_tokens, completion_tokens: of all answers; None if no answer counts them.
-        tries: requests to the endpoint that the answers took.
-        empty: answers without a text.
-        finish_reasons: how many answers ended for each reason.
         latency: the seconds until the first byte and the whole answer: median, p95 and p99.
     """
 
@@ -32,14 +28,9 @@ class Counts:
     replayed: int = 0
     answered: int = 0
     failed: int = 0
-    in_flight: int = 0
-    queued: int = 0
     not_asked_again: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    tries: int = 0
-    empty: int = 0
-    finish_reasons: Mapping[str, int] | None = None
     latency: Mapping[str, Mapping[str, float]] | None = None
 
     @classmethod
@@ -56,14 +47,9 @@ class Counts:
             replayed,
             int(answers["asked"]) + replayed,
             int(data["failed"]),
-            int(data["in_flight"]),
-            int(data["queued"]),
             int(data["not_asked_again"]),
             tokens.get("prompt"),
             tokens.get("completion"),
-            int(data["tries"]),
-            int(data["empty"]),
-            dict(data["finish_reasons"]),
             dict(data["latency"]),
         )
 

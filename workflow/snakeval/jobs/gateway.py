@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.definition import Evaluation, Transport, digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import write_if_changed
 from snakeval.ledger import beside, summary
@@ -56,7 +56,7 @@ class Asked:
     environ: Mapping[str, str]
     handed_out: Mapping[str, str]
     gateway: Gateway
-    why_dead: str = field(default="")
+    why_dead: str = ""
 
     def move(self, model: str, url: str) -> None:
         """Ask *model* at another URL from now on: its server has started again."""
@@ -195,9 +195,9 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
     found = {}
     for name, what in asked.items():
         limits = transport.limits.get(name) or {}
-        start, ceiling = _window(evaluation, limits, is_served=name in served)
-        if name != evaluation.model and not transport.is_adaptive:
-            start, ceiling = min(START, ceiling), max(CEILING, ceiling)
+        # The harness's parallelism says nothing of how many requests a judge receives.
+        is_adaptive = transport.is_adaptive or name != evaluation.model
+        start, ceiling = _window(transport, limits, is_adaptive, is_served=name in served)
         found[name] = {
             "url": served.get(name, what["endpoint_url"]),
             "identity": answer_identity(what),
@@ -228,21 +228,21 @@ def answer_identity(model: Mapping[str, Any]) -> str:
 
 def slots(evaluation: Evaluation) -> int:
     """Return how many requests the harness may have in flight at its gateway."""
-    limits = evaluation.transport.limits.get(evaluation.model) or {}
-    return _window(evaluation, limits, is_served=bool(evaluation.identity.deployment))[1]
+    transport, is_served = evaluation.transport, bool(evaluation.identity.deployment)
+    limits = transport.limits.get(evaluation.model) or {}
+    return _window(transport, limits, transport.is_adaptive, is_served=is_served)[1]
 
 
 def _window(
-    evaluation: Evaluation, limits: Mapping[str, float], *, is_served: bool
+    transport: Transport, limits: Mapping[str, float], is_adaptive: bool, *, is_served: bool
 ) -> tuple[int, int]:
     """Return how many requests are in flight at the start, and at most.
 
     All evaluations that may ask the endpoint at once share what it allows.
     """
-    transport = evaluation.transport
     share = max(1, transport.rivals)
     start, ceiling = transport.parallelism, transport.parallelism
-    if transport.is_adaptive:
+    if is_adaptive:
         start = max(1, START // share)
         ceiling = max(1, (SERVED_CEILING if is_served else CEILING) // share)
     if stated := limits.get("concurrency"):

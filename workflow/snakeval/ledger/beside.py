@@ -71,11 +71,6 @@ class Gateway:
                 self._process.stdin.write(json.dumps({"upstream": upstream, "url": url}) + "\n")
                 self._process.stdin.flush()
 
-    def kill(self) -> None:
-        """End the gateway at once; requests under way are lost."""
-        self._ending = True
-        self._process.kill()
-
     def watch(self, lost: Callable[[str], None]) -> None:
         """Call *lost* with a reason if the gateway ends by itself."""
         assert self._process.stderr is not None
@@ -113,7 +108,6 @@ def beside(
     lost: Callable[[str], None],
     *,
     address: str = "127.0.0.1",
-    host: str = "",
     grace: float = 45.0,
     pause: Callable[[float], None] = time.sleep,
     **options: Any,
@@ -124,7 +118,7 @@ def beside(
         directory: of the evaluation's requests.
         upstreams: the endpoints by name, as :mod:`snakeval.ledger.__main__` describes them.
         lost: receives the reason, in another thread, if the gateway dies.
-        address: to listen on; *host* is its name in the harness's network, if that is another.
+        address: to listen on.
         grace: seconds for which the gateway drains.
         pause: sleeps while a gateway of an earlier attempt drains; it may raise to stop waiting.
         options: ``mode`` and ``offline``.
@@ -146,7 +140,7 @@ def beside(
     }
     process = start(config)
     port = _port_of(process)
-    base = f"http://{_bracketed(host or address)}:{port}"
+    base = f"http://{_bracketed(address)}:{port}"
     urls = {
         # A harness sends no key to an endpoint without one, so the token is in the path.
         name: f"{base}{'' if upstream.get('key') else '/' + token}/{name}{_path_of(upstream)}"

@@ -72,16 +72,16 @@ class Client:
             return await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
         except asyncio.TimeoutError:
             text = f"no connection to {self._where()} within {CONNECT_SECONDS:.0f} s"
-            raise TimedOut(text, connected=False) from None
+            raise TimedOut(text) from None
         except ssl.SSLError as error:
             text = f"no TLS with {self._where()} ({error.reason or error})"
-            raise Broken(text, connected=False) from None
+            raise Broken(text) from None
         except OSError as error:
             # asyncio's own texts repeat the address.
             number = error.errno or 0
             reason = os.strerror(number) if number > 0 else error.strerror or error
             text = f"no connection to {self._where()} ({reason})"
-            raise Broken(text, connected=False) from None
+            raise Broken(text) from None
 
     def _where(self) -> str:
         route = self.route
@@ -107,14 +107,14 @@ class Client:
         if not head.second.startswith("2"):
             connection.transport.abort()
             text = f"the proxy answered {head.second} {head.third} to CONNECT {authority}"
-            raise Broken(text, connected=False)
+            raise Broken(text)
         assert route.tls is not None
         inner = Connection()
         secured = await loop.start_tls(
             connection.transport, inner, route.tls, server_hostname=route.origin.host
         )
         if secured is None:
-            raise Broken(f"the proxy closed the tunnel to {authority}", connected=False)
+            raise Broken(f"the proxy closed the tunnel to {authority}")
         inner.connection_made(secured)
         return inner
 

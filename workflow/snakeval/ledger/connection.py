@@ -15,13 +15,12 @@ class Broken(Exception):
     """No whole answer came.
 
     Attributes:
-        connected: whether the request was sent, so that the endpoint may have worked on it.
         stale: whether a connection that was kept open had ended before the request.
     """
 
-    def __init__(self, text: str, connected: bool = True, stale: bool = False) -> None:
+    def __init__(self, text: str, stale: bool = False) -> None:
         super().__init__(text)
-        self.connected, self.stale = connected, stale
+        self.stale = stale
 
 
 class TimedOut(Broken):
@@ -57,11 +56,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that no more bytes come."""
         if self._why is None:
-            text = (
-                f"the endpoint closed the connection ({exc})"
-                if exc
-                else ("the endpoint closed the connection")
-            )
+            text = "the endpoint closed the connection" + (f" ({exc})" if exc else "")
             stale = self.answers > 0 and not self._received
             self._why = Broken(text, stale=stale)
         self._wake()

@@ -26,11 +26,10 @@ class Events:
         chunks: the data of all events that are JSON objects, in their order.
     """
 
-    def __init__(self, keep: bool = True) -> None:
+    def __init__(self) -> None:
         self.begun = self.ended = False
         self.error: dict[str, Any] | None = None
         self.chunks: list[dict[str, Any]] = []
-        self._keep = keep
         self._rest = b""
         self._data: list[str] = []
         self._type = ""
@@ -85,5 +84,4 @@ class Events:
         if chunk.get("error") or kind in ERROR_EVENTS:
             self.error = chunk
         self.ended = self.ended or kind in LAST_EVENTS
-        if self._keep:
-            self.chunks.append(chunk)
+        self.chunks.append(chunk)

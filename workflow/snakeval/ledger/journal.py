@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,13 +132,6 @@ class Journal:
         if place is None:
             return None
         return records.read(self._files[place >> _OFFSET_BITS], place & _OFFSETS)
-
-    def answers(self) -> Iterator[tuple[bytes, int, Answer]]:
-        """Yield key, occurrence and answer of all that is kept in the journal's own directory."""
-        for key, occurrence, place in self._index.items():
-            found = self._answer(place)
-            if found is not None:
-                yield key, occurrence, found
 
     # --- write ----------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ from typing import Any
 
 MAGIC = b"snakeval ledger 1\n"
 ANSWER, LATEST, DROPPED = b"R", b"L", b"D"
-KEY_BYTES = 16
 _HEAD = struct.Struct("<cII16sI")
 _LENGTH = struct.Struct("<I")
 #: The CRC covers key and occurrence besides the payload.

@@ -67,17 +67,21 @@ def split(
 
 
 def _with_rivals(evaluations: Sequence[Evaluation]) -> Iterator[Evaluation]:
-    """Yield the evaluations; adaptive ones know how many may ask their endpoint at once."""
-    if not any(evaluation.transport.is_adaptive for evaluation in evaluations):
+    """Yield the evaluations. Those that share an endpoint's limit know how many may ask it."""
+    if not any(map(_shares, evaluations)):
         yield from evaluations
         return
     asking = Counter(map(_asked, evaluations))
     for evaluation in evaluations:
-        transport = evaluation.transport
-        if transport.is_adaptive:
-            transport = replace(transport, rivals=asking[_asked(evaluation)])
+        if _shares(evaluation):
+            transport = replace(evaluation.transport, rivals=asking[_asked(evaluation)])
             evaluation = replace(evaluation, transport=transport)
         yield evaluation
+
+
+def _shares(evaluation: Evaluation) -> bool:
+    transport = evaluation.transport
+    return transport.is_adaptive or evaluation.model in transport.limits
 
 
 def _asked(evaluation: Evaluation) -> str:
