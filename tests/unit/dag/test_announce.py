@@ -35,7 +35,7 @@ def test_a_run_is_new_until_its_directory_exists(tmp_path: Path) -> None:
 
 def test_a_run_with_the_default_parallelism_says_what_auto_would_gain(tmp_path: Path) -> None:
     (line,) = adaptive(invocation(tmp_path))
-    assert line.startswith("Parallelism: 4 requests in flight for each evaluation.")
+    assert line.startswith("Parallelism: 4 for each evaluation.")
     assert line.endswith("tries up to 64 for each model, up to 16 times as fast")
     (line,) = adaptive(invocation(tmp_path, serving()))
     assert line.endswith("tries up to 256 for each model, up to 64 times as fast")

@@ -69,8 +69,8 @@ def adaptive(invocation: Invocation) -> list[str]:
     served = all(evaluation.identity.deployment for evaluation in fixed)
     most = SERVED_CEILING if served else CEILING
     return [
-        f"Parallelism: {now} requests in flight for each evaluation. params.parallelism=auto tries "
-        f"up to {most} for each model, up to {most // now} times as fast"
+        f"Parallelism: {now} for each evaluation. params.parallelism=auto tries up to {most} for "
+        f"each model, up to {most // now} times as fast"
     ]
 
 
