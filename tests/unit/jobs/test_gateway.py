@@ -154,6 +154,17 @@ def test_offline_answers_come_from_the_journal_alone(tmp_path: Path, server: Dem
     assert "HTTP Error 400" in reason
 
 
+@pytest.mark.parametrize("ledger", ["memory", "off"])
+def test_offline_asks_no_endpoint_if_there_is_no_journal(
+    tmp_path: Path, server: DemoServer, ledger: str
+) -> None:
+    job = Asking(tmp_path, server.url, ledger=ledger, offline=True)
+    code, reason = job()
+    assert code == 1
+    assert reason.startswith(f"no journal can answer, since its ledger is {ledger}")
+    assert asked(server) == 0
+
+
 def test_a_failure_from_the_journal_alone_names_the_way_out(
     tmp_path: Path, server: DemoServer
 ) -> None:

@@ -81,10 +81,15 @@ def ask_through_gateway(
     thread if the gateway dies. *say* takes a line for the log.
 
     Raises:
-        EvaluationError: the gateway cannot start.
+        EvaluationError: the gateway cannot start, or no journal can answer offline.
         Interrupted: *ending* was set while an earlier gateway drained.
     """
     transport = evaluation.transport
+    if transport.offline and transport.ledger != "on":
+        raise EvaluationError(
+            f"no journal can answer, since its ledger is {transport.ledger}",
+            hint="run it without --offline",
+        )
     if transport.ledger == "off":
         yield None
         return
