@@ -32,10 +32,11 @@ from snakeval.ledger.gate import Gate
 from snakeval.ledger.http import Head
 from snakeval.ledger.limit import Bounds, Limit
 from snakeval.ledger.retries import Patience
+from snakeval.matrix.ledger import CEILING, START
 
 FIXED = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 #: Start and ceiling of `parallelism: auto` at an endpoint that snakeval does not serve.
-AUTO = Bounds(start=8, ceiling=64)
+AUTO = Bounds(start=START, ceiling=CEILING)
 #: Requests that the harness has in flight. `--clients 64` is as many as the window at most.
 CLIENTS = 256
 _BODY = b'{"choices": [{"message": {"content": "x"}}]}'

@@ -95,8 +95,8 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    for key in ["update_images"] * update_images + ["offline"] * offline:
-        options = tuple(snakemake.with_config(options, key, "true"))
+    for key, wanted in (("update_images", update_images), ("offline", offline)):
+        options = tuple(snakemake.with_config(options, key, "true")) if wanted else options
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     given = snakemake.split(options)
