@@ -85,11 +85,7 @@ def ask_through_gateway(
         Interrupted: *ending* was set while an earlier gateway drained.
     """
     transport = evaluation.transport
-    if transport.offline and transport.ledger != "on":
-        raise EvaluationError(
-            f"no journal can answer, since its ledger is {transport.ledger}",
-            hint="run it without --offline",
-        )
+    _require_journal(transport)
     if transport.ledger == "off":
         yield None
         return
@@ -129,6 +125,14 @@ def ask_through_gateway(
                 left.set()
     except beside.NotStarted as error:
         raise EvaluationError(f"the ledger's gateway does not start: {error}") from None
+
+
+def _require_journal(transport: Transport) -> None:
+    if transport.offline and transport.ledger != "on":
+        raise EvaluationError(
+            f"no journal can answer, since its ledger is {transport.ledger}",
+            hint="run it without --offline",
+        )
 
 
 def _pass_on(ending: Event, left: Event, asked: Asked) -> None:
