@@ -365,7 +365,11 @@ def make_directory(path: Path) -> None:
     Raises:
         OSError: it cannot be created.
     """
-    if not _is_private(path):
+    _make_directory(path, private=_is_private(path))
+
+
+def _make_directory(path: Path, *, private: bool) -> None:
+    if not private:
         path.mkdir(parents=True, exist_ok=True)
         return
     place, top = path.resolve(), home().resolve()
@@ -378,9 +382,9 @@ def make_directory(path: Path) -> None:
                 folder.chmod(0o700)
 
 
-def _mode(path: Path, mode: int) -> int:
-    """Return *mode*, without the bits of other users if *path* is in snakeval's home."""
-    return mode & 0o700 if _is_private(path.parent) else mode
+def _mode(mode: int, *, private: bool) -> int:
+    """Return *mode*, without the bits of other users if the file is *private*."""
+    return mode & 0o700 if private else mode
 
 
 def _is_private(directory: Path) -> bool:
@@ -397,9 +401,11 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     Raises:
         OSError: the write failed; *path* is unchanged and the temporary file is gone.
     """
-    make_directory(path.parent)
+    private = _is_private(path.parent)
+    _make_directory(path.parent, private=private)
     with replacing(path, _rename) as draft:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(path, mode))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(draft, flags, _mode(mode, private=private))
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -414,13 +420,13 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     try:
         if read_text(path) == text:
             if path.stat().st_mode & 0o077 and _is_private(path.parent):
-                path.chmod(_mode(path, mode))  # an earlier version wrote it for all
+                path.chmod(_mode(mode, private=True))  # an earlier version wrote it for all
             return False
     except (FileNotFoundError, NotAFileError, UnicodeDecodeError):
         make_directory(path.parent)
     with replacing(path, _rename) as draft:
         draft.write_text(text, encoding="utf-8")
-        draft.chmod(_mode(path, mode))
+        draft.chmod(_mode(mode, private=_is_private(path.parent)))
     return True
 
 
