@@ -28,7 +28,6 @@ Long because the kinds of cases and the verdict on them are read together.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import io
@@ -38,10 +37,8 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 import traceback
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +50,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
+from campaigns import seeds  # noqa: E402
 from campaigns.mutations import Hang, damaged, no_longer_than  # noqa: E402
 from snakeval import cli  # noqa: E402
 from snakeval.config import compose  # noqa: E402
@@ -83,56 +81,56 @@ TIME = "2026-11-24T10-00-00.000001"
 HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 TEXTS: Sequence[str] = (
-    *(
-        "\x1b]0;owned\x07",
-        "\x1b[2J\x1b[31m",
-        "\x9b31m",
-        "\u202egnp.exe",
-        "\u2066\u2069\u200b\ufeff",
-    ),
-    *(
-        "\ud800",
-        "\udfff\ud83d",
-        "\0",
-        "=cmd|' /C calc'!A0",
-        "@SUM(1)",
-        "+1+1",
-        "-1",
-        "\t=1",
-        "\r=1",
-    ),
-    *(
-        " =1",
-        "\uff1d1",
-        "\n=1",
-        "a\rb",
-        "a\r\nb",
-        "\u2028=1",
-        "|a|b|",
-        "`x` **b** [x](javascript:x)",
-    ),
-    *(
-        "<script>alert(1)</script>",
-        "</script>",
-        "{{ 7*7 }}",
-        "${oc.env:HOME}",
-        "{results}",
-        "%s %d",
-    ),
-    *(
-        "../../x",
-        "/etc/passwd",
-        "..",
-        ".",
-        "",
-        " ",
-        "a" * 5000,
-        "e\u0301" * 300,
-        "1e308",
-        "NaN",
-        "-0",
-    ),
-    *("\x7f", "\x85", "\U000e0041", "\ue000", "\uffff", "'", '"', '"",', "\\", "null", "2e237893"),
+    "\x1b]0;owned\x07",
+    "\x1b[2J\x1b[31m",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u2066\u2069\u200b\ufeff",
+    "\ud800",
+    "\udfff\ud83d",
+    "\0",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1)",
+    "+1+1",
+    "-1",
+    "\t=1",
+    "\r=1",
+    " =1",
+    "\uff1d1",
+    "\n=1",
+    "a\rb",
+    "a\r\nb",
+    "\u2028=1",
+    "|a|b|",
+    "`x` **b** [x](javascript:x)",
+    "<script>alert(1)</script>",
+    "</script>",
+    "{{ 7*7 }}",
+    "${oc.env:HOME}",
+    "{results}",
+    "%s %d",
+    "../../x",
+    "/etc/passwd",
+    "..",
+    ".",
+    "",
+    " ",
+    "a" * 5000,
+    "e\u0301" * 300,
+    "1e308",
+    "NaN",
+    "-0",
+    "\x7f",
+    "\x85",
+    "\U000e0041",
+    "\ue000",
+    "\uffff",
+    "'",
+    '"',
+    '"",',
+    "\\",
+    "null",
+    "2e237893",
 )
 LAUNCHER: Sequence[str] = (
     """execution: {type: lepton, lepton_platform: {tasks: {mounts: [{path: /a, mount_path: /b}]}}}
@@ -531,24 +529,9 @@ def play(bed: Bed, seed: int, *, command: bool = False, show: bool = False) -> l
     return []
 
 
-def next_seed(kind: str) -> int:
-    """Return the seed after the last that the file of results has of a kind."""
-    if not RESULTS.exists():
-        return 0
-    lines = (json.loads(line) for line in RESULTS.open())
-    return 1 + max((line["to"] for line in lines if line["kind"] == kind), default=-1)
-
-
 def main() -> int:
     """Play seeds; return 1 if a case was not sound."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0, help="begin no seed after so long")
-    parser.add_argument("--count", type=int, default=0, help="play so many seeds")
-    parser.add_argument("--seed", type=int, help="play this one, print everything, append nothing")
-    parser.add_argument("--first", type=int, help="begin with this seed, not with the next one")
-    parser.add_argument("--commands", action="store_true", help="give commands of snakeval")
-    options = parser.parse_args()
-    kind = "by command" if options.commands else "in process"
+    options = seeds.options(__doc__, "give commands of snakeval")
     root = Path(tempfile.mkdtemp(prefix="snakeval-edges-"))
     os.environ["SNAKEVAL_HOME"] = str(root / "home")
     (root / "run").mkdir()
@@ -558,31 +541,13 @@ def main() -> int:
         problems = play(bed, options.seed, command=options.commands, show=True)
         print(*problems, sep="\n")
         return 1 if problems else 0
-    first = seed = next_seed(kind) if options.first is None else options.first
-    unsound: list[str] = []
-    kinds: Counter[str] = Counter()
-    began = time.monotonic()
-    while True:
-        for problem in play(bed, seed, command=options.commands):
-            print(problem, flush=True)
-            unsound.append(problem)
-        kinds[KINDS[seed % len(KINDS)].__name__] += 1
-        seed += 1
-        enough = options.count and seed - first >= options.count
-        if enough or (options.seconds and time.monotonic() - began > options.seconds):
-            break
-    result = {
-        "kind": kind,
-        "from": first,
-        "to": seed - 1,
-        "seconds": round(time.monotonic() - began, 1),
-        "problems": unsound[:50],
-    }
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(result) + "\n")
-    print(f"{seed - first} cases, {len(unsound)} problems; {dict(kinds)}")
+
+    def next_one(seed: int) -> tuple[str, list[str]]:
+        return KINDS[seed % len(KINDS)].__name__, play(bed, seed, command=options.commands)
+
+    code = seeds.campaign(options, RESULTS, next_one, "cases")
     shutil.rmtree(root)
-    return 1 if unsound else 0
+    return code
 
 
 if __name__ == "__main__":

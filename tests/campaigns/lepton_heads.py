@@ -43,7 +43,7 @@ from standin import StandIn  # noqa: E402
 from campaigns.faults import of_snakeval  # noqa: E402
 from support.lepton import free_port  # noqa: E402
 from support.lepton_runner import PrivateRunner  # noqa: E402
-from support.workspace import REPOSITORY, Workspace  # noqa: E402
+from support.on_lepton import OnLepton  # noqa: E402
 
 RESULTS = HERE / "lepton_heads.jsonl"
 MODELS = ("m", "n")
@@ -69,7 +69,8 @@ class Pair:
     def __post_init__(self) -> None:
         self.log = self.place / "log"
         self.log.touch()
-        self.work = Workspace.below(self.place, **self.config())
+        self.work = OnLepton.below(self.place, **self.config())
+        self.work.standin = self.lepton
 
     def config(self) -> dict[str, Any]:
         part = f"{sys.executable} {HERE / 'parts.py'}"
@@ -104,13 +105,10 @@ class Pair:
     # --- commands -------------------------------------------------------------------------
 
     def start(self) -> subprocess.Popen[str]:
-        words = self.work.command("--retries", "0", "--seconds-between-status-checks", "1")
-        words[words.index("--cores") : words.index("--cores") + 2] = ["--jobs", "8"]
-        words[words.index("--profile") + 1] = str(REPOSITORY / "profiles" / "lepton")
         return subprocess.Popen(
-            words,
+            self.work.command("--retries", "0"),
             cwd=self.work.directory,
-            env={**self.work.environment, **self.lepton.environment},
+            env=self.work.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -21,7 +21,6 @@ Long because a damage, its readers and the verdict on them are read together.
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import contextlib
 import errno
@@ -37,7 +36,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +49,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
+from campaigns import seeds  # noqa: E402
 from snakeval import cli  # noqa: E402
 from snakeval.config.load import load  # noqa: E402
 from snakeval.dag.invocation import Invocation  # noqa: E402
@@ -513,24 +512,9 @@ def _mend(path: Path, original: bytes, own: Path, kept: bytes) -> None:
     own.write_bytes(kept)
 
 
-def next_seed(kind: str) -> int:
-    """Return the seed after the last that the file of results has of a kind."""
-    if not RESULTS.exists():
-        return 0
-    lines = (json.loads(line) for line in RESULTS.open())
-    return 1 + max((line["to"] for line in lines if line["kind"] == kind), default=-1)
-
-
 def main() -> int:
     """Play seeds; return 1 if a reader was not sound."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0, help="begin no seed after so long")
-    parser.add_argument("--count", type=int, default=0, help="play so many seeds")
-    parser.add_argument("--seed", type=int, help="play this one, print everything, append nothing")
-    parser.add_argument("--first", type=int, help="begin with this seed, not with the next one")
-    parser.add_argument("--commands", action="store_true", help="give the Snakemake command")
-    options = parser.parse_args()
-    kind = "by command" if options.commands else "in process"
+    options = seeds.options(__doc__, "give the Snakemake command")
     root = Path(tempfile.mkdtemp(prefix="snakeval-mutations-"))
     place = root / "pristine"
     place.mkdir()
@@ -541,42 +525,24 @@ def main() -> int:
         _, problems = play(made, options.seed, by_command=options.commands, show=True)
         print(*problems, sep="\n")
         return 1 if problems else 0
-    first = seed = next_seed(kind) if options.first is None else options.first
-    unsound: list[str] = []
-    files: Counter[str] = Counter()
-    began = time.monotonic()
-    while True:
+
+    def next_one(seed: int) -> tuple[str, list[str]]:
         if options.commands:  # the command changes the run, so each seed has a copy
             copy = Corpus(place, made.work, made.scores, made.weights, made.files)
             saved = root / "saved"
             shutil.copytree(place, saved, symlinks=True)
-        where, problems = play(
-            copy if options.commands else made, seed, by_command=options.commands
-        )
-        if options.commands:
+            where, problems = play(copy, seed, by_command=True)
             shutil.rmtree(place)
             saved.rename(place)
             os.chdir(made.work.directory)
-        files[re.split(r"[-.]|\d", Path(where).name)[0]] += 1
-        for problem in problems:
-            print(f"{where}: {problem}", flush=True)
-            unsound.append(f"{where}: {problem}")
-        seed += 1
-        enough = options.count and seed - first >= options.count
-        if enough or (options.seconds and time.monotonic() - began > options.seconds):
-            break
-    result = {
-        "kind": kind,
-        "from": first,
-        "to": seed - 1,
-        "seconds": round(time.monotonic() - began, 1),
-        "problems": unsound[:50],
-    }
-    with RESULTS.open("a") as file:
-        file.write(json.dumps(result) + "\n")
-    print(f"{seed - first} mutations, {len(unsound)} problems; {dict(files)}")
+        else:
+            where, problems = play(made, seed, by_command=False)
+        name = re.split(r"[-.]|\d", Path(where).name)[0]
+        return name, [f"{where}: {problem}" for problem in problems]
+
+    code = seeds.campaign(options, RESULTS, next_one, "mutations")
     shutil.rmtree(root)
-    return 1 if unsound else 0
+    return code
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from standin import StandIn
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.evaluation.record import Completion
+from support.on_lepton import OnLepton
 from support.served import wait_for
-from support.workspace import REPOSITORY, Done, Workspace
+from support.workspace import REPOSITORY, Done
 
 IMAGE = "snakeval-testbed/python:3.11-slim"
 
@@ -52,20 +53,8 @@ def lepton(request: pytest.FixtureRequest) -> Iterator[StandIn]:
         yield standin
 
 
-class OnLepton(Workspace):
-    """A workspace whose commands go to the stand-in."""
-
-    standin: StandIn
-
-    def command(self, *options: str) -> list[str]:
-        words = super().command(*options)
-        words[words.index("--cores") : words.index("--cores") + 2] = ["--jobs", "8"]
-        words[words.index("--profile") + 1] = str(REPOSITORY / "profiles" / "lepton")
-        return [*words, "--seconds-between-status-checks", "1"]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**super().environment, **self.standin.environment}
+class Work(OnLepton):
+    """A workspace on Lepton that also gives commands of snakeval."""
 
     def snakeval(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -93,7 +82,7 @@ def demo() -> Iterator[DemoServer]:
 
 
 @pytest.fixture
-def work(lepton: StandIn, tmp_path: Path, demo: DemoServer) -> OnLepton:
+def work(lepton: StandIn, tmp_path: Path, demo: DemoServer) -> Work:
     """Two models, one of them an endpoint that exists, on two benchmarks."""
     benchmark = {
         "harness": "generic",
@@ -109,7 +98,7 @@ def work(lepton: StandIn, tmp_path: Path, demo: DemoServer) -> OnLepton:
         "set_env": {"PYTHONPATH": "/demo"},
         "lepton": {"mounts": ["node-nfs:shared/demo=/demo:ro"]},
     }
-    work = OnLepton.below(
+    work = Work.below(
         tmp_path,
         models={
             "served": {"deployment": {**deployment, "served_model_name": "x/careful"}},
@@ -121,12 +110,12 @@ def work(lepton: StandIn, tmp_path: Path, demo: DemoServer) -> OnLepton:
     return work
 
 
-def paused(work: OnLepton, seconds: int) -> None:
+def paused(work: Work, seconds: int) -> None:
     for number, benchmark in enumerate(work.config["benchmarks"].values()):
         benchmark["params"] = {"extra": {"pause": seconds, "n": number}}
 
 
-def running(work: OnLepton, number: int) -> None:
+def running(work: Work, number: int) -> None:
     """Wait until so many jobs have begun to run; on a busy machine, the first may have ended."""
     wait_for(
         lambda: (
@@ -137,7 +126,7 @@ def running(work: OnLepton, number: int) -> None:
     )
 
 
-def states(work: OnLepton) -> dict[str, str]:
+def states(work: Work) -> dict[str, str]:
     """Of the benchmarks of the one model that there is."""
     return {state["benchmark"]: state["state"] for state in work.status()}
 
@@ -148,7 +137,7 @@ def end(process: subprocess.Popen[str], number: int) -> Done:
     return Done(process.returncode, output)
 
 
-def test_a_matrix_is_evaluated_and_a_model_is_loaded_once(work: OnLepton) -> None:
+def test_a_matrix_is_evaluated_and_a_model_is_loaded_once(work: Work) -> None:
     done = work.snakemake()
     assert done.exit_code == 0, done.output
     table = work.table()
@@ -164,7 +153,7 @@ def test_a_matrix_is_evaluated_and_a_model_is_loaded_once(work: OnLepton) -> Non
     assert [entry["path"] for entry in record.manifest] == ["answer.json"]
 
 
-def test_what_is_complete_is_adopted_without_a_job(work: OnLepton) -> None:
+def test_what_is_complete_is_adopted_without_a_job(work: Work) -> None:
     del work.config["models"]["served"]
     assert work.snakemake().exit_code == 0
     again = work.snakemake("--forceall")
@@ -173,7 +162,7 @@ def test_what_is_complete_is_adopted_without_a_job(work: OnLepton) -> None:
 
 
 def test_after_a_killed_head_the_same_command_starts_no_job_twice_and_leaves_nothing(
-    work: OnLepton,
+    work: Work,
 ) -> None:
     paused(work, 8)
     head = work.start()
@@ -188,7 +177,7 @@ def test_after_a_killed_head_the_same_command_starts_no_job_twice_and_leaves_not
     work.nothing_is_left()
 
 
-def test_ctrl_c_ends_jobs_and_endpoints(work: OnLepton) -> None:
+def test_ctrl_c_ends_jobs_and_endpoints(work: Work) -> None:
     paused(work, 60)
     head = work.start()
     running(work, 4)
@@ -198,7 +187,7 @@ def test_ctrl_c_ends_jobs_and_endpoints(work: OnLepton) -> None:
     assert "Traceback" not in done.output
 
 
-def test_kill_ends_what_a_killed_head_left(work: OnLepton) -> None:
+def test_kill_ends_what_a_killed_head_left(work: Work) -> None:
     paused(work, 60)
     head = work.start()
     running(work, 4)
@@ -214,7 +203,7 @@ def test_kill_ends_what_a_killed_head_left(work: OnLepton) -> None:
 
 @pytest.mark.parametrize("lepton", [True], ids=["endpoints"], indirect=True)
 def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
-    work: OnLepton,
+    work: Work,
 ) -> None:
     del work.config["models"]["served"]
     work.config["benchmarks"]["b1"]["params"] = {"extra": {"pause": 60}}
@@ -231,7 +220,7 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     assert work.snakemake("-n").evaluated == {"other/b1"}
 
 
-def test_a_failed_evaluation_has_its_reason_and_the_others_finish(work: OnLepton) -> None:
+def test_a_failed_evaluation_has_its_reason_and_the_others_finish(work: Work) -> None:
     work.config["benchmarks"]["b1"]["command"] = "echo 'ValueError: no such split' >&2; exit 3"
     done = work.snakemake("--retries", "0")
     assert done.exit_code == 1
@@ -242,7 +231,7 @@ def test_a_failed_evaluation_has_its_reason_and_the_others_finish(work: OnLepton
 
 
 def test_a_model_that_cannot_start_has_its_reason_and_its_endpoint_is_removed(
-    work: OnLepton,
+    work: Work,
 ) -> None:
     work.config["models"]["served"]["deployment"]["command"] = "echo no kernel image; exit 1"
     done = work.snakemake("--retries", "0")
@@ -253,7 +242,7 @@ def test_a_model_that_cannot_start_has_its_reason_and_its_endpoint_is_removed(
     work.nothing_is_left()
 
 
-def test_no_key_is_in_a_file_or_on_the_terminal(work: OnLepton) -> None:
+def test_no_key_is_in_a_file_or_on_the_terminal(work: Work) -> None:
     paused(work, 3)
     head = work.start()
     wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", 60)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standin import Fault, StandIn
 
-from support.workspace import REPOSITORY, Workspace
+from support.on_lepton import OnLepton
 
 
 @pytest.fixture
@@ -19,24 +19,15 @@ def lepton() -> Iterator[StandIn]:
         yield standin
 
 
-class OnLepton(Workspace):
-    """A workspace whose commands go to the stand-in."""
-
-    standin: StandIn
+class Once(OnLepton):
+    """Its commands try each job once."""
 
     def command(self, *options: str) -> list[str]:
-        words = super().command(*options)
-        words[words.index("--cores") : words.index("--cores") + 2] = ["--jobs", "8"]
-        words[words.index("--profile") + 1] = str(REPOSITORY / "profiles" / "lepton")
-        return [*words, "--retries", "0", "--seconds-between-status-checks", "1"]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**super().environment, **self.standin.environment}
+        return [*super().command(*options), "--retries", "0"]
 
 
 @pytest.fixture
-def work(lepton: StandIn, tmp_path: Path) -> OnLepton:
+def work(lepton: StandIn, tmp_path: Path) -> Once:
     """A model that would be served, and one that exists."""
     benchmark = {
         "harness": "generic",
@@ -48,7 +39,7 @@ def work(lepton: StandIn, tmp_path: Path) -> OnLepton:
         "kind": "generic", "image": "any/image", "served_model_name": "m",
         "command": f"exec {sys.executable} -m http.server {{{{ port }}}}",
     }  # fmt: skip
-    work = OnLepton.below(
+    work = Once.below(
         tmp_path,
         models={
             "served": {"deployment": served},
@@ -60,7 +51,7 @@ def work(lepton: StandIn, tmp_path: Path) -> OnLepton:
     return work
 
 
-def test_an_unknown_node_group_is_the_reason_of_each_evaluation(work: OnLepton) -> None:
+def test_an_unknown_node_group_is_the_reason_of_each_evaluation(work: Once) -> None:
     done = work.snakemake("--lepton-node-group", "h200")
     assert done.exit_code == 1
     reasons = dict(work.table()["reason"])
@@ -71,7 +62,7 @@ def test_an_unknown_node_group_is_the_reason_of_each_evaluation(work: OnLepton) 
 
 
 def test_a_missing_secret_and_an_http_400_are_the_reasons(
-    work: OnLepton, monkeypatch: pytest.MonkeyPatch
+    work: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", "x")
     work.config["benchmarks"]["b"]["env"] = {"HF_TOKEN": "MY_TOKEN"}
