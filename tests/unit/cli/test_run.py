@@ -15,7 +15,6 @@ from snakeval import cli
 from snakeval.cli.launch import snakemake_process
 from snakeval.config.config import Config
 from snakeval.config.load import load
-from snakeval.dag.handover import Offer
 from snakeval.dag.planning import CHECK
 from snakeval.files import home
 from snakeval.processes import start_time
@@ -24,29 +23,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find
 from support.configs import COMMAND, VALID, changed, write
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, VALID)
-    return tmp_path
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The command lines that were run; nothing runs."""
-    lines: list[list[str]] = []
-
-    def run(argv: list[str], offer: Offer) -> int:
-        lines.append(argv)
-        return 0
-
-    monkeypatch.setattr(snakemake_process, "run", run)
-    return lines
-
-
+pytestmark = pytest.mark.usefixtures("place")
 C = ("--config", "c.yaml")
 
 

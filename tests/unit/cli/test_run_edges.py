@@ -12,34 +12,12 @@ from snakeval import cli
 from snakeval.cli.launch import snakemake_process
 from snakeval.cli.launch.snakemake_options import parsed
 from snakeval.config.load import Selection, load
-from snakeval.dag.handover import Offer
 from snakeval.errors import ConfigError
 from support.configs import COMMAND, MODEL, VALID, write
 
+pytestmark = pytest.mark.usefixtures("place")
 NAMES = ["3.1", "70", "1e3", "1_2", "2024", "2e237893", "07913067", "true", "0x1F"]
 C = ("--config", "c.yaml")
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, VALID)
-    return tmp_path
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The command lines that were run; nothing runs."""
-    lines: list[list[str]] = []
-
-    def run(argv: list[str], offer: Offer) -> int:
-        lines.append(argv)
-        return 0
-
-    monkeypatch.setattr(snakemake_process, "run", run)
-    return lines
 
 
 def chosen(place: Path, *pairs: str) -> Selection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,26 +20,9 @@ from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
-from support.lepton import free_port, served, standin, submitted
+from support.lepton import free_port, served, submitted
 from support.made import begin
 from support.served import wait_for
-
-
-@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
-def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.1)
-    with standin(monkeypatch, request.param) as started:
-        yield started
-
-
-@pytest.fixture
-def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
-    return Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=(0.05, 0.05)))
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def serve(endpoints: Endpoints, asked: Plan) -> list[str]:

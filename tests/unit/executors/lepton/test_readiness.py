@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -11,28 +10,9 @@ import pytest
 from standin import Fault, StandIn
 
 from snakeval.errors import EvaluationError
-from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
-from snakeval.run.directory import RunDirectory
 from snakeval.serving.plan import Plan
-from support.lepton import free_port, served, standin
-
-
-@pytest.fixture(params=[False, True], ids=["deployments", "endpoints"])
-def lepton(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr("snakeval.executors.lepton.readiness.POLL", 0.1)
-    with standin(monkeypatch, request.param) as started:
-        yield started
-
-
-@pytest.fixture
-def endpoints(lepton: StandIn, tmp_path: Path) -> Endpoints:
-    return Endpoints(RunDirectory(tmp_path / "run"), Platform(backoff=(0.05, 0.05)))
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
+from support.lepton import served
 
 
 def serve(endpoints: Endpoints, asked: Plan) -> list[str]:
