@@ -81,6 +81,7 @@ def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
         ("[1]", "is damaged"),
         ('[["m", "/b"]]', "is damaged"),
         (r'[["m", "b", "\ud800"]]', "is damaged"),
+        (r'[["m", "\u202e"]]', "is damaged"),
     ],
 )
 def test_a_plan_that_cannot_be_read_says_why(

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from snakeval.errors import visible
 from snakeval.evaluation.plain import build
 from snakeval.files import json_value
 
@@ -54,5 +55,7 @@ def read_plan(text: str) -> tuple[Planned, ...]:
 
 
 def _is_name(text: str) -> bool:
-    # Half a surrogate also raises a ValueError.
-    return os.fsencode(text) not in (b"", b".", b"..") and not {"/", "\0"} & {*text}
+    # Half a surrogate also raises a ValueError. Tables and reports find an evaluation by the name
+    # that `visible` shows.
+    unnamed = os.fsencode(text) in (b"", b".", b"..")
+    return not unnamed and "/" not in text and visible(text, plain="") == text
