@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Failure, Finished
+from snakeval.evaluation.definition import Identity
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.lease import LeaseLost
@@ -35,8 +36,9 @@ def attempts(directory: EvaluationDirectory, fingerprint: str) -> Attempts:
 
 def record(fingerprint: str, number: int, artifacts: Path) -> Completion:
     place = EvaluationDirectory(artifacts.parent)
+    identity = Identity("h", "", "", fingerprint, "m", "http://e", "chat", {}).as_dict()
     return Completion(
-        model="m", benchmark="b", fingerprint=fingerprint, identity={"of": fingerprint},
+        model="m", benchmark="b", fingerprint=fingerprint, identity=identity,
         metrics=(Metric("t", "acc", float(ord(fingerprint[0]))),), adapter="generic",
         parser_version=1, started=now(), finished=now(), seconds=1.0, attempt=number,
         runtime="process", image="", image_digest="", host="h", versions={},

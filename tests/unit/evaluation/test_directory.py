@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.attempts import Attempts
+from snakeval.evaluation.definition import Identity
 from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.record import Completion, Metric, now
 from support.made import Made, begin
 
 OLD, NEW = "a" * 64, "b" * 64
+IDENTITY = json.loads(json.dumps(Identity("h", "", "", "t", "m", "http://e", "chat", {}).as_dict()))
 
 
 def completion(directory: EvaluationDirectory, fingerprint: str) -> Completion:
     return Completion(
-        model="m", benchmark="b", fingerprint=fingerprint, identity={"harness": "h"},
+        model="m", benchmark="b", fingerprint=fingerprint, identity=IDENTITY,
         metrics=(Metric("t", "acc", 0.5, stderr=0.1, n=4),), adapter="generic", parser_version=1,
         started=now(), finished=now(), seconds=1.0, attempt=1, runtime="process", image="",
         image_digest="", host="h", versions={}, manifest=directory.manifest(["cache/*"]),
@@ -72,9 +74,20 @@ def test_a_record_without_its_artifacts_does_not_count(directory: EvaluationDire
 def test_a_number_that_is_too_large_is_a_damaged_record(directory: EvaluationDirectory) -> None:
     attempt(directory, OLD, "1")
     done = replace(completion(directory, OLD), format=1)
-    text = done.to_json().replace('"harness": "h"', '"harness": "h", "params": {"seed": 1e999}')
+    text = done.to_json().replace('"params": {}', '"params": {"seed": 1e999}')
     with pytest.raises(ValueError, match="Out of range"):
         Completion.from_json(text)
+
+
+def test_an_identity_of_no_seal_without_its_model_is_a_damaged_record(
+    directory: EvaluationDirectory,
+) -> None:
+    attempt(directory, OLD, "1")
+    done = replace(completion(directory, OLD), format=1)
+    assert Completion.from_json(done.to_json()) == done
+    part = {name: value for name, value in done.identity.items() if name != "model_id"}
+    with pytest.raises(ValueError, match=r"Identity\.model_id: missing"):
+        Completion.from_json(replace(done, identity=part).to_json())
 
 
 @pytest.mark.parametrize("lost", ["artifact", "private", "published"])

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -167,6 +167,10 @@ def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _FIELDS = tuple(name for name in Completion.__slots__ if name != "more")
+#: Each format of an identity holds these.
+_REQUIRED = {
+    each.name for each in fields(Identity) if {each.default, each.default_factory} == {MISSING}
+}
 _TEXTS = tuple(name for name, of in Completion.__annotations__.items() if of == "str")
 
 
@@ -192,6 +196,8 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     if not wrong and found.format < _SEALED_FORMAT:
         require_types(Identity, found.identity)
         json.dumps(data["identity"], allow_nan=False)  # 1e999 is a number of JSON, and too large
+        if absent := _REQUIRED - found.identity.keys():
+            raise ValueError(f"Identity.{min(absent)}: missing")
     if not _is_number(found.seconds) or wrong:
         raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
     return found
