@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import psutil
 import pytest
 
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.executors.local import end_left_processes
 from snakeval.lease import Lease
 from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
+from snakeval.runtimes.marked import MARK
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
 from support.machine import eventually
@@ -88,3 +91,47 @@ def test_a_stop_ends_a_job_whose_lease_is_gone_or_damaged(
     assert stopped.left == []
     assert said[0] == f"Ends the job of m/b (process {job.pid})"
     assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def left(directory: EvaluationDirectory) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the evaluation's harness, without a reaper and without a job."""
+    env = {**os.environ, MARK: directory.container_name}
+    with subprocess.Popen(["sleep", "600"], env=env) as process:
+        yield process
+        process.kill()
+
+
+def test_the_end_of_a_command_kills_what_a_killed_job_left(
+    directory: EvaluationDirectory,
+    holder: subprocess.Popen[bytes],
+    left: subprocess.Popen[bytes],
+) -> None:
+    holder.kill()
+    holder.wait()
+    end_left_processes(RunDirectory.of(directory))
+    assert left.wait(timeout=60) == -9
+
+
+def test_the_end_of_a_command_spares_the_harness_of_another_command(
+    directory: EvaluationDirectory,
+    holder: subprocess.Popen[bytes],
+    left: subprocess.Popen[bytes],
+) -> None:
+    end_left_processes(RunDirectory.of(directory))
+    directory.lease.write_text("garbage")
+    end_left_processes(RunDirectory.of(directory))
+    os.kill(left.pid, 0)
+    assert left.poll() is None
+
+
+def test_the_end_of_a_command_spares_other_runs(
+    tmp_path: Path, directory: EvaluationDirectory, left: subprocess.Popen[bytes]
+) -> None:
+    other = RunDirectory(tmp_path / "other")
+    (other.path / "m").mkdir(parents=True)
+    shutil.copytree(directory.path, other.evaluation("m/b").path)
+    end_left_processes(other)
+    assert left.poll() is None
+    end_left_processes(RunDirectory.of(directory))
+    assert left.wait(timeout=60) == -9

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
+import psutil
 import pytest
 
 from snakeval.errors import EvaluationError, Interrupted
@@ -128,6 +129,23 @@ def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -
         owner.kill()
     pid = int((tmp_path / "pid").read_text())
     eventually(lambda: not process_lives(pid), "it outlives its owner")
+
+
+def test_a_command_dies_with_its_owner_and_its_reaper(tmp_path: Path) -> None:
+    text = f"setsid sh -c 'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 600'"
+    call = f"blocking.run(['sh', '-c', {text + ' & wait'!r}])"
+    command = [sys.executable, "-c", f"from snakeval.runtimes import blocking; {call}"]
+    with subprocess.Popen(command) as owner:
+        eventually((tmp_path / "pid").exists, "it does not start")
+        (reaper,) = psutil.Process(owner.pid).children()
+        left = reaper.children(recursive=True)
+        for process in (psutil.Process(owner.pid), reaper):
+            process.suspend()
+        reaper.kill()
+        owner.kill()
+    assert int((tmp_path / "pid").read_text()) in {process.pid for process in left}
+    _, alive = psutil.wait_procs(left, timeout=60)
+    assert alive == []
 
 
 @pytest.mark.parametrize("has_daemons", [False, True])

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +164,32 @@ def test_nothing_is_left_if_the_reaper_is_killed(
     os.kill(daemon, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("at_the_end", ["", "trap '' TERM; "], ids=["ends", "ignores the end"])
+def test_nothing_is_left_if_the_owner_and_the_reaper_are_killed_together(
+    tmp_path: Path, at_the_end: str
+) -> None:
+    left = (
+        f"setsid sh -c 'echo $$ > {tmp_path}/draft; mv {tmp_path}/draft {tmp_path}/left; sleep 600'"
+    )
+    text = f"{at_the_end}{left} & sleep 500"
+    made = spec(text)
+    command = [sys.executable, "-c", OWNER, made.name, text, str(tmp_path / "log")]
+    with subprocess.Popen(command, start_new_session=True) as owner:
+        pid_in(tmp_path / "left")
+        (reaper,) = psutil.Process(owner.pid).children()
+        below = reaper.children(recursive=True)
+        for process in (psutil.Process(owner.pid), reaper):
+            process.suspend()
+        reaper.kill()
+        owner.kill()
+    try:
+        assert pid_in(tmp_path / "left") in {process.pid for process in below}
+        _, alive = psutil.wait_procs(below, timeout=60)
+        assert alive == []
+    finally:
+        kill_leftovers(made.name)
+
+
 def test_what_a_killed_attempt_left_is_found_below_its_mark(tmp_path: Path, daemon: str) -> None:
     made = spec("")
     env = {**os.environ, MARK: made.name}
@@ -174,105 +199,3 @@ def test_what_a_killed_attempt_left_is_found_below_its_mark(tmp_path: Path, daem
         kill_leftovers(made.name)
         assert left.wait(timeout=60) == -9
         child.wait(timeout=60)
-
-
-# --- shared memory ------------------------------------------------------------------------
-
-SHM = Path("/dev/shm")
-
-#: Makes shared memory as Python does, and waits to be killed.
-_HOLDS = """\
-import multiprocessing, os, sys, time
-from multiprocessing.shared_memory import SharedMemory
-context = multiprocessing.get_context("spawn")
-made = SharedMemory(create=True, size=4096)
-semaphore = context.Lock()
-names = made.name, "sem." + semaphore._semlock.name.strip("/"), *sys.argv[3:]
-for name in sys.argv[3:]:  # existing ones
-    import mmap
-    with open("/dev/shm/" + name, "r+b") as file:
-        globals()["kept_" + name.replace("-", "_")] = mmap.mmap(file.fileno(), 0)
-with open(sys.argv[1] + ".draft", "w") as file:
-    file.write(" ".join(names))
-os.rename(sys.argv[1] + ".draft", sys.argv[1])
-while not os.path.exists(sys.argv[2]):
-    time.sleep(0.02)
-os.killpg(0, 9)  # with the tracker of Python, which removes it otherwise
-"""
-
-
-def wait_for_a_look(directory: Path) -> None:
-    """Wait until the reaper has looked at the shared memory of the command.
-
-    The reaper doubles the pause after each look, and so looks again before the time has doubled.
-    """
-    began = time.monotonic()
-    eventually((directory / "names").exists, "no names")
-    time.sleep(time.monotonic() - began + 1.5)
-
-
-def die_after_a_look(directory: Path) -> None:
-    wait_for_a_look(directory)
-    (directory / "die").touch()
-
-
-@pytest.fixture
-def holds(tmp_path: Path) -> str:
-    (tmp_path / "holds.py").write_text(_HOLDS)
-    return f"exec {sys.executable} {tmp_path}/holds.py {tmp_path}/names {tmp_path}/die"
-
-
-def test_the_shared_memory_of_a_killed_command_is_removed(tmp_path: Path, holds: str) -> None:
-    Thread(target=die_after_a_look, args=(tmp_path,)).start()
-    assert run(holds, tmp_path) == 137
-    names = (tmp_path / "names").read_text().split()
-    assert [name[:4] for name in names] == ["psm_", "sem."]
-    assert [name for name in names if (SHM / name).exists()] == []
-
-
-def test_shared_memory_of_others_stays(tmp_path: Path, holds: str) -> None:
-    others = f"psm_old_{uuid.uuid4().hex[:8]}"
-    (SHM / others).write_bytes(bytes(4096))
-    try:
-        Thread(target=die_after_a_look, args=(tmp_path,)).start()
-        assert run(f"{holds} {others}", tmp_path) == 137
-        made, _, kept = (tmp_path / "names").read_text().split()
-        assert not (SHM / made).exists()
-        assert (SHM / kept).exists(), "it was there before the command"
-    finally:
-        (SHM / others).unlink()
-
-
-def test_shared_memory_that_another_process_uses_stays(tmp_path: Path, holds: str) -> None:
-    import mmap
-
-    def share() -> None:
-        wait_for_a_look(tmp_path)
-        name = (tmp_path / "names").read_text().split()[0]
-        with (SHM / name).open("r+b") as file:
-            shared.append((name, mmap.mmap(file.fileno(), 0)))
-        (tmp_path / "die").touch()
-
-    shared: list[tuple[str, mmap.mmap]] = []
-    Thread(target=share).start()
-    assert run(holds, tmp_path) == 137
-    ((name, mapped),) = shared
-    assert (SHM / name).exists()
-    mapped.close()
-    (SHM / name).unlink()
-
-
-def test_shared_memory_that_is_new_under_an_old_name_stays(tmp_path: Path, holds: str) -> None:
-    def replace() -> None:
-        wait_for_a_look(tmp_path)
-        replaced.append((tmp_path / "names").read_text().split()[0])
-        other = SHM / f"{replaced[0]}.new"
-        other.touch(mode=0o600)
-        other.replace(SHM / replaced[0])
-        (tmp_path / "die").touch()
-
-    replaced: list[str] = []
-    Thread(target=replace).start()
-    assert run(holds, tmp_path) == 137
-    assert (SHM / replaced[0]).exists()
-    (SHM / replaced[0]).unlink()

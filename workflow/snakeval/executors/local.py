@@ -50,7 +50,8 @@ class Local(Executor):
         return Stopping({Stage.WORKERS: work.workers, Stage.LEFT: work.left}, work.silent)
 
     def close(self, run: RunDirectory, report: Report) -> None:
-        """Give back the servers that this Snakemake's evaluations asked."""
+        """Give back the servers that this Snakemake's evaluations asked; end what jobs left."""
+        end_left_processes(run)
         if not run.deployments():
             return
         loads = pool.leave(pool.head_of(os.getpid()))
@@ -160,6 +161,29 @@ class Work:
 
 
 # --- processes ----------------------------------------------------------------------------------
+
+
+def end_left_processes(run: RunDirectory) -> None:
+    """Kill what evaluations left on this machine whose job and reaper were killed together.
+
+    The evaluations of another command that works at the run now are left alone.
+    """
+    # The processes come first: those of a job that starts later are not among them.
+    if not (found := [(pid, start_time(pid), name) for pid, name in marked()]):
+        return
+    evaluations = {directory.container_name: directory for directory in run.evaluations()}
+    for pid, start, name in found:
+        if start and name in evaluations and _is_left(evaluations[name]):
+            _signal(pid, start, signal.SIGKILL)
+
+
+def _is_left(directory: EvaluationDirectory) -> bool:
+    """Whether no job can be at work at an evaluation."""
+    try:
+        holder = directory.holder()
+    except (OSError, ValueError):
+        return False  # a damaged lease may be a living job's
+    return holder is None or holder.lives is False
 
 
 def _signal(pid: int, start: str, number: signal.Signals, group: bool = False) -> None:

@@ -185,11 +185,10 @@ def _run(
     try:
         with os.fdopen(writing, "wb") as log:
             halt = _Halt(is_useless, until)
-            if has_daemons:
-                command = guarded(command, _GRACE_SECONDS)
-                code = run_child(command, log, halt, grace=_GRACE_SECONDS, stdin=GO, env=env)
-            else:
-                code = run_reaped(command, log, halt, grace=_GRACE_SECONDS, stdin=b"", env=env)
+            # The lifeline ends the command if this process and the reaper are killed together.
+            command = guarded(command, _GRACE_SECONDS)
+            run = run_child if has_daemons else run_reaped
+            code = run(command, log, halt, grace=_GRACE_SECONDS, stdin=GO, env=env)
     except OSError as error:
         raise EvaluationError(f"{name} cannot be started ({error.strerror})") from None
     finally:

@@ -18,7 +18,9 @@ _GO = "#snakeval: go"
 #: Starts a harness for an owner that waits for it. It reads secrets as :data:`READ_SECRETS` does,
 #: but only up to a mark, and keeps standard input open. The end of standard input means that the
 #: owner is gone, perhaps killed. The whole process group then gets SIGTERM, and SIGKILL after
-#: ``$1`` seconds, so no container outlives its owner. It requires only ``sh`` and ``sleep``.
+#: ``$1`` seconds, so no container outlives its owner. Processes that left the group have a variable
+#: of this start in their environment. They get SIGKILL, since their reaper may be gone as well.
+#: It requires only ``sh`` and ``sleep``; without ``grep`` it does not find processes that left.
 LIFELINE = f"""
 text=
 while IFS= read -r line && [ "$line" != '{_GO}' ]; do text="$text$line
@@ -28,18 +30,35 @@ unset text line
 exec 3<&0 </dev/null
 grace=$1
 shift
+unset SNAKEVAL_LIFELINE
+{{ read -r SNAKEVAL_LIFELINE </proc/sys/kernel/random/uuid; }} 2>/dev/null
+[ -z "$SNAKEVAL_LIFELINE" ] || export SNAKEVAL_LIFELINE
+sweep() {{
+  [ -n "$SNAKEVAL_LIFELINE" ] && read -r self rest </proc/self/stat || return
+  for round in 1 2 3 4 5 6 7 8 9; do  # one of them may start another one
+    again=
+    for place in $(grep -lsF "SNAKEVAL_LIFELINE=$SNAKEVAL_LIFELINE" /proc/[0-9]*/environ); do
+      place=${{place%/environ}}
+      [ "${{place#/proc/}}" != "$self" ] && kill -KILL "${{place#/proc/}}" && again=yes
+    done
+    [ -n "$again" ] || return
+  done
+}} 2>/dev/null
 "$@" 3<&- &
 harness=$!
 trap 'trap "" TERM INT; stopped=yes; kill -TERM 0' TERM INT
+trap 'trap "" TERM INT; stopped=yes; gone=yes; kill -TERM 0' USR1
 (
   trap "" TERM INT
   while read -r line; do :; done <&3
-  kill -TERM $$
+  kill -USR1 $$
   sleep "$grace"
+  sweep
   kill -KILL 0
 ) &
 watch=$!
 before=
+gone=
 while :; do  # a signal ends `wait`, not the harness, and `wait` returns a status only once
   stopped=
   wait "$harness"
@@ -49,6 +68,7 @@ while :; do  # a signal ends `wait`, not the harness, and `wait` returns a statu
   before=$code
 done
 kill -KILL "$watch"
+[ -z "$gone" ] || sweep
 exit "$code"
 """
 

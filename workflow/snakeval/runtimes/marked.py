@@ -26,8 +26,11 @@ MARK = "SNAKEVAL_CONTAINER"
 _VMSTAT = Path("/proc/vmstat")
 
 
-def marked(names: Collection[str]) -> list[tuple[int, str]]:
-    """Return pid and name of the processes of this machine that belong to containers in *names*."""
+def marked(names: Collection[str] | None = None) -> list[tuple[int, str]]:
+    """Return pid and name of the processes of this machine that belong to containers in *names*.
+
+    Without *names*, to any container.
+    """
     begin = f"{MARK}=".encode()
     found = []
     for place in Path("/proc").glob("[0-9]*"):
@@ -38,7 +41,7 @@ def marked(names: Collection[str]) -> list[tuple[int, str]]:
         for variable in variables:
             if variable.startswith(begin):
                 name = variable[len(begin) :].decode(errors="replace")
-                if name in names:
+                if names is None or name in names:
                     found.append((int(place.name), name))
                 break
     return found
