@@ -5,12 +5,14 @@ Long because the tests of one module are in one file, and this module has many c
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snakeval.config.load import load
+from snakeval.config.yaml_file import read
 from snakeval.errors import ConfigError
 from snakeval.matrix.expand import expand
 from support.configs import MODEL, VALID, changed, config, write
@@ -282,6 +284,22 @@ def test_a_missing_file_and_a_directory_are_errors(tmp_path: Path) -> None:
         load([tmp_path / "nowhere.yaml"])
     with pytest.raises(ConfigError, match="is a directory; choose a YAML file in it"):
         load([tmp_path])
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="is a pipe; choose a YAML file"):
+        load([tmp_path / "pipe.yaml"])
+
+
+def test_a_pipe_of_the_shell_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"models: {}\nbenchmarks: {}\nname: piped\n")
+    os.close(writing)
+    try:
+        assert read(Path(f"/dev/fd/{reading}"))["name"] == "piped"
+    finally:
+        os.close(reading)
 
 
 def test_each_problem_has_its_own_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,9 @@ def read(path: Path, name: str | None = None, *, checked: bool = True) -> dict[s
             key), is not a mapping, or expands to more than a million values.
     """
     name = name or str(path)
+    # Perhaps nothing ever writes to a named pipe. The shell ends its own, as of <(command).
+    if path.is_fifo() and not os.path.realpath(path).startswith("/proc/"):
+        raise ConfigError(f"{name}: is a pipe; choose a YAML file")
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
