@@ -90,6 +90,16 @@ def test_an_identity_of_no_seal_without_its_model_is_a_damaged_record(
         Completion.from_json(replace(done, identity=part).to_json())
 
 
+@pytest.mark.parametrize("transport", ['"text"', "[1]", "7"])
+def test_a_transport_of_another_type_is_damage(
+    directory: EvaluationDirectory, transport: str
+) -> None:
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(f'{{"transport": {transport}}}')
+    with pytest.raises(ValueError, match="its transport is no mapping"):
+        directory.read_transport()
+
+
 @pytest.mark.parametrize("lost", ["artifact", "private", "published"])
 def test_a_link_to_itself_is_damage_and_not_unknown(
     directory: EvaluationDirectory, lost: str

@@ -365,7 +365,10 @@ class EvaluationDirectory(JobDirectory):
             OSError, ValueError: the definition exists and cannot be read.
         """
         spec = read_json(f"{self._place}/.snakeval/{_RECORD}") or {}
-        return spec.get("transport") or {}
+        transport = spec.get("transport") or {}
+        if not isinstance(transport, dict):
+            raise ValueError("its transport is no mapping")
+        return transport
 
     def defines(self, evaluation: Evaluation) -> bool:
         """Whether the definition here is *evaluation*, to the letter."""
