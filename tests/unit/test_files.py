@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from snakeval.files import (
     home,
     json_object,
     json_value,
+    make_way,
+    make_way_for_file,
     read_json,
     read_list,
     read_state,
@@ -227,3 +230,68 @@ def test_what_is_discarded_is_gone_and_a_directory_moves_aside(tmp_path: Path) -
     (path / "kept").mkdir(parents=True)
     discard(path, "a directory")
     assert [found.name for found in tmp_path.iterdir()] == ["f.damaged-1"]
+
+
+def test_what_another_process_repairs_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("snakeval.files._Damage.repairs", True)
+    path = tmp_path / "state"
+    path.write_text('{"is": "damaged"}')
+
+    def parse(data: dict[str, object]) -> object:
+        if data["is"] == "damaged":
+            write_atomically(path, '{"is": "repaired"}')
+            raise ValueError
+        return data["is"]
+
+    assert read_state(path, parse) == "repaired"
+    assert [found.name for found in tmp_path.iterdir()] == ["state"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_directory_that_another_process_makes_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool
+) -> None:
+    path = tmp_path / "place"
+    path.symlink_to("nothing") if link else path.touch()
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        path.unlink()
+        path.mkdir()
+        (path / "lease").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    make_way(path)
+    assert (path / "lease").exists()
+    assert [found.name for found in tmp_path.iterdir()] == ["place"]
+
+
+def test_a_directory_that_another_process_makes_during_the_look_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "place"
+    for name in ("exists", "is_symlink"):
+        look = getattr(Path, name)
+
+        def late(self: Path, look: Callable[[Path], bool] = look) -> bool:
+            path.mkdir(exist_ok=True)
+            return look(self)
+
+        monkeypatch.setattr(Path, name, late)
+    make_way(path)
+    assert list(tmp_path.glob("*.damaged-*")) == []
+
+
+def test_only_a_broken_link_moves_out_of_the_way_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    make_way_for_file(path)
+    path.symlink_to("nothing")
+    make_way_for_file(path)
+    assert (tmp_path / "record.damaged-1").is_symlink()
+    path.write_text("whole")
+    make_way_for_file(path)
+    assert path.read_text() == "whole"

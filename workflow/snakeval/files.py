@@ -260,14 +260,22 @@ def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | 
         OSError: the file exists and cannot be read.
     """
     try:
-        content = read_bytes(path)
-        return None if content is None else parse(json_object(content))
+        return _parsed(path, parse)
+    except (NotAFileError, *DAMAGE):
+        found = _found(path)
+    try:
+        return _parsed(path, parse)  # another process may have repaired it meanwhile
     except NotAFileError as error:
         why = str(error.strerror)
     except DAMAGE as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{error!r}"
-    set_aside(path, why)
+    set_aside(path, why, found=found)
     return None
+
+
+def _parsed(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | None:
+    content = read_bytes(path)
+    return None if content is None else parse(json_object(content))
 
 
 def discard(path: Path, why: str) -> None:
@@ -286,12 +294,28 @@ def discard(path: Path, why: str) -> None:
             raise
 
 
-def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
+#: Identifies the thing at a path: its kind, its device, its inode, and when it was written.
+_Found = tuple[int, int, int, int]
+
+
+def _found(path: Path | str) -> _Found | None:
+    """Return what is at *path* now; None if nothing is, or it cannot be seen."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return None
+    written = 0 if stat.S_ISDIR(seen.st_mode) else seen.st_mtime_ns
+    return stat.S_IFMT(seen.st_mode), seen.st_dev, seen.st_ino, written
+
+
+def set_aside(
+    path: Path | str, why: str, *, replaces: bool = False, found: _Found | None = None
+) -> None:
     """Report once that a state file is damaged, and move it aside in a process that repairs.
 
-    A process that *replaces* the file repairs it.
+    A process that *replaces* the file repairs it. Something else than *found* does not move.
     """
-    moved = _moved_aside(Path(path)) if _Damage.repairs or replaces else None
+    moved = _moved_aside(Path(path), found) if _Damage.repairs or replaces else None
     if (place := os.fspath(path)) in _Damage.reported and moved is None:
         return
     _Damage.reported.add(place)
@@ -301,19 +325,46 @@ def set_aside(path: Path | str, why: str, *, replaces: bool = False) -> None:
 
 def make_way(path: Path) -> None:
     """Move aside what is in the place of a directory but is none, and report it."""
-    if not path.is_dir() and (path.is_symlink() or path.exists()):
-        broken = path.is_symlink() and not path.exists()
-        set_aside(path, "a broken link" if broken else "no directory", replaces=True)
+    found = _found(path)  # once: another process may make the directory meanwhile
+    if found is None or found[0] == stat.S_IFDIR:
+        return
+    if found[0] == stat.S_IFLNK:
+        if path.is_dir():
+            return
+        why = "no directory" if path.exists() else "a broken link"
+    else:
+        why = "no directory"
+    set_aside(path, why, replaces=True, found=found)
 
 
-def _moved_aside(path: Path) -> Path | None:
+def make_way_for_file(path: Path) -> None:
+    """Move a broken link aside that is in the place of a file, and report it."""
+    found = _found(path)
+    if found and found[0] == stat.S_IFLNK and not path.exists():
+        set_aside(path, "a broken link", replaces=True, found=found)
+
+
+def _moved_aside(path: Path, found: _Found | None) -> Path | None:
+    """Move what is at *path*, if it still is as *found*; return its new place.
+
+    Another process may repair it at the same time. Its repair has another kind than the damage (a
+    file for a directory, a directory for a file), and the rename to a target of this kind fails.
+    """
+    now = _found(path)
+    if now is None or found not in (None, now):
+        return None
     for number in range(1, 1000):
         target = path.with_name(f"{path.name}.damaged-{number}")
-        if target.exists():
+        try:
+            target.mkdir() if now[0] == stat.S_IFDIR else target.touch(exist_ok=False)
+        except FileExistsError:
             continue
+        except OSError:
+            return None  # this process may not write here, or there is no space
         try:
             path.rename(target)
         except OSError:
+            target.rmdir() if now[0] == stat.S_IFDIR else target.unlink()
             return None  # another process has moved it, or this one may not
         return target
     return None

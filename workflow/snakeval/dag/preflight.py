@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
-from snakeval.files import make_way
+from snakeval.files import make_way, make_way_for_file
 from snakeval.run.find import OtherDefinitionError, is_same
 from snakeval.run.heads import heads
 from snakeval.serving.directory import DeploymentDirectory
@@ -75,11 +75,13 @@ def make_way_for_directories(invocation: Invocation, *, starts: bool) -> None:
     found = run.misplaced([*names, *(directory.name for directory in deployed)])
     records = [invocation.record(evaluation) for evaluation in invocation.everything]
     outputs = [*records, *(each.output for each in deployed), *map(str, run.outputs)]
-    found += [Path(path) for path in outputs if os.path.islink(path) and not os.path.exists(path)]
+    links = [Path(path) for path in outputs if os.path.islink(path) and not os.path.exists(path)]
     if starts:
         for path in found:
             make_way(path)
-    elif found:
+        for path in links:
+            make_way_for_file(path)
+    elif found := [*found, *links]:
         hint = "remove it, or start the run, which moves it aside"
         raise ConfigError.of(Problem("is no file of the run", str(path), hint) for path in found)
 
