@@ -140,3 +140,14 @@ def test_of_two_commands_that_begin_at_the_same_time_one_fails(tmp_path: Path) -
         refuse_other_definitions(other, entered=True)
     works(other, os.getpid(), since=0.5)
     refuse_other_definitions(other, entered=True)
+
+
+def test_a_dry_run_only_reports_that_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
+    opened = invocation(tmp_path)
+    with pytest.raises(ConfigError, match=r"output_dir: .* cannot be written"):
+        check(opened, {})
+    check(opened, {}, starts=False)
+    assert "snakeval: the run would fail: output_dir: " in capsys.readouterr().err

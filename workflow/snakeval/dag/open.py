@@ -96,7 +96,7 @@ def _planned(
     if workflow.is_main_process:
         make_way_for_directories(invocation, starts=starts)
         if not is_checked:
-            check(invocation)
+            check(invocation, starts=starts)
     return invocation.reserved() if starts else invocation
 
 

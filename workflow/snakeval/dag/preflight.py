@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -91,10 +92,12 @@ def check(
     environment: Mapping[str, str] = os.environ,
     *,
     reads_variables: bool = True,
+    starts: bool = True,
 ) -> None:
     """Find now what would fail later: an unset variable, an output directory without space.
 
-    Without *reads_variables*, jobs get secrets from another place than *environment*.
+    Without *reads_variables*, jobs get secrets from another place than *environment*. A command
+    that starts nothing writes nothing, so it only reports an output directory without space.
 
     Raises:
         ConfigError: one line a problem.
@@ -103,11 +106,13 @@ def check(
     problems = [
         *(_of_evaluations(invocation, environment) if reads_variables else ()),
         *_of_exports(invocation),
-        *_of_directory(invocation),
+        *(_of_directory(invocation) if starts else ()),
         *(_of_deployments(invocation, environment) if reads_variables else ()),
     ]
     if problems:
         raise ConfigError.of(problems)
+    for problem in () if starts else _of_directory(invocation):
+        print(f"snakeval: the run would fail: {problem}", file=sys.stderr)
 
 
 def _of_evaluations(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[Problem]:

@@ -82,7 +82,8 @@ def launch(prepared: Prepared, where: Place) -> int:
     executor = Plugin.of(prepared.profile, prepared.options)
     try:
         invocation = Invocation(config, prepared.selection, composed_of(configfile))
-        check(invocation, reads_variables=executor.reads_variables)
+        starts = not prepared.dry_run
+        check(invocation, reads_variables=executor.reads_variables, starts=starts)
         if not prepared.dry_run:
             executor.check(config)
             _refuse_second_head(invocation.run)
