@@ -2,14 +2,15 @@
 
 `support.forks` starts this program and sends it requests. A fork has the directory, environment,
 arguments, files and session of the process that it replaces, and `/proc` shows them. The server
-imports, and calls nothing of what it imported. It notes which variables the imports read, and
-refuses a command that has another value of one of them.
+imports, and calls only what depends on nothing but installed files. It notes which variables the
+imports read, and refuses a command that has another value of one of them.
 
 Long because it is one program: its parts run in one process and depend on what it imported.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -36,7 +37,7 @@ from contextlib import contextmanager
 from fcntl import F_DUPFD, fcntl, ioctl
 from pathlib import Path
 from termios import TIOCSCTTY
-from typing import Any
+from typing import Any, NoReturn
 
 #: Besides all of snakeval; but for the first two, what those import when they need it.
 _IMPORTS = (
@@ -160,6 +161,16 @@ def import_all() -> None:
         importlib.import_module(name)
 
 
+def prepare() -> None:
+    """Make what each command would make again: lists of plugins, and compiled templates."""
+    for kind in ("Executor", "Logger", "Report", "Scheduler", "Storage"):
+        registry = f"snakemake_interface_{kind.lower()}_plugins.registry:{kind}PluginRegistry"
+        pkgutil.resolve_name(registry)()
+    pkgutil.resolve_name("snakeval.results.report:page")()
+    for name in ("run.sh.j2", "run_all.sh.j2"):
+        pkgutil.resolve_name("snakeval.shell:template")(name)
+
+
 class Imports:
     """All that commands import, imported; and what of the environment it was made from."""
 
@@ -170,6 +181,7 @@ class Imports:
         self._directory = Path.cwd()
         with self._watched():
             import_all()
+            prepare()
         threads = os.listdir("/proc/self/task")  # noqa: PTH208
         if len(threads) > 1:
             raise RuntimeError(f"imports started {len(threads) - 1} threads")
@@ -472,7 +484,30 @@ def _main() -> None:
         request = spares.request
         if request is None:
             spares.install()
-            run(command)
+            try:
+                run(command)
+            except SystemExit as ended:
+                end(ended.code)
+            end(None)
+
+
+def end(code: Any) -> NoReturn:
+    """End as the interpreter does, but leave the memory to the kernel.
+
+    The interpreter would take apart all that the server imported, and each page that it touches
+    would first be copied: three quarters of what a short command costs.
+    """
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(120)  # as the interpreter, e.g. when its reader is gone
+    os._exit((code or 0) & 0xFF)
 
 
 if __name__ == "__main__":

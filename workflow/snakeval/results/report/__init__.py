@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,30 @@ def write(run: RunDirectory) -> Path:
 
 def render(facts: Facts, *, summary: bool = False) -> str:
     """Return the page, or a *summary*, which requires neither plotly.js nor files next to it."""
+    data = script_json({} if summary else _visible(_for_the_script(facts)))
+    own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
+    total, shown = facts.samples
+    return page().render(
+        facts=facts,
+        summary=summary,
+        version=__version__,
+        made=now(),
+        css=Markup(_resource("page.css")),
+        data=Markup(data),
+        plotly=Markup(plotly),
+        script=Markup(own),
+        policy=_policy(own, plotly),
+        confidence=f"{statistics.CONFIDENCE:.0%}".replace("%", " %"),
+        total=total,
+        shown=shown,
+        provenance=_provenance(facts),
+        failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
+    )
+
+
+@cache
+def page() -> jinja2.Template:
+    """Return the template of the page and of its summary; it compiles once in a process."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("snakeval.results.report", ""),
         autoescape=True,
@@ -60,25 +85,7 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         "total": _total,
     }
     environment.globals |= {"count": _count, "duration": duration_text, "hours": _hours}
-    data = script_json({} if summary else _visible(_for_the_script(facts)))
-    own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
-    total, shown = facts.samples
-    return environment.get_template("page.html.j2").render(
-        facts=facts,
-        summary=summary,
-        version=__version__,
-        made=now(),
-        css=Markup(_resource("page.css")),
-        data=Markup(data),
-        plotly=Markup(plotly),
-        script=Markup(own),
-        policy=_policy(own, plotly),
-        confidence=f"{statistics.CONFIDENCE:.0%}".replace("%", " %"),
-        total=total,
-        shown=shown,
-        provenance=_provenance(facts),
-        failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
-    )
+    return environment.get_template("page.html.j2")
 
 
 def _finalize(value: object) -> object:
