@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def options(description: str | None, commands: str) -> argparse.Namespace:
@@ -29,10 +30,12 @@ def campaign(
     results: Path,
     play: Callable[[int], tuple[str, list[str]]],
     noun: str,
+    sum_up: Callable[[Counter[str]], tuple[dict[str, Any], list[str]]] | None = None,
 ) -> int:
     """Play seeds as *given*, and append a line to *results*; return 1 if one was not sound.
 
-    *play* returns what a seed is counted as, and what was not sound.
+    *play* returns what a seed is counted as, and what was not sound. *sum_up* returns fields of the
+    line from all counts, and what is not sound of the seeds together.
     """
     kind = "by command" if given.commands else "in process"
     first = seed = _next_seed(results, kind) if given.first is None else given.first
@@ -49,16 +52,19 @@ def campaign(
         enough = given.count and seed - first >= given.count
         if enough or (given.seconds and time.monotonic() - began > given.seconds):
             break
+    fields, together = sum_up(counted) if sum_up else ({}, [])
+    unsound += together
     result = {
         "kind": kind,
         "from": first,
         "to": seed - 1,
         "seconds": round(time.monotonic() - began, 1),
+        **fields,
         "problems": unsound[:50],
     }
     with results.open("a") as file:
         file.write(json.dumps(result) + "\n")
-    print(f"{seed - first} {noun}, {len(unsound)} problems; {dict(counted)}")
+    print(f"{seed - first} {noun}, {len(unsound)} problems; {fields or dict(counted)}")
     return 1 if unsound else 0
 
 

@@ -55,16 +55,44 @@ def test_each_benchmark_is_better_worse_or_neither(tmp_path: Path, capsys: Captu
     assert rows["w"]["ci_low"] < rows["w"]["difference"] < rows["w"]["ci_high"] < 0
 
 
-def test_a_gate_fails_what_got_significantly_worse_by_more_than_it_allows(
-    tmp_path: Path, capsys: Capture
-) -> None:
-    runs(tmp_path, {"w": OLD, "s": OLD}, {"w": WORSE, "s": SAME})
+def test_a_gate_passes_fails_or_lacks_evidence(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": OLD, "s": OLD, "b": OLD}, {"w": WORSE, "s": SAME, "b": BETTER})
     said, rows = compared(capsys, "--fail-if-worse", "0.02")
     assert said.exit_code == 1
-    assert rows["w"]["gate"].startswith("worse by 0.")
-    assert rows["s"]["gate"] == ""
-    assert "gate: m/w: worse by" in said.err
+    assert {name: row["gate"] for name, row in rows.items()} == {
+        "w": "fail",
+        "s": "inconclusive",
+        "b": "pass",
+    }
+    assert rows["w"]["gate_reason"].startswith("worse by 0.")
+    assert "gate: m/w: fail: worse by" in said.err
+    assert "gate: m/s: inconclusive: " in said.err
+    assert said.err.endswith("gate: fail (of 3 benchmarks: 1 pass, 1 fail, 1 inconclusive)\n")
     assert compared(capsys, "--fail-if-worse", "0.5")[0].exit_code == 0
+    assert {row["gate"] for row in compared(capsys)[1].values()} == {None}
+
+
+def test_ten_samples_do_not_pass_a_gate_of_two_percent(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": [1] * 10}, {"w": [1] * 10})
+    said, _ = compared(capsys, "--fail-if-worse", "0.02")
+    assert said.exit_code == 4
+    assert "10 samples can detect 0.39; 0.02 needs 3,000" in said.err
+    assert said.err.endswith("gate: inconclusive (of 1 benchmarks: 1 inconclusive)\n")
+
+
+def test_a_correction_is_stated_and_concerns_only_what_is_gated(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    runs(tmp_path, dict.fromkeys("wxy", OLD), {"w": WORSE, "x": SAME, "y": SAME})
+    said, rows = compared(capsys, "--fail-if-worse", "0.02")
+    assert "(corrected for 3 limits)" in rows["w"]["gate_reason"]
+    assert (rows["w"]["p_comparisons"], rows["w"]["p"]) == (3, 3 * rows["w"]["p_uncorrected"])
+    (tmp_path / "p.yaml").write_text("benchmarks: {w: {max_drop: 0.02}}")
+    _, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
+    assert (rows["w"]["gate"], rows["x"]["gate"]) == ("fail", None)
+    assert "corrected" not in rows["w"]["gate_reason"]
+    said = snakeval(capsys, "compare", "aaaa", "bbbb")
+    assert "P-values are corrected for 3 comparisons (Holm)." in said.out
 
 
 POLICY = """
@@ -80,10 +108,21 @@ def test_a_policy_has_thresholds_for_each_benchmark(tmp_path: Path, capsys: Capt
     (tmp_path / "p.yaml").write_text(POLICY)
     said, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
     assert said.exit_code == 1
-    assert rows["w"]["gate"] == ""
-    assert "is less than 0.99" in rows["s"]["gate"]
+    assert rows["w"]["gate"] == "pass"
+    assert rows["s"]["gate"] == "fail"
+    assert "is less than 0.99" in rows["s"]["gate_reason"]
     drop = sum(OLD) - sum(SAME)
-    assert bool(rows["x"]["gate"]) == (drop > 0)
+    assert rows["x"]["gate"] == ("fail" if drop > 0 else "pass")
+
+
+def test_a_policy_without_a_rule_for_a_benchmark_decides_nothing(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": WORSE})
+    (tmp_path / "p.yaml").write_text("default: {significant: true}")
+    said, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
+    assert (said.exit_code, rows["w"]["gate"]) == (4, None)
+    assert "no rule applies to a benchmark that both sides have" in said.err
 
 
 @pytest.mark.parametrize(
@@ -106,14 +145,35 @@ def test_a_wrong_policy_is_one_sentence_with_its_file(
     assert said in found.err or "line 1" in found.err
 
 
-def test_what_the_candidate_has_not_finished_fails_a_gate(tmp_path: Path, capsys: Capture) -> None:
-    runs(tmp_path, {"w": OLD, "only": OLD}, {"w": OLD})
+def test_a_gate_without_a_side_s_results_is_inconclusive(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": OLD, "old": OLD, "no": None}, {"w": BETTER, "new": OLD, "no": None})
     assert compared(capsys)[0].exit_code == 0
     said, rows = compared(capsys, "--fail-if-worse", "0.1")
-    assert said.exit_code == 1
-    assert rows["only"]["verdict"] == "missing"
-    (tmp_path / "p.yaml").write_text("allow_missing: true")
+    assert said.exit_code == 4
+    assert rows.pop("w")["gate"] == "pass"
+    assert {name: (row["verdict"], row["gate_reason"]) for name, row in rows.items()} == {
+        "old": ("missing", "the candidate has not finished it"),
+        "new": ("missing", "the baseline has not finished it"),
+        "no": ("missing", "both sides have not finished it"),
+    }
+    (tmp_path / "p.yaml").write_text("{allow_missing: true, default: {max_drop: 0.1}}")
     assert compared(capsys, "--policy", str(tmp_path / "p.yaml"))[0].exit_code == 0
+
+
+def test_a_model_that_one_side_lacks_makes_a_gate_inconclusive(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    Sampled(tmp_path, {"m": {"w": OLD}, "n": {"w": OLD}}, id="aaaa1111")
+    Sampled(tmp_path, {"m": {"w": BETTER}}, id="bbbb2222")
+    said = snakeval(capsys, "compare", "aaaa", "bbbb", "--fail-if-worse", "0.02")
+    assert said.exit_code == 4
+    assert "gate: n/w: inconclusive: the candidate has not finished it" in said.err
+
+
+def test_a_gate_of_runs_without_a_result_is_inconclusive(tmp_path: Path, capsys: Capture) -> None:
+    runs(tmp_path, {"w": None}, {"w": None})
+    assert snakeval(capsys, "compare", "aaaa", "bbbb").exit_code == 2
+    assert compared(capsys, "--fail-if-worse", "0.02")[0].exit_code == 4
 
 
 def test_different_samples_are_paired_as_far_as_they_are_common(
@@ -134,6 +194,19 @@ def test_a_difference_between_definitions_of_a_benchmark_is_reported(
     Sampled(tmp_path, {"m": {"w": OLD}}, id="bbbb2222", params={"temperature": 0.5})
     said = snakeval(capsys, "compare", "aaaa", "bbbb")
     assert "different definition: params.temperature: None → 0.5" in said.out
+
+
+def test_a_gate_of_different_definitions_is_inconclusive_unless_allowed(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    Sampled(tmp_path, {"m": {"w": OLD}}, id="aaaa1111")
+    Sampled(tmp_path, {"m": {"w": BETTER}}, id="bbbb2222", params={"temperature": 0.5})
+    said, rows = compared(capsys, "--fail-if-worse", "0.02")
+    assert said.exit_code == 4
+    reason = "the definitions differ (params.temperature: None → 0.5)"
+    assert rows["w"]["gate_reason"] == reason
+    (tmp_path / "p.yaml").write_text("{allow_changed: true, default: {max_drop: 0.02}}")
+    assert compared(capsys, "--policy", str(tmp_path / "p.yaml"))[0].exit_code == 0
 
 
 def test_one_model_is_compared_with_one_whatever_their_names(
@@ -174,7 +247,10 @@ def test_a_run_is_not_compared_with_itself(tmp_path: Path, capsys: Capture) -> N
     run = Sampled(tmp_path, scores)
     id = run.directory.id
     for pair in ((id, id), (id, str(run.path)), (f"{id}/old", id), (f"{id}/old/b", f"{id}/old/b")):
-        said = snakeval(capsys, "compare", *pair, "--fail-if-worse", "0")
+        said = snakeval(capsys, "compare", *pair)
         assert (said.exit_code, said.out, said.err.count("\n")) == (2, "", 1), said
         assert "compared with itself" in said.err
+        said = snakeval(capsys, "compare", *pair, "--fail-if-worse", "0.5")
+        assert said.exit_code == 4
+        assert "inconclusive: both sides are one result of one run" in said.err
     assert snakeval(capsys, "compare", f"{id}/old", f"{id}/new").exit_code == 0

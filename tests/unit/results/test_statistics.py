@@ -235,9 +235,12 @@ def test_models_that_agree_on_all_samples_differ_by_0_with_an_interval() -> None
     assert (same.value, same.p) == (0, 1)
     assert same.low is not None
     assert same.low < 0
-    constant = difference(scores([0.3, 0.4, 0.6]), scores([0.3, 0.4, 0.6]))
-    assert (constant.low, constant.p) == (None, 1)
-    assert constant.note.startswith("none: ")
+    equal = difference(scores([0.3, 0.4, 0.6] * 20), scores([0.3, 0.4, 0.6] * 20))
+    assert (equal.value, equal.p, equal.note) == (0, 1, "score, 60 samples")
+    assert equal.low == pytest.approx(-(1.96**2) / (60 + 1.96**2), abs=1e-4)  # Wilson's bound
+    unbounded = difference(scores([0.3, 0.4, 6]), scores([0.3, 0.4, 6]))
+    assert (unbounded.low, unbounded.p) == (None, 1)
+    assert unbounded.note.startswith("none: ")
 
 
 def test_an_average_names_its_scores_and_different_metrics_have_none() -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import format_option
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, visible
 from snakeval.run import target
 from snakeval.run.target import Target
 
 if TYPE_CHECKING:
     from snakeval.results.comparison import Measured
-    from snakeval.results.gate import Policy, Row
+    from snakeval.results.gate import Row
+    from snakeval.results.policy import Policy
 
 Key = tuple[str, str]
 
@@ -30,7 +31,7 @@ Key = tuple[str, str]
     "--fail-if-worse",
     type=click.FloatRange(min=0),
     metavar="X",
-    help="Exit with 1 if a benchmark got significantly worse, and by more than X.",
+    help="Pass only if no benchmark got worse by more than X, beyond chance.",
 )
 @click.option(
     "--policy",
@@ -53,7 +54,8 @@ def command(
     Both are runs, or models of runs (ID/MODEL). Models of the same name are compared; one model
     with one model, whatever their names. Samples are paired where both harnesses logged them.
 
-    Exit codes: 0 passed, or there was no gate; 1 a gate failed; 2 bad input.
+    Exit codes: 0 the gate passed, or there was no gate; 1 it failed; 2 bad input; 4 inconclusive,
+    because the evidence is missing.
 
     \b
     snakeval compare 8b1a 77fe
@@ -63,27 +65,40 @@ def command(
     if policy_file is not None and fail_if_worse is not None:
         raise ConfigError("--policy and --fail-if-worse: give one; a policy has `max_drop`")
     targets = [target.find(text) for text in (baseline, candidate)]
-    names = _pairs(*(_planned(each) for each in targets), targets=targets)
+    gated = policy_file is not None or fail_if_worse is not None
+    names = _pairs(*(_planned(each) for each in targets), targets=targets, gated=gated)
     from snakeval.results import gate
+    from snakeval.results.policy import Policy, Rule, read_policy
 
     policy: Policy | None = None
     if policy_file is not None:
-        policy = gate.read_policy(policy_file, [benchmark for _, benchmark in names])
+        policy = read_policy(policy_file, [benchmark for _, benchmark in names])
     elif fail_if_worse is not None:
-        policy = gate.Policy(default=gate.Rule(max_drop=fail_if_worse))
+        policy = Policy(default=Rule(max_drop=fail_if_worse))
     before = _measured(targets[0], {key: old for key, (old, _) in names.items()})
     after = _measured(targets[1], {key: new for key, (_, new) in names.items()})
-    missing = [key for key in names if (key in before) != (key in after)]
-    if not before.keys() & after.keys() and not missing:
+    missing = [key for key in names if key not in before or key not in after]
+    if not gated and not before and not after:
         raise ConfigError(
             f"{baseline} and {candidate}: neither has finished a benchmark; nothing to compare yet"
         )
     rows = gate.judge(before, after, missing, policy)
-    _print(rows, form, lists, gated=policy is not None)
-    failed = [row for row in rows if row.failed]
-    for row in failed:
-        click.echo(f"gate: {row.model}/{row.benchmark}: {row.failed}", err=True)
-    return 1 if failed else 0
+    _print(rows, form, lists, gated=gated)
+    return _decided(rows) if gated else 0
+
+
+def _decided(rows: Sequence[Row]) -> int:
+    """Print the gate's verdicts that are no pass, and the verdict of the whole; return its code."""
+    from snakeval.results.evidence import Verdict
+    from snakeval.results.gate import outcome
+
+    for row in rows:
+        if row.gate not in (None, Verdict.PASS):
+            where = f"{row.model}/{row.benchmark}"
+            click.echo(f"gate: {where}: {row.gate}: {visible(row.gate_reason)}", err=True)
+    verdict, counts = outcome(rows)
+    click.echo(f"gate: {verdict} ({counts})", err=True)
+    return {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 4}[verdict]
 
 
 def _planned(part: Target) -> list[Key]:
@@ -95,20 +110,23 @@ def _planned(part: Target) -> list[Key]:
 
 
 def _pairs(
-    old: Sequence[Key], new: Sequence[Key], *, targets: Sequence[Target]
+    old: Sequence[Key], new: Sequence[Key], *, targets: Sequence[Target], gated: bool
 ) -> dict[Key, tuple[str, str]]:
     """Return what is compared: (what it is called, benchmark) -> the two models.
 
+    A model that only one side has is included: the other side lacks its evaluations.
+
     Raises:
-        ConfigError: nothing of the one is in the other.
+        ConfigError: nothing of the one is in the other, or both are one, and there is no gate,
+            which calls that inconclusive.
     """
     models = [list(dict.fromkeys(model for model, _ in keys)) for keys in (old, new)]
     if len(models[0]) == len(models[1]) == 1 and models[0] != models[1]:
         together = [(models[0][0], models[1][0], f"{models[0][0]} → {models[1][0]}")]
     else:
-        together = [(model, model, model) for model in models[0] if model in models[1]]
+        together = [(model, model, model) for model in dict.fromkeys(models[0] + models[1])]
     one_run = targets[0].run.absolute() == targets[1].run.absolute()
-    if one_run and any(before == after for before, after, _ in together):
+    if one_run and not gated and any(before == after for before, after, _ in together):
         raise ConfigError(
             f"{targets[0].name} and {targets[1].name}: are of one run, so each score would be "
             "compared with itself; name two runs, or two models of the run: ID/MODEL"
@@ -119,11 +137,12 @@ def _pairs(
         for benchmark in dict.fromkeys(benchmark for _, benchmark in [*old, *new])
         if (before, benchmark) in old or (after, benchmark) in new
     }
-    if not pairs or not {b for _, b in old} & {b for _, b in new}:
+    common = any(before in models[0] and after in models[1] for before, after, _ in together)
+    if not common or not {b for _, b in old} & {b for _, b in new}:
         both = " and ".join(each.name for each in targets)
         raise ConfigError(
-            f"{both}: have no {'benchmark' if pairs else 'model'} in common"
-            + ("" if pairs else "; name one of each: ID/MODEL")
+            f"{both}: have no {'benchmark' if common else 'model'} in common"
+            + ("" if common else "; name one of each: ID/MODEL")
         )
     return pairs
 
@@ -164,6 +183,8 @@ def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
         from snakeval.cli.output import show
 
         show(shown, list(shown[0]), as_json=False)
+    if rows and rows[0].comparisons > 1:
+        click.echo(f"P-values are corrected for {rows[0].comparisons} comparisons (Holm).")
     for row in rows if lists else ():
         for word, ids in (("better", row.better), ("worse", row.worse)):
             for sample in ids:
@@ -195,7 +216,7 @@ def _shown(judged: Row, row: Mapping[str, Any], gated: bool) -> dict[str, str]:
         else f"{n} of {row['n_baseline']} and {row['n_candidate']}",
         "better/worse": f"{len(row['samples_better'])}/{len(row['samples_worse'])}" if n else "",
         "verdict": row["verdict"] + (f" ({judged.remark})" if judged.remark else ""),
-        **({"gate": "failed" if row["gate"] else "passed"} if gated else {}),
+        **({"gate": row["gate"] or ""} if gated else {}),
     }
 
 

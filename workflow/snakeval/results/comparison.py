@@ -40,6 +40,7 @@ class Measured:
         scores: the samples' scores of that metric, if the harness logged samples.
         scale: the factor between ``scores`` and the metric.
         problem: why the samples cannot be read; empty if they can.
+        unhealthy: why no gate may judge the answers, such as failed health; empty if one may.
     """
 
     directory: EvaluationDirectory
@@ -49,6 +50,19 @@ class Measured:
     scores: Scores | None = None
     scale: float = 1.0
     problem: str = ""
+    unhealthy: str = ""
+
+    def at(self, confidence: float) -> Interval:
+        """Return the interval of the score at another level of confidence."""
+        metric = self.metric
+        return intervals_.interval(
+            *(metric.value, metric.stderr, metric.n, self.scores, self.scale), confidence=confidence
+        )
+
+    def is_copy_of(self, other: Measured) -> bool:
+        """Whether both are one result of one run, perhaps at two places."""
+        names = ("fingerprint", "started", "finished", "seconds", "host", "manifest")
+        return all(getattr(self.record, n) == getattr(other.record, n) for n in names)
 
     @property
     def model(self) -> str:
@@ -160,6 +174,10 @@ class Compared:
         """Whether the difference is significant at the 5 % level."""
         return self.corrected is not None and self.corrected <= 1 - intervals_.CONFIDENCE
 
+    def at(self, confidence: float) -> Difference:
+        """Return the difference with its interval at another level of confidence."""
+        return _difference(self.a, self.b, confidence)
+
 
 def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
     """Return the difference a - b of each pair, corrected for the number of pairs."""
@@ -168,20 +186,23 @@ def compare(pairs: Iterable[tuple[Measured, Measured]]) -> list[Compared]:
     return [Compared(*pair, p) for pair, p in zip(found, corrected, strict=True)]
 
 
-def _difference(a: Measured, b: Measured) -> Difference:
+def _difference(a: Measured, b: Measured, confidence: float = intervals_.CONFIDENCE) -> Difference:
     if a.key != b.key:
         names = " and ".join(" ".join(filter(None, each.key)) for each in (a, b))
         return Difference(reason=f"{names} differ")
     if a.scores is not None and b.scores is not None and a.scale == b.scale:
-        found = differences_.difference(a.scores, b.scores, a.scale)
+        found = differences_.difference(a.scores, b.scores, a.scale, confidence)
         if found.n:
             return found
     else:
         without = a if a.scores is None else b
         why = without.problem or f"{without.model} has no samples of {without.metric.metric}"
         found = Difference(reason=why)
-    values = a.metric.value, a.interval, b.metric.value, b.interval
-    return differences_.unpaired(*values) or replace(found, value=values[0] - values[2])
+    usual = confidence == intervals_.CONFIDENCE
+    ranges = [each.interval if usual else each.at(confidence) for each in (a, b)]
+    values = a.metric.value, ranges[0], b.metric.value, ranges[1]
+    units = min(a.metric.n or 0, b.metric.n or 0)
+    return differences_.unpaired(*values, units) or replace(found, value=values[0] - values[2])
 
 
 def pairs(measured: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:

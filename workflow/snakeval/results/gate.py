@@ -3,79 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import Field, ValidationError
-
-from snakeval.config.problems import problems
-from snakeval.config.source import merge
-from snakeval.config.types import Strict
-from snakeval.errors import ConfigError, nearest
 from snakeval.evaluation.definition import changes
 from snakeval.results.comparison import Compared, Measured, compare
+from snakeval.results.evidence import Verdict, judged
+from snakeval.results.policy import Policy
 from snakeval.results.statistics import differences
 
 #: The maximum number of changes of a definition in a note.
 _CHANGES = 3
-#: The parts of an evaluation's identity that describe its model.
-_MODEL = frozenset(["model_id", "endpoint_url", "endpoint_type", "deployment"])
-
-
-class Rule(Strict):
-    """A benchmark's rule for a candidate, in the metric's scale. None requires nothing."""
-
-    max_drop: float | None = Field(
-        default=None, ge=0, description="the largest allowed drop below the baseline"
-    )
-    significant: bool = Field(default=True, description="count only significant drops")
-    at_least: float | None = Field(default=None, description="the lowest score that passes")
-    at_most: float | None = Field(default=None, description="the highest score that passes")
-
-
-class Policy(Strict):
-    """A gate: a default rule for all benchmarks, and special rules for some."""
-
-    default: Rule = Rule()
-    benchmarks: dict[str, Rule] = Field(
-        default_factory=dict,
-        description="rules by name or shell pattern; the first match counts, and `default` has "
-        "the values that it lacks",
-    )
-    allow_missing: bool = Field(
-        default=False, description="allow a candidate without some of the baseline's results"
-    )
-
-    def rule(self, benchmark: str) -> Rule:
-        """Return the rule of *benchmark*."""
-        for pattern, rule in self.benchmarks.items():
-            if fnmatchcase(benchmark, pattern):
-                own = rule.model_dump(exclude_unset=True)
-                return self.default.model_copy(update=own)
-        return self.default
-
-
-def read_policy(path: Path, benchmarks: Sequence[str]) -> Policy:
-    """Read a policy for a comparison of *benchmarks*.
-
-    Raises:
-        ConfigError: one line for each problem.
-    """
-    source = merge([path])
-    try:
-        policy = Policy.model_validate(source.data)
-    except ValidationError as error:
-        raise ConfigError.of(problems(error, source)) from None
-    for pattern in policy.benchmarks:
-        if not any(fnmatchcase(name, pattern) for name in benchmarks):
-            raise ConfigError(
-                "no such benchmark is compared",
-                where=f"{path}: benchmarks.{pattern}",
-                hint=nearest(pattern, benchmarks) or "correct or remove it",
-            )
-    return policy
+#: The parts of an evaluation's identity that describe its model, and the form of the identity.
+_NOT_OF_THE_BENCHMARK = frozenset(
+    ["model_id", "endpoint_url", "endpoint_type", "deployment", "format"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +29,9 @@ class Row:
         verdict: better, worse, no significant difference, unknown (they differ, perhaps by
             chance), not comparable, or missing.
         better, worse: ids of the samples that changed for the better, and for the worse.
-        failed: why the gate rejects the candidate; empty if it passes.
+        gate: the verdict of the gate; None without a gate, or without a rule for the benchmark.
+        gate_reason: the reason of that verdict.
+        comparisons: for how many comparisons the p-value is corrected; 1 if it is not.
         changed: the differences between their definitions.
         problem: why the comparison is missing.
     """
@@ -98,7 +42,9 @@ class Row:
     compared: Compared | None = None
     better: tuple[str, ...] = ()
     worse: tuple[str, ...] = ()
-    failed: str = ""
+    gate: Verdict | None = None
+    gate_reason: str = ""
+    comparisons: int = 1
     changed: tuple[str, ...] = ()
     problem: str = ""
 
@@ -125,17 +71,21 @@ def judge(
     missing: Sequence[tuple[str, str]],
     policy: Policy | None,
 ) -> list[Row]:
-    """Compare the common keys and apply *policy*; *missing* has the keys that only one side has.
+    """Compare the common keys and apply *policy*; *missing* has keys that a side has not finished.
 
-    The p-values are corrected for the number of comparisons.
+    The p-values are corrected for the number of comparisons, and the gate for the number of its
+    own limits: other benchmarks of the table change no verdict of the gate.
     """
     keys = [key for key in baseline if key in candidate]
     found = compare([(candidate[key], baseline[key]) for key in keys])
-    rows = [_row(*key, each, policy) for key, each in zip(keys, found, strict=True)]
-    return [*rows, *_missing(missing, candidate, policy)]
+    rows = [_row(*key, each) for key, each in zip(keys, found, strict=True)]
+    tests = sum(row.compared is not None and row.compared.corrected is not None for row in rows)
+    rows = [replace(row, comparisons=max(1, tests)) for row in rows]
+    rows = [*rows, *(_missing(key, baseline, candidate) for key in missing)]
+    return rows if policy is None else list(_gated(rows, policy))
 
 
-def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) -> Row:
+def _row(model: str, benchmark: str, compared: Compared) -> Row:
     lower = compared.a.metric.higher_is_better is False
     better: list[str] = []
     worse: list[str] = []
@@ -151,15 +101,16 @@ def _row(model: str, benchmark: str, compared: Compared, policy: Policy | None) 
         verdict = "better" if gain > 0 else "worse"
     else:
         verdict = "no significant difference"
-    failed = "; ".join(_breaches(policy.rule(benchmark), compared, gain)) if policy else ""
     before, after = (_definition(each) for each in (compared.b, compared.a))
     otherwise = tuple(changes(before, after))
-    return Row(model, benchmark, verdict, compared, tuple(better), tuple(worse), failed, otherwise)
+    sides = (tuple(better), tuple(worse))
+    return Row(model, benchmark, verdict, compared, *sides, changed=otherwise)
 
 
 def _definition(measured: Measured) -> dict[str, Any]:
     """Return an evaluation's definition without its model."""
-    return {key: v for key, v in measured.record.identity.items() if key not in _MODEL}
+    identity = measured.record.identity
+    return {key: v for key, v in identity.items() if key not in _NOT_OF_THE_BENCHMARK}
 
 
 def _gain(compared: Compared) -> float | None:
@@ -170,35 +121,63 @@ def _gain(compared: Compared) -> float | None:
     return -value if compared.a.metric.higher_is_better is False else value
 
 
-def _breaches(rule: Rule, compared: Compared, gain: float | None) -> Iterator[str]:
-    score = compared.a.metric.value
-    if rule.max_drop is not None:
-        if gain is None:
-            yield f"cannot be compared ({compared.difference.reason})"
-        elif -gain > rule.max_drop:
-            # If no test can exclude chance, the scores alone decide.
-            unknown = compared.corrected is None
-            if compared.significant or unknown or not rule.significant:
-                sure = "" if compared.significant else ", perhaps by chance"
-                yield f"worse by {-gain:.4g}, more than {rule.max_drop:.4g}{sure}"
-    if rule.at_least is not None and score < rule.at_least:
-        yield f"{score:.4g} is less than {rule.at_least:.4g}"
-    if rule.at_most is not None and score > rule.at_most:
-        yield f"{score:.4g} is more than {rule.at_most:.4g}"
-
-
 def _missing(
-    missing: Sequence[tuple[str, str]],
+    key: tuple[str, str],
+    baseline: Mapping[tuple[str, str], Measured],
     candidate: Mapping[tuple[str, str], Measured],
-    policy: Policy | None,
-) -> Iterator[Row]:
-    for key in missing:
-        if key in candidate:
-            yield Row(*key, "missing", problem="the baseline has not finished it")
+) -> Row:
+    sides = {"the baseline": baseline, "the candidate": candidate}
+    lacking = [name for name, found in sides.items() if key not in found]
+    who = lacking[0] + " has" if len(lacking) == 1 else "both sides have"
+    return Row(*key, "missing", problem=f"{who} not finished it")
+
+
+def _gated(rows: Sequence[Row], policy: Policy) -> Iterator[Row]:
+    """Yield the rows with the gate's verdicts; several limits share one correction."""
+    blocked = [_obstacle(row, policy) for row in rows]
+    tested = [
+        0 if why or row.compared is None or not rule.significant else rule.limits
+        for row, why in zip(rows, blocked, strict=True)
+        for rule in [policy.rule(row.benchmark)]
+    ]
+    for row, why in zip(rows, blocked, strict=True):
+        rule = policy.rule(row.benchmark)
+        if row.compared is None:
+            gate = None if policy.allow_missing else Verdict.INCONCLUSIVE
+            yield replace(row, gate=gate, gate_reason="" if gate is None else row.problem)
+        elif not rule.limits:
+            yield row
+        elif why:
+            yield replace(row, gate=Verdict.INCONCLUSIVE, gate_reason=why)
         else:
-            fails = policy is not None and not policy.allow_missing
-            why = "the candidate has not finished it"
-            yield Row(*key, "missing", failed=why if fails else "", problem=why)
+            found = list(judged(rule, row.compared, max(1, sum(tested))))
+            worst = Verdict.of(each.verdict for each in found)
+            reason = "; ".join(each.reason for each in found if each.verdict == worst)
+            yield replace(row, gate=worst, gate_reason=reason)
+
+
+def _obstacle(row: Row, policy: Policy) -> str:
+    """Return why the scores of a row prove nothing, whatever they are; otherwise nothing."""
+    if row.compared is None:
+        return ""
+    if row.compared.a.is_copy_of(row.compared.b):
+        return "both sides are one result of one run"
+    for name, side in (("baseline", row.compared.b), ("candidate", row.compared.a)):
+        if side.unhealthy:
+            return f"the answers of the {name} are not sound: {side.unhealthy}"
+    if row.changed and not policy.allow_changed:
+        return f"the definitions differ ({'; '.join(row.changed[:_CHANGES])})"
+    return ""
+
+
+def outcome(rows: Sequence[Row]) -> tuple[Verdict, str]:
+    """Return the verdict of the whole gate, and how many benchmarks have which verdict."""
+    found = [row.gate for row in rows if row.gate is not None]
+    if not found:
+        return Verdict.INCONCLUSIVE, "no rule applies to a benchmark that both sides have"
+    counts = [(found.count(each), each) for each in Verdict if each in found]
+    said = ", ".join(f"{count} {each}" for count, each in counts)
+    return Verdict.of(found), f"of {len(found)} benchmarks: {said}"
 
 
 def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -219,6 +198,8 @@ def _data(row: Row) -> dict[str, Any]:
             "ci_low": difference.low,
             "ci_high": difference.high,
             "p": found.corrected,
+            "p_uncorrected": difference.p,
+            "p_comparisons": row.comparisons,
             "n": difference.n,
             "n_baseline": difference.right,
             "n_candidate": difference.left,
@@ -228,4 +209,5 @@ def _data(row: Row) -> dict[str, Any]:
             "samples_better": list(row.better),
             "samples_worse": list(row.worse),
         }
-    return data | {"verdict": row.verdict, "gate": row.failed, "note": row.note}
+    gate = {"gate": row.gate and row.gate.value, "gate_reason": row.gate_reason}
+    return data | {"verdict": row.verdict, **gate, "note": row.note}

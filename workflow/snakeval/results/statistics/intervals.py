@@ -70,6 +70,8 @@ def interval(
     n: int | None = None,
     scores: Scores | None = None,
     scale: float = 1.0,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
     """Return the interval of a score: from its samples, or else from its standard error.
 
@@ -78,14 +80,14 @@ def interval(
     if not math.isfinite(value):
         return _none("the score is not a finite number")
     if scores is not None and scores.values.size:
-        found = of_samples(scores).scaled(scale)
+        found = of_samples(scores, confidence).scaled(scale)
         if scores.unscored:
             found = replace(found, caveat=f"{scores.unscored} samples without a score")
         return found.around(value)
-    return of_stderr(value, stderr, n).around(value)
+    return of_stderr(value, stderr, n, confidence).around(value)
 
 
-def of_samples(scores: Scores) -> Interval:
+def of_samples(scores: Scores, confidence: float = CONFIDENCE) -> Interval:
     """Return the interval of the mean of samples.
 
     - Samples in groups: standard errors clustered by group (Miller 2024, arXiv:2411.00640,
@@ -99,16 +101,16 @@ def of_samples(scores: Scores) -> Interval:
     if not values.size:
         return _none("no sample has a score")
     if scores.groups is not None and len(np.unique(scores.groups)) < values.size:
-        return _clustered(scores, scores.groups)
+        return _clustered(scores, scores.groups, confidence)
     if scores.binary:
-        return _wilson(values.sum(), values.size)
+        return _wilson(values.sum(), values.size, confidence)
     if values.size == 1:
         return _none("one sample does not show how scores spread")
     if np.ptp(values) == 0:
         return _none(f"all {values.size} samples score the same, so their spread is unknown")
     from scipy import stats
 
-    found = stats.ttest_1samp(values, values.mean()).confidence_interval(CONFIDENCE)
+    found = stats.ttest_1samp(values, values.mean()).confidence_interval(confidence)
     return _sound(found.low, found.high, "t", f"{values.size} samples")
 
 
@@ -119,17 +121,17 @@ def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:
     return Interval(float(low), float(high), method, basis)
 
 
-def _clustered(scores: Scores, groups: Array) -> Interval:
+def _clustered(scores: Scores, groups: Array, confidence: float) -> Interval:
     number, mean = len(np.unique(groups)), scores.values.mean()
     if number == 1:
         return _none("all samples are of one group, so the spread of groups is unknown")
     if np.ptp(scores.values) == 0:
         if scores.binary:
             # A group without a wrong answer is worth at least one sample.
-            found = _wilson(mean * number, number)
+            found = _wilson(mean * number, number, confidence)
             return replace(found, basis=f"{number} groups that score the same")
         return _none(f"all {scores.values.size} samples score the same")
-    low, high, _ = mean_interval(scores.values, groups)
+    low, high, _ = mean_interval(scores.values, groups, confidence)
     if not high > low:
         return _none("all groups score the same, so their spread is unknown")
     if scores.binary:
@@ -137,7 +139,9 @@ def _clustered(scores: Scores, groups: Array) -> Interval:
     return _sound(low, high, "clustered", f"{scores.values.size} samples in {number} groups")
 
 
-def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
+def mean_interval(
+    values: Array, groups: Array, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
     """Return the clustered interval of a mean, and the p-value of the hypothesis that it is 0."""
     from statsmodels.regression.linear_model import OLS
 
@@ -145,18 +149,20 @@ def mean_interval(values: Array, groups: Array) -> tuple[float, float, float]:
     fit = OLS(values, np.ones_like(values)).fit(
         cov_type="cluster", cov_kwds={"groups": codes}, use_t=True
     )
-    low, high = fit.conf_int(1 - CONFIDENCE)[0]
+    low, high = fit.conf_int(1 - confidence)[0]
     return float(low), float(high), float(fit.pvalues[0])
 
 
-def _wilson(successes: float, n: int) -> Interval:
+def _wilson(successes: float, n: int, confidence: float) -> Interval:
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, n, alpha=1 - CONFIDENCE, method="wilson")
+    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     return Interval(float(low), float(high), "Wilson", f"{n} samples")
 
 
-def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
+def of_stderr(
+    value: float, stderr: float | None, n: int | None, confidence: float = CONFIDENCE
+) -> Interval:
     """Return the interval of a score from the standard error that the harness wrote.
 
     It is a t interval, or a normal one if *n* is unknown. If the scores are 0 and 1, it is
@@ -170,13 +176,13 @@ def of_stderr(value: float, stderr: float | None, n: int | None) -> Interval:
     if n is not None and n > 1 and 0 < value < 1:
         for degrees in (n - 1, n):
             if math.isclose(stderr, math.sqrt(value * (1 - value) / degrees), rel_tol=1e-3):
-                return _wilson(value * n, n)
+                return _wilson(value * n, n, confidence)
     from scipy import stats
 
     if n is not None and n > 1:
-        low, high = stats.t.interval(CONFIDENCE, n - 1, value, stderr)
+        low, high = stats.t.interval(confidence, n - 1, value, stderr)
     else:
-        low, high = stats.norm.interval(CONFIDENCE, value, stderr)
+        low, high = stats.norm.interval(confidence, value, stderr)
     return _sound(low, high, "the harness's standard error")
 
 
