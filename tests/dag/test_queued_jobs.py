@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from support.command import says, workspace
-from support.served import Served
+from support.scheduler import profile
+from support.served import Served, wait_for
 from support.workspace import Workspace
 
-#: Submits a job that waits for the file `go`, and passes no environment to it but its own.
+#: Submits the nth job, which waits for the file `go-n`, and passes it no environment but its own.
 SUBMIT = """\
-#!/bin/sh
 job="$1"
-( until [ -e {go} ]; do sleep 0.1; done
+echo >> {place}/submitted
+go={place}/go-$(wc -l < {place}/submitted)
+( until [ -e "$go" ]; do sleep 0.1; done
   exec env -i HOME="$HOME" PATH="$PATH" {passed} bash "$job" ) > "$job.log" 2>&1 < /dev/null &
 echo $!
-touch {submitted}
 """
 
 
@@ -30,40 +30,42 @@ class Queue:
 
     def __init__(self, work: Workspace) -> None:
         self.work = work
-        self.go, self.submitted = work.directory / "go", work.directory / "submitted"
         passed = f"SNAKEVAL_HOME={work.home}"
-        submit = work.directory / "submit"
-        submit.write_text(SUBMIT.format(go=self.go, submitted=self.submitted, passed=passed))
-        submit.chmod(0o755)
-        profile = work.directory / "profile"
-        profile.mkdir()
-        settings = {
-            "executor": "cluster-generic",
-            "cluster-generic-submit-cmd": str(submit),
-            "jobs": 4,
-            "seconds-between-status-checks": 1,
-            "latency-wait": 5,
-            "logger": "snakeval",
-        }
-        (profile / "config.yaml").write_text(yaml.safe_dump(settings))
-        self.options = ("--profile", str(profile))
+        submit = SUBMIT.format(place=work.directory, passed=passed)
+        self.options = ("--profile", str(profile(work.directory, submit)))
+        (work.directory / "submitted").touch()
 
-    def evaluates(self, *options: str, meanwhile: Callable[[Path], Any]) -> str:
-        """Start the command, edit its configuration as soon as a job waits, and let jobs start."""
+    @property
+    def _done(self) -> int:
+        return len([*self.work.directory.glob("results/*/*/*/evaluation.json")])
+
+    def evaluates(self, *edits: Callable[[Path], Any], options: Sequence[str] = ()) -> str:
+        """Start the command; as its jobs wait, edit its configuration before each of them starts.
+
+        The next edit follows once a job has finished an evaluation.
+        """
+        before = self._done
         head = self.work.start(*self.options, *options)
-        end = time.monotonic() + 60
-        while not self.submitted.exists():
-            assert head.poll() is None, head.communicate()[0]
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        meanwhile(self.work.directory / "config.yaml")
-        self.go.touch()
+
+        def until(condition: Callable[[], bool], what: str) -> None:
+            wait_for(lambda: head.poll() is not None or condition(), what)
+            assert head.poll() is None or condition(), head.communicate()[0]
+
+        submitted = self.work.directory / "submitted"
+        until(lambda: len(submitted.read_bytes()) == len(edits), "not all jobs are submitted")
+        for number, edit in enumerate(edits, 1):
+            edit(self.work.directory / "config.yaml")
+            (self.work.directory / f"go-{number}").touch()
+            until(partial(self._has_done, before + number), f"job {number} does not finish")
         output, _ = head.communicate(timeout=200)
         logs = [
             log.read_text()[-3000:] for log in self.work.directory.glob(".snakemake/tmp*/*.log")
         ]
         assert head.returncode == 0, "\n".join([output, *logs])
         return output
+
+    def _has_done(self, number: int) -> bool:
+        return self._done >= number
 
 
 def edited(file: Path) -> None:
@@ -74,37 +76,31 @@ def edited(file: Path) -> None:
     file.write_text(yaml.safe_dump(content))
 
 
-EDITS = {
-    "edited": edited,
-    "broken": lambda file: file.write_text("models: ["),
-    "deleted": lambda file: file.unlink(),
-}
+def broken(file: Path) -> None:
+    file.write_text("models: [")
 
 
-@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
-def test_a_job_evaluates_what_its_command_planned(
-    tmp_path: Path, edit: Callable[[Path], Any]
+def deleted(file: Path) -> None:
+    file.unlink()
+
+
+def test_each_job_evaluates_what_its_command_planned_in_the_new_run_of_its_command(
+    tmp_path: Path,
 ) -> None:
-    work = workspace(tmp_path, b=says(0.1), d=says(0.2))
-    output = Queue(work).evaluates(meanwhile=edit)
-    assert "0.2" in output
-    assert dict(work.table()["value"]) == {"m/b": 0.1, "m/d": 0.2}
-
-
-def test_a_job_without_an_environment_joins_the_new_run_of_its_command(tmp_path: Path) -> None:
-    work = workspace(tmp_path, b=says(0.1))
-    assert work.snakemake().exit_code == 0
+    work = workspace(tmp_path, b=says(0.1), c=says(0.2), d=says(0.3))
+    assert work.snakemake("--config", "benchmarks=b").exit_code == 0
     first = work.run
-    Queue(work).evaluates("--config", "run=new", meanwhile=lambda file: None)
+    output = Queue(work).evaluates(edited, broken, deleted, options=("--config", "run=new"))
+    assert "0.3" in output
     (second,) = set(work.runs) - {first}
-    assert dict(work.table(second)["value"]) == {"m/b": 0.1}
+    assert dict(work.table(second)["value"]) == {"m/b": 0.1, "m/c": 0.2, "m/d": 0.3}
 
 
 def test_the_jobs_of_a_deployed_model_share_an_allocation_as_it_was_planned(tmp_path: Path) -> None:
     served = Served(tmp_path, "process", "careful")
     for number, name in enumerate("bd"):
         served.asks(name, seed=number)
-    Queue(served.work).evaluates(meanwhile=edited)
+    Queue(served.work).evaluates(edited)
     assert served.scores() == {"careful/b": 1, "careful/d": 1}
     assert served.recorded.loads == {"careful": 1}
     served.nothing_is_left()

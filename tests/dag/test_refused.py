@@ -6,39 +6,23 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from support.command import says, snakeval, workspace
+from support.scheduler import START, profile
 from support.served import Served
 from support.workspace import Workspace
 
 WORDS = "qsub: error: no such queue, and the account eval-group has expired"
 SUBMIT = """\
-#!/bin/sh
 [ -e {place}/open ] || {{ echo "{words}"; echo "  a detail"; exit 1; }}
-setsid nohup bash "$1" > "$1.log" 2>&1 < /dev/null &
-echo $!
 """
 
 
 @pytest.fixture
-def profile(tmp_path: Path) -> Path:
-    """A scheduler that takes jobs as soon as there is a file `open`."""
-    submit = tmp_path / "submit"
-    submit.write_text(SUBMIT.format(place=tmp_path, words=WORDS))
-    submit.chmod(0o755)
-    settings = {
-        "executor": "cluster-generic",
-        "cluster-generic-submit-cmd": str(submit),
-        "jobs": 4,
-        "retries": 1,
-        "seconds-between-status-checks": 1,
-        "latency-wait": 5,
-        "logger": "snakeval",
-    }
-    (tmp_path / "profile").mkdir()
-    (tmp_path / "profile/config.yaml").write_text(yaml.safe_dump(settings))
-    return tmp_path / "profile"
+def closed(tmp_path: Path) -> Path:
+    """The profile of a scheduler that takes jobs as soon as there is a file `open`."""
+    submit = SUBMIT.format(place=tmp_path, words=WORDS) + START
+    return profile(tmp_path, submit, retries=1)
 
 
 def reasons_of(work: Workspace) -> dict[str, str]:
@@ -49,33 +33,33 @@ def reasons_of(work: Workspace) -> dict[str, str]:
 
 
 def test_the_words_of_the_executor_are_everywhere_until_it_takes_the_job(
-    tmp_path: Path, profile: Path
+    tmp_path: Path, closed: Path
 ) -> None:
     work = workspace(tmp_path, a=says(1), b=says(2))
-    refused = snakeval(work, "run", "--config", "config.yaml", "--profile", str(profile))
+    refused = snakeval(work, "run", "--config", "config.yaml", "--profile", str(closed))
     assert refused.returncode == 1
+    reason = f"Error submitting jobscript (exit code 1): {WORDS}"
+    assert reasons_of(work) == {"m/a": reason, "m/b": reason}
     for name in "ab":
-        reason = f"Error submitting jobscript (exit code 1): {WORDS}"
         assert f"evaluate  m/{name}  FAILED: {reason}" in refused.stderr
         assert refused.stderr.count(f"evaluate  m/{name}  FAILED again") == 1
-        assert reasons_of(work)[f"m/{name}"] == reason
         assert work.table()["status"][f"m/{name}"] == "failed"
         assert work.table()["reason"][f"m/{name}"] == reason
-        assert WORDS in snakeval(work, "logs", f"{work.run.name}/m/{name}").stderr
+    assert WORDS in snakeval(work, "logs", f"{work.run.name}/m/a").stderr
     assert (work.run / "results.md").read_text().count(WORDS) == 2
     assert WORDS in (work.run / "report.html").read_text()
     assert "a detail" not in refused.stderr
     (tmp_path / "open").touch()
-    taken = snakeval(work, "run", "--config", "config.yaml", "--profile", str(profile))
+    taken = snakeval(work, "run", "--config", "config.yaml", "--profile", str(closed))
     assert taken.returncode == 0, taken.stderr
     assert set(work.table()["status"]) == {"done"}
 
 
-def test_each_member_of_a_group_has_the_reason(tmp_path: Path, profile: Path) -> None:
+def test_each_member_of_a_group_has_the_reason(tmp_path: Path, closed: Path) -> None:
     made = Served(tmp_path, "process", "careful")
     made.asks("a", seed=1)
     made.asks("b", seed=2)
-    done = made.work.snakemake("--profile", str(profile))
+    done = made.work.snakemake("--profile", str(closed))
     assert done.exit_code == 1
     reason = f"Error submitting jobscript (exit code 1): {WORDS}"
     assert dict(made.work.table()["reason"]) == {"careful/a": reason, "careful/b": reason}

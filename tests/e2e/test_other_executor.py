@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from snakeval.demo.server import DemoServer, serve
-from support.workspace import Done, Workspace
+from support.scheduler import profile
+from support.served import wait_for
+from support.workspace import Workspace
 
-SUBMIT = """\
-#!/bin/sh
-setsid nohup bash "$1" > "$1.log" 2>&1 < /dev/null &
-echo $!
-"""
+HARNESS_LOG = "results/*/careful/seven/logs/harness.log"
+
 CANCEL = """\
 #!/bin/sh
 for job in "$@"; do kill -TERM -- "-$job"; done
@@ -25,71 +22,57 @@ for job in "$@"; do kill -TERM -- "-$job"; done
 
 
 @pytest.fixture
-def profile(tmp_path: Path) -> Path:
-    for name, text in (("submit", SUBMIT), ("cancel", CANCEL)):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    settings = {
-        "executor": "cluster-generic",
-        "cluster-generic-submit-cmd": str(tmp_path / "submit"),
-        "cluster-generic-cancel-cmd": str(tmp_path / "cancel"),
-        "jobs": 4,
-        "seconds-between-status-checks": 1,
-        "rerun-incomplete": True,
-        "latency-wait": 10,
-        "logger": "snakeval",
-    }
-    (tmp_path / "profile").mkdir()
-    (tmp_path / "profile/config.yaml").write_text(yaml.safe_dump(settings))
-    return tmp_path / "profile"
+def options(tmp_path: Path) -> tuple[str, str]:
+    cancel = tmp_path / "cancel"
+    cancel.write_text(CANCEL)
+    cancel.chmod(0o755)
+    made = profile(tmp_path, **{"cluster-generic-cancel-cmd": str(cancel)})
+    return "--profile", str(made)
 
 
-def matrix(directory: Path, server: DemoServer) -> Workspace:
+def asks(directory: Path, server: DemoServer, **benchmarks: str) -> Workspace:
+    """Return a workspace of one model on benchmarks with a question, each after a shell command."""
     work = Workspace.below(directory, runtime="process")
     url = f"{server.url}/v1/chat/completions"
-    work.config["models"] = {
-        name: {"endpoint": {"url": url, "model_id": name}} for name in ("careful", "sloppy")
-    }
-    work.config["benchmarks"] = {"seven": work.ask("seven", "What is 3 + 4?")}
+    work.config["models"] = {"careful": {"endpoint": {"url": url, "model_id": "careful"}}}
+    work.config["benchmarks"] = {}
+    for name, before in benchmarks.items():
+        question = work.ask(name, "What is 3 + 4?")
+        work.config["benchmarks"][name] = {**question, "command": before + question["command"]}
     return work
 
 
-def evaluated(work: Workspace, profile: Path) -> Done:
-    return work.snakemake("--profile", str(profile))
-
-
 def test_it_evaluates_and_only_what_failed_is_submitted_again(
-    tmp_path: Path, profile: Path
+    tmp_path: Path, options: tuple[str, str]
 ) -> None:
     with serve() as server:
-        work = matrix(tmp_path, server)
-        work.config["benchmarks"]["bad"] = {**work.ask("bad", "?"), "command": "exit 3"}
-        done = evaluated(work, profile)
+        work = asks(tmp_path, server, seven="", bad="exit 3\n")
+        done = work.snakemake(*options)
         assert done.exit_code == 1, done.output
         table = work.table()
-        assert dict(table["status"]) == {
-            "careful/seven": "done", "careful/bad": "failed",
-            "sloppy/seven": "done", "sloppy/bad": "failed",
-        }  # fmt: skip
+        assert dict(table["status"]) == {"careful/seven": "done", "careful/bad": "failed"}
         assert table.loc["careful/seven", "value"] == 7
         assert "the harness exited with 3" in table.loc["careful/bad", "reason"]
-        again = evaluated(work, profile)
-    assert again.evaluated == {"careful/bad", "sloppy/bad"}, again.output
-    assert server.stats()["answered"] == 2
+        again = work.snakemake(*options)
+    assert again.evaluated == {"careful/bad"}, again.output
+    assert server.stats()["answered"] == 1
 
 
-def test_jobs_of_a_killed_snakemake_finish_and_nothing_is_asked_twice(
-    tmp_path: Path, profile: Path
+def test_a_job_of_a_killed_snakemake_finishes_and_nothing_is_asked_twice(
+    tmp_path: Path, options: tuple[str, str]
 ) -> None:
-    with serve(delay=5) as server:
-        work = matrix(tmp_path, server)
-        head = work.start("--profile", str(profile))
-        while server.stats()["requests"] < 2:
-            assert head.poll() is None, head.communicate()[0]
-            time.sleep(0.1)
-        os.kill(head.pid, signal.SIGKILL)
-        head.communicate()
-        done = evaluated(work, profile)
-        assert done.exit_code == 0, done.output
-        assert server.stats()["answered"] == 2
+    with serve() as server:
+        go = tmp_path / "go"
+        work = asks(tmp_path, server, seven=f"until [ -e {go} ]; do sleep 0.1; done\n")
+        first = work.start(*options)
+        wait_for(lambda: [*work.directory.glob(HARNESS_LOG)], "the first job does not evaluate")
+        os.kill(first.pid, signal.SIGKILL)
+        first.communicate()
+        second = work.start(*options)
+        events = work.run / "careful/seven/.snakeval/events.jsonl"
+        wait_for(lambda: "waits for" in events.read_text(), "the second job does not wait")
+        go.touch()
+        output, _ = second.communicate(timeout=120)
+        assert second.returncode == 0, output
+        assert server.stats()["answered"] == 1
     assert set(work.table()["status"]) == {"done"}
