@@ -8,6 +8,9 @@ LEPTON := workflow/snakemake-executor-plugin-lepton
 # (tests/conftest.py).
 PYTEST ?= -n 3
 
+# Tests start many Pythons. With bytecode, none of them compiles snakeval or the tests again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Seconds that each campaign plays its next seeds.
 CAMPAIGN_SECONDS ?= 45
 

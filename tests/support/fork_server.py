@@ -44,7 +44,7 @@ _IMPORTS = (
     "snakemake.cli", "snakemake_logger_plugin_snakeval", "snakemake.executors.local",
     "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open",
     "nbformat", "pandas.io.formats.csvs", "pandas.core.methods.to_dict", "plotly", "jinja2",
-    "rich.live", "rich.progress", "omegaconf",
+    "rich.live", "rich.progress", "omegaconf", "snakemake_executor_plugin_lepton.executor",
 )  # fmt: skip
 #: Keep libraries from starting threads when they are imported: what has threads cannot be forked.
 WITHOUT_THREADS = {
