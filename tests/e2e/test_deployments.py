@@ -64,8 +64,8 @@ def test_a_model_that_does_not_get_ready_fails_only_its_own_evaluations(
     table = served.work.table()
     assert set(table["status"][table["model"] != "broken"]) == {"done"}
     reason = (
-        "deployment failed: the server ended with exit code 1 before it was ready; its log ends: "
-        "RuntimeError: no kernel image"
+        "deployment failed: the server ended with exit code 1 before it was ready: RuntimeError: "
+        "no kernel image"
     )
     assert set(table["reason"][table["model"] == "broken"]) == {reason}
     served.nothing_is_left()

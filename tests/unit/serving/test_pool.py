@@ -280,7 +280,7 @@ def test_users_of_a_server_that_dies_learn_the_reason_and_it_restarts(machine: M
     [
         (
             {"command": "echo loading; echo 'ValueError: no such model' >&2; exit 3"},
-            "the server ended with exit code 3 before it was ready; its log ends: ValueError",
+            "the server ended with exit code 3 before it was ready: ValueError: no such model",
         ),
         (
             {"command": "no-such-server --port {{ port }}"},

@@ -7,6 +7,10 @@ from pathlib import Path
 from snakeval.logs import last_error, without_shell
 from snakeval.runtimes import Outcome
 from snakeval.serving.deployment import Deployment
+from snakeval.serving.log_cause import cause, died, shortened
+
+#: The longest reason, in characters.
+_LONGEST = 300
 
 
 def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready: bool) -> str:
@@ -22,6 +26,16 @@ def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready:
         127: "the server's command was not found (exit code 127)",
         137: "the server was killed (SIGKILL)",
     }.get(code, f"the server ended with exit code {code}")
-    said = last_error(log)
-    when = "" if was_ready else " before it was ready"
-    return f"{how}{when}{'; its log ends: ' + said if said else ''}"
+    if code == 0 and died(log):
+        # A server whose engine is killed may end in good order.
+        how = f"a process of the server died, perhaps killed for want of memory, and {how}"
+    return with_cause(f"{how}{'' if was_ready else ' before it was ready'}", log)
+
+
+def with_cause(what: str, log: Path) -> str:
+    """Return *what* happened to a server with the cause in its log, in at most 300 characters."""
+    left = _LONGEST - len(what) - len("; its log ends: ")
+    if why := cause(log, left):
+        return f"{what}: {why}"
+    said = shortened(last_error(log), left)
+    return f"{what}{'; its log ends: ' + said if said else ''}"
