@@ -60,10 +60,10 @@ input_type=ArgsKwargs]
 VLLM_TOKENIZER = f"""
 Traceback (most recent call last):
 {frames()}
-ValueError: Couldn't instantiate the backend tokenizer from one of: 
-(1) a `tokenizers` library serialization file, 
-(2) a slow tokenizer instance to convert or 
-(3) an equivalent slow tokenizer class to instantiate and convert. 
+ValueError: Couldn't instantiate the backend tokenizer from one of:
+(1) a `tokenizers` library serialization file,
+(2) a slow tokenizer instance to convert or
+(3) an equivalent slow tokenizer class to instantiate and convert.
 You need to have sentencepiece or tiktoken installed to convert a slow tokenizer to a fast one.
 """
 #: The second of two chained exceptions only points at the first.
