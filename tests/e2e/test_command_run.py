@@ -22,6 +22,7 @@ import yaml
 from snakeval.config.load import load
 from snakeval.demo.server import serve
 from snakeval.matrix.expand import expand
+from support import forks
 from support.command import FAILS, evaluated, printed_command, says, snakeval, started, workspace
 from support.served import wait_for
 from support.workspace import REPOSITORY, Workspace
@@ -203,21 +204,17 @@ def test_a_configuration_of_the_launchers_shape_runs(tmp_path: Path) -> None:
 # --- interrupted --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "whom",
-    [
-        pytest.param("the group, as a terminal does", marks=pytest.mark.real_processes),
-        "the command alone",
-    ],
-)
+@pytest.mark.parametrize("whom", ["the group, as a terminal does", "the command alone"])
 def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
     tmp_path: Path, go: Path, whom: str
 ) -> None:
     work = workspace(tmp_path, quick=says(1), slow=says(2, waits_for=go))
-    process = started(work, *RUN)
+    group = whom.startswith("the group")
+    with forks.real_processes() if group else contextlib.nullcontext():
+        process = started(work, *RUN)
     wait_for(lambda: [*work.directory.glob("results/*/m/quick/evaluation.json")], "quick is not")
     wait_for(lambda: is_at_it(work), "no evaluation started")
-    if whom.startswith("the group"):
+    if group:
         os.killpg(process.pid, signal.SIGINT)
     else:
         process.send_signal(signal.SIGINT)

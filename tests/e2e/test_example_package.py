@@ -1,4 +1,7 @@
-"""The package of docs/examples/snakeval-example, installed by pip, with all five of its parts."""
+"""The package of docs/examples/snakeval-example, installed by pip, with all five of its parts.
+
+What needs no other process finds the package in this one: see :mod:`support.packages`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,15 @@ import pytest
 import yaml
 
 from snakeval.processes import process_lives
+from support.configs import write
+from support.made import snakeval
+from support.packages import EXAMPLE
+from support.packages import example as visible_example
 from support.served import wait_for
-from support.workspace import REPOSITORY
 
-EXAMPLE = REPOSITORY / "docs/examples/snakeval-example"
+PROFILE = str(EXAMPLE / "profile")
+#: What the harness prints last before it waits at its gate.
+LAST = "asked: repeat 2"
 
 
 @dataclass
@@ -101,25 +109,20 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
 ) -> None:
     head = example.start("run", "--config", "config.yaml", "--profile", "profile")
     try:
-        begun = (example.directory / "results").glob
-        wait_for(lambda: [*begun("[0-9]*")], "no run begins", seconds=120)
-
-        def waits_at_its_gate() -> bool:
-            found = example.status()
-            return bool(found) and (
-                found["parrot/sums"]["state"] == "running"
-                and found["parrot/words"]["state"] == "done"
-            )
-
-        wait_for(waits_at_its_gate, "sums does not run", seconds=120)
-        sums = example.status()["parrot/sums"]
+        of = example.directory.glob
+        wait_for(lambda: [*of("results/[0-9]*/parrot/words/evaluation.json")], "words is not done")
+        asked = "results/[0-9]*/parrot/sums/logs/attempt-1.log"
+        wait_for(lambda: any(LAST in log.read_text() for log in of(asked)), "sums does not run")
+        said = example.status()
+        sums = said["parrot/sums"]
+        assert (sums["state"], said["parrot/words"]["state"]) == ("running", "done")
         assert (sums["scheduler"], sums["runtime"]) == ("Spool", "nice")
         ours = os.getpriority(os.PRIO_PROCESS, 0)
         assert os.getpriority(os.PRIO_PROCESS, sums["pid"]) == ours + 5  # execution.spool.niceness
 
-        said = example.snakeval("logs", f"{example.run}/parrot/sums")
-        assert "asked: repeat 2" in said.stdout
-        assert f"its Spool job's: {example.directory}/.snakemake/spool/" in said.stderr
+        logs = example.snakeval("logs", f"{example.run}/parrot/sums")
+        assert LAST in logs.stdout
+        assert f"its Spool job's: {example.directory}/.snakemake/spool/" in logs.stderr
 
         killed = example.snakeval("kill", str(example.run))
         assert killed.returncode == 0, killed.stdout + killed.stderr
@@ -139,51 +142,48 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
     assert scores == {"sums": "sums/right=0.5", "words": "words/right=1"}
 
 
-def test_doctor_and_errors_know_them_by_name(example: Installed) -> None:
-    checks = json.loads(example.snakeval("doctor", "--json").stdout)
-    found = {check["what"]: check["found"] for check in checks}
-    assert found["spool"] == "jobs are processes of this machine"
-    for what in ("runtime nice", "harness questions", "deployment kind parrot", "exporter lines"):
-        assert found[what] == "snakeval-example 1.0", what
-    config = yaml.safe_load((example.directory / "config.yaml").read_text())
-    for path, value, sentence in (
-        (("execution", "spool"), {"niceness": 50}, "spool.niceness: input should be less"),
-        (("execution",), {"spol": {}}, "execution.spol: unknown key 'spol'"),
-        (("benchmarks", "words", "harness"), "question", "did you mean 'questions'"),
-        (
-            ("models", "parrot", "deployment", "kind"),
-            "parot",
-            "no deployment kind 'parot'; did you mean 'parrot'?",
-        ),
-        (
-            ("models", "parrot", "deployment", "tensor_parallel_size"),
-            2,
-            "models.parrot.deployment: kind parrot has no tensor_parallel_size",
-        ),
-        (("models", "parrot", "deployment", "spol"), {}, "unknown key 'spol'"),
-        (("export",), {"line": {}}, "line: no such destination; did you mean 'lines'?"),
-    ):
-        changed = json.loads(json.dumps(config))
-        place = changed
-        for key in path[:-1]:
-            place = place[key]
-        place[path[-1]] = value
-        (example.directory / "wrong.yaml").write_text(yaml.safe_dump(changed))
-        said = example.snakeval("run", "--config", "wrong.yaml", "--profile", "profile", "-n")
-        assert (said.returncode, sentence in said.stderr) == (2, True), said.stderr
+def test_errors_know_them_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
+    with visible_example(tmp_path / "site"):
+        for path, value, sentence in (
+            (("execution", "spool"), {"niceness": 50}, "spool.niceness: input should be less"),
+            (("execution",), {"spol": {}}, "execution.spol: unknown key 'spol'"),
+            (("benchmarks", "words", "harness"), "question", "did you mean 'questions'"),
+            (
+                ("models", "parrot", "deployment", "kind"),
+                "parot",
+                "no deployment kind 'parot'; did you mean 'parrot'?",
+            ),
+            (
+                ("models", "parrot", "deployment", "tensor_parallel_size"),
+                2,
+                "models.parrot.deployment: kind parrot has no tensor_parallel_size",
+            ),
+            (("models", "parrot", "deployment", "spol"), {}, "unknown key 'spol'"),
+            (("export",), {"line": {}}, "line: no such destination; did you mean 'lines'?"),
+        ):
+            changed = json.loads(json.dumps(config))
+            place = changed
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = value
+            wrong = write(tmp_path, changed, "wrong.yaml")
+            said = snakeval(capsys, "run", "--config", str(wrong), "--profile", PROFILE, "-n")
+            assert (said.exit_code, sentence in said.err) == (2, True), said.err
 
 
-def test_the_launchers_shape_has_the_same_model(example: Installed) -> None:
-    (served,) = json.loads(
-        example.snakeval("ls", "models", "--config", "launcher.yaml", "--json").stdout
-    )
-    assert (served["model"], served["served"]) == ("parrot", "deployment, parrot")
+def test_the_launchers_shape_has_the_same_model(
+    example: Installed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = example.snakeval("run", "--config", "launcher.yaml", "--profile", "profile", "-n")
     assert plan.returncode == 0, plan.stdout + plan.stderr
     said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])
     assert said["models"]["parrot"]["deployment"]["kind"] == "parrot"
-    wrong = example.snakeval(
-        "run", "--config", "launcher.yaml", "--profile", "profile", "-o", "deployment=parot", "-n"
-    )
-    assert wrong.returncode == 2
-    assert "no parot in deployment; did you mean 'parrot'?" in wrong.stderr
+    with visible_example(tmp_path / "site"):
+        launcher = ("--config", str(EXAMPLE / "launcher.yaml"))
+        (served,) = json.loads(snakeval(capsys, "ls", "models", *launcher, "--json").out)
+        assert (served["model"], served["served"]) == ("parrot", "deployment, parrot")
+        options = ("--profile", PROFILE, "-o", "deployment=parot", "-n")
+        wrong = snakeval(capsys, "run", *launcher, *options)
+    assert wrong.exit_code == 2
+    assert "no parot in deployment; did you mean 'parrot'?" in wrong.err

@@ -8,14 +8,13 @@ import zipfile
 from pathlib import Path
 
 import psutil
-import pytest
 
+from support import forks
 from support.drip import drip
 from support.machine import eventually, lines
 from support.workspace import Workspace
 
 
-@pytest.mark.real_processes
 def test_pip_ends_with_a_head_that_is_killed_or_hung_up(tmp_path: Path) -> None:
     with drip() as index:
         command = "python -c 'import slowthing' > {{ results }}/score.json"
@@ -31,7 +30,8 @@ def test_pip_ends_with_a_head_that_is_killed_or_hung_up(tmp_path: Path) -> None:
         )
         for end in (signal.SIGKILL, signal.SIGHUP):
             index.asked.clear()
-            head = work.start()
+            with forks.real_processes():
+                head = work.start()
             assert index.asked.wait(120), "pip does not ask"
             below = psutil.Process(head.pid).children(recursive=True)
             assert any("slowthing" in line for line in lines(below))
