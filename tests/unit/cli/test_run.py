@@ -229,3 +229,19 @@ def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(
     assert cli.main(["run", *C, "--dry-run", "--check"]) == 0
     assert os.environ[CHECK] == "1"
     assert "--dry-run" in ran[0]
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "local"), ("--profile", "slurm")])
+def test_a_launchers_file_prints_its_notes_and_has_options_of_its_own_executor_only(
+    place: Path,
+    ran: list[list[str]],
+    profile: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = {"api_endpoint": {"url": "http://host/v1/chat/completions", "model_id": "m"}}
+    write(place, {"target": target, "evaluation": {"tasks": [{"name": "ifeval"}]}})
+    assert cli.main(["run", *C, *profile]) == 0
+    note = "note: execution.mode: is sequential, the launcher's default; or write parallel\n"
+    assert note in capsys.readouterr().err
+    (words,) = ran
+    assert ("--cores" in words) == (profile != ("--profile", "slurm"))

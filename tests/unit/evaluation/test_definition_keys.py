@@ -153,6 +153,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
         "benchmarks.b.mounts", [{"source": "files", "target": "/x", "read_only": False}],
     ),
     "benchmarks.*.env": ("benchmarks.b.env", ["HOME"]),
+    "benchmarks.*.set_env": ("benchmarks.b.set_env", {"A": "1"}),
     "benchmarks.*.resources.*": ("benchmarks.b.resources", {"cpus": 2, "gpus": 1, "runtime": 5}),
     "benchmarks.*.command": ("benchmarks.b.command", "run -v {{ results }}"),
     "benchmarks.*.metrics.file": ("benchmarks.b.metrics.file", "other.json"),

@@ -84,6 +84,7 @@ def test_on_several_nodes_the_command_knows_the_head_and_listens_to_the_network(
     assert words(spec) == "serve 0.0.0.0 10.0.0.1 2 4"
     assert spec.env["SNAKEVAL_HEAD_ADDRESS"] == "10.0.0.1"
     assert (spec.env["SNAKEVAL_HEAD_PORT"], spec.env["SNAKEVAL_NODES"]) == ("20001", "2")
+    assert spec.env["SNAKEVAL_NODE_ADDRESSES"] == "10.0.0.1,10.0.0.2"
     alone = container(made, Podman(), PORT, ("0",), {})
     assert words(alone) == "serve 127.0.0.1 127.0.0.1 2 1"
     assert "SNAKEVAL_NODES" not in alone.env
@@ -534,3 +535,11 @@ def test_where_it_is_started_is_no_part_of_what_it_serves() -> None:
     elsewhere = deployment("bridge", kind="vllm", **HUB, port=1, gpus=4, max_restarts=0)
     assert elsewhere.definition == made.definition
     assert replace(elsewhere, serving=made.serving) == made
+
+
+def test_the_users_mount_at_the_place_of_the_cache_is_the_only_one_there(tmp_path: Path) -> None:
+    mount = {"source": str(tmp_path), "target": "/opt/nim/.cache"}
+    made = deployment(kind="nim", image="nim:1", mounts=[mount])
+    spec = container(made, Podman(), PORT, (), {})
+    (only,) = [each for each in spec.mounts if each.target == "/opt/nim/.cache"]
+    assert only.source == str(tmp_path)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.errors import ConfigError
+
+if TYPE_CHECKING:
+    from snakeval.config.nemo_launcher import Translated
 
 
 def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -110,10 +114,17 @@ def command(
         save(config, source.files),
         values,
         found,
-        [*translated.options, *options, *(["--dry-run"] if dry_run else [])],
+        [*_announced(translated, profile), *options, *(["--dry-run"] if dry_run else [])],
         dry_run or any(option.name == "dryrun" for option in given),
     )
     return launch(prepared, where)
+
+
+def _announced(translated: Translated, profile: str | None) -> tuple[str, ...]:
+    """Print the notes on a launcher's configuration; return its options for its own executor."""
+    for note in translated.notes:
+        click.echo(f"note: {note}", err=True)
+    return translated.options if profile in (None, translated.profile) else ()
 
 
 def _note_check(check: bool, dry_run: bool) -> None:

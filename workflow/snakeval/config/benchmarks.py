@@ -172,6 +172,10 @@ class Benchmark(Strict):
         default_factory=dict,
         description="the harness's environment variables: name in the container -> name here",
     )
+    set_env: dict[Variable, str] = Field(
+        default_factory=dict,
+        description="the harness's environment variables with values that are not secret",
+    )
     resources: Resources = Resources()
     command: str | None = Field(
         default=None, description="generic: shell command, a jinja2 template"

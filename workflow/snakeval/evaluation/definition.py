@@ -68,6 +68,7 @@ class Identity:
         auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
             endpoint_type and deployment.
         image_digest: the run's pin of the image, or empty if only its tag is known.
+        set_env: environment variables of the harness with their values.
         format: by whose rules the fingerprint is computed.
     """
 
@@ -86,6 +87,7 @@ class Identity:
     deployment: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     image_digest: str = ""
+    set_env: Mapping[str, str] = field(default_factory=dict)
     format: int = IDENTITY_FORMAT
 
     def as_dict(self) -> dict[str, Any]:

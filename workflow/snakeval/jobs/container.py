@@ -60,7 +60,7 @@ def container(
         image=pinned_name(identity.image, identity.image_digest),
         argv=made.argv,
         workdir=workdir,
-        env={**made.env, **cache_env},
+        env={**made.env, **cache_env, **identity.set_env},
         secrets={**transport.env, **made.secrets},
         mounts=(*mounts, *caches),
         labels={

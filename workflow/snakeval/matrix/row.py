@@ -244,6 +244,7 @@ class Row:
             deployment=model.deployment,
             auxiliary=self.asked,
             image_digest=self.image_digest,
+            set_env=spec.set_env,
         )
         return Evaluation(
             model_name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def container(
     values = _values(deployment, model, port, len(gpu_ids), nodes)
     env = {MARK: name} | _of_nodes(nodes)
     if inside:
-        mounts.append(_cache(definition.kind, kind))
+        mounts += _cache(definition.kind, kind, mounts)
         # The caller has no entry in the image's /etc/passwd, where PyTorch would look for a name.
         env |= {"HOME": "/tmp", "USER": "snakeval", kind.cache_env: kind.cache}
     elif "HF_HOME" not in here:
@@ -239,6 +239,7 @@ def _of_nodes(nodes: Nodes | None) -> dict[str, str]:
         "SNAKEVAL_HEAD_ADDRESS": nodes.addresses[0],
         "SNAKEVAL_HEAD_PORT": str(nodes.port),
         "SNAKEVAL_NODES": str(len(nodes.names)),
+        "SNAKEVAL_NODE_ADDRESSES": ",".join(nodes.addresses),
     }
 
 
@@ -255,12 +256,14 @@ def _host_cache() -> Path:
     return home().resolve() / "cache"
 
 
-def _cache(name: str, kind: catalogue.ServerKind) -> Mount:
-    """Return the mount of the cache of a kind of server.
+def _cache(name: str, kind: catalogue.ServerKind, given: Sequence[Mount]) -> Iterator[Mount]:
+    """Yield the mount of the cache of a kind of server, unless *given* has one at its place.
 
     Weights are downloaded once, for harnesses and servers of every run.
     """
     cache = _host_cache()
     below = cache if kind.cache.startswith(f"{_CACHE}/") else cache / name
     make_directory(below)
-    return Mount(str(below), _CACHE if below == cache else kind.cache, read_only=False)
+    target = _CACHE if below == cache else kind.cache
+    if all(mount.target != target for mount in given):  # an engine refuses two at one place
+        yield Mount(str(below), target, read_only=False)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from snakeval.config.benchmarks import Params
-from snakeval.config.nemo_launcher import execution, export, target, tasks
+from snakeval.config.nemo_launcher import auxiliary, execution, export, target, tasks
 from snakeval.config.nemo_launcher.draft import Draft, fit, in_shape
+from snakeval.config.nemo_launcher.where import Where
 from snakeval.config.source import Source
 
 __all__ = ["Translated", "fit", "translate"]
@@ -29,11 +30,13 @@ class Translated:
         source: the translated configuration.
         profile: the Snakemake profile that ``execution`` names, or an empty string.
         options: options for Snakemake's command line.
+        notes: differences between the launcher and snakeval that concern this file.
     """
 
     source: Source
     profile: str = ""
     options: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def translate(source: Source, name: str) -> Translated:
@@ -51,15 +54,19 @@ def translate(source: Source, name: str) -> Translated:
         return Translated(source)
     draft = Draft(source)
     draft.take_ours()
-    where = execution.Where()
+    where = Where()
     if theirs:
         draft.data.setdefault("name", fit(name))
         where = execution.read(draft)
+        target.read_key(draft, where)
         kinds = tasks.read(draft, where, target.endpoint_types(draft))
         target.read(draft, where, kinds)
+        auxiliary.read(draft, where)
         export.read(draft, where.auto_export)
     _strongest(draft)
-    return Translated(draft.source_of_ours(), where.profile, tuple(where.options))
+    return Translated(
+        draft.source_of_ours(), where.profile, tuple(where.options), tuple(draft.notes)
+    )
 
 
 def _strongest(draft: Draft) -> None:

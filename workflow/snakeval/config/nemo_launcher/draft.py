@@ -19,14 +19,11 @@ from snakeval.errors import ConfigError, did_you_mean
 SECTIONS = frozenset(
     {"execution", "deployment", "target", "evaluation", "env_vars", "auxiliary_deployments"}
 )
-#: The sections that snakeval does not support, with the message for each.
-_REFUSED = {
-    "auxiliary_deployments": "is not supported in this shape; write snakeval's `auxiliary` instead "
-    "(docs/deployments.md#auxiliary-models)",
-}
 _OURS = frozenset(Config.model_fields)
 #: The sections that only the launcher's shape has.
 THEIRS = SECTIONS - _OURS
+#: The end of a name whose value is secret, so that a literal is a mistake.
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -85,8 +82,15 @@ class Variables:
     names: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
 
+    def has(self, name: str) -> bool:
+        """Whether the container has a variable *name*."""
+        return name in self.names or name in self.values
+
     def update(self, other: Variables) -> None:
         """Add the variables of *other*, which override equal names."""
+        for name in (*other.names, *other.values):
+            self.names.pop(name, None)
+            self.values.pop(name, None)
         self.names.update(other.names)
         self.values.update(other.values)
 
@@ -100,6 +104,8 @@ class Draft:
         self._origins: dict[Key, str] = {}
         self._bases: dict[Key, Path] = {}
         self._problems: list[str] = []
+        #: One line for each difference between the launcher and this translation.
+        self.notes: list[str] = []
 
     def source_of_ours(self) -> Source:
         """Return the translated configuration.
@@ -134,26 +140,24 @@ class Draft:
             return []
         return list(value or ())
 
-    def variables(self, values: Mapping[str, Any], key: Key, *, literals: bool) -> Variables:
-        """Read ``host:NAME``, ``runtime:NAME`` and a bare NAME; with *literals* ``lit:VALUE``."""
+    def variables(self, values: Mapping[str, Any], key: Key) -> Variables:
+        """Read ``host:NAME``, ``runtime:NAME``, a bare NAME, and ``lit:VALUE``."""
         found = Variables()
         for name, raw in values.items():
             # The documentation has both host:NAME and $host:NAME.
             text = raw.removeprefix("$") if isinstance(raw, str) else ""
             prefix, _, rest = text.partition(":")
-            if prefix != "lit" and looks_secret(rest or text):
+            if looks_secret(rest or text):
                 self.refuse(
                     (*key, name),
                     "looks like a secret; write the name of the variable that holds it",
                 )
                 continue
-            if prefix == "lit" and rest and not literals:
+            if prefix == "lit" and rest and _SECRET_NAME.search(str(name)):
                 self.refuse(
-                    (*key, name),
-                    "has a literal (lit:), which evaluations do not support; export the variable "
-                    "and write host:NAME",
+                    (*key, name), "would be saved in the run; export the variable, write host:NAME"
                 )
-            elif prefix == "lit" and rest:
+            elif prefix == "lit" and (rest or text == "lit:"):
                 found.values[name] = rest
             elif prefix in ("host", "runtime") and _VARIABLE.fullmatch(rest):
                 found.names[name] = rest
@@ -163,8 +167,7 @@ class Draft:
                 # The message omits the value, which may be the secret itself.
                 self.refuse(
                     (*key, name),
-                    "does not name a variable; write host:NAME"
-                    + (", or lit:VALUE if it is not secret" if literals else ""),
+                    "does not name a variable; write host:NAME, or lit:VALUE",
                 )
         return found
 
@@ -173,6 +176,12 @@ class Draft:
     def refuse(self, key: Key, sentence: str) -> None:
         """Record an error: a key of the source is wrong or not supported."""
         self._problems.append(f"{self.source.origin(key)}: {'.'.join(key)}: {sentence}")
+
+    def note(self, key: Key, sentence: str) -> None:
+        """Record a difference between the launcher and snakeval that concerns *key*."""
+        note = f"{'.'.join(key)}: {sentence}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def only(self, key: Key, data: Mapping[str, Any], known: Iterable[str]) -> None:
         """Record an error for each key that is not in *known*; suggest the nearest one."""
@@ -221,6 +230,3 @@ class Draft:
                 self._bases[path] = self.source.base(path)
         if isinstance(self.data.get("benchmarks"), list) and in_shape(self.source.data):
             self.data["benchmarks"] = {str(name): {} for name in self.data["benchmarks"]}
-        for name, sentence in _REFUSED.items():
-            if says(self.source.data.get(name)):
-                self.refuse((name,), sentence)

@@ -5,50 +5,18 @@ They name the profile that runs the evaluations, and the variables and mounts of
 
 from __future__ import annotations
 
-import getpass
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.config.execution import is_section
-from snakeval.config.nemo_launcher import lepton
+from snakeval.config.nemo_launcher import lepton, slurm
 from snakeval.config.nemo_launcher.draft import Draft, Variables, says
+from snakeval.config.nemo_launcher.where import Handler, Where
 from snakeval.config.source import Key
 from snakeval.errors import did_you_mean
 
-
-@dataclass
-class Where:
-    """The settings that ``execution`` contains.
-
-    Attributes:
-        profile: the Snakemake profile that ``execution.type`` names.
-        options: options for Snakemake's command line.
-        readiness_timeout: how long a model's server may take to start, and the key that sets it.
-        serving: more keys of snakeval's ``deployment``, each with its value and the key that sets
-            it.
-        lepton: more keys of ``deployment.lepton``.
-        auto_export: where results go, see :mod:`snakeval.config.nemo_launcher.export`.
-        env, mounts: variables and mounts of the containers of ``evaluation`` and ``deployment``.
-    """
-
-    profile: str = ""
-    options: list[str] = field(default_factory=list)
-    readiness_timeout: tuple[Any, Key] | None = None
-    serving: dict[str, tuple[Any, Key]] = field(default_factory=dict)
-    lepton: dict[str, Any] = field(default_factory=dict)
-    auto_export: dict[str, Any] = field(default_factory=dict)
-    env: dict[str, Variables] = field(
-        default_factory=lambda: {"evaluation": Variables(), "deployment": Variables()}
-    )
-    mounts: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {"evaluation": [], "deployment": []}
-    )
-
-
-#: Writes a value that is not empty into the draft or the settings; or the message of the error.
-Handler = Callable[[Draft, Where, Any, Key], None] | str
+#: The hub's cache of root, and where snakeval mounts it.
+_ROOTS_CACHE, _CACHE = "/root/.cache/huggingface", "/mnt/huggingface"
+_WHY = "can enter /root and containers run as you"
 
 
 def _output_dir(draft: Draft, where: Where, value: Any, key: Key) -> None:
@@ -71,99 +39,57 @@ def _readiness(draft: Draft, where: Where, value: Any, key: Key) -> None:
 
 def _env_vars(draft: Draft, where: Where, value: Any, key: Key) -> None:
     groups = draft.mapping(value, key)
-    draft.only(key, groups, where.env)
+    # The launcher's variables for exports; snakeval exports with this machine's own variables.
+    draft.only(key, groups, {*where.env, "export"})
     for name, variables in where.env.items():
         values = draft.mapping(groups.get(name), (*key, name))
-        served = name == "deployment"
-        variables.update(draft.variables(values, (*key, name), literals=served))
+        variables.update(draft.variables(values, (*key, name)))
 
 
 def _mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
     groups = draft.mapping(value, key)
-    # The launcher mounts the home on Slurm only, and _slurm_mounts reports that as an error.
+    # The launcher mounts the home on Slurm only.
     draft.only(key, groups, {*where.mounts, "auxiliary", "mount_home"})
-    if says(groups.get("auxiliary")):
-        draft.refuse(
-            (*key, "auxiliary"), "is not supported; set `mounts` of each model of `auxiliary`"
-        )
     for name, mounts in where.mounts.items():
-        for source, target in draft.mapping(groups.get(name), (*key, name)).items():
-            path, _, mode = str(target).partition(":")
-            mounts.append({"source": source, "target": path, "read_only": mode == "ro"})
+        mounts += _paths(draft, groups.get(name), (*key, name), where.env[name], (name,))
+    key = (*key, "auxiliary")
+    for name, paths in draft.mapping(groups.get("auxiliary"), key).items():
+        variables = where.auxiliary_env.setdefault(name, Variables())
+        where.auxiliary_mounts[name] = _paths(
+            draft, paths, (*key, name), variables, ("auxiliary_deployments", name)
+        )
+
+
+def _paths(
+    draft: Draft, value: Any, key: Key, variables: Variables, user: Key
+) -> list[dict[str, Any]]:
+    """Return ``{source: target, …}`` as mounts of the section *user*, which has *variables*.
+
+    Snakeval's containers run as the user, and only root can enter /root.
+    """
+    mounts = []
+    own = variables.has("HF_HOME") or "HF_HOME" in draft.section(*user, "env_vars")
+    for source, target in draft.mapping(value, key).items():
+        path, _, mode = str(target).partition(":")
+        if path.rstrip("/") == _ROOTS_CACHE and not own:
+            draft.note(
+                (*key, source), f"is mounted at {_CACHE}, as $HF_HOME, since only root {_WHY}"
+            )
+            variables.update(Variables(values={"HF_HOME": _CACHE}))
+            path = _CACHE
+        elif path.startswith("/root/"):
+            draft.note((*key, source), f"write another target than {path}; only root {_WHY}")
+        mounts.append({"source": source, "target": path, "read_only": mode == "ro"})
+    return mounts
 
 
 def _slurm_mounts(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    if isinstance(value, Mapping) and value.get("mount_home"):
-        draft.refuse(
-            (*key, "mount_home"), "is not supported; mount the required directories by name"
-        )
+    slurm.mounts_home(draft, where, value, key)
     _mounts(draft, where, value, key)
 
 
 def _auto_export(draft: Draft, where: Where, value: Any, key: Key) -> None:
     where.auto_export = draft.mapping(value, key)
-
-
-def _slurm(ours: str) -> Handler:
-    """Return a handler that copies a value to one key of snakeval's ``execution.slurm``."""
-
-    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
-        draft.put(("execution", "slurm", ours), value, key)
-
-    return take
-
-
-def _nodes(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    """Divide the launcher's nodes of all instances into snakeval's nodes of each instance."""
-    section = draft.section("execution")
-    nodes, instances = section.get("num_nodes") or 1, section.get("num_instances") or 1
-    if not (isinstance(nodes, int) and isinstance(instances, int)) or nodes % max(instances, 1):
-        draft.refuse(
-            key, f"{instances} instances cannot share {nodes} nodes equally; correct one number"
-        )
-        return
-    where.serving = {"nodes": (nodes // instances, key), "instances": (instances, key)}
-
-
-def _gpus_per_node(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    if not draft.section("execution").get("gres"):
-        draft.put(("execution", "slurm", "gres"), f"gpu:{value}", key)
-
-
-def _flags(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    """Translate ``{constraint: a, contiguous: null}`` to ``--constraint=a --contiguous``."""
-    flags = []
-    for name, item in draft.mapping(value, key).items():
-        if name == "constraint":
-            draft.put(("execution", "slurm", name), item, key)
-        elif item is not False:
-            flags.append(f"--{name}" if item in (None, True) else f"--{name}={item}")
-    if flags:
-        draft.put(("execution", "slurm", "extra_flags"), " ".join(flags), key)
-
-
-def _one(why: str) -> Handler:
-    """Return a handler that accepts the value 1, the only one supported, and reports others."""
-
-    def take(draft: Draft, where: Where, value: Any, key: Key) -> None:
-        if value != 1:
-            draft.refuse(key, why)
-
-    return take
-
-
-def _host(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    if value not in ("localhost", socket.gethostname(), socket.getfqdn()):
-        draft.refuse(
-            key, "is another machine, and snakeval submits jobs from this one; run it there"
-        )
-
-
-def _user(draft: Draft, where: Where, value: Any, key: Key) -> None:
-    if value not in (getpass.getuser(), "${oc.env:USER}"):
-        draft.refuse(
-            key, "is another user, and snakeval submits jobs as the current user; remove this key"
-        )
 
 
 def _lepton_names(draft: Draft, where: Where, value: Any, key: Key) -> None:
@@ -219,29 +145,7 @@ EXECUTION: dict[str, dict[str, Handler]] = {
         "mode": _mode,
         "extra_docker_args": "is not supported; use mounts, `resources`, `network` or env_vars",
     },
-    "slurm": _COMMON
-    | {
-        "mounts": _slurm_mounts,
-        "hostname": _host,
-        "username": _user,
-        "account": _slurm("account"),
-        "partition": _slurm("partition"),
-        "cpu_partition": _slurm("cpu_partition"),
-        "num_nodes": _nodes,
-        "num_instances": _nodes,
-        "ntasks_per_node": _one("is not supported, since each job is one task; remove it"),
-        "gres": _slurm("gres"),
-        "gpus_per_node": _gpus_per_node,
-        "walltime": _slurm("walltime"),
-        "max_walltime": _slurm("max_total_walltime"),
-        "subproject": "is not supported, since the run's name names its jobs; write sbatch_comment",
-        "sbatch_comment": _slurm("comment"),
-        "sbatch_extra_flags": _flags,
-        "deployment": "is not supported, since a server runs one task on each node; remove it",
-        "proxy": "is not supported, since snakeval starts its own HAProxy for several instances; "
-        "remove it",
-        "evaluation_gpu_visible": "is not supported; set `resources.gpus`",
-    },
+    "slurm": _COMMON | {"mounts": _slurm_mounts} | slurm.HANDLERS,
     "lepton": {
         "output_dir": _output_dir,
         "auto_export": _auto_export,
@@ -264,9 +168,8 @@ def read(draft: Draft) -> Where:
         return where
     where.profile = kind
     everywhere = draft.section("env_vars")
-    for name, variables in where.env.items():
-        served = name == "deployment"
-        variables.update(draft.variables(everywhere, ("env_vars",), literals=served))
+    for variables in where.env.values():
+        variables.update(draft.variables(everywhere, ("env_vars",)))
     draft.only(("execution",), section, {*table, "type"})
     for name, value in section.items():
         handler = table.get(name)
@@ -276,4 +179,13 @@ def read(draft: Draft) -> Where:
             draft.refuse(("execution", name), handler)
         else:
             handler(draft, where, value, ("execution", name))
+    if kind == "local" and not says(section.get("mode")):
+        where.options += ["--cores", "1"]
+        draft.note(
+            ("execution", "mode"), "is sequential, the launcher's default; or write parallel"
+        )
+    if kind == "slurm":
+        slurm.note_defaults(draft, section)
+        if not says(section.get("mounts")):
+            slurm.mounts_home(draft, where, {}, ("execution", "mounts"))
     return where

@@ -5,53 +5,16 @@ The result has one model for each type of endpoint that the tasks require.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from snakeval import catalogue
-from snakeval.catalogue import ServerKind
 from snakeval.config.models import ROUTES, EndpointType
-from snakeval.config.nemo_launcher import lepton
+from snakeval.config.nemo_launcher import lepton, serving
 from snakeval.config.nemo_launcher.draft import Draft, fit, says
-from snakeval.config.nemo_launcher.execution import Where
-from snakeval.config.source import Key
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.config.nemo_launcher.where import Where
 
 _TARGET = ("target", "api_endpoint")
 _DEPLOYMENT = ("deployment",)
-#: Keys of a deployment that both shapes share; the last row is only in snakeval's.
-_SAME = (
-    "image", "checkpoint_path", "hf_model_handle", "served_model_name",
-    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
-    "gpus", "mounts", "shm_mb", "mem_mb", "idle_timeout", "max_restarts", "runtime",
-    "nodes", "instances",
-)  # fmt: skip
-#: Keys that the functions below translate.
-_READ = {
-    "type", "port", "extra_args", "gpu_memory_utilization", "command", "base_command", "pre_cmd",
-    "env_vars", "endpoints", "lepton_config",
-}  # fmt: skip
-#: The launcher's keys that snakeval does not support, with the message for each.
-_REFUSED = {
-    "multiple_instances": "is not supported; write `instances`",
-    "server_timeout": "is not supported; write execution.endpoint_readiness_timeout",
-}
-#: The launcher's types that snakeval does not support, with the hint for each.
-_REFUSED_TYPES = {
-    "vllm_ray": "; write type: vllm with `nodes` and a command, as config/examples/vllm-ray.yaml",
-    "vllm_pd": "; write type: vllm",
-}
-#: The launcher's name of a path -> snakeval's.
-_PATHS = {
-    "chat": "chat",
-    "completions": "completions",
-    "embedding": "embeddings",
-    "health": "health",
-}
-#: The launcher's default port. If no command uses it, snakeval chooses a free port instead.
-_PORT = 8000
 
 
 def endpoint_types(draft: Draft) -> list[str]:
@@ -68,16 +31,26 @@ def endpoint_types(draft: Draft) -> list[str]:
     return [kind.value for kind, route in ROUTES.items() if ends and route == ends[-1]] or every
 
 
+def read_key(draft: Draft, where: Where) -> None:
+    """Give harnesses the variable of ``api_key_name`` if the model is a deployment.
+
+    The launcher does the same. Snakeval's servers require no key.
+    """
+    key = draft.section(*_TARGET).get("api_key_name")
+    if _served(draft) != "none" and says(key):
+        where.env["evaluation"].names.setdefault(str(key), str(key))
+
+
 def read(draft: Draft, where: Where, kinds: Sequence[str]) -> None:
     """Write the models; *kinds* are the types of endpoint that the tasks require."""
     draft.only(("target",), draft.section("target"), {"api_endpoint"})
     served, section = _served(draft), draft.section(*_DEPLOYMENT)
     if served != "none":
-        _deployment(draft, where, kinds, served, section)
-    elif says({name: value for name, value in section.items() if name != "type"}):
-        types = ", ".join(catalogue.server_kind_names())
-        draft.refuse(_DEPLOYMENT, f"has keys, but its type is none; choose one of {types}")
-    elif _target(draft) or not draft.data.get("models"):
+        _deployment(draft, where, kinds, section)
+        return
+    if says({name: value for name, value in section.items() if name != "type"}):
+        draft.note(_DEPLOYMENT, "has no effect, since its type is none")
+    if _target(draft) or not draft.data.get("models"):
         _endpoint(draft, where, kinds)
 
 
@@ -125,134 +98,31 @@ def _named(draft: Draft, wanted: str, kinds: Collection[str]) -> Iterator[tuple[
             yield name, kind
 
 
-def _deployment(
-    draft: Draft, where: Where, kinds: Sequence[str], served: str, section: dict[str, Any]
-) -> None:
-    facts = _kind(draft, served)
-    if facts is None:
-        return
-    draft.only(_DEPLOYMENT, section, {*_SAME, *_READ, *_REFUSED})
-    for name, sentence in _REFUSED.items():
-        if says(section.get(name)):
-            draft.refuse((*_DEPLOYMENT, name), sentence)
+def _deployment(draft: Draft, where: Where, kinds: Sequence[str], section: dict[str, Any]) -> None:
     for name, value in _target(draft).items():
-        if says(value) and (name, value) != ("model_id", section.get("served_model_name")):
+        same = (name, value) == ("model_id", section.get("served_model_name"))
+        if says(value) and not same and name != "api_key_name":
             draft.refuse(
                 (*_TARGET, name), "belongs to an endpoint, but the model is a deployment; remove it"
             )
-    values: dict[str, tuple[Any, Key]] = {
-        name: (section[name], (*_DEPLOYMENT, name)) for name in _SAME if says(section.get(name))
-    }
-    if where.profile == "lepton" and _is_handle(section.get("checkpoint_path")):
-        # The launcher's examples name the hub's model so.
-        values.setdefault("hf_model_handle", values["checkpoint_path"])
-        del values["checkpoint_path"]
-    values = {k: v for k, v in where.serving.items() if v[0] != 1} | values
-    if where.readiness_timeout:
-        values["readiness_timeout"] = where.readiness_timeout
-    if where.mounts["deployment"]:
-        own = section.get("mounts")
-        mounts = [*(own if isinstance(own, list) else ()), *where.mounts["deployment"]]
-        values["mounts"] = (mounts, ("execution", "mounts", "deployment"))
-    values |= _command(draft, served, facts, section)
-    values |= _variables(draft, where, section)
-    values |= _paths(draft, facts, section)
+    server = serving.Server(
+        key=_DEPLOYMENT,
+        section=section,
+        more=frozenset(),
+        variables=where.env["deployment"],
+        mounts=(where.mounts["deployment"], ("execution", "mounts", "deployment")),
+        placed=where.serving,
+    )
+    values = serving.read(draft, where, server)
+    if values is None:
+        return
     values |= lepton.endpoint(draft, section.get("lepton_config"), (*_DEPLOYMENT, "lepton_config"))
     if where.lepton:
         own, said = values.get("lepton", ({}, ("execution", "lepton_platform", "deployment")))
         values["lepton"] = (where.lepton | own, said)
-    weights = section.get("checkpoint_path")
-    wanted = section.get("served_model_name") or section.get("hf_model_handle")
-    wanted = wanted or (Path(str(weights)).name if weights else served)
-    for model, kind in _named(draft, str(wanted), kinds or [EndpointType.CHAT.value]):
+    for model, kind in _named(draft, serving.name_of(section), kinds or [EndpointType.CHAT.value]):
         place = ("models", model, "deployment")
-        draft.put((*place, "kind"), served, (*_DEPLOYMENT, "type"))
         for name, (value, said) in values.items():
             draft.put((*place, name), value, said)
         if kind != EndpointType.CHAT:
             draft.put((*place, "type"), kind, ("evaluation", "tasks"))
-
-
-def _is_handle(checkpoint: Any) -> bool:
-    """Whether a checkpoint is ORGANIZATION/MODEL of the hub, and no path."""
-    text = str(checkpoint or "")
-    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text)) and not Path(text).exists()
-
-
-def _kind(draft: Draft, served: str) -> ServerKind | None:
-    """Return a kind of server, built in or installed; refuse an unknown or a broken one."""
-    known, key = catalogue.server_kind_names(), (*_DEPLOYMENT, "type")
-    if served not in known:
-        hint = _REFUSED_TYPES.get(served) or did_you_mean(served, ["none", *known])
-        hint = hint or f"; choose one of none, {', '.join(known)}"
-        draft.refuse(key, f"no deployment '{served:.60}'{hint}")
-        return None
-    try:
-        return catalogue.server_kind(served)
-    except ConfigError as error:
-        draft.refuse(key, str(error))
-        return None
-
-
-def _command(
-    draft: Draft, served: str, facts: ServerKind, section: Mapping[str, Any]
-) -> dict[str, tuple[Any, Key]]:
-    """Return the server's command, port and arguments.
-
-    The launcher's command contains ``extra_args``; snakeval appends them to the command.
-    """
-    name = "command" if section.get("command") else "base_command"
-    own, before = section.get(name), section.get("pre_cmd")
-    port, extra = section.get("port"), str(section.get("extra_args") or "")
-    values: dict[str, tuple[Any, Key]] = {}
-    if own or port not in (None, _PORT):
-        values["port"] = (port or _PORT, (*_DEPLOYMENT, "port"))
-    if not own:
-        if share := section.get("gpu_memory_utilization"):
-            if served != "vllm":
-                draft.refuse(
-                    (*_DEPLOYMENT, "gpu_memory_utilization"), "requires type vllm; remove it"
-                )
-            extra = f"{extra} --gpu-memory-utilization {share}".strip()
-        if extra:
-            values["extra_args"] = (extra, (*_DEPLOYMENT, "extra_args"))
-    text = own or facts.command
-    if before and not text:
-        draft.refuse((*_DEPLOYMENT, "pre_cmd"), f"type {served} has no command; add `command`")
-    elif before:
-        values["command"] = (f"{before}\n{text}", (*_DEPLOYMENT, "pre_cmd"))
-    elif own:
-        values["command"] = (own, (*_DEPLOYMENT, name))
-    return values
-
-
-def _variables(
-    draft: Draft, where: Where, section: Mapping[str, Any]
-) -> dict[str, tuple[Any, Key]]:
-    key = (*_DEPLOYMENT, "env_vars")
-    given = draft.mapping(section.get("env_vars"), key)
-    variables = where.env["deployment"]
-    variables.update(draft.variables(given, key, literals=True))
-    config = (*_DEPLOYMENT, "lepton_config")
-    variables.update(lepton.endpoint_variables(draft, section.get("lepton_config"), config))
-    values = {"env": (variables.names, key), "set_env": (variables.values, key)}
-    return {name: value for name, value in values.items() if value[0]}
-
-
-def _paths(
-    draft: Draft, facts: ServerKind, section: Mapping[str, Any]
-) -> dict[str, tuple[Any, Key]]:
-    """Return the server's paths that differ from the defaults of its kind."""
-    key = (*_DEPLOYMENT, "endpoints")
-    given = draft.mapping(section.get("endpoints"), key)
-    draft.only(key, given, _PATHS)
-    usual = {**facts.routes, "health": facts.health}
-    paths = {
-        ours: given[theirs]
-        for theirs, ours in _PATHS.items()
-        if given.get(theirs) and given[theirs] != usual[theirs]
-    }
-    if "health" in given and given["health"] is None:
-        # A server without a health path still lists its models.
-        paths["health"] = "/v1/models"
-    return {"endpoints": (paths, key)} if paths else {}

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from snakeval import catalogue
-from snakeval.config.benchmarks import Params
 from snakeval.config.models import EndpointType
-from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, merge, nested, says
-from snakeval.config.nemo_launcher.execution import Where
+from snakeval.config.nemo_launcher import params
+from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, merge, says
+from snakeval.config.nemo_launcher.params import Adapters
+from snakeval.config.nemo_launcher.where import Where
 from snakeval.config.source import Key
 from snakeval.errors import did_you_mean, misspelt
 
 _CONFIGS = ("nemo_evaluator_config", "overrides")
-_TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS}
+_DATASET = ("dataset_dir", "dataset_mount_path")
+_TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS, *_DATASET}
+#: The launcher's default place of a data set, and its variable for the place.
+_DATASETS, _DATASET_VARIABLE = "/datasets", "NEMO_EVALUATOR_DATASET_DIR"
 #: The launcher's keys that snakeval does not support, with the message for each.
 _REFUSED = {
     "pre_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
     "post_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
-    "dataset_dir": "is not supported yet; mount it with execution.mounts.evaluation",
-    "dataset_mount_path": "is not supported yet; mount it with execution.mounts.evaluation",
 }
-_ADAPTER = ("target", "api_endpoint", "adapter_config")
-
-#: Configurations of the adapter between harness and model, each with its key. Later ones override
-#: earlier ones.
-Adapters = list[tuple[Key, dict[str, Any]]]
+_ENDPOINT = ("target", "api_endpoint")
 
 #: Harnesses that win an ambiguous task name only if it is written HARNESS.TASK. The launcher does
 #: not have lm-eval, and codec searches for contamination under the names of other harnesses' tasks.
@@ -42,6 +40,16 @@ class _Task:
     name: str
     benchmark: dict[str, Any]
     kinds: tuple[str, ...]
+    env: Variables
+
+    def finish(self, shared: Variables, mounts: Sequence[Mapping[str, Any]]) -> None:
+        """Write the variables and mounts, after the *shared* ones of all tasks."""
+        env = Variables()
+        env.update(shared)
+        env.update(self.env)
+        own = self.benchmark.pop("mounts", [])
+        values = {"env": env.names, "set_env": env.values, "mounts": [*mounts, *own]}
+        self.benchmark.update({name: value for name, value in values.items() if value})
 
 
 def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
@@ -54,10 +62,10 @@ def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
     draft.only(key, section, {"tasks", "env_vars", *_CONFIGS, *_REFUSED})
     _refuse(draft, section, key)
     ours = draft.data.pop("params", None)
-    adapters = _adapter(draft, draft.section(*_ADAPTER[:-1]), ())
-    for said, config in _configs(draft, section, key):
-        draft.layer(("params",), _params(draft, config, said), said)
-        adapters += _adapter(draft, _endpoint(draft, config, said), said)
+    adapters = params.adapter(draft, draft.section(*_ENDPOINT), ())
+    for said, config in params.configs(draft, section, key):
+        draft.layer(("params",), params.params(draft, config, said), said)
+        adapters += params.adapters(draft, config, said)
     if not section.get("tasks"):
         for said, _ in adapters:
             draft.refuse(
@@ -67,17 +75,15 @@ def read(draft: Draft, where: Where, allowed: Collection[str]) -> list[str]:
             )
     if ours is not None:
         draft.layer(("params",), ours, ("params",))
-    env = Variables(dict(where.env["evaluation"].names))
-    env.update(_env(draft, section, key))
+    env = Variables()
+    env.update(where.env["evaluation"])
+    env.update(params.variables(draft, section, key))
     tasks = _tasks(draft, section.get("tasks"), allowed, adapters)
     kinds = list(dict.fromkeys(task.kinds[0] for task in tasks))
     for task in tasks:
         if len(kinds) > 1 and len(task.kinds) > 1:
             task.benchmark["endpoint_types"] = [task.kinds[0]]  # run on one of the models only
-        if names := {**env.names, **task.benchmark.pop("env", {})}:
-            task.benchmark["env"] = names
-        if where.mounts["evaluation"]:
-            task.benchmark["mounts"] = where.mounts["evaluation"]
+        task.finish(env, where.mounts["evaluation"])
         _put(draft, task)
     return kinds
 
@@ -86,12 +92,6 @@ def _refuse(draft: Draft, section: Mapping[str, Any], key: Key) -> None:
     for name, sentence in _REFUSED.items():
         if says(section.get(name)):
             draft.refuse((*key, name), sentence)
-
-
-def _env(draft: Draft, section: Mapping[str, Any], key: Key) -> Variables:
-    key = (*key, "env_vars")
-    values = draft.mapping(section.get("env_vars"), key)
-    return draft.variables(values, key, literals=False)
 
 
 def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapters) -> list[_Task]:
@@ -122,16 +122,28 @@ def _tasks(draft: Draft, entries: Any, allowed: Collection[str], adapters: Adapt
         benchmark, kinds = found
         own: dict[str, Any] = {}
         adapted = [*adapters]
-        for said, config in _configs(draft, spec, place):
-            merge(own, _params(draft, config, said))
-            adapted += _adapter(draft, _endpoint(draft, config, said), said)
-        _adapt(draft, name, benchmark, own, adapted)
+        for said, config in params.configs(draft, spec, place):
+            merge(own, params.params(draft, config, said))
+            adapted += params.adapters(draft, config, said)
+        params.adapt(draft, name, benchmark, own, adapted)
         if own:
             benchmark["params"] = own
-        if names := _env(draft, spec, place).names:
-            benchmark["env"] = names
-        tasks.append(_Task(place, name, benchmark, kinds))
+        env = params.variables(draft, spec, place)
+        _dataset(draft, spec, place, benchmark, env)
+        tasks.append(_Task(place, name, benchmark, kinds, env))
     return tasks
+
+
+def _dataset(
+    draft: Draft, spec: Mapping[str, Any], place: Key, benchmark: dict[str, Any], env: Variables
+) -> None:
+    """Mount ``dataset_dir``, and name its place in the launcher's variable."""
+    source, target = spec.get("dataset_dir"), spec.get("dataset_mount_path") or _DATASETS
+    if says(source):
+        benchmark["mounts"] = [{"source": source, "target": target, "read_only": False}]
+        env.update(Variables(values={_DATASET_VARIABLE: str(target)}))
+    elif says(spec.get("dataset_mount_path")):
+        draft.refuse((*place, "dataset_mount_path"), "requires dataset_dir; add it, or remove both")
 
 
 def _catalogued(
@@ -219,74 +231,3 @@ def _put(draft: Draft, task: _Task) -> None:
         number += 1
         name = f"{named[:60]}-{number}"
     draft.put(("benchmarks", name), task.benchmark, task.key)
-
-
-# --- parameters ---------------------------------------------------------------------------
-
-
-def _configs(
-    draft: Draft, section: Mapping[str, Any], key: Key
-) -> list[tuple[Key, dict[str, Any]]]:
-    """Return ``nemo_evaluator_config`` and ``overrides`` with dotted keys expanded."""
-    found = []
-    for name in _CONFIGS:
-        said = (*key, name)
-        config = nested(draft.mapping(section.get(name), said))
-        if says(config):
-            draft.only(said, config, {"config", "target"})
-            found.append((said, config))
-    return found
-
-
-def _params(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return ``config.params`` of a task or of all tasks."""
-    key = (*key, "config")
-    inner = draft.mapping(config.get("config"), key)
-    if says(inner.pop("target", None)):
-        draft.refuse((*key, "target"), "is inside config; move it next to config")
-    draft.only(key, inner, {"params"})
-    params = draft.mapping(inner.get("params"), (*key, "params"))
-    draft.only((*key, "params"), params, set(Params.model_fields))
-    return params
-
-
-# --- the adapter between harness and model ------------------------------------------------
-
-
-def _endpoint(draft: Draft, config: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return ``target.api_endpoint`` of a task, which may only configure the adapter."""
-    key = (*key, "target")
-    target = draft.mapping(config.get("target"), key)
-    draft.only(key, target, {"api_endpoint"})
-    endpoint = draft.mapping(target.get("api_endpoint"), (*key, "api_endpoint"))
-    for name in endpoint:
-        if name != "adapter_config":
-            place = (*key, "api_endpoint", name)
-            draft.refuse(
-                place, "cannot differ by task; set it in the top-level target.api_endpoint"
-            )
-    return endpoint
-
-
-def _adapter(draft: Draft, endpoint: Mapping[str, Any], key: Key) -> Adapters:
-    """Return the adapter's configuration of an ``api_endpoint`` below *key*, if it has one."""
-    key = (*key, *_ADAPTER)
-    config = draft.mapping(endpoint.get("adapter_config"), key)
-    return [(key, config)] if says(config) else []
-
-
-def _adapt(
-    draft: Draft, name: str, benchmark: Mapping[str, Any], params: dict[str, Any], configs: Adapters
-) -> None:
-    """Write the adapter's configuration to the *params* of a task, or record an error."""
-    harness = str(benchmark.get("harness") or benchmark["task"].partition(".")[0])
-    for key, config in configs:
-        if catalogue.find_harness(harness).adapter == "nemo":
-            merge(params, {"extra": {"adapter_config": {}}})
-            merge(params["extra"]["adapter_config"], config)
-        else:
-            draft.refuse(
-                key,
-                f"only eval-factory harnesses have an adapter, and {name} uses {harness}; remove "
-                "one of them",
-            )

@@ -1,0 +1,42 @@
+"""Tests modes, variables and mounts of ``execution``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.launcher import TARGET, TASKS, plain, read
+
+
+def content(**execution: Any) -> dict[str, Any]:
+    return {"target": TARGET, "evaluation": TASKS, "execution": execution}
+
+
+def test_local_runs_are_sequential_by_default_and_say_so(tmp_path: Path) -> None:
+    silent = read(tmp_path, content())
+    assert silent.options == ("--cores", "1")
+    assert (
+        "execution.mode: is sequential, the launcher's default; or write parallel" in silent.notes
+    )
+    assert read(tmp_path, content(mode="parallel")).options == ()
+
+
+def test_a_cache_below_the_home_of_root_is_mounted_where_a_user_can_enter(tmp_path: Path) -> None:
+    mounts = {"evaluation": {str(tmp_path): "/root/.cache/huggingface"}}
+    benchmark = plain(tmp_path, content(mounts=mounts)).benchmarks["ifeval"]
+    assert benchmark.mounts[0].target == "/mnt/huggingface"
+    assert benchmark.set_env == {"HF_HOME": "/mnt/huggingface"}
+    (note,) = (n for n in read(tmp_path, content(mounts=mounts)).notes if "/mnt/" in n)
+    assert "since only root can enter /root and containers run as you" in note
+
+
+@pytest.mark.parametrize("target", ["/root/data", "/root/.cache/huggingface"])
+def test_another_place_below_the_home_of_root_is_reported(tmp_path: Path, target: str) -> None:
+    data = content(mounts={"evaluation": {str(tmp_path): target}})
+    data["evaluation"] = TASKS | {"env_vars": {"HF_HOME": "host:HF_HOME"}}
+    benchmark = plain(tmp_path, data).benchmarks["ifeval"]
+    assert (benchmark.mounts[0].target, benchmark.set_env) == (target, {})
+    (note,) = (n for n in read(tmp_path, data).notes if target in n)
+    assert f"write another target than {target}" in note
