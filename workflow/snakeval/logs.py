@@ -134,13 +134,18 @@ def tail_lines(log: Path) -> list[str]:
     ]
 
 
+def refused(line: str) -> bool:
+    """Whether a line is about a request that the endpoint refused."""
+    return _REFUSED.search(line) is not None
+
+
 def last_error(log: Path) -> str:
     """Return the last line of *log* that looks like an error, or its last line."""
     lines = tail_lines(log)
-    refused = [
+    refusals = [
         _with_message(match[1], lines[number + 1 : number + _BODY_LINES])
         for number, line in enumerate(lines)
         if (match := _REFUSED.search(line))
     ]
     errors = [line for line in lines if _ERROR.match(line)]
-    return _with_earlier_message((refused or errors or lines or [""])[-1], lines)[:300]
+    return _with_earlier_message((refusals or errors or lines or [""])[-1], lines)[:300]

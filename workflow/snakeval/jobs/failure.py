@@ -10,7 +10,8 @@ from pathlib import Path
 from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import base_url
-from snakeval.logs import last_error, without_shell
+from snakeval.jobs.client_errors import in_words
+from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome
 
 
@@ -35,7 +36,10 @@ def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "
         parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
     elif outcome.exit_code == 127:
         parts = ["the harness's command was not found in its image (exit code 127)"]
-    if said := last_error(log):
+    said = last_error(log)
+    if not refused(said):
+        said = in_words(log, evaluation.transport.request_timeout) or said
+    if said:
         parts.append(said)
     # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
