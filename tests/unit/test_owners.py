@@ -130,6 +130,7 @@ PATTERNS = {
     "evaluation/progress.py": "progress bars of harnesses",
     "executors/lepton/endpoints.py": "a model's name",
     "executors/slurm/controller.py": "errors of Slurm's commands",
+    "jobs/client_errors.py": "exceptions of HTTP clients in the logs of harnesses",
     "jobs/container.py": "the host in a URL that the user writes",
     "dag/open.py": "options of Snakemake",
     "results/comparison.py": "names of repeats",
