@@ -12,7 +12,7 @@ given until it ends with 0. The run is sound if
 
 ``python tests/campaigns/lepton_heads.py --pairs 10`` plays the next seeds of
 ``lepton_heads.jsonl`` and appends their results; ``--seed N`` plays one again and prints all that
-happened. It ends with 1 if a run is not sound. Needs root, as each job mounts its own /results.
+happened. It ends with 1 if a run is not sound. Needs root, as each job mounts its own results.
 """
 
 from __future__ import annotations

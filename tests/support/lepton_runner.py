@@ -1,4 +1,4 @@
-"""Runs the jobs of Lepton's stand-in as processes, each with a /results of its own."""
+"""Runs the jobs of Lepton's stand-in as processes, each with results of its own."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 
 from standin.runner import Container, ProcessRunner, Workload
 
-_RESULTS = Path("/results")
+from snakeval.executors.lepton.runtime import LeptonRuntime
+
+_ROOT = Path(LeptonRuntime.root)
 
 
 class PrivateRunner(ProcessRunner):
-    """A harness writes to /results, which processes would share. Needs root, to mount."""
+    """Harnesses write to one directory, which processes would share. Needs root, to mount."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._made = not _RESULTS.exists()
-        _RESULTS.mkdir(exist_ok=True)
+        self._made = not _ROOT.exists()
+        _ROOT.mkdir(exist_ok=True)
 
     def start(self, container: Container) -> Workload:
-        script = 'mount -t tmpfs none /results && exec "$@"'
+        script = f'mount -t tmpfs none {_ROOT} && exec "$@"'
         words = ["unshare", "--mount", "sh", "-c", script, "sh", *container.command]
         return super().start(replace(container, command=words))
 
     def close(self) -> None:
         super().close()
         if self._made:
-            _RESULTS.rmdir()
+            _ROOT.rmdir()

@@ -20,6 +20,8 @@ from snakeval.run.directory import RunDirectory
 from support.configs import COMMAND, MODEL, config
 from support.made import begin
 
+#: Any user of an image may write there.
+RESULTS = "/tmp/snakeval/results"
 SERVED = {"deployment": {"kind": "generic", "image": "server", "command": "serve {{ port }}"}}
 
 
@@ -58,12 +60,12 @@ def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
 ) -> None:
     job = prepared(directory, evaluation)
     assert job["image"] == "harness:1"
-    assert job["command"].startswith("mkdir -p /results && cd /results && exec ")
+    assert job["command"].startswith(f"mkdir -p {RESULTS} && cd {RESULTS} && exec ")
     assert job["secrets"] == {"HF_TOKEN": "MY_TOKEN"}
-    assert list(job["outputs"].values()) == ["/results"]
-    assert "/results" not in job["inputs"].values()
-    assert job["first"][0] == f"/results/{evaluation.identity.metrics['file']}"
-    assert job["never"] == ["/results/cache/*"]
+    assert list(job["outputs"].values()) == [RESULTS]
+    assert RESULTS not in job["inputs"].values()
+    assert job["first"][0] == f"{RESULTS}/{evaluation.identity.metrics['file']}"
+    assert job["never"] == [f"{RESULTS}/cache/*"]
 
 
 def test_what_comes_back_becomes_the_record_and_is_adopted_from_then_on(
@@ -89,7 +91,7 @@ def test_what_a_failed_job_wrote_goes_along_with_the_next_attempt(
     artifacts = directory.newest_artifacts
     assert (artifacts / "f").read_text() == "half"
     job = prepared(directory, evaluation)
-    assert job["inputs"][str(artifacts.resolve())] == "/results"
+    assert job["inputs"][str(artifacts.resolve())] == RESULTS
 
 
 def test_a_problem_of_the_platform_is_the_reason_unchanged(
@@ -105,7 +107,7 @@ def test_results_of_another_definition_are_neither_sent_nor_mixed(
 ) -> None:
     begin(directory, "0" * 64)
     (directory.artifacts / "old").touch()
-    assert "/results" not in prepared(directory, evaluation)["inputs"].values()
+    assert RESULTS not in prepared(directory, evaluation)["inputs"].values()
     told = came_back(directory, '{"v": 1}')
     assert jobs.collect(directory, evaluation.fingerprint, told) == 0
     assert [p.name for p in directory.artifacts.iterdir()] == ["f"]
@@ -128,11 +130,11 @@ def test_what_comes_back_of_another_definition_is_no_result_and_no_resume_point(
     directory.spec.write_text(changed.to_json())
     with pytest.raises(EvaluationError, match="its definition was changed"):
         jobs.collect(directory, evaluation.fingerprint, told)
-    assert "/results" not in prepared(directory, changed)["inputs"].values()
+    assert RESULTS not in prepared(directory, changed)["inputs"].values()
     with pytest.raises(EvaluationError, match="the job lost its node"):
         jobs.collect(directory, changed.fingerprint, {"LEPTON_PROBLEM": "the job lost its node"})
     assert [p for p in directory.artifacts.rglob("*") if p.is_file()] == []
-    assert "/results" not in prepared(directory, changed)["inputs"].values()
+    assert RESULTS not in prepared(directory, changed)["inputs"].values()
 
 
 def test_what_came_back_too_late_is_resumed_when_its_definition_returns(
@@ -146,7 +148,7 @@ def test_what_came_back_too_late_is_resumed_when_its_definition_returns(
     (sent,) = [
         source
         for source, target in prepared(directory, evaluation)["inputs"].items()
-        if target == "/results"
+        if target == RESULTS
     ]
     assert (Path(sent) / "f").read_text() == "half"
 
@@ -266,3 +268,33 @@ def test_a_job_without_files_publishes_no_earlier_attempt(
     with pytest.raises(EvaluationError, match="its files did not come back"):
         jobs.collect(directory, evaluation.fingerprint, {})
     assert directory.completion(evaluation.fingerprint) is None
+
+
+def test_an_image_without_root_can_write_to_all_paths_of_snakeval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "f").write_text("1")
+    monkeypatch.chdir(tmp_path)
+    benchmark = {**COMMAND, "image": "harness:1", "files": "data"}
+    given = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+    evaluation = expand(config(tmp_path, given))[0]
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+    directory.private.mkdir(parents=True)
+    directory.spec.write_text(evaluation.to_json())
+    job = prepared(directory, evaluation)
+    paths = [*job["inputs"].values(), *job["outputs"].values()]
+    assert "/tmp/snakeval/snakeval/files" in paths
+    assert all(path.startswith("/tmp/snakeval/") for path in paths)
+    assert job["command"].startswith(f"mkdir -p {RESULTS} && cd /tmp/snakeval/snakeval/files && ")
+
+
+def test_links_of_a_harness_on_lepton_to_its_own_results_stay_links_after_publication(
+    directory: EvaluationDirectory, evaluation: Evaluation
+) -> None:
+    prepared(directory, evaluation)
+    told = came_back(directory, '{"v": 0.5}')
+    (place,) = json.loads(directory.remote_job.read_text())["outputs"]
+    (Path(place) / "newest").symlink_to(f"{RESULTS}/f")
+    assert jobs.collect(directory, evaluation.fingerprint, told) == 0
+    assert (directory.artifacts / "newest").read_text() == '{"v": 0.5}'

@@ -41,17 +41,20 @@ def container(
     inputs = (attempt or directory).inputs.resolve()
     results = (attempt.artifacts if attempt else directory.by_hand).resolve()
     identity = evaluation.identity
-    folders = (CONTAINER_RESULTS, _INPUTS) if inside else (str(results), str(inputs))
+    # The user of an image may not write to its root.
+    root = str(getattr(runtime, "root", ""))
+    there = root + CONTAINER_RESULTS
+    folders = (there, root + _INPUTS) if inside else (str(results), str(inputs))
     made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
-    mounts = [Mount(str(results), CONTAINER_RESULTS, read_only=False)]
-    workdir = CONTAINER_RESULTS if inside else str(results)
+    mounts = [Mount(str(results), there, read_only=False)]
+    workdir = there if inside else str(results)
     if made.inputs:
-        mounts.append(Mount(str(inputs), _INPUTS))
+        mounts.append(Mount(str(inputs), root + _INPUTS))
     if transport.files:
-        mounts.append(Mount(transport.files, _FILES))
-        workdir = _FILES if inside else transport.files
+        mounts.append(Mount(transport.files, root + _FILES))
+        workdir = root + _FILES if inside else transport.files
     mounts += [Mount(*mount) for mount in transport.mounts]
     caches, cache_env = _cache(inside)
     limits = transport.resources

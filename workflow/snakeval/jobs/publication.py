@@ -17,7 +17,7 @@ from snakeval.evaluation.record import Completion, now
 from snakeval.harnesses import adapter
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
-from snakeval.runtimes.spec import CONTAINER_RESULTS
+from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
 
 
 def completion(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
@@ -102,7 +102,8 @@ def finish(
     """
     caches = adapter(evaluation.identity.adapter).CACHES
     # Publication moves the artifacts, and a harness may have linked them by their absolute path.
-    inside = [CONTAINER_RESULTS] if evaluation.identity.image and runtime != "process" else []
+    inside = [CONTAINER_RESULTS, WRITABLE_ROOT + CONTAINER_RESULTS]
+    inside = inside if evaluation.identity.image and runtime != "process" else []
     trees.make_links_relative(attempt.artifacts, *inside)
     # Before the note, so that what it says is true after a power cut.
     trees.flush(attempt.artifacts, caches)

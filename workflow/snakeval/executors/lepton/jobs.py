@@ -31,6 +31,7 @@ from snakeval.jobs.publication import attempts_at, completion, finish, reuse
 from snakeval.lease import Lease
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
+from snakeval.runtimes.spec import CONTAINER_RESULTS
 from snakeval.serving.directory import DeploymentDirectory
 
 #: The exit code that reports to the plugin (lepton_before) that the record exists without a job.
@@ -39,7 +40,7 @@ DONE_ALREADY = 100
 #: Stands for the variable of the caller that holds an endpoint's key: here there is none, the
 #: key is a secret of the workspace.
 _KEY = "SNAKEVAL_LEPTON_KEY"
-_RESULTS = "/results"
+_RESULTS = LeptonRuntime.root + CONTAINER_RESULTS
 
 
 def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None = None) -> int:

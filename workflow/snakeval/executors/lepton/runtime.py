@@ -7,7 +7,7 @@ from typing import IO
 
 from snakeval.runtimes import Outcome, Report
 from snakeval.runtimes.command_line import by_hand
-from snakeval.runtimes.spec import ContainerSpec
+from snakeval.runtimes.spec import WRITABLE_ROOT, ContainerSpec
 
 
 class LeptonRuntime:
@@ -19,6 +19,8 @@ class LeptonRuntime:
     name = "lepton"
     isolated = True
     host = "127.0.0.1"
+    #: Results and inputs are below it: any user of an image may write there.
+    root = WRITABLE_ROOT
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return False: this machine does not know whether the platform has the image."""
