@@ -286,6 +286,11 @@ class EvaluationDirectory(JobDirectory):
         return Path(f"{self._place}/.snakeval/killed.json")
 
     @property
+    def live_log(self) -> Path:
+        """Which job's log on another machine is copied to which of the logs, and how far."""
+        return Path(f"{self._place}/.snakeval/live-log.json")
+
+    @property
     def remote_job(self) -> Path:
         """The job that an executor's plugin runs for this evaluation on another machine."""
         return Path(f"{self.output}.job")

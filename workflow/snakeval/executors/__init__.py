@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 
 from snakeval.catalogue import plugins
 from snakeval.errors import ConfigError
-from snakeval.executors.base import Executor
+from snakeval.executors.base import Executor, Report
 from snakeval.files import read_list, write_if_changed
 from snakeval.run.directory import RunDirectory
 
@@ -67,6 +68,17 @@ def of_run(run: RunDirectory) -> list[Executor]:
     """
     names = dict.fromkeys([*plugins.BUILT_IN[plugins.EXECUTORS], *_noted(run)])
     return [_found(name) for name in names]
+
+
+def follow(run: RunDirectory, name: str, report: Report) -> Callable[[], None]:
+    """Return what brings the log of an evaluation or a deployment up to date, at each call."""
+    updates = [executor.follow(run, name, report) for executor in of_run(run)]
+
+    def update() -> None:
+        for each in updates:
+            each()
+
+    return update
 
 
 def note(run: RunDirectory, executor: Executor) -> None:

@@ -265,6 +265,13 @@ class Executor:
         path = Path(job.log) if job and job.log else None
         return path if path and path.exists() else None
 
+    def follow(self, run: RunDirectory, name: str, report: Report) -> Callable[[], None]:
+        """Return what brings the log of an evaluation or a deployment up to date, at each call.
+
+        It is for an executor whose jobs do not write their logs to the run's directory.
+        """
+        return lambda: None
+
     def has_served(self, run: RunDirectory) -> bool:
         """Whether it has ever served a model of *run* apart from jobs; quick, from files."""
         return False

@@ -80,6 +80,11 @@ class DeploymentDirectory(JobDirectory):
         return Path(f"{self._place}/server.log")
 
     @property
+    def live_log(self) -> Path:
+        """Which endpoint's log is copied to which of the server's logs, and how far."""
+        return Path(f"{self._place}/live-log.json")
+
+    @property
     def events(self) -> Path:
         """The journal of the servers' events; see :mod:`snakeval.evaluation.events`."""
         return Path(f"{self._place}/events.jsonl")

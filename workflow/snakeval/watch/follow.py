@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ class _Evaluation:
     def __init__(self, which: Target) -> None:
         self._which = which
         self._directory = which.run.evaluation(f"{which.model}/{which.benchmark}")
+        self._update = executors.follow(which.run, self._directory.name, _warn)
         self._look()
         self._seen_active = self._state.active
         self._settled = _Settled(_RETRY_SECONDS)
@@ -66,6 +68,7 @@ class _Evaluation:
         (self._state,) = states(self._which.run, only=self._which.covers)
 
     def files(self) -> list[Path]:
+        self._update()
         found = [log for log in [self._directory.newest_log()] if log.exists()]
         # Until its harness prints something: what the scheduler's job printed.
         return found or _of_job(self._which.run, self._directory.name)
@@ -118,8 +121,10 @@ class _Server:
         self._which = which
         self._settled = _Settled(_LAST_WORDS_SECONDS)
         self._directory = DeploymentDirectory.of(which.run, which.model)
+        self._update = executors.follow(which.run, self._directory.name, _warn)
 
     def files(self) -> list[Path]:
+        self._update()
         # A server that another run started has its log there.
         record = self._directory.read_record()
         servers = [self._directory.server_log, *map(Path, filter(None, [record.get("log")]))]
@@ -215,6 +220,10 @@ class _Settled:
     def __call__(self, is_so: bool) -> bool:
         self._since = (self._since or time.monotonic()) if is_so else None
         return self._since is not None and time.monotonic() - self._since > self._seconds
+
+
+def _warn(text: str) -> None:
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def _of_job(run: RunDirectory, name: str) -> list[Path]:

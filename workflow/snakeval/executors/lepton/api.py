@@ -152,21 +152,20 @@ class Platform(WorkspaceRequests):
         told = self._ask("read readiness", lambda c: c.deployment.get_readiness(name)).root
         return [issues[0].reason.value for issues in told.values() if issues]
 
-    def last_lines(self, name: str, number: int = 3) -> list[str]:
-        """Return the end of an endpoint's log."""
-        now = time.time_ns()
-        try:
-            answer = self._ask_endpoints(
-                "read the log",
-                lambda c: c.log.get_log(
-                    name_or_deployment=name, start=str(now - 86400 * 10**9), end=str(now), limit=50
-                ),
-            )
-        except EvaluationError:
-            return []  # it only explains
+    def log(
+        self, since: int, limit: int, direction: str = "forward", **of: str
+    ) -> list[tuple[int, str]]:
+        """Return lines since a time (ns since the epoch), in order: the first or last *limit*."""
+        # The API requires an end. The clocks may differ.
+        end = time.time_ns() + 3600 * 10**9
+        span: dict[str, Any] = {"start": str(since), "end": str(end), "limit": limit, **of}
+        answer = self._ask_endpoints(
+            "read the log", lambda c: c.log.get_log(direction=direction, **span)
+        )
         streams = (answer.get("data") or {}).get("result") or []
-        lines = sorted((int(at), text) for s in streams for at, text in s.get("values") or [])
-        return [text.strip() for _, text in lines if text.strip()][-number:]
+        return sorted(
+            (int(at), str(text).rstrip("\n")) for s in streams for at, text in s.get("values") or []
+        )
 
     # --- jobs -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ adopts it. The run has a note of each endpoint from before its creation until it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -25,6 +26,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation.definition import digest
 from snakeval.executors.lepton import readiness
 from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.live_logs import copy_endpoint
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.platform_states import state_of
 from snakeval.executors.lepton.readiness import Report, Wait
@@ -127,6 +129,7 @@ class Endpoints:
         Raises:
             EvaluationError: it does not, or that cannot be known; its note stays.
         """
+        self._keep_log(endpoint)
         self._platform.delete(endpoint.name)
         for _ in range(_LOOKS):
             found = self._platform.endpoint(endpoint.name)
@@ -135,6 +138,11 @@ class Endpoints:
                 return
             time.sleep(readiness.POLL)
         raise EvaluationError(f"it was deleted, and is {state_of(found)}")
+
+    def _keep_log(self, endpoint: Noted) -> None:
+        """Copy the log into the run, since the platform deletes it with the endpoint."""
+        with contextlib.suppress(EvaluationError):  # a log keeps no endpoint
+            copy_endpoint(self._platform, self._run, endpoint)
 
     # --- one endpoint ---------------------------------------------------------------------
 

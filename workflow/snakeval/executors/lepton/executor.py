@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from snakeval.executors.base import Check, Executor, Intent, Jobs, Report, Stopping
@@ -55,6 +55,12 @@ class Lepton(Executor):
         from snakeval.executors.lepton.stop import stopping
 
         return stopping(run, evaluation or "")
+
+    def follow(self, run: RunDirectory, name: str, report: Report) -> Callable[[], None]:
+        """Return what copies the log of a job or an endpoint into the run."""
+        from snakeval.executors.lepton.live_logs import Follower
+
+        return Follower(run, name, report)
 
     def has_served(self, run: RunDirectory) -> bool:
         """Whether there are notes on endpoints, or there were some."""

@@ -21,6 +21,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
 from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
+from snakeval.executors.lepton.live_logs import take_back
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
@@ -215,6 +216,7 @@ def _collect(
     back = directory.arrived(evaluation.fingerprint)
     if not back.exists() and not told.get("LEPTON_PROBLEM"):
         raise EvaluationError("its job completed, but its files did not come back")
+    take_back(directory, told.get("LEPTON_JOB", ""))
     # The arrived artifacts contain those of an earlier attempt, which the job was sent.
     attempt = attempts.begin(resumes=() if back.exists() else ALL)
     if back.exists():

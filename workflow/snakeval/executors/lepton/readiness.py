@@ -12,6 +12,7 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.executors.lepton.api import Platform
+from snakeval.executors.lepton.live_logs import last_lines
 from snakeval.executors.lepton.notes import Noted
 from snakeval.executors.lepton.platform_states import state_of
 from snakeval.executors.lepton.spec import options
@@ -128,7 +129,7 @@ class Wait:
             refused = trouble.refused
         if trouble.hopeless or refused or trouble.deaths > limit:
             why = trouble.hopeless or refused or f"{trouble.death}, {trouble.deaths} times"
-            lines = self.platform.last_lines(name)
+            lines = last_lines(self.platform, name)
             said = f"; its log ends: {' / '.join(lines)}" if lines else ""
             raise EvaluationError(f"deployment failed: {why}{said}")
         return trouble.queued

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from snakeval.errors import EvaluationError
 from snakeval.executors.base import Fate, Remain, Report, Stage, Stopping
 from snakeval.executors.lepton import need_library, stopped_by_hand
+from snakeval.executors.lepton.live_logs import copy_job
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 #: Seconds that a deleted job may take to be gone.
 PATIENCE = 7.5
+#: Seconds that copies of logs may delay the end of the jobs.
+LOGS_SECONDS = 10.0
 
 
 def close(run: RunDirectory, report: Report) -> None:
@@ -64,6 +68,7 @@ class _There:
         self._jobs: list[Job] = []
         self._listed = -math.inf
         self._error = ""
+        self._logs_took = 0.0
 
     def jobs(self) -> Iterator[Remain]:
         """Yield the jobs; or all that may be there, if Lepton cannot be asked."""
@@ -115,8 +120,22 @@ class _There:
     def _end_job(self, job: Job) -> None:
         if self._evaluation:
             stopped_by_hand.note(self._run, job.evaluation)
+        self._keep_log(job)
         self._platform.delete_job(job.id)
         self._listed = -math.inf
+
+    def _keep_log(self, job: Job) -> None:
+        """Copy a job's log into the run, since the platform deletes it with the job."""
+        started = time.monotonic()
+        if self._logs_took > LOGS_SECONDS or job.evaluation not in self._evaluations:
+            return
+        with contextlib.suppress(EvaluationError, OSError):  # a log keeps no job
+            copy_job(self._platform, self._run.evaluation(job.evaluation), job.id)
+        self._logs_took += time.monotonic() - started
+
+    @cached_property
+    def _evaluations(self) -> set[str]:
+        return {item.id for item in self._run.plan()}
 
     @cached_property
     def _platform(self) -> Platform:
