@@ -88,6 +88,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             raise WorkflowError(str(error)) from None
         #: Why no job can be submitted. Jobs of this machine may be for these, and do not start.
         self._refusal = refusal(settings, self._service)
+        #: What commands on this machine learn of the settings.
+        self._told = {
+            "LEPTON_INPUT_CAP": str(self._transport.input_cap),
+            "LEPTON_NODE_GROUP": settings.node_group or "",
+        }
         if limits := self._transport.limits:
             self.logger.warning(f"Lepton: {limits}.")
         self._watch = Watch(
@@ -151,7 +156,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def _run_here(self, job: Any, command: str) -> None:
         log = self._collection.log(job.rule.name, f"here-{job.jobid}")
-        made = LocalJob(command, log, {"LEPTON_INPUT_CAP": str(self._transport.input_cap)})
+        made = LocalJob(command, log, self._told)
         self._local.append(made)
         made.start()
         self.report_job_submission(SubmittedJobInfo(job, aux={"local": made}))
@@ -161,7 +166,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         command = before(job)
         if command is None:
             return False
-        code, tail = here.run(command)
+        code, tail = here.run(command, self._told)
         if code not in (0, DONE_ALREADY):
             raise TaskError(f"lepton_before exited with {code}:\n{tail}\n")
         return code == DONE_ALREADY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
 
 from leptonai.api.v2.types.affinity import LeptonResourceAffinity
 from leptonai.api.v2.types.common import LeptonVisibility, Metadata
@@ -102,6 +103,18 @@ class Workspace:
         best = min(fitting, key=_size)
         return str(best.metadata.id_ or best.spec.name).lower()
 
+    def check_shared_memory(self, wanted: int | None, shape: str, group: str | None) -> None:
+        """Check that a job's shared memory is within the memory of its shape."""
+        for each in self._shapes.get(group, []):
+            memory = each.spec.memory_in_mb
+            if shape == str(each.metadata.id_ or each.spec.name).lower() and memory:
+                if wanted and wanted > memory:
+                    raise TaskError(
+                        f"lepton_shared_memory_mb is {wanted}, and {shape} has {memory} MB of "
+                        "memory; lower it, or choose a larger lepton_resource_shape"
+                    )
+                return
+
 
 def _fits(shape: Shape, needs: Needs, group: str | None) -> bool:
     spec = shape.spec
@@ -152,8 +165,12 @@ def definition(
         workspace.check_mounts(mounts, group)
     if task.secrets:
         workspace.check_secrets(task.secrets.values())
+    # Shared memory is part of the shape's memory.
+    needs = replace(task.needs, mem_mb=max(task.needs.mem_mb, task.shared_memory_mb or 0))
+    shape = workspace.shape(task.shape, needs, group)
+    workspace.check_shared_memory(task.shared_memory_mb, shape, group)
     spec = LeptonJobUserSpec(
-        resource_shape=workspace.shape(task.shape, task.needs, group),
+        resource_shape=shape,
         # The group rather than its nodes: a node that is added later is just as good.
         affinity=LeptonResourceAffinity(allowed_dedicated_node_groups=[group]) if group else None,
         container=LeptonContainer(image=task.image, command=["/bin/sh", "-c", script]),

@@ -81,3 +81,17 @@ def test_ctrl_c_ends_a_job_on_this_machine(workflow: Workflow) -> None:
     until(lambda: place.exists() and place.read_text() != "", "the command")
     ctrl_c(head)
     assert not os.path.exists(f"/proc/{place.read_text().strip()}")  # noqa: PTH110
+
+
+def test_commands_on_this_machine_learn_the_node_group_and_the_cap_of_inputs(
+    workflow: Workflow,
+) -> None:
+    say = "echo $LEPTON_NODE_GROUP $LEPTON_INPUT_CAP"
+    options = ("--lepton-node-group", "h100")
+    assert workflow.write(HERE.replace("@", f"{say} >told")).run(*options).code == 0
+    assert workflow.read("told") == f"h100 {512 * 1024}\n"
+    run = workflow.write(AROUND.replace("@before@", f"{say} >before; exit 3")).run(
+        "a.record", *options
+    )
+    assert run.code == 1
+    assert workflow.read("before") == f"h100 {512 * 1024}\n"

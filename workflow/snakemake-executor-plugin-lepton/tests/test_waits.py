@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from conftest import Workflow
 from snakemake_executor_plugin_lepton import failure, options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.service import Service
-from snakemake_executor_plugin_lepton.spec import Workspace
+from snakemake_executor_plugin_lepton.spec import Workspace, _fits
 from snakemake_executor_plugin_lepton.task import Needs
 from standin import Fault, StandIn
 
@@ -119,3 +120,37 @@ def test_the_smallest_shape_is_a_whole_one_that_is_listed_for_jobs(
         return
     with pytest.raises(TaskError, match="no resource shape has 1 GPUs"):
         Workspace(service).shape(None, needs, None)
+
+
+@pytest.mark.parametrize(
+    ("dedicated", "group", "fits"),
+    [(True, None, False), (True, "ng-1", True), (False, None, True), (None, None, True)],
+)
+def test_a_shape_of_dedicated_node_groups_only_needs_a_node_group(
+    dedicated: bool | None, group: str | None, fits: bool
+) -> None:
+    # The library of 0.47.1 drops the service's field, and a later one may read it.
+    spec = SimpleNamespace(accelerator_num=1, cpu=1, memory_in_mb=1, accelerator_type="")
+    if dedicated is not None:
+        spec.dedicated_node_group_only = dedicated
+    needs = Needs(gpu=1, gpu_model=None, threads=1, mem_mb=0)
+    assert _fits(SimpleNamespace(spec=spec), needs, group) is fits  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shape", "memory", "says"),
+    [(None, 32_000, "cpu.large"), ("cpu.small", 8192, "cpu.small"), ("cpu.small", 8193, "")],
+)
+def test_shared_memory_is_within_the_shape(
+    workflow: Workflow, shape: str | None, memory: int, says: str
+) -> None:
+    more = f"resources: lepton_shared_memory_mb={memory}\n    "
+    options = ["--lepton-resource-shape", shape] if shape else []
+    run = workflow.write(ONE.replace("@", more + SHELL)).run(*options)
+    if says:
+        (job,) = workflow.lepton.workspace.jobs.all.values()
+        assert (run.code, job.spec["resource_shape"]) == (0, says)
+        assert job.spec["shared_memory_size"] == memory
+        return
+    assert run.code == 1
+    assert "lepton_shared_memory_mb is 8193, and cpu.small has 8192 MB of memory" in run.output

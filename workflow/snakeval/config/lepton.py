@@ -5,12 +5,16 @@ No score depends on these options.
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from typing import Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.types import Strict
+
+_PRIORITY = re.compile(r"(low|mid|medium|high)?-?(\d)?(000)?")
+_DIGITS = {"low": "123", "mid": "456", "high": "789"}
 
 
 class LeptonEndpoint(Strict):
@@ -40,7 +44,9 @@ class LeptonEndpoint(Strict):
         default=None, description="seconds until the platform first checks that a replica lives"
     )
     priority: str | None = Field(
-        default=None, description="word of the service in a node group with a queue: mid-4000"
+        default=None,
+        description="in a node group with a queue: low, mid, high, 1 to 9, or the service's word, "
+        "mid-4000",
     )
     can_be_preempted: bool = Field(default=False, description="by others in the queue")
     can_preempt: bool = Field(default=False, description="others in the queue")
@@ -56,6 +62,25 @@ class LeptonEndpoint(Strict):
         description="volumes, SOURCE[/sub/path]=/mount/path[:ro], as node-nfs:data=/data",
     )
     image_pull_secrets: tuple[str, ...] = Field(default=(), description="registry credentials")
+
+    @field_validator("priority", mode="before")
+    @classmethod
+    def _word(cls, given: Any) -> str | None:
+        """Return the service's own word: `high` and 7 mean `high-7000`."""
+        if given is None:
+            return None
+        found = _PRIORITY.fullmatch(str(given).strip().lower())
+        word, digit = (found[1], found[2]) if found else (None, None)
+        word = "mid" if word == "medium" else word
+        if word is None and digit:
+            word = next((name for name, digits in _DIGITS.items() if digit in digits), None)
+        if word and (digit or _DIGITS[word][0]) in _DIGITS[word]:
+            return f"{word}-{digit or _DIGITS[word][0]}000"
+        raise PydanticCustomError(
+            "one",
+            "is no priority; choose low, mid, high, a number from 1 to 9, or a word of the "
+            "service, such as mid-4000",
+        )
 
     @model_validator(mode="after")
     def _order(self) -> Self:

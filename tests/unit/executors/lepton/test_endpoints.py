@@ -16,6 +16,7 @@ from snakeval.executors.lepton import jobs
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.endpoints import Endpoints
 from snakeval.executors.lepton.notes import Notes
+from snakeval.executors.lepton.spec import specification
 from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
@@ -136,6 +137,41 @@ def test_scaling_and_place_are_as_configured(
     assert made.spec["image_pull_secrets"] == ["registry"]
     assert made.spec["ingress_timeout_seconds"] == 3600
     endpoints.end(lambda text: None)
+
+
+def test_an_endpoint_inherits_the_node_group_of_the_jobs_unless_it_names_one(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("LEPTON_NODE_GROUP", "h100")
+    serve(endpoints, served(tmp_path, port))
+    (made,) = lepton.workspace.endpoints.all.values()
+    assert made.scale["affinity"] == {"allowed_dedicated_node_groups": ["ng-0a1b2c"]}
+    endpoints.end(lambda text: None)
+    own = specification(endpoints._platform, served(tmp_path, port).deployment, "h100")
+    named = served(tmp_path, port, lepton={"node_group": "cpu"}).deployment
+    other = specification(endpoints._platform, named, "h100")
+    groups = [
+        each.resource_requirement.affinity.allowed_dedicated_node_groups for each in (own, other)
+    ]
+    assert groups == [["ng-0a1b2c"], ["ng-3d4e5f"]]
+
+
+def test_the_key_of_an_endpoint_is_a_private_secret(
+    endpoints: Endpoints, lepton: StandIn, tmp_path: Path, port: int
+) -> None:
+    serve(endpoints, served(tmp_path, port))
+    assert lepton.workspace.private_secrets == set(lepton.workspace.endpoints.all)
+    endpoints.end(lambda text: None)
+
+
+def test_shared_memory_is_within_the_shape_and_the_priority_is_the_services_word(
+    endpoints: Endpoints, tmp_path: Path, port: int
+) -> None:
+    asked = served(tmp_path, port, shm_mb=999_999, lepton={"priority": "high"}).deployment
+    made = specification(endpoints._platform, asked)
+    assert made.resource_requirement.resource_shape == "cpu.small"
+    assert made.resource_requirement.shared_memory_size == 8 * 1024
+    assert made.queue_config.priority_class == "high-7000"
 
 
 def test_queue_reservation_liveness_and_no_time_out_reach_the_platform(

@@ -37,6 +37,7 @@ class Workspace:
         self.vocabulary = "container"  #: of events: why containers wait, or as the kubelet has it
         self.secure_defaults = False
         self.secrets: dict[str, str] = {}
+        self.private_secrets: set[str] = set()
         self.node_groups = {"ng-0a1b2c": "h100", "ng-3d4e5f": "cpu"}  #: id -> name
         self.volumes = ("shared",)
         self.jobs = Jobs(self)

@@ -49,6 +49,7 @@ def _secrets(ws: Workspace, query: Any, body: Any) -> Answer:
 
 def _make_secrets(ws: Workspace, query: Any, body: Any) -> Answer:
     ws.secrets.update({item["name"]: item["value"] for item in body})
+    ws.private_secrets |= {e["name"] for e in body if e.get("visibility") == "private"}
     return 200, {}
 
 

@@ -13,13 +13,14 @@ from leptonai.api.v2.client import (
     DeploymentFeatureSnapshotMismatchError,
     reset_new_deployment_api_flag_cache,
 )
+from leptonai.api.v2.types.common import LeptonVisibility
 from leptonai.api.v2.types.deployment import LeptonDeployment
 from leptonai.api.v2.types.job import LeptonJobQueryMode
 from leptonai.api.v2.types.secret import SecretItem
 from leptonai.api.v2.types.workspace import WorkspaceInfo, WorkspaceState
 
 from snakeval.errors import EvaluationError
-from snakeval.executors.lepton import EVALUATION, RUN
+from snakeval.executors.lepton import EVALUATION, RUN, shapes
 from snakeval.executors.lepton.platform_states import (
     DELETED,
     QUEUED,
@@ -206,10 +207,10 @@ class Platform(WorkspaceRequests):
     # --- what there is --------------------------------------------------------------------
 
     def keep_secret(self, name: str, value: str) -> bool:
-        """Make a secret; return whether it was there before, with whatever value."""
+        """Make a private secret; return whether it was there before, with whatever value."""
         if name in self.secrets():
             return True
-        item = SecretItem(name=name, value=value)
+        item = SecretItem(name=name, value=value, visibility=LeptonVisibility.PRIVATE)
         try:
             self._ask(f"make secret {name}", lambda c: c.secret.create([item]))
         except RefusedError as refused:
@@ -253,46 +254,21 @@ class Platform(WorkspaceRequests):
             if source not in there:
                 raise EvaluationError(f"no volume {source}; there are {_listed(there)}")
 
-    def shape(self, wanted: str | None, gpus: int, group: str | None) -> str:
+    def shape(self, wanted: str | None, gpus: int, group: str | None) -> Any:
         """Return the shape of that name, or the smallest with so many GPUs.
 
         Raises:
             EvaluationError: there is none.
         """
-        shapes = self._ask(
+        found = self._ask(
             "list shapes", lambda c: c.shapes.list_shapes(node_group=group, purpose="deployment")
         )
-        names = {str(s.metadata.id_ or s.spec.name).lower() for s in shapes}
-        if wanted and wanted.lower() not in names:
-            raise EvaluationError(f"no resource shape {wanted}; there are {_listed(names)}")
-        if wanted:
-            return wanted.lower()
-        fitting = [s for s in shapes if _fits(s.spec, gpus, group)]
-        if not fitting:
-            raise EvaluationError(
-                f"no resource shape has {gpus} GPUs; set deployment.lepton.resource_shape to one "
-                f"of {_listed(names)}"
-            )
-        size = lambda s: (s.spec.accelerator_num or 0, s.spec.cpu or 0)  # noqa: E731
-        best = min(fitting, key=size)
-        return str(best.metadata.id_ or best.spec.name).lower()
+        return shapes.choose(found, wanted, gpus, group)
 
 
 def _list_jobs(client: Any, page: int) -> list[Any]:
     mode = LeptonJobQueryMode.AliveOnly.value
     return list(client.job.list_all(job_query_mode=mode, page=page, page_size=_PAGE))
-
-
-def _fits(spec: Any, gpus: int, group: str | None) -> bool:
-    """Whether a shape has so many whole GPUs, and an endpoint may have it (in the node group)."""
-    if gpus and 0 < (getattr(spec, "accelerator_fraction", None) or 1) < 1:
-        return False
-    listable = getattr(spec, "listable_in", None)
-    if listable and not any("deploy" in str(getattr(each, "value", each)) for each in listable):
-        return False
-    if group is None and getattr(spec, "dedicated_node_group_only", None):
-        return False
-    return bool((spec.accelerator_num or 0) >= gpus)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -116,16 +116,17 @@ def _of_configuration(intent: Intent) -> Iterator[Check]:
         else:
             to_do = f"{_ONLY}: lep secret create -n {name} -v …"
             yield Check(f"lepton secret {name}", "no", "not in the workspace", to_do)
+    group = str(intent.settings("lepton").get("lepton-node-group") or "")
     for name, deployment in intent.deployments().items():
-        yield _served(name, deployment, platform)
+        yield _served(name, deployment, platform, group)
 
 
-def _served(name: str, deployment: Deployment, platform: Platform) -> Check:
+def _served(name: str, deployment: Deployment, platform: Platform, group: str) -> Check:
     from snakeval.executors.lepton.spec import specification
 
     what = f"lepton endpoint of {name}"
     try:
-        needs = specification(platform, deployment).resource_requirement
+        needs = specification(platform, deployment, group).resource_requirement
     except EvaluationError as error:
         if deployment.serving.lepton:
             return Check(what, "wrong", str(error), "correct deployment.lepton")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import os
 import re
 import time
 from dataclasses import replace
@@ -36,6 +37,8 @@ from snakeval.serving.deployment import Deployment
 from snakeval.serving.plan import Plan
 
 _MAX_NAME = 36
+#: The variable in which the plugin says the node group of the run's jobs.
+NODE_GROUP = "LEPTON_NODE_GROUP"
 #: A deletion has failed if the endpoint is still there after so many looks.
 _LOOKS = 5
 #: How many seconds a deleted endpoint may still take before another can have its name.
@@ -58,7 +61,7 @@ class Endpoints:
             Interrupted: *stop* was set.
         """
         self._platform.check()
-        spec = specification(self._platform, plan.deployment)
+        spec = specification(self._platform, plan.deployment, os.environ.get(NODE_GROUP, ""))
         code = digest([str(self._run.absolute()), spec.model_dump()])
         name = _name(options(plan.deployment).endpoint_name or f"snakeval-{plan.name}", code)
         note = Noted(plan.name, name)

@@ -29,6 +29,7 @@ from leptonai.api.v2.types.deployment import (
 from snakeval.config.lepton import LeptonEndpoint
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
+from snakeval.executors.lepton import shapes
 from snakeval.executors.lepton.api import Platform
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.runtimes.spec import ContainerSpec
@@ -46,8 +47,12 @@ def options(deployment: Deployment) -> LeptonEndpoint:
     return LeptonEndpoint.model_validate({"min_replicas": deployment.serving.instances, **said})
 
 
-def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymentUserSpec:
+def specification(
+    platform: Platform, deployment: Deployment, node_group: str = ""
+) -> LeptonDeploymentUserSpec:
     """Return the definition of the endpoint, without its key; the first variable has its digest.
+
+    *node_group* is the one of the run's jobs, for a deployment that names none.
 
     Raises:
         EvaluationError: it cannot be an endpoint, or names what the workspace does not have.
@@ -56,7 +61,8 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
     port = serving.port or _PORT
     gpus = len(serving.gpu_ids) or serving.gpus
     made = _container(deployment, port, gpus)
-    group = platform.node_group(asked.node_group) if asked.node_group else None
+    named = asked.node_group or node_group
+    group = platform.node_group(named) if named else None
     mounts = [_mount(text) for text in asked.mounts]
     if mounts:
         platform.check_volumes([mount.from_ for mount in mounts], group)
@@ -70,10 +76,10 @@ def specification(platform: Platform, deployment: Deployment) -> LeptonDeploymen
             ports=[ContainerPort(container_port=port)],
         ),
         resource_requirement=ResourceRequirement(
-            resource_shape=shape,
+            resource_shape=shapes.name_of(shape),
             min_replicas=asked.min_replicas,
             max_replicas=asked.max_replicas or asked.min_replicas,
-            shared_memory_size=serving.shm_mb or None,
+            shared_memory_size=shapes.shared_memory(shape, serving.shm_mb),
             affinity=LeptonResourceAffinity(allowed_dedicated_node_groups=[group])
             if group
             else None,
