@@ -39,7 +39,7 @@ def matrix(*jobs: PlannedJob) -> Any:
 def test_a_dry_run_finds_the_executor_of_the_command(
     words: list[str], expected: type[Executor]
 ) -> None:
-    assert type(planning._executor(words)) is expected
+    assert type(planning.executor_of(words)) is expected
 
 
 def test_a_dry_run_lists_the_jobs_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from snakeval.dag import handover
 from snakeval.dag.cores import use_cores_of_job
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
+from snakeval.dag.planning import executor_of
 from snakeval.dag.preflight import check, make_way_for_directories
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
@@ -96,8 +97,23 @@ def _planned(
     if workflow.is_main_process:
         make_way_for_directories(invocation, starts=starts)
         if not is_checked:
-            check(invocation, starts=starts)
+            _check(invocation, starts)
     return invocation.reserved() if starts else invocation
+
+
+def _check(invocation: Invocation, starts: bool) -> None:
+    """Check what would fail later; variables only if the executor's jobs get them from here.
+
+    Raises:
+        ConfigError: one line a problem.
+    """
+    try:
+        check(invocation, starts=starts)
+    except ConfigError:
+        # Snakemake knows its executor only after it has read the rules, and to find it takes time.
+        if executor_of(sys.argv[1:]).reads_variables:
+            raise
+        check(invocation, starts=starts, reads_variables=False)
 
 
 def _pass_to_jobs(workflow: Any, invocation: Invocation) -> None:

@@ -30,7 +30,7 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
     lines = walltimes.warnings(jobs, matrix.invocation.deployed)
     if not getattr(getattr(workflow, "output_settings", None), "dryrun", False):
         return lines
-    executor = _executor(sys.argv[1:])
+    executor = executor_of(sys.argv[1:])
     lines = [*executor.plan(jobs), *lines]
     if os.environ.get(CHECK):
         if refused := list(executor.refusals(jobs)):
@@ -39,7 +39,7 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
     return lines
 
 
-def _executor(words: Sequence[str]) -> Executor:
+def executor_of(words: Sequence[str]) -> Executor:
     """Return the executor that a command line chooses: with ``-n``, Snakemake forgets it."""
     from snakemake import cli
 

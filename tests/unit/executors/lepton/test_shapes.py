@@ -41,9 +41,7 @@ def test_the_smallest_that_fits_is_chosen_or_the_named_one() -> None:
     found = [shape("GPU.8", accelerator_num=8), shape("gpu.1"), shape("cpu", accelerator_num=0)]
     assert shapes.name_of(shapes.choose(found, None, 1, None)) == "gpu.1"
     assert shapes.name_of(shapes.choose(found, "GPU.8", 1, None)) == "gpu.8"
-    with pytest.raises(
-        EvaluationError, match=r"no resource shape gpu\.2; there are cpu, gpu"
-    ):
+    with pytest.raises(EvaluationError, match=r"no resource shape gpu\.2; there are cpu, gpu"):
         shapes.choose(found, "gpu.2", 1, None)
 
 
