@@ -24,7 +24,7 @@ def workflow(dryrun: bool) -> Any:
 
 
 def matrix(*jobs: PlannedJob) -> Any:
-    return SimpleNamespace(jobs=list(jobs), invocation=SimpleNamespace(deployed={}))
+    return SimpleNamespace(jobs=list(jobs), invocation=SimpleNamespace(deployed={}), missing=[])
 
 
 @pytest.mark.parametrize(

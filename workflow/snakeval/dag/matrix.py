@@ -197,6 +197,11 @@ class Matrix:
         return planned(self.allocations, self.invocation.selected, defaults, self.reruns.is_missing)
 
     @property
+    def missing(self) -> list[Evaluation]:
+        """The evaluations that the command will run."""
+        return [e for e in self.invocation.selected.values() if self.reruns.is_missing(e)]
+
+    @property
     def _remote(self) -> bool:
         """Whether jobs are submitted to a scheduler, or this is within such a job."""
         return not self.head or self._workflow.resource_settings.nodes is not None

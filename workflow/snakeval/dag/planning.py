@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from snakeval.dag import walltimes
@@ -19,7 +19,7 @@ CHECK = "SNAKEVAL_CHECK"
 
 
 def notes(workflow: Any, matrix: Matrix) -> list[str]:
-    """Return the lines of a dry run; a start only warns of walltimes.
+    """Return the lines of a dry run; a start only warns.
 
     Raises:
         SystemExit: the site refuses a job.
@@ -27,10 +27,13 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
     jobs = matrix.jobs
     if not jobs:
         return []
-    lines = walltimes.warnings(jobs, matrix.invocation.deployed)
+    executor, settings = executor_and_settings(sys.argv[1:])
+    lines = [
+        *walltimes.warnings(jobs, matrix.invocation.deployed),
+        *executor.warnings(matrix.missing, settings),
+    ]
     if not getattr(getattr(workflow, "output_settings", None), "dryrun", False):
         return lines
-    executor = executor_of(sys.argv[1:])
     lines = [*executor.plan(jobs), *lines]
     if os.environ.get(CHECK):
         if refused := list(executor.refusals(jobs)):
@@ -41,10 +44,15 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
 
 def executor_of(words: Sequence[str]) -> Executor:
     """Return the executor that a command line chooses: with ``-n``, Snakemake forgets it."""
+    return executor_and_settings(words)[0]
+
+
+def executor_and_settings(words: Sequence[str]) -> tuple[Executor, Mapping[str, Any]]:
+    """Return the executor that a command line chooses, and all options, also of its profile."""
     from snakemake import cli
 
     parser: Any = cli.get_argument_parser  # without annotations
     given, _ = parser().parse_known_args(words)
     if given.profile:
         given, _ = parser(profiles=given.profile).parse_known_args(words)
-    return of_plugin(given.executor or "")
+    return of_plugin(given.executor or ""), vars(given)

@@ -4,6 +4,8 @@ Snakemake submits the jobs; a Snakemake executor plugin does that and knows noth
 An :class:`Executor` is snakeval's side of the same place. ``doctor`` asks it for its checks,
 ``status`` and ``logs`` for its jobs, ``kill`` for what to stop. A package adds one with the
 entry-point group ``snakeval.executors``; docs/executors.md has an example that runs.
+
+Long because one class has all that commands ask of an executor.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from snakeval.config.config import Config
+    from snakeval.evaluation.definition import Evaluation
     from snakeval.matrix.planned_jobs import PlannedJob
     from snakeval.run.directory import RunDirectory
     from snakeval.runtimes import Runtime
@@ -238,6 +241,15 @@ class Executor:
 
     def plan(self, jobs: Sequence[PlannedJob]) -> Sequence[str]:
         """Describe the jobs that a run will submit, for a dry run; ask nothing."""
+        return ()
+
+    def warnings(
+        self, evaluations: Sequence[Evaluation], settings: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Warn of unfinished evaluations that do not suit the settings of the plugin; ask nothing.
+
+        *settings* are options of Snakemake by the names of its parser, such as ``lepton_mount``.
+        """
         return ()
 
     def refusals(self, jobs: Sequence[PlannedJob]) -> Iterable[str]:

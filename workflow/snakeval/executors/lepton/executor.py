@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from snakeval.executors.base import Check, Executor, Intent, Jobs, Report, Stopping
 from snakeval.executors.lepton import TITLE
 
 if TYPE_CHECKING:
     from snakeval.config.lepton import LeptonEndpoint
+    from snakeval.evaluation.definition import Evaluation
     from snakeval.run.directory import RunDirectory
     from snakeval.runtimes import Runtime
 
@@ -55,6 +56,14 @@ class Lepton(Executor):
         from snakeval.executors.lepton.stop import stopping
 
         return stopping(run, evaluation or "")
+
+    def warnings(
+        self, evaluations: Sequence[Evaluation], settings: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Return which results will not fit the logs of their jobs, by earlier results."""
+        from snakeval.executors.lepton.sizes import warnings
+
+        return warnings(evaluations, settings)
 
     def follow(self, run: RunDirectory, name: str, report: Report) -> Callable[[], None]:
         """Return what copies the log of a job or an endpoint into the run."""

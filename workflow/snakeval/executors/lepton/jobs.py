@@ -152,12 +152,12 @@ def job(
         "inputs": inputs,
         "outputs": {str(directory.arrived(evaluation.fingerprint).resolve()): _RESULTS},
         # If not all files can return: the scores do, and the caches do not.
-        "first": [f"{_RESULTS}/{pattern}" for pattern in _scores(evaluation)],
+        "first": [f"{_RESULTS}/{pattern}" for pattern in scores(evaluation)],
         "never": [f"{_RESULTS}/{pattern}" for pattern in caches],
     }
 
 
-def _scores(evaluation: Evaluation) -> list[str]:
+def scores(evaluation: Evaluation) -> list[str]:
     """Return patterns of the artifacts that the scores are in."""
     if file := (evaluation.identity.metrics or {}).get("file"):
         return [str(file), str(file).replace("**/", "")]
