@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from logging import Logger
 
 from snakemake_executor_plugin_lepton import identity
@@ -15,18 +16,28 @@ _ROUNDS = 5
 
 
 def delete_all(
-    service: Service, run: str, submission: Submission, logger: Logger, looks: int
+    service: Service,
+    run: str,
+    submission: Submission,
+    logger: Logger,
+    looks: int,
+    tracked: Iterable[str] = (),
 ) -> list[str]:
     """Delete jobs until *looks* consecutive looks have found none; return what may be left.
 
-    The jobs of other live heads stay.
+    The jobs of other live heads stay. *tracked* are jobs of this head, some of which may be of
+    another run.
     """
+    own = set(tracked)
     left: list[str] = []
     for round_ in range(_ROUNDS):
         try:
+            found = service.jobs(identity.selector(run))
+            listed = {str(job.metadata.id_) for job in found}
+            others = [job for each in own - listed if (job := service.job(each)) is not None]
             left = [
                 str(job.metadata.id_)
-                for job in service.jobs(identity.selector(run))
+                for job in (*found, *others)
                 if state_of(job) not in GONE and not submission.is_of_another(job)
             ]
             looks -= not left

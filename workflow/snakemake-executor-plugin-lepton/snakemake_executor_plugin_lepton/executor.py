@@ -280,7 +280,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
 
     def _clean_up(self, looks: int = 1) -> None:
-        left = deletion.delete_all(self._service, self._run, self._submission, self.logger, looks)
+        left = deletion.delete_all(
+            self._service, self._run, self._submission, self.logger, looks, list(self._tracked)
+        )
         if not left:
             self._leases.release_all()
             self._heads.leave()

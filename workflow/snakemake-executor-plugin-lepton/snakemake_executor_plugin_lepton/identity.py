@@ -15,6 +15,8 @@ JOB = "snakemake-job"
 #: Identifies the outputs of a job, whatever its definition.
 TARGET = "snakemake-target"
 ATTEMPT = "snakemake-attempt"
+#: Belongs to the outputs of a job, in whichever working directory they are made.
+OUTPUT = "snakemake-output"
 RULE = "snakemake-rule"
 HEAD = "snakemake-head"
 
@@ -24,24 +26,28 @@ _HASH = 10
 
 def run_id(private: Path) -> str:
     """Return the id of the run in this working directory, created at its first use."""
-    file = private / "run-id"
+    return id_in(private / "run-id")
+
+
+def id_in(file: Path) -> str:
+    """Return the id in a file, which is created at its first use."""
     try:
         return str(uuid.UUID(file.read_text(encoding="ascii").strip()))
     except ValueError:  # damaged: the jobs of earlier heads are out of reach
         file.unlink(missing_ok=True)
     except FileNotFoundError:
-        private.mkdir(parents=True, exist_ok=True)
-    draft = private / f".run-id-{uuid.uuid4().hex}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     draft.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
     try:
         os.link(draft, file)  # fails if another head has just written its own
     except FileExistsError:
-        return run_id(private)
+        return id_in(file)
     except OSError:  # a file system without hard links
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    return run_id(private)
+    return id_in(file)
 
 
 def job_hash(*parts: object) -> str:
@@ -64,18 +70,19 @@ def job_name(prefix: str, rule: str, run: str, job: str, attempt: int) -> str:
 
 
 def labels(
-    run: str, job: str, attempt: int, rule: str, head: str = "", target: str = ""
+    run: str, job: str, attempt: int, rule: str, head: str = "", target: str = "", output: str = ""
 ) -> dict[str, str]:
     """Return the labels of a job."""
     value = re.sub(r"[^A-Za-z0-9_.-]", "-", rule)[:63].strip("-_.")
+    own = {OUTPUT: output} if output else {}
     return {
-        RUN: run, TARGET: target, JOB: job, ATTEMPT: str(attempt), RULE: value, HEAD: head,
+        RUN: run, TARGET: target, JOB: job, ATTEMPT: str(attempt), RULE: value, HEAD: head, **own,
     }  # fmt: skip
 
 
-def selector(run: str, job: str = "", target: str = "") -> str:
-    """Return the label query for the jobs of *run*, of one *job*, or of one *target*."""
-    terms = {RUN: run, JOB: job, TARGET: target}
+def selector(run: str = "", job: str = "", target: str = "", output: str = "") -> str:
+    """Return the label query for the jobs of *run*, of one *job*, *target* or *output*."""
+    terms = {RUN: run, JOB: job, TARGET: target, OUTPUT: output}
     return ",".join(f"{name}={value}" for name, value in terms.items() if value)
 
 

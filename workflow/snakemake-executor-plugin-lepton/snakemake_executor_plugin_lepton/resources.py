@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
 from snakemake_executor_plugin_lepton.errors import TaskError
-from snakemake_executor_plugin_lepton.identity import job_hash
+from snakemake_executor_plugin_lepton.identity import id_in, job_hash
 
 #: The keys of a ``lepton_job`` file. Its inputs replace the rule's, which are then not sent.
 _IN_FILE = (
@@ -40,6 +41,20 @@ def lease_of(job: Any, private: Path) -> Path:
     """Return the file that the head holds which works at a job's outputs."""
     own = None if job.is_group() else formatted(job, "lepton_lease")
     return Path(own or private / "leases" / target_of(job)[:20]).absolute()
+
+
+def output_id(job: Any) -> tuple[str, bool]:
+    """Return the id of a job's outputs, and whether no job has it yet.
+
+    It is beside the lease of the rule's own, so each working directory that makes these outputs
+    finds it. A copy of the outputs has another id. Without such a lease there is no id.
+    """
+    own = None if job.is_group() else formatted(job, "lepton_lease")
+    if not own:
+        return "", True
+    file = Path(f"{own}.id").resolve()
+    is_new = not file.exists()
+    return str(uuid.uuid5(uuid.UUID(id_in(file)), str(file))), is_new
 
 
 def formatted(job: Any, name: str) -> str | None:

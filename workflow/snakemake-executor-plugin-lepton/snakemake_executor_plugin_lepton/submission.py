@@ -96,7 +96,11 @@ class Submission:
 
         The caller has the lease of the task, so no other head works with its jobs.
         """
-        found = self._service.jobs(identity.selector(self._run, target=task.target))
+        # A dead head may have submitted it from another working directory.
+        query = identity.selector(output=task.output)
+        if task.is_first:
+            query = identity.selector(self._run, target=task.target)
+        found = self._service.jobs(query)
         there = [left for left in found if state_of(left) not in GONE]
         same = [left for left in there if (left.metadata.labels or {}).get(identity.JOB) == key]
         for left in there:
@@ -144,7 +148,7 @@ class Submission:
                 task,
                 name=name,
                 labels=identity.labels(
-                    self._run, key, attempt, task.rule, self._heads.id, task.target
+                    self._run, key, attempt, task.rule, self._heads.id, task.target, task.output
                 ),
                 script=script,
                 shipment=shipment,
@@ -160,6 +164,7 @@ class Submission:
     def _track(self, job: Any, task: Task, made: LeptonJob, key: str, attempt: int) -> Tracked:
         job_id = str(made.metadata.id_)
         created = int((made.metadata.created_at or time.time() * 1000) * 10**6)
-        place = Place(identity.place_key(self._run, key, attempt), job_id, created)
+        run = (made.metadata.labels or {}).get(identity.RUN) or self._run
+        place = Place(identity.place_key(run, key, attempt), job_id, created)
         info = SubmittedJobInfo(job, external_jobid=job_id)
         return Tracked(info, task, place, str(made.metadata.name or job_id))

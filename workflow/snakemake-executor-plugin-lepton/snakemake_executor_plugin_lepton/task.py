@@ -12,7 +12,12 @@ from snakemake_executor_plugin_lepton import options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.identity import job_hash
 from snakemake_executor_plugin_lepton.options import Choice, Mount, Transfer
-from snakemake_executor_plugin_lepton.resources import formatted, job_file, target_of
+from snakemake_executor_plugin_lepton.resources import (
+    formatted,
+    job_file,
+    output_id,
+    target_of,
+)
 from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 
 #: The resources of a rule that this plugin reads, apart from mem_mb, runtime, gpu and gpu_model.
@@ -56,6 +61,8 @@ class Task:
     then: str | None  #: command for this machine after the files are back
     choice: Choice  #: of the outputs, if a transport has no room for all
     target: str  #: identifies what the job makes, whatever its definition
+    output: str = ""  #: the id of its outputs in every working directory, if they have one
+    is_first: bool = True  #: no job has had that id
 
     def resumes_from(self, transfer: Transfer) -> bool:
         """Whether an input is what an earlier attempt may have sent."""
@@ -103,7 +110,10 @@ class Tasks:
             raise TaskError(f"the rules of one group need one image, and these have {images}")
         commands = [[parts[member].command for member in level] for level in levels]
         # An own directory, because jobs may share nodes; the same for every attempt and head.
-        digest = job_hash(self._run, [(m.rule.name, list(m.output), str(m)) for m in jobs])
+        output, is_first = output_id(job)
+        digest = job_hash(
+            output or self._run, [(m.rule.name, list(m.output), str(m)) for m in jobs]
+        )
         work = PurePosixPath(self._settings.workdir) / f"snakemake-{digest[:12]}"
         resources = job.resources
         runtime = resources.get("runtime")
@@ -147,6 +157,8 @@ class Tasks:
             then=" && ".join(then for m in jobs if (then := formatted(m, "lepton_then"))) or None,
             choice=Choice.joined(part.choice for part in parts.values()),
             target=target_of(job),
+            output=output,
+            is_first=is_first,
         )
 
     def _priority(self, resources: Any) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from conftest import Workflow, ctrl_c, until
 from snakemake_executor_plugin_lepton.leases import Leases
+from snakemake_executor_plugin_lepton.resources import output_id
 
 WAITS = """
 rule one:
@@ -24,6 +27,83 @@ def waits(workflow: Workflow) -> Path:
     done = workflow.directory / "done"
     workflow.write(WAITS.replace("@done@", str(done)))
     return done
+
+
+ELSEWHERE = """
+rule one:
+    output: "@place@/one.txt"
+    resources: lepton_lease="{output}.lease"
+    shell: "until [ -e @place@/done ]; do sleep 0.2; done; echo 1 >{output}"
+rule all:
+    default_target: True
+    input: "@place@/one.txt"
+"""
+
+
+def elsewhere(workflow: Workflow) -> tuple[Workflow, Workflow, Path]:
+    """Two working directories of a workflow with the same absolute output, and its directory."""
+    place = workflow.directory / "outputs"
+    place.mkdir()
+    found = []
+    for name in ("first", "second"):
+        (workflow.directory / name).mkdir()
+        each = Workflow(workflow.directory / name, workflow.lepton)
+        found.append(each.write(ELSEWHERE.replace("@place@", str(place))))
+    return found[0], found[1], place
+
+
+def killed(workflow: Workflow) -> None:
+    """Start a head, and kill it when its job runs."""
+    head = workflow.start()
+    until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 1, "a running job")
+    os.killpg(head.pid, signal.SIGKILL)
+    head.communicate()
+
+
+def test_a_head_of_another_directory_continues_with_the_job_of_a_killed_one(
+    workflow: Workflow,
+) -> None:
+    first, second, place = elsewhere(workflow)
+    killed(first)
+    log = workflow.directory / "second.log"
+    with log.open("w") as output:
+        head = second.start(output=output)
+        until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
+    (place / "done").touch()
+    assert head.wait(60) == 0, log.read_text()
+    assert [job.starts for job in workflow.lepton.jobs] == [1]
+    assert (place / "one.txt").read_text() == "1\n"
+    assert workflow.lepton.alive == []
+
+
+def test_ctrl_c_deletes_a_job_that_was_taken_over_from_another_directory(
+    workflow: Workflow,
+) -> None:
+    first, second, _ = elsewhere(workflow)
+    killed(first)
+    log = workflow.directory / "second.log"
+    with log.open("w") as output:
+        head = second.start(output=output)
+        until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
+        ctrl_c(head)
+    assert workflow.lepton.alive == []
+
+
+def test_an_id_belongs_to_a_place_and_a_copy_has_another(tmp_path: Path) -> None:
+    def found(directory: str) -> tuple[str, bool]:
+        lease = str(tmp_path / directory / "x.lease")
+        job = SimpleNamespace(
+            is_group=lambda: False, resources={"lepton_lease": lease}, format_wildcards=str
+        )
+        return output_id(job)
+
+    first, is_new = found("a")
+    assert is_new
+    assert found("a") == (first, False)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    copied, is_new = found("b")
+    assert not is_new
+    assert copied != first
 
 
 def looks(workflow: Workflow) -> int:

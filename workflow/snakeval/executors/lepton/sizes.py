@@ -136,7 +136,7 @@ def _fit(files: Iterable[Path], cap: int) -> bool:
         if read > _RATIO * cap:
             return False
         with path.open("rb") as file:
-            for block in iter(lambda: file.read(_BLOCK), b""):  # noqa: B023 (called at once)
+            for block in iter(lambda: file.read(_BLOCK), b""):
                 size += len(pack.compress(block))
                 if size > cap:
                     return False
