@@ -111,9 +111,8 @@ class Tasks:
         commands = [[parts[member].command for member in level] for level in levels]
         # An own directory, because jobs may share nodes; the same for every attempt and head.
         output, is_first = output_id(job)
-        digest = job_hash(
-            output or self._run, [(m.rule.name, list(m.output), str(m)) for m in jobs]
-        )
+        made = [(m.rule.name, list(m.output), str(m)) for m in jobs]
+        digest = job_hash(output or self._run, made)
         work = PurePosixPath(self._settings.workdir) / f"snakemake-{digest[:12]}"
         resources = job.resources
         runtime = resources.get("runtime")
@@ -143,12 +142,7 @@ class Tasks:
                 *_files((f for m in jobs for f in (*m.output, *m.log)), work),
                 *(t for p in parts.values() for t in p.more_outputs),
             ),
-            needs=Needs(
-                gpu=int(resources.get("gpu") or 0),
-                gpu_model=resources.get("gpu_model"),
-                threads=int(job.threads or 1),
-                mem_mb=_number(resources.get("mem_mb")),
-            ),
+            needs=_needs(job),
             runtime=_number(runtime) * 60 if runtime else None,
             shape=resources.get("lepton_resource_shape") or self._settings.resource_shape,
             node_group=resources.get("lepton_node_group") or self._settings.node_group,
@@ -237,6 +231,16 @@ class Tasks:
             raise TaskError("`benchmark:` is not supported: nothing measures in the container")
         if self._conda and job.conda_env_spec:
             raise TaskError("`conda:` with --sdm conda is not supported: put it into the image")
+
+
+def _needs(job: Any) -> Needs:
+    resources = job.resources
+    return Needs(
+        gpu=int(resources.get("gpu") or 0),
+        gpu_model=resources.get("gpu_model"),
+        threads=int(job.threads or 1),
+        mem_mb=_number(resources.get("mem_mb")),
+    )
 
 
 def _all(levels: Sequence[Sequence[str]]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 
 from snakeval.catalogue import plugins
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, visible
 from snakeval.executors.base import Executor, Report
 from snakeval.files import read_list, write_if_changed
 from snakeval.run.directory import RunDirectory
@@ -70,7 +71,11 @@ def of_run(run: RunDirectory) -> list[Executor]:
     return [_found(name) for name in names]
 
 
-def follow(run: RunDirectory, name: str, report: Report) -> Callable[[], None]:
+def _warn(text: str) -> None:
+    print(visible(text), file=sys.stderr, flush=True)
+
+
+def follow(run: RunDirectory, name: str, report: Report = _warn) -> Callable[[], None]:
     """Return what brings the log of an evaluation or a deployment up to date, at each call."""
     updates = [executor.follow(run, name, report) for executor in of_run(run)]
 

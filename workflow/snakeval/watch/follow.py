@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +58,7 @@ class _Evaluation:
     def __init__(self, which: Target) -> None:
         self._which = which
         self._directory = which.run.evaluation(f"{which.model}/{which.benchmark}")
-        self._update = executors.follow(which.run, self._directory.name, _warn)
+        self._update = executors.follow(which.run, self._directory.name)
         self._look()
         self._seen_active = self._state.active
         self._settled = _Settled(_RETRY_SECONDS)
@@ -121,7 +120,7 @@ class _Server:
         self._which = which
         self._settled = _Settled(_LAST_WORDS_SECONDS)
         self._directory = DeploymentDirectory.of(which.run, which.model)
-        self._update = executors.follow(which.run, self._directory.name, _warn)
+        self._update = executors.follow(which.run, self._directory.name)
 
     def files(self) -> list[Path]:
         self._update()
@@ -220,10 +219,6 @@ class _Settled:
     def __call__(self, is_so: bool) -> bool:
         self._since = (self._since or time.monotonic()) if is_so else None
         return self._since is not None and time.monotonic() - self._since > self._seconds
-
-
-def _warn(text: str) -> None:
-    print(visible(text), file=sys.stderr, flush=True)
 
 
 def _of_job(run: RunDirectory, name: str) -> list[Path]:
