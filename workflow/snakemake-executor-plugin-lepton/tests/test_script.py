@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
-from snakemake_executor_plugin_lepton.options import Mount
+from snakemake_executor_plugin_lepton.archive import pack
+from snakemake_executor_plugin_lepton.options import Mount, Transfer
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.script import render
 from snakemake_executor_plugin_lepton.transport import Place
@@ -130,3 +135,41 @@ def test_inputs_that_cannot_be_unpacked_have_a_receipt_and_the_command_does_not_
     done = subprocess.run(["sh", "-c", script], timeout=30, check=False)
     assert done.returncode == 1
     assert (job.receipt().exit, job.receipt().size) == (1, 0)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that any user may write to, as /tmp in an image."""
+    with tempfile.TemporaryDirectory(prefix="lepton-") as directory:
+        Path(directory).chmod(0o777)
+        yield Path(directory)
+
+
+@pytest.mark.parametrize(
+    ("there", "code", "text"), [("@/in/f", 0, "hello"), ("/no-such-place/f", 1, "")]
+)
+def test_an_image_without_root_gets_inputs_in_a_writable_place_or_leaves_a_receipt(
+    shared: Path, tmp_path: Path, there: str, code: int, text: str
+) -> None:
+    job = Job(shared)
+    (tmp_path / "f").write_text("hello")
+    remote = PurePosixPath(there.replace("@", str(shared)))
+    pack([Transfer(tmp_path / "f", remote)], tmp_path / "in.tgz")
+    shipment = job.transport.ship("key", tmp_path / "in.tgz")
+    script = render(
+        command=f"cat {remote} >out.txt",
+        work=PurePosixPath(job.work),
+        box=PurePosixPath(f"{job.work}.box"),
+        fetch=shipment.fetch,
+        send=shipment.send,
+        outputs=[PurePosixPath(job.work / "out.txt")],
+        runtime=None,
+    )
+    nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+    user = nobody if os.geteuid() == 0 else {}
+    done = subprocess.run(["sh", "-c", script], timeout=30, check=False, cwd="/", **user)
+    assert done.returncode == code
+    assert job.receipt().exit == code
+    if text:
+        with tarfile.open(job.archive) as archive:
+            assert archive.extractfile(archive.getnames()[0]).read().decode() == text  # type: ignore[union-attr]
