@@ -18,6 +18,7 @@ from snakeval.evaluation.definition import Evaluation, Identity
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.executors.lepton.jobs import scores
 from snakeval.harnesses import adapter
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import entries
 
 #: The plugin's default of --lepton-log-cap, in KiB.
@@ -96,10 +97,10 @@ def _earlier(task: tuple[object, ...], evaluation: Evaluation, cap: int) -> Earl
 def _candidates(evaluation: Evaluation) -> Iterator[tuple[str, EvaluationDirectory]]:
     """Yield the finished evaluations of the same benchmark, those of the same model first."""
     runs = [(entry.id, entry.run) for entry in _runs()]
-    models = {run.path: _models(run.path) for _, run in runs}
+    models = {run: _models(run) for _, run in runs}
     for own in (True, False):
         for identity, run in runs:
-            for model in models[run.path]:
+            for model in models[run]:
                 directory = run.evaluation(f"{model}/{evaluation.benchmark}")
                 if (model == evaluation.model) == own and directory.published.exists():
                     yield identity, directory
@@ -110,9 +111,9 @@ def _runs() -> Sequence[Any]:
 
 
 @cache
-def _models(run: Path) -> tuple[str, ...]:
+def _models(run: RunDirectory) -> tuple[str, ...]:
     try:
-        names = sorted(path.name for path in run.iterdir() if path.name[:1] != ".")
+        names = sorted(path.name for path in run.path.iterdir() if path.name[:1] != ".")
     except OSError:
         return ()
     return tuple(names[:_MODELS])
