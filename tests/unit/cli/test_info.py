@@ -28,6 +28,12 @@ def test_info_lists_image_types_defaults_and_variables_of_a_task(capsys: Capture
     assert "  max_new_tokens: 16384\n" in said.out
 
 
+def test_info_names_the_token_of_a_gated_data_set(capsys: Capture) -> None:
+    said = snakeval(capsys, "info", "lm-eval.gpqa_diamond_cot_zeroshot")
+    (line,) = [line for line in said.out.splitlines() if line.startswith("variables ")]
+    assert line.split(None, 1)[1] == "HF_TOKEN (gated data set Idavidrein/gpqa)"
+
+
 def test_programs_get_json(capsys: Capture) -> None:
     facts = json.loads(snakeval(capsys, "info", "lm-eval.gsm8k", "--json").out)
     assert facts["endpoint types"] == ["chat", "completions"]

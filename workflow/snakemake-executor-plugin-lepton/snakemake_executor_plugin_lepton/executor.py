@@ -88,7 +88,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             raise WorkflowError(str(error)) from None
         #: Why no job can be submitted. Jobs of this machine may be for these, and do not start.
         self._refusal = refusal(settings, self._service)
-        #: What commands on this machine learn of the settings.
+        #: The settings that commands on this machine read, as variables.
         self._told = {
             "LEPTON_INPUT_CAP": str(self._transport.input_cap),
             "LEPTON_NODE_GROUP": settings.node_group or "",

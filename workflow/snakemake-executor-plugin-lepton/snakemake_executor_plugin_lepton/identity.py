@@ -15,7 +15,7 @@ JOB = "snakemake-job"
 #: Identifies the outputs of a job, whatever its definition.
 TARGET = "snakemake-target"
 ATTEMPT = "snakemake-attempt"
-#: Belongs to the outputs of a job, in whichever working directory they are made.
+#: Identifies the outputs of a job, whatever the working directory.
 OUTPUT = "snakemake-output"
 RULE = "snakemake-rule"
 HEAD = "snakemake-head"

@@ -69,7 +69,8 @@ class Task:
         return params
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table beside this module."""
     import csv  # a job imports this package and reads no table
 
     with (_HERE / name).open(newline="", encoding="utf-8") as file:
@@ -89,7 +90,7 @@ def harnesses() -> dict[str, Harness]:
             row["image_digest"],
             row["requirements"],
         )
-        for row in _rows("harnesses.csv")
+        for row in rows("harnesses.csv")
     }
 
 
@@ -104,7 +105,7 @@ def tasks() -> tuple[Task, ...]:
             row["default_params_json"],
         )
         for name in ("lm_eval_tasks.csv", "eval_factory_tasks.csv")
-        for row in _rows(name)
+        for row in rows(name)
     )
 
 
@@ -123,7 +124,7 @@ _VARIANTS = ("_instruct", "_chat", "_cot", "_zeroshot", "_str", "_generate", "_s
 
 @cache
 def _sizes() -> dict[str, int]:
-    return {row["task"]: int(row["samples"]) for row in _rows("samples.csv")}
+    return {row["task"]: int(row["samples"]) for row in rows("samples.csv")}
 
 
 def samples(task: str) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from snakeval import catalogue
+from snakeval.catalogue import gated
 from snakeval.cli.output import json_option
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -40,7 +41,7 @@ def command(task: str, as_json: bool) -> None:
         "image digest": harness.image_digest,
         "without a container": harness.requirements_file is not None,
         "endpoint types": found.endpoint_types,
-        "variables": dict(_variables(found.params)),
+        "variables": {**dict(_variables(found.params)), **_of_data(found.name)},
         "params": found.params,
     }
     if as_json:
@@ -64,6 +65,12 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(value)
     return str(value) or "none"
+
+
+def _of_data(task: str) -> dict[str, str]:
+    """Return the variable that a gated data set requires, and why."""
+    name = gated.data_set(task)
+    return {gated.VARIABLE: f"gated data set {name}"} if name else {}
 
 
 def _yaml(params: dict[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
+from snakeval.catalogue import gated
 from snakeval.evaluation.attempts import AttemptDirectory
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -27,12 +28,14 @@ def container(
     run: str,
     servers: Mapping[str, str] | None = None,
     attempt: AttemptDirectory | None = None,
+    variables: Container[str] = os.environ,
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
     *run* is the run's name for the container's labels. *servers* has the URLs of the models that
     snakeval serves for it, by the deployment's name. Without an *attempt* the harness writes to
-    ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
+    ``by-hand/``, so that people who run it by hand cannot change a finished evaluation. Of
+    *variables*, the harness of a gated task gets the token.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -64,7 +67,11 @@ def container(
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env, **identity.set_env},
-        secrets={**transport.env, **made.secrets},
+        secrets={
+            **gated.secrets(identity.task, variables),
+            **transport.env,
+            **made.secrets,
+        },
         mounts=(*mounts, *caches),
         labels={
             "snakeval.run": run,

@@ -12,7 +12,7 @@ from snakeval.runtimes.lifeline import _GO, exports, guarded
 
 #: The path of the directory of results within a container.
 CONTAINER_RESULTS = "/results"
-#: What precedes the paths in a container whose user may not write to its root directory.
+#: The prefix of the paths in a container whose user may not write to its root directory.
 WRITABLE_ROOT = "/tmp/snakeval"
 
 

@@ -7,12 +7,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
+from snakeval.catalogue import gated
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events, timings
 from snakeval.evaluation.attempts import ALL, Attempts
@@ -72,8 +73,9 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         endpoint = endpoint or _serve(run, name, stop or Event())
         urls[name], keys[name] = endpoint.url, endpoint.name
     start = _resume_point(directory, fingerprint)
-    text = json.dumps(job(evaluation, directory, run.name, urls, keys, start), indent=1)
-    write_atomically(directory.remote_job, text)
+    there = _secrets_there() if gated.data_set(evaluation.identity.task) else frozenset()
+    made = job(evaluation, directory, run.name, urls, keys, start, there)
+    write_atomically(directory.remote_job, json.dumps(made, indent=1))
     return 0
 
 
@@ -90,6 +92,14 @@ def _resume_point(directory: EvaluationDirectory, fingerprint: str) -> Path | No
         if is_own and place.is_dir() and any(place.iterdir()):
             return place
     return None
+
+
+def _secrets_there() -> frozenset[str]:
+    """Return the names of the workspace's secrets."""
+    need_library()
+    from snakeval.executors.lepton.api import Platform
+
+    return Platform().secrets()
 
 
 def _serve(run: RunDirectory, name: str, stop: Event) -> Noted:
@@ -120,11 +130,13 @@ def job(
     urls: Mapping[str, str],
     keys: Mapping[str, str],
     start: Path | None = None,
+    there: Container[str] = (),
 ) -> dict[str, object]:
     """Return the job as the executor reads it.
 
     *urls* and *keys* belong to the models that snakeval serves for it: the URL of the route, and
     the secret of the workspace that holds the key. The job resumes from the artifacts in *start*.
+    Of the workspace's secrets *there*, the harness of a gated task gets the token.
     """
     transport = evaluation.transport
     if evaluation.model in keys:
@@ -132,7 +144,12 @@ def job(
     asked = {n: _variable(n) for n in keys if n in evaluation.identity.auxiliary}
     transport = replace(transport, auxiliary_keys={**transport.auxiliary_keys, **asked})
     spec = container(
-        replace(evaluation, transport=transport), directory, LeptonRuntime(), run, urls
+        replace(evaluation, transport=transport),
+        directory,
+        LeptonRuntime(),
+        run,
+        urls,
+        variables=there,
     )
     if not spec.image:
         raise EvaluationError("Lepton runs containers; add `image`")

@@ -42,7 +42,7 @@ Read = Callable[[int, int], list[Line]]
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy contains: the log of a job or an endpoint, until the time of its last line.
+    """The content of a copy: the log of a job or an endpoint, until the time of its last line.
 
     ``last`` are the lines of that time.
     """

@@ -28,7 +28,7 @@ _RUNS, _MODELS, _TASKS = 20, 20, 50
 #: No result packs to less than this part of its size.
 _RATIO = 64
 _BLOCK = 1 << 20
-#: What makes two results as large as each other.
+#: The parts of an identity that determine the size of a result.
 _SAME = ("harness", "task", "command", "files_digest")
 
 

@@ -1,0 +1,42 @@
+"""What an evaluation's container gets of the caller's variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.executors.lepton.runtime import LeptonRuntime
+from snakeval.jobs.container import container
+from snakeval.matrix.expand import expand
+from snakeval.run.directory import RunDirectory
+from support.configs import MODEL, config
+
+GATED = {"task": "lm-eval.gpqa_diamond_cot_zeroshot"}
+
+
+def secrets_of(tmp_path: Path, benchmark: dict[str, object], **variables: str) -> dict[str, str]:
+    (evaluation,) = expand(
+        config(tmp_path, {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}})
+    )
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+    spec = container(evaluation, directory, LeptonRuntime(), "run", variables=variables)
+    return dict(spec.secrets)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "variables", "secrets"),
+    [
+        (GATED, {"HF_TOKEN": "x"}, {"HF_TOKEN": "HF_TOKEN"}),
+        (GATED, {}, {}),
+        (GATED | {"env": {"HF_TOKEN": "MINE"}}, {"HF_TOKEN": "x"}, {"HF_TOKEN": "MINE"}),
+        ({"task": "lm-eval.gsm8k"}, {"HF_TOKEN": "x"}, {}),
+    ],
+)
+def test_the_harness_of_a_gated_task_gets_the_token_that_is_set(
+    tmp_path: Path,
+    benchmark: dict[str, object],
+    variables: dict[str, str],
+    secrets: dict[str, str],
+) -> None:
+    assert secrets_of(tmp_path, benchmark, **variables) == secrets

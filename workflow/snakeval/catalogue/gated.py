@@ -1,0 +1,34 @@
+"""Tasks whose data sets Hugging Face hands out only to accounts that accepted their terms.
+
+``gated_tasks.csv`` lists them: a regular expression of the tasks' names, and the data set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from functools import cache
+
+from snakeval.catalogue import rows
+
+#: The variable from which every library of Hugging Face reads its token.
+VARIABLE = "HF_TOKEN"
+
+
+@cache
+def data_set(task: str) -> str:
+    """Return the gated data set of a task, or an empty text.
+
+    >>> data_set("lm-eval.gpqa_diamond_cot_zeroshot"), data_set("gsm8k")
+    ('Idavidrein/gpqa', '')
+    """
+    name = task.rpartition(".")[2]
+    for row in rows("gated_tasks.csv"):
+        if re.fullmatch(row["tasks"], name, re.IGNORECASE):
+            return row["data_set"]
+    return ""
+
+
+def secrets(task: str, there: Container[str]) -> dict[str, str]:
+    """Return the variables that the harness of a task gets if they are *there*."""
+    return {VARIABLE: VARIABLE} if data_set(task) and VARIABLE in there else {}
