@@ -5,35 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from snakemake_executor_plugin_lepton import reasons
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.script import TIMED_OUT
 from snakemake_executor_plugin_lepton.transport.log import MARK
 
 LOG_LINES = 50
-
-_IMAGE = "its image cannot be pulled"
-_CONTAINER = "its container cannot start (a secret or a volume is missing)"
-#: Kubernetes' reasons that never pass without help, in two vocabularies: why a container waits, and
-#: the events of the kubelet, which are coarser. The service has them in its events.
-_HOPELESS = {
-    "InvalidImageName": "the name of its image is not valid",
-    "InspectFailed": "the name of its image is not valid",
-    "ImageInspectError": _IMAGE,
-    "ErrImagePull": _IMAGE,
-    "ErrImageNeverPull": _IMAGE,
-    "ImagePullBackOff": _IMAGE,
-    "RegistryUnavailable": _IMAGE,
-    "CreateContainerConfigError": _CONTAINER,
-    "CreateContainerError": _CONTAINER,
-    "Failed": "its image cannot be pulled, or its container cannot be created",
-    # A container that has run does not run again, so this one was never created.
-    "BackOff": "its image cannot be pulled, or its container cannot be created",
-    "FailedMount": "a volume cannot be mounted",
-    "FailedAttachVolume": "a volume cannot be mounted",
-    "ConfigError": "its definition cannot be run",
-}
-#: A single failed pull may be a short problem of the registry.
-_ENOUGH = 3
 
 
 def warnings(events: Iterable[tuple[str, str, int]]) -> Counter[str]:
@@ -47,12 +24,10 @@ def warnings(events: Iterable[tuple[str, str, int]]) -> Counter[str]:
 
 def hopeless(counts: Mapping[str, int]) -> str | None:
     """Return why a job that has not started never will, according to its warnings, or None."""
-    known = {reason: number for reason, number in counts.items() if reason in _HOPELESS}
-    if sum(known.values()) < _ENOUGH:
+    reason = reasons.worst(counts)
+    if reason is None:
         return None
-    # The finer vocabulary says more, if there is a choice.
-    reason = max(known, key=lambda r: (r not in ("Failed", "BackOff"), known[r]))
-    return f"{_HOPELESS[reason]} ({reason}, {known[reason]} times)"
+    return f"{reasons.HOPELESS[reason]} ({reason}, {counts[reason]} times)"
 
 
 def problem(

@@ -6,30 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leptonai.api.v2.types.deployment import LeptonDeployment
+from snakemake_executor_plugin_lepton import reasons
 
 #: States of jobs that have ended, and of those that were deleted.
 _ENDED, DELETED = ("Completed", "Failed", "Stopped"), ("Deleting", "Deleted", "Archived")
-_IMAGE = "its image cannot be pulled"
-_CONTAINER = "its container cannot be created (a secret or volume is missing)"
-#: Kubernetes' reasons that do not pass by themselves, in two vocabularies: why a container waits,
-#: and the events of the kubelet. Not BackOff, which also means that a container has ended.
-_HOPELESS = {
-    "InvalidImageName": "the name of its image is not valid",
-    "InspectFailed": "the name of its image is not valid",
-    "ImageInspectError": _IMAGE,
-    "ErrImagePull": _IMAGE,
-    "ErrImageNeverPull": _IMAGE,
-    "ImagePullBackOff": _IMAGE,
-    "RegistryUnavailable": _IMAGE,
-    "CreateContainerConfigError": _CONTAINER,
-    "CreateContainerError": _CONTAINER,
-    "FailedMount": "a volume cannot be mounted",
-    "FailedAttachVolume": "a volume cannot be mounted",
-    "ConfigError": "its definition cannot be run",
-    "Failed": "its image cannot be pulled, or its container cannot be created",
-}
-#: A first failed pull may be the registry's hiccup.
-_ENOUGH = 3
+#: It also means that a container of an endpoint has ended.
+_PASSING = ("BackOff",)
 #: The platform's reasons of replicas that wait for a node.
 QUEUED = ("NoCapacity", "Queueing")
 
@@ -76,11 +58,8 @@ def hopeless(warnings: Mapping[str, int], *, certain: bool = False) -> str:
 
     If the platform is *certain*, a single warning explains it.
     """
-    known = {reason: times for reason, times in warnings.items() if reason in _HOPELESS}
-    if not known or (sum(known.values()) < _ENOUGH and not certain):
-        return ""
-    reason = max(known, key=lambda r: (r != "Failed", known[r]))
-    return f"{_HOPELESS[reason]} ({reason})"
+    reason = reasons.worst(warnings, enough=1 if certain else reasons.ENOUGH, passing=_PASSING)
+    return f"{reasons.HOPELESS[reason]} ({reason})" if reason else ""
 
 
 def state_of(endpoint: LeptonDeployment) -> str:
