@@ -7,10 +7,12 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 
 from snakeval.evaluation.record import Completion, Metric
+from snakeval.results import report
 from snakeval.results import table as results
 from snakeval.results.verify import verify
 from support.made import Made, completion, snakeval
@@ -47,6 +49,14 @@ def test_all_tables_are_visible(run: Made, capsys: pytest.CaptureFixture[str]) -
         said = snakeval(capsys, "results", "01", "--format", form)
         assert said.exit_code == 0
         assert is_visible(said.out), form
+
+
+def test_the_report_has_no_hidden_character_also_in_its_scripts(run: Made) -> None:
+    page = report.write(run.directory)
+    for path in (page, run.directory.report_summary, *page.with_suffix("").glob("*.js")):
+        text = path.read_bytes().decode()
+        hidden = {hex(ord(c)) for c in set(text) if category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+        assert hidden <= {"0x9", "0xa", "0xd"}, path
 
 
 def test_status_and_its_json_are_visible(run: Made, capsys: pytest.CaptureFixture[str]) -> None:

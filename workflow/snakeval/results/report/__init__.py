@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -31,6 +32,8 @@ from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.run.directory import RunDirectory
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def write(run: RunDirectory) -> Path:
@@ -99,7 +102,9 @@ def _resource(name: str) -> str:
 def _plotly() -> str:
     """Return plotly.js from its package's files, because the import of the package is slow."""
     found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
-    return found.read_text(encoding="utf-8")
+    # Its few raw control characters are in texts, where an escape is the same. Pagers and checks
+    # of a page find none then.
+    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", found.read_text(encoding="utf-8"))
 
 
 def _policy(*scripts: str) -> str:
