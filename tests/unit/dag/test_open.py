@@ -24,10 +24,10 @@ def test_a_variable_that_names_a_secret_of_the_workspace_may_be_unset_here(
     monkeypatch.delenv("MY_KEY", raising=False)
     opened = invocation(tmp_path, changed("models", "m", "endpoint", "api_key_name", to="MY_KEY"))
     monkeypatch.setattr(sys, "argv", ["snakemake", *words])
-    _check(opened)
+    _check(opened, True)
     monkeypatch.setattr(sys, "argv", ["snakemake", "--profile", LOCAL])
     with pytest.raises(ConfigError, match="MY_KEY is not set; export it"):
-        _check(opened)
+        _check(opened, True)
 
 
 def test_other_problems_are_errors_on_lepton_also(
@@ -38,6 +38,6 @@ def test_other_problems_are_errors_on_lepton_also(
     opened = invocation(tmp_path, content, output_dir=str(tmp_path / "c.yaml" / "out"))
     monkeypatch.setattr(sys, "argv", ["snakemake", "--profile", LEPTON])
     with pytest.raises(ConfigError) as refused:
-        _check(opened)
+        _check(opened, True)
     assert "MY_KEY" not in str(refused.value)
     assert "c.yaml is a file" in str(refused.value)
