@@ -68,21 +68,6 @@ def test_a_job_is_the_harness_in_its_image_with_secrets_by_name(
     assert job["never"] == [f"{RESULTS}/cache/*"]
 
 
-def test_a_gated_task_gets_the_token_that_the_workspace_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = {"task": "lm-eval.gpqa_diamond_cot_zeroshot"}
-    monkeypatch.setenv("HF_TOKEN", "of this machine")
-    (evaluation,) = expand(config(tmp_path, {"models": {"m": MODEL}, "benchmarks": {"b": task}}))
-    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
-
-    def secrets(*there: str) -> object:
-        return jobs.job(evaluation, directory, "run", {}, {}, there=there)["secrets"]
-
-    assert secrets("HF_TOKEN", "OTHER") == {"HF_TOKEN": "HF_TOKEN"}
-    assert secrets("OTHER") == {}
-
-
 def test_what_comes_back_becomes_the_record_and_is_adopted_from_then_on(
     directory: EvaluationDirectory, evaluation: Evaluation
 ) -> None:

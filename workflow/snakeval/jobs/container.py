@@ -40,10 +40,9 @@ def container(
     Raises:
         EvaluationError: the harness cannot evaluate this.
     """
-    transport, inside = evaluation.transport, runtime.isolated
+    identity, transport, inside = evaluation.identity, evaluation.transport, runtime.isolated
     inputs = (attempt or directory).inputs.resolve()
     results = (attempt.artifacts if attempt else directory.by_hand).resolve()
-    identity = evaluation.identity
     # The user of an image may not write to its root.
     root = str(getattr(runtime, "root", ""))
     there = root + CONTAINER_RESULTS
@@ -67,11 +66,7 @@ def container(
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env, **identity.set_env},
-        secrets={
-            **gated.secrets(identity.task, variables),
-            **transport.env,
-            **made.secrets,
-        },
+        secrets={**gated.secrets(identity.task, variables), **transport.env, **made.secrets},
         mounts=(*mounts, *caches),
         labels={
             "snakeval.run": run,

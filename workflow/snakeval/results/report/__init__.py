@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -33,7 +32,7 @@ from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.run.directory import RunDirectory
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = [n for n in (*range(0x20), *range(0x7F, 0xA0)) if chr(n) not in "\t\n\r"]
 
 
 def write(run: RunDirectory) -> Path:
@@ -104,7 +103,10 @@ def _plotly() -> str:
     found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
     # Its few raw control characters are in texts, where an escape is the same. Pagers and checks
     # of a page find none then.
-    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", found.read_text(encoding="utf-8"))
+    text = found.read_text(encoding="utf-8")
+    for number in _CONTROL:
+        text = text.replace(chr(number), f"\\x{number:02x}")
+    return text
 
 
 def _policy(*scripts: str) -> str:
