@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from snakeval.errors import ConfigError
+from snakeval.processes import start_time
 from snakeval.run import claim
-from snakeval.run.find import find, reserve
+from snakeval.run.find import Run, find, reserve
+from snakeval.run.plan import Planned
 from support.configs import VALID, config
-from support.found import NOON, run_of
+from support.found import NOON, evaluations_of, run_of
+from support.machine import eventually
 from support.made import gone
 
 
@@ -101,3 +104,86 @@ def test_a_damaged_claim_is_replaced(tmp_path: Path, text: str) -> None:
     path.mkdir()
     with pytest.raises(ConfigError, match="cannot be replaced"):
         claim.claim(tmp_path / "out", run.keys[0], again.directory.name, lambda: None, wait=0.1)
+
+
+# --- a copy of a configuration, which joins a run that has started ------------------------------
+
+
+def claim_of(run: Run) -> Path:
+    return run.directory.path.parent / f".starting-{run.keys[0]}.json"
+
+
+def taken_by(run: Run, pid: int) -> None:
+    """Let the claim of *run* be of another process."""
+    claimed = json.loads(claim_of(run).read_text())
+    claim_of(run).write_text(json.dumps(claimed | {"pid": pid, "start": start_time(pid)}))
+
+
+def is_later(run: Run, than: Run) -> None:
+    """Let the claim of *run* be later than another one."""
+    while claim_of(run).stat().st_ctime_ns <= claim_of(than).stat().st_ctime_ns:
+        claim_of(run).chmod(0o644)
+
+
+def both(directory: Path) -> tuple[Run, Run]:
+    """A claimed run, and that of a copy of its configuration; the copy is later."""
+    first = reserve(run_of(directory, VALID))
+    copy = reserve(run_of(directory, VALID, file="copy/c.yaml"))
+    assert copy.directory != first.directory
+    is_later(copy, first)
+    return first, copy
+
+
+def test_a_copy_that_starts_at_the_same_time_waits_and_joins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, copy = both(tmp_path)
+    taken_by(first, os.getppid())
+    is_later(copy, first)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(copy.gives_way)
+        eventually(lambda: not claim_of(copy).exists(), "it does not withdraw its claim")
+        assert not waits.done()
+        first.directory.make()
+        (made,) = evaluations_of(VALID, tmp_path)
+        first.directory.write_plan([Planned(made.model, made.benchmark, made.fingerprint)])
+        first.start()
+        assert waits.result(timeout=60)
+    assert "waits for a command that starts a run here" in capsys.readouterr().err
+    assert run_of(tmp_path, VALID, file="copy/c.yaml").directory == first.directory
+
+
+def test_the_earlier_one_of_two_copies_waits_for_none(tmp_path: Path) -> None:
+    first, copy = both(tmp_path)
+    taken_by(copy, os.getppid())
+    is_later(copy, first)
+    assert not first.gives_way()
+    assert claim_of(first).exists()
+
+
+@pytest.mark.parametrize("how", ["ended", "of this process", "planning for too long"])
+def test_a_copy_waits_only_for_a_command_that_still_starts(tmp_path: Path, how: str) -> None:
+    first, copy = both(tmp_path)
+    taken_by(first, {"ended": gone(), "of this process": os.getpid()}.get(how, os.getppid()))
+    if how == "planning for too long":
+        os.utime(claim_of(first), times=(0, 0))
+    is_later(copy, first)
+    assert not copy.gives_way()
+    assert claim_of(copy).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "choice"), [(VALID, "new"), (VALID | {"name": "other"}, None)], ids=["new", "name"]
+)
+def test_a_command_waits_only_for_a_run_that_it_may_join(
+    tmp_path: Path, content: dict[str, object], choice: str | None
+) -> None:
+    other = reserve(run_of(tmp_path, content, choice, file="other/c.yaml"))
+    copy = reserve(run_of(tmp_path, VALID))
+    (path,) = {*(tmp_path / "out").iterdir()} - {claim_of(copy)}
+    claimed = json.loads(path.read_text())
+    assert claimed["name"] == other.directory.name
+    path.write_text(json.dumps(claimed | {"pid": os.getppid(), "start": ""}))
+    while claim_of(copy).stat().st_ctime_ns <= path.stat().st_ctime_ns:
+        claim_of(copy).chmod(0o644)
+    assert not copy.gives_way()

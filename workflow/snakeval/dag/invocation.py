@@ -150,7 +150,10 @@ class Invocation:
         """
         run = reserve(self.run, lasting=lasting)
         if run == self.run:
-            return self
+            if not run.gives_way():
+                return self
+            found = type(self)(self.config, self.selection, self._files, starts=self.facts.starts)
+            return found.reserved(lasting=lasting)
         # Not by `run=`: the equal command may not have made its directory yet.
         return type(self)(
             self.config, self.selection, self._files, starts=self.facts.starts, run=run

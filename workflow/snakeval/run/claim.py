@@ -4,6 +4,9 @@ A command plans before it starts its run, and the paths of the plan hold the run
 of several equal commands claims the name when it plans, in a file beside the runs:
 ``<output_dir>/.starting-<key>.json``. The others take the name from there. The file is gone as soon
 as the run's directory says which configuration it belongs to.
+
+A copy of a configuration has another key, and joins a run that has started. Of two such commands
+that start at the same time, the later one gives way: it waits for the start of the earlier one.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ import atexit
 import contextlib
 import json
 import os
+import random
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +31,9 @@ from snakeval.run.directory import RunDirectory
 _STALE_SECONDS = 3600.0
 #: How long an empty claim may be written, on a file system without hard links, in seconds.
 _WRITING_SECONDS = 2.0
+#: How long a command gives way to an earlier one that plans, in seconds, and how often it looks.
+_PLANNING_SECONDS = 120.0
+_LOOK_SECONDS = 0.2
 
 
 def claim(
@@ -34,20 +42,22 @@ def claim(
     name: str,
     started: Callable[[], str | None],
     *,
+    joins: str = "",
     lasting: bool = False,
     wait: float = _WRITING_SECONDS,
 ) -> str:
     """Claim *name* for the new run of *key* in *root*; return the run's name, perhaps another's.
 
-    *started* returns the name of the run if another command has started it by now. A *lasting*
-    claim stays after the end of this process, for a job that starts the run later. A claim without
-    a name counts as damaged after *wait* seconds.
+    Commands that may join each other's run have the same *joins*. *started* returns the name of the
+    run if another command has started it by now. A *lasting* claim stays after the end of this
+    process, for a job that starts the run later. A claim without a name counts as damaged after
+    *wait* seconds.
 
     Raises:
         ConfigError: *root* cannot be written.
     """
     path = _path(root, key)
-    text = json.dumps({"name": name, **({} if lasting else _me())})
+    text = json.dumps({"name": name, "joins": joins, **({} if lasting else _me())})
     until = time.monotonic() + wait
     while True:
         try:
@@ -90,6 +100,57 @@ def release(root: Path, key: str, name: str) -> None:
     """Remove the claim of the run *name*, which has started; a damaged one is no other run's."""
     if claimed(root, key) in (None, name):
         _path(root, key).unlink(missing_ok=True)
+
+
+def gives_way(root: Path, key: str, joins: str, *, look: float = _LOOK_SECONDS) -> bool:
+    """Withdraw this process's claim of *key* if a claim with the same *joins* is earlier.
+
+    Return whether it did. The other command has started its run by then, or has ended.
+    """
+    own = _path(root, key)
+    try:
+        # The time at which it got its name. Of two claims, the later one therefore sees the other.
+        mine = own.stat().st_ctime_ns
+        if not _is_mine(own):
+            return False
+        rivals = [path for path in root.glob(".starting-*.json") if path != own]
+        rivals = [path for path in rivals if _is_rival(path, joins) and _time(path) <= mine]
+    except (OSError, *DAMAGE):
+        return False
+    if not rivals:
+        return False
+    own.unlink(missing_ok=True)
+    print("snakeval: waits for a command that starts a run here", file=sys.stderr, flush=True)
+    while any(_is_rival(path, joins) for path in rivals):
+        time.sleep(look)
+    # Two claims of the same time give way to each other. One of them then comes first.
+    time.sleep(random.random() * look)
+    return True
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return float("inf")  # released now
+
+
+def _is_mine(path: Path) -> bool:
+    claimed = read_json(str(path)) or {}
+    return {name: claimed.get(name) for name in _me()} == _me()
+
+
+def _is_rival(path: Path, joins: str) -> bool:
+    """Whether a command of another process, which still plans, has claimed a run that one joins."""
+    try:
+        claimed = read_json(str(path)) or {}
+        pid, here = claimed.get("pid"), claimed.get("host") == socket.gethostname()
+        if not pid or claimed.get("joins") != joins or (here and pid == os.getpid()):
+            return False
+        is_new = time.time() - path.stat().st_mtime < _PLANNING_SECONDS
+        return is_new and not (here and not process_lives(pid, claimed.get("start") or ""))
+    except (OSError, *DAMAGE):
+        return False
 
 
 def _path(root: Path, key: str) -> Path:

@@ -61,6 +61,20 @@ class Run:
         """Digests of the identity and the files: by their paths, and as seen from the run."""
         return keys(self.identity, self.files, self.directory.path.parent)
 
+    @property
+    def joins(self) -> str:
+        """A digest that all configurations share which may join it."""
+        return digest(self.identity)[:16]
+
+    def gives_way(self) -> bool:
+        """Whether another configuration's command started a run meanwhile, which this may join.
+
+        The command claims the run again if it does not join.
+        """
+        if self.exists or self.chosen:
+            return False
+        return claim.gives_way(self.directory.path.parent, self.keys[0], self.joins)
+
     def start(self, ids: Iterable[str] = ()) -> None:
         """Make its directory, and note there which configuration, of evaluations *ids*, starts it.
 
@@ -113,7 +127,8 @@ def reserve(run: Run, *, lasting: bool = False) -> Run:
         found = None if run.chosen else _started(_runs(root), run.keys)
         return found.name if found else None
 
-    name = claim.claim(root, key, run.directory.name, started, lasting=lasting)
+    joins = "" if run.chosen else run.joins
+    name = claim.claim(root, key, run.directory.name, started, joins=joins, lasting=lasting)
     directory = RunDirectory(root / name)
     return replace(run, id=directory.id, directory=directory)
 
