@@ -133,7 +133,8 @@ def test_the_same_command_runs_only_the_evaluations_that_are_not_finished(old: O
     assert set(old.states.values()) == {"done"}
     results = old.results
     assert {row["status"] for row in results.values()} == {"done"}
-    assert results["first/slow resumed_at"]["value"] == 3, "it began again"
+    # Caches of harnesses that earlier versions interrupted are not used any more.
+    assert results["first/slow resumed_at"]["value"] == 0
     assert json.loads((old.path / "results.json").read_text()) == list(results.values())
     exported = json.loads((old.path / "export/results.json").read_text())
     assert exported["complete"], exported

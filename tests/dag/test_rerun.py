@@ -156,14 +156,14 @@ def test_a_changed_parameter_archives_the_old_result_and_its_return_restores_it(
     done = work.snakemake()
     assert (done.exit_code, done.evaluated) == (0, {"one/sum", "two/sum"}), done.output
     assert list(work.table()["value"]) == [1958, 408] * 2
-    assert server.stats()["answered"] == 2
+    assert server.stats()["answered"] == 0, "the requests are the same, and the ledger has them"
     (old,) = (work.run / "one" / "sum").glob("attempts/1/artifacts/answer.json")
     assert "1957" in old.read_text()
 
     del benchmark(work, "sum")["params"]
     assert work.snakemake().exit_code == 0
     assert list(work.table()["value"]) == [1957, 408] * 2
-    assert server.stats()["answered"] == 2
+    assert server.stats()["answered"] == 0
     (other,) = (work.run / "one" / "sum").glob("attempts/*/artifacts/answer.json")
     assert "1958" in other.read_text()
 
@@ -218,7 +218,7 @@ def test_a_deleted_record_reuses_the_result_and_a_damaged_artifact_reruns(
     (work.run / "one/product/artifacts/answer.json").write_text("{")
     done = work.snakemake()
     assert (done.exit_code, done.evaluated) == (0, {"one/sum", "one/product"}), done.output
-    assert server.stats()["answered"] == 1
+    assert server.stats()["answered"] == 0, "the harness reran, and the ledger answered"
     assert list(work.table()["value"]) == [1957, 408] * 2
 
 

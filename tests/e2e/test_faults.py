@@ -151,9 +151,11 @@ def test_an_endpoint_that_refuses_is_named_in_the_reason(
 ) -> None:
     urls = {name: f"{server.url}/v1" for name, server in servers.items()} | {"absent": NOWHERE}
     work.config["models"] = {
-        name: {"endpoint": {"url": url, "model_id": "careful"}} for name, url in urls.items()
+        name: {"endpoint": {"url": url, "model_id": "careful", "limits": {"patience": 1}}}
+        for name, url in urls.items()
     }
     work.config["benchmarks"] = {"good": generic(GOOD), "ask": work.ask("ask", "What is 1 + 1?")}
+    work.config["params"] = {"max_retries": 1}
     done = work.snakemake()
     assert done.exit_code == 1
     reasons = work.table()["reason"]

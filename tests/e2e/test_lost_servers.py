@@ -25,8 +25,12 @@ for number in range(10):
     message = {"role": "user", "content": f"What is {number} + 1?"}
     body = json.dumps({"model": model, "messages": [message]}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    patience = 60
+    if graceful == "impatient" and number == 4 and not pathlib.Path(go + "-once").exists():
+        pathlib.Path(go + "-once").touch()
+        patience = 0.05
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=patience) as answer:
             right += str(number + 1) in answer.read().decode()
     except OSError:
         pass
@@ -34,7 +38,7 @@ write()
 """
 
 
-@pytest.mark.parametrize("harness", ["fast", "graceful"])
+@pytest.mark.parametrize("harness", ["fast", "graceful", "impatient"])
 def test_no_score_of_a_harness_that_lost_its_server_is_published(
     tmp_path: Path, harness: str
 ) -> None:

@@ -208,6 +208,19 @@ PARSERS = {
     "config/yaml_file.py": "its own loader, with lines and columns",
     "demo/api.py": "a server for demonstrations, with files of its own",
     "demo/ledger.py": "a server for demonstrations, with files of its own",
+    **{
+        f"ledger/{name}.py": "it also runs in containers, with the standard library alone"
+        for name in (
+            "__main__",
+            "answers",
+            "beside",
+            "events",
+            "reading",
+            "records",
+            "slots",
+            "summary",
+        )
+    },
 }
 PARSING = re.compile(
     r"(?<!\w)(?:json\.loads?|yaml\.(?:safe_|full_|unsafe_)?load)\(|\.get_(?:single_)?data\("

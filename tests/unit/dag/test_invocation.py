@@ -26,6 +26,20 @@ def test_each_chosen_evaluation_has_a_record(tmp_path: Path) -> None:
     assert chosen.plan == every.plan, "the table holds all, whatever is chosen"
 
 
+def test_adaptive_evaluations_share_an_endpoint_with_those_that_run_at_once(
+    tmp_path: Path,
+) -> None:
+    found = invocation(tmp_path, TWO | {"params": {"parallelism": "auto"}})
+    assert {each.transport.rivals for each in found.everything} == {4}
+    before = [each.fingerprint for each in found.everything]
+    found.share(2)
+    assert {each.transport.rivals for each in found.selected.values()} == {2}
+    assert [each.fingerprint for each in found.everything] == before
+    fixed = invocation(tmp_path)
+    fixed.share(1)
+    assert {each.transport.rivals for each in fixed.everything} == {1}
+
+
 def test_an_unknown_evaluation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="m/nosuch is no evaluation of this run"):
         invocation(tmp_path).evaluation("m", "nosuch")

@@ -175,6 +175,10 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "resources.*": ("resources", {"cpus": 2, "mem_mb": 5, "shm_mb": 5, "gpus": 1, "runtime": 5}),
     "execution.*": ("execution", {"slurm": {"partition": "p"}}),
     "lease.*": ("lease", {"heartbeat": 1, "stale": 9}),
+    "ledger": ("ledger", "memory"),
+    "models.*.ledger": ("models.e.ledger", "off"),
+    "models.*.endpoint.limits.*": ("models.e.endpoint.limits", {"concurrency": 2, "patience": 9}),
+    "benchmarks.*.ledger": ("benchmarks.b.ledger", "on"),
     "export": ("export", ["local"]),
 }  # fmt: skip
 

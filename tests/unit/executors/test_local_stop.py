@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ from snakeval.run.directory import RunDirectory
 from snakeval.runtimes.marked import MARK
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
+from support.gateways import gateway, started
+from support.ledger import counting, run, until
 from support.machine import eventually
 
 PATIENCE = Patience(grace=60, step=1, settle=60)
@@ -135,3 +138,28 @@ def test_the_end_of_a_command_spares_other_runs(
     assert left.poll() is None
     end_left_processes(RunDirectory.of(directory))
     assert left.wait(timeout=60) == -9
+
+
+@pytest.mark.parametrize("drains", [False, True])
+def test_a_stop_does_not_let_a_gateway_finish_its_requests(
+    directory: EvaluationDirectory, drains: bool
+) -> None:
+    """Its job may be dead, so that it drains already. It would for ten minutes."""
+
+    async def scenario() -> None:
+        endpoint = await started(counting(600))
+        with gateway(directory.requests, endpoint, grace=600) as process:
+            under_way = asyncio.ensure_future(process.post({"messages": []}))
+            await until(lambda: len(endpoint.asked) == 1)
+            if drains:
+                process.parent_dies()
+                await until(lambda: process.drains)
+            of = RunDirectory.of(directory)
+            stopped = await asyncio.to_thread(stop, of, "m/b", lambda text: None, PATIENCE)
+            assert stopped.left == []
+            assert stopped.was_any
+            assert await process.ended() == 0, "it closed its journal; SIGKILL would end it with -9"
+            assert process.summary["answers"]["asked"] == 0
+            await asyncio.wait([under_way])
+
+    run(scenario())

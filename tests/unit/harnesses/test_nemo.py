@@ -13,7 +13,7 @@ import yaml
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses import nemo
-from snakeval.harnesses.adapter import Paths, Usage
+from snakeval.harnesses.adapter import Paths
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, VALID, config
@@ -220,14 +220,6 @@ def test_unreadable_results_are_an_error_with_a_reason(
     (tmp_path / "results.yml").mkdir()
     with pytest.raises(EvaluationError, match=r"cannot be read: .*results\.yml \(a directory"):
         read_metrics(evaluation, tmp_path)
-
-
-def test_usage_has_the_harnesses_counts_of_requests_and_tokens(tmp_path: Path) -> None:
-    stats = {"count": 12, "successful_count": 10, "avg_prompt_tokens": 20.5}
-    (tmp_path / "eval_factory_metrics.json").write_text(json.dumps({"response_stats": stats}))
-    assert nemo.usage(tmp_path) == Usage(12, 205, None)
-    (tmp_path / "eval_factory_metrics.json").write_text("[]")
-    assert nemo.usage(tmp_path) == Usage()
 
 
 def test_samples_have_the_metrics_names_of_the_results(

@@ -12,8 +12,6 @@ import yaml
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
-from snakeval.harnesses import nemo
-from snakeval.harnesses.adapter import Usage
 from snakeval.harnesses.reading import read_metrics, read_samples, read_scores
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 from snakeval.matrix.expand import expand
@@ -122,23 +120,6 @@ def test_an_invalid_byte_in_samples_is_a_reason(tmp_path: Path) -> None:
     place.define(made)
     with pytest.raises(EvaluationError, match=r"utf-8.*0xff|not UTF-8"):
         list(read_samples(place))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"response_stats": {"count": 9, "successful_count": 1000, "avg_prompt_tokens": 1e308}}',
-        '{"a":' * 100_000 + "1" + "}" * 100_000,
-        '{"response_stats": {"count": 1e400, "successful_count": 1e308}}',
-        '{"response_stats": [1]}',
-        "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
-    ],
-)
-def test_usage_of_damaged_statistics_is_unknown(tmp_path: Path, text: str) -> None:
-    (tmp_path / "eval_factory_metrics.json").write_text(text, encoding="utf-8")
-    assert nemo.usage(tmp_path).prompt_tokens is None
-    assert nemo.usage(tmp_path).requests in (None, 9)
-    assert Usage().requests is None
 
 
 # --- links ---------------------------------------------------------------------------------------

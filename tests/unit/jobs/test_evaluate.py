@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_job_publishes_what_its_harness_wrote_and_does_not_repeat_it(tmp_path:
     assert job() == (0, "")
     assert (job.value, job.ran) == (0.5, 1)
     assert sorted(path.name for path in job.directory.path.iterdir()) == [
-        ".snakeval", "artifacts", "attempts", "evaluation.json", "logs",
+        ".snakeval", "artifacts", "attempts", "evaluation.json", "logs", "requests",
     ]  # fmt: skip
     job.directory.published.unlink()
     assert job() == (0, "")
@@ -241,6 +242,8 @@ def test_results_of_a_harness_whose_server_was_lost_are_never_published(
         COUNTS + "; [ -e {{ results }}/f ] ||"
         " echo '{\"v\": '$(cat {{ results }}/../../../../score)'}' > {{ results }}/f; " + ends,
     )
+    transport = replace(job.evaluation.transport, ledger="off")
+    job.evaluation = replace(job.evaluation, transport=transport)
     (tmp_path / "run/m").mkdir(parents=True)
     score = tmp_path / "run/m/score"
     score.write_text("0.4")
@@ -270,7 +273,14 @@ def test_results_of_a_harness_whose_server_was_lost_are_never_published(
 
             servers = Servers()
             servers["m"] = type("S", (), {"url": "http://x/v1/chat/completions", "version": "1"})()
-            return servers, self._ending, lost, lose
+            return SimpleNamespace(
+                servers=servers,
+                halt=self._ending,
+                lost=lost,
+                lose=lose,
+                losses=0,
+                leave=lambda: None,
+            )
 
         def __exit__(self, *error: Any) -> None:
             pass

@@ -92,10 +92,10 @@ def test_a_loss_that_is_heard_at_the_end_of_an_attempt_is_noted_before_its_log_i
         ended.wait(0.5)  # the attempt would end here if it did not wait for this thread
 
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:
-        with attempt.serve(log, on_loss) as (_, _, lost, _):
+        with attempt.serve(log, on_loss) as served:
             attempt.loses()
             assert noticed.wait(20)
-        assert lost.is_set()
+        assert served.lost.is_set()
     ended.set()
     assert attempt.log.endswith("snakeval: lost its model server: it died\n")
     assert read_events(attempt.directory.events)[-1].phase == "lost"
@@ -106,13 +106,13 @@ def test_the_end_of_an_attempt_is_no_loss(attempt: Attempt) -> None:
     with (
         attempt_log(attempt.directory, "m/b", attempt.journal) as log,
         pytest.raises(ZeroDivisionError),
-        attempt.serve(log, lambda: losses.append("lost")) as (servers, _, lost, _),
+        attempt.serve(log, lambda: losses.append("lost")) as served,
     ):
         raise ZeroDivisionError
     assert not losses
-    assert not lost.is_set()
+    assert not served.lost.is_set()
     with pytest.raises(EOFError):
-        servers.channel.receive()
+        served.servers.channel.receive()
 
 
 def test_a_loss_that_cannot_be_noted_fails_the_attempt(attempt: Attempt) -> None:
@@ -120,10 +120,10 @@ def test_a_loss_that_cannot_be_noted_fails_the_attempt(attempt: Attempt) -> None
         raise OSError(28, "full")
 
     def run(log: AttemptLog) -> None:
-        with attempt.serve(log, on_loss) as (_, halt, lost, _):
-            events.append(lost)
+        with attempt.serve(log, on_loss) as served:
+            events.append(served.lost)
             attempt.loses()
-            assert halt.wait(20)
+            assert served.halt.wait(20)
 
     events: list[Event] = []
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:

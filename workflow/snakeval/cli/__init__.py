@@ -22,6 +22,7 @@ _COMMANDS = {
     "resume": "Resume an unfinished run, from any directory",
     "status": "Show how far runs are",
     "logs": "Print the log of a run, a model's server or an evaluation",
+    "requests": "List the requests of an evaluation and their answers",
     "kill": "Stop a run, or one evaluation; finished evaluations stay",
     "results": "Print the results table of one run, or of several side by side",
     "report": "Build the report of a run, a page for a browser",

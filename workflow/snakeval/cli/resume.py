@@ -17,6 +17,8 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
 from snakeval.watch import old_runs
 
+#: The values of ``--ask-again``. Their module imports too much for ``--help``.
+ASK_AGAIN = ("all", "unhealthy", "last")
 #: Options for one start only. A resume runs all that is missing, and nothing else.
 _ONCE = frozenset(
     {
@@ -40,12 +42,24 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
     shell_complete=profile_names,
     help="Run with this profile.  [default: the run's last profile]",
 )
+@click.option(
+    "--ask-again",
+    type=click.Choice(ASK_AGAIN),
+    help="Drop these stored answers of unfinished evaluations, and request them again.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Answer all requests from the journals; a request that is not there fails.",
+)
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     wanted: str,
     dry_run: bool,
     profile: str | None,
+    ask_again: str | None,
+    offline: bool,
     detach: bool,
     head_on_cluster: bool,
     options: tuple[str, ...],
@@ -54,6 +68,7 @@ def command(
 
     \b
     snakeval resume 8b1a -n
+    snakeval resume 8b1a --ask-again unhealthy
     snakeval resume 8b1a
     snakeval resume results/2026-11-24-14-37-58-227b133b --detach
     """
@@ -70,12 +85,11 @@ def command(
     if profile and is_profile(here / Path(profile).expanduser()):
         profile = str((here / Path(profile).expanduser()).absolute())
     os.chdir(started_in)
-
     former = snakemake.split(entry.command[1:])
     given = snakemake.split(options)
     refuse_own_options(given)
     kept = snakemake.without(former, _ONCE | {option.name for option in given})
-    chosen = [f"run={entry.path.name}", *snakemake.values(given, "config")]
+    chosen = [*_chosen(entry, ask_again, offline), *snakemake.values(given, "config")]
     values = snakemake.parsed(chosen)
     config, selection, _ = load([saved], values)
     place = entry.path.resolve().parent
@@ -83,12 +97,8 @@ def command(
         # In a file, since --config would read some paths as YAML.
         config = config.model_copy(update={"output_dir": str(place)})
         saved = save(config, [saved])
-    words = [
-        *kept,
-        *snakemake.without(given, {"config"}),
-        *("--config", *chosen),
-        *(["--dry-run"] if dry_run else []),
-    ]
+    words = [*kept, *snakemake.without(given, {"config"}), "--config", *chosen]
+    words += ["--dry-run"] if dry_run else []
     profiles = snakemake.values(former, "profile") or ["local"]
     prepared = Prepared(
         config,
@@ -102,6 +112,15 @@ def command(
         started_in if started_in != here else None,
     )
     return launch(prepared, where)
+
+
+def _chosen(entry: Entry, ask_again: str | None, offline: bool) -> list[str]:
+    """Return the values of ``--config`` that the command's own options are."""
+    return [
+        f"run={entry.path.name}",
+        *([f"ask_again={ask_again}"] if ask_again else []),
+        *(["offline=true"] if offline else []),
+    ]
 
 
 def _saved(run: RunDirectory) -> Path:

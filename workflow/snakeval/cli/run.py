@@ -55,6 +55,11 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     is_flag=True,
     help="Resolve the run's images and models of a hub again; a new digest reruns evaluations.",
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Answer all requests from the journals; a request that is not there fails.",
+)
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
@@ -67,6 +72,7 @@ def command(
     dry_run: bool,
     check: bool,
     update_images: bool,
+    offline: bool,
     resume: bool,
     detach: bool,
     head_on_cluster: bool,
@@ -79,7 +85,6 @@ def command(
     snakeval run --config my.yaml --profile slurm --dry-run --check
     snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
-    snakeval run --config my.yaml --detach
     snakeval run --config my.yaml --profile slurm --head-on-cluster
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
@@ -94,8 +99,8 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    if update_images:
-        options = tuple(snakemake.with_config(options, "update_images", "true"))
+    for key, wanted in (("update_images", update_images), ("offline", offline)):
+        options = tuple(snakemake.with_config(options, key, "true")) if wanted else options
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     given = snakemake.split(options)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.execution import Execution
+from snakeval.config.ledger import LedgerMode
 from snakeval.config.models import EndpointType
 from snakeval.config.types import Mount, PathText, Plain, Resources, Strict, Variable, env_names
 
@@ -29,7 +30,9 @@ class Params(Strict):
     seed: int | None = Field(
         default=None, ge=0, lt=2**31, description="seed of sampling; null = the harness's default"
     )
-    parallelism: PositiveInt = Field(default=4, description="requests in flight at once")
+    parallelism: PositiveInt | Literal["auto"] = Field(
+        default=4, description="requests in flight at once; auto = as many as the endpoint allows"
+    )
     request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
     max_retries: int = Field(default=5, ge=0, description="retries of a failed request")
     task: str | None = Field(
@@ -190,6 +193,9 @@ class Benchmark(Strict):
 
     auxiliary: tuple[str, ...] = Field(
         default=(), description="`auxiliary` models that the benchmark queries, such as a judge"
+    )
+    ledger: LedgerMode | None = Field(
+        default=None, description="null = as the model or the run; the stricter one counts"
     )
     execution: Execution = Field(
         default=Execution(), description="for evaluations of endpoints, each of which is a job"

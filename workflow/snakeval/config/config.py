@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.execution import PACKING, Execution
+from snakeval.config.ledger import LedgerMode
 from snakeval.config.models import Model
 from snakeval.config.types import (
     Name,
@@ -91,6 +92,10 @@ class Config(Strict):
     resources: Resources = Resources()
     execution: Execution = Execution()
     lease: LeaseTimes = LeaseTimes()
+    ledger: LedgerMode = Field(
+        default="on",
+        description="on = keep each answer in a journal; memory = keep nothing; off = no gateway",
+    )
     export: dict[str, Plain] = Field(
         default_factory=dict, description="destinations of the results -> their options"
     )

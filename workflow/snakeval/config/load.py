@@ -14,18 +14,26 @@ from snakeval.config.source import Source, merge, override
 from snakeval.config.types import Mount, Strict
 from snakeval.config.yaml_file import value_of
 from snakeval.errors import ConfigError, nearest
+from snakeval.ledger.reading import ALL, LAST, UNHEALTHY
+
+#: The stored answers that ``ask_again`` drops.
+ASK_AGAIN = (ALL, UNHEALTHY, LAST)
 
 
 class Selection(Strict):
     """The choice of ``--config run=… models=… benchmarks=… update_images=…`` of this invocation.
 
-    These keys are not part of the configuration.
+    These keys are not part of the configuration. Neither are ``ask_again=all|unhealthy|last``,
+    which drops stored answers of unfinished evaluations, and ``offline=true``, with which the
+    journals alone answer.
     """
 
     run: str | None = None
     models: tuple[str, ...] | None = None
     benchmarks: tuple[str, ...] | None = None
     update_images: bool = False
+    ask_again: str = ""
+    offline: bool = False
 
 
 def load(
@@ -130,6 +138,13 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
         chosen["run"] = None if run is None else str(run)
     if "update_images" in rest:
         chosen["update_images"] = rest.pop("update_images")
+    if (which := rest.pop("ask_again", None)) is not None:
+        if which not in ASK_AGAIN:
+            hint = f"choose one of {', '.join(ASK_AGAIN)}"
+            raise ConfigError(f"no answers '{which}'", where="--config ask_again", hint=hint)
+        chosen["ask_again"] = which
+    if "offline" in rest:
+        chosen["offline"] = rest.pop("offline")
     for key in ("models", "benchmarks"):
         value = rest.get(key)
         if isinstance(value, str):

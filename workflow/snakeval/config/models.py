@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from snakeval import catalogue
 from snakeval.catalogue import plugins
 from snakeval.config.execution import Execution
+from snakeval.config.ledger import LedgerMode, Limits
 from snakeval.config.lepton import LeptonEndpoint
 from snakeval.config.sections import Declared, Extensible
 from snakeval.config.types import (
@@ -54,9 +55,8 @@ class Endpoint(Strict):
     url: str = Field(description="base URL (…/v1), or the full URL of its route")
     model_id: ModelId = Field(min_length=1, description="the model's name at the endpoint")
     type: EndpointType = EndpointType.CHAT
-    api_key_name: Variable | None = Field(
-        default=None, description="the environment variable that holds the API key"
-    )
+    api_key_name: Variable | None = Field(default=None, description="the API key's variable")
+    limits: Limits = Limits()
 
     @field_validator("url")
     @classmethod
@@ -278,6 +278,7 @@ class Model(Strict):
 
     endpoint: Endpoint | None = None
     deployment: Deployment | None = None
+    ledger: LedgerMode | None = None
     execution: Execution = Execution()
 
     @model_validator(mode="after")

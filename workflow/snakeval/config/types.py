@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -37,6 +38,11 @@ def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
     )
 
 
+@dataclass(frozen=True)
+class Switch:
+    """Marks a field whose values ``on`` and ``off`` YAML reads as true and false."""
+
+
 class Strict(BaseModel):
     """A frozen model in which an unknown key is an error that names the nearest key."""
 
@@ -55,8 +61,9 @@ class Strict(BaseModel):
     @classmethod
     def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
         # True would pass as 1, and YAML reads no, on and off (for example a model_id) as bool.
-        known = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and known is not bool:
+        field = cls.model_fields[info.field_name or ""]
+        switch = any(isinstance(mark, Switch) for mark in field.metadata)
+        if isinstance(value, bool) and field.annotation is not bool and not switch:
             raise PydanticCustomError(
                 "truth", "is true or false in YAML; write another value, or put it in quotes"
             )

@@ -7,7 +7,9 @@ starts Snakemake, and the Snakefile opens one to plan the jobs.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -78,7 +80,7 @@ class Invocation:
                 raise ConfigError(
                     f"{error.filename}: cannot be read ({error.strerror}); check it"
                 ) from None
-        self.everything = everything
+        self.everything = _once(everything, selection)
         self.deployed = deployments(config, self.facts)
         self._select()
 
@@ -124,6 +126,16 @@ class Invocation:
         }
         if not self.selected:
             raise ConfigError("--config models, benchmarks: no evaluation is in both; choose more")
+
+    def share(self, at_once: int) -> None:
+        """Let adaptive evaluations share an endpoint with no more others than run at once."""
+        if not any(each.transport.rivals > at_once for each in self.everything):
+            return
+        self.everything = tuple(
+            replace(e, transport=replace(e.transport, rivals=min(e.transport.rivals, at_once)))
+            for e in self.everything
+        )
+        self._select()
 
     def evaluation(self, model: str, benchmark: str) -> Evaluation:
         """Return a selected evaluation.
@@ -231,3 +243,15 @@ class Invocation:
     def destinations(self) -> str:
         """The section ``export``: a changed section reruns only the exports."""
         return canonical_json(self.config.export)
+
+
+def _once(everything: tuple[Evaluation, ...], selection: Selection) -> tuple[Evaluation, ...]:
+    """Return the evaluations with what this command alone wants of their ledgers."""
+    if not (selection.ask_again or selection.offline):
+        return everything
+    # An attempt that repeats within the command must not drop answers again.
+    again = f"{selection.ask_again} {uuid.uuid4().hex}" if selection.ask_again else ""
+    return tuple(
+        replace(each, transport=replace(each.transport, ask_again=again, offline=selection.offline))
+        for each in everything
+    )

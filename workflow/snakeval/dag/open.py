@@ -69,6 +69,9 @@ def open_matrix(workflow: Any) -> Matrix:
             print(lines, file=sys.stderr)
             raise SystemExit(2) from None
         raise SystemExit(lines) from None
+    if workflow.is_main_process:
+        limits = workflow.resource_settings
+        invocation.share(max(1, limits.nodes or limits.cores or 1))
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
         os.environ[_RUN] = Path(matrix.run).name

@@ -169,6 +169,12 @@ class Transport:
         samples: where a generic harness logs its samples, as ``metrics.samples`` says it; of
             others ``group``, as ``samples`` says it.
         heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
+        ledger: whether a gateway asks the models: ``on``, ``memory`` or ``off``.
+        is_adaptive: whether the gateway finds the parallelism; ``parallelism`` is then its ceiling.
+        limits: the stated limits of the endpoint of each model that it asks, by name.
+        rivals: how many evaluations of the plan may ask the model's endpoint at once.
+        ask_again: which stored answers to drop, with the id of the command that wants it.
+        offline: whether the journal alone answers.
     """
 
     parallelism: int = 4
@@ -187,6 +193,12 @@ class Transport:
     heartbeat: float = HEARTBEAT_SECONDS
     stale: float = STALE_SECONDS
     samples: Mapping[str, Any] = field(default_factory=dict)
+    ledger: str = "on"
+    is_adaptive: bool = False
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rivals: int = 1
+    ask_again: str = ""
+    offline: bool = False
 
 
 @dataclass(frozen=True)

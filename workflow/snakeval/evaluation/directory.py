@@ -251,6 +251,11 @@ class EvaluationDirectory(JobDirectory):
         return Path(f"{self._place}/by-hand")
 
     @property
+    def requests(self) -> Path:
+        """The journals of requests, one folder for each model, and their summary."""
+        return Path(f"{self._place}/requests")
+
+    @property
     def private(self) -> Path:
         """The folder that Snakemake does not know of."""
         return Path(f"{self._place}/.snakeval")

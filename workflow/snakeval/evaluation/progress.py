@@ -1,4 +1,4 @@
-"""Reads how far an evaluation is, from the end of its harness's log or from a counter.
+"""Reads how far an evaluation is, from the end of its harness's log or from counters.
 
 It reads files only, so it works for a killed run as well as for a live one.
 """
@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.requests import read
 from snakeval.files import read_text
 from snakeval.logs import tail
 
@@ -27,10 +28,20 @@ _PREPARING = re.compile(r"Building contexts for .*\n.*")
 def requests(directory: EvaluationDirectory) -> tuple[int, int | None] | None:
     """Return how many requests the newest attempt has done, and the total if it is known.
 
-    A harness that resumes counts only the requests that were left. The eval-factory's counter has
-    no total. None if the harness has reported nothing (yet).
+    The eval-factory's counter and the gateway's have no total. None if the harness has reported
+    nothing (yet).
     """
-    return bar(tail(directory.newest_log())) or _counted(directory.newest_artifacts / "progress")
+    return (
+        bar(tail(directory.newest_log()))
+        or _counted(directory.newest_artifacts / "progress")
+        or _answered(directory)
+    )
+
+
+def _answered(directory: EvaluationDirectory) -> tuple[int, None] | None:
+    """Return how many answers the harness received through its gateway."""
+    answered = sum(each.answered for each in read(directory).values())
+    return (answered, None) if answered else None
 
 
 def bar(text: str) -> tuple[int, int] | None:

@@ -31,6 +31,8 @@ def headline(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(own, metrics[0] if metrics else None)
 
 
+#: The entry of a record's versions that says whether a gateway asked the models.
+LEDGER = "ledger"
 #: A record of format 2 has a seal; see :mod:`snakeval.files`.
 RECORD_FORMAT = 2
 _SEALED_FORMAT = 2

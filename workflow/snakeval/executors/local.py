@@ -21,6 +21,7 @@ from snakeval.evaluation.events import last, read
 from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
 from snakeval.executors.engines import containers
 from snakeval.executors.job_processes import job_processes
+from snakeval.ledger.summary import lives_here
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, heads
@@ -108,6 +109,9 @@ class Work:
             if pid not in jobs and (name := self._places.get(path)):
                 jobs[pid] = _job(name, pid, start_time(pid) or "")
         yield from jobs.values()
+        for directory in self._evaluations:
+            if gateway := _gateway(directory):
+                yield gateway
 
     def left(self) -> Iterator[Remain]:
         """Yield servers, processes and containers without a job."""
@@ -228,6 +232,19 @@ def _job(name: str, pid: int, start: str) -> Remain:
     tell = partial(send, signal.SIGTERM)
     kill = partial(send, signal.SIGKILL)
     return Remain(f"job {pid} {start}", f"the job of {name} (process {pid})", (tell, None, kill))
+
+
+def _gateway(directory: EvaluationDirectory) -> Remain | None:
+    """Return the gateway of an evaluation, which a kill does not let drain."""
+    with contextlib.suppress(OSError):
+        if (pid := lives_here(directory.requests / "gateway")) is not None:
+            start = start_time(pid) or ""
+            text = f"the gateway of {directory.name} (process {pid})"
+            send = partial(_signal, pid, start)
+            # SIGTERM would let it finish the requests under way.
+            acts = (partial(send, signal.SIGINT), None, partial(send, signal.SIGKILL))
+            return Remain(f"gateway {pid} {start}", text, acts)
+    return None
 
 
 def _process(pid: int, text: str) -> Remain:

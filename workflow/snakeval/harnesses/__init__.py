@@ -22,6 +22,15 @@ from snakeval.harnesses.adapter import Adapter, Command, Paths
 
 #: The harnesses that log items of data sets, by their names in the catalogue.
 LOGS_ITEMS = ("lm-eval", "lm-evaluation-harness")
+#: Patterns of artifacts that are no results. Harnesses of earlier versions resumed from them, and
+#: the adapter of eval-factory harnesses may keep some.
+_CACHES = {
+    "generic": ("cache/*",),
+    "lm-eval": ("cache/*",),
+    "nemo": ("*cache/*", "lm_cache_rank*", "*/lm_cache_rank*"),
+}
+#: The time-out of a harness whose gateway ends late requests, in seconds.
+_PATIENCE = 86400
 #: The built-in adapters.
 ADAPTERS = plugins.BUILT_IN[plugins.HARNESSES]
 
@@ -36,6 +45,17 @@ def adapter(name: str) -> Adapter:
         return cast(Adapter, plugins.load(plugins.HARNESSES, name))
     except ConfigError as error:
         raise EvaluationError(str(error)) from None
+
+
+def caches_of(name: str) -> tuple[str, ...]:
+    """Return the patterns of artifacts that are no results of the adapter *name*.
+
+    An adapter of another package may name its own as ``CACHES``.
+
+    Raises:
+        EvaluationError: no adapter has that name.
+    """
+    return _CACHES.get(name) or tuple(getattr(adapter(name), "CACHES", ()))
 
 
 def command(evaluation: Evaluation, paths: Paths) -> Command:
@@ -59,6 +79,17 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         extra = _filled(identity.params["extra"], {"auxiliary": known})
         params = {**identity.params, "extra": extra}
         evaluation = replace(evaluation, identity=replace(identity, params=params))
+    if paths.gateway:
+        # A harness that hangs up or retries beside the gateway only asks for the same again.
+        evaluation = replace(
+            evaluation,
+            transport=replace(
+                evaluation.transport,
+                parallelism=paths.gateway,
+                request_timeout=_PATIENCE,
+                max_retries=0,
+            ),
+        )
     made = adapter(identity.adapter).command(evaluation, paths)
     env, secrets = dict(made.env), dict(made.secrets)
     for name, values in known.items():

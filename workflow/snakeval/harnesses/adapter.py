@@ -21,12 +21,16 @@ class Paths:
         inputs: the read-only directory with :attr:`Command.inputs`.
         endpoint_url: the full URL of the model's route, as the harness reaches it.
         auxiliary: name -> the full URL of each auxiliary model that the benchmark queries.
+        gateway: how many requests the harness may have in flight at the ledger's gateway; 0 if it
+            asks the endpoints itself. The gateway retries requests, ends late ones, and gives equal
+            requests different seeds, so the harness does none of it.
     """
 
     results: str
     inputs: str
     endpoint_url: str
     auxiliary: Mapping[str, str] = field(default_factory=dict)
+    gateway: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +72,18 @@ class Sample:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """A harness's own counts of its requests; None for each that it did not count."""
-
-    requests: int | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class Adapter(Protocol):
     """The functions and constants of an adapter.
 
     Attributes:
         PARSER_VERSION: the version of its parser of results.
-        CACHES: patterns of the artifacts from which a harness resumes. They are no results.
-        RESUMES: optional; patterns of all artifacts that an interrupted harness continues from, if
-            these are more than ``CACHES``.
+        RESUMES: optional; patterns of the artifacts that an interrupted harness continues from if
+            no ledger keeps its answers. Without it, the harness starts again.
         SCORES: optional; patterns of the artifacts from which ``metrics`` reads. They return first
             from an executor that cannot return all. Without it, all have to return.
     """
 
     PARSER_VERSION: int
-    CACHES: tuple[str, ...]
 
     def command(self, evaluation: Evaluation, paths: Paths) -> Command:
         """Return the command line of *evaluation*."""
@@ -108,6 +101,3 @@ class Adapter(Protocol):
         Raises:
             EvaluationError: the iterator raises it if a sample cannot be read.
         """
-
-    def usage(self, artifacts: Path) -> Usage:
-        """Read the harness's own counts of requests; a missing count is None."""

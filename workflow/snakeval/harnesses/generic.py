@@ -17,7 +17,7 @@ from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
 from snakeval.files import json_value, read_text, without_waiting, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url
-from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.values import (
     NoSuchFile,
     Unscored,
@@ -33,8 +33,7 @@ from snakeval.harnesses.values import (
 from snakeval.shell import argv, render
 
 PARSER_VERSION = 1
-CACHES = ("cache/*",)
-#: Only the command knows from which of its files it continues.
+#: Only the command knows from which of its files it continues if no ledger has its answers.
 RESUMES = ("*",)
 
 _API_KEY = "API_KEY"
@@ -198,8 +197,3 @@ def _from_text(value: Any) -> Any:
         except ValueError:
             return value
     return value
-
-
-def usage(artifacts: Path) -> Usage:
-    """Return no counts, since the configuration cannot name their place."""
-    return Usage()

@@ -20,7 +20,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
 from snakeval.files import DAMAGE, json_value, read_text, without_waiting
-from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
     Unscored,
@@ -35,7 +35,6 @@ from snakeval.harnesses.values import (
 )
 
 PARSER_VERSION = 1
-CACHES = ("cache/*",)
 SCORES = ("*results_*.json",)
 
 #: Key of ``extra`` -> option of the command.
@@ -89,7 +88,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     gen_kwargs = {
         name: params[key] for key, name in _GENERATION.items() if params.get(key) is not None
     } | (extra.pop("gen_kwargs", None) or {})
-    if asks_several(evaluation) and not seed_is_set(evaluation):
+    if not paths.gateway and asks_several(evaluation) and not seed_is_set(evaluation):
         gen_kwargs.setdefault("seed", None)  # else the harness sends 1234 with each request
     argv = [
         "lm_eval", "run",
@@ -99,8 +98,6 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         "--tasks", str(params.get("task") or identity.task),
         "--output_path", paths.results,
         "--log_samples",
-        # The cache keeps each answer at once, so a resumed attempt requests only missing ones.
-        "--use_cache", f"{paths.results}/cache/responses",
     ]  # fmt: skip
     if extra.pop("apply_chat_template", chat):
         argv.append("--apply_chat_template")
@@ -292,8 +289,3 @@ def _split(key: str, scores: Mapping[str, Any], better: Mapping[str, Any]) -> tu
         return key, ""
     name, _, rest = key.rpartition(",")
     return name, rest
-
-
-def usage(artifacts: Path) -> Usage:
-    """Return no counts, since the harness has none."""
-    return Usage()

@@ -18,9 +18,9 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import DAMAGE, json_value, read_text, yaml_value
+from snakeval.files import read_text, yaml_value
 from snakeval.harnesses import lm_eval
-from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
     Unscored,
@@ -32,9 +32,6 @@ from snakeval.harnesses.values import (
 )
 
 PARSER_VERSION = 1
-#: Caches of the harness, and of NVIDIA's adapter between harness and model (cache,
-#: …_stats_cache).
-CACHES = ("*cache/*", "lm_cache_rank*", "*/lm_cache_rank*")
 SCORES = ("results.yml", "eval_factory_metrics.json", "run_config.yml")
 
 _API_KEY = "SNAKEVAL_API_KEY"
@@ -62,7 +59,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         refuse_long_name(identity.model_id)
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
-    shares_a_seed = asks_several(evaluation) and not seed_is_set(evaluation)
+    varies = bool(paths.gateway) or seed_is_set(evaluation)
+    shares_a_seed = not varies and asks_several(evaluation)
     adapter = _adapter_config(extra.pop("adapter_config", None), paths.results, shares_a_seed)
     if "seed" in params:
         # The contract has no seed, but a harness may support it.
@@ -193,21 +191,3 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
             yield replace(sample, scores=scores, filter="")
         else:
             yield sample
-
-
-def usage(artifacts: Path) -> Usage:
-    """Read ``eval_factory_metrics.json``, which has means over the successful requests."""
-    path = artifacts / "eval_factory_metrics.json"
-    try:
-        if not is_artifact(path, artifacts):
-            return Usage()
-        stats = json_value(read_text(path))["response_stats"]
-        requests = optional_count(stats.get("count"))
-        answered = optional_count(stats.get("successful_count")) or 0
-        means = [
-            optional_number(stats.get(f"avg_{kind}_tokens")) for kind in ("prompt", "completion")
-        ]
-    except (OSError, *DAMAGE):
-        return Usage()  # counts are optional
-    counts = (None if mean is None else optional_count(mean * answered) for mean in means)
-    return Usage(requests, *counts)

@@ -11,7 +11,7 @@ from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric
-from snakeval.harnesses import adapter
+from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.adapter import Sample
 from snakeval.harnesses.values import Unscored
 
@@ -63,7 +63,7 @@ def require_unchanged(record: Completion, artifacts: Path) -> None:
         EvaluationError: a file is not the one that the harness wrote.
     """
     try:
-        changed = trees.changed(artifacts, record.manifest, adapter(record.adapter).CACHES)
+        changed = trees.changed(artifacts, record.manifest, caches_of(record.adapter))
     except OSError as error:
         raise EvaluationError(f"{error.filename} cannot be read ({error.strerror})") from None
     if changed:

@@ -13,6 +13,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home, make_directory, write_if_changed
 from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
+from snakeval.jobs.gateway import Asked
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import CONTAINER_RESULTS, ContainerSpec, Mount
@@ -28,14 +29,16 @@ def container(
     run: str,
     servers: Mapping[str, str] | None = None,
     attempt: AttemptDirectory | None = None,
+    asked: Asked | None = None,
     variables: Container[str] = os.environ,
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
     *run* is the run's name for the container's labels. *servers* has the URLs of the models that
-    snakeval serves for it, by the deployment's name. Without an *attempt* the harness writes to
-    ``by-hand/``, so that people who run it by hand cannot change a finished evaluation. Of
-    *variables*, the harness of a gated task gets the token.
+    snakeval serves for it, by the deployment's name. *asked* is the gateway that the harness asks
+    instead; without one, it asks the endpoints with their keys. Without an *attempt* the harness
+    writes to ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
+    Of *variables*, the harness of a gated task gets the token.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -47,7 +50,7 @@ def container(
     root = str(getattr(runtime, "root", ""))
     there = root + CONTAINER_RESULTS
     folders = (there, root + _INPUTS) if inside else (str(results), str(inputs))
-    made = command(evaluation, _paths(evaluation, runtime, servers or {}, *folders))
+    made = command(evaluation, _paths(evaluation, runtime, servers or {}, asked, *folders))
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
     mounts = [Mount(str(results), there, read_only=False)]
@@ -66,7 +69,11 @@ def container(
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env, **identity.set_env},
-        secrets={**gated.secrets(identity.task, variables), **transport.env, **made.secrets},
+        secrets={
+            **gated.secrets(identity.task, variables),
+            **_handed_out(transport.env, asked),
+            **made.secrets,
+        },
         mounts=(*mounts, *caches),
         labels={
             "snakeval.run": run,
@@ -80,25 +87,40 @@ def container(
         gpus=limits.get("gpus") or 0,
         requirements=transport.requirements,
         packages=identity.packages,
+        environ=asked.environ if asked is not None else None,
     )
 
 
+def _handed_out(env: Mapping[str, str], asked: Asked | None) -> dict[str, str]:
+    """Return the variables that the benchmark hands out: name in the harness -> name here."""
+    aliases = asked.handed_out if asked is not None else {}
+    return {inside: aliases.get(here, here) for inside, here in env.items()}
+
+
 def _paths(
-    evaluation: Evaluation, runtime: Runtime, served: Mapping[str, str], results: str, inputs: str
+    evaluation: Evaluation,
+    runtime: Runtime,
+    served: Mapping[str, str],
+    asked: Asked | None,
+    results: str,
+    inputs: str,
 ) -> Paths:
     """Return the folders and the URLs that the harness's command uses."""
+    if asked is not None:
+        auxiliary = {name: asked.urls[name] for name in evaluation.identity.auxiliary}
+        return Paths(results, inputs, asked.urls[evaluation.model], auxiliary, asked.slots)
     bridged = runtime.isolated and evaluation.transport.network == "bridge"
 
     def reachable(name: str, url: str) -> str:
         url = served.get(name, url)
         return _HERE.sub(runtime.host, url, count=1) if bridged else url
 
-    asked = evaluation.identity.auxiliary.items()
+    models = evaluation.identity.auxiliary.items()
     return Paths(
         results=results,
         inputs=inputs,
         endpoint_url=reachable(evaluation.model, evaluation.identity.endpoint_url),
-        auxiliary={name: reachable(name, model["endpoint_url"]) for name, model in asked},
+        auxiliary={name: reachable(name, model["endpoint_url"]) for name, model in models},
     )
 
 

@@ -2,8 +2,8 @@
 
 The job waits until the server is ready and leaves it to the pool, which keeps it for the
 evaluations that follow. Each evaluation ensures that the server lives and does not trust the
-record. If no evaluation of the model is missing, the job starts nothing. If other models hold the
-GPUs, the first evaluation starts the server.
+record. If no evaluation of the model is missing, or the journals answer all of them (`--offline`),
+the job starts nothing. If other models hold the GPUs, the first evaluation starts the server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import time
 from pathlib import Path
 from threading import Event
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation import events
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.jobs import run_job
 from snakeval.run.directory import RunDirectory
@@ -57,8 +59,12 @@ def _deploy(
     directory: DeploymentDirectory, head: int, stop: Event, report: client.Report
 ) -> dict[str, object]:
     run, plan = RunDirectory.of(directory), directory.plan()
-    if all(run.evaluation(name).completion(done) for name, done in plan.evaluations):
+    planned = ((run.evaluation(name), fingerprint) for name, fingerprint in plan.evaluations)
+    missing = [(each, done) for each, done in planned if not each.completion(done)]
+    if not missing:
         return {"state": "not needed: all its evaluations are complete"}
+    if all(_is_offline(each, done) for each, done in missing):
+        return {"state": "not needed: the journals answer its evaluations"}
     started, name = time.monotonic(), plan.name
     try:
         with client.serve(
@@ -79,6 +85,13 @@ def _deploy(
         text = f"{busy}; its first evaluation will start it"
         report(events.Event("waiting", detail=text, model=name))
         return {"state": f"not started: it {busy}"}
+
+
+def _is_offline(directory: EvaluationDirectory, fingerprint: str) -> bool:
+    try:
+        return directory.read_evaluation(fingerprint).transport.offline
+    except EvaluationError:
+        return False  # the evaluation's own job fails with the reason
 
 
 if __name__ == "__main__":

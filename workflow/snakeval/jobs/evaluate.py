@@ -40,6 +40,8 @@ from snakeval.runtimes import choose
 
 #: How often an attempt resumes after its servers broke.
 _BREAKS = 10
+#: How often an attempt repeats in a row because its gateway ended.
+_DEATHS = 2
 #: The runtimes whose containers have the name that snakeval gives them.
 _NAMED = ("docker", "podman")
 
@@ -179,9 +181,7 @@ def _work(
         return _adopted(evaluation, journal, done)
     if stop.is_set():
         return run_job.INTERRUPTED
-    reader = adapter(evaluation.identity.adapter)
-    resumes = getattr(reader, "RESUMES", reader.CACHES)
-    attempt = attempts.begin(lease.id, reader.CACHES, resumes)
+    attempt = attempts.begin(lease.id, (), _resumes(evaluation))
     journal.attempt = attempt.number
     with attempt_log(directory, evaluation.id, journal) as log:
         return _attempt(evaluation, attempts, attempt, log, head, stop, ending)
@@ -201,28 +201,32 @@ def _attempt(
     )
     name = attempts.directory.container_name if runtime.name in _NAMED else ""
     log.tell(events.Event("begun", detail=why, runtime=runtime.name, container=name))
-    for breaks in range(_BREAKS + 1):
-        if breaks:
-            log.say("resumes what its cache has as soon as its model is served again")
+    breaks = deaths = 0
+    while True:
         ran = run_harness(evaluation, attempts.directory, attempt, runtime, log, head, ending)
-        if ran.is_broken:
-            _discard(evaluation, attempt)
+        if not ran.is_valid:
+            _discard(attempt)
         if stop.is_set():
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
         attempts.check()
-        if not ran.is_broken:
+        if ran.is_valid:
             break
-    else:
-        raise EvaluationError(f"its model servers broke {breaks + 1} times in one attempt")
+        breaks, deaths = breaks + ran.is_broken, deaths + 1 if ran.why_dead else 0
+        if deaths > _DEATHS:
+            raise EvaluationError(f"its gateway ended {deaths} times in a row: {ran.why_dead}")
+        if breaks > _BREAKS:
+            raise EvaluationError(f"its model servers broke {breaks} times in one attempt")
+        log.say("runs the harness again; answers in the journal are not requested again")
     outcome = ran.outcome
     log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")
     if outcome.exit_code != 0:
         # Only a failure needs this module, which imports an HTTP client.
-        from snakeval.jobs.failure import failure_of
+        from snakeval.jobs.failure import failure_of, with_requests
 
         log_file = attempts.directory.attempt_log(attempt.number)
         failure = failure_of(evaluation, outcome, log_file, ran.urls.get(evaluation.model, ""))
+        failure = with_requests(failure, evaluation, attempts.directory, reaches=ran.reaches)
         attempt.fail(failure)
         raise EvaluationError(failure.reason)
     log.journal.add(events.Event("reading"))
@@ -236,17 +240,29 @@ def _attempt(
         image=ran.image,
         image_digest=ran.image_digest,
         servers=ran.versions,
+        ledger=evaluation.transport.ledger,
     )
     log.journal.add(events.Event("published"))
     return 0
 
 
-def _discard(evaluation: Evaluation, attempt: AttemptDirectory) -> None:
-    """Discard what a harness wrote whose server broke: some count lost requests as wrong answers.
+def _resumes(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return the patterns of artifacts that a new attempt starts with.
 
-    A harness that ended with an error does the same in the notes from which it continues.
+    The ledger replays the answers, so the harness starts with none. It would count answers twice.
     """
-    attempt.keep_only(adapter(evaluation.identity.adapter).CACHES)
+    if evaluation.transport.ledger == "on":
+        return ()
+    return tuple(getattr(adapter(evaluation.identity.adapter), "RESUMES", ()))
+
+
+def _discard(attempt: AttemptDirectory) -> None:
+    """Discard what a harness wrote whose server or gateway broke.
+
+    Some harnesses count lost requests as wrong answers. One that ends with an error does the same
+    in the notes from which it continues.
+    """
+    attempt.keep_only(())
     attempt.forget_failure()
 
 

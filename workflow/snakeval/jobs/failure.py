@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.harnesses import base_url
 from snakeval.jobs.client_errors import in_words
+from snakeval.jobs.gateway import requests_seen
 from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome
 
@@ -21,6 +24,28 @@ def failure_reason(evaluation: Evaluation, outcome: Outcome, log: Path, url: str
     *url* is the model's route, if snakeval served it.
     """
     return failure_of(evaluation, outcome, log, url).reason
+
+
+def with_requests(
+    failure: Failure, evaluation: Evaluation, directory: EvaluationDirectory, *, reaches: bool
+) -> Failure:
+    """Return *failure* with what the requests of its gateway say about the cause.
+
+    *reaches* says whether the harness is known to reach the gateway.
+    """
+    if evaluation.transport.ledger == "off":
+        return failure
+    seen, asked = requests_seen(directory)
+    if not seen and not reaches:
+        hint = "its gateway received no request; if it cannot connect, set ledger: off"
+    elif seen and not asked and failure.poison:
+        hint = (
+            "all answers came from the journal; `snakeval resume ID --ask-again last` requests the "
+            "last ones again"
+        )
+    else:
+        return failure
+    return replace(failure, reason=f"{failure.reason}; {hint}")
 
 
 def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "") -> Failure:

@@ -13,8 +13,8 @@ from snakeval.evaluation import trees
 from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Finished, Result
 from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.record import Completion, now
-from snakeval.harnesses import adapter
+from snakeval.evaluation.record import LEDGER, Completion, now
+from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
@@ -91,16 +91,18 @@ def finish(
     image: str,
     image_digest: str,
     servers: Mapping[str, str],
+    ledger: str = "off",
 ) -> Completion:
     """Note that the harness of an attempt has finished, and publish its result.
 
-    *servers* has the image and its digest of each model that snakeval served, by name.
+    *servers* has the image and its digest of each model that snakeval served, by name. *ledger*
+    says whether a gateway asked the models.
 
     Raises:
         EvaluationError: there are no results, or they cannot be read.
         LeaseLost: another process may work at the evaluation.
     """
-    caches = adapter(evaluation.identity.adapter).CACHES
+    caches = caches_of(evaluation.identity.adapter)
     # Publication moves the artifacts, and a harness may have linked them by their absolute path.
     inside = [CONTAINER_RESULTS, WRITABLE_ROOT + CONTAINER_RESULTS]
     inside = inside if evaluation.identity.image and runtime != "process" else []
@@ -121,6 +123,7 @@ def finish(
             "snakeval": __version__,
             "python": platform.python_version(),
             **{f"server {name}": version for name, version in servers.items()},
+            **({} if ledger == "off" else {LEDGER: ledger}),
         },
         sizes=trees.sizes(attempt.artifacts, caches),
     )
@@ -141,7 +144,7 @@ def _reruns(evaluation: Evaluation, result: Result, error: EvaluationError) -> b
     reason. If no file has the configured name, both may be the cause: the harness runs again after
     the second failure.
     """
-    caches, reading = adapter(evaluation.identity.adapter).CACHES, _reading(evaluation)
+    caches, reading = caches_of(evaluation.identity.adapter), _reading(evaluation)
     wrote = bool(evaluation.identity.metrics and trees.sizes(result.artifacts, caches))
     once = f"once {reading}"
     if wrote and isinstance(error, NoSuchFile) and result.finished.unread != once:
@@ -179,7 +182,7 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
             parser_version=version,
         )
     finished = result.finished
-    manifest, apart = trees.manifest(result.artifacts, reader.CACHES), ""
+    manifest, apart = trees.manifest(result.artifacts, caches_of(evaluation.identity.adapter)), ""
     if len(manifest) > trees.MANY:
         attempts.check()
         apart = result.attempt.write_manifest(manifest)

@@ -16,7 +16,9 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import now
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.container import container
-from snakeval.jobs.served_models import serve_models
+from snakeval.jobs.gateway import ask_through_gateway, unanswered
+from snakeval.jobs.probe import require_reachable
+from snakeval.jobs.served_models import Serving, serve_models
 from snakeval.matrix.benchmark_files import require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
@@ -31,6 +33,8 @@ class Ran:
         urls: the routes of the models that snakeval served, by name.
         versions: their images with the images' digests, by name.
         is_broken: whether a server was lost before the harness ended, so the results are invalid.
+        reaches: whether the harness is known to reach its gateway, if it has one.
+        why_dead: why the gateway ended before the harness, so the results are invalid.
     """
 
     outcome: Outcome
@@ -41,6 +45,13 @@ class Ran:
     urls: Mapping[str, str]
     versions: Mapping[str, str]
     is_broken: bool
+    why_dead: str = ""
+    reaches: bool = True
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether everything that the harness asked was there until it ended."""
+        return not (self.is_broken or self.why_dead)
 
 
 def run_harness(
@@ -61,24 +72,36 @@ def run_harness(
         require_snapshot(Path(files))
     run = RunDirectory.of(directory).name
     invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
-    models = serve_models(evaluation, directory, head, ending, log, invalid)
-    with models as (servers, halt, lost, lose):
+    with serve_models(evaluation, directory, head, ending, log, invalid) as serving:
+        servers = serving.servers
         urls = {name: server.url for name, server in (servers or {}).items()}
         spec = container(evaluation, directory, runtime, run, urls, attempt)
-        spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
         image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
-        attempt.forget_failure()
-        started, clock = now(), time.monotonic()
-        used = timings.use(log.journal, directory.attempt_log(attempt.number))
-        with used as using, blotting(spec, log.file):
-            outcome = runtime.run(spec, log.file, halt)
-            using.exit_code = outcome.exit_code
-        seconds = time.monotonic() - clock
-        # A harness may end before the pool notices that its server died, and it may count
-        # requests without an answer as wrong answers, whatever its exit code.
-        if servers and not ending.is_set() and (why := servers.why_broken()):
-            lose(why)
-    versions = {name: server.version for name, server in (servers or {}).items()}
+        same = (evaluation, directory, runtime, urls, serving.halt)
+        gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
+        with gateway as asked:
+            if asked is not None:
+                serving.move = asked.move
+                spec = container(evaluation, directory, runtime, run, urls, attempt, asked)
+            spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
+            reaches = asked is None or require_reachable(directory, runtime, spec, asked, log)
+            attempt.forget_failure()
+            started, clock = now(), time.monotonic()
+            used = timings.use(log.journal, directory.attempt_log(attempt.number))
+            with used as using, blotting(spec, log.file):
+                halt = asked.halt if asked is not None else serving.halt
+                outcome = runtime.run(spec, log.file, halt)
+                using.exit_code = outcome.exit_code
+            seconds = time.monotonic() - clock
+            # A harness may end before the pool notices that its server died, and it may count
+            # requests without an answer as wrong answers, whatever its exit code.
+            why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
+            if asked is None and why:
+                serving.lose(why)
+            serving.leave()
+    if asked is not None and (why or serving.losses) and not ending.is_set():
+        _require_answers(serving, directory, log)
+    versions = {name: server.version for name, server in (serving.servers or {}).items()}
     return Ran(
         outcome,
         started,
@@ -87,9 +110,27 @@ def run_harness(
         image_digest,
         urls,
         versions,
-        lost.is_set(),
+        serving.lost.is_set(),
+        asked.why_dead if asked is not None else "",
+        reaches,
     )
 
 
 def _tell(log: AttemptLog, phase: str, text: str) -> None:
     log.tell(events.Event(phase, detail=text))
+
+
+def _require_answers(serving: Serving, directory: EvaluationDirectory, log: AttemptLog) -> None:
+    """Find results invalid that lack answers, after a break of the harness's servers.
+
+    The harness may count as wrong answers what a sick server answered, and the requests that it
+    gave up while they waited for the server. All its other answers are sound.
+    """
+    if count := unanswered(directory):
+        log.say(f"{count} requests have no sound answer, since their model's server broke")
+        serving.lost.set()
+
+
+def _lose_gateway(attempt: AttemptDirectory, log: AttemptLog, reason: str) -> None:
+    attempt.fail(Failure("lost its gateway", invalid=True))
+    log.tell(events.Event("lost", detail=f"lost its gateway: {reason}"))

@@ -5,9 +5,11 @@ Pure: the same configuration gives the same evaluations in the same order. Write
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
 
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
@@ -61,7 +63,31 @@ def split(
             "the matrix is empty: no model is left for any benchmark"
             + (f" ({'; '.join(reasons[:3])})" if reasons else "; check include and exclude")
         )
-    return tuple(evaluations), tuple(left_out)
+    return tuple(_with_rivals(evaluations)), tuple(left_out)
+
+
+def _with_rivals(evaluations: Sequence[Evaluation]) -> Iterator[Evaluation]:
+    """Yield the evaluations. Those that share an endpoint's limit know how many may ask it."""
+    if not any(map(_shares, evaluations)):
+        yield from evaluations
+        return
+    asking = Counter(map(_asked, evaluations))
+    for evaluation in evaluations:
+        if _shares(evaluation):
+            transport = replace(evaluation.transport, rivals=asking[_asked(evaluation)])
+            evaluation = replace(evaluation, transport=transport)
+        yield evaluation
+
+
+def _shares(evaluation: Evaluation) -> bool:
+    transport = evaluation.transport
+    return transport.is_adaptive or evaluation.model in transport.limits
+
+
+def _asked(evaluation: Evaluation) -> str:
+    """Identify the endpoint that an evaluation asks: its server, or the model that is served."""
+    identity = evaluation.identity
+    return evaluation.model if identity.deployment else urlsplit(identity.endpoint_url).netloc
 
 
 def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:

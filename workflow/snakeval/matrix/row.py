@@ -18,6 +18,7 @@ from snakeval.harnesses import LOGS_ITEMS, command
 from snakeval.harnesses.adapter import Paths
 from snakeval.matrix.benchmark_files import files_digest
 from snakeval.matrix.facts import NOTHING, Facts
+from snakeval.matrix.ledger import transport_of
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
 from snakeval.run.pins import key_of
 from snakeval.runtimes import NEED_IMAGES
@@ -37,6 +38,8 @@ class Served(NamedTuple):
     api_key_name: str
     deployment: Mapping[str, Any]
     in_format_1: Callable[[], Mapping[str, Any]] = dict
+    ledger: str = ""
+    limits: Mapping[str, float] = {}
 
     @classmethod
     def of(cls, name: str, model: Model, config: Config, facts: Facts = NOTHING) -> Served:
@@ -51,11 +54,20 @@ class Served(NamedTuple):
                 "",
                 definition.identity,
                 lambda: definition.in_format_1(sampled()),
+                ledger=model.ledger or "",
             )
         endpoint = model.endpoint
         assert endpoint is not None, "the configuration has one or the other"
         key = endpoint.api_key_name or ""
-        return cls(endpoint.model_id, endpoint.route_url, endpoint.type.value, key, {})
+        return cls(
+            endpoint.model_id,
+            endpoint.route_url,
+            endpoint.type.value,
+            key,
+            {},
+            ledger=model.ledger or "",
+            limits=endpoint.limits.model_dump(exclude_none=True),
+        )
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -227,7 +239,10 @@ class Row:
             resolved = self._resolve({"benchmark on model": explicit(own)})
             params = score_params(resolved)
         values = resolved.values
-        spec = self.spec
+        spec, asked = self.spec, {model_name: model, **self.auxiliary}
+        modes = [self.config.ledger, spec.ledger or "", *(each.ledger for each in asked.values())]
+        limits = {name: each.limits for name, each in asked.items()}
+        ledger = transport_of(values["parallelism"], modes, limits)
         identity = Identity(
             harness=self.harness.name,
             adapter=self.harness.adapter,
@@ -251,7 +266,6 @@ class Row:
             self.name,
             identity,
             Transport(
-                parallelism=values["parallelism"],
                 request_timeout=values["request_timeout"],
                 max_retries=values["max_retries"],
                 api_key_name=model.api_key_name,
@@ -267,6 +281,7 @@ class Row:
                 heartbeat=self.config.lease.heartbeat,
                 stale=self.config.lease.stale,
                 samples=self.samples,
+                **ledger,
             ),
             resolved.origins,
             partial(self._in_format_1, identity, model),

@@ -19,7 +19,7 @@ from snakeval.evaluation.definition import Evaluation, Transport, fingerprint_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.files import DAMAGE, json_value, read_text
-from snakeval.harnesses import adapter
+from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_metrics
 from snakeval.matrix.expand import split
 from snakeval.matrix.facts import Facts
@@ -107,7 +107,7 @@ def _of_record(
 
 
 def _files(directory: EvaluationDirectory, record: Completion) -> Iterator[tuple[str, str]]:
-    caches, where = adapter(record.adapter).CACHES, directory.artifacts.name
+    caches, where = caches_of(record.adapter), directory.artifacts.name
     if (whole := directory.whole_manifest(record)) is None:
         file = directory.manifest_of(directory.attempts / str(record.attempt))
         yield CHANGED, f"{file.relative_to(directory.path)} is damaged or gone"

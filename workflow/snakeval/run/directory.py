@@ -378,6 +378,10 @@ class RunDirectory(Directory):
         """The copy of a benchmark's files whose digest this is."""
         return Path(f"{self._place}/.snakeval/files/{digest[:32]}")
 
+    def probe(self, key: str) -> Path:
+        """The note on whether containers of an image and a network can connect to a gateway."""
+        return Path(f"{self._place}/.snakeval/probes/{key}")
+
     # --- deployments ----------------------------------------------------------------------
 
     def deployment_plan(self, name: str) -> Path:

@@ -37,6 +37,9 @@ class Runtime(Protocol):
         name: the runtime's name in configurations.
         isolated: whether the harness sees mount targets (true) or host paths (false).
         host: the name by which a bridged container reaches this machine.
+
+    A runtime with a bridge may also have ``bridge_address()``: the address of this machine at which
+    bridged containers reach it. The ledger's gateway listens there.
     """
 
     name: str

@@ -19,6 +19,7 @@ from docker.types import DeviceRequest, Mount
 
 from snakeval.errors import EvaluationError
 from snakeval.runtimes import Outcome, Report, blocking
+from snakeval.runtimes.addresses import default_address
 from snakeval.runtimes.command_line import by_hand
 from snakeval.runtimes.spec import ContainerSpec
 
@@ -66,6 +67,19 @@ class Docker:
                 if any("rootless" in option for option in options):
                     self._user = "0:0"
         return self._user
+
+    def bridge_address(self) -> str:
+        """Return the address at which bridged containers reach this machine."""
+        if self.user.startswith("0:") and os.getuid() != 0:
+            return default_address()  # the bridge of a rootless engine is in its own namespace
+        try:
+            network = blocking.call(lambda: self._client.api.inspect_network("bridge"))
+        except (DockerException, OSError) as error:
+            raise EvaluationError(f"{_GONE} ({_short(error)})") from None
+        for config in (network.get("IPAM") or {}).get("Config") or ():
+            if address := config.get("Gateway"):
+                return str(address)
+        return default_address()
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether the engine has the image."""

@@ -13,6 +13,7 @@ from snakeval.errors import EvaluationError
 from snakeval.files import json_value
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Report, blocking, images
+from snakeval.runtimes.addresses import default_address
 from snakeval.runtimes.command_line import by_hand, command_line
 from snakeval.runtimes.spec import ContainerSpec
 
@@ -57,6 +58,18 @@ class Podman:
     def user(self) -> str:
         """The caller as ``UID:GID``."""
         return f"{os.getuid()}:{os.getgid()}"
+
+    def bridge_address(self) -> str:
+        """Return the address at which bridged containers reach this machine."""
+        if os.getuid() != 0:
+            return default_address()  # the bridge of rootless podman is in its own namespace
+        inspected = _podman("network", "inspect", "podman")
+        if inspected.code == 0:
+            for network in json_value(inspected.output.encode()):
+                for subnet in network.get("subnets") or ():
+                    if address := subnet.get("gateway"):
+                        return str(address)
+        return default_address()
 
     def has(self, spec: ContainerSpec) -> bool:
         """Return whether podman has the image."""

@@ -158,14 +158,16 @@ class Inspection:
         holder: Holder,
         attempt: Attempt,
     ) -> State:
-        name, why, requests = "running", "", None
+        name, why, requests, replayed = "running", "", None, 0
         happened = _events(directory, attempt)
         if directory.name in self._asking:
             name, why = _of_server(happened)
         if name == "running":
             from snakeval.evaluation.progress import requests as requests_of
+            from snakeval.evaluation.requests import read as counts_of
 
             requests = requests_of(directory)
+            replayed = sum(each.replayed for each in counts_of(directory).values())
         runtime, container = _where(directory, attempt, happened)
         return state(
             name,
@@ -176,6 +178,7 @@ class Inspection:
             runtime=runtime,
             container=container,
             requests=requests,
+            replayed=replayed,
         )
 
     def _lives(self, directory: EvaluationDirectory, holder: Holder) -> tuple[bool | None, str]:

@@ -27,6 +27,7 @@ class State:
         container: the container of its last attempt, if the runtime has containers.
         requests: the number done, and the total if it is known; only of a running evaluation whose
             harness reports them.
+        replayed: how many requests of a running evaluation its journal answered.
         metric, value, stderr: the headline metric of a finished one.
         job: the id of the executor's job, if one was submitted and is not done.
         scheduler: the executor's title, if the evaluation has a job.
@@ -43,6 +44,7 @@ class State:
     runtime: str = ""
     container: str = ""
     requests: tuple[int, int | None] | None = None
+    replayed: int = 0
     metric: str = ""
     value: float | None = None
     stderr: float | None = None

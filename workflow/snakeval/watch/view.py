@@ -135,7 +135,8 @@ def said(state: State) -> str:
         return f"{state.metric} {state.value:.4f}{error}"
     if state.requests is not None:
         done, total = state.requests
-        return f"{done} / {total} requests" if total is not None else f"{done} requests"
+        text = f"{done} / {total} requests" if total is not None else f"{done} requests"
+        return f"{text}, {state.replayed} from the journal" if state.replayed else text
     return state.reason
 
 

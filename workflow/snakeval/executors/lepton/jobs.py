@@ -26,7 +26,7 @@ from snakeval.executors.lepton.live_logs import take_back
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.files import write_atomically
-from snakeval.harnesses import adapter
+from snakeval.harnesses import adapter, caches_of
 from snakeval.jobs.container import container
 from snakeval.jobs.evaluate import read
 from snakeval.jobs.publication import attempts_at, completion, finish, reuse
@@ -160,7 +160,7 @@ def job(
     if start is not None:
         inputs[str(start.resolve())] = _RESULTS
     steps = [f"mkdir -p {_RESULTS}", f"cd {shlex.quote(spec.workdir)}"]
-    caches = adapter(evaluation.identity.adapter).CACHES
+    caches = caches_of(evaluation.identity.adapter)
     return {
         "image": spec.image,
         "command": " && ".join([*steps, f"exec {shlex.join(spec.argv)}"]),

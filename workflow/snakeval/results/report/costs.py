@@ -9,8 +9,8 @@ from snakeval import executors
 from snakeval.evaluation import timings
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
-from snakeval.harnesses import adapter
 from snakeval.results.comparison import Measured
+from snakeval.results.report.counts import usage
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.serving.directory import DeploymentDirectory
@@ -65,7 +65,7 @@ def costs(
     """Yield the cost of each model in *plan*."""
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
-        usage = [adapter(one.record.adapter).usage(one.directory.artifacts) for one in mine]
+        counts = [usage(one) for one in mine]
         finished = {one.benchmark: one.record for one in mine}
         unfinished = Total.of(
             _unfinished(run.evaluation(item.id), finished.get(item.benchmark))
@@ -79,9 +79,9 @@ def costs(
             model,
             len(mine),
             Total.of(_size(one) for one in mine),
-            Total.of(each.requests for each in usage),
-            Total.of(each.prompt_tokens for each in usage),
-            Total.of(each.completion_tokens for each in usage),
+            Total.of(each.requests for each in counts),
+            Total.of(each.prompt_tokens for each in counts),
+            Total.of(each.completion_tokens for each in counts),
             Total(seconds + (unfinished.value or 0.0), unfinished.partial),
             unfinished,
             gpu_hours,

@@ -10,12 +10,10 @@ from pathlib import Path
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.harnesses.adapter import Command, Paths, Sample, Usage
+from snakeval.harnesses.adapter import Command, Paths, Sample
 
 #: Raise it when `metrics` reads better: tables are rebuilt, and no evaluation reruns.
 PARSER_VERSION = 1
-#: Files of the artifacts from which the harness resumes.
-CACHES = ()
 FULL_NAME = "Questions and answers"
 #: Without an image, the harness runs as a process. With one, in a container.
 IMAGE = ""
@@ -67,8 +65,3 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
             str(number), evaluation.identity.task, {"right": score},
             question=one["question"], answer=one["answer"], reference=one["reference"],
         )  # fmt: skip
-
-
-def usage(artifacts: Path) -> Usage:
-    """Read what the harness counted of its requests."""
-    return Usage(requests=len(_answers(artifacts)))

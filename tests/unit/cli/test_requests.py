@@ -1,0 +1,86 @@
+"""``snakeval requests``: lists, filters, shows and exports what an evaluation asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.ledger.journal import Journal
+from snakeval.ledger.records import Answer
+from support.made import Made, snakeval
+
+
+def keep(directory: Path, *texts: str) -> None:
+    async def write() -> None:
+        journal = Journal(directory, "identity")
+        for number, text in enumerate(texts):
+            body = {"choices": [{"message": {"content": text}}]}
+            meta: dict[str, Any] = {
+                "status": 200, "reason": "OK", "headers": [], "method": "POST", "time": 1.0,
+                "path": "/v1/chat/completions", "whole": float(number), "empty": int(not text),
+                "finish": ["stop" if text else "length"], "tokens": {"completion": number},
+            }  # fmt: skip
+            key = bytes([number]) * 16
+            answer = Answer(meta, b'{"n": %d}' % number, json.dumps(body).encode())
+            await journal.append(key, 0, answer)
+        journal.close()
+
+    asyncio.run(write())
+
+
+@pytest.fixture
+def which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    run = Made(tmp_path, "b")
+    keep(run["b"].requests / "m", "the first", "", "the third")
+    return f"{run.path}/m/b"
+
+
+def test_requests_are_listed(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = snakeval(capsys, "requests", which)
+    assert said.out.splitlines()[0].split() == [
+        "id", "model", "time", "route", "status", "finish", "tokens", "seconds", "answer",
+    ]  # fmt: skip
+    assert "000000000000" in said.out
+    assert "the first" in said.out
+    assert len(said.out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--empty"], ["010101010101"]),
+        (["--finish", "stop"], ["000000000000", "020202020202"]),
+        (["--slow", "1.5"], ["020202020202"]),
+        (["--status", "500"], []),
+    ],
+)
+def test_requests_are_filtered(
+    which: str, capsys: pytest.CaptureFixture[str], options: list[str], found: list[str]
+) -> None:
+    said = snakeval(capsys, "requests", which, "--jsonl", *options)
+    assert [json.loads(line)["id"] for line in said.out.splitlines()] == found
+
+
+def test_a_request_has_its_answer(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = json.loads(snakeval(capsys, "requests", which, "0202").out)
+    assert shown["request"] == {"n": 2}
+    assert shown["response"]["choices"][0]["message"]["content"] == "the third"
+    assert "no request 'ffff'" in snakeval(capsys, "requests", which, "ffff").err
+
+
+def test_a_longer_list_says_how_many_more_there_are(
+    which: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = snakeval(capsys, "requests", which, "-n", "1")
+    assert len(said.out.splitlines()) == 2
+    assert "and 2 more; -n 0 lists all" in said.err
+
+
+def test_a_run_is_no_evaluation(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = snakeval(capsys, "requests", which.rpartition("/")[0])
+    assert "write ID/MODEL/BENCHMARK" in said.err

@@ -1,0 +1,49 @@
+"""The counts that a gateway writes of an evaluation's requests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.evaluation import progress, requests
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.ledger.counts import Counts
+
+
+def place(directory: Path, data: Any) -> EvaluationDirectory:
+    found = EvaluationDirectory(directory / "run/m/b")
+    found.requests.mkdir(parents=True)
+    (found.requests / "summary.json").write_text(
+        data if isinstance(data, str) else json.dumps(data)
+    )
+    return found
+
+
+def counted() -> dict[str, Any]:
+    counts = Counts()
+    counts.requests, counts.asked, counts.replayed, counts.wanted_again = 5, 3, 2, 2
+    meta = {"tries": 2, "tokens": {"prompt": 7, "completion": 1}, "finish": ["stop"], "whole": 0.5}
+    counts.received(meta, b"k" * 16, 0)
+    return {**counts.data(3), "in_flight": 1, "queued": 4}
+
+
+def test_counts_of_each_model_are_read(tmp_path: Path) -> None:
+    directory = place(tmp_path, {"upstreams": {"m": counted(), "judge": counted()}})
+    found = requests.read(directory)
+    assert set(found) == {"m", "judge"}
+    one = found["m"]
+    assert (one.requests, one.answered, one.replayed, one.not_asked_again) == (5, 5, 2, 1)
+    assert (one.prompt_tokens, one.completion_tokens) == (7, 1)
+    assert progress.requests(directory) == (10, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"upstreams": {"m": {"requests": "x"}}}'])
+def test_a_damaged_summary_has_no_counts(tmp_path: Path, text: str) -> None:
+    assert requests.read(place(tmp_path, text)) == {}
+
+
+def test_an_evaluation_without_a_gateway_has_no_counts(tmp_path: Path) -> None:
+    assert requests.read(EvaluationDirectory(tmp_path / "run/m/b")) == {}

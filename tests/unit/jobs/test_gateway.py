@@ -1,0 +1,235 @@
+"""The gateway beside a harness: replays, keys, its own death, and its switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.demo.server import DemoServer, serve
+from snakeval.evaluation import requests
+from snakeval.jobs import gateway, run_job
+from snakeval.matrix.expand import expand
+from support.asking import Asking
+from support.configs import COMMAND, config
+
+KEY = "sk-canary-of-this-test"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MY_KEY", KEY)
+    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
+
+
+@pytest.fixture
+def server() -> Iterator[DemoServer]:
+    with serve() as each:
+        yield each
+
+
+@pytest.fixture
+def locked() -> Iterator[DemoServer]:
+    with serve(api_key=KEY) as each:
+        yield each
+
+
+def asked(server: DemoServer) -> int:
+    found: int = server.stats()["requests"]
+    return found
+
+
+def test_an_answered_request_is_not_asked_again(tmp_path: Path, server: DemoServer) -> None:
+    job = Asking(tmp_path, server.url, count=4, same=2, dies=2)
+    code, reason = job()
+    assert (code, asked(server)) == (1, 4)
+    assert "an answer is missing" in reason
+    job.lives()
+    assert job() == (0, "")
+    assert asked(server) == 8, "two questions of four were left, each twice"
+    counts = requests.read(job.directory)["m"]
+    assert (counts.requests, counts.replayed, counts.answered) == (8, 4, 8)
+    assert counts.not_asked_again == 0
+
+
+def test_equal_requests_have_different_seeds(tmp_path: Path, server: DemoServer) -> None:
+    job = Asking(tmp_path, server.url, count=1, same=3)
+    assert job() == (0, "")
+    sent = [one.answer.meta.get("sent", {}).get("seed") for one in job.stored]
+    assert sent == [None, 8, 9]
+    assert {one.request()["seed"] for one in job.stored} == {7}, "the key holds the harness's body"
+
+
+def test_another_model_of_one_name_replays_nothing(tmp_path: Path, server: DemoServer) -> None:
+    job = Asking(tmp_path, server.url, dies=2)
+    job()
+    with serve() as other:
+        job.redefine(other.url)
+        assert job() == (0, "")
+        assert asked(other) == 3
+    assert asked(server) == 2
+
+
+def test_a_harness_gets_a_token_instead_of_the_key(tmp_path: Path, locked: DemoServer) -> None:
+    job = Asking(tmp_path, locked.url, key="MY_KEY")
+    assert job() == (0, "")
+    assert KEY not in job.environ.values()
+    assert len(job.environ["API_KEY"]) == 32
+    assert job.environ["MY_KEY"] == job.environ["API_KEY"]
+    everything = b"".join(
+        path.read_bytes() for path in job.directory.path.rglob("*") if path.is_file()
+    )
+    assert KEY.encode() not in everything
+
+
+def test_a_benchmark_can_hand_the_key_out(tmp_path: Path, locked: DemoServer) -> None:
+    job = Asking(tmp_path, locked.url, key="MY_KEY", env=("MY_KEY",))
+    assert job() == (0, "")
+    assert job.environ["MY_KEY"] == KEY
+    assert job.environ["API_KEY"] != KEY
+
+
+def test_memory_stores_nothing(tmp_path: Path, locked: DemoServer) -> None:
+    job = Asking(tmp_path, locked.url, key="MY_KEY", ledger="memory")
+    assert job() == (0, "")
+    assert job.stored == []
+    assert job.environ["API_KEY"] != KEY
+    assert requests.read(job.directory)["m"].requests == 3
+
+
+def test_off_asks_the_endpoint_directly(tmp_path: Path, locked: DemoServer) -> None:
+    job = Asking(tmp_path, locked.url, key="MY_KEY", ledger="off")
+    assert job() == (0, "")
+    assert job.environ["API_KEY"] == KEY
+    assert not job.directory.requests.exists()
+
+
+def test_an_attempt_repeats_after_its_gateway_died(tmp_path: Path, server: DemoServer) -> None:
+    job = Asking(tmp_path, server.url)
+    (tmp_path / "kills").write_text("2")
+    assert job() == (0, "")
+    assert asked(server) == 3
+    assert (tmp_path / "kills").read_text() == "0"
+
+
+def test_an_evaluation_fails_if_its_gateway_dies_three_times_in_a_row(
+    tmp_path: Path, server: DemoServer
+) -> None:
+    job = Asking(tmp_path, server.url)
+    (tmp_path / "kills").write_text("9")
+    code, reason = job()
+    assert code == 1
+    assert reason.startswith("its gateway ended 3 times in a row")
+    assert (tmp_path / "kills").read_text() == "6"
+
+
+@pytest.mark.parametrize(("which", "again"), [("all", 3), ("unhealthy", 1), ("last", 3)])
+def test_stored_answers_are_requested_again_once(
+    tmp_path: Path, server: DemoServer, which: str, again: int
+) -> None:
+    job = Asking(tmp_path, server.url, dies=2)
+    job()
+    job.redefine(server.url, dies=2, ask_again=f"{which} first-command")
+    before = asked(server)
+    job()
+    assert asked(server) - before == again - 1, "and it dies before the third"
+    job()
+    assert asked(server) - before == again - 1, "a repeated attempt drops nothing again"
+
+
+def test_offline_answers_come_from_the_journal_alone(tmp_path: Path, server: DemoServer) -> None:
+    job = Asking(tmp_path, server.url, dies=2)
+    job()
+    job.redefine(server.url, dies=2, offline=True)
+    job.lives()
+    code, reason = job()
+    assert (code, asked(server)) == (1, 2)
+    counts = json.loads((job.directory.requests / "summary.json").read_text())["upstreams"]["m"]
+    assert counts["missed"] == 1
+    assert "POST /v1/chat/completions" in counts["misses"][0]
+    assert "HTTP Error 400" in reason
+
+
+@pytest.mark.parametrize("ledger", ["memory", "off"])
+def test_offline_asks_no_endpoint_if_there_is_no_journal(
+    tmp_path: Path, server: DemoServer, ledger: str
+) -> None:
+    job = Asking(tmp_path, server.url, ledger=ledger, offline=True)
+    code, reason = job()
+    assert code == 1
+    assert reason.startswith(f"no journal can answer, since its ledger is {ledger}")
+    assert asked(server) == 0
+
+
+def test_a_failure_from_the_journal_alone_names_the_way_out(
+    tmp_path: Path, server: DemoServer
+) -> None:
+    job = Asking(tmp_path, server.url, dies=2)
+    job()
+    _, reason = job()
+    assert "all answers came from the journal" in reason
+    assert "--ask-again last" in reason
+
+
+@pytest.mark.parametrize(
+    ("params", "limits", "window"),
+    [
+        ({}, {}, (4, 4)),
+        ({"parallelism": 16}, {}, (16, 16)),
+        ({"parallelism": 16}, {"concurrency": 2}, (1, 1)),
+        ({}, {"concurrency": 6}, (3, 3)),
+        ({"parallelism": "auto"}, {}, (4, 32)),
+        ({"parallelism": "auto"}, {"concurrency": 10}, (4, 5)),
+    ],
+)
+def test_evaluations_share_what_their_endpoint_allows(
+    tmp_path: Path, params: dict[str, Any], limits: dict[str, Any], window: tuple[int, int]
+) -> None:
+    endpoint = {"url": "http://host/v1", "model_id": "m", "limits": limits}
+    rows = {
+        "models": {"m": {"endpoint": endpoint}},
+        "benchmarks": {"a": COMMAND, "b": COMMAND},
+        "params": params,
+    }
+    evaluation = expand(config(tmp_path, rows))[0]
+    options = gateway.upstreams(evaluation, {})["m"]
+    assert (options["start"], options["ceiling"]) == window
+    assert gateway.slots(evaluation) == window[1]
+
+
+def test_evaluations_share_the_rates_that_their_endpoint_states(tmp_path: Path) -> None:
+    limits = {"requests_per_minute": 60, "tokens_per_minute": 1000}
+    endpoint = {"url": "http://host/v1", "model_id": "m", "limits": limits}
+    rows = {"models": {"m": {"endpoint": endpoint}}, "benchmarks": {"a": COMMAND, "b": COMMAND}}
+    options = gateway.upstreams(expand(config(tmp_path, rows))[0], {})["m"]
+    assert (options["requests_per_minute"], options["tokens_per_minute"]) == (30, 500)
+
+
+@pytest.mark.parametrize(
+    ("limits", "window"),
+    [({}, (8, 64)), ({"concurrency": 2}, (2, 2)), ({"concurrency": 20}, (8, 20))],
+)
+def test_a_judge_has_a_window_of_its_own(
+    tmp_path: Path, limits: dict[str, Any], window: tuple[int, int]
+) -> None:
+    judge = {"endpoint": {"url": "http://judge/v1", "model_id": "j", "limits": limits}}
+    rows = {
+        "models": {"m": {"endpoint": {"url": "http://host/v1", "model_id": "m"}}},
+        "auxiliary": {"judge": judge},
+        "benchmarks": {"b": COMMAND | {"auxiliary": ["judge"]}},
+    }
+    options = gateway.upstreams(expand(config(tmp_path, rows))[0], {})
+    assert (options["judge"]["start"], options["judge"]["ceiling"]) == window
+    assert (options["m"]["start"], options["m"]["ceiling"]) == (4, 4)
+
+
+def test_the_answer_identity_is_that_of_the_model_alone() -> None:
+    model = {"model_id": "m", "endpoint_url": "http://host/v1", "deployment": {}}
+    same = gateway.answer_identity({**model, "endpoint_type": "chat"})
+    assert gateway.answer_identity(model) == same
+    for change in ({"model_id": "n"}, {"endpoint_url": "http://h/v1"}, {"deployment": {"w": 1}}):
+        assert gateway.answer_identity({**model, **change}) != same

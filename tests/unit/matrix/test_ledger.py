@@ -1,0 +1,70 @@
+"""How the gateway of an evaluation works, as a configuration says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.matrix.expand import expand
+from support.configs import COMMAND, MODEL, config
+
+
+def transport(directory: Path, **content: Any) -> Any:
+    rows: dict[str, Any] = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
+    return expand(config(directory, rows | content))[0].transport
+
+
+@pytest.mark.parametrize(
+    ("run", "model", "benchmark", "expected"),
+    [
+        (None, None, None, "on"),
+        ("off", None, None, "off"),
+        ("off", "on", None, "on"),
+        ("on", "memory", "on", "memory"),
+        ("memory", "memory", "off", "off"),
+    ],
+)
+def test_the_stricter_of_model_and_benchmark_counts_before_the_run(
+    tmp_path: Path, run: str | None, model: str | None, benchmark: str | None, expected: str
+) -> None:
+    found = transport(
+        tmp_path,
+        **({"ledger": run} if run else {}),
+        models={"m": MODEL | ({"ledger": model} if model else {})},
+        benchmarks={"b": COMMAND | ({"ledger": benchmark} if benchmark else {})},
+    )
+    assert found.ledger == expected
+
+
+def test_a_judge_that_must_not_be_stored_also_counts(tmp_path: Path) -> None:
+    judge = {"endpoint": {"url": "http://judge/v1", "model_id": "j"}, "ledger": "memory"}
+    found = transport(
+        tmp_path, auxiliary={"judge": judge}, benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}
+    )
+    assert found.ledger == "memory"
+
+
+def test_an_adaptive_evaluation_knows_its_rivals_at_the_endpoint(tmp_path: Path) -> None:
+    other = {"endpoint": {"url": "http://other/v1", "model_id": "m"}}
+    same = {"endpoint": {"url": "http://host/v1", "model_id": "n"}}
+    rows = {
+        "models": {"m": MODEL, "n": same, "o": other},
+        "benchmarks": {"a": COMMAND, "b": COMMAND},
+        "params": {"parallelism": "auto"},
+    }
+    found = {e.id: e.transport for e in expand(config(tmp_path, rows))}
+    assert (found["m/a"].rivals, found["n/b"].rivals, found["o/a"].rivals) == (4, 4, 2)
+    assert found["m/a"].is_adaptive
+    assert found["m/a"].parallelism == 4, "without a gateway"
+
+
+def test_limits_belong_to_the_endpoint_that_states_them(tmp_path: Path) -> None:
+    judge = {
+        "endpoint": {"url": "http://j/v1", "model_id": "j", "limits": {"requests_per_minute": 60}}
+    }
+    found = transport(
+        tmp_path, auxiliary={"judge": judge}, benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}
+    )
+    assert found.limits == {"judge": {"requests_per_minute": 60.0}}

@@ -1,0 +1,163 @@
+"""``snakeval requests``: what an evaluation asked its models, and what they answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+from snakeval.cli.output import show
+from snakeval.errors import ConfigError
+from snakeval.evaluation import requests
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.ledger.reading import Stored, stored
+from snakeval.run import target
+
+#: How many requests a list has, unless more are wanted.
+_LISTED = 50
+_COLUMNS = ("id", "model", "time", "route", "status", "finish", "tokens", "seconds", "answer")
+
+
+@click.command("requests", short_help="List the requests of an evaluation and their answers")
+@click.argument("which", metavar="ID/MODEL/BENCHMARK", shell_complete=target.complete)
+@click.argument("request", metavar="[REQUEST]", required=False)
+@click.option("--status", type=int, help="Only answers with this HTTP status.")
+@click.option("--finish", help="Only answers that ended for this reason, such as length.")
+@click.option("--slow", type=float, metavar="SECONDS", help="Only answers that took longer.")
+@click.option("--empty", is_flag=True, help="Only answers without a text.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=_LISTED,
+    show_default=True,
+    help="List so many; 0 lists all.",
+)
+@click.option("--jsonl", is_flag=True, help="Print every request with its answer as a JSON line.")
+def command(
+    which: str,
+    request: str | None,
+    status: int | None,
+    finish: str | None,
+    slow: float | None,
+    empty: bool,
+    lines: int,
+    jsonl: bool,
+) -> None:
+    """List what an evaluation asked its models, or show one REQUEST with its answer.
+
+    The journals have all prompts and answers in clear. They are in the evaluation's `requests/`.
+
+    \b
+    snakeval requests 8b1a/llama/ifeval --finish length
+    snakeval requests 8b1a/llama/ifeval 3f9a6c01d2e4
+    snakeval requests 8b1a/llama/ifeval --jsonl > requests.jsonl
+    """
+    found = target.find(which)
+    if not found.benchmark:
+        raise ConfigError(f"{which}: choose one evaluation; write ID/MODEL/BENCHMARK")
+    directory = found.run.evaluation(f"{found.model}/{found.benchmark}")
+    chosen = (
+        one
+        for one in _stored(directory)
+        if (status is None or one.answer.meta["status"] == status)
+        and (finish is None or finish in one.finish)
+        and (slow is None or one.answer.meta.get("whole", 0.0) > slow)
+        and (not empty or one.is_empty)
+    )
+    if request:
+        _show_one(chosen, request, found.name)
+    elif jsonl:
+        for one in chosen:
+            click.echo(json.dumps(_whole(one), ensure_ascii=False))
+    else:
+        _list(directory, chosen, lines)
+
+
+def _stored(directory: EvaluationDirectory) -> Iterator[Stored]:
+    try:
+        yield from stored(directory.requests)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{directory.requests}: cannot be read ({error})") from None
+
+
+def _list(directory: EvaluationDirectory, chosen: Iterator[Stored], lines: int) -> None:
+    counts = requests.read(directory)
+    for name, each in counts.items():
+        click.echo(f"{name}: {sentence(each)}", err=True)
+    rows = [_row(one) for one in islice(chosen, lines or None)]
+    left = sum(1 for _ in chosen)
+    show(rows, _COLUMNS, as_json=False, empty="No such request is in the journal.")
+    if left:
+        click.echo(f"and {left} more; -n 0 lists all", err=True)
+
+
+def sentence(counts: requests.Counts) -> str:
+    """Return the counts of a model's requests for people."""
+    parts = [f"{counts.requests} requests", f"{counts.replayed} from the journal"]
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    if counts.not_asked_again:
+        parts.append(f"{counts.not_asked_again} stored answers were not requested again")
+    if counts.latency:
+        whole = counts.latency["whole"]
+        parts.append(f"median {whole['median']:.2f} s, p99 {whole['p99']:.2f} s")
+    return ", ".join(parts)
+
+
+def _row(one: Stored) -> dict[str, object]:
+    meta = one.answer.meta
+    return {
+        "id": one.id,
+        "model": one.upstream,
+        "time": _time(meta),
+        "route": f"{meta['method']} {meta['path'].partition('?')[0]}",
+        "status": meta["status"],
+        "finish": ", ".join(one.finish),
+        "tokens": (meta.get("tokens") or {}).get("completion"),
+        "seconds": f"{meta.get('whole', 0.0):.2f}",
+        "answer": _text(one.response())[:60],
+    }
+
+
+def _time(meta: dict[str, Any]) -> str:
+    return datetime.fromtimestamp(meta.get("time", 0.0)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _text(response: Any) -> str:
+    """Return the first text of an answer in one line."""
+    if isinstance(response, dict):
+        choices: Sequence[Any] = response.get("choices") or ()
+        for choice in choices:
+            message = choice.get("message") or {}
+            response = choice.get("text") or message.get("content") or ""
+            break
+        else:
+            response = json.dumps(response)
+    return " ".join(str(response).split())
+
+
+def _whole(one: Stored) -> dict[str, Any]:
+    meta = dict(one.answer.meta)
+    return {
+        "id": one.id,
+        "model": one.upstream,
+        "number": one.number,
+        **{name: meta.pop(name) for name in ("method", "path", "status") if name in meta},
+        "request": one.request(),
+        "response": one.response(),
+        "meta": meta,
+    }
+
+
+def _show_one(chosen: Iterator[Stored], request: str, name: str) -> None:
+    found = [one for one in chosen if one.id.startswith(request) or request == one.key.hex()]
+    exact = [one for one in found if one.id == request]
+    for one in exact or found:
+        click.echo(json.dumps(_whole(one), indent=1, ensure_ascii=False))
+    if not found:
+        raise ConfigError(f"{name}: no request '{request}'; list them without it")

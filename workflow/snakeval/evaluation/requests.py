@@ -1,0 +1,63 @@
+"""The counts of an evaluation's requests, as its gateway writes them while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import DAMAGE, read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The requests of one model in the last attempt, which cover the whole evaluation.
+
+    Attributes:
+        requests: requests of the harness.
+        replayed: those that the journal answered.
+        answered: those that received an answer, from the endpoint or the journal.
+        failed: those that ended in an error.
+        not_asked_again: answers of earlier attempts that the harness did not ask for again.
+        prompt_tokens, completion_tokens: of all answers; None if no answer counts them.
+        latency: the seconds until the first byte and the whole answer: median, p95 and p99.
+    """
+
+    requests: int = 0
+    replayed: int = 0
+    answered: int = 0
+    failed: int = 0
+    not_asked_again: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency: Mapping[str, Mapping[str, float]] | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Counts:
+        """Build the counts from one part of a summary.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is damaged.
+        """
+        answers, tokens = data["answers"], data["tokens"]
+        replayed = int(answers["journal"])
+        return cls(
+            int(data["requests"]),
+            replayed,
+            int(answers["asked"]) + replayed,
+            int(data["failed"]),
+            int(data["not_asked_again"]),
+            tokens.get("prompt"),
+            tokens.get("completion"),
+            dict(data["latency"]),
+        )
+
+
+def read(directory: EvaluationDirectory) -> dict[str, Counts]:
+    """Return the counts of each model that an evaluation asks; none without a sound summary."""
+    try:
+        data = read_json(str(directory.requests / "summary.json")) or {}
+        return {name: Counts.of(part) for name, part in data["upstreams"].items()}
+    except (OSError, *DAMAGE):
+        return {}

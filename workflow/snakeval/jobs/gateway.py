@@ -1,0 +1,292 @@
+"""Runs the ledger's gateway beside a harness, between it and the models that it asks.
+
+The gateway asks the models with their keys, and the harness gets a token for one attempt. If the
+gateway dies, the harness ends with it and the attempt repeats. If the harness or this job dies, the
+gateway finishes the requests under way and keeps their answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+
+from snakeval.errors import EvaluationError, Interrupted
+from snakeval.evaluation.definition import Evaluation, Transport, digest
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import write_if_changed
+from snakeval.ledger import beside, summary
+from snakeval.ledger.beside import Gateway
+from snakeval.ledger.journal import JournalError
+from snakeval.ledger.reading import drop
+from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
+from snakeval.runtimes import Runtime
+
+#: Seconds for which requests under way may continue when a job ends.
+GRACE_SECONDS = 45.0
+#: The same in a Slurm job, which is killed 30 s after its signal (``KillWait``).
+_SLURM_GRACE_SECONDS = 20.0
+#: How long the gateway waits out HTTP 429 and 503, in seconds.
+_PATIENCE = 3600.0
+#: How long the gateway waits for a server that the pool starts again, in seconds.
+_RESTART_SECONDS = 86400.0
+#: Begins the names of variables that pass a key which the benchmark's ``env`` hands out.
+_HANDED_OUT = "SNAKEVAL_ENV_"
+
+
+@dataclass(slots=True)
+class Asked:
+    """How a harness asks its models through a gateway.
+
+    Attributes:
+        urls: the URL of each model as the harness reaches it, by the model's name.
+        slots: how many requests the harness may have in flight.
+        halt: ends the harness: the job stops, or the gateway is dead.
+        environ: this process's variables, with the token in place of each key.
+        handed_out: variable of ``env`` here -> the variable of ``environ`` that has its value.
+        why_dead: why the gateway ended, if it did.
+    """
+
+    urls: Mapping[str, str]
+    slots: int
+    halt: Event
+    environ: Mapping[str, str]
+    handed_out: Mapping[str, str]
+    gateway: Gateway
+    why_dead: str = ""
+
+    def move(self, model: str, url: str) -> None:
+        """Ask *model* at another URL from now on: its server has started again."""
+        with contextlib.suppress(OSError):  # the gateway is dead, which its watcher reports
+            self.gateway.move(model, url)
+
+
+@contextlib.contextmanager
+def ask_through_gateway(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    runtime: Runtime,
+    served: Mapping[str, str],
+    ending: Event,
+    lost: Callable[[str], None] = lambda reason: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[Asked | None]:
+    """Run a gateway in the context, which all models of *evaluation* are asked through.
+
+    Yields None if the configuration wants no gateway. *served* has the URLs of the models that
+    snakeval serves. *ending* ends the harness and lets the gateway drain. *lost* is called in a
+    thread if the gateway dies. *say* takes a line for the log.
+
+    Raises:
+        EvaluationError: the gateway cannot start, or no journal can answer offline.
+        Interrupted: *ending* was set while an earlier gateway drained.
+    """
+    transport = evaluation.transport
+    _require_journal(transport)
+    if transport.ledger == "off":
+        yield None
+        return
+    halt, left = Event(), Event()
+    found: list[Asked] = []
+
+    def die(reason: str) -> None:
+        if found and not ending.is_set():
+            found[0].why_dead = reason
+            lost(reason)
+        halt.set()
+
+    def wait(seconds: float) -> None:
+        if ending.wait(seconds):
+            raise Interrupted
+
+    _drop_answers(evaluation, directory, wait, say)
+    running = beside.beside(
+        directory.requests,
+        upstreams(evaluation, served),
+        die,
+        address=_address(runtime, transport.network),
+        grace=_SLURM_GRACE_SECONDS if os.environ.get("SLURM_JOB_ID") else GRACE_SECONDS,
+        pause=wait,
+        mode=transport.ledger,
+        offline=transport.offline,
+    )
+    try:
+        with running as gateway:
+            environ, handed_out = without_keys(evaluation, os.environ, gateway.token)
+            asked = Asked(gateway.urls, slots(evaluation), halt, environ, handed_out, gateway)
+            found.append(asked)
+            Thread(target=_pass_on, args=(ending, left, asked), daemon=True).start()
+            try:
+                yield asked
+            finally:
+                left.set()
+    except beside.NotStarted as error:
+        raise EvaluationError(f"the ledger's gateway does not start: {error}") from None
+
+
+def _require_journal(transport: Transport) -> None:
+    if transport.offline and transport.ledger != "on":
+        raise EvaluationError(
+            f"no journal can answer, since its ledger is {transport.ledger}",
+            hint="run it without --offline",
+        )
+
+
+def _pass_on(ending: Event, left: Event, asked: Asked) -> None:
+    """End the harness and the gateway side by side when *ending* is set: time may be short."""
+    while not left.wait(0.1):
+        if ending.is_set():
+            asked.halt.set()
+            asked.gateway.begin_drain()
+            return
+
+
+def _address(runtime: Runtime, network: str) -> str:
+    """Return the address that the gateway listens on."""
+    is_bridged = runtime.isolated and network == "bridge"
+    return bridge_address(runtime) if is_bridged else "127.0.0.1"
+
+
+def _drop_answers(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
+    """Drop the stored answers that the command wants to request again, once for each command.
+
+    Raises:
+        EvaluationError: a journal cannot be read or written.
+    """
+    which, _, command = evaluation.transport.ask_again.partition(" ")
+    note = directory.requests / "asked-again"
+    if not which or evaluation.transport.ledger != "on":
+        return
+    if note.exists() and note.read_text(encoding="utf-8").strip() == command:
+        return
+    try:
+        summary.wait_for_end(directory.requests / "gateway", wait)
+        count = drop(directory.requests, which)
+    except (OSError, ValueError, JournalError) as error:
+        raise EvaluationError(f"{directory.requests}: no answer can be dropped ({error})") from None
+    write_if_changed(note, f"{command}\n")
+    say(f"requests {count} stored answers again ({which})")
+
+
+def bridge_address(runtime: Runtime) -> str:
+    """Return the address at which bridged containers of *runtime* reach this machine.
+
+    Raises:
+        EvaluationError: the runtime does not know it.
+    """
+    known: Callable[[], str] | None = getattr(runtime, "bridge_address", None)
+    if known is None:
+        raise EvaluationError(
+            f"runtime {runtime.name} does not say where its bridge is; set network: host, or "
+            "ledger: off"
+        )
+    return known()
+
+
+def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the options of each model that *evaluation* asks, for the gateway."""
+    identity, transport = evaluation.identity, evaluation.transport
+    model = {
+        "model_id": identity.model_id,
+        "endpoint_url": identity.endpoint_url,
+        "deployment": identity.deployment,
+    }
+    asked: dict[str, Mapping[str, Any]] = {evaluation.model: model, **identity.auxiliary}
+    keys = {evaluation.model: transport.api_key_name, **transport.auxiliary_keys}
+    found = {}
+    for name, what in asked.items():
+        limits = transport.limits.get(name) or {}
+        # The harness's parallelism says nothing of how many requests a judge receives.
+        is_adaptive = transport.is_adaptive or name != evaluation.model
+        start, ceiling = _window(transport, limits, is_adaptive, is_served=name in served)
+        found[name] = {
+            "url": served.get(name, what["endpoint_url"]),
+            "identity": answer_identity(what),
+            "key": os.environ.get(keys.get(name) or "", ""),
+            "timeout": transport.request_timeout,
+            "tries": transport.max_retries + 1,
+            "served": name in served,
+            "start": start,
+            "ceiling": ceiling,
+            **{
+                key: value / transport.rivals
+                for key in ("requests_per_minute", "tokens_per_minute")
+                if (value := limits.get(key))
+            },
+            "deadline": _RESTART_SECONDS if name in served else limits.get("patience", _PATIENCE),
+        }
+    return found
+
+
+def answer_identity(model: Mapping[str, Any]) -> str:
+    """Return the digest of all that determines a model's answers to a request.
+
+    The harness, its image, its task and its parameters are not in it: they make the requests.
+    """
+    parts = ("model_id", "endpoint_url", "deployment", "request")
+    return digest({name: model[name] for name in parts if model.get(name)})
+
+
+def slots(evaluation: Evaluation) -> int:
+    """Return how many requests the harness may have in flight at its gateway."""
+    transport, is_served = evaluation.transport, bool(evaluation.identity.deployment)
+    limits = transport.limits.get(evaluation.model) or {}
+    return _window(transport, limits, transport.is_adaptive, is_served=is_served)[1]
+
+
+def _window(
+    transport: Transport, limits: Mapping[str, float], is_adaptive: bool, *, is_served: bool
+) -> tuple[int, int]:
+    """Return how many requests are in flight at the start, and at most.
+
+    All evaluations that may ask the endpoint at once share what it allows.
+    """
+    share = max(1, transport.rivals)
+    start, ceiling = transport.parallelism, transport.parallelism
+    if is_adaptive:
+        start = max(1, START // share)
+        ceiling = max(1, (SERVED_CEILING if is_served else CEILING) // share)
+    if stated := limits.get("concurrency"):
+        ceiling = min(ceiling, max(1, int(stated) // share))
+    return min(start, ceiling), ceiling
+
+
+def without_keys(
+    evaluation: Evaluation, environ: Mapping[str, str], token: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return *environ* with *token* in place of each key, and the aliases of ``env``.
+
+    The benchmark's ``env`` may hand out a variable that is also the key of a model. The harness
+    then gets its value from an alias.
+    """
+    transport = evaluation.transport
+    keys = {transport.api_key_name, *transport.auxiliary_keys.values()} - {""}
+    given = {**environ, **dict.fromkeys(keys & environ.keys(), token)}
+    aliases = {}
+    for name in keys & set(transport.env.values()) & environ.keys():
+        aliases[name] = f"{_HANDED_OUT}{name}"
+        given[aliases[name]] = environ[name]
+    return given, aliases
+
+
+def unanswered(directory: EvaluationDirectory) -> int:
+    """Return how many requests of the last harness have no sound answer."""
+    data = beside.read_summary(directory.requests) or {}
+    return sum(int(part.get("unanswered", 0)) for part in (data.get("upstreams") or {}).values())
+
+
+def requests_seen(directory: EvaluationDirectory) -> tuple[int, int]:
+    """Return how many requests the last gateway received, and how many the endpoints answered."""
+    data = beside.read_summary(directory.requests) or {}
+    parts = [part for part in (data.get("upstreams") or {}).values() if isinstance(part, dict)]
+    seen = sum(int(part.get("requests", 0)) + int(part.get("other_requests", 0)) for part in parts)
+    asked = sum(int((part.get("answers") or {}).get("asked", 0)) for part in parts)
+    return seen, asked

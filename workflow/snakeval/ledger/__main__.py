@@ -1,0 +1,158 @@
+"""The gateway's process: ``python -m snakeval.ledger``, with its configuration on standard input.
+
+The first line of standard input is the configuration as JSON; keys are only there, and never on a
+command line or in an environment::
+
+    {"directory": "…/requests", "listen": ["127.0.0.1"], "port": 0, "token": "…", "grace": 45,
+     "mode": "on" | "memory", "offline": false,
+     "upstreams": {"model": {"url": "https://…/v1/chat/completions", "identity": "…", "key": "…",
+       "auth": "api-key", "timeout": 300, "deadline": 3600, "tries": 4, "served": false,
+       "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
+       "request": {}, "headers": {}, "query": {}, "before": ["…"],
+       "verify": true, "cert": null, "proxy": null}}}
+
+The process writes one line to standard output when it is ready: ``{"port": 40001}``. Each further
+line of standard input moves an upstream: ``{"upstream": "model", "url": "…"}``.
+
+At the end of standard input (the parent is dead) or on SIGTERM the gateway drains: it refuses new
+requests with 503, finishes those that the endpoints have, keeps their answers and ends, after
+*grace* seconds at most. A second SIGTERM ends it at once, and so does SIGINT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snakeval.ledger import summary
+from snakeval.ledger.gateway import Gateway
+from snakeval.ledger.routes import BadRoute
+
+GRACE = 45.0
+#: Exit codes: the configuration cannot be used, and the journal cannot be written.
+UNUSABLE, UNWRITABLE = 2, 3
+_PR_SET_DUMPABLE = 4
+
+
+def main() -> int:
+    """Serve until the parent ends; return the exit code."""
+    protect()
+    # The thread that flushes the disk would wait up to 5 ms to say that it is done.
+    sys.setswitchinterval(0.0005)
+    config = json.loads(sys.stdin.buffer.readline() or b"{}")
+    try:
+        return asyncio.run(Process(config).run())
+    except (BadRoute, OSError, KeyError) as error:
+        print(f"error: the gateway cannot start: {error!r}", file=sys.stderr)
+        return UNUSABLE
+
+
+def protect() -> None:
+    """Keep other processes of this user from reading the keys in this process's memory.
+
+    A process that is not dumpable hides ``/proc/PID`` and cannot be traced (prctl(2), ptrace(2)).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Process:
+    """The life of a gateway."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._directory = Path(config["directory"])
+        self._broken = ""
+        self._unwritten = False
+
+    async def run(self) -> int:
+        """Serve, drain and end; return the exit code."""
+        loop = asyncio.get_running_loop()
+        self._drain, self._end = asyncio.Event(), asyncio.Event()
+        heartbeat = summary.Heartbeat(self._directory / "gateway")
+        try:
+            gateway = Gateway(self._config, self._fatal)
+            port = int(self._config.get("port", 0))
+            for address in self._config.get("listen") or ["127.0.0.1"]:
+                port = await gateway.server.listen(address, port)
+            loop.add_signal_handler(signal.SIGTERM, self._signal)
+            loop.add_signal_handler(signal.SIGINT, self._stop)
+            loop.add_signal_handler(signal.SIGHUP, self._drain.set)
+            ticking = asyncio.ensure_future(self._tick(gateway, heartbeat))
+            orders = asyncio.ensure_future(self._orders(gateway))
+            print(json.dumps({"port": port}), flush=True)
+            await self._drain.wait()
+            gateway.drain()
+            self._write(gateway)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._landed(gateway), self._config.get("grace", GRACE))
+            for task in (ticking, orders):
+                task.cancel()
+            await gateway.close()
+            self._write(gateway)
+        finally:
+            heartbeat.close()
+        if self._broken:
+            print(f"error: {self._broken}", file=sys.stderr, flush=True)
+        return UNWRITABLE if self._broken else 0
+
+    def _signal(self) -> None:
+        if self._drain.is_set():
+            self._end.set()
+        self._drain.set()
+
+    def _stop(self) -> None:
+        self._drain.set()
+        self._end.set()
+
+    def _fatal(self, reason: str) -> None:
+        self._broken = self._broken or reason
+        self._stop()
+
+    async def _landed(self, gateway: Gateway) -> None:
+        """Return when no flight is under way, or a second signal ends the drain."""
+        while gateway.under_way and not self._end.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._end.wait(), 0.02)
+
+    async def _tick(self, gateway: Gateway, heartbeat: summary.Heartbeat) -> None:
+        while True:
+            heartbeat.beat()
+            self._write(gateway)
+            await asyncio.sleep(summary.BEAT)
+
+    def _write(self, gateway: Gateway) -> None:
+        try:
+            summary.write(self._directory / "summary.json", gateway.data())
+        except OSError as error:
+            # The journal decides whether a full disk ends the attempt.
+            if not self._unwritten:
+                print(f"warning: no summary: {error}", file=sys.stderr, flush=True)
+            self._unwritten = True
+
+    async def _orders(self, gateway: Gateway) -> None:
+        """Follow the parent's orders; its death ends standard input."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while True:
+            line = await reader.readline()
+            if not line:
+                self._drain.set()
+                return
+            order = json.loads(line)
+            gateway.upstreams[order["upstream"]].move(order["url"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

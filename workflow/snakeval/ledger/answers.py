@@ -1,0 +1,193 @@
+"""The verdict on an answer, and its facts.
+
+Only a whole and sane 2xx is sound. A 200 with an ``error`` is a failure of the endpoint, like a
+5xx: harnesses read it as an empty answer and score it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakeval.ledger import http
+from snakeval.ledger.events import Events
+from snakeval.ledger.http import Headers
+
+#: The journal keeps the answer.
+SOUND = "sound"
+#: The harness receives the answer, and the journal does not keep it.
+PASSED = "passed"
+#: The endpoint refuses requests for now.
+LIMITED, BUSY = "429", "503"
+#: The endpoint failed.
+FAILED = "5xx"
+#: A proxy before the endpoint reports that it is away.
+AWAY = "502"
+#: A 200 whose body reports an error.
+ERROR = "error"
+#: The finish reason of an answer that a dying engine cut short.
+_ABORTED = "abort"
+#: No whole answer came, or none in time.
+BROKEN, LATE = "broken", "timeout"
+#: Content codings that the gateway can read.
+CODINGS = ("gzip", "deflate", "identity")
+
+
+@dataclass
+class Facts:
+    """The properties of a sound answer that summaries count."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    finish: list[str] = field(default_factory=list)
+    empty: int = 0
+
+    def data(self) -> dict[str, Any]:
+        """Return the facts as JSON data, without those that are missing."""
+        pairs = {"tokens": self.tokens, "finish": self.finish, "empty": self.empty}
+        return {name: value for name, value in pairs.items() if value}
+
+
+def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
+    """Return the verdict on a whole answer that was no stream, and its facts."""
+    if status == 429:
+        return LIMITED, Facts()
+    if status == 503:
+        return BUSY, Facts()
+    if status in (502, 504):
+        return AWAY, Facts()
+    if status >= 500 or status == 408:
+        return FAILED, Facts()
+    if not 200 <= status < 300 or not body:
+        return PASSED, Facts()
+    plain = decoded(headers, body)
+    kind = media_type(headers)
+    if plain is None or kind == "text/html":
+        return PASSED, Facts()
+    data = parsed(plain)
+    if data is None:
+        # Speech, images and plain text are sound; what claims to be JSON, or is a page, is not.
+        page = plain[:512].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+        return (PASSED if page or "json" in kind else SOUND), Facts()
+    if isinstance(data, dict) and data.get("error"):
+        return ERROR, Facts()
+    if isinstance(data, dict) and data.get("choices", True) in ([], None):
+        return PASSED, Facts()
+    return _of(facts([data] if isinstance(data, dict) else []))
+
+
+def judge_stream(events: Events) -> tuple[str, Facts]:
+    """Return the verdict on a stream that ended without breaking, and its facts."""
+    if events.error is not None:
+        return ERROR, Facts()
+    if not events.ended:
+        return PASSED, Facts()
+    return _of(facts(events.chunks))
+
+
+def _of(found: Facts) -> tuple[str, Facts]:
+    return (ERROR, Facts()) if _ABORTED in found.finish else (SOUND, found)
+
+
+def media_type(headers: Headers) -> str:
+    """Return the media type of a message in lower case, without parameters."""
+    return http.value(headers, "content-type").partition(";")[0].strip().lower()
+
+
+def coding(headers: Headers) -> str:
+    """Return the content coding of a message in lower case."""
+    found = http.tokens(http.values(headers, "content-encoding")) - {"identity"}
+    return ",".join(sorted(found))
+
+
+def decoded(headers: Headers, body: bytes) -> bytes | None:
+    """Return a body without its content coding, or None if the coding is unknown or damaged."""
+    decoder = decoder_of(coding(headers))
+    if decoder is None:
+        return None
+    try:
+        plain: bytes = decoder.decompress(body)
+    except zlib.error:
+        return None
+    return plain if decoder.eof else None
+
+
+class Plain:
+    """A decoder of what is not coded."""
+
+    eof = True
+
+    def decompress(self, piece: bytes) -> bytes:
+        """Return *piece*."""
+        return piece
+
+
+def decoder_of(name: str) -> Any:
+    """Return an object with ``decompress`` for a content coding, or None if it is unknown."""
+    if not name:
+        return Plain()
+    return zlib.decompressobj(47) if name in ("gzip", "x-gzip", "deflate") else None
+
+
+def parsed(body: bytes) -> Any:
+    """Return the JSON data of a body, or None."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def facts(parts: Sequence[dict[str, Any]]) -> Facts:
+    """Return the facts of an answer, which is one JSON object or the chunks of a stream."""
+    found, texts = Facts(), {}  # type: ignore[var-annotated]
+    for part in parts:
+        part = part["response"] if isinstance(part.get("response"), dict) else part
+        usage = part.get("usage")
+        if isinstance(usage, dict):
+            found.tokens = tokens(usage)
+        for place, choice in enumerate(_list(part.get("choices"))):
+            number = choice.get("index", place)
+            texts[number] = texts.get(number, False) or _has_text(choice)
+            if choice.get("finish_reason"):
+                found.finish.append(str(choice["finish_reason"]))
+        if part.get("object") == "response" and part.get("status") in ("completed", "incomplete"):
+            found.finish.append(str(part["status"]))
+            texts["response"] = bool(_list(part.get("output")))
+    found.empty = sum(not text for text in texts.values())
+    return found
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _has_text(choice: dict[str, Any]) -> bool:
+    message = choice.get("message") or choice.get("delta") or {}
+    if not isinstance(message, dict):
+        return False
+    # Log-likelihood requests have no text, and are not empty.
+    return bool(
+        choice.get("text")
+        or message.get("content")
+        or message.get("tool_calls")
+        or choice.get("logprobs")
+    )
+
+
+def tokens(usage: dict[str, Any]) -> dict[str, int]:
+    """Return the token counts of a ``usage`` object under common names."""
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+    cached = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
+    pairs = {
+        "prompt": usage.get("prompt_tokens", usage.get("input_tokens")),
+        "completion": usage.get("completion_tokens", usage.get("output_tokens")),
+        "reasoning": details.get("reasoning_tokens") if isinstance(details, dict) else None,
+        "cached": cached.get("cached_tokens") if isinstance(cached, dict) else None,
+    }
+    return {
+        name: value
+        for name, value in pairs.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    }

@@ -1,0 +1,262 @@
+"""Asks an endpoint for one answer: waits for a turn, tries, judges, and tries again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Callable
+from urllib.parse import urljoin
+
+from snakeval.ledger import answers, http
+from snakeval.ledger.client import Call, Client
+from snakeval.ledger.connection import Broken, Connection, TimedOut
+from snakeval.ledger.events import Events
+from snakeval.ledger.gate import Closed, Gate
+from snakeval.ledger.http import Head, Headers
+from snakeval.ledger.outcome import Outcome, problem
+from snakeval.ledger.retries import Patience, Retries, retry_after
+
+#: How many redirects are followed.
+_REDIRECTS = 5
+
+
+class Passing:
+    """Receives the pieces of a stream as they come. *started* means that a piece was passed on."""
+
+    started = False
+
+    def begin(self, status: int, reason: str, headers: Headers) -> None:
+        """Pass on the head."""
+
+    def piece(self, piece: bytes) -> None:
+        """Pass on a piece."""
+
+
+class Asker:
+    """Asks one endpoint.
+
+    Args:
+        client: the connections to it; *gate* limits how many requests are under way.
+        patience: how long to try; *timeout* is the time of one try in seconds.
+        note: receives the cause of each try that did not succeed, for the summary.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        gate: Gate,
+        patience: Patience,
+        timeout: float,
+        note: Callable[[str], None] = lambda cause: None,
+    ) -> None:
+        self.client, self.gate = client, gate
+        self._patience, self._timeout, self._note = patience, timeout, note
+        self._closing: asyncio.Event | None = None
+        self._woken: asyncio.Event | None = None
+        #: Requests under way at the endpoint.
+        self.in_flight = 0
+
+    def close(self) -> None:
+        """Let no request begin any more; those under way continue."""
+        self.gate.close()
+        self._closed().set()
+
+    def wake(self) -> None:
+        """End the pauses of all requests: the endpoint is well again."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set()
+
+    def _closed(self) -> asyncio.Event:
+        if self._closing is None:
+            self._closing = asyncio.Event()
+        return self._closing
+
+    async def ask(self, call: Call, order: int, passing: Passing, limited: bool = True) -> Outcome:
+        """Return the answer to *call*, or what the harness receives instead.
+
+        *limited* requests wait for their turn in *order*. Pieces of a stream go to *passing* while
+        they come.
+
+        Raises:
+            Closed: the gateway drains, and the request is not under way.
+        """
+        loop = asyncio.get_running_loop()
+        retries, tries = Retries(self._patience, loop.time()), 0
+        while True:
+            waited = await self.gate.enter(order) if limited else 0.0
+            if waited > 0.001:
+                retries.waits["limit"] = retries.waits.get("limit", 0.0) + waited
+            tries += 1
+            outcome = await self._counted(call, passing, limited)
+            outcome.tries, outcome.waits = tries, retries.waits
+            if outcome.verdict in (answers.SOUND, answers.PASSED):
+                return outcome
+            self._note(outcome.verdict)
+            if passing.started:
+                outcome.cut = True
+                return outcome
+            pause = retries.pause(outcome.verdict, loop.time(), outcome.retry_after)
+            if pause is None:
+                return _told(outcome)
+            await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        self._woken = self._woken or asyncio.Event()
+        waits = [asyncio.ensure_future(e.wait()) for e in (self._closed(), self._woken)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        if self._closed().is_set():
+            raise Closed
+
+    async def _counted(self, call: Call, passing: Passing, limited: bool) -> Outcome:
+        """Try once, and let the limit learn from it."""
+        loop, limit = asyncio.get_running_loop(), self.gate.limit
+        began, outcome = loop.time(), None
+        self.in_flight += 1
+        try:
+            outcome = await self._try(call, passing)
+            if outcome.verdict == answers.BROKEN and outcome.first < 0:
+                # The endpoint had closed the connection meanwhile, and has not seen the request.
+                outcome = await self._try(call, passing)
+        finally:
+            self.in_flight -= 1
+            if limited and outcome is None:
+                limit.drop()
+            elif limited and outcome is not None:
+                limit.end(
+                    loop.time(),
+                    began,
+                    failed=outcome.verdict in (answers.BUSY, answers.LATE, answers.BROKEN),
+                    limited=outcome.verdict == answers.LIMITED,
+                    wrong=outcome.verdict in (answers.FAILED, answers.AWAY, answers.ERROR),
+                    retry_after=outcome.retry_after,
+                    tokens=sum(outcome.facts.tokens.get(n, 0) for n in ("prompt", "completion")),
+                )
+            self.gate.pump()
+        return outcome
+
+    async def _try(self, call: Call, passing: Passing) -> Outcome:
+        loop = asyncio.get_running_loop()
+        began, connection, timer = loop.time(), None, None
+        try:
+            connection = await self.client.connection()
+            late = TimedOut(f"no whole answer within {self._timeout:g} s")
+            timer = loop.call_later(self._timeout, connection.abort, late)
+            head = await self._head(call, connection)
+            first = loop.time() - began
+            outcome = await self._body(head, connection, passing, began)
+            outcome.first, outcome.whole = outcome.first or first, loop.time() - began
+            self.client.keep(connection)
+            connection = None
+        except Broken as error:
+            outcome = problem(502, str(error))
+            outcome.verdict = answers.LATE if isinstance(error, TimedOut) else answers.BROKEN
+            outcome.first = -1.0 if error.stale else 0.0
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if connection is not None:
+                connection.abort(Broken("the try ended"))
+        return outcome
+
+    async def _head(self, call: Call, connection: Connection) -> Head:
+        """Ask, and follow redirects within the endpoint's origin.
+
+        A ``Location`` would lead the harness past the gateway (RFC 9110, 15.4).
+        """
+        head = await self.client.ask(call, connection)
+        for _ in range(_REDIRECTS):
+            target = self._redirected(call, head)
+            if not target:
+                break
+            while await connection.piece():
+                pass
+            if not connection.reusable:
+                break
+            call = Call(call.method, target, call.headers, call.body)
+            head = await self.client.ask(call, connection)
+        return head
+
+    def _redirected(self, call: Call, head: Head) -> str:
+        """Return the target of a redirect that keeps method and origin, or an empty text."""
+        location = http.value(head.headers, "location")
+        repeats = head.second in ("307", "308") or (
+            head.second in ("301", "302", "303") and call.method in ("GET", "HEAD")
+        )
+        if not location or not repeats:
+            return ""
+        origin = self.client.route.origin
+        base = f"{origin.scheme}://{origin.authority}"
+        url = urljoin(base + call.target, location).partition("#")[0]
+        return url[len(base) :] if url.startswith(f"{base}/") else ""
+
+    async def _body(
+        self,
+        head: Head,
+        connection: Connection,
+        passing: Passing,
+        began: float,
+    ) -> Outcome:
+        status, headers = int(head.second), http.end_to_end(head.headers)
+        outcome = Outcome(status, head.third, headers, b"", retry_after=retry_after(headers))
+        if status == 200 and answers.media_type(headers) == "text/event-stream":
+            await self._stream(outcome, connection, passing, began)
+            return outcome
+        pieces = []
+        while True:
+            piece = await connection.piece()
+            if not piece:
+                break
+            pieces.append(piece)
+        outcome.body = b"".join(pieces)
+        outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
+        return outcome
+
+    async def _stream(
+        self,
+        outcome: Outcome,
+        connection: Connection,
+        passing: Passing,
+        began: float,
+    ) -> None:
+        """Pass on a stream, except its end: that waits for the journal.
+
+        The first whole event decides whether the stream is passed on at all: an error there is
+        tried again.
+        """
+        events, decoder = Events(), answers.decoder_of(answers.coding(outcome.headers))
+        pieces: list[bytes] = []
+        waiting: list[bytes] = []
+        while True:
+            piece = await connection.piece()
+            if not piece:
+                break
+            pieces.append(piece)
+            waiting.append(piece)
+            if decoder is not None:
+                events.feed(decoder.decompress(piece))
+            if not outcome.first and (events.begun or decoder is None):
+                outcome.first = asyncio.get_running_loop().time() - began
+            if (events.begun or decoder is None) and not events.ended and events.error is None:
+                if not passing.started:
+                    passing.begin(outcome.status, outcome.reason, outcome.headers)
+                for held in waiting:
+                    passing.piece(held)
+                waiting = []
+        events.close()
+        outcome.body = b"".join(pieces)
+        outcome.verdict, outcome.facts = answers.judge_stream(events)
+
+
+def _told(outcome: Outcome) -> Outcome:
+    """Return what the harness receives after the last try.
+
+    Harnesses read a 200 with an ``error`` as an empty answer and score it, so it becomes a 502 with
+    the same body.
+    """
+    if outcome.verdict == answers.ERROR:
+        outcome.status, outcome.reason = 502, "Bad Gateway"
+    return outcome

@@ -1,0 +1,149 @@
+"""The gateway: one server, several upstreams, a token in place of the keys."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import parse_qsl, urlencode
+
+from snakeval.ledger.http import Headers
+from snakeval.ledger.outcome import Outcome, problem
+from snakeval.ledger.server import Reply, Request, Server
+from snakeval.ledger.upstream import Upstream
+
+#: Headers in which clients send keys.
+_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
+
+
+class Gateway:
+    """All upstreams of one evaluation.
+
+    Args:
+        config: as :mod:`snakeval.ledger.__main__` describes it.
+        fatal: receives the reason why no answer may be passed on any more.
+
+    Raises:
+        BadRoute: a URL, a proxy or a certificate cannot be used.
+        OSError: a journal cannot be read.
+    """
+
+    def __init__(self, config: Mapping[str, Any], fatal: Callable[[str], None]) -> None:
+        self._token = str(config.get("token") or "")
+        directory = Path(config["directory"])
+        self.upstreams = {
+            name: Upstream(
+                name,
+                options,
+                directory / name,
+                str(config.get("mode", "on")),
+                bool(config.get("offline")),
+                fatal,
+            )
+            for name, options in config["upstreams"].items()
+        }
+        self.server = Server(self._serve)
+        self.draining = False
+
+    @property
+    def under_way(self) -> int:
+        """How many flights have not ended."""
+        return sum(upstream.flights.under_way for upstream in self.upstreams.values())
+
+    def drain(self) -> None:
+        """Refuse new requests; those at the endpoints end, and their answers are kept."""
+        self.draining = True
+        for upstream in self.upstreams.values():
+            upstream.flights.drain()
+
+    def data(self) -> dict[str, Any]:
+        """Return the summary as JSON data."""
+        parts = {name: upstream.data() for name, upstream in self.upstreams.items()}
+        return {"format": 1, "draining": self.draining, "upstreams": parts}
+
+    async def close(self) -> None:
+        """End all flights, and close all connections and journals."""
+        for upstream in self.upstreams.values():
+            upstream.flights.abort()
+        await self.server.close()
+        for upstream in self.upstreams.values():
+            upstream.close()
+
+    async def _serve(self, request: Request, reply: Reply) -> None:
+        name, slash, rest = request.target.lstrip("/").partition("/")
+        # Harnesses send no key to an endpoint without one; they have the token in their URL.
+        known = bool(self._token) and same(name, self._token)
+        if known:
+            name, slash, rest = rest.partition("/")
+        upstream = self.upstreams.get(name)
+        if upstream is None:
+            names = ", ".join(f"/{known}/" for known in self.upstreams)
+            await _send(reply, problem(404, f"no upstream has this path; paths begin with {names}"))
+            return
+        token = "" if known else self._token
+        opened = self._opened(replace(request, target=slash + rest or "/"), upstream, token)
+        if opened is None:
+            text = "the token of this attempt is missing or wrong"
+            await _send(reply, problem(401, text, "token"))
+            return
+        await upstream.flights.serve(opened, reply)
+
+    def _opened(self, request: Request, upstream: Upstream, token: str) -> Request | None:
+        """Return the request with the key in place of the token; None without the right token."""
+        path, _, query = request.target.partition("?")
+        pairs = parse_qsl(query, keep_blank_values=True)
+        headers, secret, found = with_key(request.headers, pairs, token, upstream)
+        if not found:
+            return None
+        if secret:
+            names = {name for name, _ in secret}
+            rest = urlencode([pair for pair in pairs if pair[0] not in names])
+            request = replace(request, target=f"{path}?{rest}" if rest else path)
+        secret = [pair for pair in secret if pair[1]]
+        return replace(request, headers=headers, secret=tuple(secret))
+
+
+def with_key(
+    headers: Headers, query: list[tuple[str, str]], token: str, upstream: Upstream
+) -> tuple[Headers, list[tuple[str, str]], bool]:
+    """Return headers and secret query parameters with the key, and whether the token was right.
+
+    The key goes where the harness put the token, or where ``auth`` of the configuration says.
+    """
+    found, passed, secret = not token, [], []
+    for name, text in headers:
+        scheme, value = _parted(text)
+        if name.lower() in _KEY_HEADERS and (not token or same(value, token)):
+            found = True
+            if token and upstream.key and not upstream.auth:
+                passed.append((name, scheme + upstream.key))
+            elif not token and not upstream.key:
+                passed.append((name, text))
+        else:
+            passed.append((name, text))
+    for name, text in query:
+        if token and same(text, token):
+            found = True
+            secret.append((name, "" if upstream.auth else upstream.key))
+    if upstream.key and (upstream.auth or not token):
+        name = upstream.auth or "Authorization"
+        bearer = "Bearer " if name.lower() == "authorization" else ""
+        passed.append((name, bearer + upstream.key))
+    return passed, secret, found
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return scheme and credentials of an ``Authorization`` header (RFC 9110, 11.4)."""
+    scheme, blank, rest = text.partition(" ")
+    return (scheme + blank, rest.strip()) if blank else ("", text.strip())
+
+
+def same(text: str, token: str) -> bool:
+    """Compare in a time that does not depend on where the texts differ."""
+    return hmac.compare_digest(text.encode("latin-1", "replace"), token.encode())
+
+
+async def _send(reply: Reply, outcome: Outcome) -> None:
+    await reply.send(outcome.status, outcome.reason, outcome.headers, outcome.body)

@@ -1,0 +1,58 @@
+"""The result of asking an endpoint: what a harness receives, and what the journal stores of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakeval.ledger import answers
+from snakeval.ledger.answers import Facts
+from snakeval.ledger.http import Headers
+
+
+@dataclass
+class Outcome:
+    """An answer as the harness receives it, and how it came about.
+
+    Attributes:
+        verdict: of ``answers.judge``; only a sound answer is kept.
+        first, whole: seconds until the first byte and until the end of the last try.
+        cut: the answer broke after a part of it was passed on.
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+    verdict: str = answers.PASSED
+    facts: Facts = field(default_factory=Facts)
+    first: float = 0.0
+    whole: float = 0.0
+    tries: int = 0
+    waits: dict[str, float] = field(default_factory=dict)
+    cut: bool = False
+    retry_after: float = 0.0
+
+
+def problem(status: int, text: str, kind: str = "gateway") -> Outcome:
+    """Return an answer of the gateway itself, in the form of OpenAI's errors."""
+    body = json.dumps({"error": {"message": text, "type": f"snakeval_{kind}"}}).encode()
+    reason = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}.get(status, "Unavailable")
+    return Outcome(status, reason, [("Content-Type", "application/json")], body)
+
+
+def meta_of(outcome: Outcome) -> dict[str, Any]:
+    """Return what the journal stores of an answer besides its body."""
+    # A cookie of the endpoint is a secret of a session, and nothing that a replay needs.
+    headers = [pair for pair in outcome.headers if pair[0].lower() != "set-cookie"]
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "headers": headers,
+        "first": round(outcome.first, 4),
+        "whole": round(outcome.whole, 4),
+        "tries": outcome.tries,
+        "waits": {cause: round(seconds, 3) for cause, seconds in outcome.waits.items()},
+        **outcome.facts.data(),
+    }

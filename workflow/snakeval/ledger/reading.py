@@ -1,0 +1,149 @@
+"""Reads the journals of an evaluation without a gateway, and drops answers from them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from snakeval.ledger import answers, records
+from snakeval.ledger.journal import Journal, files_of
+from snakeval.ledger.records import Answer
+
+#: Finish reasons of answers that say nothing about the model.
+_UNHEALTHY = frozenset({"content_filter", "error"})
+#: Which stored answers can be asked for again.
+ALL, UNHEALTHY, LAST = "all", "unhealthy", "last"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One stored answer.
+
+    Attributes:
+        upstream: the name of the model that was asked.
+        identity: the answer identity of its journal.
+        number: which of several equal requests it answers, from 1.
+    """
+
+    upstream: str
+    identity: str
+    key: bytes
+    number: int
+    answer: Answer
+
+    @property
+    def id(self) -> str:
+        """The beginning of its key, and its number if it is not the first."""
+        return self.key.hex()[:12] + (f"-{self.number}" if self.number > 1 else "")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the answer, or one of its choices, has no text."""
+        return bool(self.answer.meta.get("empty"))
+
+    @property
+    def finish(self) -> list[str]:
+        """The reasons for which its choices ended."""
+        return list(self.answer.meta.get("finish") or ())
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is an answer of the model, and not of a filter or of nothing."""
+        return not self.is_empty and _UNHEALTHY.isdisjoint(self.finish)
+
+    def request(self) -> Any:
+        """Return the request as JSON data, or its text."""
+        return _readable(self.answer.request)
+
+    def response(self) -> Any:
+        """Return the answer as JSON data, or its text."""
+        headers = [(name, text) for name, text in self.answer.meta["headers"]]
+        plain = answers.decoded(headers, self.answer.response)
+        return _readable(self.answer.response if plain is None else plain)
+
+
+def _readable(body: bytes) -> Any:
+    data = answers.parsed(body)
+    return body.decode("utf-8", "replace") if data is None else data
+
+
+def stored(directory: Path) -> Iterator[Stored]:
+    """Yield the answers below an evaluation's ``requests/``, in the order in which they came.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for folder in sorted(path for path in directory.glob("*") if path.is_dir()):
+        yield from _of_journal(folder)
+
+
+def _of_journal(directory: Path) -> Iterator[Stored]:
+    found: dict[tuple[str, bytes, int], tuple[Path, int]] = {}
+    for path in files_of(directory):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            identity, start = records.read_header(file)
+            for mark, key, occurrence, offset in records.scan(file, start) if start else ():
+                found.pop((identity, key, occurrence), None)
+                if mark == records.ANSWER:
+                    found[identity, key, occurrence] = path, offset
+        finally:
+            os.close(file)
+    opened: dict[Path, int] = {}
+    try:
+        for (identity, key, occurrence), (path, offset) in found.items():
+            if path not in opened:
+                opened[path] = os.open(path, os.O_RDONLY)
+            answer = records.read(opened[path], offset)
+            yield Stored(directory.name, identity, key, occurrence + 1, answer)
+    finally:
+        for file in opened.values():
+            os.close(file)
+
+
+def last_delivered(directory: Path) -> dict[str, set[tuple[bytes, int]]]:
+    """Return the answers that the harness received last, by upstream; occurrences are from 0."""
+    try:
+        data = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+        parts = data["upstreams"].items()
+        return {name: {(bytes.fromhex(k), int(n)) for k, n in p["last"]} for name, p in parts}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def drop(directory: Path, which: str) -> int:
+    """Drop *which* answers below an evaluation's ``requests/``; return how many.
+
+    No gateway may have the journals open.
+
+    Raises:
+        OSError, JournalError: a journal cannot be read or written.
+    """
+    last = last_delivered(directory)
+    chosen: Callable[[Stored], bool] = {
+        ALL: lambda one: True,
+        UNHEALTHY: lambda one: not one.is_healthy,
+        LAST: lambda one: (one.key, one.number - 1) in last.get(one.upstream, ()),
+    }[which]
+    places: dict[tuple[str, str], list[tuple[bytes, int]]] = {}
+    for one in stored(directory):
+        if chosen(one):
+            place = places.setdefault((one.upstream, one.identity), [])
+            place.append((one.key, one.number - 1))
+    return sum(
+        asyncio.run(_drop(directory / upstream, identity, found))
+        for (upstream, identity), found in places.items()
+    )
+
+
+async def _drop(directory: Path, identity: str, found: Iterable[tuple[bytes, int]]) -> int:
+    journal = Journal(directory, identity)
+    try:
+        return await journal.drop(found)
+    finally:
+        journal.close()

@@ -1,0 +1,149 @@
+"""The format of a journal's files: a header, then records.
+
+The header is a magic line, a length (u32) and JSON with the answer identity. A record is::
+
+    mark | length of payload (u32) | CRC-32 of the rest (u32) | key (16 bytes) | occurrence (u32) | payload
+
+The payload is compressed by zlib: length of meta (u32), meta (JSON), length of request (u32),
+request, response. Numbers are little-endian. Three marks exist:
+
+- ``R``: an answer; a later one of the same key and occurrence replaces it.
+- ``L``: an answer of which only the latest counts, for example a list of models.
+- ``D``: the answer of this key and occurrence was dropped. It has no payload.
+
+A reader reads a file up to the first record that is torn or damaged.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MAGIC = b"snakeval ledger 1\n"
+ANSWER, LATEST, DROPPED = b"R", b"L", b"D"
+_HEAD = struct.Struct("<cII16sI")
+_LENGTH = struct.Struct("<I")
+#: The CRC covers key and occurrence besides the payload.
+_COVERED = struct.Struct("<16sI")
+#: Bytes that a reader reads at once.
+_WINDOW = 1 << 22
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request and its answer.
+
+    Attributes:
+        meta: ``status``, ``reason``, ``headers`` (pairs of the response), ``method``, ``path``,
+            ``time`` and measures of the exchange, as JSON data.
+        request: the body of the request, or nothing if the journal holds only its hash.
+        response: the body as the harness receives it.
+    """
+
+    meta: dict[str, Any]
+    request: bytes
+    response: bytes
+
+
+def header(identity: str) -> bytes:
+    """Return the beginning of a file of *identity*."""
+    text = json.dumps({"identity": identity}).encode()
+    return MAGIC + _LENGTH.pack(len(text)) + text
+
+
+def read_header(file: int) -> tuple[str, int]:
+    """Return the identity of a file and where its records begin; ``("", 0)`` for other files.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    begin = os.pread(file, len(MAGIC) + _LENGTH.size, 0)
+    if len(begin) < len(MAGIC) + _LENGTH.size or not begin.startswith(MAGIC):
+        return "", 0
+    (length,) = _LENGTH.unpack_from(begin, len(MAGIC))
+    text = os.pread(file, min(length, _WINDOW), len(begin))
+    try:
+        identity = json.loads(text)["identity"]
+    except (ValueError, TypeError, KeyError):
+        return "", 0
+    return str(identity), len(begin) + length
+
+
+def pack(mark: bytes, key: bytes, occurrence: int, answer: Answer) -> bytes:
+    """Return the record of an answer."""
+    meta = json.dumps(answer.meta, separators=(",", ":")).encode()
+    sizes = _LENGTH.pack(len(meta)), _LENGTH.pack(len(answer.request))
+    plain = b"".join((sizes[0], meta, sizes[1], answer.request, answer.response))
+    return _record(mark, key, occurrence, zlib.compress(plain, 1))
+
+
+def pack_dropped(key: bytes, occurrence: int) -> bytes:
+    """Return the record that drops an answer."""
+    return _record(DROPPED, key, occurrence, b"")
+
+
+def _record(mark: bytes, key: bytes, occurrence: int, payload: bytes) -> bytes:
+    check = zlib.crc32(payload, zlib.crc32(_COVERED.pack(key, occurrence)))
+    return _HEAD.pack(mark, len(payload), check, key, occurrence) + payload
+
+
+def scan(file: int, start: int) -> Iterator[tuple[bytes, bytes, int, int]]:
+    """Yield mark, key, occurrence and offset of each record that checks.
+
+    The function reads through a window of fixed size, so memory does not grow with the file, and a
+    file that another process shortens is only shorter.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    head, unpack_head, crc = _HEAD.size, _HEAD.unpack_from, zlib.crc32
+    covered = head - _COVERED.size
+    base, want = start, _WINDOW
+    while True:
+        window = os.pread(file, want, base)
+        view, size, at = memoryview(window), len(window), 0
+        want = _WINDOW
+        while at + head <= size:
+            mark, length, check, key, occurrence = unpack_head(view, at)
+            end = at + head + length
+            if end > size:
+                want = max(want, end - at)
+                break
+            if crc(view[at + covered : end]) != check or mark not in (ANSWER, LATEST, DROPPED):
+                return
+            yield mark, key, occurrence, base + at
+            at = end
+        # No record was whole: a torn end, or a record larger than the window.
+        if at == 0 and (want <= size or base + want > os.fstat(file).st_size):
+            return
+        base += at
+
+
+def read(file: int, offset: int) -> Answer:
+    """Return the answer in the record at *offset*.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the record is damaged.
+    """
+    begin = os.pread(file, 1 << 14, offset)
+    _, length, _, _, _ = _HEAD.unpack_from(begin)
+    payload = begin[_HEAD.size : _HEAD.size + length]
+    if len(payload) < length:
+        rest = os.pread(file, length - len(payload), offset + _HEAD.size + len(payload))
+        payload += rest
+    try:
+        plain = zlib.decompress(payload)
+    except zlib.error as error:
+        raise ValueError(f"the record at {offset} is damaged ({error})") from None
+    (size,) = _LENGTH.unpack_from(plain)
+    at = _LENGTH.size + size
+    meta = json.loads(plain[_LENGTH.size : at])
+    (size,) = _LENGTH.unpack_from(plain, at)
+    at += _LENGTH.size
+    return Answer(meta, plain[at : at + size], plain[at + size :])

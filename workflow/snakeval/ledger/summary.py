@@ -1,0 +1,149 @@
+"""Files that a gateway writes while it lives: the summary and the heartbeat."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+#: Seconds between two beats, and without one after which a gateway counts as dead.
+BEAT, STALE = 1.0, 15.0
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def write(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON; a reader sees either the old or the new text.
+
+    Raises:
+        OSError: the disk is full, or the folder does not exist.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(data, separators=(",", ":")), encoding="utf-8")
+    draft.replace(path)
+
+
+class Heartbeat:
+    """The file that says that a gateway lives.
+
+    A lock of the kernel says it at once on the same machine. Beats say it elsewhere, for example to
+    the next Slurm job on another node.
+
+    Raises:
+        BlockingIOError: a gateway of this evaluation lives.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._beats = path, 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            lock(self._file)
+            self.beat()
+        except OSError:
+            os.close(self._file)
+            raise
+
+    def beat(self) -> None:
+        """Write the next beat in place: a new file would have no lock."""
+        self._beats += 1
+        owner = {"beat": self._beats, "pid": os.getpid(), "host": socket.gethostname()}
+        text = json.dumps({**owner, "boot": boot(), "time": round(time.time(), 1)})
+        os.pwrite(self._file, text.ljust(240).encode() + b"\n", 0)
+
+    def close(self) -> None:
+        """Remove the file."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        os.close(self._file)
+
+
+def lock(file: int) -> None:
+    """Lock a file; file systems without locks rely on the beats.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+
+
+def boot() -> str:
+    """Return the id of this boot of the machine, or an empty text."""
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def lives(path: Path) -> bytes:
+    """Return the beat of a gateway that may live, or nothing if none does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return b""
+    try:
+        text = os.pread(file, 4096, 0)
+        if not _of_this_boot(text):
+            return text or b"?"
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return text
+        return b""
+    finally:
+        os.close(file)
+
+
+def lives_here(path: Path) -> int | None:
+    """Return the process of the gateway that beats in *path*, if it runs on this machine.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    text = lives(path)
+    return int(json.loads(text)["pid"]) if _of_this_boot(text) else None
+
+
+def _of_this_boot(text: bytes) -> bool:
+    try:
+        found = json.loads(text)["boot"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return bool(found) and found == boot()
+
+
+def wait_for_end(path: Path, pause: Callable[[float], None], stale: float = STALE) -> bool:
+    """Wait until no gateway lives that beats in *path*; return whether one had to be waited for.
+
+    *pause* sleeps so many seconds, and may raise to end the wait.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    last, since, waited = b"", time.monotonic(), False
+    while True:
+        beat = lives(path)
+        now = time.monotonic()
+        if beat != last:
+            last, since = beat, now
+        if not beat or now - since > stale:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            return waited
+        waited = True
+        pause(0.1)

@@ -1,0 +1,41 @@
+"""Decides how the ledger's gateway of an evaluation works. None of it changes a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: The requests in flight of an adaptive evaluation that asks without a gateway.
+_FIXED = 4
+#: Those of an adaptive one at its start, and at most, for endpoints that snakeval does not serve.
+START, CEILING = 8, 64
+#: Its ceiling for those that snakeval serves.
+SERVED_CEILING = 256
+#: The values of ``ledger``; each keeps less than the one before.
+_MODES = ("", "on", "memory", "off")
+
+
+def ledger_mode(run: str, *own: str) -> str:
+    """Return what ``ledger`` is for an evaluation: the strictest of its *own*, or the run's.
+
+    >>> ledger_mode("off", "", "on"), ledger_mode("on", "memory", "on"), ledger_mode("on", "")
+    ('on', 'memory', 'on')
+    """
+    return max(own, key=_MODES.index) or run
+
+
+def transport_of(
+    parallelism: int | str, modes: Sequence[str], limits: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return the fields of a transport that are about the gateway.
+
+    *modes* are values of ``ledger``: the run's, and those of the benchmark and of the models that
+    it asks. *limits* has those of each model's endpoint.
+    """
+    is_adaptive = parallelism == "auto"
+    return {
+        "parallelism": _FIXED if is_adaptive else parallelism,
+        "is_adaptive": is_adaptive,
+        "ledger": ledger_mode(*modes),
+        "limits": {name: stated for name, stated in limits.items() if stated},
+    }
