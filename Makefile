@@ -25,7 +25,6 @@ test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a 
 
 campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns has their results
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(CAMPAIGN_SECONDS)
-	@$(BIN)/python tests/campaigns/kills.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/mutations.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/edges.py --seconds $(CAMPAIGN_SECONDS)
 

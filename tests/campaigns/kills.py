@@ -12,9 +12,9 @@ gives each request another answer. The evaluation is sound if
 * no process is left, and two jobs after the kill were enough.
 
 ``python tests/campaigns/kills.py --seconds 45`` plays the next seeds of ``kills.jsonl`` and appends
-their results; ``--seed N`` plays one again. With ``--lm-eval PROGRAM`` every second group of four
-seeds has the real lm-evaluation-harness with ``repeats: 4`` and ``do_sample``. It ends with 1 if an
-evaluation is not sound.
+their results; ``--seed N`` plays one again. The harness is bash with curl. With ``--harness`` it is
+the real lm-evaluation-harness (``repeats: 4``, ``do_sample``), or an image of the eval-factory.
+``--docker`` runs it in a container. It ends with 1 if an evaluation is not sound.
 
 Long because the endpoint, the harnesses, the kill and the verdict are read together.
 """
@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
+from campaigns import seeds  # noqa: E402
 from snakeval.config.load import load  # noqa: E402
 from snakeval.evaluation.directory import EvaluationDirectory  # noqa: E402
 from snakeval.ledger.summary import lives_here  # noqa: E402
@@ -53,18 +54,31 @@ from support.configs import write  # noqa: E402
 
 RESULTS = HERE / "kills.jsonl"
 KINDS = ("harness", "job", "gateway", "everything")
+HARNESSES = ("commands", "lm-eval", "eval-factory")
+IMAGES = {
+    "commands": "snakeval-testbed/python:3.11-slim",
+    "eval-factory": "snakeval-testbed/eval-factory:26.3",
+}
 ITEMS, SAMPLES, IN_FLIGHT = 10, 4, 6
 NEEDED = ITEMS * SAMPLES
 
-#: Asks with bash and curl, several at a time, and keeps each answer in a file.
-_CURL = f"""
+#: Asks with bash and curl, several at a time, and keeps each answer in a file. Few images have
+#: curl, so its work in them is that of Python.
+_COMMANDS = f"""
 set -eu
+export ASK="import sys, urllib.request as web
+request = web.Request(sys.argv[3], sys.argv[1].encode(), {{'Content-Type': 'application/json'}})
+open(sys.argv[2], 'wb').write(web.urlopen(request, timeout=60).read())"
 export URL={{{{ url }}}} OUT={{{{ results }}}}
 seq 0 {NEEDED - 1} | xargs -P {IN_FLIGHT} -I NUMBER bash -euc '
   body="{{\\"model\\": \\"m\\", \\"temperature\\": 0.7, \\"messages\\": [{{\\"role\\": \\"user\\","
   body="$body \\"content\\": \\"item $((NUMBER / {SAMPLES}))\\"}}]}}"
-  curl --silent --show-error --fail --max-time 60 --header "Content-Type: application/json" \\
-    --data "$body" --output "$OUT/answer-NUMBER.json" "$URL"'
+  if command -v curl > /dev/null; then
+    curl --silent --show-error --fail --max-time 60 --header "Content-Type: application/json" \\
+      --data "$body" --output "$OUT/answer-NUMBER.json" "$URL"
+  else
+    python3 -c "$ASK" "$body" "$OUT/answer-NUMBER.json" "$URL"
+  fi'
 echo "{{\\"score\\": $(ls {{{{ results }}}} | grep -c answer)}}" > {{{{ results }}}}/score.json
 """
 _TASK = """\
@@ -138,7 +152,9 @@ class Played:
     seed: int
     place: Path
     endpoint: Endpoint
-    lm_eval: str
+    harness: str = "commands"
+    docker: bool = False
+    lm_eval: str = ""
     problems: list[str] = field(default_factory=list)
     jobs: int = 0
     under_way: int = 0
@@ -148,35 +164,43 @@ class Played:
         self.kind = KINDS[self.seed % len(KINDS)]
         self.directory = EvaluationDirectory(self.place / "run/m/b")
         self.directory.private.mkdir(parents=True)
-        command: dict[str, Any] = {"metrics": {"file": "score.json", "values": {"score": "score"}}}
-        if self.lm_eval:
-            self._write_task()
-            asks = (
-                f"PATH={Path(self.lm_eval).parent}:$PATH HF_HUB_OFFLINE=1 lm_eval run "
-                "--model local-chat-completions --model_args model=m,base_url={{ url }},"
-                f"num_concurrent={IN_FLIGHT},max_retries=1,timeout=600,tokenized_requests=False "
-                "--apply_chat_template --tasks kills --include_path . --log_samples "
-                "--output_path {{ results }} && echo '{\"score\": 1}' > {{ results }}/score.json"
-            )
-            command |= {"files": str(self.place / "task")}
-        else:
-            asks = _CURL
         rows = {
-            "runtime": "process",
+            "runtime": "docker" if self.docker else "process",
             "lease": {"heartbeat": 0.2, "stale": 2},
             "params": {"parallelism": IN_FLIGHT},
             "models": {"m": {"endpoint": {"url": self.endpoint.url, "model_id": "m"}}},
-            "benchmarks": {"b": {"harness": "generic", "command": asks, **command}},
+            "benchmarks": {"b": self._benchmark()},
         }
         (self.evaluation,) = expand(load([write(self.place, rows)])[0])
         self.directory.define(self.evaluation)
 
-    def _write_task(self) -> None:
+    def _benchmark(self) -> dict[str, Any]:
+        image = {"image": IMAGES[self.harness]} if self.docker and self.harness in IMAGES else {}
+        scores = {"metrics": {"file": "score.json", "values": {"score": "score"}}}
+        if self.harness == "commands":
+            return {"harness": "generic", "command": _COMMANDS, **scores, **image}
+        files = {"files": str(self._written_task())}
+        if self.harness == "eval-factory":
+            own = {"task": "kills", "extra": {"args": "--include_path . --log_samples"}}
+            return {"task": "lm-evaluation-harness.ifeval", "params": own, **files, **image}
+        if self.docker:
+            return {"harness": "lm-eval", "task": "kills", **files}
+        asks = (
+            f"PATH={Path(self.lm_eval).parent}:$PATH HF_HUB_OFFLINE=1 lm_eval run "
+            "--model local-chat-completions --model_args model=m,base_url={{ url }},"
+            f"num_concurrent={IN_FLIGHT},max_retries=1,timeout=600,tokenized_requests=False "
+            "--apply_chat_template --tasks kills --include_path . --log_samples "
+            "--output_path {{ results }} && echo '{\"score\": 1}' > {{ results }}/score.json"
+        )
+        return {"harness": "generic", "command": asks, **files, **scores}
+
+    def _written_task(self) -> Path:
         task = self.place / "task"
         task.mkdir()
         items = "".join(json.dumps({"number": number}) + "\n" for number in range(ITEMS))
         (task / "items.jsonl").write_text(items)
         (task / "kills.yaml").write_text(_TASK % SAMPLES)
+        return task
 
     def start(self) -> subprocess.Popen[str]:
         """Start the job."""
@@ -202,17 +226,22 @@ class Played:
         time.sleep(self.random.random() * 0.1)
         self.under_way = self.endpoint.under_way
         gateway = lives_here(self.directory.requests / "gateway")
-        harness = [pid for pid, _ in marked([self.directory.container_name])]
-        victims = {
-            "harness": harness,
+        victims: list[int | None] = {
+            "harness": [],
             "job": [job.pid],
             "gateway": [gateway],
-            "everything": [job.pid, gateway, *harness],
+            "everything": [job.pid, gateway],
         }[self.kind]
+        if self.kind in ("harness", "everything") and not self.docker:
+            victims += [pid for pid, _ in marked([self.directory.container_name])]
         for pid in victims:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        if self.kind in ("harness", "everything") and self.docker:
+            # The container may have ended with the job.
+            words = ["docker", "kill", "--signal", "KILL", self.directory.container_name]
+            subprocess.run(words, capture_output=True, check=False, timeout=60)
 
     def finish(self, job: subprocess.Popen[str]) -> None:
         """Wait for the killed job, and run it again until it ends with 0."""
@@ -244,13 +273,20 @@ class Played:
                 self.problems.append(f"item {item} has the answers {answers}")
         if lives_here(self.directory.requests / "gateway") is not None:
             self.problems.append("a gateway is left")
-        if left := marked([self.directory.container_name]):
-            self.problems.append(f"processes are left: {left}")
+        if left := self._left():
+            self.problems.append(f"is left: {left}")
+
+    def _left(self) -> list[str]:
+        name = self.directory.container_name
+        if not self.docker:
+            return [str(pid) for pid, _ in marked([name])]
+        words = ["docker", "ps", "--all", "--quiet", "--filter", f"name={name}"]
+        return subprocess.check_output(words, text=True, timeout=60).split()
 
     def answers(self) -> dict[str, list[str]]:
         """Return the answers that the last harness received, by item."""
         found: dict[str, list[str]] = {}
-        if self.lm_eval:
+        if self.harness != "commands":
             for file in self.directory.artifacts.rglob("samples_*.jsonl"):
                 for line in file.read_text().splitlines():
                     sample = json.loads(line)
@@ -268,7 +304,8 @@ class Played:
         return {
             "seed": self.seed,
             "kind": self.kind,
-            "harness": "lm-eval" if self.lm_eval else "curl",
+            "harness": self.harness,
+            "runtime": "docker" if self.docker else "process",
             "under_way": self.under_way,
             "again": len(self.endpoint.arrived) - NEEDED,
             "jobs": self.jobs,
@@ -288,55 +325,33 @@ def serving() -> Iterator[Endpoint]:
             endpoint.shutdown()
 
 
-def play(seed: int, place: Path, lm_eval: str = "") -> dict[str, Any]:
-    """Play one seed; return its result."""
+def play(seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Play one seed; return its result. The files of a sound one are removed."""
     began = time.monotonic()
+    place = Path(tempfile.mkdtemp(prefix=f"snakeval-kills-{seed}-"))
     with serving() as endpoint:
-        played = Played(seed, place, endpoint, lm_eval if seed // len(KINDS) % 2 else "")
+        played = Played(seed, place, endpoint, given.harness, given.docker, given.lm_eval)
         job = played.start()
         played.kill(job)
         played.finish(job)
         played.judge()
+    if played.problems or given.seed is not None:
+        print(f"files: {place}")
+    else:
+        shutil.rmtree(place)
     return played.result(time.monotonic() - began)
-
-
-def next_seed() -> int:
-    """Return the seed after the last of the file of results."""
-    if not RESULTS.exists():
-        return 0
-    return 1 + max((json.loads(line)["seed"] for line in RESULTS.open()), default=-1)
 
 
 def main() -> int:
     """Play seeds; return 1 if an evaluation was not sound."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0, help="begin no seed after so long")
-    parser.add_argument("--count", type=int, default=0, help="play so many seeds")
-    parser.add_argument("--seed", type=int, help="play this one, and append nothing")
-    parser.add_argument("--lm-eval", default="", help="the program of lm-evaluation-harness")
-    options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="snakeval-kills-"))
-    began, played, unsound = time.monotonic(), 0, 0
-    seed = next_seed() if options.seed is None else options.seed
-    while True:
-        place = root / f"seed-{seed}"
-        place.mkdir()
-        result = play(seed, place, options.lm_eval)
-        played, unsound = played + 1, unsound + bool(result["problems"])
-        print(json.dumps(result), flush=True)
-        if options.seed is not None:
-            print(f"files: {place}")
-            break
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-        if not result["problems"]:
-            shutil.rmtree(place)
-        seed += 1
-        is_late = options.seconds and time.monotonic() - began > options.seconds
-        if is_late or (options.count and played >= options.count):
-            break
-    print(f"{played} evaluations, {unsound} not sound")
-    return 1 if unsound else 0
+    parser = seeds.parser(__doc__)
+    parser.add_argument("--harness", choices=HARNESSES, default="commands", help="what asks")
+    parser.add_argument("--docker", action="store_true", help="run the harness in its image")
+    parser.add_argument("--lm-eval", default="lm_eval", help="the program, without --docker")
+    given = parser.parse_args()
+    if given.harness == "eval-factory" and not given.docker:
+        parser.error("an eval-factory harness has an image; add --docker")
+    return seeds.one_by_one(given, RESULTS, lambda seed: play(seed, given), "evaluations")
 
 
 if __name__ == "__main__":
