@@ -226,12 +226,13 @@ class Played:
         time.sleep(self.random.random() * 0.1)
         self.under_way = self.endpoint.under_way
         gateway = lives_here(self.directory.requests / "gateway")
-        victims: list[int | None] = {
+        beside: dict[str, list[int | None]] = {
             "harness": [],
             "job": [job.pid],
             "gateway": [gateway],
             "everything": [job.pid, gateway],
-        }[self.kind]
+        }
+        victims = beside[self.kind]
         if self.kind in ("harness", "everything") and not self.docker:
             victims += [pid for pid, _ in marked([self.directory.container_name])]
         for pid in victims:
