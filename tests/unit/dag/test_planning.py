@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +44,7 @@ def test_a_dry_run_finds_the_executor_of_the_command(
 
 
 def test_a_dry_run_lists_the_jobs_and_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("snakemake.cli")  # the import of a plugin runs a program
     monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--profile", PROFILE])
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(plan, "_run", lambda *command, input=None: pytest.fail("it asks"))
