@@ -57,6 +57,17 @@ def test_an_endpoint_without_a_key_is_asked_through_the_bridge(tmp_path: Path) -
         assert server.stats()["requests"] == 3
 
 
+@pytest.mark.parametrize("ledger", ["memory", "off"])
+def test_a_container_asks_without_a_journal(
+    tmp_path: Path, server: DemoServer, ledger: str
+) -> None:
+    job = Asking(tmp_path, server.url, key="MY_KEY", image=PYTHON, runtime="docker", ledger=ledger)
+    assert job() == (0, "")
+    assert (job.environ["API_KEY"] == KEY) == (ledger == "off")
+    assert job.stored == []
+    assert (server.stats()["requests"], probes(job)) == (3, ledger == "memory")
+
+
 def test_a_gateway_that_a_container_cannot_reach_is_the_reason(
     tmp_path: Path, server: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
