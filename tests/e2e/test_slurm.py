@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,8 +223,12 @@ def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
     # The signal comes up to a minute before three quarters of the limit.
     minutes, count = (2, 300) if full else (1, 50)
     if full:
-        work.config["models"]["careful"] = {"deployment": endpoint.deployment}
-    endpoint.asks("b", seed=1, count=count, pause=1)
+        command = f"{endpoint.deployment['command']} --delay 1"
+        slow = {**endpoint.deployment, "command": command}
+        work.config["models"]["careful"] = {"deployment": slow}
+    # The model takes the time: a harness that starts again has all earlier answers at once.
+    server.behaviour = replace(server.behaviour, delay=1)
+    endpoint.asks("b", seed=1, count=count)
     work.limit = minutes
     head = work.start("--retries", "0")
     output, _ = head.communicate(timeout=900 if full else 240)
