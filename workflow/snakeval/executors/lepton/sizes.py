@@ -17,7 +17,7 @@ from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation, Identity
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.executors.lepton.jobs import scores
-from snakeval.harnesses import adapter
+from snakeval.harnesses import caches_of
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import entries
 
@@ -120,7 +120,7 @@ def _models(run: RunDirectory) -> tuple[str, ...]:
 
 
 def _measured(where: str, artifacts: Path, evaluation: Evaluation, cap: int) -> Earlier | None:
-    caches = adapter(evaluation.identity.adapter).CACHES
+    caches = caches_of(evaluation.identity.adapter)
     files = list(trees.files(artifacts, caches))
     if _fit((path for _, path in files), cap):
         return None
