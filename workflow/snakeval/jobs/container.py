@@ -60,7 +60,6 @@ def container(
     if transport.files:
         mounts.append(Mount(transport.files, root + _FILES))
         workdir = root + _FILES if inside else transport.files
-    mounts += [Mount(*mount) for mount in transport.mounts]
     caches, cache_env = _cache(inside)
     limits = transport.resources
     return ContainerSpec(
@@ -69,17 +68,9 @@ def container(
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env, **identity.set_env},
-        secrets={
-            **gated.secrets(identity.task, variables),
-            **_handed_out(transport.env, asked),
-            **made.secrets,
-        },
-        mounts=(*mounts, *caches),
-        labels={
-            "snakeval.run": run,
-            "snakeval.evaluation": evaluation.id,
-            "snakeval.fingerprint": evaluation.fingerprint,
-        },
+        secrets={**_handed_out(evaluation, asked, variables), **made.secrets},
+        mounts=(*mounts, *(Mount(*mount) for mount in transport.mounts), *caches),
+        labels=_labels(run, evaluation),
         network=transport.network,
         cpus=limits.get("cpus"),
         mem_mb=limits.get("mem_mb"),
@@ -91,10 +82,22 @@ def container(
     )
 
 
-def _handed_out(env: Mapping[str, str], asked: Asked | None) -> dict[str, str]:
-    """Return the variables that the benchmark hands out: name in the harness -> name here."""
+def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:
+    return {
+        "snakeval.run": run,
+        "snakeval.evaluation": evaluation.id,
+        "snakeval.fingerprint": evaluation.fingerprint,
+    }
+
+
+def _handed_out(
+    evaluation: Evaluation, asked: Asked | None, variables: Container[str]
+) -> dict[str, str]:
+    """Return the variables that the harness gets beside its own: name in it -> name here."""
     aliases = asked.handed_out if asked is not None else {}
-    return {inside: aliases.get(here, here) for inside, here in env.items()}
+    env = evaluation.transport.env
+    own = {inside: aliases.get(here, here) for inside, here in env.items()}
+    return {**gated.secrets(evaluation.identity.task, variables), **own}
 
 
 def _paths(
