@@ -166,6 +166,7 @@ def _once() -> None:
 
 def planned(text: str, name: str, place: Path) -> str:
     """Plan one configuration with snakeval; return the error, or an empty text."""
+    from snakeval import exporters
     from snakeval.config import compose
     from snakeval.config.load import check
     from snakeval.config.nemo_launcher import translate
@@ -177,7 +178,10 @@ def planned(text: str, name: str, place: Path) -> str:
     try:
         source = translate(compose.compose(place, name), name).source
         _existing(source.data, place)
-        if not expand(check(source)):
+        config = check(source)
+        for destination, options in config.export.items():
+            exporters.find(destination, options)
+        if not expand(config):
             return "plans no evaluation"
     except ConfigError as error:
         return str(error).replace(f"{place}/{name}.yaml: ", "").replace(f"{place}/", "")

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from support.servers import JsonHandler, answering
 
 ID = "1aBcD_-sheet"
+_SHEETS = "https://www.googleapis.com/auth/spreadsheets"
+_NAMES = "https://www.googleapis.com/auth/drive.metadata.readonly"
 _TOKEN = "ya29.token-of-the-stand-in"
 _RANGE = re.compile(r"(?:'([^']+)'!)?([A-Z]+)(\d+):([A-Z]+)(\d+)")
 
@@ -38,6 +40,7 @@ class Sheets:
         requests: method and path of each, in order.
         fail: statuses for the next requests of cells, in order; 0 fails nothing.
         lost: of how many writes the answer is to be lost.
+        names: ID and name of each spreadsheet that is shared.
     """
 
     def __init__(self) -> None:
@@ -46,6 +49,8 @@ class Sheets:
         self.fail: list[int] = []
         self.lost = 0
         self.url = ""
+        self.names = [(ID, "Results")]
+        self.scope = ""
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def credentials(self, directory: Path, *, of_others: bool = False) -> Path:
@@ -85,10 +90,19 @@ class Sheets:
         except InvalidSignature:
             raise Refused(400, {"error": "invalid_grant", "error_description": "Bad JWT"}) from None
         claims = json.loads(_decoded(signed.split(".")[1]))
-        assert claims["scope"] == "https://www.googleapis.com/auth/spreadsheets"
+        assert claims["scope"] in (_SHEETS, f"{_SHEETS} {_NAMES}")
+        self.scope = claims["scope"]
         return {"access_token": _TOKEN, "expires_in": 3600, "token_type": "Bearer"}
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
+        if path == "/drive/v3/files":
+            assert _NAMES in self.scope, "Insufficient Permission"
+            wanted = re.fullmatch(
+                r'mimeType="application/vnd\.google-apps\.spreadsheet" and name = "([^"]+)"',
+                query["q"][0],
+            )
+            assert wanted is not None, query
+            return {"files": [{"id": i, "name": n} for i, n in self.names if n == wanted[1]]}
         name, _, rest = path.removeprefix("/v4/spreadsheets/").partition("/")
         name, _, verb = name.partition(":")
         if name == "private":

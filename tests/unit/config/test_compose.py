@@ -187,7 +187,7 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
         ),
         (
             "composed",
-            ["+env_vars={A: '${oc.env:HOME}'}"],
+            ["+env_vars={A: 'x${oc.env:HOME}'}"],
             "-o: env_vars.A: would save the value of $HOME in the configuration",
         ),
     ],

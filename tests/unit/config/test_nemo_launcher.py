@@ -381,10 +381,6 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
             with_("export/gsheets", {"service_account_file": "/x"}),
             "export.gsheets.service_account_file: is not supported; export GOOGLE_APPLICATION",
         ),
-        (
-            with_("execution/auto_export", {"configs": {"gsheets": {"spreadsheet_name": "x"}}}),
-            "execution.auto_export.configs.gsheets.spreadsheet_name: is not supported",
-        ),
         (with_("target/endpoint", {}), "target.endpoint: unknown key 'endpoint'; did you mean"),
         (with_("target/api_endpoint/model", "m"), "target.api_endpoint.model: unknown key 'model'"),
         (with_("target/api_endpoint/model_id", None), "target.api_endpoint.model_id: is missing"),

@@ -162,7 +162,7 @@ def test_a_run_is_one_entry_and_its_scores_name_model_and_benchmark(run: Made) -
         ({"wandb": {"projct": "x"}}, "export.wandb.projct: unknown key 'projct'; did you mean"),
         ({"wandb": {"per": "model"}}, "export.wandb.per: input should be 'run' or 'evaluation'"),
         ({"mlflow": {}}, "export.mlflow: the server is unknown; set tracking_uri, or export"),
-        ({"gsheets": {}}, "export.gsheets: 'spreadsheet_id' is missing; add it"),
+        ({"gsheets": {}}, "export.gsheets: requires spreadsheet_id or spreadsheet_name; write"),
         (
             {"gsheets": {"spreadsheet_id": "x", "artifacts": ["*"]}},
             "export.gsheets.artifacts: a sheet takes no files; remove the patterns",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from snakeval import exporters
+from snakeval.errors import ConfigError
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
@@ -150,3 +151,21 @@ def test_wrong_credentials_are_one_sentence(
     assert "refuses the credentials of GOOGLE_APPLICATION_CREDENTIALS" in reason(sent(run, sheets))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
     assert "no credentials of Google" in reason(sent(run, sheets))
+
+
+def test_a_name_finds_the_only_spreadsheet_that_has_it(run: Made, sheets: Sheets) -> None:
+    by_name = {"spreadsheet_id": None, "spreadsheet_name": "Results"}
+    assert sent(run, sheets, **by_name).delivered
+    assert {row["benchmark"] for row in sheets.rows()} == {"good", "bad", "to_do"}
+    sheets.names.append(("2second", "Results"))
+    assert f"2 spreadsheets are called 'Results'; write one ID of {ID}, 2second" in reason(
+        sent(run, sheets, **by_name)
+    )
+    sheets.names.clear()
+    assert "no spreadsheet 'Results' is shared" in reason(sent(run, sheets, **by_name))
+
+
+@pytest.mark.parametrize("both", [{}, {"spreadsheet_id": ID, "spreadsheet_name": "Results"}])
+def test_a_spreadsheet_is_named_once(both: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="requires spreadsheet_id or spreadsheet_name"):
+        exporters.find("gsheets", both)

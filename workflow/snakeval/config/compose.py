@@ -31,6 +31,9 @@ from snakeval.files import write_if_changed
 _GROUPS = Path(hydra_groups.__file__).parent
 #: An interpolation that would save the value of an environment variable.
 _FROM_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(?:env|decode)\s*:\s*(?:\$\{\s*oc\.env\s*:\s*)?(\w+)")
+_WHOLE_FROM_ENVIRONMENT = re.compile(r"^\$\{\s*oc\.env\s*:\s*(\w+)\s*\}$")
+#: Sections of the launcher's shape in which only a variable's name counts.
+_NAMES_ONLY = frozenset({"env_vars", "s3", "jet"})
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 #: Sections whose values are names of environment variables.
 _VARIABLES = frozenset({"env", "env_vars", "set_env"})
@@ -222,6 +225,7 @@ def _resolved(source: Source) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    _name_variables(source.data)
     _refuse_secrets(source)
     missing = [key for key, value in _leaves(source.data) if value == "???"]
     if missing:
@@ -243,6 +247,20 @@ def _resolved(source: Source) -> dict[str, Any]:
             "\\${…} for plain text"
         ) from None
     return resolved
+
+
+def _name_variables(data: Any, place: Key = ()) -> None:
+    """Replace ``${oc.env:NAME}`` by ``host:NAME`` in places that name variables.
+
+    These are the launcher's variables, and its export destinations without an exporter.
+    """
+    items = data.items() if isinstance(data, dict) else enumerate(data)
+    for name, value in items if isinstance(data, (dict, list)) else ():
+        key = (*place, str(name))
+        if isinstance(value, (dict, list)):
+            _name_variables(value, key)
+        elif isinstance(value, str) and not _NAMES_ONLY.isdisjoint(key):
+            data[name] = _WHOLE_FROM_ENVIRONMENT.sub(r"host:\1", value)
 
 
 def _refuse_secrets(source: Source) -> None:

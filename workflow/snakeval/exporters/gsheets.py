@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval.exporters import ExportError, Options, require, unreachable
@@ -27,7 +27,10 @@ _COLUMNS = (
     "fingerprint",
 )  # fmt: skip
 _SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+_SCOPE_OF_NAMES = "https://www.googleapis.com/auth/drive.metadata.readonly"
 _API = "https://sheets.googleapis.com"
+#: Google's API that finds a spreadsheet by its name.
+_DRIVE = "https://www.googleapis.com"
 #: Rows per request, well below the 2 MB that Google recommends.
 _ROWS = 2000
 
@@ -36,8 +39,15 @@ class GSheetsOptions(Options):
     """The options of ``gsheets``."""
 
     per: Literal["run"] = "run"
-    spreadsheet_id: str = Field(
-        pattern=r"^[A-Za-z0-9_-]+$", description="the ID in the address …/spreadsheets/d/ID/edit"
+    spreadsheet_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="the ID in the address …/spreadsheets/d/ID/edit",
+    )
+    spreadsheet_name: str | None = Field(
+        default=None,
+        pattern=r'^[^"\\]+$',
+        description="instead of the ID; exactly one spreadsheet that is shared has this name",
     )
     worksheet: str = Field(default="results", min_length=1, description="created if it is missing")
     api_url: str = Field(
@@ -52,6 +62,14 @@ class GSheetsOptions(Options):
         if value:
             raise PydanticCustomError("files", "a sheet takes no files; remove the patterns")
         return value
+
+    @model_validator(mode="after")
+    def _one_spreadsheet(self) -> Self:
+        if (self.spreadsheet_id is None) == (self.spreadsheet_name is None):
+            raise PydanticCustomError(
+                "one", "requires spreadsheet_id or spreadsheet_name; write one of them"
+            )
+        return self
 
 
 class GSheets:
@@ -71,10 +89,15 @@ class GSheets:
             import google.auth
             import gspread
 
-            credentials, _ = google.auth.default(scopes=[_SCOPE])
+            named = self.options.spreadsheet_name
+            scopes = [_SCOPE, _SCOPE_OF_NAMES] if named else [_SCOPE]
+            credentials, _ = google.auth.default(scopes=scopes)
             client = gspread.Client(credentials, http_client=_client(self.options.api_url))
             client.http_client.set_timeout(60)
-            sheet = client.open_by_key(self.options.spreadsheet_id)
+            key = self.options.spreadsheet_id or _only(
+                str(named), client.list_spreadsheet_files(title=named)
+            )
+            sheet = client.open_by_key(key)
             try:
                 return sheet.worksheet(self.options.worksheet)
             except gspread.WorksheetNotFound:
@@ -127,7 +150,8 @@ class GSheets:
         from gspread.exceptions import APIError, GSpreadException, SpreadsheetNotFound
 
         key = "GOOGLE_APPLICATION_CREDENTIALS"
-        named = f"the spreadsheet {self.options.spreadsheet_id}"
+        given = self.options.spreadsheet_id or f"'{self.options.spreadsheet_name}'"
+        named = f"the spreadsheet {given}"
         share = "share it with the service account's address, as an editor"
         try:
             return action()
@@ -161,9 +185,29 @@ def _client(api_url: str) -> Any:
 
     class Client(gspread.HTTPClient):
         def request(self, method: str, endpoint: str, *words: Any, **more: Any) -> Any:
-            return super().request(method, endpoint.replace(_API, api_url, 1), *words, **more)
+            endpoint = endpoint.replace(_API, api_url, 1)
+            if api_url != _API:
+                endpoint = endpoint.replace(_DRIVE, api_url, 1)
+            return super().request(method, endpoint, *words, **more)
 
     return Client
+
+
+def _only(name: str, files: Sequence[Mapping[str, Any]]) -> str:
+    """Return the ID of the only one of *files*, the spreadsheets called *name*.
+
+    Raises:
+        ExportError: none has the name, or several have it.
+    """
+    if not files:
+        raise ExportError(
+            f"no spreadsheet '{name}' is shared with the service account's address; share it, or "
+            "write spreadsheet_id"
+        )
+    if len(files) > 1:
+        ids = ", ".join(str(file["id"]) for file in files)
+        raise ExportError(f"{len(files)} spreadsheets are called '{name}'; write one ID of {ids}")
+    return str(files[0]["id"])
 
 
 def _rows(package: Package) -> Iterator[Row]:

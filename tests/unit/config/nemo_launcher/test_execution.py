@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.launcher import TARGET, TASKS, plain, read
+from support.launcher import TARGET, TASKS, made, plain, read
 
 
 def content(**execution: Any) -> dict[str, Any]:
@@ -40,3 +40,13 @@ def test_another_place_below_the_home_of_root_is_reported(tmp_path: Path, target
     assert (benchmark.mounts[0].target, benchmark.set_env) == (target, {})
     (note,) = (n for n in read(tmp_path, data).notes if target in n)
     assert f"write another target than {target}" in note
+
+
+def test_a_variables_value_in_the_older_form_is_read_as_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "the-secret-itself")
+    variables = {"evaluation": {"HF_TOKEN": "${oc.env:MY_TOKEN}"}}
+    config = made(tmp_path, content(env_vars=variables))
+    assert config.benchmarks["ifeval"].env == {"HF_TOKEN": "MY_TOKEN"}
+    assert "the-secret-itself" not in config.model_dump_json()

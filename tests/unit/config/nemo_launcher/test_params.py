@@ -56,6 +56,33 @@ def test_a_misplaced_key_has_its_effect_and_is_reported(
     assert any(each.startswith(f"{place}{note}") for each in notes(tmp_path, task))
 
 
+@pytest.mark.parametrize(
+    ("misplaced", "extra"),
+    [
+        ({"config": {"params": {"extra": {"n": 1}}}}, {"n": 1}),
+        ({"config": {"config": {"params": {"extra": {"n": 1}}}}}, {"n": 1}),
+        ({"target": ADAPTER}, {"adapter_config": {"use_caching": True}}),
+        ({"config": {"target": ADAPTER}}, {"adapter_config": {"use_caching": True}}),
+    ],
+)
+def test_a_configuration_beside_its_place(
+    tmp_path: Path, misplaced: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    task = {"name": "ifeval", **misplaced}
+    assert evaluated(tmp_path, task).benchmarks["ifeval"].params.extra == extra
+    (name,) = misplaced
+    note = f"evaluation.tasks.0.{name}: is read as a part of nemo_evaluator_config, its place"
+    assert note in notes(tmp_path, task)
+
+
+def test_a_task_of_an_older_release_has_its_new_name(tmp_path: Path) -> None:
+    (benchmark,) = evaluated(tmp_path, {"name": "mbpp"}).benchmarks.values()
+    assert benchmark.task == "bigcode-evaluation-harness.mbpp-chat"
+    assert "evaluation.tasks.0.name: mbpp is now called mbpp-chat" in notes(
+        tmp_path, {"name": "mbpp"}
+    )
+
+
 def test_variables_inside_the_configuration_of_a_task(tmp_path: Path) -> None:
     inside = {"env_vars": {"A": "host:B", "C": "host:D"}}
     task = {"name": "ifeval", "nemo_evaluator_config": inside, "env_vars": {"C": "lit:1"}}

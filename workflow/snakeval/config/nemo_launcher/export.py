@@ -98,10 +98,15 @@ _OPTIONS: dict[str, dict[str, Handler]] = {
     },
     "gsheets": _COMMON
     | {
-        "spreadsheet_name": "is not supported, since names are not unique; write spreadsheet_id",
+        "log_mode": _nothing,  # a row is always a metric of the run
         "service_account_file": _CREDENTIALS,
         "oauth_file": _CREDENTIALS,
     },
+}
+#: The launcher's destinations without an exporter, here and in the launcher 0.2.6.
+NO_EXPORTER = {
+    "s3": "write `aws s3 sync RUN s3://BUCKET/`, with the run's directory",
+    "jet": "copy the run's directory",
 }
 _JOB = "is not supported, since the machine that runs `snakeval` sends the results; remove it"
 
@@ -122,15 +127,19 @@ def read(draft: Draft, auto_export: Mapping[str, Any]) -> None:
     export = draft.section("export")
     draft.data.pop("export", None)
     for name in dict.fromkeys([*wanted, *configs, *export]):
+        if name in NO_EXPORTER:
+            said = ("export", name) if name in export else (*key, "destinations")
+            draft.note(said, f"nothing goes to {name}; after the run, {NO_EXPORTER[name]}")
+            continue
         options: dict[str, Any] = {"tags": {}}
         merged: dict[str, Any] = {}
         for above, section in ((("export",), export), ((*key, "configs"), configs)):
             given = draft.mapping(section.get(name), (*above, name))
             merged |= given
-            if "spreadsheet_id" in given:  # the launcher also prefers it to the name
-                given.pop("spreadsheet_name", None)
             for option, value in given.items():
                 _take(draft, name, options, option, value, (*above, name, option))
+        if "spreadsheet_id" in options:  # the launcher also prefers it to the name
+            options.pop("spreadsheet_name", None)
         _artifacts(name, merged, options)
         if not options["tags"]:
             del options["tags"]

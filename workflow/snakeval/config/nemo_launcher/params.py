@@ -11,6 +11,8 @@ from snakeval.config.nemo_launcher.draft import Draft, Variables, merge, nested,
 from snakeval.config.source import Key
 
 _CONFIGS = ("nemo_evaluator_config", "overrides")
+#: Keys of ``nemo_evaluator_config`` that some files have beside it.
+MISPLACED = ("config", "target")
 _ADAPTER = ("target", "api_endpoint", "adapter_config")
 
 #: Configurations of the adapter between harness and model, each with its key. Later ones override
@@ -27,6 +29,24 @@ def configs(draft: Draft, section: Mapping[str, Any], key: Key) -> list[tuple[Ke
         if says(config):
             draft.only(said, config, {"config", "target", "env_vars"})
             found.append((said, config))
+    return found + _misplaced(draft, section, key)
+
+
+def _misplaced(
+    draft: Draft, section: Mapping[str, Any], key: Key
+) -> list[tuple[Key, dict[str, Any]]]:
+    """Return the parts of ``nemo_evaluator_config`` that are beside it."""
+    found: list[tuple[Key, dict[str, Any]]] = []
+    for name in MISPLACED:
+        value = nested(draft.mapping(section.get(name), (*key, name)))
+        if not says(value):
+            continue
+        draft.note((*key, name), "is read as a part of nemo_evaluator_config, its place")
+        if value.keys() & set(MISPLACED):  # the whole, by an older name
+            draft.only((*key, name), value, {*MISPLACED, "env_vars"})
+            found.append(((*key, name), value))
+        else:
+            found.append((key, {name: value}))
     return found
 
 

@@ -17,7 +17,7 @@ from snakeval.errors import did_you_mean, misspelt
 
 _CONFIGS = ("nemo_evaluator_config", "overrides")
 _DATASET = ("dataset_dir", "dataset_mount_path")
-_TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS, *_DATASET}
+_TASK = {"name", "container", "endpoint_type", "env_vars", *_CONFIGS, *_DATASET, *params.MISPLACED}
 #: The launcher's default place of a data set, and its variable for the place.
 _DATASETS, _DATASET_VARIABLE = "/datasets", "NEMO_EVALUATOR_DATASET_DIR"
 #: The launcher's keys that snakeval does not support, with the message for each.
@@ -25,6 +25,8 @@ _REFUSED = {
     "pre_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
     "post_cmd": "is not supported; put it into the image, or write a benchmark with `command`",
 }
+#: Tasks of older releases -> their names in the catalogue.
+_RENAMED = {"mbpp": "mbpp-chat"}
 _ENDPOINT = ("target", "api_endpoint")
 
 #: Harnesses that win an ambiguous task name only if it is written HARNESS.TASK. The launcher does
@@ -162,6 +164,9 @@ def _catalogued(
             f"is {given}, but target.api_endpoint is {' or '.join(allowed)}; correct one of them",
         )
         return None
+    if short := _RENAMED.get(name.rpartition(".")[2]):
+        draft.note((*place, "name"), f"{name} is now called {short}")
+        name = short
     known = [t for t in catalogue.tasks() if name in (t.name, t.qualified)]
     known = [t for t in known if t.harness not in _IN_FULL] or known
     fitting = [t for t in known if set(types) & set(t.endpoint_types)] or known
