@@ -253,6 +253,18 @@ def test_the_note_of_exports_leads_back_to_the_run(run: RunDirectory) -> None:
     assert RunDirectory.of_delivery(run.delivered).delivered.is_file()
 
 
+@pytest.mark.parametrize("identity", ["x", ["x"], 5, None])
+def test_an_origin_whose_identity_is_no_mapping_is_damaged_and_replaced(
+    run: RunDirectory, identity: object
+) -> None:
+    run.write_origin({"id": "1", "identity": {"name": "mine", "params": {}}})
+    run.origin.write_text(json.dumps({"id": "1", "identity": identity}))
+    with pytest.raises(ValueError, match="its identity is no mapping"):
+        run.read_origin()
+    run.write_origin({"id": "2", "identity": {"name": "mine", "params": {}}})
+    assert run.read_origin()["id"] == "2"
+
+
 @pytest.mark.parametrize("identity", ["3", "[]", '{"params": 3}', '{"params": [1]}', "null"])
 def test_a_damaged_origin_gives_no_identity(run: RunDirectory, identity: str) -> None:
     run.write_origin({})

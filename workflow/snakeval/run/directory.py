@@ -188,6 +188,8 @@ class RunDirectory(Directory):
         data = read_json(str(self.origin))
         if data is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.origin))
+        if not isinstance(data.get("identity", {}), dict):
+            raise ValueError("its identity is no mapping")
         return data
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:
