@@ -104,6 +104,9 @@ _BED = {
     "mlflow": re.compile(r"exporters/test_mlflow|e2e/test_export.*mlflow"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
     "page": re.compile(r"e2e/test_report_browser"),
+    "wheel": re.compile(r"e2e/test_wheel"),
+    "example": re.compile(r"e2e/test_example_package"),
+    "rerun": re.compile(r"dag/test_rerun"),
     "engine": re.compile(
         r"runtimes/test_(docker|podman|apptainer)|\[.*(docker|podman|apptainer|images)"
     ),
