@@ -22,6 +22,7 @@ from hypothesis import settings
 
 from support import forks
 from support.engine import engine
+from support.servers import mlflow_server
 
 # How long an example takes says nothing about what it tests.
 settings.register_profile("snakeval", deadline=None)
@@ -175,3 +176,10 @@ def tiny() -> Path:
 def exporters_bed() -> Path:
     """Where the environments `mlflow` and `inspect` are."""
     return EXPORTERS
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(exporters_bed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The one MLflow server of all tests that need one; it takes seconds to start."""
+    with mlflow_server(exporters_bed, tmp_path_factory.mktemp("mlflow")) as url:
+        yield url

@@ -12,7 +12,6 @@ import pytest
 
 from support import wandb_files
 from support.command import FAILS, says, snakeval, workspace
-from support.servers import mlflow_server
 from support.workspace import Workspace
 
 
@@ -57,18 +56,17 @@ def test_what_does_not_arrive_fails_no_run_and_is_sent_once_it_can(work: Workspa
 
 @pytest.mark.exporters
 def test_a_run_ends_in_mlflow_and_in_wandb(
-    work: Workspace, exporters_bed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: Workspace, mlflow_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """See `unit/exporters` for what a second export changes."""
     monkeypatch.setenv("WANDB_MODE", "offline")
-    with mlflow_server(exporters_bed, tmp_path) as url:
-        work.config["export"] = {"mlflow": {"tracking_uri": url}, "wandb": {"per": "run"}}
-        done = work.snakemake()
-        assert "Exported to mlflow, wandb" in done.output, done.output
-        found = mlflow(url, "experiments/search", {"max_results": 9})["experiments"]
-        (experiment,) = (each for each in found if each["name"] == "snakeval")
-        asked = {"experiment_ids": [experiment["experiment_id"]]}
-        runs = mlflow(url, "runs/search", asked)["runs"]
+    work.config["export"] = {"mlflow": {"tracking_uri": mlflow_url}, "wandb": {"per": "run"}}
+    done = work.snakemake()
+    assert "Exported to mlflow, wandb" in done.output, done.output
+    found = mlflow(mlflow_url, "experiments/search", {"max_results": 99})["experiments"]
+    (experiment,) = (each for each in found if each["name"] == "snakeval")
+    asked = {"experiment_ids": [experiment["experiment_id"]]}
+    runs = mlflow(mlflow_url, "runs/search", asked)["runs"]
     scores = {
         run["info"]["run_name"]: {each["key"]: each["value"] for each in run["data"]["metrics"]}
         for run in runs

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,6 @@ from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
-from support.servers import mlflow_server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,11 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.exporters
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, exporters_bed: Path) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("mlflow")
-    with mlflow_server(exporters_bed, directory) as url:
-        yield url
+@pytest.fixture
+def server(mlflow_url: str) -> str:
+    return mlflow_url
 
 
 def connected(url: str) -> MlflowClient:
