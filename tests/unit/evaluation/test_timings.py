@@ -83,6 +83,14 @@ def test_a_use_with_no_plausible_number_is_not_known(
     assert timings.read(place) is None
 
 
+@pytest.mark.parametrize("log", ["/../..", "/etc/passwd", "../log", "", 5, None, ["log"], "a\0b"])
+def test_a_use_whose_log_is_no_file_of_the_directory_is_not_known(
+    place: EvaluationDirectory, log: object
+) -> None:
+    place.timings.write_text(json.dumps({"use": "a", "started": 1000.0, "log": log}))
+    assert timings.read(place) is None
+
+
 def test_what_was_never_noted_is_not_known(place: EvaluationDirectory, journal: Journal) -> None:
     assert timings.read(place) is None
     journal.add(Event("begun"))

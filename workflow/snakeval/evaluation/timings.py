@@ -7,11 +7,12 @@ the time of the log's last line is the end.
 from __future__ import annotations
 
 import contextlib
+import glob
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from snakeval.evaluation import events
@@ -120,5 +121,8 @@ _MOST = 10**12
 
 
 def _until_its_last_line(entry: dict[str, Any], logs: Path) -> float:
-    ended = max(path.stat().st_mtime for path in logs.rglob(entry["log"]))
+    name = PurePath(entry["log"])
+    if not name.name or name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"{entry['log']!r:.40} is no log of the directory")
+    ended = max(path.stat().st_mtime for path in logs.rglob(glob.escape(str(name))))
     return max(0.0, float(ended - entry["started"]))
