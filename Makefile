@@ -14,14 +14,17 @@ export PYTHONDONTWRITEBYTECODE :=
 # Seconds that each campaign plays its next seeds.
 CAMPAIGN_SECONDS ?= 45
 
-.PHONY: demo test campaigns lint english format profiles constraints clean
+.PHONY: demo test tests campaigns lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
 
-test: $(VENV)/ready lint  ## what cannot run here is skipped and named; in CI a skip is a failure
-	@$(BIN)/pytest $(PYTEST)
-	@cd $(LEPTON) && LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(CURDIR)/$(BIN)/pytest -rs $(PYTEST)
+# Lint runs beside the tests, most of which wait. A failure of one does not end the other.
+test: $(VENV)/ready  ## what cannot run here is skipped and named; in CI a skip is a failure
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 lint tests
+
+tests: $(VENV)/ready
+	@LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(BIN)/pytest $(PYTEST)
 
 campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns has their results
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(CAMPAIGN_SECONDS)

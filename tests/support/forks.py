@@ -163,3 +163,17 @@ class Process(subprocess.Popen[str]):
                 _SERVER.seconds += answer["seconds"]
                 self.returncode = os.waitstatus_to_exitcode(answer["status"])
                 os.close(self._handle)  # type: ignore[arg-type]
+
+
+def finished(
+    command: Sequence[str], *, timeout: float, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, as `subprocess.run` does, and return what it printed."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Process(command, text=True, **pipes, **options) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

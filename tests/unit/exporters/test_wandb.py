@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from snakeval.evaluation.record import Metric
-from support import wandb_files
+from support import forks, wandb_files
 from support.made import Made
 from support.wandb_api import KEY, Wandb, serve
 
@@ -26,11 +26,14 @@ def wandb() -> Iterator[Wandb]:
 def exported(run: Made, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, for the library keeps a service."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return subprocess.run(
+    # No credentials or settings of the user. A fork could not have another HOME.
+    home = run.cwd / "home"
+    private = {f"WANDB_{name}_DIR": str(home) for name in ("CONFIG", "CACHE", "DATA")}
+    return forks.finished(
         [sys.executable, "-m", "snakeval", "export", "0123", "--dest", "wandb", *words],
-        env={**clean, "HOME": str(run.cwd / "home"), **variables},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        env={**clean, **private, "NETRC": str(home / "netrc"), **variables},
+        timeout=120,
+    )
 
 
 def offline(run: Made, *words: str) -> dict[str, wandb_files.Offline]:

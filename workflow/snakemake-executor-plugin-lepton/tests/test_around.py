@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from conftest import Workflow, ctrl_c, until
+from workflows import Workflow, ctrl_c, until
 
 AROUND = """
 rule one:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import Workflow, until
+from workflows import Workflow, until
 
 ONE = 'rule one:\n    output: "x"\n    @\n'
 SHELL = 'shell: "echo 1 >{output}"'

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from conftest import Workflow, ctrl_c, until
 from standin import Fault
+from workflows import Workflow, ctrl_c, until
 
 MANY = """
 rule all:

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Workflow
 from standin import Fault, StandIn
 from standin.jobs import ENDED, Job
 from standin.workspace import Workspace
+from workflows import Workflow
 
 # One look at least sees the first job running.
 TWO = """

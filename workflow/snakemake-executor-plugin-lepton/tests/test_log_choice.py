@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from conftest import Workflow
 from snakemake_executor_plugin_lepton.errors import TransportError
 from snakemake_executor_plugin_lepton.options import Choice
 from snakemake_executor_plugin_lepton.receipt import Receipt
@@ -22,6 +21,7 @@ from snakemake_executor_plugin_lepton.script import render
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.transport import Place
 from snakemake_executor_plugin_lepton.transport.log import LogTransport
+from workflows import Workflow
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from leptonai.api.v2.types.common import Metadata
 from leptonai.api.v2.types.deployment import LeptonContainer
 from leptonai.api.v2.types.job import LeptonJob, LeptonJobUserSpec
 
-from conftest import Workflow, until
 from snakemake_executor_plugin_lepton import identity
 from snakemake_executor_plugin_lepton.errors import ServiceError
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace
 from standin import Fault, StandIn
+from workflows import Workflow, until
 
 ONE = """
 rule one:

@@ -27,8 +27,8 @@ from leptonai.api.v2.types.deployment import (
 )
 from leptonai.api.v2.types.secret import SecretItem
 
-from conftest import until
 from standin import StandIn, status
+from workflows import until
 
 LEP = shutil.which("lep", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from conftest import Workflow, until
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.transport import Place
 from snakemake_executor_plugin_lepton.transport.log import LogTransport
 from standin import Fault, StandIn
+from workflows import Workflow, until
 
 CHAIN = """
 rule all:

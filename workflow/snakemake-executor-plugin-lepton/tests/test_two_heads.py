@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from conftest import Workflow, ctrl_c, until
 from snakemake_executor_plugin_lepton.leases import Leases
 from snakemake_executor_plugin_lepton.resources import output_id
+from workflows import Workflow, ctrl_c, until
 
 WAITS = """
 rule one:

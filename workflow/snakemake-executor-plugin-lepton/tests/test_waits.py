@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from conftest import Workflow
 from snakemake_executor_plugin_lepton import failure, options
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace, _fits
 from snakemake_executor_plugin_lepton.task import Needs
 from standin import Fault, StandIn
+from workflows import Workflow
 
 ONE = 'rule one:\n    output: "x"\n    @\n'
 SHELL = 'shell: "echo 1 >{output}"'

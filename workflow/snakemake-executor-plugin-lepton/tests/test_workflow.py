@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Workflow
 from standin import StandIn
+from workflows import Workflow
 
 #: Any with a shell and tar, and any with Python.
 BUSYBOX = os.environ.get("LEPTON_TEST_BUSYBOX", "snakeval-testbed/busybox:latest")
