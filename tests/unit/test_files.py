@@ -1,7 +1,11 @@
-"""Tests that readers of a file see either all of the old text or all of the new text."""
+"""Tests that readers of a file see either all of the old text or all of the new text.
+
+Long because each way to write a file meets the same kinds of damage.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -16,6 +20,7 @@ from snakeval.files import (
     home,
     json_object,
     json_value,
+    make_directory,
     make_way,
     make_way_for_file,
     read_json,
@@ -295,3 +300,37 @@ def test_only_a_broken_link_moves_out_of_the_way_of_a_file(tmp_path: Path) -> No
     path.write_text("whole")
     make_way_for_file(path)
     assert path.read_text() == "whole"
+
+
+@pytest.mark.parametrize("write", [write_atomically, write_if_changed])
+def test_an_error_of_a_full_disk_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: object
+) -> None:
+    assert callable(write)
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write(tmp_path / "f", "text")
+    assert raised.value.filename == str(tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_cannot_become_private_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path))
+    saved = tmp_path / "saved"
+    write_if_changed(saved, "text")
+    saved.chmod(0o644)
+    tmp_path.chmod(0o755)
+
+    def read_only(self: Path, mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "chmod", read_only)
+    assert not write_if_changed(saved, "text")
+    make_directory(tmp_path)

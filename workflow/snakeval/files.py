@@ -396,7 +396,9 @@ def replacing(path: Path, rename: Callable[[Path, Path], object] = Path.replace)
     try:
         yield draft
         rename(draft, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write to a full disk has none
         draft.unlink(missing_ok=True)
         raise
 
@@ -429,7 +431,7 @@ def _make_directory(path: Path, *, private: bool) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
         elif folder.stat().st_mode & 0o077:
-            with contextlib.suppress(PermissionError):  # another user's, as of a shared home
+            with contextlib.suppress(OSError):  # another user's, as of a shared home, or read-only
                 folder.chmod(0o700)
 
 
@@ -471,7 +473,8 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     try:
         if read_text(path) == text:
             if path.stat().st_mode & 0o077 and _is_private(path.parent):
-                path.chmod(_mode(mode, private=True))  # an earlier version wrote it for all
+                with contextlib.suppress(OSError):  # another user's, or read-only
+                    path.chmod(_mode(mode, private=True))  # an earlier version wrote it for all
             return False
     except (FileNotFoundError, NotAFileError, UnicodeDecodeError):
         make_directory(path.parent)

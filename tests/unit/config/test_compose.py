@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from snakeval.config.compose import compose, text
+from snakeval.config.compose import compose, save, text
 from snakeval.config.load import check, load
 from snakeval.errors import ConfigError
 from snakeval.matrix.expand import expand
 from snakeval.run.find import identity
-from support.configs import COMMAND, VALID, changed, write
+from support.configs import COMMAND, VALID, changed, config, write
 from support.workspace import REPOSITORY
 
 PLAIN = """\
@@ -272,3 +272,12 @@ def test_a_saved_configuration_has_the_same_identity_and_fingerprints(
     assert identity(again) == identity(config)
     assert [e.fingerprint for e in expand(again)] == [e.fingerprint for e in expand(config)]
     assert text(again) == text(config)
+
+
+def test_a_home_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    with pytest.raises(ConfigError, match=r"^SNAKEVAL_HOME: .*home.* cannot be written \("):
+        save(config(tmp_path, VALID))

@@ -26,7 +26,6 @@ from snakeval.config.source import Key, Source, merge
 from snakeval.config.types import path_problem
 from snakeval.config.yaml_file import read, written
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.files import write_if_changed
 
 _GROUPS = Path(hydra_groups.__file__).parent
 #: An interpolation that would save the value of an environment variable.
@@ -82,13 +81,14 @@ def save(config: Config, files: Sequence[str | Path] = ()) -> Path:
 
     The first line names *files*, which the configuration was composed from: see
     :mod:`snakeval.config.composed`.
+
+    Raises:
+        ConfigError: it cannot be written.
     """
     paths = [str(Path(file).resolve()) for file in files]
     composed = f"{saved.header(paths)}{text(config)}"
     digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
-    path = saved.place() / f"{config.name}-{digest}.yaml"
-    write_if_changed(path, composed)
-    return path
+    return saved.save(f"{config.name}-{digest}.yaml", composed)
 
 
 def _find(directory: Path, name: str) -> Path:

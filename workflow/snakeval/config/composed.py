@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from snakeval.files import DAMAGE, home, json_value
+from snakeval.errors import ConfigError
+from snakeval.files import DAMAGE, home, json_value, write_if_changed
 
 _FIRST_LINE = "# Composed by snakeval from: "
 
@@ -15,6 +16,23 @@ _FIRST_LINE = "# Composed by snakeval from: "
 def place() -> Path:
     """Return the directory of saved configurations."""
     return home().absolute() / "composed"
+
+
+def save(name: str, text: str) -> Path:
+    """Save a configuration; return its file.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    path = place() / name
+    try:
+        write_if_changed(path, text)
+    except OSError as error:
+        raise ConfigError(
+            f"SNAKEVAL_HOME: {error.filename or path} cannot be written ({error.strerror}); set "
+            "another directory or correct its permissions"
+        ) from None
+    return path
 
 
 def names(files: Sequence[Path]) -> str:
