@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -108,6 +109,18 @@ def test_a_score_of_few_samples_passes_no_limit() -> None:
     (one,) = judged(Rule(at_least=0.95), found)
     assert one.verdict == INCONCLUSIVE
     assert one.reason.startswith("1 is at least 0.95 (0.2065 to 1)")
+
+
+def test_a_candidate_that_lost_its_wrong_answers_does_not_pass() -> None:
+    """All graded answers are right, but the others may have been wrong."""
+    new = [1.0] * 800 + [math.nan] * 200
+    found = drop(OLD, new, Rule(max_drop=0.02))
+    assert found.verdict == PASS  # at worst, all of them are wrong: as before
+    found = drop([1.0] * 1000, new, Rule(max_drop=0.02))
+    assert found.verdict == INCONCLUSIVE
+    assert found.reason.startswith("no difference (-0.2")
+    found = drop([1.0] * 1000, [0.0] * 800 + [math.nan] * 200, Rule(max_drop=0.02))
+    assert found.verdict == FAIL
 
 
 def test_scores_without_samples_and_errors_decide_nothing() -> None:

@@ -23,6 +23,10 @@ def test_a_score_has_its_error_its_interval_and_its_number_of_samples() -> None:
     ]  # fmt: skip
 
 
+def test_a_score_of_which_some_samples_have_none_says_how_many_have_one() -> None:
+    assert cells(DONE | {"graded": 57, "ungraded": 3})["n"] == "57 of 60 graded"
+
+
 def test_a_failure_has_its_reason_on_one_line() -> None:
     assert list(cells(FAILED).values()) == ["two", "b", "", "", "", "", "failed: out | of coffee"]
     assert cells(FAILED, reasons=False)["status"] == "failed"

@@ -149,11 +149,62 @@ def test_one_sample_that_is_right_has_a_wide_interval() -> None:
     assert found.low < 0.25
 
 
-def test_samples_without_a_score_are_left_out_and_counted() -> None:
-    found = interval(0.5, scores=scores([1.0, 0.0, math.nan]))
-    assert (found.method, found.basis, found.reason) == ("Wilson", "2 samples", "")
-    assert found.caveat == "1 samples without a score"
-    assert found.note == "Wilson, 2 samples; 1 samples without a score"
+def test_an_interval_has_the_worst_and_the_best_case_of_ungraded_samples() -> None:
+    data = scores([1.0] * 40 + [0.0] * 17 + [math.nan] * 3)
+    found = interval(40 / 57, scores=data)
+    worst, best = (of_samples(scores([1.0] * n + [0.0] * (60 - n))) for n in (40, 43))
+    assert (found.low, found.high) == (worst.low, best.high)
+    assert (found.graded, found.ungraded) == (57, 3)
+    assert found.note == (
+        "Wilson, 57 of 60 samples graded; from the worst to the best case of the others"
+    )
+    unknown = interval(4.5, scores=scores([4.0, 5.0, math.nan]))
+    assert unknown.note == ("none: 2 of 3 samples graded, and the range of the metric is unknown")
+
+
+def test_a_question_without_one_of_its_answers_has_the_worst_and_the_best_case_of_that_one() -> (
+    None
+):
+    ids = [f"q{n // 2}" for n in range(40)]
+    data = Scores.of(ids, [1.0, 0.0, 1.0, 1.0] * 9 + [1.0, 0.0, 1.0, math.nan])
+    assert (data.total, data.complete, len(data.ungraded)) == (20, False, 0)
+    assert [data.completed(s).values[-1] for s in (0.0, 1.0)] == [0.5, 1.0]
+    found = of_samples(data)
+    assert found.basis == "not all answers to 20 samples graded"
+    assert found.low is not None
+
+
+def test_a_sample_that_lacks_the_metric_of_the_others_is_ungraded() -> None:
+    samples = [Sample(str(n), "t", {"acc": 1.0, "f1": 0.5} if n else {"f1": 1.0}) for n in range(4)]
+    found = gather([*samples, Sample("4", "t", {})])
+    assert list(found["t", "acc", ""].ungraded) == ["0", "4"]
+    assert list(found["t", "f1", ""].ungraded) == ["4"]
+
+
+def test_a_harness_may_leave_ungraded_samples_out_or_count_them_as_wrong() -> None:
+    samples = gather(Sample(str(n), "t", {"acc": 1.0} if n < 8 else {}) for n in range(10))
+    for value in (1.0, 0.8, 80.0):
+        found = scores_of(samples, ("t", "acc", ""), value)
+        assert found is not None
+        assert len(found[0].ungraded) == 2
+    assert scores_of(samples, ("t", "acc", ""), 0.9) is None
+
+
+def test_the_ungraded_samples_of_tasks_and_runs_stay_ungraded() -> None:
+    samples = gather(
+        Sample(str(n), task, {"acc": 1.0} if n else {}, group=f"g{n}")
+        for task in ("one", "two")
+        for n in range(4)
+    )
+    found, _ = scores_of(samples, ("both", "acc", ""), 1.0) or (None, 1)
+    assert found is not None
+    assert list(found.ungraded) == ["one/0", "two/0"]
+    assert found.ungraded_groups is not None
+    assert list(found.ungraded_groups) == ["one/g0", "two/g0"]
+    runs = together([scores([1.0, math.nan, math.nan]), scores([0.0, 1.0, math.nan])])
+    assert (runs.values.tolist(), list(runs.ungraded)) == ([0.5, 1.0], ["2"])
+    assert runs.lacking is not None
+    assert runs.lacking.tolist() == [0.0, 0.5]
 
 
 def test_percentages_have_intervals_in_percent() -> None:

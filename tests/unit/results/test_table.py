@@ -27,6 +27,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, config
 from support.made import begin
+from support.sampled import Sampled
 
 
 @pytest.fixture
@@ -152,6 +153,16 @@ def test_intervals_of_samples_are_computed_once(
     assert list(table(run).iloc[0][["ci_low", "ci_note"]]) == [0.1, "Wilson, 4 samples"]
     kept.write_text('[[null, null, "none: no sample has a score"]]')
     assert table(run).iloc[0]["ci_note"] == "none: no sample has a score"
+
+
+def test_ungraded_samples_are_counted_beside_the_harness_s_own_score(tmp_path: Path) -> None:
+    items = [{"acc": 1.0}] * 45 + [{"acc": 0.0}] * 12 + [{"acc": None}] * 3
+    run = Sampled(tmp_path, {"m": {"b": items}})
+    frame = table(run.directory)
+    row = frame.iloc[0]
+    assert (row["value"], row["n"], row["graded"], row["ungraded"]) == (0.75, 60, 57, 3)
+    assert row["ci_low"] < 45 / 60 < 48 / 60 < row["ci_high"]
+    assert " 57 of 60 graded " in to_markdown(frame)
 
 
 def test_unreadable_samples_cost_no_score(

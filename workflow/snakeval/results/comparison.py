@@ -20,6 +20,7 @@ from snakeval.results.statistics import averages as averages_
 from snakeval.results.statistics import differences as differences_
 from snakeval.results.statistics import intervals as intervals_
 from snakeval.results.statistics import samples as statistics
+from snakeval.results.statistics import ungraded
 from snakeval.results.statistics.averages import Repeats
 from snakeval.results.statistics.differences import Difference
 from snakeval.results.statistics.intervals import Interval
@@ -191,7 +192,7 @@ def _difference(a: Measured, b: Measured, confidence: float = intervals_.CONFIDE
         names = " and ".join(" ".join(filter(None, each.key)) for each in (a, b))
         return Difference(reason=f"{names} differ")
     if a.scores is not None and b.scores is not None and a.scale == b.scale:
-        found = differences_.difference(a.scores, b.scores, a.scale, confidence)
+        found = ungraded.difference(a.scores, b.scores, a.scale, confidence)
         if found.n:
             return found
     else:

@@ -32,10 +32,18 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
         if value is None
         else f"{value:.4f}" + ("" if error is None else f" ± {error:.4f}"),
         "95 %": "" if low is None or high is None else f"{low:.4f} to {high:.4f}",
-        "n": "" if row.get("n") is None else str(int(row["n"])),
+        "n": _samples(row),
         "status": f"{row['status']}: {reason}" if reason else f"{row['status']}{marks}",
     }
     return {column: " ".join(str(cell).split()) for column, cell in found.items()}
+
+
+def _samples(row: Mapping[str, Any]) -> str:
+    """Return the number of samples, and how many of them have a score if some have none."""
+    if ungraded := row.get("ungraded"):
+        graded = int(row.get("graded") or 0)
+        return f"{graded} of {graded + int(ungraded)} graded"
+    return "" if row.get("n") is None else str(int(row["n"]))
 
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -27,8 +27,10 @@ COLUMNS = (
     "model", "benchmark", "task", "metric", "filter", "value", "stderr", "ci_low", "ci_high",
     "ci_note", "n", "higher_is_better",
     "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
-    "attempt", "finished", "fingerprint", "path", "marks",
+    "attempt", "finished", "fingerprint", "path", "marks", "graded",
+    "ungraded",
 )  # fmt: skip
+_WHOLE = ("n", "graded", "ungraded", "limit_samples", "attempt")
 
 
 def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFrame:
@@ -38,7 +40,8 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     skipped; only done rows have a value. A metric without a score has a row "not scored" beside the
     sound ones. ``ci_low`` and ``ci_high`` are the value's 95 % interval. ``ci_note`` has the
     interval's method, or the reason if there is none (see
-    :mod:`snakeval.results.statistics.samples`). ``marks`` are those of
+    :mod:`snakeval.results.statistics.samples`). ``graded`` and ``ungraded`` count samples if some
+    have no score, as those whose request failed. ``marks`` are those of
     :mod:`snakeval.results.marks`.
     """
     definitions = Definitions()
@@ -51,7 +54,7 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     rows = [{n: visible(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     # Without this, whole numbers become floats if some are missing.
-    return frame.astype(dict.fromkeys(("n", "limit_samples", "attempt"), "Int64"))
+    return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
 
 
 def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterator[dict[str, Any]]:
@@ -101,6 +104,8 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
             "ci_high": interval.high,
             "ci_note": interval.note,
             "n": metric.n,
+            "graded": interval.graded or None,
+            "ungraded": interval.ungraded or None,
             "higher_is_better": metric.higher_is_better,
         }
     sound = {(metric.task, metric.metric, metric.filter) for metric in metrics}

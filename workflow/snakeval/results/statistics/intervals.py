@@ -29,7 +29,8 @@ class Interval:
         method: the statistical method, such as ``Wilson``; empty if there is no interval.
         basis: what the method uses, such as ``40 samples``.
         reason: why there is no interval; empty if there is one.
-        caveat: what else a reader must know, such as samples without a score.
+        caveat: what else a reader must know, such as ungraded samples.
+        graded, ungraded: the number of samples with a score and without; both 0 if all have one.
     """
 
     low: float | None = None
@@ -38,6 +39,8 @@ class Interval:
     basis: str = ""
     reason: str = ""
     caveat: str = ""
+    graded: int = 0
+    ungraded: int = 0
 
     @property
     def note(self) -> str:
@@ -80,10 +83,7 @@ def interval(
     if not math.isfinite(value):
         return _none("the score is not a finite number")
     if scores is not None and scores.values.size:
-        found = of_samples(scores, confidence).scaled(scale)
-        if scores.unscored:
-            found = replace(found, caveat=f"{scores.unscored} samples without a score")
-        return found.around(value)
+        return of_samples(scores, confidence).scaled(scale).around(value)
     return of_stderr(value, stderr, n, confidence).around(value)
 
 
@@ -96,10 +96,13 @@ def of_samples(scores: Scores, confidence: float = CONFIDENCE) -> Interval:
     - Scores of 0 and 1: the score interval of Wilson 1927, which is also right near 0 and 1
       (``statsmodels.stats.proportion.proportion_confint``).
     - Others: the t interval of a mean (``scipy.stats.ttest_1samp``).
+    - Ungraded samples: see :func:`_worst_to_best`.
     """
     values = scores.values
     if not values.size:
         return _none("no sample has a score")
+    if not scores.complete:
+        return _worst_to_best(scores, confidence)
     if scores.groups is not None and len(np.unique(scores.groups)) < values.size:
         return _clustered(scores, scores.groups, confidence)
     if scores.binary:
@@ -112,6 +115,28 @@ def of_samples(scores: Scores, confidence: float = CONFIDENCE) -> Interval:
 
     found = stats.ttest_1samp(values, values.mean()).confidence_interval(confidence)
     return _sound(found.low, found.high, "t", f"{values.size} samples")
+
+
+def _worst_to_best(scores: Scores, confidence: float) -> Interval:
+    """Return the interval that holds whatever the ungraded answers would have scored.
+
+    It reaches from the lower bound if they all score 0 to the upper bound if they all score 1: the
+    worst-case bounds of Horowitz and Manski 2000 (Journal of the American Statistical Association
+    95:77), with the interval of each. Wilson's bounds rise with the number of right answers, so it
+    covers the interval of the complete samples, whatever made the others fail.
+    """
+    graded, total = scores.values.size, scores.total
+    what = f"{graded} of {total} samples graded"
+    if not len(scores.ungraded):
+        what = f"not all answers to {total} samples graded"
+    made = Interval(graded=graded, ungraded=len(scores.ungraded))
+    if not scores.bounded:
+        return replace(made, reason=f"{what}, and the range of the metric is unknown")
+    worst, best = (of_samples(scores.completed(score), confidence) for score in (0.0, 1.0))
+    if worst.low is None or best.high is None:
+        return replace(made, reason=worst.reason or best.reason, caveat=what)
+    made = replace(made, low=worst.low, high=best.high, method=worst.method, basis=what)
+    return replace(made, caveat="from the worst to the best case of the others")
 
 
 def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:

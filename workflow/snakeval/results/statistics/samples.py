@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,26 @@ Key = tuple[str, str, str]
 class Scores:
     """The scores of one metric by sample, in the harness's order; several answers are averaged.
 
+    A sample is ungraded if it has no finite score, as one whose request failed. It is no wrong
+    answer.
+
     Attributes:
-        ids: the samples' ids, each once.
-        values: finite scores.
-        groups: the samples' groups, if the benchmark has groups.
+        ids: the ids of the graded samples, each once.
+        values: their finite scores.
+        groups: their groups, if the benchmark has groups.
         answers: the highest number of answers to one question.
-        unscored: the number of samples without a finite score; they are excluded.
+        lacking: the share of the answers of each graded sample that have no score, if any lack one.
+        ungraded: the ids of the samples without a score.
+        ungraded_groups: their groups, if the benchmark has groups.
     """
 
     ids: pd.Index[Any]
     values: Array
     groups: Array | None = None
     answers: int = 1
-    unscored: int = 0
+    lacking: Array | None = None
+    ungraded: pd.Index[Any] = field(default_factory=lambda: pd.Index([], dtype=object))
+    ungraded_groups: Array | None = None
 
     @classmethod
     def of(cls, ids: Sequence[str], values: Sequence[float], groups: Sequence[str] = ()) -> Scores:
@@ -49,23 +56,52 @@ class Scores:
         named = pd.Index(np.asarray(ids, dtype=object), dtype=object)
         grouped = np.asarray(groups, dtype=object) if any(groups) else None
         finite = np.isfinite(scores)
-        unscored = int((~finite).sum())
-        if unscored:
-            scores, named = scores[finite], named[finite]
-            grouped = None if grouped is None else grouped[finite]
-        answers = 1
+        answers, lacking = 1, None
         if not named.is_unique:
-            frame = pd.DataFrame({"id": named, "value": scores, "group": grouped})
+            frame = pd.DataFrame({"id": named, "value": np.where(finite, scores, np.nan)})
+            frame["group"] = grouped
             by_id = frame.groupby("id", sort=False)
-            answers = int(by_id.size().max())
-            named = pd.Index(by_id.size().index.to_numpy(dtype=object), dtype=object)
+            sizes = by_id.size()
+            answers = int(sizes.max())
+            lacking = 1 - by_id["value"].count().to_numpy() / sizes.to_numpy()
+            named = pd.Index(sizes.index.to_numpy(dtype=object), dtype=object)
             scores = by_id["value"].mean().to_numpy()
             if grouped is not None:
                 grouped = by_id["group"].first().to_numpy(dtype=object)
+            finite = np.isfinite(scores)
         if grouped is not None:
             own = np.asarray([f"\0{name}" for name in named], dtype=object)
             grouped = np.where(grouped == "", own, grouped)
-        return cls(named, scores, grouped, answers, unscored)
+        if lacking is not None:
+            lacking = lacking[finite] if lacking[finite].any() else None
+        known, unknown = (None, None) if grouped is None else (grouped[finite], grouped[~finite])
+        return cls(named[finite], scores[finite], known, answers, lacking, named[~finite], unknown)
+
+    @property
+    def total(self) -> int:
+        """The number of samples, with the ungraded ones."""
+        return self.values.size + len(self.ungraded)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each answer has a score."""
+        return self.lacking is None and not len(self.ungraded)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether each score is between 0 and 1."""
+        return bool(((self.values >= 0) & (self.values <= 1)).all())
+
+    def completed(self, score: float) -> Scores:
+        """Return the scores as if each ungraded answer had this *score*."""
+        values = self.values
+        if self.lacking is not None:
+            values = values * (1 - self.lacking) + score * self.lacking
+        groups = self.groups
+        if groups is not None and self.ungraded_groups is not None:
+            groups = np.concatenate([groups, self.ungraded_groups])
+        filled = np.concatenate([values, np.full(len(self.ungraded), score)])
+        return Scores(self.ids.append(self.ungraded), filled, groups, self.answers)
 
     @property
     def binary(self) -> bool:
@@ -75,28 +111,39 @@ class Scores:
 
 def together(runs: Sequence[Scores]) -> Scores:
     """Return each question's mean score over several runs of one benchmark."""
-    ids = [name for run in runs for name in run.ids]
-    values = np.concatenate([run.values for run in runs])
-    groups = [
-        "" if run.groups is None else run.groups[position]
-        for run in runs
-        for position in range(run.values.size)
-    ]
-    return Scores.of(ids, values.tolist(), groups)
+    ids: list[str] = []
+    values: list[float] = []
+    groups: list[str] = []
+    for run in runs:
+        ids += [*run.ids, *run.ungraded]
+        values += [*run.values, *[math.nan] * len(run.ungraded)]
+        known = [""] * run.values.size if run.groups is None else run.groups
+        unknown = run.ungraded_groups
+        groups += [*known, *([""] * len(run.ungraded) if unknown is None else unknown)]
+    return Scores.of(ids, values, groups)
 
 
 def gather(samples: Iterable[Sample]) -> dict[Key, Scores]:
-    """Group the scores of samples by task, metric and filter."""
-    columns: dict[Key, tuple[list[str], list[float], list[str]]] = {}
+    """Group the scores of samples by task, metric and filter.
+
+    A sample that lacks a metric of the other samples of its task is ungraded.
+    """
+    names: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    columns: dict[Key, list[float]] = {}
     for sample in samples:
+        ids, groups = names.setdefault((sample.task, sample.filter), ([], []))
         for metric, value in sample.scores.items():
-            ids, values, groups = columns.setdefault(
-                (sample.task, metric, sample.filter), ([], [], [])
-            )
-            ids.append(sample.id)
+            values = columns.setdefault((sample.task, metric, sample.filter), [])
+            values.extend([math.nan] * (len(ids) - len(values)))
             values.append(value)
-            groups.append(sample.group)
-    return {key: Scores.of(*lists) for key, lists in columns.items()}
+        ids.append(sample.id)
+        groups.append(sample.group)
+    found = {}
+    for key, values in columns.items():
+        ids, groups = names[key[0], key[2]]
+        values.extend([math.nan] * (len(ids) - len(values)))
+        found[key] = Scores.of(ids, values, groups)
+    return found
 
 
 def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scores, float] | None:
@@ -114,36 +161,40 @@ def scores_of(found: Mapping[Key, Scores], key: Key, value: float) -> tuple[Scor
     parts = {name[0]: part for name, part in found.items() if name[1:] == (metric, filter_name)}
     if key in found or len(parts) < 2:
         return None
-    names = [f"{task}/{name}" for task, part in parts.items() for name in part.ids]
-    together = Scores(
-        pd.Index(names, dtype=object),
-        np.concatenate([part.values for part in parts.values()]),
-        _groups(parts),
-        unscored=sum(part.unscored for part in parts.values()),
-    )
+    together = _of_tasks(parts)
     return (together, scale) if (scale := _scale(together, value)) else None
 
 
-def _groups(parts: Mapping[str, Scores]) -> Array | None:
-    """Return the groups of several tasks' samples; no group spans two tasks."""
-    if all(part.groups is None for part in parts.values()):
-        return None
-    return np.asarray(
-        [
-            f"{task}/{name}"
-            for task, part in parts.items()
-            for name in (part.ids if part.groups is None else part.groups)
-        ],
-        dtype=object,
-    )
+def _of_tasks(parts: Mapping[str, Scores]) -> Scores:
+    """Return the scores of several tasks; no group spans two tasks."""
+    ids: list[str] = []
+    groups: list[str] = []
+    values: list[float] = []
+    lacking: list[float] = []
+    grouped = any(part.groups is not None for part in parts.values())
+    for task, part in parts.items():
+        unknown = part.ungraded if part.ungraded_groups is None else part.ungraded_groups
+        ids += [f"{task}/{name}" for name in (*part.ids, *part.ungraded)]
+        known = part.ids if part.groups is None else part.groups
+        groups += [f"{task}/{name}" for name in (*known, *unknown)] if grouped else []
+        values += [*part.values, *[math.nan] * len(part.ungraded)]
+        lacking += [0.0] * part.values.size if part.lacking is None else [*part.lacking]
+    found = Scores.of(ids, values, groups)
+    return replace(found, lacking=np.asarray(lacking)) if any(lacking) else found
 
 
 def _scale(scores: Scores, value: float) -> float:
-    """Return the factor from the mean of *scores* to *value*: 1 or 100; 0 if it is neither."""
+    """Return the factor from the mean of *scores* to *value*: 1 or 100; 0 if it is neither.
+
+    A harness may leave ungraded samples out, or count them as wrong.
+    """
     if not scores.values.size:
         return 0.0
-    mean = float(scores.values.mean())
-    for scale in (1.0, 100.0):
-        if math.isclose(value, scale * mean, rel_tol=_ROUNDING, abs_tol=scale * _ROUNDING):
-            return scale
+    means = [float(scores.values.mean())]
+    if not scores.complete:
+        means.append(float(scores.completed(0.0).values.mean()))
+    for mean in means:
+        for scale in (1.0, 100.0):
+            if math.isclose(value, scale * mean, rel_tol=_ROUNDING, abs_tol=scale * _ROUNDING):
+                return scale
     return 0.0
