@@ -18,7 +18,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
-from snakeval.files import without_seal
+from snakeval.files import sealed, without_seal
 from snakeval.harnesses import generic
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
@@ -163,6 +163,11 @@ def test_ungraded_samples_are_counted_beside_the_harness_s_own_score(tmp_path: P
     assert (row["value"], row["n"], row["graded"], row["ungraded"]) == (0.75, 60, 57, 3)
     assert row["ci_low"] < 45 / 60 < 48 / 60 < row["ci_high"]
     assert " 57 of 60 graded " in to_markdown(frame)
+    # An earlier version left these samples out, and kept that.
+    (kept,) = run["m/b"].private.glob("intervals-*.json")
+    entry = {"low": 0.7, "high": 0.8, "method": "Wilson", "caveat": "3 samples without a score"}
+    kept.write_text(sealed({"intervals": [entry]}))
+    assert table(run.directory).iloc[0]["ci_low"] == row["ci_low"]
 
 
 def test_unreadable_samples_cost_no_score(

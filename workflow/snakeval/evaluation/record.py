@@ -37,7 +37,7 @@ LEDGER = "ledger"
 RECORD_FORMAT = 2
 _SEALED_FORMAT = 2
 #: Raise it when intervals of scores are computed in another way: tables are then rebuilt.
-INTERVALS_VERSION = 3
+INTERVALS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ def intervals(
         known = _of_earlier_version(cache)
     with contextlib.suppress(*DAMAGE):
         kept = [_kept(entry) for entry in known]
-        if len(kept) == len(metrics):
+        # Earlier versions left ungraded samples out, with a caveat and without their number.
+        if len(kept) == len(metrics) and not any(i.caveat and not i.graded for i in kept):
             return kept
     try:
         samples = statistics.gather(read_samples(directory))

@@ -12,6 +12,8 @@ import pandas as pd
 from snakeval.results.statistics.samples import Array, Scores
 
 CONFIDENCE = 0.95
+#: With fewer groups that differ from the others, the clustered interval is too narrow.
+_FEW = 30
 
 
 def described(method: str, basis: str, reason: str, caveat: str = "") -> str:
@@ -132,11 +134,30 @@ def _worst_to_best(scores: Scores, confidence: float) -> Interval:
     made = Interval(graded=graded, ungraded=len(scores.ungraded))
     if not scores.bounded:
         return replace(made, reason=f"{what}, and the range of the metric is unknown")
-    worst, best = (of_samples(scores.completed(score), confidence) for score in (0.0, 1.0))
+    worst, best = (_covering_few(scores.completed(end), confidence) for end in (0.0, 1.0))
     if worst.low is None or best.high is None:
         return replace(made, reason=worst.reason or best.reason, caveat=what)
     made = replace(made, low=worst.low, high=best.high, method=worst.method, basis=what)
     return replace(made, caveat="from the worst to the best case of the others")
+
+
+def _covering_few(scores: Scores, confidence: float) -> Interval:
+    """Return the interval of samples; in groups, it covers Wilson's if few groups are different.
+
+    The clustered interval is too narrow on one side if nearly all groups are right, or wrong. For
+    Wilson's interval, each group is then worth one sample.
+    """
+    found = of_samples(scores, confidence)
+    if scores.groups is None or not scores.binary or found.low is None or found.high is None:
+        return found
+    mean, number = float(scores.values.mean()), len(np.unique(scores.groups))
+    different = len(np.unique(scores.groups[scores.values == (mean < 0.5)]))
+    if different >= _FEW:
+        return found
+    other = _wilson(mean * number, number, confidence)
+    assert other.low is not None
+    assert other.high is not None
+    return replace(found, low=min(found.low, other.low), high=max(found.high, other.high))
 
 
 def _sound(low: float, high: float, method: str, basis: str = "") -> Interval:
