@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
 from support.configs import VALID, changed, config
 
+LM_EVAL = {"models": VALID["models"], "benchmarks": {"b": {"harness": "lm-eval", "task": "gsm8k"}}}
 ENDED = "snakeval: the harness exited with 1 after 3.0 s\n"
 
 
@@ -174,3 +176,33 @@ def test_a_tokenizer_that_is_not_on_the_hub_has_a_hint(tmp_path: Path) -> None:
     assert hint in failure_reason(made, Outcome(1), log, "http://127.0.0.1:9/v1/completions")
     (chat,) = expand(config(tmp_path, VALID))
     assert hint not in failure_reason(chat, Outcome(1), log, "http://127.0.0.1:9/v1/completions")
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            "set params.extra.args to [--model, openai-chat-completions]",
+        ),
+        (
+            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the "
+            "default (1) value is supported.",
+            "set params.temperature to 1",
+        ),
+        ("No such model", ""),
+    ],
+)
+def test_a_refused_parameter_has_a_hint(tmp_path: Path, message: str, hint: str) -> None:
+    body = json.dumps({"error": {"message": message}}, indent=2)
+    log = tmp_path / "log"
+    log.write_text(
+        f"API request failed! Status code: 400, Response text: {body}\n"
+        "RuntimeError: Session is closed\n"
+    )
+    (made,) = expand(config(tmp_path, LM_EVAL))
+    reason = failure_reason(made, Outcome(1), log, "http://127.0.0.1:9/v1/chat/completions")
+    assert f"Status code: 400: {message}" in reason
+    assert hint in reason
+    assert ("set params" in reason) == bool(hint)

@@ -74,8 +74,24 @@ def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "
             "the harness looks for the model's tokenizer under model_id; set "
             "params.extra.model_args.tokenizer to a name on the hub or a path"
         )
+    if hint := _hint(evaluation, said):
+        parts.append(hint)
     own_fault = not wrong and outcome.exit_code not in (127, 137)
     return Failure("; ".join([*parts, *([wrong] if wrong else [])]), poison=own_fault)
+
+
+def _hint(evaluation: Evaluation, said: str) -> str:
+    """Return what to change if the endpoint refused a parameter of the requests."""
+    if evaluation.identity.adapter != "lm-eval" or not refused(said):
+        return ""
+    if "max_completion_tokens" in said:
+        return (
+            "set params.extra.args to [--model, openai-chat-completions], which sends "
+            "max_completion_tokens to models with o1, o3, o4 or 5 in their model_id"
+        )
+    if "'temperature'" in said and "Only the default (1)" in said:
+        return "set params.temperature to 1"
+    return ""
 
 
 def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0) -> str:
