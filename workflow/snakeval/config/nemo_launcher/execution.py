@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from snakeval.config.execution import is_section
-from snakeval.config.nemo_launcher import lepton, slurm
+from snakeval.config.nemo_launcher import docker_args, lepton, slurm
 from snakeval.config.nemo_launcher.draft import Draft, Variables, says
 from snakeval.config.nemo_launcher.where import Handler, Where
 from snakeval.config.source import Key
@@ -143,7 +143,7 @@ EXECUTION: dict[str, dict[str, Handler]] = {
     "local": _COMMON
     | {
         "mode": _mode,
-        "extra_docker_args": "is not supported; use mounts, `resources`, `network` or env_vars",
+        "extra_docker_args": docker_args.read,
     },
     "slurm": _COMMON | {"mounts": _slurm_mounts} | slurm.HANDLERS,
     "lepton": {
