@@ -25,7 +25,7 @@ def work(tmp_path: Path) -> Workspace:
 
 
 def workspace(directory: Path, **benchmarks: Any) -> Workspace:
-    return Workspace.below(directory, models={"m": MODEL}, benchmarks=benchmarks)
+    return Workspace.below(directory, ledger="off", models={"m": MODEL}, benchmarks=benchmarks)
 
 
 def test_a_run_ends_with_its_report(work: Workspace) -> None:

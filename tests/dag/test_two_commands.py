@@ -43,7 +43,7 @@ class Place:
         place = self.path / file
         place.parent.mkdir(parents=True, exist_ok=True)
         models = {"m": MODEL}
-        output = {"output_dir": str(self.path / "results")}
+        output = {"output_dir": str(self.path / "results"), "ledger": "off"}
         content = {"runtime": "process", "models": models, "benchmarks": benchmarks, **output}
         place.write_text(yaml.safe_dump(content | more, sort_keys=False))
         return file

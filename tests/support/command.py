@@ -28,10 +28,11 @@ FAILS = says(0) | {"command": "exit 3"}
 
 
 def workspace(directory: Path, **benchmarks: Any) -> Workspace:
-    """Return a workspace of one model on benchmarks that ask it nothing."""
+    """Return a workspace of one model on benchmarks that ask it nothing, through no gateway."""
     return Workspace.below(
-        directory, name="t", runtime="process", models={"m": MODEL}, benchmarks=benchmarks
-    )
+        directory, name="t", runtime="process", ledger="off", models={"m": MODEL},
+        benchmarks=benchmarks,
+    )  # fmt: skip
 
 
 def started(

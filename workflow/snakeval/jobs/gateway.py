@@ -20,8 +20,6 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import write_if_changed
 from snakeval.ledger import beside, summary
 from snakeval.ledger.beside import Gateway
-from snakeval.ledger.journal import JournalError
-from snakeval.ledger.reading import drop
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
 from snakeval.runtimes import Runtime
 
@@ -167,6 +165,10 @@ def _drop_answers(
         return
     if note.exists() and note.read_text(encoding="utf-8").strip() == command:
         return
+    # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
+    from snakeval.ledger.journal import JournalError
+    from snakeval.ledger.reading import drop
+
     try:
         summary.wait_for_end(directory.requests / "gateway", wait)
         count = drop(directory.requests, which)
