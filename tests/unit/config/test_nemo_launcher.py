@@ -358,7 +358,7 @@ def with_(dotted: str, value: Any) -> dict[str, Any]:
     [
         (with_("targt", {}), "targt: unknown key 'targt'; did you mean 'target'?"),
         (with_("execution/outputdir", 1), "execution.outputdir: unknown key 'outputdir'; did you"),
-        (with_("execution/extra_docker_args", "-x"), "execution.extra_docker_args: is not supp"),
+        (with_("execution/extra_docker_args", "-x"), "extra_docker_args: -x is not supported"),
         (with_("execution/mode", "fast"), "execution.mode: must be sequential or parallel"),
         (
             with_("execution/auto_export", {"destinations": "wandb"}),

@@ -51,5 +51,6 @@ def test_options_apply_to_harnesses_and_servers(tmp_path: Path) -> None:
 def test_other_options_are_errors(tmp_path: Path, arguments: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plain(tmp_path, content(arguments))
+    assert len(str(caught.value).splitlines()) == 1
     assert "execution.extra_docker_args" in str(caught.value)
     assert sentence in str(caught.value)
