@@ -267,3 +267,20 @@ def test_a_harness_that_gave_up_while_its_model_was_away_runs_again(
     job = Job(tmp_path, monkeypatch, model, heal=heal)
     assert job() == (0, "")
     assert (job.right, job.ran) == (4, 2)
+
+
+def test_a_key_that_an_endpoint_repeats_is_not_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
+) -> None:
+    key = "sk-canary-0123456789"
+    monkeypatch.setenv("MY_KEY", key)
+    job = Job(tmp_path, monkeypatch, serve("{}", 404), is_noticed=False)
+    transport = replace(job.evaluation.transport, api_key_name="MY_KEY")
+    job.evaluation = replace(job.evaluation, transport=transport)
+    # The gateway sends the key, and the harness prints what the endpoint answers.
+    harness = tmp_path / "harness.py"
+    harness.write_text(f"{_HARNESS}print('Incorrect API key provided: {key}')\n")
+    assert job() == (0, "")
+    log = job.directory.attempt_log(1).read_text()
+    assert f"Incorrect API key provided: {'*' * len(key)}" in log
+    assert key not in log

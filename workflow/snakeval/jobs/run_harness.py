@@ -76,6 +76,7 @@ def run_harness(
         servers = serving.servers
         urls = {name: server.url for name, server in (servers or {}).items()}
         spec = container(evaluation, directory, runtime, run, urls, attempt)
+        direct = spec
         image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
         same = (evaluation, directory, runtime, urls, serving.halt)
         gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
@@ -88,7 +89,7 @@ def run_harness(
             attempt.forget_failure()
             started, clock = now(), time.monotonic()
             used = timings.use(log.journal, directory.attempt_log(attempt.number))
-            with used as using, blotting(spec, log.file):
+            with used as using, blotting(spec, log.file, direct):
                 halt = asked.halt if asked is not None else serving.halt
                 outcome = runtime.run(spec, log.file, halt)
                 using.exit_code = outcome.exit_code

@@ -25,10 +25,11 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECAS
 _TOKEN = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{16,}")
 
 
-def secrets_of(spec: ContainerSpec) -> frozenset[bytes]:
-    """Return the values that must not be in a log, of the variables that *spec* hands out."""
+def secrets_of(*specs: ContainerSpec) -> frozenset[bytes]:
+    """Return the values that must not be in a log, of the variables that *specs* hand out."""
     return frozenset(
         value.encode("utf-8", "surrogateescape")
+        for spec in specs
         for name, value in spec.secret_values().items()
         if len(value) >= _SHORTEST and _is_secret(name, spec.secrets, value)
     )
@@ -60,9 +61,14 @@ def blot(file: int, values: Collection[bytes], start: int = 0) -> int:
 
 
 @contextlib.contextmanager
-def blotting(spec: ContainerSpec, log: IO[bytes], every: float = _LOOK_SECONDS) -> Iterator[None]:
-    """Blot out the secrets of *spec* in what its container appends to *log*, also at the end."""
-    values = secrets_of(spec)
+def blotting(
+    spec: ContainerSpec, log: IO[bytes], *others: ContainerSpec, every: float = _LOOK_SECONDS
+) -> Iterator[None]:
+    """Blot out the secrets of *spec* in what its container appends to *log*, also at the end.
+
+    Those of *others* also: an endpoint behind a gateway may repeat the key that the gateway sends.
+    """
+    values = secrets_of(spec, *others)
     if not values:
         yield
         return
