@@ -262,9 +262,7 @@ class Executor(official.Executor):
         while not self._stopping.is_set():
             said = self._submit_once(job)
             if submit_limit(said):
-                said = self._limits.submit_when_possible(
-                    lambda: self._submit_once(job), said, self._place(job), self.logger.warning
-                )
+                said = self._wait_for_limit(job, said)
             if not said or self._stopping.is_set():
                 return
             if not is_busy(said):
@@ -279,6 +277,17 @@ class Executor(official.Executor):
                 if seen.name == note.task.name and meaning(seen.state) is Meaning.LIVE:
                     self._adopt(job, seen, note, note.task)
                     return
+
+    def _wait_for_limit(self, job: Any, said: str) -> str:
+        """Submit when no limit rejects the job; until then its note has the reason."""
+        self._keep(job, replace(self._notes[job], waits=said))
+        try:
+            return self._limits.submit_when_possible(
+                lambda: self._submit_once(job), said, self._place(job), self.logger.warning
+            )
+        finally:
+            if (note := self._notes.get(job)) and note.waits:
+                self._keep(job, replace(note, waits=""))
 
     def _submit_once(self, job: Any) -> str:
         """Let the official plugin submit; return why Slurm rejected the job, or nothing."""

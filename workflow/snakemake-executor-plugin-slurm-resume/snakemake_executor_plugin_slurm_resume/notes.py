@@ -6,6 +6,7 @@ its note loses no job: the next one finds the job in the queue by its name. ::
 
     {"name": "snakeval_evaluate_m_b_1f0c93a1", "rule": "evaluate", "group": "",
      "outputs": ["/home/me/results/m/b/evaluation.json"], "digests": ["5f3a0b1c"], "direct": true,
+     "waits": "",
      "jobs": [{"id": "12", "submitted": "2026-11-25T14:00:00+00:00", "state": "RUNNING",
                "node": "n1", "ended": "", "elapsed": 31, "limit": 3600, "log": "/home/me/12.log"}]}
 
@@ -13,7 +14,8 @@ its note loses no job: the next one finds the job in the queue by its name. ::
 submission. ``state`` is Slurm's last known state, or one of the plugin's own. CLOSED is a job that
 ended itself on the signal before its time limit. VANISHED is a job that Slurm has forgotten and
 whose outputs are missing. ``submitted`` and ``ended`` are in ISO 8601 (UTC), ``elapsed`` and
-``limit`` in seconds; a limit of null is no limit. ``<name>.sh`` in the same directory is the script
+``limit`` in seconds; a limit of null is no limit. ``waits`` is why Slurm accepts no job of the task
+now, while a Snakemake waits for a limit to pass. ``<name>.sh`` in the same directory is the script
 of a job without a Snakemake in it.
 """
 
@@ -72,6 +74,7 @@ class Note:
     task: Task
     direct: bool = False
     jobs: tuple[SlurmJob, ...] = ()
+    waits: str = ""
 
     def job(self, number: str) -> SlurmJob:
         """Return the entry of the Slurm job with that id."""
@@ -83,7 +86,7 @@ class Note:
             jobs = tuple(job if known.id == job.id else known for known in self.jobs)
         else:
             jobs = (*self.jobs, job)[-_KEPT_JOBS:]
-        return replace(self, jobs=jobs)
+        return replace(self, jobs=jobs, waits="")
 
     @property
     def series(self) -> tuple[SlurmJob, ...]:
@@ -112,7 +115,7 @@ class Notes:
             outputs = dict(zip(data["outputs"], data["digests"], strict=True))
             task = Task(data["name"], data["rule"], data["group"], outputs)
             jobs = tuple(SlurmJob(**job) for job in data["jobs"])
-            return Note(task, bool(data["direct"]), jobs)
+            return Note(task, bool(data["direct"]), jobs, str(data.get("waits") or ""))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -129,6 +132,7 @@ class Notes:
             "outputs": list(note.task.outputs),
             "digests": list(note.task.outputs.values()),
             "direct": note.direct,
+            "waits": note.waits,
             "jobs": [asdict(job) for job in note.jobs],
         }
         self._replace(f"{note.task.name}.json", json.dumps(data, indent=1))

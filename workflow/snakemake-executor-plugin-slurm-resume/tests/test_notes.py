@@ -23,3 +23,12 @@ def test_two_snakemakes_that_write_one_note_leave_a_whole_one(tmp_path: Path) ->
     with ThreadPoolExecutor() as pool:
         list(pool.map(write, range(2)))
     assert [path.name for path in tmp_path.iterdir()] == ["n.json"]
+
+
+def test_a_note_keeps_why_its_task_waits_until_slurm_has_a_job(tmp_path: Path) -> None:
+    notes = Notes(tmp_path)
+    notes.write(Note(Task("n", "evaluate", "", {"/o": "d"}), waits="AssocMaxSubmitJobLimit"))
+    note = notes.read("n")
+    assert note is not None
+    assert note.waits == "AssocMaxSubmitJobLimit"
+    assert note.with_job(SlurmJob("1", "t")).waits == ""

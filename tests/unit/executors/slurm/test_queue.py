@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from snakeval.executors.base import JobState
+from snakeval.executors.slurm.executor import Slurm
 from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.run.directory import RunDirectory
+from snakeval.run.heads import enter, leave
 from snakeval.serving.directory import DeploymentDirectory
 
 Says = Callable[..., Path]
@@ -194,3 +197,28 @@ def test_jobs_of_snakemakes_in_two_directories_are_both_the_runs(
     run.slurm_notes.resolve().mkdir(parents=True)
     note(run, "m/c", jobs=[job(8)])
     assert {found.id for found in Queue(run).live()} == {"7", "8"}
+
+
+def test_a_job_that_a_limit_keeps_out_of_the_queue_has_a_reason_while_a_head_lives(
+    run: RunDirectory, says: Says
+) -> None:
+    note(run, "m/a", jobs=[job(1)])
+    note(run, "m/b", jobs=[])
+    note(run, "m/c", jobs=[job(3, "TIMEOUT")])
+    limit = "QOSMaxSubmitJobPerUserLimit"
+    for name in ("m_b", "m_c", "m_a"):
+        path = run.slurm_notes / f"{name}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "waits": limit}))
+    says("squeue", "1|RUNNING|None|2026-11-25T10:00:00|n3")
+    enter(run, ["snakemake"])
+    jobs = Slurm().jobs(run)
+    for name in ("m/b", "m/c"):
+        found = jobs.of(name)
+        assert found is not None
+        assert (found.id, found.state) == ("", JobState.WAITING)
+        assert found.text.startswith(f"Slurm accepts no more jobs now ({limit}); ")
+    running = jobs.of("m/a")
+    assert running is not None
+    assert running.id == "1", "a job in the queue explains more"
+    leave(run)
+    assert Slurm().jobs(run).of("m/b") is None, "its head has ended"

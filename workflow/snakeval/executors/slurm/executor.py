@@ -148,6 +148,9 @@ class _Jobs(Jobs):
     def of(self, name: str) -> Job | None:
         found = self._queue.of(name)
         self.silent = self._queue.silent
+        if (why := self._queue.limited.get(name)) and not (found and found.lives):
+            text = f"Slurm accepts no more jobs now ({why}); Snakemake waits until a job ends"
+            return Job("", (name,), JobState.WAITING, text)
         return self._job(found) if found else None
 
     def all(self) -> Sequence[Job]:

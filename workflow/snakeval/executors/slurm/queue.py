@@ -23,6 +23,7 @@ from snakeval.executors.slurm.commands import ENDED, refuses
 from snakeval.executors.slurm.controller import CONTROLLER
 from snakeval.files import read_json, replace_link
 from snakeval.run.directory import RunDirectory
+from snakeval.run.heads import heads
 
 #: Fields of squeue(1) and of sacct(1): job, state, reason, expected or true start, nodes.
 _SQUEUE = "%i|%T|%r|%S|%N"
@@ -127,6 +128,14 @@ class Queue:
         return sorted(found, key=lambda job: _number(job.id))
 
     @cached_property
+    def limited(self) -> dict[str, str]:
+        """Name -> why Slurm accepts no job of it now, while a Snakemake waits for that to pass."""
+        waits = [(note, str(note["waits"])) for note in self._notes() if note.get("waits")]
+        if not waits or all(head.lives is False for head in heads(self._run)):
+            return {}
+        return {name: why for note, why in waits for name in self._names(note)}
+
+    @cached_property
     def jobs(self) -> list[Job]:
         """The same jobs with their present state in Slurm."""
         open_ones = {job.id: job for job in self.noted if job.lives}
@@ -144,12 +153,14 @@ class Queue:
             if isinstance(data, dict):
                 yield data
 
+    def _names(self, note: dict[str, Any]) -> list[str]:
+        run, outputs = self._run.path, map(Path, note.get("outputs") or ())
+        return [
+            path.relative_to(run).parent.as_posix() for path in outputs if path.is_relative_to(run)
+        ]
+
     def _jobs(self, note: dict[str, Any]) -> Iterator[Job]:
-        names, run = [], self._run.path
-        for output in note.get("outputs") or ():
-            path = Path(output)
-            if path.is_relative_to(run):
-                names.append(path.relative_to(run).parent.as_posix())
+        names = self._names(note)
         for job in note.get("jobs") or () if names else ():
             yield Job(
                 id=str(job["id"]),
