@@ -75,8 +75,7 @@ def run_harness(
     with serve_models(evaluation, directory, head, ending, log, invalid) as serving:
         servers = serving.servers
         urls = {name: server.url for name, server in (servers or {}).items()}
-        spec = container(evaluation, directory, runtime, run, urls, attempt)
-        direct = spec
+        direct = spec = container(evaluation, directory, runtime, run, urls, attempt)
         image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
         same = (evaluation, directory, runtime, urls, serving.halt)
         gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
