@@ -186,7 +186,8 @@ def _run(
         with os.fdopen(writing, "wb") as log:
             halt = _Halt(is_useless, until)
             # The lifeline ends the command if this process and the reaper are killed together.
-            command = guarded(command, _GRACE_SECONDS)
+            # The owner's PATH may have programs of its own alone.
+            command = ["/bin/sh", *guarded(command, _GRACE_SECONDS)[1:]]
             run = run_child if has_daemons else run_reaped
             code = run(command, log, halt, grace=_GRACE_SECONDS, stdin=GO, env=env)
     except OSError as error:
