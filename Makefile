@@ -28,6 +28,7 @@ tests: $(VENV)/ready
 
 campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns has their results
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(CAMPAIGN_SECONDS)
+	@$(BIN)/python tests/campaigns/kills.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/mutations.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/edges.py --seconds $(CAMPAIGN_SECONDS)
 
