@@ -108,6 +108,8 @@ _BED = {
     "wheel": re.compile(r"e2e/test_wheel"),
     "example": re.compile(r"e2e/test_example_package"),
     "rerun": re.compile(r"dag/test_rerun"),
+    "environments": re.compile(r"runtimes/test_environments"),
+    "publication": re.compile(r"jobs/test_publication_many"),
     "engine": re.compile(
         r"runtimes/test_(docker|podman|apptainer)|\[.*(docker|podman|apptainer|images)"
     ),
