@@ -156,6 +156,14 @@ def test_forks_do_not_share_what_is_random(place: Path) -> None:
         ("1 / 0", 1, "ZeroDivisionError: division by zero"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, ""),
         ("import atexit, sys; atexit.register(sys.stderr.write, 'late')", 0, "late"),
+        ("import sys; sys.stderr.write('no line'); sys.exit(256 + 3)", 3, "no line"),
+        (
+            "import sys, threading, time\n"
+            "def late(): time.sleep(0.2); print('from a thread', file=sys.stderr)\n"
+            "threading.Thread(target=late).start()",
+            0,
+            "from a thread",
+        ),
     ],
 )  # fmt: skip
 def test_it_ends_as_others_do(place: Path, code: str, exit_code: int, last: str) -> None:
@@ -164,6 +172,18 @@ def test_it_ends_as_others_do(place: Path, code: str, exit_code: int, last: str)
     assert each.refused == ""
     assert each.returncode == exit_code
     assert error.rpartition("\n")[2] == last or error.splitlines()[-1] == last
+
+
+def test_all_that_it_printed_arrives_or_it_fails_as_others_do(place: Path) -> None:
+    assert said(process(place, "print('x' * 100_000, end='')")) == "x" * 100_000
+
+    def fills_the_disk() -> int:
+        with Path("/dev/full").open("w") as full:
+            return process(place, "print('x')", stdout=full).wait(timeout=60)
+
+    failed = fills_the_disk()
+    with forks.real_processes():
+        assert failed == fills_the_disk() != 0
 
 
 WAITS = """
