@@ -79,7 +79,7 @@ def test_a_harness_that_hangs_up_and_asks_again_joins_its_request(tmp_path: Path
             assert len(b.endpoint.asked) == 2
             assert len({received.body for received in both}) == 2
             assert b.counts["answers"]["joined"] == 3
-            assert b.counts["unanswered"] == 0
+            assert b.counts["unanswered"] == 1, "one of the two may be the next sample"
 
     run(scenario())
 

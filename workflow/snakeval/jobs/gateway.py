@@ -280,7 +280,7 @@ def without_keys(
 
 
 def unanswered(directory: EvaluationDirectory) -> int:
-    """Return how many requests of the last harness have no sound answer."""
+    """Return how many requests once left the last harness without a sound answer."""
     data = beside.read_summary(directory.requests) or {}
     return sum(int(part.get("unanswered", 0)) for part in (data.get("upstreams") or {}).values())
 

@@ -127,7 +127,7 @@ def _require_answers(serving: Serving, directory: EvaluationDirectory, log: Atte
     gave up while they waited for the server. All its other answers are sound.
     """
     if count := unanswered(directory):
-        log.say(f"{count} requests have no sound answer, since their model's server broke")
+        log.say(f"{count} requests once had no sound answer, since their model's server broke")
         serving.lost.set()
 
 

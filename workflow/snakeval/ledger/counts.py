@@ -57,8 +57,9 @@ class Counts:
         self.joined = 0
         #: Answers of earlier attempts that the harness asked for again.
         self.wanted_again = 0
-        #: Requests whose last try left the harness without a sound answer: it hung up, or it
-        #: received an error, a page, or half of a stream.
+        #: Requests that once left the harness without a sound answer: it hung up, or it received an
+        #: error, a page, or half of a stream. The equal request that receives the answer later may
+        #: repeat it, or be the next sample, and the gateway cannot distinguish the two.
         self.unanswered: set[tuple[bytes, int]] = set()
         #: Requests that ended in an error.
         self.failed = 0

@@ -160,7 +160,6 @@ class Flights:
                 received = await self._fly(request, key, slot, reply, helper)
         finally:
             if received:
-                self.counts.unanswered.discard((key, slot))
                 self.journal.release(key, slot)
             else:
                 self.counts.unanswered.add((key, slot))
