@@ -173,6 +173,10 @@ def json_value(content: bytes | str) -> Any:
         return json.loads(content if isinstance(content, str) else content.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise
+    except ValueError:  # the only other one
+        raise ValueError("a whole number in it has too many digits") from None
 
 
 def json_object(content: bytes) -> dict[str, Any]:

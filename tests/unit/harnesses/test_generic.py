@@ -203,3 +203,50 @@ def test_without_a_declaration_or_a_file_there_are_no_samples(tmp_path: Path) ->
         "samples": {"file": "*.jsonl", "scores": {"v": "v"}},
     }
     assert list(generic.samples(evaluation(tmp_path, metrics=metrics), tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("outside", "out.json is a link to no file of the artifacts; "),
+        ("device", "out.json is a link to no file of the artifacts; "),
+        ("directory", "out.json is a directory; "),
+        ("pipe", "out.json is neither a file nor a directory; "),
+        ("utf-16", "out.json does not parse as json: 'utf-8' codec can't decode"),
+        ("digits", "out.json does not parse as json: a whole number in it has too many digits"),
+    ],
+)
+def test_results_that_are_no_file_of_the_artifacts_are_named(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    (tmp_path / "outside.json").write_text('{"a": 1}')
+    file = tmp_path / "artifacts" / "out.json"
+    file.parent.mkdir()
+    targets = {"outside": tmp_path / "outside.json", "device": Path("/dev/zero")}
+    if kind in targets:
+        file.symlink_to(targets[kind])
+    elif kind == "directory":
+        file.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.write_bytes(
+            ('{"a": 1' + "0" * 9999 * (kind == "digits") + "}").encode(
+                kind if kind == "utf-16" else "utf-8"
+            )
+        )
+    made = evaluation(tmp_path, metrics={"file": "out.json", "values": {"a": "a"}})
+    with pytest.raises(EvaluationError) as refused:
+        generic.metrics(made, file.parent)
+    assert str(refused.value).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"), [("out.json", '{"a": 1}', "a"), ("out.csv", "a,b\n1,2\n", "[0].a")]
+)
+def test_a_byte_order_mark_is_not_part_of_the_results(
+    tmp_path: Path, name: str, text: str, where: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    made = evaluation(tmp_path, metrics={"file": name, "values": {"a": where}})
+    assert [metric.value for metric in generic.metrics(made, tmp_path)] == [1]

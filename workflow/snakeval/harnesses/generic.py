@@ -76,7 +76,8 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     file = _newest(artifacts, mapping["file"])
     if file is None:
         raise NoSuchFile(
-            f"the command ended without writing {mapping['file']}; see its log, or correct "
+            _why_no_artifact(artifacts, mapping["file"])
+            or f"the command ended without writing {mapping['file']}; see its log, or correct "
             "`metrics.file`"
         )
     data = _parse(file, mapping.get("format") or "")
@@ -107,6 +108,18 @@ def _value(data: Any, name: str, place: str, file: str) -> float:
 def _newest(artifacts: Path, pattern: str) -> Path | None:
     matches = [path for path in artifacts.glob(pattern) if is_artifact(path, artifacts)]
     return max(matches, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _why_no_artifact(artifacts: Path, pattern: str) -> str:
+    """Return why what has the name of the results is none, or nothing."""
+    for path in artifacts.glob(pattern):
+        kind = "neither a file nor a directory"
+        if path.is_symlink():
+            kind = "a link to no file of the artifacts"
+        elif path.is_dir():
+            kind = "a directory"
+        return f"{path.relative_to(artifacts)} is {kind}; let the command write a file"
+    return ""
 
 
 _TEXTS = ("question", "answer", "reference", "group")
@@ -151,7 +164,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
             )
         yield from found
         return
-    with open(file, encoding="utf-8", newline="", opener=without_waiting) as lines:
+    with open(file, encoding="utf-8-sig", newline="", opener=without_waiting) as lines:
         try:
             if kind == "csv":
                 yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
@@ -166,7 +179,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
 def _parse(path: Path, kind: str) -> Any:
     kind = kind or {".json": "json", ".csv": "csv", ".tsv": "csv"}.get(path.suffix, "yaml")
     try:
-        text = read_text(path)
+        text = read_text(path).removeprefix("\ufeff")  # of programs for Windows
         if kind == "json":
             return json_value(text)
         if kind == "csv":
