@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from leptonai.api.v2.types.deployment import (
 from leptonai.api.v2.types.secret import SecretItem
 
 from standin import StandIn, status
+from vendor import lep
 from workflows import until
 
 LEP = shutil.which("lep", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -118,28 +118,24 @@ def test_secrets_are_named_and_never_shown(client: APIClient, lepton: StandIn) -
 
 @pytest.mark.skipif(LEP is None, reason="needs the command lep")
 def test_the_vendors_command_lists_nodes_shapes_and_jobs(lepton: StandIn, tmp_path: Path) -> None:
-    (tmp_path / "latest_version_check").write_text(str(int(time.time())))
-    env = {
-        **os.environ, **lepton.environment, "COLUMNS": "200", "LEPTON_CACHE_DIR": str(tmp_path),
-    }  # fmt: skip
     lepton.workspace.jobs.create(
         {"metadata": {"name": "smk-a"},
          "spec": {"resource_shape": "cpu.small",
                   "container": {"image": "any", "command": ["echo", "told"]}}}
     )  # fmt: skip
-
-    def lep(*words: str) -> str:
-        done = subprocess.run(
-            [str(LEP), *words], env=env, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
     until(lambda: lepton.jobs[0].state == "Completed", "its end")
-    assert "smk-a" in lep("job", "list")
-    assert "told" in lep("job", "log", "--id", lepton.jobs[0].id)
-    assert "h100" in lep("node", "list")
-    assert "No endpoints found" in lep("endpoint", "list")
+    jobs, log, nodes, endpoints = lep(
+        tmp_path,
+        lepton.environment,
+        ["job", "list"],
+        ["job", "log", "--id", lepton.jobs[0].id],
+        ["node", "list"],
+        ["endpoint", "list"],
+    )
+    assert "smk-a" in jobs
+    assert "told" in log
+    assert "h100" in nodes
+    assert "No endpoints found" in endpoints
 
 
 def test_the_server_runs_alone_and_ends_on_a_signal(tmp_path: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +11,7 @@ from threading import Event
 
 import pytest
 from standin import Fault, StandIn
+from vendor import lep
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.executors.lepton import jobs
@@ -99,17 +97,12 @@ def test_the_vendors_command_shows_them_under_the_names_that_status_prints(
     (job,) = (each["job"] for each in told["evaluations"] if each["job"])
     (endpoint,) = told["endpoints"]
 
-    def lep(*words: str) -> str:
-        command = [str(Path(sys.executable).with_name("lep")), *words]
-        env = {**os.environ, "COLUMNS": "300", "LEPTON_CACHE_DIR": str(tmp_path)}
-        (tmp_path / "latest_version_check").write_text(str(int(time.time())))
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert job in lep("job", "list")
-    assert endpoint["name"] in lep("endpoint", "list")
-    assert "it said this" in lep("job", "log", "--id", job)
+    listed, endpoints, log = lep(
+        tmp_path, {}, ["job", "list"], ["endpoint", "list"], ["job", "log", "--id", job]
+    )
+    assert job in listed
+    assert endpoint["name"] in endpoints
+    assert "it said this" in log
 
 
 @BOTH
