@@ -11,6 +11,7 @@ import pytest
 
 from snakeval.dag import planning
 from snakeval.executors.base import Executor
+from snakeval.executors.local import Local
 from snakeval.executors.slurm import plan
 from snakeval.executors.slurm.executor import Slurm
 from snakeval.matrix.planned_jobs import PlannedJob
@@ -34,7 +35,7 @@ def matrix(*jobs: PlannedJob) -> Any:
         (["-n", "--profile", PROFILE], Slurm),
         (["-n", "--executor", "slurm", "--jobs", "5"], Slurm),
         (["-n", "--profile", PROFILE, "--executor", "cluster-generic"], Executor),
-        (["-n"], Executor),
+        (["-n"], Local),
     ],
 )
 def test_a_dry_run_finds_the_executor_of_the_command(

@@ -55,4 +55,4 @@ def executor_and_settings(words: Sequence[str]) -> tuple[Executor, Mapping[str, 
     given, _ = parser().parse_known_args(words)
     if given.profile:
         given, _ = parser(profiles=given.profile).parse_known_args(words)
-    return of_plugin(given.executor or ""), vars(given)
+    return of_plugin(given.executor or "local"), vars(given)
