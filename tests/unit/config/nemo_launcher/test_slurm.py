@@ -46,6 +46,10 @@ def test_keys_that_only_describe_the_launchers_way_are_reported(
         ({"proxy": {"type": "nginx"}}, "execution.proxy.type: several instances share HAProxy"),
         ({"evaluation_gpu_visible": True}, "execution.evaluation_gpu_visible: is not supported; w"),
         ({"num_nodes": 2, "deployment": {"n_tasks": 4}}, "n_tasks: a server runs one task on eac"),
+        (
+            {"num_nodes_per_instance": 2, "num_instances": {"a": 1}},
+            "{'a': 1} instances cannot share",
+        ),
         ({"ntasks_per_node": 2}, "execution.ntasks_per_node: is not supported, since each job"),
         ({"heartbeat": {"interval": 60}}, "execution.heartbeat: unknown key 'heartbeat'"),
     ],

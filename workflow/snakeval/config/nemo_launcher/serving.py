@@ -160,6 +160,7 @@ def _command(draft: Draft, served: str, kind: str, facts: ServerKind, server: Se
     name = "command" if section.get("command") else "base_command"
     own, before, port = section.get(name), section.get("pre_cmd"), section.get("port")
     nodes = section.get("nodes") or server.placed.get("nodes", (1, key))[0]
+    nodes = nodes if isinstance(nodes, int) else 1  # the configuration's check reports others
     if name == "base_command" and str(own or "").startswith(_BASE):
         own = None  # the default of the config group
     values: Values = {}

@@ -70,7 +70,9 @@ def _nodes(draft: Draft, where: Where, value: Any, key: Key) -> None:
     section = draft.section("execution")
     instances = section.get("num_instances") or 1
     each = section.get("num_nodes_per_instance")
-    nodes = section.get("num_nodes") or (each * instances if isinstance(each, int) else 1)
+    nodes = section.get("num_nodes") or 1
+    if not says(section.get("num_nodes")) and isinstance(each, int) and isinstance(instances, int):
+        nodes = each * instances
     if not (isinstance(nodes, int) and isinstance(instances, int)) or nodes % max(instances, 1):
         draft.refuse(
             key, f"{instances} instances cannot share {nodes} nodes equally; correct one number"
