@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.evaluation import requests
+from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.jobs import gateway, run_job
 from snakeval.matrix.expand import expand
 from support.asking import Asking
@@ -114,6 +116,23 @@ def test_an_attempt_repeats_after_its_gateway_died(tmp_path: Path, server: DemoS
     assert job() == (0, "")
     assert asked(server) == 3
     assert (tmp_path / "kills").read_text() == "0"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_attempt_repeats_after_its_gateway_died_of_a_full_disk(
+    tmp_path: Path, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def fail(attempt: AttemptDirectory, failure: Failure) -> None:
+        refused.append(failure.reason)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(AttemptDirectory, "fail", fail)
+    job = Asking(tmp_path, server.url)
+    (tmp_path / "kills").write_text("1")
+    assert job() == (0, "")
+    assert (asked(server), refused) == (3, ["lost its gateway"])
 
 
 def test_an_evaluation_fails_if_its_gateway_dies_three_times_in_a_row(

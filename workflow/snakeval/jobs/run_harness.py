@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,5 +133,7 @@ def _require_answers(serving: Serving, directory: EvaluationDirectory, log: Atte
 
 
 def _lose_gateway(attempt: AttemptDirectory, log: AttemptLog, reason: str) -> None:
-    attempt.fail(Failure("lost its gateway", invalid=True))
-    log.tell(events.Event("lost", detail=f"lost its gateway: {reason}"))
+    # The full disk that ended the gateway also refuses the note. This job needs none.
+    with suppress(OSError):
+        attempt.fail(Failure("lost its gateway", invalid=True))
+        log.tell(events.Event("lost", detail=f"lost its gateway: {reason}"))
