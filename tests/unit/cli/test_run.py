@@ -219,7 +219,9 @@ def test_help_has_examples(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["run", "--help"]) == 0
-    assert "snakeval run --config my.yaml --dry-run" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    for option in ("--dry-run", "--detach"):
+        assert f"snakeval run --config my.yaml {option}\n" in said
 
 
 def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(

@@ -85,6 +85,7 @@ def command(
     snakeval run --config my.yaml --profile slurm --dry-run --check
     snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
+    snakeval run --config my.yaml --detach
     snakeval run --config my.yaml --profile slurm --head-on-cluster
     snakeval run --config my.yaml -- --cores 8 --config models=small
     """
@@ -107,7 +108,6 @@ def command(
     refuse_own_options(given)
     values = snakemake.config(given)
     config, selection = choose(translated.source, values)
-    found = find_profile(profile or translated.profile or "local")
     if dry_run:
         click.echo(text(config))
         sys.stdout.flush()
@@ -118,7 +118,7 @@ def command(
         selection,
         save(config, source.files),
         values,
-        found,
+        find_profile(profile or translated.profile or "local"),
         [*_announced(translated, profile), *options, *(["--dry-run"] if dry_run else [])],
         dry_run or any(option.name == "dryrun" for option in given),
     )
