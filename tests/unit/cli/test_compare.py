@@ -59,17 +59,18 @@ def test_a_gate_passes_fails_or_lacks_evidence(tmp_path: Path, capsys: Capture) 
     runs(tmp_path, {"w": OLD, "s": OLD, "b": OLD}, {"w": WORSE, "s": SAME, "b": BETTER})
     said, rows = compared(capsys, "--fail-if-worse", "0.02")
     assert said.exit_code == 1
-    assert {name: row["gate"] for name, row in rows.items()} == {
+    assert {name: row["gate_verdict"] for name, row in rows.items()} == {
         "w": "fail",
         "s": "inconclusive",
         "b": "pass",
     }
     assert rows["w"]["gate_reason"].startswith("worse by 0.")
+    assert rows["w"]["gate"] == rows["w"]["gate_reason"], "as in version one"
     assert "gate: m/w: fail: worse by" in said.err
     assert "gate: m/s: inconclusive: " in said.err
     assert said.err.endswith("gate: fail (of 3 benchmarks: 1 pass, 1 fail, 1 inconclusive)\n")
     assert compared(capsys, "--fail-if-worse", "0.5")[0].exit_code == 0
-    assert {row["gate"] for row in compared(capsys)[1].values()} == {None}
+    assert {row["gate_verdict"] for row in compared(capsys)[1].values()} == {None}
 
 
 def test_ten_samples_do_not_pass_a_gate_of_two_percent(tmp_path: Path, capsys: Capture) -> None:
@@ -89,7 +90,7 @@ def test_a_correction_is_stated_and_concerns_only_what_is_gated(
     assert (rows["w"]["p_comparisons"], rows["w"]["p"]) == (3, 3 * rows["w"]["p_uncorrected"])
     (tmp_path / "p.yaml").write_text("benchmarks: {w: {max_drop: 0.02}}")
     _, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
-    assert (rows["w"]["gate"], rows["x"]["gate"]) == ("fail", None)
+    assert (rows["w"]["gate_verdict"], rows["x"]["gate_verdict"]) == ("fail", None)
     assert "corrected" not in rows["w"]["gate_reason"]
     said = snakeval(capsys, "compare", "aaaa", "bbbb")
     assert "P-values are corrected for 3 comparisons (Holm)." in said.out
@@ -108,11 +109,11 @@ def test_a_policy_has_thresholds_for_each_benchmark(tmp_path: Path, capsys: Capt
     (tmp_path / "p.yaml").write_text(POLICY)
     said, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
     assert said.exit_code == 1
-    assert rows["w"]["gate"] == "pass"
-    assert rows["s"]["gate"] == "fail"
+    assert rows["w"]["gate_verdict"] == "pass"
+    assert rows["s"]["gate_verdict"] == "fail"
     assert "is less than 0.99" in rows["s"]["gate_reason"]
     drop = sum(OLD) - sum(SAME)
-    assert rows["x"]["gate"] == ("fail" if drop > 0 else "pass")
+    assert rows["x"]["gate_verdict"] == ("fail" if drop > 0 else "pass")
 
 
 def test_a_policy_without_a_rule_for_a_benchmark_decides_nothing(
@@ -121,7 +122,7 @@ def test_a_policy_without_a_rule_for_a_benchmark_decides_nothing(
     runs(tmp_path, {"w": OLD}, {"w": WORSE})
     (tmp_path / "p.yaml").write_text("default: {significant: true}")
     said, rows = compared(capsys, "--policy", str(tmp_path / "p.yaml"))
-    assert (said.exit_code, rows["w"]["gate"]) == (4, None)
+    assert (said.exit_code, rows["w"]["gate_verdict"]) == (4, None)
     assert "no rule applies to a benchmark that both sides have" in said.err
 
 
@@ -150,7 +151,7 @@ def test_a_gate_without_a_side_s_results_is_inconclusive(tmp_path: Path, capsys:
     assert compared(capsys)[0].exit_code == 0
     said, rows = compared(capsys, "--fail-if-worse", "0.1")
     assert said.exit_code == 4
-    assert rows.pop("w")["gate"] == "pass"
+    assert rows.pop("w")["gate_verdict"] == "pass"
     assert {name: (row["verdict"], row["gate_reason"]) for name, row in rows.items()} == {
         "old": ("missing", "the candidate has not finished it"),
         "new": ("missing", "the baseline has not finished it"),

@@ -209,5 +209,10 @@ def _data(row: Row) -> dict[str, Any]:
             "samples_better": list(row.better),
             "samples_worse": list(row.worse),
         }
-    gate = {"gate": row.gate and row.gate.value, "gate_reason": row.gate_reason}
+    gate = {
+        # Readers of version one know `gate` alone. The next release removes it.
+        "gate": row.gate_reason if row.gate is Verdict.FAIL else "",
+        "gate_verdict": row.gate and row.gate.value,
+        "gate_reason": row.gate_reason,
+    }
     return data | {"verdict": row.verdict, **gate, "note": row.note}
