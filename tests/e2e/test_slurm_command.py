@@ -218,6 +218,7 @@ def test_a_second_plain_snakemake_fails_and_sigterm_leaves_the_job(
         assert second.exit_code == 1, second.output
         assert f"process {first.pid} on" in second.output
         assert "already works at m/quick, m/slow" in second.output
+    wait_for(lambda: len(queue(work.directory)) == 1, "the quick job does not end")
     (job,) = queue(work.directory)
     first.terminate()
     output, _ = first.communicate(timeout=120)
