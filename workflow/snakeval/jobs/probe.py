@@ -28,6 +28,8 @@ _SECONDS = 5
 _START_SECONDS = 60.0
 #: The exit code of an image without a program that can connect.
 _NO_PROGRAM = 3
+#: The exit codes of python3 and bash without a connection, and of ``timeout``.
+_REFUSED, _LATE = 1, 124
 #: The first word of a note.
 _REACHED, _UNKNOWN = "reached", "unknown"
 #: The shell that bash starts reads host and port as words, so neither is text of a script.
@@ -55,7 +57,7 @@ def require_reachable(
     """Check that the harness of *spec* can connect to its gateway; return whether that is known.
 
     A container of the harness's image tries it, once for each engine, network and image of a run.
-    It is not known of an image without python3 and bash.
+    It is not known of an image without python3 and bash, or whose containers do not start.
 
     Raises:
         EvaluationError: it cannot connect.
@@ -69,12 +71,14 @@ def require_reachable(
         return note.read_text(encoding="utf-8").startswith(_REACHED)
     address = urlsplit(next(iter(asked.urls.values())))
     code = _connect(runtime, spec, str(address.hostname), address.port or 0)
-    if code not in (0, _NO_PROGRAM):
+    if code in (_REFUSED, _LATE):
         raise EvaluationError(
             f"containers of {spec.image} cannot connect to the ledger's gateway at "
             f"{address.netloc} (runtime {runtime.name}, network {spec.network})",
             hint="allow that connection in the firewall, or set ledger: off",
         )
+    if code not in (0, _NO_PROGRAM):  # nor does the harness start, and its reason is the right one
+        return False
     if code == _NO_PROGRAM:
         log.say(f"{spec.image} has no python3 and no bash to check the way to the gateway")
     found = _UNKNOWN if code == _NO_PROGRAM else _REACHED
@@ -83,7 +87,7 @@ def require_reachable(
 
 
 def _connect(runtime: Runtime, spec: ContainerSpec, host: str, port: int) -> int:
-    """Run a container that connects; return its exit code."""
+    """Run a container that connects; return its exit code, ``_LATE`` if it did not end in time."""
     probing = replace(
         spec,
         name=f"{spec.name}-probe",
@@ -100,6 +104,7 @@ def _connect(runtime: Runtime, spec: ContainerSpec, host: str, port: int) -> int
     timer.start()
     try:
         with tempfile.TemporaryFile() as output:
-            return runtime.run(probing, output, late).exit_code
+            code = runtime.run(probing, output, late).exit_code
+            return _LATE if late.is_set() else code
     finally:
         timer.cancel()
