@@ -60,7 +60,6 @@ from snakeval.errors import ConfigError, EvaluationError, Problem, visible  # no
 from snakeval.evaluation import events  # noqa: E402
 from snakeval.evaluation.definition import Evaluation  # noqa: E402
 from snakeval.evaluation.record import Completion, Metric  # noqa: E402
-from snakeval.harnesses import adapter  # noqa: E402
 from snakeval.harnesses.reading import read_samples, read_scores  # noqa: E402
 from snakeval.logs import last_error  # noqa: E402
 from snakeval.matrix.expand import expand  # noqa: E402
@@ -359,7 +358,6 @@ def harness_results(bed: Bed, rng: random.Random) -> None:
         (place.artifacts / name).write_bytes(content)
     try:
         place.define(evaluation)
-        adapter(evaluation.identity.adapter).usage(place.artifacts)
         with contextlib.suppress(EvaluationError):
             for sample in read_samples(place):
                 script_json(page.samples._shown(sample)).encode()  # type: ignore[attr-defined]
