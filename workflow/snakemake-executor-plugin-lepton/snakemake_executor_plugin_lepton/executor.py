@@ -280,8 +280,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         return not self._tracked and all(dag.finished(job) for job in dag.needrun_jobs())
 
     def _clean_up(self, looks: int = 1) -> None:
+        # An interrupted submission has adopted a job that is not tracked yet.
+        own = {*self._tracked, *self._heads.adopted()}
         left = deletion.delete_all(
-            self._service, self._run, self._submission, self.logger, looks, list(self._tracked)
+            self._service, self._run, self._submission, self.logger, looks, own
         )
         if not left:
             self._leases.release_all()

@@ -43,6 +43,13 @@ class Heads:
         draft.write_text(self.id, encoding="ascii")
         draft.replace(self._adopted / job)
 
+    def adopted(self) -> list[str]:
+        """Return the ids of the jobs that this process continues with."""
+        if not self._adopted.is_dir():
+            return []
+        notes = [note for note in self._adopted.iterdir() if not note.name.startswith(".")]
+        return [note.name for note in notes if self.owner(note.name, None) == self.id]
+
     def forget(self, job: str) -> None:
         """Forget a job that is gone."""
         (self._adopted / job).unlink(missing_ok=True)

@@ -115,8 +115,9 @@ class Submission:
         reading = read(best)
         if reading is not Reading.FAILED:
             what = "collects" if reading.ended else "continues with"
-            self._logger.info(f"Lepton: {what} {tracked.name} of an earlier head.")
+            # The note is first, because a Ctrl-C in the next line deletes what is noted.
             self._heads.adopt(tracked.place.job)
+            self._logger.info(f"Lepton: {what} {tracked.name} of an earlier head.")
             return tracked
         # The next attempt may resume from its files.
         self._collection.bring_back(tracked)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.leases import Leases
 from snakemake_executor_plugin_lepton.resources import output_id
 from workflows import Workflow, ctrl_c, until
@@ -87,6 +88,18 @@ def test_ctrl_c_deletes_a_job_that_was_taken_over_from_another_directory(
         until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
         ctrl_c(head)
     assert workflow.lepton.alive == []
+
+
+def test_a_head_knows_the_jobs_that_it_took_over_before_snakemake_tracks_them(
+    tmp_path: Path,
+) -> None:
+    first, second = (Heads(tmp_path / "heads") for _ in range(2))
+    assert first.adopted() == []
+    first.adopt("job-1")
+    second.adopt("job-2")
+    assert (first.adopted(), second.adopted()) == (["job-1"], ["job-2"])
+    first.forget("job-1")
+    assert first.adopted() == []
 
 
 def test_an_id_belongs_to_a_place_and_a_copy_has_another(tmp_path: Path) -> None:
