@@ -233,7 +233,10 @@ def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(
     assert "--dry-run" in ran[0]
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "local"), ("--profile", "slurm")])
+@pytest.mark.parametrize(
+    "profile",
+    [(), ("--profile", "local"), pytest.param(("--profile", "slurm"), marks=pytest.mark.slurm)],
+)
 def test_a_launchers_file_prints_its_notes_and_has_options_of_its_own_executor_only(
     place: Path,
     ran: list[list[str]],
