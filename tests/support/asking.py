@@ -47,6 +47,21 @@ pathlib.Path(results, "f").write_text(json.dumps({"v": len(answers)}))
 """
 
 
+#: The key of an endpoint that has one; a job finds it in ``MY_KEY``.
+KEY = "sk-canary-of-this-test"
+
+
+def complete(evaluation: Evaluation, directory: EvaluationDirectory) -> tuple[int, str]:
+    """Run a job in this process; return its exit code and the reason of its failure."""
+    journal = Journal(directory.events)
+
+    def work(stop: Event) -> int:
+        return evaluate._complete(evaluation, directory, journal, os.getpid(), stop)
+
+    code = run_job.run(directory, journal, directory.log, 0, work)
+    return code, directory.failure_reason()
+
+
 class Asking:
     """A job in the directory of a test. Without an image, its harness is a process."""
 
@@ -101,13 +116,7 @@ class Asking:
 
     def __call__(self) -> tuple[int, str]:
         """Run the job; return its exit code and the reason of its failure."""
-        journal = Journal(self.directory.events)
-
-        def work(stop: Event) -> int:
-            return evaluate._complete(self.evaluation, self.directory, journal, os.getpid(), stop)
-
-        code = run_job.run(self.directory, journal, self.directory.log, 0, work)
-        return code, self.directory.failure_reason()
+        return complete(self.evaluation, self.directory)
 
     def lives(self) -> None:
         """Let the harness live on after the question before which it died."""

@@ -13,30 +13,17 @@ import pytest
 from snakeval.demo.server import DemoServer, serve
 from snakeval.evaluation import requests
 from snakeval.evaluation.attempts import AttemptDirectory, Failure
-from snakeval.jobs import gateway, run_job
+from snakeval.jobs import gateway
 from snakeval.matrix.expand import expand
-from support.asking import Asking
+from support.asking import KEY, Asking
 from support.configs import COMMAND, config
 
-KEY = "sk-canary-of-this-test"
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MY_KEY", KEY)
-    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
 def server() -> Iterator[DemoServer]:
     with serve() as each:
-        yield each
-
-
-@pytest.fixture
-def locked() -> Iterator[DemoServer]:
-    with serve(api_key=KEY) as each:
         yield each
 
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from snakeval.demo.server import DemoServer, serve
-from snakeval.jobs import gateway, run_job
+from snakeval.jobs import gateway
 from snakeval.run.directory import RunDirectory
-from support.asking import Asking
+from support.asking import KEY, Asking
 
-KEY = "sk-canary-of-this-test"
 PYTHON, BUSYBOX = "snakeval-testbed/python:3.11-slim", "snakeval-testbed/busybox"
 
-pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MY_KEY", KEY)
-    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
-
-
-@pytest.fixture
-def server() -> Iterator[DemoServer]:
-    with serve(api_key=KEY) as each:
-        yield each
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("in_this_process")]
 
 
 def probes(job: Asking) -> int:
@@ -37,17 +22,17 @@ def probes(job: Asking) -> int:
 
 @pytest.mark.parametrize("network", ["host", "bridge"])
 def test_a_container_asks_through_the_gateway_and_never_has_the_key(
-    tmp_path: Path, server: DemoServer, network: str
+    tmp_path: Path, locked: DemoServer, network: str
 ) -> None:
     same = {"key": "MY_KEY", "image": PYTHON, "runtime": "docker", "network": network}
-    job = Asking(tmp_path, server.url, dies=2, **same)
+    job = Asking(tmp_path, locked.url, dies=2, **same)
     assert job()[0] == 1
     assert KEY not in job.environ.values()
     assert len(job.environ["API_KEY"]) == 32
-    assert (server.stats()["requests"], probes(job)) == (2, 1)
+    assert (locked.stats()["requests"], probes(job)) == (2, 1)
     job.lives()
     assert job() == (0, "")
-    assert (server.stats()["requests"], probes(job)) == (3, 1)
+    assert (locked.stats()["requests"], probes(job)) == (3, 1)
 
 
 def test_an_endpoint_without_a_key_is_asked_through_the_bridge(tmp_path: Path) -> None:
@@ -59,33 +44,33 @@ def test_an_endpoint_without_a_key_is_asked_through_the_bridge(tmp_path: Path) -
 
 @pytest.mark.parametrize("ledger", ["memory", "off"])
 def test_a_container_asks_without_a_journal(
-    tmp_path: Path, server: DemoServer, ledger: str
+    tmp_path: Path, locked: DemoServer, ledger: str
 ) -> None:
-    job = Asking(tmp_path, server.url, key="MY_KEY", image=PYTHON, runtime="docker", ledger=ledger)
+    job = Asking(tmp_path, locked.url, key="MY_KEY", image=PYTHON, runtime="docker", ledger=ledger)
     assert job() == (0, "")
     assert (job.environ["API_KEY"] == KEY) == (ledger == "off")
     assert job.stored == []
-    assert (server.stats()["requests"], probes(job)) == (3, ledger == "memory")
+    assert (locked.stats()["requests"], probes(job)) == (3, ledger == "memory")
 
 
 def test_a_gateway_that_a_container_cannot_reach_is_the_reason(
-    tmp_path: Path, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, locked: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "bridge_address", lambda runtime: "127.0.0.1")
     job = Asking(
-        tmp_path, server.url, key="MY_KEY", image=PYTHON, runtime="docker", network="bridge"
+        tmp_path, locked.url, key="MY_KEY", image=PYTHON, runtime="docker", network="bridge"
     )
     code, reason = job()
     assert code == 1
     assert reason.startswith(f"containers of {PYTHON} cannot connect to the ledger's gateway")
     assert reason.endswith("or set ledger: off")
-    assert server.stats()["requests"] == probes(job) == 0
+    assert locked.stats()["requests"] == probes(job) == 0
 
 
 def test_an_image_without_a_program_that_connects_is_not_probed(
-    tmp_path: Path, server: DemoServer
+    tmp_path: Path, locked: DemoServer
 ) -> None:
-    job = Asking(tmp_path, server.url, key="MY_KEY", image=BUSYBOX, runtime="docker")
+    job = Asking(tmp_path, locked.url, key="MY_KEY", image=BUSYBOX, runtime="docker")
     code, reason = job()
     assert code == 1, "there is no python3 for the harness either"
     log = job.directory.attempt_log(1).read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +15,11 @@ from typing import Any
 import pytest
 
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.events import Journal
-from snakeval.jobs import evaluate, run_harness, run_job
+from snakeval.jobs import run_harness
 from snakeval.jobs.served_models import Serving
 from snakeval.matrix.expand import expand
 from snakeval.serving import client
+from support.asking import complete
 from support.configs import COMMAND, config
 
 #: Asks four questions, and counts each request without a text as a wrong answer.
@@ -146,13 +145,7 @@ class Job:
             thread.join()
 
     def __call__(self) -> tuple[int, str]:
-        journal = Journal(self.directory.events)
-
-        def work(stop: Event) -> int:
-            return evaluate._complete(self.evaluation, self.directory, journal, os.getpid(), stop)
-
-        code = run_job.run(self.directory, journal, self.directory.log, 0, work)
-        return code, self.directory.failure_reason()
+        return complete(self.evaluation, self.directory)
 
     @property
     def ran(self) -> int:
@@ -178,9 +171,7 @@ class Pool(client.Servers):
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
+def surroundings(in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snakeval.ledger.retries.FIRST_PAUSE", 0.01)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,15 +62,21 @@ def killed(workflow: Workflow) -> None:
     head.communicate()
 
 
-def test_a_head_of_another_directory_continues_with_the_job_of_a_killed_one(
-    workflow: Workflow,
-) -> None:
+def taken_over(workflow: Workflow) -> tuple[subprocess.Popen[str], Path, Path]:
+    """Kill a head; return the one that continues with its job, its log, and the job's directory."""
     first, second, place = elsewhere(workflow)
     killed(first)
     log = workflow.directory / "second.log"
     with log.open("w") as output:
         head = second.start(output=output)
         until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
+    return head, log, place
+
+
+def test_a_head_of_another_directory_continues_with_the_job_of_a_killed_one(
+    workflow: Workflow,
+) -> None:
+    head, log, place = taken_over(workflow)
     (place / "done").touch()
     assert head.wait(60) == 0, log.read_text()
     assert [job.starts for job in workflow.lepton.jobs] == [1]
@@ -80,13 +87,8 @@ def test_a_head_of_another_directory_continues_with_the_job_of_a_killed_one(
 def test_ctrl_c_deletes_a_job_that_was_taken_over_from_another_directory(
     workflow: Workflow,
 ) -> None:
-    first, second, _ = elsewhere(workflow)
-    killed(first)
-    log = workflow.directory / "second.log"
-    with log.open("w") as output:
-        head = second.start(output=output)
-        until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
-        ctrl_c(head)
+    head, _, _ = taken_over(workflow)
+    ctrl_c(head)
     assert workflow.lepton.alive == []
 
 
