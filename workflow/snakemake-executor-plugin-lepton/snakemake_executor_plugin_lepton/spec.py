@@ -23,6 +23,7 @@ from leptonai.api.v2.types.shape import Shape
 from snakemake_executor_plugin_lepton.errors import TaskError
 from snakemake_executor_plugin_lepton.options import Mount
 from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.shapes import is_offered
 from snakemake_executor_plugin_lepton.task import Needs, Task
 from snakemake_executor_plugin_lepton.transport import Shipment
 
@@ -118,17 +119,9 @@ class Workspace:
 
 def _fits(shape: Shape, needs: Needs, group: str | None) -> bool:
     spec = shape.spec
-    # A fraction of a GPU is none, for whom asks for a whole one.
-    if needs.gpu and 0 < (getattr(spec, "accelerator_fraction", None) or 1) < 1:
-        return False
-    listable = getattr(spec, "listable_in", None)
-    if listable and not any("job" in str(getattr(each, "value", each)) for each in listable):
-        return False
-    if group is None and getattr(spec, "dedicated_node_group_only", None):
-        return False
     model = (needs.gpu_model or "").lower()
     return (
-        (spec.accelerator_num or 0) >= needs.gpu
+        is_offered(spec, "job", needs.gpu, group)
         and (spec.cpu or 0) >= needs.threads
         and (spec.memory_in_mb or 0) >= needs.mem_mb
         and (not model or model in (spec.accelerator_type or "").lower())

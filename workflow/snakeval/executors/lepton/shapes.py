@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from snakemake_executor_plugin_lepton.shapes import is_offered
+
 from snakeval.errors import EvaluationError
 
 
@@ -30,15 +32,7 @@ def choose(shapes: Sequence[Any], wanted: str | None, gpus: int, group: str | No
 
 def fits(spec: Any, gpus: int, group: str | None) -> bool:
     """Whether a shape has so many whole GPUs, and an endpoint may have it (in the node group)."""
-    if gpus and 0 < (getattr(spec, "accelerator_fraction", None) or 1) < 1:
-        return False
-    listable = getattr(spec, "listable_in", None)
-    if listable and not any("deploy" in str(getattr(each, "value", each)) for each in listable):
-        return False
-    # A field of the service that the library of 0.47.1 drops.
-    if group is None and getattr(spec, "dedicated_node_group_only", None):
-        return False
-    return bool((spec.accelerator_num or 0) >= gpus)
+    return is_offered(spec, "deploy", gpus, group)
 
 
 def name_of(shape: Any) -> str:
