@@ -78,6 +78,16 @@ class Sampled:
     def __getitem__(self, id: str) -> EvaluationDirectory:
         return self.directory.evaluation(id)
 
+    def logged(self, id: str, more: bytes, stderr: float | None = None) -> None:
+        """Let the harness of an evaluation have logged *more* bytes after its samples."""
+        place, evaluation = self[id], self.evaluations[id]
+        done = place.completion(evaluation.fingerprint)
+        assert done is not None
+        with (place.artifacts / "samples.jsonl").open("ab") as file:
+            file.write(more)
+        metrics = tuple(replace(metric, stderr=stderr) for metric in done.metrics)
+        place.complete(replace(done, metrics=metrics, manifest=place.manifest()))
+
     def _complete(self, evaluation: Evaluation, found: Sequence[Any]) -> None:
         place = self[evaluation.id]
         begin(place, evaluation.fingerprint)

@@ -181,6 +181,18 @@ def test_a_failure_from_the_journal_alone_names_the_way_out(
     assert "--ask-again last" in reason
 
 
+def test_a_refusal_of_the_endpoint_is_no_answer_from_the_journal(tmp_path: Path) -> None:
+    with serve(fail_status=400, fail_every=2) as server:
+        jobs = []
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            jobs.append(Asking(tmp_path / name, server.url, count=1)())
+    (_, (code, reason)) = jobs
+    assert code == 1
+    assert "HTTP Error 400" in reason
+    assert "journal" not in reason
+
+
 @pytest.mark.parametrize(
     ("params", "limits", "window"),
     [

@@ -260,6 +260,23 @@ def test_each_model_keeps_the_same_choice_of_many_samples() -> None:
     assert len(kept([*range(1000)])) == 50
 
 
+def test_samples_that_cannot_be_read_are_listed_with_their_reason(run: Sampled) -> None:
+    run.logged("good/one", b'{"id": "\xff"}\n')
+    text = " ".join(page_of(run).text.split())
+    assert "samples that snakeval can read." in text
+    _, missing = text.split("Samples are missing, as snakeval cannot read them:")
+    assert "good/one: samples.jsonl does not parse as jsonl: 'utf-8' codec" in missing
+    assert "bad/one" not in missing
+
+
+def test_a_run_whose_samples_all_are_damaged_says_so(tmp_path: Path) -> None:
+    run = Sampled(tmp_path, {"m": {"b": answers(3, 0.5, 1)}})
+    run.logged("m/b", b"\xff\n")
+    text = page_of(run).text
+    assert "m/b: samples.jsonl does not parse" in text
+    assert "No harness logged its samples." not in text
+
+
 def test_a_run_without_a_finished_evaluation_has_a_report(tmp_path: Path) -> None:
     run = Sampled(tmp_path, {"m": {"b": [1]}, "n": {}})
     (run["m/b"].artifacts / "f.json").unlink()

@@ -27,7 +27,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from support.configs import COMMAND, MODEL, config
 from support.made import begin
-from support.sampled import Sampled
+from support.sampled import Sampled, answers
 
 
 @pytest.fixture
@@ -126,6 +126,19 @@ def test_a_score_has_an_interval_or_a_reason_why_not(
     frame = table(run)
     assert frame["ci_low"].isna().all()
     assert frame["ci_note"][0] == "none: the harness wrote neither samples nor a standard error"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "note"), [(None, "none: samples.jsonl does"), (0.1, "standard error; samples.jsonl")]
+)
+def test_damaged_samples_are_named_where_their_interval_is_missing(
+    tmp_path: Path, stderr: float | None, note: str
+) -> None:
+    run = Sampled(tmp_path, {"m": {"b": answers(3, 0.5, 1)}})
+    run.logged("m/b", b"\xff\n", stderr)
+    found = table(run.directory)["ci_note"][0]
+    assert note in found
+    assert "wrote neither samples" not in found
 
 
 def test_intervals_of_samples_are_computed_once(

@@ -1,6 +1,9 @@
 """Tasks whose data sets Hugging Face hands out only to accounts that accepted their terms.
 
-``gated_tasks.csv`` lists them: a regular expression of the tasks' names, and the data set.
+``gated_tasks.csv`` lists them: a regular expression of the tasks' names, and the data set. The
+pages of ``cais/hle`` and ``allenai/wildguardmix`` on the hub ask for consent. NVIDIA names GPQA,
+HLE and Aegis v2 as data sets that require the token and an approval
+(https://docs.nvidia.com/nemo/eval/0.1.0/troubleshooting/setup-issues/authentication.html).
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import json_value, read_text, without_waiting, yaml_value
-from snakeval.harnesses import auxiliary_values, base_url
+from snakeval.files import json_value, yaml_value
+from snakeval.harnesses import auxiliary_values, base_url, bounded
 from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.values import (
     NoSuchFile,
@@ -164,22 +164,20 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
             )
         yield from found
         return
-    with open(file, encoding="utf-8-sig", newline="", opener=without_waiting) as lines:
-        try:
-            if kind == "csv":
-                yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
-            else:
-                yield from (json_value(line) for line in lines if line.strip())
-        except (ValueError, csv.Error) as error:
-            raise EvaluationError(
-                f"{file.name} does not parse as {kind}: {str(error)[:200]}"
-            ) from None
+    lines = bounded.lines(file, newline="")
+    try:
+        if kind == "csv":
+            yield from csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
+        else:
+            yield from (json_value(line) for line in lines if line.strip())
+    except (ValueError, csv.Error) as error:
+        raise EvaluationError(f"{file.name} does not parse as {kind}: {str(error)[:200]}") from None
 
 
 def _parse(path: Path, kind: str) -> Any:
     kind = kind or {".json": "json", ".csv": "csv", ".tsv": "csv"}.get(path.suffix, "yaml")
     try:
-        text = read_text(path).removeprefix("\ufeff")  # of programs for Windows
+        text = bounded.whole(path).removeprefix("\ufeff")  # of programs for Windows
         if kind == "json":
             return json_value(text)
         if kind == "csv":

@@ -19,7 +19,8 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import DAMAGE, json_value, read_text, without_waiting
+from snakeval.files import DAMAGE, json_value
+from snakeval.harnesses import bounded
 from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
@@ -147,7 +148,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
-        data = json_value(read_text(files[-1]))
+        data = json_value(bounded.whole(files[-1]))
         results: dict[str, dict[str, Any]] = data["results"]
         better = data.get("higher_is_better") or {}
         samples = data.get("n-samples") or {}
@@ -177,15 +178,14 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
             continue
         task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
         group = _group_finder(evaluation, task)
-        with open(path, encoding="utf-8", opener=without_waiting) as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    data = json_value(line)
-                    yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise EvaluationError(
-                        f"{path.name}, line {number} is not a sample: {error!r}"
-                    ) from None
+        for position, line in enumerate(bounded.lines(path), 1):
+            try:
+                data = json_value(line)
+                yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise EvaluationError(
+                    f"{path.name}, line {position} is not a sample: {error!r}"
+                ) from None
 
 
 def _group_finder(evaluation: Evaluation, task: str) -> Callable[[Any], Any] | None:

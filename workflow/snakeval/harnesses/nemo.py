@@ -18,8 +18,8 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import read_text, yaml_value
-from snakeval.harnesses import lm_eval
+from snakeval.files import yaml_value
+from snakeval.harnesses import bounded, lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
@@ -147,7 +147,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     try:
         if path.is_symlink() and not is_artifact(path, artifacts):
             raise FileNotFoundError
-        data = yaml_value(read_text(path))
+        data = yaml_value(bounded.whole(path))
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
     except ValueError as error:

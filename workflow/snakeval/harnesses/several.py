@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation
-from snakeval.files import json_value, read_text
+from snakeval.files import json_value
+from snakeval.harnesses import bounded
 
 #: The mark beside scores of such samples in the table and the report.
 MAY_BE_EQUAL = "samples may be equal"
@@ -75,12 +76,12 @@ def may_be_equal(artifacts: Path) -> bool:
     Each results file has the configuration of its tasks.
 
     Raises:
-        OSError, ValueError: a results file cannot be read.
+        EvaluationError, OSError, ValueError: a results file cannot be read.
     """
     files = sorted(artifacts.glob("*/results_*.json"), key=lambda path: path.name)
     if not files:
         return False
-    data = json_value(read_text(files[-1]))
+    data = json_value(bounded.whole(files[-1]))
     configs = data.get("configs") if isinstance(data, dict) else None
     return isinstance(configs, dict) and any(map(_shares_a_seed, configs.values()))
 

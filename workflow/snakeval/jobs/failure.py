@@ -35,10 +35,10 @@ def with_requests(
     """
     if evaluation.transport.ledger == "off":
         return failure
-    seen, asked = requests_seen(directory)
+    seen, replayed = requests_seen(directory)
     if not seen and not reaches:
         hint = "its gateway received no request; if it cannot connect, set ledger: off"
-    elif seen and not asked and failure.poison:
+    elif replayed and failure.poison:
         hint = (
             "all answers came from the journal; `snakeval resume ID --ask-again last` requests the "
             "last ones again"

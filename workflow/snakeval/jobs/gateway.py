@@ -285,10 +285,11 @@ def unanswered(directory: EvaluationDirectory) -> int:
     return sum(int(part.get("unanswered", 0)) for part in (data.get("upstreams") or {}).values())
 
 
-def requests_seen(directory: EvaluationDirectory) -> tuple[int, int]:
-    """Return how many requests the last gateway received, and how many the endpoints answered."""
+def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
+    """Return how many requests the last gateway received, and if the journal answered them all."""
     data = beside.read_summary(directory.requests) or {}
     parts = [part for part in (data.get("upstreams") or {}).values() if isinstance(part, dict)]
     seen = sum(int(part.get("requests", 0)) + int(part.get("other_requests", 0)) for part in parts)
-    asked = sum(int((part.get("answers") or {}).get("asked", 0)) for part in parts)
-    return seen, asked
+    told = [part.get("answers") or {} for part in parts]
+    replayed, asked = (sum(int(each.get(n, 0)) for each in told) for n in ("journal", "asked"))
+    return seen, bool(replayed) and not asked and not unanswered(directory)

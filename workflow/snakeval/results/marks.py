@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.canonical import canonical_template
 from snakeval.evaluation.definition import changes, digest
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -69,7 +70,7 @@ def _shares_a_seed(directory: EvaluationDirectory, done: Completion) -> bool:
         return json_value(cache.read_bytes()) is True
     try:
         found = may_be_equal(directory.artifacts)
-    except (OSError, ValueError):
+    except (EvaluationError, OSError, ValueError):
         return False  # the scores cannot be read either, which the table says
     with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, json.dumps(found))

@@ -88,11 +88,18 @@ def intervals(
     except EvaluationError as error:
         # These use only the harness's own numbers. They are not stored: the samples may be fixed.
         by_error = [intervals_.interval(m.value, m.stderr, m.n) for m in metrics]
-        return [replace(interval, caveat=str(error)) for interval in by_error]
+        return [_unsampled(interval, str(error)) for interval in by_error]
     found = [_interval(metric, samples) for metric in metrics]
     with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, sealed({"intervals": [asdict(interval) for interval in found]}))
     return found
+
+
+def _unsampled(interval: Interval, problem: str) -> Interval:
+    """Return the interval of a score whose samples have a *problem*, which it names."""
+    if interval.reason:
+        return replace(interval, reason=problem)
+    return replace(interval, caveat=problem)
 
 
 def _of_earlier_version(cache: Path) -> list[Any]:

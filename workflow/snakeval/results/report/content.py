@@ -79,6 +79,13 @@ class Facts:
         shelves = [cell.shelf for cell in self.cells.values() if cell.shelf]
         return sum(s.total for s in shelves), sum(s.shown for s in shelves)
 
+    @property
+    def unread(self) -> dict[str, str]:
+        """Why samples are missing, for each evaluation whose samples cannot all be read."""
+        cells = self.cells.values()
+        found = [(cell, cell.measured.problem) for cell in cells if cell.measured]
+        return {f"{cell.model}/{cell.benchmark}": problem for cell, problem in found if problem}
+
 
 def collect(run: RunDirectory, shelves: Shelves) -> Facts:
     """Collect the report's content of *run*, and write its samples to *shelves*."""
