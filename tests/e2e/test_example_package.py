@@ -173,8 +173,12 @@ def test_errors_know_them_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_the_launchers_shape_has_the_same_model(
-    example: Installed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    example: Installed,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(example.home))  # `ls models` also names those of runs
     plan = example.snakeval("run", "--config", "launcher.yaml", "--profile", "profile", "-n")
     assert plan.returncode == 0, plan.stdout + plan.stderr
     said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])
