@@ -24,6 +24,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.jobs import evaluate, run_harness, run_job
+from snakeval.matrix.benchmark_files import files_digest, is_intact, take_snapshot
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
 
@@ -390,3 +391,24 @@ def test_a_harness_that_prints_nothing_has_no_line_of_snakeval_as_its_reason(
     code, reason = Job(tmp_path, "exit 3")()
     assert (code, reason.split(";")[0]) == (1, "the harness exited with 3")
     assert "attempt 1" not in reason
+
+
+def test_a_file_that_a_harness_adds_beside_its_files_is_not_there_for_the_next(
+    tmp_path: Path,
+) -> None:
+    files = tmp_path / "task"
+    (files / "data").mkdir(parents=True)
+    (files / "data/question").write_text("1")
+    snapshot = tmp_path / "run/files" / files_digest(files)[:32]
+    take_snapshot(files, files_digest(files), snapshot)
+    counts = "n=$(ls . data | wc -l); echo 2 > data/question; touch data/more ./more"
+    job = Job(tmp_path, f"{counts}; echo '{{\"v\": '$n'}}' > {{{{ results }}}}/f")
+    transport = replace(job.evaluation.transport, files=str(snapshot))
+    job.evaluation = replace(job.evaluation, transport=transport)
+    assert job() == (0, "")
+    first = job.value
+    (job.directory.artifacts / "f").unlink()
+    assert job() == (0, "")
+    assert job.value == first
+    assert is_intact(snapshot, files_digest(files))
+    assert not [*job.directory.attempts.glob("*/files-*")]

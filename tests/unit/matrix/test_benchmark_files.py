@@ -11,6 +11,7 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.matrix.benchmark_files import (
     files_digest,
     is_intact,
+    private_copy,
     require_snapshot,
     take_snapshot,
 )
@@ -159,3 +160,47 @@ def test_files_that_changed_since_the_command_planned_are_an_error(
     (tmp_path / "data/score").write_text("0.1")
     take_snapshot(files, digest, tmp_path / "abc")
     assert is_intact(tmp_path / "abc", digest)
+
+
+def test_a_private_copy_has_the_files_and_folders_of_the_snapshot_alone(
+    files: Path, tmp_path: Path
+) -> None:
+    (files / "empty").mkdir()
+    digest = files_digest(files)
+    target = tmp_path / digest[:32]
+    take_snapshot(files, digest, target)
+    (target / "log").write_text("a harness of an earlier version wrote it")
+    with private_copy(target, tmp_path) as copy:
+        assert sorted(p.relative_to(copy).as_posix() for p in copy.rglob("*")) == [
+            "data", "data/score", "empty", "run.sh",
+        ]  # fmt: skip
+        assert (copy / "run.sh").stat().st_mode & 0o111
+        (copy / "data/score").write_text("0.9")
+    assert not copy.exists()
+    assert (target / "data/score").read_text() == "0.1"
+
+
+@pytest.mark.parametrize("harm", ["other", "absent", "folder", "pipe", "list", "outside"])
+def test_no_harness_gets_a_copy_of_a_damaged_snapshot(
+    files: Path, tmp_path: Path, harm: str
+) -> None:
+    digest = files_digest(files)
+    target = tmp_path / digest[:32]
+    take_snapshot(files, digest, target)
+    score, names = target / "data/score", target.with_name(f"{target.name}.json")
+    if harm == "other":
+        score.write_text("0.9")
+    elif harm in ("list", "outside"):
+        names.write_text("{" if harm == "list" else '["../task/run.sh"]')
+    else:
+        score.unlink()
+        {"absent": list, "folder": score.mkdir, "pipe": lambda: os.mkfifo(score)}[harm]()
+    message = "files changed since the run started"
+    with pytest.raises(EvaluationError, match=message), private_copy(target, tmp_path):
+        pass
+    assert not [*tmp_path.glob("files-*")]
+
+
+def test_a_directory_that_is_no_snapshot_is_not_copied(files: Path, tmp_path: Path) -> None:
+    with private_copy(files, tmp_path) as copy:
+        assert copy == files

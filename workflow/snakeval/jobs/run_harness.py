@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -20,7 +20,7 @@ from snakeval.jobs.container import container
 from snakeval.jobs.gateway import ask_through_gateway, unanswered
 from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
-from snakeval.matrix.benchmark_files import require_snapshot
+from snakeval.matrix.benchmark_files import private_copy, require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
 from snakeval.runtimes.secrets_in_logs import blotting
@@ -69,8 +69,38 @@ def run_harness(
     Raises:
         EvaluationError: the benchmark's files changed, or the harness cannot start.
     """
-    if files := evaluation.transport.files:
+    with _with_files(evaluation, attempt, runtime) as evaluation:
+        return _run(evaluation, directory, attempt, runtime, log, head, ending)
+
+
+@contextmanager
+def _with_files(
+    evaluation: Evaluation, attempt: AttemptDirectory, runtime: Runtime
+) -> Iterator[Evaluation]:
+    """Yield *evaluation* with files that this harness alone can change, if it has any.
+
+    A container cannot write to them.
+    """
+    if not (files := evaluation.transport.files):
+        yield evaluation
+    elif runtime.isolated:
         require_snapshot(Path(files))
+        yield evaluation
+    else:
+        with private_copy(Path(files), attempt.path) as copy:
+            transport = replace(evaluation.transport, files=str(copy.resolve()))
+            yield replace(evaluation, transport=transport)
+
+
+def _run(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    attempt: AttemptDirectory,
+    runtime: Runtime,
+    log: AttemptLog,
+    head: int,
+    ending: Event,
+) -> Ran:
     run = RunDirectory.of(directory).name
     invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
     with serve_models(evaluation, directory, head, ending, log, invalid) as serving:

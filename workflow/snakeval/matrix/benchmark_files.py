@@ -14,8 +14,10 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +114,62 @@ def require_snapshot(directory: Path) -> None:
         EvaluationError: something changed the files.
     """
     if _list_of(directory).exists() and not is_intact(directory, directory.name):
-        raise EvaluationError(
-            f"{directory}: the benchmark's files changed since the run started",
-            hint="run the same command again",
-        )
+        raise _changed(directory)
+
+
+@contextmanager
+def private_copy(snapshot: Path, place: Path) -> Iterator[Path]:
+    """Yield a copy of a snapshot below *place* for one harness, which may write beside its files.
+
+    A harness without a container could otherwise change what the next one reads. Yields a directory
+    that is no snapshot as it is.
+
+    Raises:
+        EvaluationError: something changed the files.
+    """
+    if (names := _names(snapshot)) is None:
+        yield snapshot
+        return
+    copy = Path(tempfile.mkdtemp(prefix="files-", dir=place))
+    try:
+        for folder, _, _ in os.walk(snapshot):
+            (copy / os.path.relpath(folder, snapshot)).mkdir(exist_ok=True)
+        _copy_names(snapshot, copy, names)
+        yield copy
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy_names(snapshot: Path, copy: Path, names: Iterable[Any]) -> None:
+    for name in map(str, names):
+        target = Path(os.path.normpath(copy / name))
+        try:
+            if not target.is_relative_to(copy) or not (snapshot / name).is_file():
+                raise _changed(snapshot)
+            shutil.copy2(snapshot / name, target)
+        except (FileNotFoundError, IsADirectoryError):
+            raise _changed(snapshot) from None
+    if not _of_names(copy, names).startswith(snapshot.name):
+        raise _changed(snapshot)
+
+
+def _names(snapshot: Path) -> list[Any] | None:
+    """Return the files of a snapshot; None if the directory is none.
+
+    Raises:
+        EvaluationError: the list of its files is damaged.
+    """
+    try:
+        return read_list(_list_of(snapshot))
+    except ValueError:
+        raise _changed(snapshot) from None
+
+
+def _changed(snapshot: Path) -> EvaluationError:
+    return EvaluationError(
+        f"{snapshot}: the benchmark's files changed since the run started",
+        hint="run the same command again",
+    )
 
 
 def _of_names(snapshot: Path, names: Iterable[Any]) -> str:
