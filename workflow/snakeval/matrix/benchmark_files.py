@@ -122,7 +122,7 @@ def private_copy(snapshot: Path, place: Path) -> Iterator[Path]:
     """Yield a copy of a snapshot below *place* for one harness, which may write beside its files.
 
     A harness without a container could otherwise change what the next one reads. Yields a directory
-    that is no snapshot as it is.
+    that is no snapshot unchanged.
 
     Raises:
         EvaluationError: something changed the files.
