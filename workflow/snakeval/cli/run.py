@@ -104,8 +104,7 @@ def command(
         options = tuple(snakemake.with_config(options, key, "true")) if wanted else options
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
-    given = snakemake.split(options)
-    refuse_own_options(given)
+    refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
     config, selection = choose(translated.source, values)
     if dry_run:
@@ -113,14 +112,15 @@ def command(
         sys.stdout.flush()
     if resume:
         click.echo("--resume is the default; finished evaluations are never rerun", err=True)
+    plans = dry_run or any(option.name == "dryrun" for option in given)
     prepared = Prepared(
         config,
         selection,
-        save(config, source.files),
+        save(config, source.files, dry_run=plans),
         values,
         find_profile(profile or translated.profile or "local"),
         [*_announced(translated, profile), *options, *(["--dry-run"] if dry_run else [])],
-        dry_run or any(option.name == "dryrun" for option in given),
+        plans,
     )
     return launch(prepared, where)
 

@@ -76,11 +76,11 @@ def text(config: Config) -> str:
     return written(data, width=100)
 
 
-def save(config: Config, files: Sequence[str | Path] = ()) -> Path:
+def save(config: Config, files: Sequence[str | Path] = (), *, dry_run: bool = False) -> Path:
     """Write *config* to snakeval's home; return the file, whose name has a hash of its content.
 
-    The first line names *files*, which the configuration was composed from: see
-    :mod:`snakeval.config.composed`.
+    A *dry_run* requires no home that it can write to. The first line names *files*, which the
+    configuration was composed from: see :mod:`snakeval.config.composed`.
 
     Raises:
         ConfigError: it cannot be written.
@@ -88,7 +88,7 @@ def save(config: Config, files: Sequence[str | Path] = ()) -> Path:
     paths = [str(Path(file).resolve()) for file in files]
     composed = f"{saved.header(paths)}{text(config)}"
     digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
-    return saved.save(f"{config.name}-{digest}.yaml", composed)
+    return saved.save(f"{config.name}-{digest}.yaml", composed, dry_run=dry_run)
 
 
 def _find(directory: Path, name: str) -> Path:

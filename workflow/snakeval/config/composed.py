@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from snakeval.errors import ConfigError
 from snakeval.files import DAMAGE, home, json_value, write_if_changed
 
+#: The directory of saved configurations of a dry run that cannot write to snakeval's home.
+_ELSEWHERE = "SNAKEVAL_COMPOSED"
 _FIRST_LINE = "# Composed by snakeval from: "
 
 
 def place() -> Path:
     """Return the directory of saved configurations."""
-    return home().absolute() / "composed"
+    elsewhere = os.environ.get(_ELSEWHERE)
+    return Path(elsewhere) if elsewhere else home().absolute() / "composed"
 
 
-def save(name: str, text: str) -> Path:
+def save(name: str, text: str, *, dry_run: bool = False) -> Path:
     """Save a configuration; return its file.
+
+    A *dry_run* that cannot write to snakeval's home uses a directory that ends with this process.
 
     Raises:
         ConfigError: it cannot be written.
@@ -28,6 +37,11 @@ def save(name: str, text: str) -> Path:
     try:
         write_if_changed(path, text)
     except OSError as error:
+        if dry_run:
+            elsewhere = tempfile.mkdtemp(prefix="snakeval-")
+            atexit.register(shutil.rmtree, elsewhere, ignore_errors=True)
+            os.environ[_ELSEWHERE] = elsewhere
+            return save(name, text)
         raise ConfigError(
             f"SNAKEVAL_HOME: {error.filename or path} cannot be written ({error.strerror}); set "
             "another directory or correct its permissions"

@@ -21,6 +21,7 @@ from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.planning import executor_of
 from snakeval.dag.preflight import check, make_way_for_directories
+from snakeval.dag.read_only import plan_without_writing
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
@@ -77,6 +78,8 @@ def open_matrix(workflow: Any) -> Matrix:
         os.environ[_RUN] = Path(matrix.run).name
         if not workflow.output_settings.dryrun:
             _pass_to_jobs(workflow, invocation)
+        else:
+            plan_without_writing(invocation.directory.path)
         # Planning creates millions of objects that all stay. At 10,000 evaluations the garbage
         # collector, which looks at them again and again, took a sixth of the time.
         gc.set_threshold(100_000, 20, 20)
