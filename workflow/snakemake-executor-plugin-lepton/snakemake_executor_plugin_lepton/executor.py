@@ -21,11 +21,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 from snakemake_executor_plugin_lepton import deletion, here, identity
 from snakemake_executor_plugin_lepton.check import refusal
 from snakemake_executor_plugin_lepton.collection import DONE_ALREADY, Collection
-from snakemake_executor_plugin_lepton.errors import (
-    LeptonError,
-    ServiceError,
-    TaskError,
-)
+from snakemake_executor_plugin_lepton.errors import LeptonError, ServiceError, TaskError
 from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.here import LocalJob
 from snakemake_executor_plugin_lepton.leases import Leases
@@ -45,10 +41,17 @@ PRIVATE = Path(".snakemake/lepton")
 _COLLECTORS = 4
 #: How many seconds a cancellation waits for a submission under way.
 _CANCEL_PATIENCE = 10.0
+#: The shortest pause between two polls: without one, the thread would use a whole processor.
+_SHORTEST_PAUSE = 0.1
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
     """Runs each job of the workflow as a Lepton job."""
+
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # The base class starts the polling thread, which uses this.
+        self._over = threading.Event()
+        super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
         """Check everything that would fail every job, and find the jobs of a lost head."""
@@ -224,6 +227,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             else:
                 self.report_job_error(item.info, msg=ended.failure, aux_logs=list(ended.logs))
 
+    async def sleep(self) -> None:
+        """Wait until the next poll is due or the run ends."""
+        pause = max(self.next_seconds_between_status_checks, _SHORTEST_PAUSE)
+        await asyncio.to_thread(self._over.wait, pause)
+
     def _look_again(self, info: SubmittedJobInfo) -> SubmittedJobInfo | None:
         """Begin a job that waits for another head, if that one has ended; None if it is over."""
         lease: Path = info.aux["waits"]
@@ -271,6 +279,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """End the run; if it is complete, delete unused jobs of an earlier head."""
+        self._over.set()
         super().shutdown()
         if not self._cancelled.is_set() and self._all_done():
             self._clean_up()

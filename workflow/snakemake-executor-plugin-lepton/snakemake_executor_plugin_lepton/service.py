@@ -30,7 +30,7 @@ T = TypeVar("T")
 PAGE = 500
 LOG_PAGE = 5000
 #: Seconds between tries of one request: about two minutes in total.
-BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+BACKOFF = (0.25, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)

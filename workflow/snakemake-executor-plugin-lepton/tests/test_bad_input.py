@@ -85,7 +85,9 @@ def test_an_expired_token_is_reported_before_the_first_job(workflow: Workflow) -
 
 
 def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> None:
-    workflow.write(ONE.replace("@", 'shell: "sleep 2; echo 1 >{output}"'))
+    done = workflow.directory / "done"
+    wait = f"until [ -e {done} ]; do sleep 0.1; done"
+    workflow.write(ONE.replace("@", f'shell: "{wait}; echo 1 >{{output}}"'))
     head = workflow.start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     token, workflow.lepton.workspace.token = workflow.lepton.workspace.token, "new"
@@ -93,6 +95,7 @@ def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> N
     assert head.returncode == 1
     assert "Run the same command to continue with them" in output
     workflow.lepton.workspace.token = token
+    done.touch()
     run = workflow.run()
     assert run.code == 0, run.output
     assert [job.starts for job in workflow.lepton.jobs] == [1]
@@ -115,7 +118,7 @@ def test_a_job_that_outlives_its_runtime_without_ending_is_stopped_from_outside(
 ) -> None:
     rule = "resources: runtime=1\n    shell: \"trap '' TERM; sleep 300\""
     workflow.lepton.workspace.stop_grace = 1
-    run = workflow.write(ONE.replace("@", rule)).run("--lepton-runtime-grace=-58")
+    run = workflow.write(ONE.replace("@", rule)).run("--lepton-runtime-grace=-59")
     assert run.code == 1
     assert "it ran longer than its runtime of 1 minutes" in run.output
     assert workflow.lepton.alive == []

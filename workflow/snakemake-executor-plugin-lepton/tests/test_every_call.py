@@ -28,17 +28,13 @@ rule all:
     input: "1", "2"
 rule one:
     output: "1"
-    shell: "sleep 1.2; echo 1 >{output}"
+    shell: "sleep 0.3; echo 1 >{output}"
 rule two:
     input: "1"
     output: "2"
     shell: "cat {input} >{output}"
 """
-#: A look a second: the fewer looks, the fewer calls that are alike.
-OPTIONS = (
-    *("--max-status-checks-per-second", "1"),
-    *("--lepton-request-timeout", "2", "--lepton-patience", "2"),
-)
+OPTIONS = ("--lepton-request-timeout", "2", "--lepton-patience", "1")
 CLEAR = re.compile(
     r"Lepton job smk-\S+: it (completed, but its files did not come back|ended without a receipt"
     r"|has a state that this plugin does not know, for \d+ s)"
@@ -99,7 +95,9 @@ REQUESTS = {
     "an error before the effect": Kind({"status": 500}),
     "an error after the effect": Kind({"status": 500, "when": "after"}),
     "a lost answer": Kind({"when": "drop"}),
-    "no answer in time": Kind({"when": "after", "delay": 3}),
+    "no answer in time": Kind(
+        {"when": "after", "delay": 1.5}, options=("--lepton-request-timeout", "1")
+    ),
     "an answer that is not JSON": Kind({"status": 200, "when": "after", "body": "<html>"}),
 }
 # In an order that brings each to a call where it does something, when they share the calls out.
@@ -133,8 +131,8 @@ def test_a_fault_at_any_call_reruns_only_lost_jobs_and_leaves_no_job(
     mine = range(calls)
     if os.environ.get("LEPTON_EVERY_CALL") != "1":
         mine = range([*kinds].index(name), calls, len(kinds))
-    # Most of a run is waiting; two at a time.
-    with ThreadPoolExecutor(2) as pool:
+    # Most of a run is waiting; three at a time.
+    with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda number: _faulty(tmp_path, number, kinds[name]), mine))
     assert [problem for problems in found for problem in problems] == []
 

@@ -168,7 +168,7 @@ def test_rule_3_a_job_of_another_definition_is_not_adopted(workflow: Workflow) -
 
 
 def test_rule_4_a_poll_is_one_list_for_all_jobs(workflow: Workflow) -> None:
-    run = workflow.write(sleepers(8, 3)).run()
+    run = workflow.write(sleepers(8, 1)).run()
     assert run.code == 0, run.output
     lists = workflow.lepton.asked(r"GET /jobs\?")
     assert all("job_query_mode=alive_and_archive" in request for request in lists)
@@ -205,18 +205,23 @@ def test_rule_4_a_rejected_poll_is_retried_later(
 
 
 def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 2)).start()
+    head = workflow.write(waiting(1, workflow)).start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
-    workflow.lepton.faults.add(Fault("GET ", status=503, times=2))
+    workflow.lepton.faults.add(outage := Fault("GET ", status=503, times=2))
+    until(lambda: outage.times == 0, "two requests without an answer")
+    (workflow.directory / "done").touch()
     output, _ = head.communicate(timeout=150)
     assert head.returncode == 0, output
 
 
 def test_rule_4_a_job_in_an_unknown_state_stays_live(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 3)).start()
+    head = workflow.write(waiting(1, workflow)).start()
     until(lambda: bool(workflow.lepton.jobs), "a job")
     (job,) = workflow.lepton.jobs
     job.shown = "Pondering"
+    looks = len(workflow.lepton.asked(r"GET /jobs\?"))
+    until(lambda: len(workflow.lepton.asked(r"GET /jobs\?")) > looks + 1, "two polls")
+    (workflow.directory / "done").touch()
     until(lambda: job.state == "Completed", "its end")
     job.shown = None
     output, _ = head.communicate(timeout=120)
@@ -295,9 +300,11 @@ def test_rule_6_snakemake_alone_decides_about_retries(workflow: Workflow) -> Non
 
 
 def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
-    head = workflow.write(sleepers(1, 2)).start()
+    head = workflow.write(waiting(1, workflow)).start()
     until(lambda: any(job.state == "Running" for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.workspace.jobs.preempt(workflow.lepton.jobs[0])
+    until(lambda: workflow.lepton.jobs[0].starts == 2, "its second start")
+    (workflow.directory / "done").touch()
     output, _ = head.communicate(timeout=120)
     assert head.returncode == 0, output
     assert [job.starts for job in workflow.lepton.jobs] == [2]

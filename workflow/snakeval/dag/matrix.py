@@ -15,6 +15,7 @@ from typing import Any
 from snakeval.config.types import DEPLOYMENT
 from snakeval.dag import announce, planning
 from snakeval.dag.invocation import Invocation
+from snakeval.dag.job_rate import lift_default
 from snakeval.dag.lookup import DeploymentWildcards, Input, Lookup, Wildcards, signed
 from snakeval.dag.reruns import Reruns
 from snakeval.errors import ConfigError, EvaluationError
@@ -277,10 +278,12 @@ class Matrix:
                 f"snakeval: {error.filename or self.run} cannot be written ({error.strerror}); "
                 "correct output_dir or free some space"
             ) from None
+        scheduler = self._workflow.scheduler
+        lift_default(scheduler)
         if not self._workflow.local_exec:
             from snakeval.dag.refusals import Refusals
 
-            Refusals(self._fingerprint_of).watch(self._workflow.scheduler._executor)
+            Refusals(self._fingerprint_of).watch(scheduler._executor)
 
     def _fingerprint_of(self, name: str) -> str:
         model, _, benchmark = name.partition("/")

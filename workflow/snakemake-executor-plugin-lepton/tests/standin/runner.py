@@ -230,7 +230,7 @@ class _ProcessWorkload:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(grace, 2))
+                self._process.wait(grace if number is signal.SIGTERM else max(grace, 2))
                 if number is signal.SIGTERM:
                     continue
 
