@@ -3,8 +3,6 @@
 :class:`Played` starts the job itself. :class:`PlayedOnSlurm` starts Snakemake with the profile of
 Slurm, without the ``snakeval`` command. What it kills of a job is drawn from the seed: ``scancel``,
 ``scontrol requeue`` or SIGKILL to the job's process. If it kills everything, Snakemake dies, too.
-
-Long because the two kinds of jobs are killed and judged alike.
 """
 
 from __future__ import annotations
@@ -186,6 +184,8 @@ class Played:
         for item, texts in found.items():
             if len(texts) != SAMPLES or len(set(texts)) != SAMPLES:
                 self.problems.append(f"item {item} has the answers {texts}")
+        if not self.scores():
+            self.problems.append("it has no scores")
         if lives_here(self.directory.requests / "gateway") is not None:
             self.problems.append("a gateway is left")
         if left := self.left():

@@ -75,13 +75,14 @@ class Campaign:
                 played.play()
             finally:
                 played.clear()
+        result = {**played.result(), "seconds": round(time.monotonic() - began, 1)}
         if seed is None and played.problems:
             raise RuntimeError(f"without a kill: {played.problems}; files: {place}")
         if played.problems or given.seed is not None:
             print(f"files: {place}")
         else:
             shutil.rmtree(place)
-        return {**played.result(), "seconds": round(time.monotonic() - began, 1)}
+        return result
 
 
 def main() -> int:
