@@ -34,6 +34,22 @@ SECRET = "a-secret-that-nobody-may-see"
 #: A score that only who has the secret can know.
 LENGTH = """echo "{\\"score\\": $(printf %s "$TOKEN" | wc -c)}" > {{ results }}/score.json"""
 FAILS = "echo no such file >&2; exit 3"
+#: Asks twelve questions, four at a time. Their sum is its score.
+FOUR_AT_ONCE = """exec python3 - {{ url }} {{ results }} <<'PYTHON'
+import json, pathlib, sys, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+url, results = sys.argv[1:]
+def ask(number):
+    message = {"role": "user", "content": f"What is {number} + 1?"}
+    body = json.dumps({"model": "careful", "messages": [message]}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return int(json.load(answer)["choices"][0]["message"]["content"].split()[-1].rstrip("."))
+with ThreadPoolExecutor(4) as pool:
+    score = sum(pool.map(ask, range(12)))
+pathlib.Path(results, "score.json").write_text(json.dumps({"score": score}))
+PYTHON
+"""
 
 
 class Cluster(Workspace):
@@ -213,6 +229,27 @@ def test_who_is_cancelled_uses_a_retry_who_is_requeued_does_not_and_both_resume(
         ("evaluate_wildcards_m_cancelled", "COMPLETED"): 1,
         ("evaluate_wildcards_m_requeued", "COMPLETED"): 1,
     }
+
+
+def test_a_killed_job_asks_no_request_again_that_was_under_way(
+    endpoint: Served, server: DemoServer
+) -> None:
+    work = clustered(endpoint)
+    endpoint.asks("b", seed=1)
+    work.config["benchmarks"]["b"]["command"] = FOUR_AT_ONCE
+    # Four are answered, and four are under way for longer than a scancel takes.
+    server.behaviour = replace(server.behaviour, delay=2)
+    head = work.start()
+    wait_for(lambda: server.stats()["requests"] >= 8, "nothing is asked")
+    slurm("scancel", *work.queue)
+    output, _ = head.communicate(timeout=180)
+    assert head.returncode == 0, output
+    assert states(work.jobs(2)) == {
+        ("evaluate_wildcards_m_b", "CANCELLED"): 1,
+        ("evaluate_wildcards_m_b", "COMPLETED"): 1,
+    }
+    assert (server.stats()["requests"], server.stats()["repeated"]) == (12, 0)
+    assert work.table()["value"]["m/b"] == sum(range(1, 13))
 
 
 def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
