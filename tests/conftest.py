@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -20,9 +22,16 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from hypothesis import settings
 
-from support import forks
+from support import forks, rewritten
 from support.engine import engine
 from support.servers import mlflow_server
+
+# A shell ignores Ctrl-C for what it starts in the background, and each child would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Imports and collection make objects that last; `pytest_collection_finish` ends this.
+gc.disable()
 
 # How long an example takes says nothing about what it tests.
 settings.register_profile("snakeval", deadline=None)
@@ -116,6 +125,12 @@ _BED = {
 }
 
 
+#: Tests of one file of these run in one process, in turn: they are short, and import the same.
+_BY_FILE = re.compile(r"tests/(lint|unit/(?!executors|exporters|jobs|runtimes|serving))[^:]*")
+#: What runs first, because it takes longest; short tests fill the end.
+_FIRST = re.compile(r"e2e/|/snakemake-executor-plugin-|dag/")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Several at a time (``-n 3``): what shares a test bed runs in one process, in turn.
 
@@ -125,9 +140,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByBed(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((bed for bed, names in _BED.items() if names.search(nodeid)), nodeid)
+            if bed := next((bed for bed, names in _BED.items() if names.search(nodeid)), ""):
+                return bed
+            file = _BY_FILE.match(nodeid)
+            return file[0] if file else nodeid
 
     return ByBed(config, log)
+
+
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Compile the tests once, and not in each process."""
+    rewritten.write(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several processes begin with the tests that take longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _FIRST.search(item.nodeid) is None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but do not look at what lasts as long as the session."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
