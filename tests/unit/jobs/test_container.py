@@ -31,9 +31,15 @@ def secrets_of(tmp_path: Path, benchmark: dict[str, object], **variables: str) -
         (GATED, {}, {}),
         (GATED | {"env": {"HF_TOKEN": "MINE"}}, {"HF_TOKEN": "x"}, {"HF_TOKEN": "MINE"}),
         ({"task": "lm-eval.gsm8k"}, {"HF_TOKEN": "x"}, {}),
+        ({"task": "lm-eval.gsm8k"}, {"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "HF_HUB_OFFLINE"}),
+        (
+            {"task": "lm-eval.gsm8k", "set_env": {"HF_HUB_OFFLINE": "0"}},
+            {"HF_HUB_OFFLINE": "1"},
+            {},
+        ),
     ],
 )
-def test_the_harness_of_a_gated_task_gets_the_token_that_is_set(
+def test_a_harness_gets_the_variables_of_the_hub_that_are_set(
     tmp_path: Path,
     benchmark: dict[str, object],
     variables: dict[str, str],

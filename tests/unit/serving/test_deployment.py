@@ -427,6 +427,13 @@ def test_tokens_come_by_the_names_of_variables_and_only_where_they_are_set() -> 
     assert "canary" not in repr(spec) + Podman().shell(spec)
 
 
+def test_a_server_is_offline_if_snakeval_is() -> None:
+    made = deployment(kind="vllm", **HUB)
+    assert started(made, HF_HUB_OFFLINE="1").secret_values() == {"HF_HUB_OFFLINE": "1"}
+    made = deployment(kind="vllm", **HUB, set_env={"HF_HUB_OFFLINE": "0"})
+    assert started(made, HF_HUB_OFFLINE="1").secrets == {}
+
+
 def test_what_is_set_is_stronger_than_what_the_kind_sets() -> None:
     spec = started(deployment(kind="nim", image="i", set_env={"NIM_SERVER_PORT": "1", "A": "b"}))
     assert (spec.env["NIM_SERVER_PORT"], spec.env["A"]) == ("1", "b")

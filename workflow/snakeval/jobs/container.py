@@ -38,7 +38,8 @@ def container(
     snakeval serves for it, by the deployment's name. *asked* is the gateway that the harness asks
     instead; without one, it asks the endpoints with their keys. Without an *attempt* the harness
     writes to ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
-    Of *variables*, the harness of a gated task gets the token.
+    Of *variables*, the harness gets the one that says the hub is offline, and for a gated task the
+    token.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -97,7 +98,10 @@ def _handed_out(
     aliases = asked.handed_out if asked is not None else {}
     env = evaluation.transport.env
     own = {inside: aliases.get(here, here) for inside, here in env.items()}
-    return {**gated.secrets(evaluation.identity.task, variables), **own}
+    given = gated.secrets(evaluation.identity.task, variables)
+    if gated.OFFLINE in variables and gated.OFFLINE not in evaluation.identity.set_env:
+        given[gated.OFFLINE] = gated.OFFLINE
+    return given | own
 
 
 def _paths(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import catalogue
+from snakeval.catalogue import gated
 from snakeval.errors import EvaluationError
 from snakeval.files import home, make_directory
 from snakeval.run.pins import pinned_name
@@ -198,7 +199,7 @@ def container(
         argv=argv(text) if text else tuple(shlex.split(definition.extra_args)),
         workdir="/tmp",
         env=env,
-        secrets={**{n: n for n in kind.secrets if n in here}, **serving.env},
+        secrets={**_handed_out(kind.secrets, definition.set_env, here), **serving.env},
         mounts=tuple(mounts),
         labels={
             "snakeval.server": deployment.id,
@@ -212,6 +213,14 @@ def container(
         grace=GRACE,
         environ=environ,
     )
+
+
+def _handed_out(
+    names: Sequence[str], set_env: Mapping[str, str], here: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that are set *here* and that a server gets under the same names."""
+    wanted = [*names, gated.OFFLINE]
+    return {name: name for name in wanted if name in here and name not in set_env}
 
 
 def _checkpoint(deployment: Deployment, local: str = "") -> Mount:
