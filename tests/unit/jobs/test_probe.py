@@ -53,6 +53,16 @@ def test_a_container_asks_without_a_journal(
     assert (locked.stats()["requests"], probes(job)) == (3, ledger == "memory")
 
 
+def test_a_container_gets_no_answers_of_another_model_of_its_models_name(tmp_path: Path) -> None:
+    same = {"image": PYTHON, "runtime": "docker"}
+    with serve() as first, serve() as other:
+        job = Asking(tmp_path, first.url, dies=2, **same)
+        assert job()[0] == 1
+        job.redefine(other.url, **same)
+        assert job() == (0, "")
+        assert (first.stats()["requests"], other.stats()["requests"]) == (2, 3)
+
+
 def test_a_gateway_that_a_container_cannot_reach_is_the_reason(
     tmp_path: Path, locked: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
