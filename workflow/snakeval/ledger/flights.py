@@ -39,7 +39,9 @@ class Flight(Passing):
         self.head: tuple[int, str, Headers] | None = None
         self.pieces: list[bytes] = []
         self.outcome: Outcome | None = None
-        self._changed = asyncio.get_running_loop().create_future()
+        #: The part of the outcome that the journal stores besides its body.
+        self.meta: dict[str, Any] = {}
+        self._waiting: list[asyncio.Future[None]] = []
         self.task = asyncio.ensure_future(task_of(self))
 
     def begin(self, status: int, reason: str, headers: Headers) -> None:
@@ -59,14 +61,15 @@ class Flight(Passing):
         self._change()
 
     def _change(self) -> None:
-        changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
-        changed.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
 
     async def deliver(self, reply: Reply) -> Outcome:
         """Send to a harness what came and what comes; return the outcome."""
         passed = 0
         while True:
-            changed = self._changed
             if self.head is not None and not reply.started:
                 await reply.begin(*self.head)
             elif passed < len(self.pieces):
@@ -75,7 +78,9 @@ class Flight(Passing):
             elif self.outcome is not None:
                 break
             else:
-                await asyncio.shield(changed)
+                change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.append(change)
+                await change
         outcome = self.outcome
         if not reply.started:
             await reply.send(outcome.status, outcome.reason, outcome.headers, outcome.body)
@@ -153,7 +158,8 @@ class Flights:
                 await replay(reply, kept)
                 received = True
                 self.counts.replayed += 1
-                self._count(kept.meta, key, slot, helper)
+                if not helper:
+                    self.counts.received(kept.meta, key, slot)
             elif self.asker is None:
                 await self._miss(request, slot, reply)
             else:
@@ -180,7 +186,8 @@ class Flights:
             self.counts.failed += 1
             return False
         self.counts.asked += 1
-        self._count(meta_of(outcome), key, slot, helper)
+        if not helper:
+            self.counts.received(flight.meta or meta_of(outcome), key, slot)
         return True
 
     async def _ask(
@@ -188,13 +195,14 @@ class Flights:
     ) -> None:
         assert self.asker is not None
         arrived = time.time()
-        outcome = problem(502, "the gateway ended", "ended")
-        outcome.cut = True
+        outcome = None
         try:
             call = self._prepare(request, slot)
             outcome = await self.asker.ask(call, next(self._orders), flight, limited)
             if outcome.verdict == answers.SOUND:
-                await self.journal.append(key, slot, _answer_of(request, outcome, arrived, call))
+                answer = _answer_of(request, outcome, arrived, call)
+                flight.meta = answer.meta
+                await self.journal.append(key, slot, answer)
         except Closed:
             outcome = problem(503, "the gateway drains: its evaluation has ended")
         except JournalError as error:
@@ -204,11 +212,7 @@ class Flights:
             self._fatal(str(error))
         finally:
             del self._flights[key, slot]
-            flight.end(outcome)
-
-    def _count(self, meta: dict[str, Any], key: bytes, slot: int, helper: bool) -> None:
-        if not helper:
-            self.counts.received(meta, key, slot)
+            flight.end(outcome or _ended())
 
     async def _miss(self, request: Request, slot: int, reply: Reply) -> None:
         text = f"{request.method} {request.target} (equal request number {slot + 1})"
@@ -253,6 +257,12 @@ async def replay(reply: Reply, answer: Answer) -> None:
 
 async def _send(reply: Reply, outcome: Outcome) -> None:
     await reply.send(outcome.status, outcome.reason, outcome.headers, outcome.body)
+
+
+def _ended() -> Outcome:
+    outcome = problem(502, "the gateway ended", "ended")
+    outcome.cut = True
+    return outcome
 
 
 def _answer_of(request: Request, outcome: Outcome, arrived: float, call: Call) -> Answer:

@@ -83,26 +83,31 @@ class Gateway:
             await _send(reply, problem(404, f"no upstream has this path; paths begin with {names}"))
             return
         token = "" if known else self._token
-        opened = self._opened(replace(request, target=slash + rest or "/"), upstream, token)
+        opened = self._opened(request, slash + rest or "/", upstream, token)
         if opened is None:
             text = "the token of this attempt is missing or wrong"
             await _send(reply, problem(401, text, "token"))
             return
         await upstream.flights.serve(opened, reply)
 
-    def _opened(self, request: Request, upstream: Upstream, token: str) -> Request | None:
-        """Return the request with the key in place of the token; None without the right token."""
-        path, _, query = request.target.partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
+    def _opened(
+        self, request: Request, target: str, upstream: Upstream, token: str
+    ) -> Request | None:
+        """Return the request to *target* with the key in place of the token.
+
+        Without the right token the method returns None.
+        """
+        path, _, query = target.partition("?")
+        pairs = parse_qsl(query, keep_blank_values=True) if query else []
         headers, secret, found = with_key(request.headers, pairs, token, upstream)
         if not found:
             return None
         if secret:
             names = {name for name, _ in secret}
             rest = urlencode([pair for pair in pairs if pair[0] not in names])
-            request = replace(request, target=f"{path}?{rest}" if rest else path)
+            target = f"{path}?{rest}" if rest else path
         secret = [pair for pair in secret if pair[1]]
-        return replace(request, headers=headers, secret=tuple(secret))
+        return replace(request, target=target, headers=headers, secret=tuple(secret))
 
 
 def with_key(

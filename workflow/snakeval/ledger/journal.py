@@ -23,8 +23,9 @@ from snakeval.ledger.records import Answer
 #: A place is the number of a file and an offset in it.
 _OFFSET_BITS = 48
 _OFFSETS = (1 << _OFFSET_BITS) - 1
-#: Bytes of zeros behind the last record while a process writes.
-_AHEAD = 1 << 18
+#: Bytes of zeros behind the last record while a process writes: as many as its file has, within
+#: these bounds.
+_LEAST_AHEAD, _MOST_AHEAD = 1 << 18, 1 << 22
 #: Flushes of the disk at once.
 _FLUSHES = 2
 
@@ -191,7 +192,7 @@ class Journal:
             task = asyncio.ensure_future(self._flush())
             self._tasks.add(task)  # the loop alone would not keep it
             task.add_done_callback(self._tasks.discard)
-        await asyncio.shield(done)
+        await done
         return (len(self._files) - 1) << _OFFSET_BITS | offset
 
     async def _flush(self) -> None:
@@ -204,6 +205,9 @@ class Journal:
             except OSError as error:
                 self._break(error)
             for done in batch:
+                # The waiter may be cancelled meanwhile; its data is on disk all the same.
+                if done.done():
+                    continue
                 if self.broken:
                     done.set_exception(JournalError(self.broken))
                 else:
@@ -216,8 +220,9 @@ class Journal:
     def _write(self, data: bytes) -> int:
         """Write to the file of this process; return the offset of *data*.
 
-        Zeros behind the data reserve space for the next appends. Flushing a new size of the file
-        each time would take as long as flushing the data. A reader ends at zeros.
+        Zeros behind the data reserve space for the next appends. A flush of a new size of the file
+        waits for the file system's own journal, which may take ten times as long as a flush of the
+        data. A reader ends at zeros.
         """
         if self._own < 0:
             self._own = create(self.directory, records.header(self.identity))
@@ -225,7 +230,7 @@ class Journal:
             self._end = self._size = os.fstat(self._own).st_size
         offset, end = self._end, self._end + len(data)
         if end > self._size:
-            data += bytes(_AHEAD)
+            data += bytes(min(max(end, _LEAST_AHEAD), _MOST_AHEAD))
         view, at = memoryview(data), offset
         while view:
             written = os.pwrite(self._own, view, at)
