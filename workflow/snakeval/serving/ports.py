@@ -14,6 +14,7 @@ import psutil
 
 from snakeval.errors import EvaluationError
 from snakeval.serving.deployment import MARK
+from snakeval.serving.listeners import listening, owner
 
 #: Below the kernel's ephemeral ports (from 32768 on), so no client's own port is in the way.
 _FIRST, _LAST = 20000, 31999
@@ -47,35 +48,11 @@ def free_port(taken: Collection[int]) -> int:
 
 def listener(port: int) -> psutil.Process | None:
     """Return the process that listens on *port*, where this user may know it."""
+    pid = owner(listening(port))
     try:
-        connections = psutil.net_connections("tcp")
-    except psutil.Error:
+        return psutil.Process(pid) if pid else None
+    except psutil.NoSuchProcess:  # it ended meanwhile
         return None
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr:
-            _, listened = connection.laddr
-            if listened == port:
-                with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                    return psutil.Process(connection.pid)
-    return None
-
-
-def listening(port: int) -> frozenset[int]:
-    """Return the inodes of the sockets that listen on *port*. Each socket has a new one."""
-    found = set()
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        try:
-            lines = table.read_text(encoding="ascii").splitlines()[1:]
-        except OSError:  # no Linux, or no IPv6
-            continue
-        for fields in map(str.split, lines):
-            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
-                found.add(int(fields[9]))
-    return frozenset(found)
-
-
-#: The state of a socket that listens in /proc/net/tcp (tcp_states.h of Linux).
-_LISTENS = "0A"
 
 
 def processes(port: int) -> tuple[psutil.Process, ...]:

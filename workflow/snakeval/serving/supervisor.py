@@ -38,7 +38,7 @@ _FIELDS = {
 # --- the process ------------------------------------------------------------------------------
 
 
-def _handle(pool: Pool, connection: socket.socket) -> None:
+def _handle(pool: Pool, connection: socket.socket, stop: threading.Event) -> None:
     channel = Channel(connection)
     try:
         request = _request(channel)
@@ -46,6 +46,8 @@ def _handle(pool: Pool, connection: socket.socket) -> None:
             return
         if request["do"] == "leave":
             channel.send({"event": "left", "loads": pool.leave(_head(request))})
+            if not pool.tick():  # the last head left
+                stop.set()
         elif request["do"] == "status":
             channel.send({"event": "status", **pool.status()})
         elif request["do"] == "serve":
@@ -126,7 +128,7 @@ def main() -> int:
 
 def work(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
     """Serve until no head is left, or until *stop*. Nothing of the pool is left at the end."""
-    accepting = threading.Thread(target=_accept, args=(pool, listening), daemon=True)
+    accepting = threading.Thread(target=_accept, args=(pool, listening, stop), daemon=True)
     accepting.start()
     since = time.monotonic()
     while not stop.wait(TICK):
@@ -149,7 +151,7 @@ def _tick(pool: Pool) -> bool:
         return True
 
 
-def _accept(pool: Pool, listening: socket.socket) -> None:
+def _accept(pool: Pool, listening: socket.socket, stop: threading.Event) -> None:
     while True:
         try:
             connection, _ = listening.accept()
@@ -159,7 +161,7 @@ def _accept(pool: Pool, listening: socket.socket) -> None:
         if peer(connection)[1] != os.getuid():
             connection.close()
             continue
-        threading.Thread(target=_handle, args=(pool, connection), daemon=True).start()
+        threading.Thread(target=_handle, args=(pool, connection, stop), daemon=True).start()
 
 
 def _tidy() -> None:

@@ -11,6 +11,7 @@ from threading import Event, Lock
 import psutil
 
 from snakeval.serving import ports
+from snakeval.serving.listeners import listening
 from snakeval.serving.probe import Health
 
 #: After so many wrong answers in a row, clients may have had some. One alone may be load.
@@ -52,7 +53,7 @@ class Vigil:
     def __init__(self, examine: Callable[[float], Health], port: int, pause: float) -> None:
         self._examine, self._port, self._pause = examine, port, pause
         self._lock = Lock()
-        self._sockets = ports.listening(port) if port else frozenset()
+        self._sockets = listening(port) if port else frozenset()
         self._processes = ports.processes(port) if port else ()
 
     def watch(self, ended: Event, notice: Callable[[str], None]) -> None:
@@ -83,7 +84,7 @@ class Vigil:
         if not self._port:
             return False
         with self._lock:
-            before, now = self._sockets, ports.listening(self._port)
+            before, now = self._sockets, listening(self._port)
             if not now or before & now:
                 return False
             self._sockets, self._processes = now, ports.processes(self._port)
