@@ -412,3 +412,19 @@ def test_a_file_that_a_harness_adds_beside_its_files_is_not_there_for_the_next(
     assert job.value == first
     assert is_intact(snapshot, files_digest(files))
     assert not [*job.directory.attempts.glob("*/files-*")]
+
+
+def test_the_job_finishes_an_evaluation_that_lost_one_of_many_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "MANY", 5)
+    monkeypatch.setattr(trees, "HEAD", 2)
+    many = "mkdir {{ results }}/d; touch {{ results }}/d/1 {{ results }}/d/2 {{ results }}/d/3"
+    job = Job(tmp_path, f"{many} {{{{ results }}}}/1 {{{{ results }}}}/2; {WRITES}")
+    assert job() == (0, "")
+    (job.directory.artifacts / "d/2").unlink()
+    assert job() == (0, "")
+    assert job.ran == 2
+    assert (job.directory.artifacts / "d/2").exists()
+    assert job() == (0, "")
+    assert job.ran == 2

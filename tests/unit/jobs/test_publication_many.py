@@ -1,4 +1,4 @@
-"""The manifest of many artifacts is a file of its own, which status does not read."""
+"""The manifest of many artifacts is a file of its own, and each artifact counts."""
 
 from __future__ import annotations
 
@@ -65,15 +65,37 @@ def test_the_record_of_many_artifacts_is_small_and_whole(place: EvaluationDirect
     assert place.completion(record.fingerprint) == record
 
 
-def test_a_look_at_the_evaluation_does_not_read_it(
+@pytest.mark.parametrize("harm", ["removed", "truncated"])
+def test_each_artifact_counts_however_many_there_are(place: EvaluationDirectory, harm: str) -> None:
+    record = record_of(place)
+    assert place.why_incomplete(record.fingerprint) is None
+    deep = place.artifacts / f"d{FOLDERS - 1}/{FILES - 1}"
+    deep.unlink() if harm == "removed" else deep.write_text("x")
+    incomplete = place.why_incomplete(record.fingerprint)
+    assert incomplete is not None
+    assert f"artifacts/d{FOLDERS - 1}/{FILES - 1} " in incomplete.reason
+
+
+def test_a_look_at_the_evaluation_reads_no_artifact(
     place: EvaluationDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = record_of(place)
-    looked = []
-    stat = os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **more: looked.append(path) or stat(path, **more))
+    read = []
+    opened = os.open
+    monkeypatch.setattr(os, "open", lambda path, *a: read.append(str(path)) or opened(path, *a))
     assert place.why_incomplete(record.fingerprint) is None
-    assert len(looked) < 2 * trees.HEAD
+    assert not [path for path in read if "/artifacts/" in path]
+
+
+def test_without_its_manifest_the_first_artifacts_count(place: EvaluationDirectory) -> None:
+    record = record_of(place)
+    (file,) = place.attempts.glob("*/manifest.json")
+    file.unlink()
+    assert place.why_incomplete(record.fingerprint) is None
+    (place.artifacts / "f").unlink()
+    incomplete = place.why_incomplete(record.fingerprint)
+    assert incomplete is not None
+    assert incomplete.reason == "artifacts/f is gone"
 
 
 def test_verify_reads_it_and_finds_each_change(

@@ -278,7 +278,7 @@ class Attempts:
             return None
         without = [found for found, _ in self.all() if not found.artifacts.is_dir()]
         for attempt in without:
-            if any(_is_whole(artifacts, record) for record in attempt.records()):
+            if any(self._is_whole(artifacts, record) for record in attempt.records()):
                 return attempt
         return without[0] if without else None
 
@@ -295,7 +295,7 @@ class Attempts:
                     continue
                 artifacts = self.directory.artifacts
             records = [r for r in attempt.records() if r.fingerprint in self.fingerprints]
-            record = next((r for r in records if _is_whole(artifacts, r)), None)
+            record = next((r for r in records if self._is_whole(artifacts, r)), None)
             finished = Finished.of_record(record) if record else attempt.read_finished()
             if finished is None or finished.fingerprint not in self.fingerprints:
                 continue
@@ -426,7 +426,7 @@ class Attempts:
             owner = self._take_in(artifacts)
         if owner.records():
             return
-        if known := [r for r in self.directory.records() if _is_whole(artifacts, r)]:
+        if known := [r for r in self.directory.records() if self._is_whole(artifacts, r)]:
             owner.write_record(known[0])
             return
         self.check()
@@ -436,7 +436,7 @@ class Attempts:
         """Give artifacts without an attempt's directory one, with their record if they have one."""
         current = self.directory.read_attempt()
         known = self.directory.records()
-        records = [record for record in known if _is_whole(artifacts, record)]
+        records = [record for record in known if self._is_whole(artifacts, record)]
         records = records or [r for r in known if r.fingerprint == current.fingerprint]
         number = records[0].attempt if records else current.number
         if number <= 0 or (self._folder / str(number)).exists():
@@ -450,7 +450,6 @@ class Attempts:
         draft.path.rename(taken.path)
         return taken
 
-
-def _is_whole(artifacts: Path, record: Completion) -> bool:
-    expected = {entry["path"]: entry["size"] for entry in record.manifest}
-    return trees.is_as_large(artifacts, expected)
+    def _is_whole(self, artifacts: Path, record: Completion) -> bool:
+        entries = self.directory.whole_manifest(record) or record.manifest
+        return trees.is_as_large(artifacts, {entry["path"]: entry["size"] for entry in entries})

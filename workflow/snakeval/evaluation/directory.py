@@ -406,8 +406,8 @@ class EvaluationDirectory(JobDirectory):
         """Return why the evaluation of *fingerprint* is not finished, or None if it is.
 
         *older* are fingerprints of the same definition in earlier formats. All commands, the head
-        and the jobs ask this function, so they agree. It reads no artifact, so it takes
-        microseconds; ``snakeval verify`` reads them.
+        and the jobs ask this function, so they agree. It reads no artifact and takes microseconds
+        for each; ``snakeval verify`` reads them.
         """
         found = self.find_record(fingerprint, older)
         return found if isinstance(found, Incomplete) else None
@@ -479,7 +479,7 @@ class EvaluationDirectory(JobDirectory):
             OSError: an artifact cannot be looked at.
         """
         artifacts = f"{self._place}/artifacts/"
-        for entry in record["manifest"]:
+        for entry in self._whole(record) or record["manifest"]:
             name = entry["path"]
             try:
                 found = os.stat(artifacts + name)
@@ -579,13 +579,17 @@ class EvaluationDirectory(JobDirectory):
 
     def whole_manifest(self, record: Completion) -> Sequence[Mapping[str, Any]] | None:
         """Return the whole manifest of a record; None if its own file is damaged or gone."""
-        if not record.manifest_apart:
-            return record.manifest
+        return self._whole(record.as_dict())
+
+    def _whole(self, record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+        if not (apart := record.get("manifest_apart")):
+            own: Sequence[Mapping[str, Any]] = record["manifest"]
+            return own
         try:
-            content = read_bytes(self.manifest_of(self.attempts / str(record.attempt)))
+            content = read_bytes(self.manifest_of(self.attempts / str(record["attempt"])))
         except OSError:
             return None
-        if content is None or hashlib.sha256(content).hexdigest() != record.manifest_apart:
+        if content is None or hashlib.sha256(content).hexdigest() != apart:
             return None
         found: list[dict[str, Any]] = json_value(content)
         return found
