@@ -99,6 +99,19 @@ def test_whatever_is_lost_the_same_command_finishes_it_and_then_has_nothing_to_d
     finishes(finished, tmp_path, dict.fromkeys(HARMS, 0))
 
 
+def test_the_results_of_a_renamed_model_count_if_its_directory_is_also_renamed(
+    tmp_path: Path,
+) -> None:
+    work = workspace(tmp_path, b=counted(tmp_path, "b"))
+    assert work.snakemake().exit_code == 0
+    work.config["models"]["n"] = work.config["models"].pop("m")
+    assert work.snakemake("-n").evaluated == {"n/b"}, "a name of its own is another measurement"
+    (work.run / "m").rename(work.run / "n")
+    assert work.snakemake().exit_code == 0
+    assert ran(tmp_path) == {"b": 1}
+    assert dict(work.table()["value"]) == {"n/b": 0.5}
+
+
 def test_a_job_that_lost_its_lease_publishes_nothing_and_its_command_still_finishes(
     tmp_path: Path,
 ) -> None:
