@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -182,6 +184,43 @@ def refusing(*statuses: int) -> Iterator[tuple[str, list[str]]]:
         listener.server_close()
 
 
+@contextmanager
+def losing(server: str, path: str) -> Iterator[tuple[str, list[str]]]:
+    """Pass requests on to *server*, and lose the first answer to *path*."""
+    lost: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            headers = {"Content-Type": self.headers.get("Content-Type") or "text/plain"}
+            there = HTTPConnection(urlsplit(server).netloc, timeout=30)
+            with closing(there):
+                there.request(self.command, self.path, body, headers)
+                answer = there.getresponse()
+                content = answer.read()
+            if self.path.endswith(path) and not lost:
+                lost.append(self.path)
+                return  # closes the connection
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_PATCH = do_POST
+
+        def log_message(self, *words: object) -> None:
+            """Say nothing."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.server_port}", lost
+    finally:
+        listener.shutdown()
+        listener.server_close()
+
+
 def reasons(result: Delivery) -> set[str]:
     assert len(result.undelivered) == 3
     return set(result.undelivered.values())
@@ -201,6 +240,13 @@ def test_a_quota_error_is_retried_and_reported(
         (reason,) = reasons(sent(run, url, attempts=2))
     assert "429" in reason
     assert "again in 1 s" in capsys.readouterr().out
+
+
+def test_a_lost_answer_creates_no_second_run(run: Made, server: str) -> None:
+    with losing(server, "/runs/create") as (url, lost):
+        assert not sent(run, url).undelivered
+    assert lost
+    assert len(runs(run, server)) == 3
 
 
 def test_no_network_is_one_sentence(run: Made) -> None:
