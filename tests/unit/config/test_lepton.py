@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 import pytest
 from pydantic import ValidationError
+from snakemake_executor_plugin_lepton import options
+from snakemake_executor_plugin_lepton.errors import TaskError
 
 from snakeval.config.lepton import LeptonEndpoint
 
@@ -25,3 +30,18 @@ def test_a_priority_becomes_the_services_own_word(given: object, word: str | Non
 def test_an_unknown_priority_is_an_error(given: object) -> None:
     with pytest.raises(ValidationError, match="is no priority; choose low, mid, high"):
         LeptonEndpoint.model_validate({"priority": given})
+
+
+def test_jobs_and_endpoints_have_the_same_priorities() -> None:
+    """The plugin is released alone, and the configuration imports no executor."""
+    words = ("low", "mid", "MEDIUM", "high", "other", "")
+    parts = itertools.product(words, ("-", ""), ("4", "0", "12", ""), ("000", ""))
+    texts = [text for text in map("".join, parts) if text]  # without one, the plugin has a default
+    of_endpoints, of_jobs = {}, {}
+    for text in texts:
+        with contextlib.suppress(ValidationError):
+            of_endpoints[text] = LeptonEndpoint.model_validate({"priority": text}).priority
+        with contextlib.suppress(TaskError):
+            of_jobs[text] = options.priority(text, "here")
+    assert of_endpoints == of_jobs
+    assert 10 < len(of_jobs) < len(texts)
