@@ -182,7 +182,7 @@ def test_the_same_command_twice_in_its_first_second_joins_one_run(
     place: Place, command: Callable[[str], tuple[str, ...]], offset: float
 ) -> None:
     slow = says(0.5)["command"]
-    counts = says(0.5) | {"command": f"echo x >> {place.path}/count; sleep 2; {slow}"}
+    counts = says(0.5) | {"command": f"echo x >> {place.path}/count; sleep 1; {slow}"}
     file = place.write("c.yaml", {"b": counts})
     started = [place.starts(*command(file))]
     time.sleep(offset)

@@ -22,7 +22,7 @@ def served(tmp_path: Path) -> Served:
     """A model of two instances, and three benchmarks that take a while, and wait at the end."""
     served = Served(tmp_path, "process", "careful", instances=2)
     for number in range(3):
-        served.asks(f"b{number}", seed=number, count=30, pause=0.2, stays_at=25)
+        served.asks(f"b{number}", seed=number, count=30, pause=0.1, stays_at=25)
     return served
 
 

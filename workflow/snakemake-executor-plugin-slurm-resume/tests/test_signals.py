@@ -14,6 +14,12 @@ import pytest
 
 from snakemake_executor_plugin_slurm_resume.signals import ids, left
 
+try:
+    # In snakeval's repository a head is a fork of a process that has imported Snakemake.
+    from support.forks import Process
+except ImportError:
+    from subprocess import Popen as Process
+
 SNAKEFILE = """
 rule all:
     input: "{place}/1.txt", "{place}/2.txt"
@@ -33,7 +39,7 @@ def start(place: Path, standin: Any, files: Path | None = None) -> subprocess.Po
         *("--default-resources", "slurm_account=evals", "--nolock", "--rerun-incomplete"),
         *("--slurm-resume-init-seconds-before-status-checks", "1", "--slurm-resume-direct"),
     ]
-    return subprocess.Popen(
+    return Process(
         command,
         cwd=place,
         env=standin.environment,
