@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 
-from support import forks
 from support.drip import drip
 from support.machine import eventually, lines
 from support.workspace import Workspace
@@ -30,8 +29,7 @@ def test_pip_ends_with_a_head_that_is_killed_or_hung_up(tmp_path: Path) -> None:
         )
         for end in (signal.SIGKILL, signal.SIGHUP):
             index.asked.clear()
-            with forks.real_processes():
-                head = work.start()
+            head = work.start()
             assert index.asked.wait(120), "pip does not ask"
             below = psutil.Process(head.pid).children(recursive=True)
             assert any("slowthing" in line for line in lines(below))
