@@ -63,11 +63,6 @@ class Installed:
         (found,) = (self.directory / "results").glob("[0-9]*")
         return found
 
-    def status(self) -> dict[str, dict[str, Any]]:
-        said = self.snakeval("status", str(self.run), "--json")
-        found = json.loads(said.stdout)[0]["evaluations"] if said.returncode == 0 else []
-        return {f"{each['model']}/{each['benchmark']}": each for each in found}
-
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -105,7 +100,10 @@ def example(python: Path, tmp_path: Path) -> Installed:
 
 
 def test_its_parts_run_are_watched_killed_resumed_and_exported(
-    example: Installed, tmp_path: Path
+    example: Installed,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     head = example.start("run", "--config", "config.yaml", "--profile", "profile")
     try:
@@ -113,26 +111,29 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
         wait_for(lambda: [*of("results/[0-9]*/parrot/words/evaluation.json")], "words is not done")
         asked = "results/[0-9]*/parrot/sums/logs/attempt-1.log"
         wait_for(lambda: any(LAST in log.read_text() for log in of(asked)), "sums does not run")
-        said = example.status()
-        sums = said["parrot/sums"]
-        assert (sums["state"], said["parrot/words"]["state"]) == ("running", "done")
-        assert (sums["scheduler"], sums["runtime"]) == ("Spool", "nice")
-        ours = os.getpriority(os.PRIO_PROCESS, 0)
-        assert os.getpriority(os.PRIO_PROCESS, sums["pid"]) == ours + 5  # execution.spool.niceness
+        monkeypatch.setenv("SNAKEVAL_HOME", str(example.home))
+        with visible_example(tmp_path / "site"):
+            said = status(capsys, example.run)
+            sums = said["parrot/sums"]
+            assert (sums["state"], said["parrot/words"]["state"]) == ("running", "done")
+            assert (sums["scheduler"], sums["runtime"]) == ("Spool", "nice")
+            ours = os.getpriority(os.PRIO_PROCESS, 0)
+            niceness = os.getpriority(os.PRIO_PROCESS, sums["pid"])
+            assert niceness == ours + 5  # execution.spool.niceness
 
-        logs = example.snakeval("logs", f"{example.run}/parrot/sums")
-        assert LAST in logs.stdout
-        assert f"its Spool job's: {example.directory}/.snakemake/spool/" in logs.stderr
+            logs = snakeval(capsys, "logs", f"{example.run}/parrot/sums")
+            assert LAST in logs.out
+            assert f"its Spool job's: {example.directory}/.snakemake/spool/" in logs.err
 
-        killed = example.snakeval("kill", str(example.run))
-        assert killed.returncode == 0, killed.stdout + killed.stderr
-        assert f"Ends Spool job {sums['job']} runs" in killed.stdout
-        assert "stopped, 1 of 2 done" in killed.stdout
-        head.communicate(timeout=60)
+            killed = snakeval(capsys, "kill", str(example.run))
+            assert killed.exit_code == 0, killed.out + killed.err
+            assert f"Ends Spool job {sums['job']} runs" in killed.out
+            assert "stopped, 1 of 2 done" in killed.out
+            head.communicate(timeout=60)
+            assert not process_lives(sums["pid"])
+            assert status(capsys, example.run)["parrot/sums"]["state"] == "interrupted"
     finally:
         head.kill()
-    assert not process_lives(sums["pid"])
-    assert example.status()["parrot/sums"]["state"] == "interrupted"
 
     (tmp_path / "gate").touch()
     resumed = example.snakeval("resume", str(example.run))
@@ -140,6 +141,11 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
     lines = (example.directory / "results.txt").read_text().splitlines()
     scores = {words[0].partition("/parrot/")[2]: words[1] for words in map(str.split, lines)}
     assert scores == {"sums": "sums/right=0.5", "words": "words/right=1"}
+
+
+def status(capsys: pytest.CaptureFixture[str], run: Path) -> dict[str, dict[str, Any]]:
+    (view,) = json.loads(snakeval(capsys, "status", str(run), "--json").out)
+    return {f"{each['model']}/{each['benchmark']}": each for each in view["evaluations"]}
 
 
 def test_errors_know_them_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
