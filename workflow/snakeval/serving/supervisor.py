@@ -25,8 +25,8 @@ from snakeval.serving.pool import TICK, Pool
 from snakeval.serving.pool_client import Client, Head
 from snakeval.serving.wire import Channel, Message, listen, path, peer
 
-#: How long a supervisor waits for its first client, in seconds. The process that started it connects
-#: as soon as it listens, and starts another one if this one has ended.
+#: How many seconds a supervisor waits for its first client. The process that started it connects
+#: as soon as it listens, or starts another one.
 _FIRST_CLIENT_SECONDS = 3.0
 #: The requests, and what belongs to each.
 _FIELDS = {
