@@ -402,7 +402,7 @@ def test_a_correction_lowers_no_p_value(ps: list[float]) -> None:
 
 # --- coverage ----------------------------------------------------------------------------------
 
-RUNS = 2000
+RUNS = 1000
 Random = np.random.Generator
 Made = Callable[[Random], tuple[float | None, float | None, float]]
 
