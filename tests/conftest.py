@@ -125,6 +125,7 @@ _BED = {
 }
 
 
+_FORKS = pytest.StashKey[str]()
 #: Tests of one file of these run in one process, in turn: they are short, and import the same.
 _BY_FILE = re.compile(r"tests/(lint|unit/(?!executors|exporters|jobs|runtimes|serving))[^:]*")
 #: What runs first, because it takes longest; short tests fill the end.
@@ -149,8 +150,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Compile the tests once, and not in each process."""
+    """Compile the tests, and import what their commands do, once and not in each process."""
     rewritten.write(config)
+    config.stash[_FORKS] = forks.share()
+
+
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["forks"] = node.config.stash[_FORKS]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if address := getattr(config, "workerinput", {}).get("forks"):
+        forks.use(address)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ import os
 import pkgutil
 import re
 import runpy
+import select
 import shlex
 import shutil
 import signal
@@ -277,34 +278,58 @@ def _stat(number: int) -> int:
 
 
 class Server:
-    """Forks what it is asked for, and says how it ended to whoever waits for it."""
+    """Forks what it is asked for, and says how it ended to whoever waits for it.
 
-    def __init__(self, channel: socket.socket) -> None:
+    Several processes may ask, each through a channel of its own.
+    """
+
+    def __init__(self, channels: list[socket.socket]) -> None:
         self._shown = Shown()
         self._imports = Imports()
-        self._channel = channel
+        #: The first ends the server when it is closed; others come and go, through the listener.
+        self._channels = channels
+        self._listener = channels.pop() if len(channels) > 1 else None
         gc.collect()
         gc.freeze()
 
     def serve(self) -> dict[str, Any] | None:
         """Return in each fork what it is to run, and in the server None, at the end."""
         while True:
-            request, files = receive(self._channel)
-            if request is None:
-                return None
-            if "reap" in request:
-                _, status, usage = os.wait4(request["reap"], 0)
-                seconds = usage.ru_utime + usage.ru_stime
-                send(self._channel, {"status": status, "seconds": seconds})
-            elif reason := self.refuses(request):
-                send(self._channel, {"refused": reason})
-            elif self._forked(request, files):
-                found: dict[str, Any] = request
-                return found
-            for file in files:
-                os.close(file)
+            waiting = [*self._channels, *filter(None, [self._listener])]
+            for ready in select.select(waiting, [], [])[0]:
+                if ready is self._listener:
+                    channel, _ = ready.accept()
+                    receive(channel)  # its environment, which only the first one decides
+                    self._channels.append(channel)
+                    continue
+                try:
+                    request, files = receive(ready)
+                    if request is not None and self._is_fork(ready, request, files):
+                        found: dict[str, Any] = request
+                        return found
+                except ConnectionError:
+                    request = None
+                if request is None:
+                    if ready is self._channels[0]:
+                        return None
+                    self._channels.remove(ready)
+                    ready.close()
 
-    def _forked(self, request: dict[str, Any], files: list[int]) -> bool:
+    def _is_fork(self, channel: socket.socket, request: dict[str, Any], files: list[int]) -> bool:
+        """Do what is asked for and answer; whether this is the fork that it asks for."""
+        if "reap" in request:
+            _, status, usage = os.wait4(request["reap"], 0)
+            seconds = usage.ru_utime + usage.ru_stime
+            send(channel, {"status": status, "seconds": seconds})
+        elif reason := self.refuses(request):
+            send(channel, {"refused": reason})
+        elif self._forked(channel, request, files):
+            return True
+        for file in files:
+            os.close(file)
+        return False
+
+    def _forked(self, channel: socket.socket, request: dict[str, Any], files: list[int]) -> bool:
         """Fork; whether this is the fork."""
         ready, other = socket.socketpair()
         pid = os.fork()
@@ -316,7 +341,7 @@ class Server:
         handle = os.pidfd_open(pid)
         receive(ready)
         ready.close()
-        send(self._channel, {"pid": pid}, [handle])
+        send(channel, {"pid": pid}, [handle])
         os.close(handle)
         return False
 
@@ -334,7 +359,8 @@ class Server:
         self, request: Mapping[str, Any], files: Sequence[int], ready: socket.socket
     ) -> None:
         """Make this fork what a new process would be; as soon as others can see it, say so."""
-        self._channel.close()
+        for each in filter(None, [*self._channels, self._listener]):
+            each.close()
         if request["session"]:
             os.setsid()
         elif request["group"] not in (None, -1):
@@ -476,7 +502,7 @@ def run(command: Sequence[str]) -> None:
 
 
 def _main() -> None:
-    server = Server(socket.socket(fileno=int(sys.argv[1])))
+    server = Server([socket.socket(fileno=int(file)) for file in sys.argv[1].split(",")])
     request = server.serve()
     while request is not None:
         command = request["command"]

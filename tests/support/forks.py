@@ -18,6 +18,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,51 +36,92 @@ _ENVIRONMENT = dict(os.environ)
 
 
 class _Server:
-    """The process that this one's forks come from; the first request starts it."""
+    """The process that this one's forks come from; the first request starts it.
+
+    Its imports take seconds of processor time, so the processes of pytest-xdist share one.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket
-        self._said: Any
+        self._channel: socket.socket | None = None
+        #: Where another process's server listens, if any.
+        self.address = ""
+        self._said: Any = None
         #: Processor time of the forks that ended, and of their children.
         self.seconds = 0.0
 
     def ask(self, request: dict[str, Any], files: Sequence[int] = ()) -> tuple[Any, list[int]]:
         with self._lock:
-            if self._process is None:
-                self._start()
+            if self._channel is None:
+                self._channel = self._connected() if self.address else self._started(_ENVIRONMENT)
             send(self._channel, request, files)
             answer, handles = receive(self._channel)
         if answer is None:
+            if self._said is None:
+                raise RuntimeError("the server of forks ended; with -n 0 it says why")
             self._said.seek(0)
             raise RuntimeError(f"the server of forks ended: {self._said.read().decode()}")
         return answer, handles
 
-    def _start(self) -> None:
-        self._channel, other = socket.socketpair()
+    def share(self) -> str:
+        """Return an address for other processes; the first that connects starts the server."""
+        address = f"snakeval-forks-{uuid.uuid4()}"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"\0{address}")
+        listener.listen(64)
+
+        def start() -> None:
+            first, _ = listener.accept()
+            environment, _ = receive(first)
+            with self._lock:
+                self._channel = self._started(environment, first, listener)
+            first.close()
+
+        threading.Thread(target=start, daemon=True).start()
+        return address
+
+    def _connected(self) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX)
+        channel.connect(f"\0{self.address}")
+        send(channel, _ENVIRONMENT)
+        return channel
+
+    def _started(self, environment: dict[str, str], *more: socket.socket) -> socket.socket:
+        channel, other = socket.socketpair()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [sys.executable, fork_server.__file__, str(other.fileno()), ROOM]
-        self._process = subprocess.Popen(
+        files = [each.fileno() for each in (other, *more)]
+        command = [sys.executable, fork_server.__file__, ",".join(map(str, files)), ROOM]
+        process = subprocess.Popen(
             command,
             cwd="/",
-            env={**_ENVIRONMENT, **WITHOUT_THREADS, ROOM_VARIABLE: ROOM},
+            env={**environment, **WITHOUT_THREADS, ROOM_VARIABLE: ROOM},
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
-            pass_fds=[other.fileno()],
+            pass_fds=files,
             start_new_session=True,
         )
         other.close()
-        atexit.register(self._end, self._process)
+        atexit.register(self._end, channel, process)
+        return channel
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        self._channel.close()
+    def _end(self, channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        channel.close()
         process.wait(timeout=60)
 
 
 _SERVER = _Server()
 _real = os.environ.get("SNAKEVAL_REAL_PROCESSES") == "1" or not Path("/proc/self/stat").exists()
+
+
+def share() -> str:
+    """Let other processes use this one's server; return its address."""
+    return _SERVER.share()
+
+
+def use(address: str) -> None:
+    """Use the server of the process that shares it."""
+    _SERVER.address = address
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Tests the environments of harnesses without a container: whole, shared and never mixed up."""
+"""Tests the environments of harnesses without a container: whole, shared and never mixed up.
+
+Long because the tests of one module are in one file, and this module has many cases.
+"""
 
 from __future__ import annotations
 
