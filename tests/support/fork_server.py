@@ -46,6 +46,7 @@ _IMPORTS = (
     "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open",
     "nbformat", "pandas.io.formats.csvs", "pandas.core.methods.to_dict", "plotly", "jinja2",
     "rich.live", "rich.progress", "omegaconf", "snakemake_executor_plugin_lepton.executor",
+    "scipy.stats", "platformdirs", "pyarrow.pandas_compat", "google.protobuf.struct_pb2",
 )  # fmt: skip
 #: Keep libraries from starting threads when they are imported: what has threads cannot be forked.
 WITHOUT_THREADS = {

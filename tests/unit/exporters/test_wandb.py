@@ -55,8 +55,11 @@ def online(
 # --- offline ------------------------------------------------------------------------------
 
 
-def test_an_evaluation_is_a_run_with_scores_definition_tags_and_files(run: Made) -> None:
-    runs = offline(run, "--artifacts", "results*", "--tag", "team=nlp", "--set", "project=p")
+def test_an_evaluation_is_a_run_with_scores_or_a_reason_and_the_newer_copy_stays(
+    run: Made,
+) -> None:
+    words = ("--artifacts", "results*", "--tag", "team=nlp", "--set", "project=p")
+    runs = offline(run, *words)
     assert set(runs) == {"m/good", "m/bad", "m/to_do"}
     good = runs["m/good"]
     assert (good.project, good.group) == ("p", run.path.name)
@@ -67,12 +70,16 @@ def test_an_evaluation_is_a_run_with_scores_definition_tags_and_files(run: Made)
     assert good.tags == ["complete", "team:nlp"]
     assert good.files == ["artifacts/results_1.json", "results.csv"]
     assert good.history == 0
-
-
-def test_a_failed_evaluation_is_exported_with_its_reason(run: Made) -> None:
-    bad = offline(run)["m/bad"]
+    bad = runs["m/bad"]
     assert (bad.config["status"], bad.config["reason"]) == ("failed", "no such data set")
-    assert bad.tags == ["partial"]
+    assert bad.tags == ["partial", "team:nlp"]
+
+    run.done("to_do", Metric("to_do", "acc", 0.5))
+    after = offline(run, *words)
+    assert {name: each.id for name, each in after.items()} == {
+        name: each.id for name, each in runs.items()
+    }
+    assert after["m/to_do"].summary["to_do/acc"] == 0.5
 
 
 def test_with_per_run_the_whole_run_is_one_entry(run: Made) -> None:
@@ -83,20 +90,12 @@ def test_with_per_run_the_whole_run_is_one_entry(run: Made) -> None:
     assert whole.summary["snakeval/partial"].startswith("partial: 1 of 3")
 
 
-def test_two_offline_exports_leave_the_newer_copy_of_each_run(run: Made) -> None:
-    before = offline(run)
-    run.done("to_do", Metric("to_do", "acc", 0.5))
-    after = offline(run)
-    assert {name: each.id for name, each in after.items()} == {
-        name: each.id for name, each in before.items()
-    }
-    assert after["m/to_do"].summary["to_do/acc"] == 0.5
-
-
 # --- online -------------------------------------------------------------------------------
 
 
-def test_a_second_export_creates_no_duplicate(run: Made, wandb: Wandb) -> None:
+def test_a_second_export_creates_no_duplicate_and_a_new_result_updates_the_same_run(
+    run: Made, wandb: Wandb
+) -> None:
     for _ in range(2):
         done = online(run, wandb, "--artifacts", "results*")
         assert done.returncode == 0, done.stderr
@@ -107,10 +106,6 @@ def test_a_second_export_creates_no_duplicate(run: Made, wandb: Wandb) -> None:
     assert good.exit_code == 0
     assert [len(versions) for versions in wandb.artifacts.values()] == [1, 1, 1]
     assert any(name.endswith("/artifacts/results_1.json") for name in wandb.uploads)
-
-
-def test_a_new_result_updates_the_same_run(run: Made, wandb: Wandb) -> None:
-    online(run, wandb)
     run.done("to_do", Metric("to_do", "acc", 0.5))
     online(run, wandb)
     (found,) = (each for each in wandb.runs.values() if each.last("displayName") == "m/to_do")
