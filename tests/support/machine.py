@@ -26,6 +26,7 @@ from snakeval.serving.pool import LINGER, Pool
 from snakeval.serving.resolve import resolve
 from snakeval.serving.vigil import PATIENCE, Patience
 from snakeval.serving.wire import address, listen, peer
+from support import forks
 
 SERVE = (
     "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
@@ -71,6 +72,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SNAKEVAL_GPUS", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(client, "subprocess", forks.module())
     made = Machine(tmp_path / "run")
     yield made
     client.leave(made.head)

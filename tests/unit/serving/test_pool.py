@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -399,19 +400,20 @@ def test_waiting_for_a_server_can_be_stopped(machine: Machine) -> None:
 def test_a_secret_reaches_the_server_and_nothing_that_others_see(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    canary = "sk-'canary'$(touch x)"
+    word = uuid.uuid4().hex  # others may test the same at the same time
+    canary = f"sk-'{word}'$(touch x)"
     monkeypatch.setenv("MY_TOKEN", canary)
     check = f'printf %s "$HF_TOKEN" | sha256sum > {tmp_path}/digest; '
     machine.deploys("careful", command=check + SERVE, env={"HF_TOKEN": "MY_TOKEN"})
     with machine.serve("careful") as servers:
         lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
-        assert not any("canary" in line for line in lines)
+        assert not any(word in line for line in lines)
         assert listens(servers["careful"])
     expected = hashlib.sha256(canary.encode()).hexdigest()
     assert (tmp_path / "digest").read_text().startswith(expected)
     for path in [*tmp_path.rglob("*"), *directory().iterdir()]:
         if path.is_file():
-            assert b"canary" not in path.read_bytes()
+            assert word.encode() not in path.read_bytes()
 
 
 def ask(server: client.Served) -> None:
