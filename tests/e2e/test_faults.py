@@ -15,7 +15,6 @@ import pytest
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.processes import process_lives
-from support import forks
 from support.workspace import Workspace
 
 SCORE = {"file": "score.json", "values": {"score": "score"}}
@@ -69,8 +68,7 @@ def test_kill_9_of_snakemake_ends_its_jobs_and_the_same_command_does_the_rest(
     work: Workspace, tmp_path: Path
 ) -> None:
     work.config["benchmarks"] = {"good": generic(GOOD), "slow": gated(tmp_path / "gate")}
-    with forks.real_processes():
-        head = work.start()
+    head = work.start()
     pids = harness_and_job(work, "m/slow")
     wait_for((work.run / "m/good/evaluation.json").exists, "the quick one is not done")
     os.kill(head.pid, signal.SIGKILL)

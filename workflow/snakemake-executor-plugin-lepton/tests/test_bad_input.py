@@ -71,12 +71,28 @@ def test_an_invalid_setting_is_reported(workflow: Workflow, options: list[str], 
     assert says in refused(workflow, SHELL, *options)
 
 
+#: In a Snakefile: this machine has no login.
+NO_LOGIN = """\
+from pathlib import Path
+from leptonai.api.v2 import workspace_record
+record = workspace_record.WorkspaceRecord
+record.WORKSPACE_FILE = Path("absent")
+record._singleton_record = workspace_record._LocalWorkspaceRecord()
+"""
+
+
 def test_without_credentials_it_says_how_to_log_in(workflow: Workflow) -> None:
-    cache = str(workflow.directory / "cache")
-    workflow.env |= {"LEPTON_WORKSPACE_TOKEN": "", "LEPTON_CACHE_DIR": cache}
-    assert "There is no token for" in refused(workflow, SHELL)
-    workflow.env |= {"LEPTON_WORKSPACE_ID": ""}
-    assert "No Lepton workspace is known. Log in with `lep login" in refused(workflow, SHELL)
+    def said() -> str:
+        run = workflow.write(NO_LOGIN + ONE.replace("@", SHELL)).run()
+        assert run.code == 1
+        assert "Traceback" not in run.output
+        return run.output
+
+    workflow.env["LEPTON_WORKSPACE_TOKEN"] = ""
+    assert "There is no token for" in said()
+    workflow.env["LEPTON_WORKSPACE_ID"] = ""
+    assert "No Lepton workspace is known. Log in with `lep login" in said()
+    assert workflow.lepton.requests == []
 
 
 def test_an_expired_token_is_reported_before_the_first_job(workflow: Workflow) -> None:
