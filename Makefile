@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Part of the wheel, with a configuration and tests of its own.
 LEPTON := workflow/snakemake-executor-plugin-lepton
-# Three tests at a time, because most tests wait. Tests of one test bed run one after the other
+# Six tests at a time, because most tests wait. Tests of one test bed run one after the other
 # (tests/conftest.py).
-PYTEST ?= -n 3
+PYTEST ?= -n 6
 
 # Tests start many Pythons. With bytecode, none of them compiles snakeval or the tests again.
 export PYTHONDONTWRITEBYTECODE :=

@@ -133,7 +133,7 @@ _FIRST = re.compile(r"e2e/|/snakemake-executor-plugin-|dag/")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several at a time (``-n 3``): what shares a test bed runs in one process, in turn.
+    """Several at a time (``-n 6``): what shares a test bed runs in one process, in turn.
 
     Marks of pytest-xdist 3.8 would say it, but pytest 9.2 does not let them.
     """

@@ -33,6 +33,13 @@ def package(
     metadata.joinpath("entry_points.txt").write_text("\n".join(lines) + "\n")
     for file, text in files.items():
         place.joinpath(file).write_text(text)
+    with importable(place):
+        yield
+
+
+@contextmanager
+def importable(place: Path) -> Iterator[None]:
+    """Have what is installed in a directory while the context lasts."""
     before = set(sys.modules)
     sys.path.insert(0, str(place))
     _forget()

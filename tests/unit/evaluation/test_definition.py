@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snakeval.evaluation.definition import (
@@ -52,6 +52,7 @@ TRANSPORTS = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(MAPPINGS)
 def test_the_order_of_keys_does_not_matter_and_nothing_is_lost(value: dict[str, Any]) -> None:
     text = canonical_json(value)
@@ -65,6 +66,7 @@ def test_a_value_that_json_does_not_have_fails() -> None:
         canonical_json({"a": float("nan")})
 
 
+@settings(max_examples=50)
 @given(MAPPINGS, MAPPINGS)
 def test_params_have_one_fingerprint_exactly_if_they_are_the_same(
     one: dict[str, Any], other: dict[str, Any]
@@ -77,6 +79,7 @@ def test_params_have_one_fingerprint_exactly_if_they_are_the_same(
     assert len(fingerprints) == (1 if same else 2)
 
 
+@settings(max_examples=50)
 @given(TRANSPORTS)
 def test_no_transport_changes_a_fingerprint_and_any_survives_the_way_to_the_job(
     transport: Transport,

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from support.made import Made
+from support.made import Made, snakeval
+from support.packages import importable
 from support.workspace import REPOSITORY
 
 TOKEN = "t0ken"
@@ -69,13 +70,11 @@ def service() -> Iterator[tuple[str, dict[str, Any]]]:
     listener.server_close()
 
 
-def exported(
-    place: Path, *words: str, token: str = TOKEN, dest: str = "webhook"
-) -> subprocess.CompletedProcess[str]:
+def exported(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(
-        [sys.executable, "-m", "snakeval", "export", "0123", "--dest", dest, *words],
-        env={**os.environ, "PYTHONPATH": path, "WEBHOOK_TOKEN": token},
+        [sys.executable, "-m", "snakeval", "export", "0123", "--dest", "webhook", *words],
+        env={**os.environ, "PYTHONPATH": path, "WEBHOOK_TOKEN": TOKEN},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -94,6 +93,14 @@ def test_a_third_party_exporter_sends_and_creates_no_duplicate(
     assert f"webhook: m/good is {url}{key}" in done.stdout
 
 
+@pytest.fixture
+def here(installed: Path) -> Iterator[None]:
+    """Have the example installed in this process."""
+    with importable(installed):
+        yield
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("words", "token", "code", "sentence"),
     [
@@ -104,22 +111,29 @@ def test_a_third_party_exporter_sends_and_creates_no_duplicate(
     ],
 )
 def test_its_options_and_errors_look_like_built_in_ones(
-    run: Made, installed: Path, service: tuple[str, dict[str, Any]],
-    words: list[str], token: str, code: int, sentence: str,
+    run: Made, service: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], words: list[str], token: str, code: int, sentence: str,
 ) -> None:  # fmt: skip
+    monkeypatch.setenv("WEBHOOK_TOKEN", token)
     words = [word.replace("URL", service[0]) for word in words]
-    done = exported(installed, *words, token=token)
-    assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
-    assert "Traceback" not in done.stderr
+    done = snakeval(capsys, "export", "0123", "--dest", "webhook", *words)
+    assert (done.exit_code, sentence in done.err) == (code, True), done.err
+    assert "Traceback" not in done.err
 
 
-def test_a_package_that_cannot_be_imported_is_one_sentence(run: Made, installed: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_a_package_that_cannot_be_imported_is_one_sentence(
+    run: Made, installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (installed / "snakeval_webhook.py").write_text("import no_such_library")
-    done = exported(installed, "--set", "url=x")
-    assert done.returncode == 2
-    assert "webhook: snakeval_webhook:Webhook cannot be imported (No module named" in done.stderr
+    done = snakeval(capsys, "export", "0123", "--dest", "webhook", "--set", "url=x")
+    assert done.exit_code == 2
+    assert "webhook: snakeval_webhook:Webhook cannot be imported (No module named" in done.err
 
 
-def test_its_name_is_suggested_for_a_misspelt_one(run: Made, installed: Path) -> None:
-    done = exported(installed, dest="webhok")
-    assert "webhok: no such destination; did you mean 'webhook'?" in done.stderr
+@pytest.mark.usefixtures("here")
+def test_its_name_is_suggested_for_a_misspelt_one(
+    run: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = snakeval(capsys, "export", "0123", "--dest", "webhok")
+    assert "webhok: no such destination; did you mean 'webhook'?" in done.err

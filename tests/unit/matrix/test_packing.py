@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from functools import cache
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snakeval.matrix.packing import Limits, pack, total_seconds
+from snakeval.matrix.packing import Allocation, Limits, pack, total_seconds
 
 HOUR = 3600.0
 
@@ -29,10 +30,19 @@ def bound(durations: list[float], loading: float, limits: Limits) -> float:
     return max(loads * loading + work, loading + max(durations))
 
 
+LOADING = 600.0
+
+
+@cache
+def packed_of(seed: int, slots: int) -> list[Allocation]:
+    """The packing of those of this seed, which two tests look at; the solver takes a second."""
+    return pack(many(seed), LOADING, Limits(HOUR + LOADING, slots))
+
+
 @pytest.mark.parametrize(("seed", "slots"), [*product(range(3), (1, 2, 4))])
 def test_twenty_evaluations_cost_within_5_percent_of_the_best(seed: int, slots: int) -> None:
-    durations, loading, limits = many(seed), 600.0, Limits(HOUR + 600, slots)
-    packed = pack(durations, loading, limits)
+    durations, loading, limits = many(seed), LOADING, Limits(HOUR + LOADING, slots)
+    packed = packed_of(seed, slots)
     assert sorted(item for one in packed for item in one.members) == list(range(20))
     assert all(one.seconds(durations, loading) <= limits.seconds for one in packed)
     total = total_seconds(packed, durations, loading)
@@ -113,12 +123,12 @@ def simulated(members: list[float], slots: int, loading: float) -> float:
     return max(free)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_predicted_hours_are_within_20_percent_of_a_simulated_run(seed: int) -> None:
-    expected, loading, slots = many(seed), 600.0, 4
+    expected, loading, slots = many(seed), LOADING, 4
     dice = random.Random(seed)
     actual = [duration * dice.uniform(0.8, 1.2) for duration in expected]
-    packed = pack(expected, loading, Limits(HOUR + 600, slots))
+    packed = packed_of(seed, slots)
     predicted = total_seconds(packed, expected, loading)
     took = sum(simulated([actual[i] for i in one.members], slots, loading) for one in packed)
     assert predicted == pytest.approx(took, rel=0.2)
