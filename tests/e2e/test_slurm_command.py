@@ -148,6 +148,7 @@ def test_status_names_the_job_and_kill_cancels_it(work: Workspace, go: Path) -> 
     }
     head = started(work, *RUN)
     wait_for(lambda: work.runs and state_of(work, "slow")["state"] == "running", "it does not run")
+    wait_for(lambda: state_of(work, "quick")["state"] == "done", "it does not end")
     slow, waits = state_of(work, "slow"), state_of(work, "waits")
     assert {slow["job"], waits["job"]} <= {*queue(work.directory)}
     assert waits["state"] == "waiting"

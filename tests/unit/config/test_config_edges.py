@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snakeval.config.compose import compose, save
-from snakeval.config.load import choose, load, load_saved
+from snakeval.config.load import choose, load
 from snakeval.config.nemo_launcher import translate
 from snakeval.errors import ConfigError
 from support.configs import MODEL, VALID, changed, write
@@ -239,60 +239,3 @@ def test_the_home_of_snakeval_is_private(tmp_path: Path, monkeypatch: pytest.Mon
     found = {path.stat().st_mode & 0o777 for path in (home, *home.rglob("*")) if path.is_dir()}
     assert found == {0o700}
     assert file.stat().st_mode & 0o777 == 0o600
-
-
-# --- numbers -----------------------------------------------------------------------------------
-
-
-EXPONENTS = """
-models: {1e3: {endpoint: {url: 'http://h/v1', model_id: 2e237893}}}
-benchmarks:
-  b:
-    harness: generic
-    command: "true"
-    metrics: {file: f, values: {v: v}}
-    params: {temperature: 1e-1, extra: {list: [{a: VALUE}]}}
-"""
-
-
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [("1.5", 1.5), ("1.0e-05", 1e-5), ("'1e-1'", "1e-1"), ("1e5x", "1e5x"), ("1e", "1e")],
-)
-def test_numbers_and_texts_keep_their_type_when_saved(
-    tmp_path: Path, written: str, value: float | str
-) -> None:
-    config, _, _ = load([write(tmp_path, EXPONENTS.replace("VALUE", written))])
-    params = config.benchmarks["b"].params
-    assert (params.temperature, params.extra) == (0.1, {"list": [{"a": value}]})
-    again, _, _ = load([save(config)])
-    assert again == config
-    assert again.models["1e3"].endpoint.model_id == "2e237893"
-
-
-@pytest.mark.parametrize(
-    ("written", "number"),
-    [
-        ("1e-1", "0.1"),
-        ("2E3", "2000.0"),
-        ("2.5e3", "2500.0"),
-        ("1e-5", "1.0e-05"),
-        ("1e999", "a finite number"),
-    ],
-)
-def test_a_text_that_yaml_1_2_reads_as_a_number_is_reported(
-    tmp_path: Path, written: str, number: str
-) -> None:
-    file = write(tmp_path, EXPONENTS.replace("VALUE", written))
-    with pytest.raises(ConfigError) as raised:
-        load([file])
-    expected = f"{file}, line 8, column 52: {written} is a text in YAML 1.1; write {number}"
-    assert str(raised.value).startswith(expected)
-    assert f"'{written}' for the text" in str(raised.value)
-
-
-def test_a_file_that_an_earlier_version_saved_keeps_its_texts(tmp_path: Path) -> None:
-    """Its finished evaluations have the text in their definitions."""
-    file = write(tmp_path, EXPONENTS.replace("VALUE", "1e-1"))
-    config, _ = load_saved(file, {})
-    assert config.benchmarks["b"].params.extra == {"list": [{"a": "1e-1"}]}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, visible
 from snakeval.files import DAMAGE
 
 #: A file that expands to more values than this counts as an alias bomb. A real matrix of 1,000
@@ -61,7 +61,25 @@ class Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML's safe dumper, which quotes the texts that YAML 1.2 would read as numbers."""
+    """YAML's safe dumper, which quotes the texts that YAML 1.2 would read as numbers.
+
+    A text with hidden characters, such as one that changes its direction, is in ASCII with escapes:
+    a dry run prints it, and it loads as the same.
+    """
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        """Return the styles that a text may have; hidden characters require double quotes."""
+        analysis = super().analyze_scalar(scalar)
+        if visible(scalar) != scalar:
+            analysis.allow_flow_plain = analysis.allow_block_plain = False
+            analysis.allow_single_quoted = analysis.allow_block = False
+        return analysis
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        """Write a text; escape all that is not ASCII if it has hidden characters."""
+        before, self.allow_unicode = self.allow_unicode, visible(text) == text
+        super().write_double_quoted(text, split)
+        self.allow_unicode = before
 
 
 #: A number of YAML 1.2 with an exponent. PyYAML, of YAML 1.1, requires a dot and a sign in it.
