@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.ledger import CHAT, answer, ask, bed, completion, raw, run, says
+from support.ledger import CHAT, KEY, answer, ask, bed, completion, raw, run, says
 
 JSON = "Content-Type: application/json"
 BODY = json.dumps(completion("four, é, \U0001f40d")).encode()
@@ -137,6 +137,33 @@ def test_a_request_keeps_its_method_and_body_over_a_308(tmp_path: Path) -> None:
                 ("POST", f"{CHAT}/"),
             ]
             assert b.endpoint.asked[1].data == {"messages": []}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "500 Internal Server Error", "200 OK"])
+def test_a_key_that_an_error_repeats_reaches_no_harness(tmp_path: Path, status: str) -> None:
+    error = {"error": {"message": f"no such key: {KEY}"}}
+
+    async def scenario() -> None:
+        wrong = answer(error, status, f"WWW-Authenticate: Bearer realm={KEY}")
+        async with bed(tmp_path, says(wrong), tries=1) as b:
+            received = await b.post({"messages": []})
+            assert b.endpoint.asked[0].headers["authorization"] == f"Bearer {KEY}"
+            assert received.data == {"error": {"message": f"no such key: {'*' * len(KEY)}"}}
+            assert received.header("www-authenticate") == f"Bearer realm={'*' * len(KEY)}"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("key", "text"), [(KEY, f"your key is {KEY}"), ("error", "an error")])
+def test_no_answer_changes_because_a_key_is_a_word_in_it(
+    tmp_path: Path, key: str, text: str
+) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, says(answer(completion(text))), key=key) as b:
+            received = await b.post({"messages": []})
+            assert received.data == completion(text)
 
     run(scenario())
 

@@ -17,6 +17,8 @@ from snakeval.ledger.retries import Patience, Retries, retry_after
 
 #: How many redirects are followed.
 _REDIRECTS = 5
+#: A shorter key may be a word of an answer.
+_SHORTEST = 8
 
 
 class Passing:
@@ -38,6 +40,7 @@ class Asker:
         client: the connections to it; *gate* limits how many requests are under way.
         patience: how long to try; *timeout* is the time of one try in seconds.
         note: receives the cause of each try that did not succeed, for the summary.
+        key: of the endpoint. Harnesses never see it, also if the endpoint repeats it in an error.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class Asker:
         patience: Patience,
         timeout: float,
         note: Callable[[str], None] = lambda cause: None,
+        key: str = "",
     ) -> None:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
+        self._key = key if len(key) >= _SHORTEST else ""
         self._closing: asyncio.Event | None = None
         self._woken: asyncio.Event | None = None
         #: Requests under way at the endpoint.
@@ -200,7 +205,7 @@ class Asker:
         passing: Passing,
         began: float,
     ) -> Outcome:
-        status, headers = int(head.second), http.end_to_end(head.headers)
+        status, headers = int(head.second), self._keyless(http.end_to_end(head.headers))
         outcome = Outcome(status, head.third, headers, b"", retry_after=retry_after(headers))
         if status == 200 and answers.media_type(headers) == "text/event-stream":
             await self._stream(outcome, connection, passing, began)
@@ -213,7 +218,16 @@ class Asker:
             pieces.append(piece)
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
+        if self._key and outcome.verdict != answers.SOUND:
+            # As long as before, since a header has the length.
+            key = self._key.encode()
+            outcome.body = outcome.body.replace(key, b"*" * len(key))
         return outcome
+
+    def _keyless(self, headers: Headers) -> Headers:
+        if not self._key:
+            return headers
+        return [(name, text.replace(self._key, "*" * len(self._key))) for name, text in headers]
 
     async def _stream(
         self,

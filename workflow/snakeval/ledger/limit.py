@@ -195,9 +195,14 @@ class Limit:
         """Learn from the requests that the endpoint accepted since it last taught a pace.
 
         The time includes the pause after the last 429. A burst that the endpoint allows makes the
-        first pace too high, and the next 429 corrects it; a pace that is too low would stay.
+        first pace too high, and the next 429 corrects it; a pace that is too low would stay. The
+        first pace is the stated limit, spread evenly: the endpoint allows no burst of it.
         """
         self._paced_at = now
+        if self.bounds.requests_per_minute and not self.pace:
+            self._taught_at, self._begun, self._refused = now, 0, 0
+            self.pace = self.bounds.requests_per_minute / 60 * PACE
+            return
         span, accepted = now - self._taught_at, self._begun - self._refused
         # Several 429s at once, and the first request after a pause that was too short, teach
         # nothing new.

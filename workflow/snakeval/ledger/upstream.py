@@ -136,7 +136,7 @@ class Upstream:
         client = Client(self._route(self.options["url"]))
         timeout = float(self.options.get("timeout") or TIMEOUT)
         patience = patience_of(self.options)
-        return Asker(client, Gate(self.limit), patience, timeout, self.counts.cause)
+        return Asker(client, Gate(self.limit), patience, timeout, self.counts.cause, self.key)
 
     def _route(self, url: str) -> Any:
         options = dict(self.options)
