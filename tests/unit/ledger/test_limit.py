@@ -176,6 +176,20 @@ def test_a_stated_number_of_requests_a_minute_is_kept() -> None:
     assert play.limit.wait(play.now) == pytest.approx(60 - play.now, abs=0.2)
 
 
+def test_a_429_spreads_a_stated_number_of_requests_evenly_and_the_next_teaches_less() -> None:
+    limit = Limit(Bounds(8, 8, requests_per_minute=600), 0.0)
+    limit.begin(0.0)
+    assert limit.wait(0.0) == 0.0, "a burst is tried once"
+    limit.end(0.1, 0.0, limited=True)
+    assert limit.pace == pytest.approx(9.5)
+    for number in range(1, 11):
+        limit.begin(0.4 * number)
+        limit.end(0.4 * number + 0.1, 0.4 * number)
+    limit.begin(4.5)
+    limit.end(4.6, 4.5, limited=True)
+    assert limit.pace == pytest.approx(10 / 4.5 * 0.95)
+
+
 def test_a_stated_number_of_tokens_a_minute_is_kept() -> None:
     limit = Limit(Bounds(64, 64, tokens_per_minute=1000), 0.0)
     for second in range(4):
