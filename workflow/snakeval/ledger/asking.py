@@ -219,7 +219,7 @@ class Asker:
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
         if self._key and outcome.verdict != answers.SOUND:
-            # As long as before, since a header has the length.
+            # The length is the same, since a header has it.
             key = self._key.encode()
             outcome.body = outcome.body.replace(key, b"*" * len(key))
         return outcome
