@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from support import fork_server
 from support.command import says, workspace
 from support.scheduler import profile
 from support.served import Served, wait_for
@@ -30,7 +33,10 @@ class Queue:
 
     def __init__(self, work: Workspace) -> None:
         self.work = work
-        passed = f"SNAKEVAL_HOME={work.home}"
+        # What a fork must share with the process that it comes from (support/fork_server.py).
+        shared = [name for name in os.environ if fork_server.READ_AT_START.match(name)]
+        variables = {"SNAKEVAL_HOME": str(work.home)} | {name: os.environ[name] for name in shared}
+        passed = " ".join(shlex.quote(f"{name}={text}") for name, text in variables.items())
         submit = SUBMIT.format(place=work.directory, passed=passed)
         self.options = ("--profile", str(profile(work.directory, submit)))
         (work.directory / "submitted").touch()

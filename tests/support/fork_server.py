@@ -56,7 +56,7 @@ WITHOUT_THREADS = {
 #: Arguments and a variable of the server that no one reads: room for those of its forks.
 ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
 #: What an interpreter or a library in C reads when it starts.
-_READ_AT_START = re.compile(
+READ_AT_START = re.compile(
     r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_|LEPTON_DEPLOYMENT_NAME"
 )
 #: Read by imports that read them again when it matters (solvers), or only where another is set
@@ -224,7 +224,7 @@ class Imports:
 
     def differ(self, environment: Mapping[str, str]) -> list[str]:
         """Return the variables by which they could come out otherwise."""
-        at_start = {n for n in {*self._environment, *environment} if _READ_AT_START.match(n)}
+        at_start = {n for n in {*self._environment, *environment} if READ_AT_START.match(n)}
         names = (at_start | self._read) - _READ_IN_VAIN - {*WITHOUT_THREADS}
         return [n for n in sorted(names) if self._environment.get(n) != environment.get(n)]
 
