@@ -342,10 +342,12 @@ def make_way(path: Path) -> None:
 
 
 def make_way_for_file(path: Path) -> None:
-    """Move a broken link aside that is in the place of a file, and report it."""
+    """Move aside what is in the place of a file but is none, and report it."""
     found = _found(path)
-    if found and found[0] == stat.S_IFLNK and not path.exists():
-        set_aside(path, "a broken link", replaces=True, found=found)
+    if found is None or found[0] == stat.S_IFREG or path.is_file():
+        return
+    is_broken = found[0] == stat.S_IFLNK and not path.exists()
+    set_aside(path, "a broken link" if is_broken else "no file", replaces=True, found=found)
 
 
 def _moved_aside(path: Path, found: _Found | None) -> Path | None:

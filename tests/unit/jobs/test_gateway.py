@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,3 +252,39 @@ def test_the_answer_identity_is_that_of_the_model_alone() -> None:
     assert gateway.answer_identity(model) == same
     for change in ({"model_id": "n"}, {"endpoint_url": "http://h/v1"}, {"deployment": {"w": 1}}):
         assert gateway.answer_identity({**model, **change}) != same
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "loop", "file"])
+def test_what_is_no_file_of_the_ledger_never_stops_an_evaluation(
+    tmp_path: Path, server: DemoServer, kind: str
+) -> None:
+    job = Asking(tmp_path, server.url, count=2)
+    requests = job.directory.requests
+    places = [requests / "m/0001.journal", requests / "gateway", requests / "summary.json"]
+    if kind == "file":
+        places = [requests / "m"]
+    for path in places:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "loop":
+            path.symlink_to(path.name)
+        else:
+            path.touch()
+    assert job() == (0, "")
+    assert len(job.stored) == 2
+    assert (requests / "summary.json").is_file()
+    for path in places:
+        assert os.path.lexists(f"{path}.damaged-1")
+
+
+def test_a_file_in_the_place_of_the_requests_is_moved_aside(
+    tmp_path: Path, server: DemoServer
+) -> None:
+    job = Asking(tmp_path, server.url, count=2)
+    job.directory.requests.parent.mkdir(parents=True)
+    job.directory.requests.touch()
+    assert job() == (0, "")
+    assert len(job.stored) == 2

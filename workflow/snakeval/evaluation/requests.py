@@ -1,13 +1,13 @@
-"""The counts of an evaluation's requests, as its gateway writes them while it runs."""
+"""The files of an evaluation's requests: the counts that its gateway writes, and their repair."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.files import DAMAGE, read_json
+from snakeval.files import DAMAGE, make_way, make_way_for_file, read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +61,18 @@ def read(directory: EvaluationDirectory) -> dict[str, Counts]:
         return {name: Counts.of(part) for name, part in data["upstreams"].items()}
     except (OSError, *DAMAGE):
         return {}
+
+
+def repair(directory: EvaluationDirectory, models: Iterable[str]) -> None:
+    """Move aside what is no directory or no file in the place of one, so that a gateway starts.
+
+    *models* are those that the evaluation asks.
+    """
+    place = directory.requests
+    make_way(place)
+    for path in (place / "gateway", place / "summary.json", place / "asked-again"):
+        make_way_for_file(path)
+    for folder in (place / model for model in models):
+        make_way(folder)
+        for path in folder.glob("*.journal"):
+            make_way_for_file(path)

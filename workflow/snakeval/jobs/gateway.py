@@ -17,6 +17,7 @@ from typing import Any
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation.definition import Evaluation, Transport, digest
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.requests import repair
 from snakeval.files import write_if_changed
 from snakeval.ledger import beside, summary
 from snakeval.ledger.beside import Gateway
@@ -100,6 +101,7 @@ def ask_through_gateway(
         if ending.wait(seconds):
             raise Interrupted
 
+    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
     _drop_answers(evaluation, directory, wait, say)
     running = beside.beside(
         directory.requests,

@@ -249,8 +249,11 @@ class Journal:
 
 
 def files_of(directory: Path) -> list[Path]:
-    """Return the files of a journal in the order in which they were written."""
-    found = (path for path in directory.glob("*.journal") if path.stem.isdigit())
+    """Return the files of a journal in the order in which they were written.
+
+    What is no file, such as a pipe, is none of them.
+    """
+    found = (p for p in directory.glob("*.journal") if p.stem.isdigit() and p.is_file())
     return sorted(found, key=lambda path: int(path.stem))
 
 
