@@ -288,3 +288,12 @@ def test_a_file_in_the_place_of_the_requests_is_moved_aside(
     job.directory.requests.touch()
     assert job() == (0, "")
     assert len(job.stored) == 2
+
+
+def test_the_summary_of_another_gateway_does_not_count(tmp_path: Path) -> None:
+    job = Asking(tmp_path, "http://127.0.0.1:9")
+    job.directory.requests.mkdir(parents=True)
+    summary = job.directory.requests / "summary.json"
+    summary.write_text(json.dumps({"upstreams": {"m": {"unanswered": 0}}, "ended": 5}))
+    assert gateway.unanswered(job.directory, 5) == 0
+    assert gateway.unanswered(job.directory, 6) is None

@@ -216,6 +216,19 @@ def test_what_a_sick_server_answered_is_never_published(
     assert job.model.sound == 4, "a sound answer is requested once"
 
 
+def test_after_a_break_results_count_only_if_the_gateway_wrote_its_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
+) -> None:
+    """A full disk may keep an earlier summary, without the requests that had no answer."""
+    job = Job(tmp_path, monkeypatch, serve("{}", 500))
+    harness, summary = tmp_path / "harness.py", tmp_path / "run/m/b/requests/summary.json"
+    harms = f"pathlib.Path({str(summary)!r}).unlink(); pathlib.Path({str(summary)!r}).mkdir()\n"
+    once = f"if pathlib.Path({str(tmp_path)!r}, 'ran').read_text() == 'x': {harms}"
+    harness.write_text(_HARNESS + once)
+    assert job() == (0, "")
+    assert (job.right, job.ran) == (4, 2)
+
+
 def test_without_a_break_a_harness_decides_what_an_odd_answer_is_worth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
 ) -> None:

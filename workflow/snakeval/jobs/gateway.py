@@ -281,10 +281,12 @@ def without_keys(
     return given, aliases
 
 
-def unanswered(directory: EvaluationDirectory) -> int:
-    """Return how many requests once left the last harness without a sound answer."""
+def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:
+    """Return how many requests had no sound answer; None without the last summary of *pid*."""
     data = beside.read_summary(directory.requests) or {}
-    return sum(int(part.get("unanswered", 0)) for part in (data.get("upstreams") or {}).values())
+    parts = (data.get("upstreams") or {}).values()
+    known = not pid or data.get("ended") == pid
+    return sum(int(part.get("unanswered", 0)) for part in parts) if known else None
 
 
 def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:

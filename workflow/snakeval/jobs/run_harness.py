@@ -131,7 +131,7 @@ def _run(
                 serving.lose(why)
             serving.leave()
     if asked is not None and (why or serving.losses) and not ending.is_set():
-        _require_answers(serving, directory, log)
+        _require_answers(serving, unanswered(directory, asked.gateway.pid), log)
     versions = {name: server.version for name, server in (serving.servers or {}).items()}
     return Ran(
         outcome,
@@ -151,14 +151,16 @@ def _tell(log: AttemptLog, phase: str, text: str) -> None:
     log.tell(events.Event(phase, detail=text))
 
 
-def _require_answers(serving: Serving, directory: EvaluationDirectory, log: AttemptLog) -> None:
+def _require_answers(serving: Serving, count: int | None, log: AttemptLog) -> None:
     """Find results invalid that lack answers, after a break of the harness's servers.
 
     The harness may count as wrong answers what a sick server answered, and the requests that it
-    gave up while they waited for the server. All its other answers are sound.
+    gave up while they waited for the server. All its other answers are sound. An unknown *count*
+    counts as one.
     """
-    if count := unanswered(directory):
-        log.say(f"{count} requests once had no sound answer, since their model's server broke")
+    if count != 0:
+        which = count or "some"
+        log.say(f"{which} requests once had no sound answer, since their model's server broke")
         serving.lost.set()
 
 

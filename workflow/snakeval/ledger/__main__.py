@@ -25,6 +25,7 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import os
 import resource
 import signal
 import sys
@@ -99,7 +100,7 @@ class Process:
             for task in (ticking, orders):
                 task.cancel()
             await gateway.close()
-            self._write(gateway)
+            self._write(gateway, ended=os.getpid())
         finally:
             heartbeat.close()
         if self._broken:
@@ -131,9 +132,9 @@ class Process:
             self._write(gateway)
             await asyncio.sleep(summary.BEAT)
 
-    def _write(self, gateway: Gateway) -> None:
+    def _write(self, gateway: Gateway, **more: int) -> None:
         try:
-            summary.write(self._directory / "summary.json", gateway.data())
+            summary.write(self._directory / "summary.json", gateway.data() | more)
         except OSError as error:
             # The journal decides whether a full disk ends the attempt.
             if not self._unwritten:

@@ -60,6 +60,11 @@ class Gateway:
         self._ending = False
         self._closing = threading.Lock()
 
+    @property
+    def pid(self) -> int:
+        """The gateway's process."""
+        return self._process.pid
+
     def move(self, upstream: str, url: str) -> None:
         """Let an upstream ask at another URL from now on.
 
@@ -208,13 +213,9 @@ def _bracketed(host: str) -> str:
 
 
 def read_summary(directory: Path) -> dict[str, Any] | None:
-    """Return the summary of an evaluation's requests, or None without one.
-
-    Raises:
-        OSError: the file exists and cannot be read.
-    """
+    """Return the summary of an evaluation's requests; None if there is none that can be read."""
     try:
         found = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -251,7 +251,7 @@ class Journal:
 def files_of(directory: Path) -> list[Path]:
     """Return the files of a journal in the order in which they were written.
 
-    What is no file, such as a pipe, is none of them.
+    A pipe or a directory is none of them.
     """
     found = (p for p in directory.glob("*.journal") if p.stem.isdigit() and p.is_file())
     return sorted(found, key=lambda path: int(path.stem))
