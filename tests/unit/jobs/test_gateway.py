@@ -295,5 +295,5 @@ def test_the_summary_of_another_gateway_does_not_count(tmp_path: Path) -> None:
     job.directory.requests.mkdir(parents=True)
     summary = job.directory.requests / "summary.json"
     summary.write_text(json.dumps({"upstreams": {"m": {"unanswered": 0}}, "ended": 5}))
-    assert gateway.unanswered(job.directory, 5) == 0
-    assert gateway.unanswered(job.directory, 6) is None
+    assert requests.unanswered(job.directory, 5) == 0
+    assert requests.unanswered(job.directory, 6) is None

@@ -1,4 +1,7 @@
-"""A break of a served model never becomes a wrong answer: the harness waits, or it runs again."""
+"""A break of a served model never becomes a wrong answer: the harness waits, or it runs again.
+
+Long because each kind of break is one short test of the same job.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
@@ -17,6 +21,7 @@ import pytest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.jobs import run_harness
 from snakeval.jobs.served_models import Serving
+from snakeval.ledger import beside
 from snakeval.matrix.expand import expand
 from snakeval.serving import client
 from support.asking import complete
@@ -227,6 +232,37 @@ def test_after_a_break_results_count_only_if_the_gateway_wrote_its_summary(
     harness.write_text(_HARNESS + once)
     assert job() == (0, "")
     assert (job.right, job.ran) == (4, 2)
+
+
+def test_a_harness_that_gave_up_while_its_gateway_stood_still_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
+) -> None:
+    job = Job(tmp_path, monkeypatch, serve(_SOUND), is_noticed=False)
+    monkeypatch.setattr(beside, "start", partial(_patient, beside.start))
+    beat, hurry = tmp_path / "run/m/b/requests/gateway", tmp_path / "hurry"
+    hurry.touch()
+    stops = (
+        "import os, signal, time\n"
+        f"if pathlib.Path({str(hurry)!r}).exists():\n"
+        f"    pid = json.loads(pathlib.Path({str(beat)!r}).read_text())['pid']\n"
+        "    os.kill(pid, signal.SIGSTOP)\n"
+        "right = 0\n"
+    )
+    goes_on = (
+        f"if pathlib.Path({str(hurry)!r}).exists():\n"
+        f"    pathlib.Path({str(hurry)!r}).unlink()\n"
+        "    time.sleep(1)\n"
+        "    os.kill(pid, signal.SIGCONT)\n"
+    )
+    text = _HARNESS.replace("right = 0\n", stops) + goes_on
+    (tmp_path / "harness.py").write_text(text)
+    assert job() == (0, "")
+    assert (job.right, job.ran) == (4, 2)
+
+
+def _patient(start: Callable[..., Any], config: dict[str, Any]) -> Any:
+    """Start a gateway that notices a pause of half a second."""
+    return start({**config, "paused": 0.5})
 
 
 def test_without_a_break_a_harness_decides_what_an_odd_answer_is_worth(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import snakeval.ledger.beside as beside_module
-from snakeval.ledger.beside import Gateway, NotStarted, beside, read_summary
+from snakeval.ledger.beside import Gateway, NotStarted, beside
 from support.gateways import started
 from support.ledger import (
     CHAT,
@@ -60,8 +60,7 @@ def test_a_harness_asks_at_the_gateways_url_with_the_token_of_its_attempt(tmp_pa
         assert len(endpoint.asked) == 1
         assert len(tokens) == 2
         assert {len(token) for token in tokens} == {32}
-        found = read_summary(tmp_path)
-        assert found is not None
+        found = json.loads((tmp_path / "summary.json").read_text())
         assert found["upstreams"]["model"]["answers"]["journal"] == 1
 
     run(scenario())

@@ -76,3 +76,38 @@ def repair(directory: EvaluationDirectory, models: Iterable[str]) -> None:
         make_way(folder)
         for path in folder.glob("*.journal"):
             make_way_for_file(path)
+
+
+def _summary(directory: EvaluationDirectory) -> dict[str, Any]:
+    """Return the last gateway's summary; nothing if there is none that can be read."""
+    try:
+        return read_json(str(directory.requests / "summary.json")) or {}
+    except (OSError, *DAMAGE):
+        return {}
+
+
+def _parts(directory: EvaluationDirectory) -> list[dict[str, Any]]:
+    upstreams = _summary(directory).get("upstreams")
+    parts = upstreams.values() if isinstance(upstreams, dict) else ()
+    return [part for part in parts if isinstance(part, dict)]
+
+
+def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:
+    """Return how many requests had no sound answer; None without the last summary of *pid*."""
+    if pid and _summary(directory).get("ended") != pid:
+        return None
+    return sum(int(part.get("unanswered", 0)) for part in _parts(directory))
+
+
+def was_paused(directory: EvaluationDirectory) -> bool:
+    """Whether the last gateway stood still for some time."""
+    return bool(_summary(directory).get("paused"))
+
+
+def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
+    """Return how many requests the last gateway received, and if the journal answered them all."""
+    parts = _parts(directory)
+    seen = sum(int(part.get("requests", 0)) + int(part.get("other_requests", 0)) for part in parts)
+    told = [part.get("answers") or {} for part in parts]
+    replayed, asked = (sum(int(each.get(n, 0)) for each in told) for n in ("journal", "asked"))
+    return seen, bool(replayed) and not asked and not unanswered(directory)

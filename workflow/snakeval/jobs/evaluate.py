@@ -216,7 +216,7 @@ def _attempt(
         if deaths > _DEATHS:
             raise EvaluationError(f"its gateway ended {deaths} times in a row: {ran.why_dead}")
         if breaks > _BREAKS:
-            raise EvaluationError(f"its model servers broke {breaks} times in one attempt")
+            raise EvaluationError(f"its servers or gateway broke {breaks} times in one attempt")
         log.say("runs the harness again; answers in the journal are not requested again")
     outcome = ran.outcome
     log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")

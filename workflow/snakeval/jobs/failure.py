@@ -11,9 +11,9 @@ from pathlib import Path
 from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.requests import requests_seen
 from snakeval.harnesses import base_url
 from snakeval.jobs.client_errors import in_words
-from snakeval.jobs.gateway import requests_seen
 from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome
 

@@ -101,7 +101,6 @@ def ask_through_gateway(
         if ending.wait(seconds):
             raise Interrupted
 
-    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
     _drop_answers(evaluation, directory, wait, say)
     running = beside.beside(
         directory.requests,
@@ -158,9 +157,12 @@ def _drop_answers(
 ) -> None:
     """Drop the stored answers that the command wants to request again, once for each command.
 
+    Before that, repair the files of the requests.
+
     Raises:
         EvaluationError: a journal cannot be read or written.
     """
+    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
     which, _, command = evaluation.transport.ask_again.partition(" ")
     note = directory.requests / "asked-again"
     if not which or evaluation.transport.ledger != "on":
@@ -279,21 +281,3 @@ def without_keys(
         aliases[name] = f"{_HANDED_OUT}{name}"
         given[aliases[name]] = environ[name]
     return given, aliases
-
-
-def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:
-    """Return how many requests had no sound answer; None without the last summary of *pid*."""
-    data = beside.read_summary(directory.requests) or {}
-    parts = (data.get("upstreams") or {}).values()
-    known = not pid or data.get("ended") == pid
-    return sum(int(part.get("unanswered", 0)) for part in parts) if known else None
-
-
-def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
-    """Return how many requests the last gateway received, and if the journal answered them all."""
-    data = beside.read_summary(directory.requests) or {}
-    parts = [part for part in (data.get("upstreams") or {}).values() if isinstance(part, dict)]
-    seen = sum(int(part.get("requests", 0)) + int(part.get("other_requests", 0)) for part in parts)
-    told = [part.get("answers") or {} for part in parts]
-    replayed, asked = (sum(int(each.get(n, 0)) for each in told) for n in ("journal", "asked"))
-    return seen, bool(replayed) and not asked and not unanswered(directory)

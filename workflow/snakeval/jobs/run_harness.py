@@ -15,9 +15,10 @@ from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import now
+from snakeval.evaluation.requests import unanswered, was_paused
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.container import container
-from snakeval.jobs.gateway import ask_through_gateway, unanswered
+from snakeval.jobs.gateway import ask_through_gateway
 from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
 from snakeval.matrix.benchmark_files import private_copy, require_snapshot
@@ -130,7 +131,8 @@ def _run(
             if asked is None and why:
                 serving.lose(why)
             serving.leave()
-    if asked is not None and (why or serving.losses) and not ending.is_set():
+    was_disturbed = bool(why or serving.losses) or was_paused(directory)
+    if asked is not None and was_disturbed and not ending.is_set():
         _require_answers(serving, unanswered(directory, asked.gateway.pid), log)
     versions = {name: server.version for name, server in (serving.servers or {}).items()}
     return Ran(
@@ -152,7 +154,7 @@ def _tell(log: AttemptLog, phase: str, text: str) -> None:
 
 
 def _require_answers(serving: Serving, count: int | None, log: AttemptLog) -> None:
-    """Find results invalid that lack answers, after a break of the harness's servers.
+    """Find results invalid that lack answers, after a break of a server or a pause of the gateway.
 
     The harness may count as wrong answers what a sick server answered, and the requests that it
     gave up while they waited for the server. All its other answers are sound. An unknown *count*
@@ -160,7 +162,7 @@ def _require_answers(serving: Serving, count: int | None, log: AttemptLog) -> No
     """
     if count != 0:
         which = count or "some"
-        log.say(f"{which} requests once had no sound answer, since their model's server broke")
+        log.say(f"{which} requests once had no sound answer, since their server or gateway broke")
         serving.lost.set()
 
 

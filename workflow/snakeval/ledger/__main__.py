@@ -4,7 +4,7 @@ The first line of standard input is the configuration as JSON; keys are only the
 command line or in an environment::
 
     {"directory": "…/requests", "listen": ["127.0.0.1"], "port": 0, "token": "…", "grace": 45,
-     "mode": "on" | "memory", "offline": false,
+     "paused": 5, "mode": "on" | "memory", "offline": false,
      "upstreams": {"model": {"url": "https://…/v1/chat/completions", "identity": "…", "key": "…",
        "auth": "api-key", "timeout": 300, "deadline": 3600, "tries": 4, "served": false,
        "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
@@ -29,6 +29,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ GRACE = 45.0
 #: Exit codes: the configuration cannot be used, and the journal cannot be written.
 UNUSABLE, UNWRITABLE = 2, 3
 _PR_SET_DUMPABLE = 4
+#: After so many seconds without a beat the gateway was stopped, or its disk or machine stood still.
+PAUSED = 5.0
 
 
 def main() -> int:
@@ -75,6 +78,7 @@ class Process:
         self._directory = Path(config["directory"])
         self._broken = ""
         self._unwritten = False
+        self._was_paused = False
 
     async def run(self) -> int:
         """Serve, drain and end; return the exit code."""
@@ -127,13 +131,19 @@ class Process:
                 await asyncio.wait_for(self._end.wait(), 0.02)
 
     async def _tick(self, gateway: Gateway, heartbeat: summary.Heartbeat) -> None:
+        last = _time()
         while True:
             heartbeat.beat()
             self._write(gateway)
             await asyncio.sleep(summary.BEAT)
+            last, before = _time(), last
+            paused = float(self._config.get("paused", PAUSED))
+            self._was_paused |= last - before > summary.BEAT + paused
 
     def _write(self, gateway: Gateway, **more: int) -> None:
         try:
+            if self._was_paused:
+                more["paused"] = True
             summary.write(self._directory / "summary.json", gateway.data() | more)
         except OSError as error:
             # The journal decides whether a full disk ends the attempt.
@@ -153,6 +163,11 @@ class Process:
                 return
             order = json.loads(line)
             gateway.upstreams[order["upstream"]].move(order["url"])
+
+
+def _time() -> float:
+    """Return seconds that also pass while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 if __name__ == "__main__":

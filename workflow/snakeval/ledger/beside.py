@@ -210,12 +210,3 @@ def _path_of(upstream: Mapping[str, Any]) -> str:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def read_summary(directory: Path) -> dict[str, Any] | None:
-    """Return the summary of an evaluation's requests; None if there is none that can be read."""
-    try:
-        found = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
