@@ -239,6 +239,8 @@ class Shown:
         self._start, self._args_end, self._end = (_stat(field) for field in (48, 49, 51))
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.sbrk.restype = ctypes.c_void_p
+        #: A fork has the same.
+        self._stack, *self._code_data_heap = map(_stat, (28, 26, 27, 45, 46, 47))
 
     def show(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Put another command and environment there."""
@@ -258,8 +260,8 @@ class Shown:
 
     def _tell_bounds(self, args_end: int, env_end: int) -> None:
         """Tell the kernel where both end. Where it does not listen, zeros follow them."""
-        code_data_heap = (*map(_stat, (26, 27, 45, 46, 47)), self._libc.sbrk(0))
-        bounds = (_stat(28), self._start, args_end, self._args_end, env_end)
+        code_data_heap = (*self._code_data_heap, self._libc.sbrk(0))
+        bounds = (self._stack, self._start, args_end, self._args_end, env_end)
         # prctl_mm_map of prctl(2); the last three: no other auxiliary vector, no other program.
         mm_map = struct.pack("=11QQIi", *code_data_heap, *bounds, 0, 0, -1)
         self._libc.prctl(_SET_MM, _SET_MM_MAP, mm_map, len(mm_map), 0)
@@ -290,6 +292,10 @@ class Server:
         #: The first ends the server when it is closed; others come and go, through the listener.
         self._channels = channels
         self._listener = channels.pop() if len(channels) > 1 else None
+        # A fork goes through these, to forget what they know of folders. It imports almost nothing
+        # from the folders of packages.
+        for place in {*sys.path_importer_cache} - {*sys.path}:
+            del sys.path_importer_cache[place]
         gc.collect()
         gc.freeze()
 
@@ -482,7 +488,8 @@ def spares_of(command: Sequence[str]) -> int:
     if program == "snakeval":
         return int(words[:1] in (["run"], ["resume"]))
     if program == "snakemake":
-        return 0 if {"-n", "--dry-run"} & {*words} else 2  # the scripts of table and report
+        has_scripts = "--snakefile" in words and not {"-n", "--dry-run", "--unlock"} & {*words}
+        return 2 if has_scripts else 0  # table and report
     return 0
 
 

@@ -134,6 +134,7 @@ PATTERNS = {
     "jobs/container.py": "the host in a URL that the user writes",
     "dag/open.py": "options of Snakemake",
     "results/comparison.py": "names of repeats",
+    "results/report/__init__.py": "control characters in plotly.js",
     "run/directory.py": "names of runs",
     "run/pins.py": "answers of registries",
     "watch/display/terminal.py": "escape sequences of a terminal",

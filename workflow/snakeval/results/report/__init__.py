@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -32,7 +33,9 @@ from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.run.directory import RunDirectory
 
-_CONTROL = [n for n in (*range(0x20), *range(0x7F, 0xA0)) if chr(n) not in "\t\n\r"]
+#: Control characters that a line of a text does not have, and those of two bytes in UTF-8.
+_CONTROL = [bytes([n]) for n in (*range(0x20), 0x7F) if chr(n) not in "\t\n\r"]
+_CONTROL_OF_TWO_BYTES = re.compile(rb"\xc2([\x80-\x9f])")
 
 
 def write(run: RunDirectory) -> Path:
@@ -102,11 +105,11 @@ def _plotly() -> str:
     """Return plotly.js from its package's files, because the import of the package is slow."""
     found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
     # Its few raw control characters are in texts, where an escape is the same. Pagers and checks
-    # of a page find none then.
-    text = found.read_text(encoding="utf-8")
-    for number in _CONTROL:
-        text = text.replace(chr(number), f"\\x{number:02x}")
-    return text
+    # of a page find none then. Bytes, because a search in its 5 MB of text is 20 times as slow.
+    data = found.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for character in _CONTROL:
+        data = data.replace(character, b"\\x%02x" % character[0])
+    return _CONTROL_OF_TWO_BYTES.sub(lambda found: b"\\x%02x" % found[1][0], data).decode()
 
 
 def _policy(*scripts: str) -> str:
