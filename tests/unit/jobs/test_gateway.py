@@ -89,6 +89,7 @@ def test_memory_stores_nothing(tmp_path: Path, locked: DemoServer) -> None:
     assert job.stored == []
     assert job.environ["API_KEY"] != KEY
     assert requests.read(job.directory)["m"].requests == 3
+    assert [path.name for path in job.directory.requests.iterdir()] == ["summary.json"]
 
 
 def test_off_asks_the_endpoint_directly(tmp_path: Path, locked: DemoServer) -> None:
