@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -184,6 +185,9 @@ class Played:
         for item, texts in found.items():
             if len(texts) != SAMPLES or len(set(texts)) != SAMPLES:
                 self.problems.append(f"item {item} has the answers {texts}")
+            sent = sorted(int(seed) for seed in re.findall(r"seed (\d+)", " ".join(texts)))
+            if sent != [*range(sent[0], sent[0] + SAMPLES)] if sent else least == SAMPLES:
+                self.problems.append(f"item {item} was asked with the seeds {sent}")
         if not self.scores():
             self.problems.append("it has no scores")
         if lives_here(self.directory.requests / "gateway") is not None:

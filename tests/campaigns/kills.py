@@ -8,7 +8,7 @@ its answers are equal. The evaluation is sound if
 * after a kill of the harness or of the job, no request arrived that had been answered or was under
   way: as many arrived as the harness needs,
 * after a kill of the gateway or of everything, at most those arrived again that were under way,
-* the K answers to each item are K different ones,
+* the K answers to each item are K different ones, with K seeds in a row,
 * the scores are, to the digit, those of an evaluation without a kill,
 * no process is left, and two jobs after the kill were enough.
 
