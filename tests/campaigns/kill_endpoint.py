@@ -13,6 +13,7 @@ import random
 import re
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -126,7 +127,7 @@ def _echo(asked: dict[str, Any], prompt: str, number: int) -> dict[str, Any]:
     """Return the prompt with a probability of each of its signs, and of one more."""
     signs = [*prompt, "."]
     # By the whole prompt: another one's answer would change a score.
-    last = -(sum(place * ord(sign) for place, sign in enumerate(signs)) % 997) / 100
+    last = -(zlib.crc32(prompt.encode()) % 997) / 100
     probable = [None, *[-0.1] * (len(signs) - 3), last, -0.1]
     top = [None, *({sign: value} for sign, value in zip(signs[1:], probable[1:], strict=True))]
     found = {"tokens": signs, "token_logprobs": probable, "top_logprobs": top}

@@ -166,6 +166,11 @@ class Played:
                 return
             job = self.start()
 
+    @property
+    def allowed(self) -> int:
+        """How many requests may be asked again."""
+        return 0 if self.kind in ("", "harness", "job") else IN_FLIGHT
+
     def judge(self) -> None:
         """Find what is not sound."""
         arrived = Counter(self.endpoint.arrived)
@@ -173,12 +178,8 @@ class Played:
         least = 1 if self.harness == "loglikelihood" else SAMPLES
         if len(arrived) != NEEDED // least or min(arrived.values()) < least:
             self.problems.append(f"too few requests: {dict(arrived)}")
-        allowed = 0 if self.kind in ("", "harness", "job") else IN_FLIGHT
-        if extra > allowed:
-            self.problems.append(f"{extra} requests were asked again, {allowed} are allowed")
-        twice = [text for text, count in self.endpoint.helpers.items() if count > 1]
-        if len(twice) > allowed:
-            self.problems.append(f"split into tokens again: {twice}")
+        if extra > self.allowed:
+            self.problems.append(f"{extra} requests were asked again, {self.allowed} are allowed")
         found = answers(self.harness, self.directory.artifacts)
         if len(found) != ITEMS:
             self.problems.append(f"answers to {len(found)} items were received")
@@ -229,6 +230,8 @@ class Played:
             "again": len(self.endpoint.arrived) - NEEDED,
             "jobs": self.jobs,
             "scores": self.scores(),
+            "allowed": self.allowed,
+            "helpers": self.endpoint.helpers.total(),
             "problems": self.problems,
         }
 

@@ -46,21 +46,19 @@ class Campaign:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given = given
-        self.scores = cache(self._scores)
-
-    def _scores(self) -> list[dict[str, Any]]:
-        """Return the metrics of an evaluation without a kill."""
-        return self._play(None)["scores"]  # type: ignore[no-any-return]
+        #: An evaluation without a kill.
+        self.whole = cache(lambda: self._play(None))
 
     def play(self, seed: int) -> dict[str, Any]:
         """Play one seed; return its result."""
-        expected = self.scores()
-        result = self._play(seed)
-        scores = result.pop("scores")
-        if scores != expected:
-            result["problems"].append(f"the scores are {scores}, without a kill {expected}")
-        score = scores[0]["value"] if scores else None
-        return {**result, "score": score, "problems": result.pop("problems")}
+        whole, result = self.whole(), self._play(seed)
+        problems, scores = result.pop("problems"), result.pop("scores")
+        if scores != whole["scores"]:
+            problems.append(f"the scores are {scores}, without a kill {whole['scores']}")
+        helpers = result.pop("helpers") - whole["helpers"]
+        if helpers > result.pop("allowed"):
+            problems.append(f"{helpers} texts were split into tokens again")
+        return {**result, "score": scores[0]["value"] if scores else None, "problems": problems}
 
     def _play(self, seed: int | None) -> dict[str, Any]:
         """Play one seed, or an evaluation without a kill. Files of a sound one are removed."""
