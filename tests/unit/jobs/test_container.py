@@ -46,3 +46,20 @@ def test_a_harness_gets_the_variables_of_the_hub_that_are_set(
     secrets: dict[str, str],
 ) -> None:
     assert secrets_of(tmp_path, benchmark, **variables) == secrets
+
+
+@pytest.mark.parametrize(
+    ("servers", "listed"), [({"m": "http://10.0.0.7:81/v1"}, "hub.org,10.0.0.7"), ({}, "hub.org")]
+)
+def test_a_container_with_a_proxy_of_its_own_asks_a_served_model_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: dict[str, str], listed: str
+) -> None:
+    monkeypatch.setenv("HUBS", "hub.org")
+    own = {"set_env": {"HTTPS_PROXY": "http://proxy:3128"}, "env": {"NO_PROXY": "HUBS"}}
+    rows = {"models": {"m": MODEL}, "benchmarks": {"b": {"task": "lm-eval.gsm8k"} | own}}
+    (evaluation,) = expand(config(tmp_path, rows))
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+    spec = container(evaluation, directory, LeptonRuntime(), "run", servers, variables={})
+    given = {**spec.env, **spec.secret_values()}
+    assert given["NO_PROXY"] == listed
+    assert given.get("no_proxy") == (listed if servers else None)

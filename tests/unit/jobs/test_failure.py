@@ -99,6 +99,19 @@ def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert endpoint_trouble(made).startswith(f"the endpoint {url} cannot be reached (")
 
 
+def test_an_endpoint_is_looked_at_through_the_proxy_and_a_served_model_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(200) as url:
+        content = VALID | changed("models", "m", "endpoint", "url", to=url)
+        (made,) = expand(config(tmp_path, content))
+        assert endpoint_trouble(made).startswith(f"the endpoint {url} cannot be reached (")
+        assert endpoint_trouble(made, url) == ""
+
+
 @contextmanager
 def answering(status: int) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Container, Mapping
+from dataclasses import replace
 
 from snakeval.catalogue import gated
 from snakeval.evaluation.attempts import AttemptDirectory
@@ -14,6 +15,7 @@ from snakeval.files import home, make_directory, write_if_changed
 from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
 from snakeval.jobs.gateway import Asked
+from snakeval.jobs.proxies import bypass
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import CONTAINER_RESULTS, ContainerSpec, Mount
@@ -38,8 +40,7 @@ def container(
     snakeval serves for it, by the deployment's name. *asked* is the gateway that the harness asks
     instead; without one, it asks the endpoints with their keys. Without an *attempt* the harness
     writes to ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
-    Of *variables*, the harness gets the one that says the hub is offline, and for a gated task the
-    token.
+    Of *variables*, the harness gets ``HF_HUB_OFFLINE``, and the token for a gated task.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -51,7 +52,8 @@ def container(
     root = str(getattr(runtime, "root", ""))
     there = root + CONTAINER_RESULTS
     folders = (there, root + _INPUTS) if inside else (str(results), str(inputs))
-    made = command(evaluation, _paths(evaluation, runtime, servers or {}, asked, *folders))
+    paths = _paths(evaluation, runtime, servers or {}, asked, *folders)
+    made = command(evaluation, paths)
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
     mounts = [Mount(str(results), there, read_only=False)]
@@ -63,7 +65,7 @@ def container(
         workdir = root + _FILES if inside else transport.files
     caches, cache_env = _cache(inside)
     limits = transport.resources
-    return ContainerSpec(
+    spec = ContainerSpec(
         name=directory.container_name,
         image=pinned_name(identity.image, identity.image_digest),
         argv=made.argv,
@@ -81,6 +83,7 @@ def container(
         packages=identity.packages,
         environ=asked.environ if asked is not None else None,
     )
+    return _around_proxies(spec, _served(evaluation, paths, servers, asked), inherits=not inside)
 
 
 def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:
@@ -129,6 +132,22 @@ def _paths(
         endpoint_url=reachable(evaluation.model, evaluation.identity.endpoint_url),
         auxiliary={name: reachable(name, model["endpoint_url"]) for name, model in models},
     )
+
+
+def _served(
+    evaluation: Evaluation, paths: Paths, servers: Mapping[str, str] | None, asked: Asked | None
+) -> list[str]:
+    """Return the URLs in *paths* that snakeval serves: of *servers*, or all through a gateway."""
+    urls = {evaluation.model: paths.endpoint_url, **paths.auxiliary}
+    return [url for name, url in urls.items() if asked is not None or name in (servers or {})]
+
+
+def _around_proxies(spec: ContainerSpec, served: list[str], *, inherits: bool) -> ContainerSpec:
+    """Return *spec* with the variables by which its harness asks *served* URLs without a proxy."""
+    given = {**(spec.surroundings if inherits else {}), **spec.env, **spec.secret_values()}
+    direct = bypass(given, served)
+    secrets = {name: here for name, here in spec.secrets.items() if name not in direct}
+    return replace(spec, env={**spec.env, **direct}, secrets=secrets)
 
 
 def _cache(inside: bool) -> tuple[list[Mount], dict[str, str]]:

@@ -14,6 +14,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import requests_seen
 from snakeval.harnesses import base_url
 from snakeval.jobs.client_errors import in_words
+from snakeval.ledger.routes import BadRoute, origin_of, proxy_for
 from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome
 
@@ -97,16 +98,22 @@ def _hint(evaluation: Evaluation, said: str) -> str:
 def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0) -> str:
     """Ask the endpoint for its list of models; return what is wrong with it, or nothing.
 
-    Only a failure asks. Some healthy endpoints have no such list, so only refusals count.
+    Only a failure asks. Some healthy endpoints have no such list, so only refusals count. The way
+    to the endpoint is the gateway's: what snakeval serves at *url* is asked without a proxy.
     """
     base = base_url((url or evaluation.identity.endpoint_url).partition("?")[0])
+    try:
+        proxy = proxy_for(origin_of(base), False if url else None, os.environ)
+    except BadRoute as error:
+        return f"the endpoint {base} cannot be reached ({error})"
+    through = urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {})
     request = urllib.request.Request(f"{base}/models")
     key_name = evaluation.transport.api_key_name
     key = os.environ.get(key_name, "") if key_name else ""
     if key and key.isprintable() and key.isascii():
         request.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=timeout):
+        with urllib.request.build_opener(through).open(request, timeout=timeout):
             return ""
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
