@@ -180,6 +180,7 @@ def test_each_bad_end_of_a_harness_has_its_reason_and_the_others_finish(work: Wo
         "absent": ("no-such-command --now", "exit code 127"),
         "loud": ("echo 'ValueError: no such split' >&2; exit 3", "ValueError: no such split"),
     }
+    work.config["ledger"] = "off"  # no harness sends a request
     work.config["benchmarks"] |= {name: generic(command) for name, (command, _) in bad.items()}
     done = work.snakemake()
     assert done.exit_code == 1
