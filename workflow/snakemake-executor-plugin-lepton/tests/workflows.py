@@ -47,7 +47,8 @@ class Workflow:
             sys.executable, "-m", "snakemake", "--executor", "lepton", "--jobs", "16",
             # Ten polls a second: the plugin's shortest pause.
             "--seconds-between-status-checks", "0", "--max-status-checks-per-second", "100",
-            "--lepton-image", "any/image", "--nocolor", *options,
+            # The other scheduler starts a solver whenever jobs are ready.
+            "--scheduler", "greedy", "--lepton-image", "any/image", "--nocolor", *options,
         ]  # fmt: skip
         env = {**os.environ, **self.lepton.environment, **self.env}
         return Process(

@@ -38,6 +38,7 @@ def start(place: Path, standin: Any, files: Path | None = None) -> subprocess.Po
         *(sys.executable, "-m", "snakemake", "--executor", "slurm-resume", "--jobs", "10"),
         *("--default-resources", "slurm_account=evals", "--nolock", "--rerun-incomplete"),
         *("--slurm-resume-init-seconds-before-status-checks", "1", "--slurm-resume-direct"),
+        *("--scheduler", "greedy"),  # the other one starts a solver whenever jobs are ready
     ]
     return Process(
         command,
