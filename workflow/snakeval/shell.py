@@ -9,12 +9,19 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 
 from snakeval.errors import EvaluationError
 
 
 class Raw(str):
     """Text that enters the command unquoted; in a template ``{{ x | raw }}``."""
+
+
+def _quoting() -> jinja2.Environment:
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
+    environment.filters["raw"] = Raw
+    return environment
 
 
 def render(template: str, values: Mapping[str, Any], what: str = "`command`") -> str:
@@ -25,11 +32,21 @@ def render(template: str, values: Mapping[str, Any], what: str = "`command`") ->
     Raises:
         EvaluationError: the template is invalid, or uses an undefined value.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
-    environment.filters["raw"] = Raw
     try:
-        return environment.from_string(template).render(values)
+        return _quoting().from_string(template).render(values)
     except Exception as error:  # the template is the user's program and may raise anything
+        raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
+
+
+def variables(template: str, what: str = "`command`") -> set[str]:
+    """Return the variables that *template* uses.
+
+    Raises:
+        EvaluationError: the template is invalid.
+    """
+    try:
+        return meta.find_undeclared_variables(_quoting().parse(template))
+    except jinja2.TemplateError as error:
         raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
 
 

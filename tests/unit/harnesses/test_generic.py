@@ -58,6 +58,22 @@ def test_the_template_knows_the_endpoint_and_the_parameters(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("command", "endpoint", "nothing"),
+    [
+        ("echo {{ model_id }} > {{ results }}/f", {}, True),
+        ("curl {{ url }}", {}, False),
+        ("curl {{ base_url | raw }}/models", {}, False),
+        ("{% for name in auxiliary %}curl{% endfor %}", {}, False),
+        ("curl https://host/v1", {"api_key_name": "MY_KEY"}, False),
+    ],
+)
+def test_a_command_without_url_and_key_asks_nothing(
+    tmp_path: Path, command: str, endpoint: dict[str, Any], nothing: bool
+) -> None:
+    assert generic.asks_nothing(evaluation(tmp_path, endpoint, command=command)) == nothing
+
+
+@pytest.mark.parametrize(
     "template", ["{{ modelid }}", "{{ params.extra.absent }}", "{{ ", "{% if %}", "{{ 1 / 0 }}"]
 )
 def test_an_invalid_template_is_an_error_before_the_run(tmp_path: Path, template: str) -> None:

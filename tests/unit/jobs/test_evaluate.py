@@ -91,7 +91,7 @@ def test_a_job_publishes_what_its_harness_wrote_and_does_not_repeat_it(tmp_path:
     assert job() == (0, "")
     assert (job.value, job.ran) == (0.5, 1)
     assert sorted(path.name for path in job.directory.path.iterdir()) == [
-        ".snakeval", "artifacts", "attempts", "evaluation.json", "logs", "requests",
+        ".snakeval", "artifacts", "attempts", "evaluation.json", "logs",
     ]  # fmt: skip
     job.directory.published.unlink()
     assert job() == (0, "")

@@ -30,7 +30,7 @@ from snakeval.harnesses.values import (
     scored,
     text,
 )
-from snakeval.shell import argv, render
+from snakeval.shell import argv, render, variables
 
 PARSER_VERSION = 1
 #: Only the command knows from which of its files it continues if no ledger has its answers.
@@ -68,6 +68,14 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     text = render(identity.command, values)
     secrets = {_API_KEY: transport.api_key_name} if transport.api_key_name else {}
     return Command(argv(text), secrets=secrets)
+
+
+def asks_nothing(evaluation: Evaluation) -> bool:
+    """Whether the harness is a command that has neither the URL nor the key of a model."""
+    identity, transport = evaluation.identity, evaluation.transport
+    if identity.adapter != "generic" or transport.api_key_name or transport.auxiliary_keys:
+        return False
+    return not variables(identity.command) & {"url", "base_url", "auxiliary"}
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:

@@ -19,6 +19,7 @@ from snakeval.evaluation.definition import Evaluation, Transport, digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import repair
 from snakeval.files import write_if_changed
+from snakeval.harnesses.generic import asks_nothing
 from snakeval.ledger import beside, summary
 from snakeval.ledger.beside import Gateway
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
@@ -75,9 +76,9 @@ def ask_through_gateway(
 ) -> Iterator[Asked | None]:
     """Run a gateway in the context, which all models of *evaluation* are asked through.
 
-    Yields None if the configuration wants no gateway. *served* has the URLs of the models that
-    snakeval serves. *ending* ends the harness and lets the gateway drain. *lost* is called in a
-    thread if the gateway dies. *say* takes a line for the log.
+    Yields None if the configuration wants no gateway, or the harness asks no model. *served* has
+    the URLs of the models that snakeval serves. *ending* ends the harness and lets the gateway
+    drain. *lost* is called in a thread if the gateway dies. *say* takes a line for the log.
 
     Raises:
         EvaluationError: the gateway cannot start, or no journal can answer offline.
@@ -85,7 +86,7 @@ def ask_through_gateway(
     """
     transport = evaluation.transport
     _require_journal(transport)
-    if transport.ledger == "off":
+    if transport.ledger == "off" or asks_nothing(evaluation):
         yield None
         return
     halt, left = Event(), Event()
