@@ -63,3 +63,19 @@ def test_a_container_with_a_proxy_of_its_own_asks_a_served_model_without_it(
     given = {**spec.env, **spec.secret_values()}
     assert given["NO_PROXY"] == listed
     assert given.get("no_proxy") == (listed if servers else None)
+
+
+def test_a_container_asks_a_served_model_without_the_proxy_that_this_process_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    rows = {"models": {"m": MODEL}, "benchmarks": {"b": {"task": "lm-eval.gsm8k"}}}
+    (evaluation,) = expand(config(tmp_path, rows))
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+    servers = {"m": "http://10.0.0.7:81/v1"}
+    spec = container(evaluation, directory, LeptonRuntime(), "run", servers, variables={})
+    assert (spec.env["no_proxy"], spec.env["NO_PROXY"]) == ("10.0.0.7", "10.0.0.7")
+    direct = container(evaluation, directory, LeptonRuntime(), "run", variables={})
+    assert not {"no_proxy", "NO_PROXY"} & direct.env.keys()

@@ -83,7 +83,7 @@ def container(
         packages=identity.packages,
         environ=asked.environ if asked is not None else None,
     )
-    return _around_proxies(spec, _served(evaluation, paths, servers, asked), inherits=not inside)
+    return _around_proxies(spec, _served(evaluation, paths, servers, asked))
 
 
 def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:
@@ -142,10 +142,12 @@ def _served(
     return [url for name, url in urls.items() if asked is not None or name in (servers or {})]
 
 
-def _around_proxies(spec: ContainerSpec, served: list[str], *, inherits: bool) -> ContainerSpec:
-    """Return *spec* with the variables by which its harness asks *served* URLs without a proxy."""
-    given = {**(spec.surroundings if inherits else {}), **spec.env, **spec.secret_values()}
-    direct = bypass(given, served)
+def _around_proxies(spec: ContainerSpec, served: list[str]) -> ContainerSpec:
+    """Return *spec* with the variables by which its harness asks *served* URLs without a proxy.
+
+    The proxies of this process count in containers also, since apptainer passes them on.
+    """
+    direct = bypass({**spec.surroundings, **spec.env, **spec.secret_values()}, served)
     secrets = {name: here for name, here in spec.secrets.items() if name not in direct}
     return replace(spec, env={**spec.env, **direct}, secrets=secrets)
 
