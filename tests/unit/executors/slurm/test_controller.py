@@ -61,6 +61,19 @@ def test_after_a_call_without_an_answer_the_next_one_waits_only_briefly(
     assert controller.silent.startswith("scancel does not answer within")
 
 
+def test_a_silent_accounting_is_remembered_and_a_hurried_call_is_brief(
+    program: Callable[[str], None],
+) -> None:
+    program("exec sleep 60", name="sacct")
+    accounting = Controller(seconds=60, brief=0.1, commands=("sacct",))
+    with pytest.raises(subprocess.TimeoutExpired):
+        accounting.call("sacct", hurried=True)
+    assert accounting.silent.startswith("sacct does not answer within")
+    program(f"echo '{REFUSES}' >&2; exit 1", name="sacct")
+    accounting.call("sacct")
+    assert accounting.silent == "", "it answered, and says so each time"
+
+
 def test_the_accounting_says_nothing_of_the_controller(program: Callable[[str], None]) -> None:
     controller = Controller()
     program(f"echo '{REFUSES}' >&2; exit 1")

@@ -109,3 +109,20 @@ def test_a_controller_that_is_down_is_asked_by_one_call_and_every_job_is_left(
     ]
     assert (programs / "scancel.asked").read_text() == "1 2 3\n"
     assert [remain.fate for remain in live()] == [Fate.UNKNOWN] * 3
+
+
+def test_a_slurm_that_hangs_is_asked_by_few_calls(
+    run: RunDirectory, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("squeue", "scancel", "sacct"):
+        hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 60\n'
+        (programs / name).write_text(hangs)
+    controller = Controller(seconds=0.3, brief=0.1, memory=1000)
+    for module in (commands, queue, executor):
+        monkeypatch.setattr(module, "CONTROLLER", controller)
+    # Once the controller was silent, the accounting has only a moment.
+    accounting = Controller(seconds=1000, brief=0.1, memory=1000, commands=("sacct",))
+    monkeypatch.setattr(queue, "ACCOUNTING", accounting)
+    assert len(stopped(_Live(run, "", patience=0.05))) == len(NAMES)
+    for name in ("squeue", "sacct"):
+        assert len((programs / f"{name}.asked").read_text().splitlines()) == 1

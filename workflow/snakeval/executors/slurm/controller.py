@@ -1,4 +1,4 @@
-"""Calls Slurm's commands, and remembers for a while that the controller does not answer."""
+"""Calls Slurm's commands, and remembers for a while that one of its services is silent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 _UNREACHABLE = re.compile(
     r"unable to contact|timed out|connect(ion)? (failure|refused|reset)|socket", re.IGNORECASE
 )
-#: The commands that only the controller answers. The accounting answers sacct.
+#: The commands that only the controller answers.
 _OF_CONTROLLER = ("squeue", "scancel", "scontrol", "sinfo", "sbatch")
 
 
 class Controller:
-    """Slurm's controller, as the commands of this process find it.
+    """Slurm's controller, or another service of it, as the *commands* of this process find it.
 
     A busy controller may take *seconds* for an answer. Once it was silent, each further call waits
     only *brief* seconds. For *memory* seconds, :attr:`silent` has the reason, and no one need ask.
@@ -28,28 +28,34 @@ class Controller:
         brief: float = 5.0,
         memory: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        commands: Collection[str] = _OF_CONTROLLER,
     ) -> None:
+        self._commands = commands
         self._seconds, self._brief, self._memory, self._clock = seconds, brief, memory, clock
         self._why, self._first, self._last, self._path = "", 0.0, 0.0, ""
 
-    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *command: str, hurried: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm; the caller judges the exit code and the output.
+
+        If *hurried*, wait as briefly as for a service that was silent.
 
         Raises:
             OSError: the command cannot be started.
             subprocess.TimeoutExpired: it does not answer.
         """
-        limit = self._brief if self._is_known_silent else self._seconds
+        limit = self._brief if hurried or self._is_known_silent else self._seconds
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=limit, check=False
             )
         except subprocess.TimeoutExpired as error:
-            if command[0] in _OF_CONTROLLER:
+            if command[0] in self._commands:
                 self._note(f"{command[0]} does not answer within {error.timeout:.0f} s")
             raise
-        if command[0] in _OF_CONTROLLER:
-            if done.returncode != 0 and _UNREACHABLE.search(done.stderr):
+        if command[0] in self._commands:
+            # Only the controller's refusals: those of the accounting come at once, each time.
+            refused = command[0] in _OF_CONTROLLER and _UNREACHABLE.search(done.stderr)
+            if done.returncode != 0 and refused:
                 self._note(f"{command[0]}: {done.stderr.strip().splitlines()[-1]}")
             else:
                 self._why = ""
@@ -80,3 +86,5 @@ class Controller:
 
 #: The controller of this process's cluster.
 CONTROLLER = Controller()
+#: The accounting of the same cluster.
+ACCOUNTING = Controller(commands=("sacct",))

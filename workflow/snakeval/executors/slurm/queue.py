@@ -20,7 +20,7 @@ from typing import Any
 from snakemake_executor_plugin_slurm_resume import waits
 from snakeval.evaluation.definition import digest
 from snakeval.executors.slurm.commands import ENDED, refuses
-from snakeval.executors.slurm.controller import CONTROLLER
+from snakeval.executors.slurm.controller import ACCOUNTING, CONTROLLER
 from snakeval.files import read_json, replace_link
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
@@ -185,13 +185,18 @@ class Queue:
             if program == "squeue":
                 self.silent = "there is no squeue on this machine"
             return {}
-        if program == "squeue" and CONTROLLER.silent:
-            self.silent = CONTROLLER.silent
+        service = CONTROLLER if program == "squeue" else ACCOUNTING
+        if service.silent:
+            self.silent = self.silent or service.silent
             return {}
+        hurried = service is ACCOUNTING and bool(CONTROLLER.silent)
         try:
-            done = CONTROLLER.call(program, *options, "-j", ",".join(jobs))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self.silent = f"{program} does not answer ({error!r:.80})"
+            done = service.call(program, *options, "-j", ",".join(jobs), hurried=hurried)
+        except OSError as error:
+            self.silent = self.silent or f"{program} does not start ({error.strerror})"
+            return {}
+        except subprocess.TimeoutExpired:
+            self.silent = self.silent or service.silent
             return {}
         if program == "squeue" and refuses(done):
             said = done.stderr.strip()
