@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import io
 import json
 import os
 import signal
@@ -166,3 +167,34 @@ def test_the_package_imports_only_the_standard_library() -> None:
             )
             foreign |= {name for name in names if not name.startswith("snakeval.ledger")}
     assert {name for name in foreign if name.split(".")[0] not in sys.stdlib_module_names} == set()
+
+
+class Ended:
+    """A gateway's process that ends with a code, perhaps before anyone asks."""
+
+    def __init__(self, code: int, *, ended_before: bool) -> None:
+        self._code, self._ended_before, self.pid = code, ended_before, 1
+        self.stdin, self.stderr = io.StringIO(), io.StringIO("error: the disk is full\n")
+
+    def poll(self) -> int | None:
+        return self._code if self._ended_before else None
+
+    def wait(self, timeout: float = 0) -> int:
+        return self._code
+
+
+@pytest.mark.parametrize(
+    ("code", "ended_before", "is_lost"),
+    [(-9, True, True), (3, False, True), (0, False, False), (-9, False, False)],
+    ids=["killed", "full-disk", "drained", "killed-at-last"],
+)
+def test_a_gateway_that_ends_just_before_its_harness_is_lost(
+    code: int, ended_before: bool, is_lost: bool
+) -> None:
+    """The harness may end before another thread has noticed the gateway's end."""
+    reasons: list[str] = []
+    process: Any = Ended(code, ended_before=ended_before)
+    gateway = Gateway(process, 1, {}, "token")
+    gateway.drain(0)
+    gateway.watch(reasons.append)
+    assert reasons == ["the gateway ended: the disk is full"] * is_lost

@@ -37,10 +37,11 @@ from typing import Any
 from snakeval.ledger import summary
 from snakeval.ledger.gateway import Gateway
 from snakeval.ledger.routes import BadRoute
+from snakeval.ledger.summary import UNWRITABLE
 
 GRACE = 45.0
-#: Exit codes: the configuration cannot be used, and the journal cannot be written.
-UNUSABLE, UNWRITABLE = 2, 3
+#: The exit code if the configuration cannot be used.
+UNUSABLE = 2
 _PR_SET_DUMPABLE = 4
 #: After so many seconds without a beat the gateway was stopped, or its disk or machine stood still.
 PAUSED = 5.0

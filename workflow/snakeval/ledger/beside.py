@@ -77,17 +77,19 @@ class Gateway:
                 self._process.stdin.flush()
 
     def watch(self, lost: Callable[[str], None]) -> None:
-        """Call *lost* with a reason if the gateway ends by itself."""
+        """Call *lost* with a reason if the gateway ends by itself, or could not keep an answer."""
         assert self._process.stderr is not None
         text = self._process.stderr.read()
         code = self._process.wait()
-        if not self._ending:
+        if not self._ending or code == summary.UNWRITABLE:
             last = text.strip().splitlines()[-1:] or [f"exit code {code}"]
             lost(f"the gateway ended: {last[0].removeprefix('error: ')}")
 
     def begin_drain(self) -> None:
         """Let the gateway finish the requests under way and end, without waiting for it."""
         with self._closing:
+            if not self._ending and self._process.poll() is not None:
+                return  # it ended by itself, which `watch` reports
             self._ending = True
             if self._process.stdin is None:
                 return

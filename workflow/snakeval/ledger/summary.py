@@ -15,6 +15,8 @@ from typing import Any, Callable
 
 #: Seconds between two beats, and without one after which a gateway counts as dead.
 BEAT, STALE = 1.0, 15.0
+#: The exit code of a gateway that could not keep an answer, and therefore did not pass it on.
+UNWRITABLE = 3
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
