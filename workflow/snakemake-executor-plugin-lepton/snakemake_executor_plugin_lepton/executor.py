@@ -25,6 +25,7 @@ from snakemake_executor_plugin_lepton.errors import LeptonError, ServiceError, T
 from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.here import LocalJob
 from snakemake_executor_plugin_lepton.leases import Leases
+from snakemake_executor_plugin_lepton.pause import pause
 from snakemake_executor_plugin_lepton.resources import before, lease_of
 from snakemake_executor_plugin_lepton.resources import here as command_here
 from snakemake_executor_plugin_lepton.service import Service
@@ -41,8 +42,6 @@ PRIVATE = Path(".snakemake/lepton")
 _COLLECTORS = 4
 #: How many seconds a cancellation waits for a submission under way.
 _CANCEL_PATIENCE = 10.0
-#: The shortest pause between two polls: without one, the thread would use a whole processor.
-_SHORTEST_PAUSE = 0.1
 
 
 class Executor(RemoteExecutor):  # type: ignore[misc]
@@ -229,8 +228,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
 
     async def sleep(self) -> None:
         """Wait until the next poll is due or the run ends."""
-        pause = max(self.next_seconds_between_status_checks, _SHORTEST_PAUSE)
-        await asyncio.to_thread(self._over.wait, pause)
+        await pause(self.next_seconds_between_status_checks, self._over)
 
     def _look_again(self, info: SubmittedJobInfo) -> SubmittedJobInfo | None:
         """Begin a job that waits for another head, if that one has ended; None if it is over."""

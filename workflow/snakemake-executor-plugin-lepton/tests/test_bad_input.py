@@ -13,7 +13,9 @@ SHELL = 'shell: "echo 1 >{output}"'
 
 
 def refused(workflow: Workflow, rule: str, *options: str) -> str:
-    run = workflow.write(ONE.replace("@", rule.replace("\n", "\n    "))).run(*options)
+    workflow.write(ONE.replace("@", rule.replace("\n", "\n    ")))
+    # The head does not wait for the next poll before it ends.
+    run = workflow.run(*options, "--seconds-between-status-checks", "300", timeout=120)
     assert run.code == 1
     assert "Traceback" not in run.output
     assert workflow.lepton.asked("POST /jobs") == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from snakemake_executor_plugin_lepton import failure, options
 from snakemake_executor_plugin_lepton.errors import TaskError
+from snakemake_executor_plugin_lepton.executor import Executor
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace, _fits
 from snakemake_executor_plugin_lepton.task import Needs
@@ -154,3 +157,18 @@ def test_shared_memory_is_within_the_shape(
         return
     assert run.code == 1
     assert "lepton_shared_memory_mb is 8193, and cpu.small has 8192 MB of memory" in run.output
+
+
+def test_the_end_of_the_run_ends_the_pause_between_two_polls() -> None:
+    settings = SimpleNamespace(seconds_between_status_checks=600)
+    executor = object.__new__(Executor)
+    executor.workflow = SimpleNamespace(remote_execution_settings=settings)
+    executor._next_seconds_between_status_checks = None
+    executor._over = threading.Event()
+    pause = threading.Thread(target=lambda: asyncio.run(executor.sleep()), daemon=True)
+    pause.start()
+    pause.join(0.5)
+    assert pause.is_alive()
+    executor._over.set()
+    pause.join(60)
+    assert not pause.is_alive()
