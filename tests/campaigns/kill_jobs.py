@@ -129,6 +129,8 @@ class Played:
         if self.kind in ("job", "everything"):
             self.kill_job(job)
         if self.kind in ("gateway", "everything"):
+            # Slurm's commands take a while, in which the gateway goes on.
+            self.under_way = self.endpoint.under_way
             _kill(lives_here(self.directory.requests / "gateway"))
         if self.kind in ("harness", "everything"):
             self.kill_harness()
