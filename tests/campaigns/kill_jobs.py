@@ -61,10 +61,10 @@ class Played:
         self.problems: list[str] = []
         self.jobs = self.under_way = 0
         self.how = ""
-        self.home = place / "home"
-        self.home.mkdir()
-        environments.mkdir(parents=True, exist_ok=True)
-        (self.home / "envs").symlink_to(environments)
+        installs = not docker and harness != "commands"
+        # Programs of an environment name its path, so it must outlive the first seed.
+        self.home = environments if installs else place / "home"
+        self.home.mkdir(parents=True, exist_ok=True)
         kind = "completions" if harness == "loglikelihood" else "chat"
         model = {"url": endpoint.url, "model_id": "m", "type": kind}
         self.config = {
