@@ -7,15 +7,17 @@ connection only (RFC 9110, 7.6.1) and the length of a body may differ.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
+import socket
 import zlib
 from pathlib import Path
 
 import pytest
 
-from support.ledger import CHAT, KEY, answer, ask, bed, completion, raw, run, says
+from support.ledger import CHAT, KEY, TOKEN, answer, ask, bed, completion, raw, run, says
 
 JSON = "Content-Type: application/json"
 BODY = json.dumps(completion("four, é, \U0001f40d")).encode()
@@ -154,6 +156,57 @@ def test_a_key_that_an_error_repeats_reaches_no_harness(tmp_path: Path, status: 
             assert received.header("www-authenticate") == f"Bearer realm={'*' * len(KEY)}"
 
     run(scenario())
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "200 OK"])
+def test_a_key_in_a_coded_error_reaches_no_harness(tmp_path: Path, status: str) -> None:
+    body = gzip.compress(json.dumps({"error": {"message": f"no such key: {KEY}"}}).encode())
+    headers = ["Content-Type: application/json", "Content-Encoding: gzip"]
+    wrong = raw(status, [*headers, f"Content-Length: {len(body)}"], body)
+
+    async def scenario() -> None:
+        async with bed(tmp_path, says(wrong), tries=1) as b:
+            received = await b.post({"messages": []}, **{"Accept-Encoding": "gzip"})
+            assert received.header("content-encoding") == ""
+            assert received.data == {"error": {"message": f"no such key: {'*' * len(KEY)}"}}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("begun", [b"", b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'])
+def test_a_key_in_the_error_of_a_stream_reaches_no_harness(tmp_path: Path, begun: bytes) -> None:
+    body = begun + f'data: {{"error": {{"message": "no such key: {KEY}"}}}}\n\n'.encode()
+    head = ["Content-Type: text/event-stream", f"Content-Length: {len(body)}"]
+
+    async def scenario() -> None:
+        async with bed(tmp_path, says(raw("200 OK", head, body)), tries=1) as b:
+            sent = json.dumps({"messages": [], "stream": True}).encode()
+            received = await asyncio.to_thread(_bytes_of_answer, b.port, sent)
+            assert b"HTTP/1.1 " in received
+            assert KEY.encode() not in received
+
+    run(scenario())
+
+
+def test_a_key_in_the_reason_of_an_error_reaches_no_harness(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, says(answer({}, f"401 No key {KEY}")), tries=1) as b:
+            assert (await b.post({"messages": []})).reason == f"No key {'*' * len(KEY)}"
+
+    run(scenario())
+
+
+def _bytes_of_answer(port: int, body: bytes) -> bytes:
+    """Return all bytes that a harness receives, also if the answer is not whole."""
+    head = f"POST /model{CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    found = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as harness:
+        harness.sendall(head.encode() + body)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := harness.recv(65536):
+                found += piece
+    return found
 
 
 @pytest.mark.parametrize(("key", "text"), [(KEY, f"your key is {KEY}"), ("error", "an error")])

@@ -206,7 +206,8 @@ class Asker:
         began: float,
     ) -> Outcome:
         status, headers = int(head.second), self._keyless(http.end_to_end(head.headers))
-        outcome = Outcome(status, head.third, headers, b"", retry_after=retry_after(headers))
+        reason = head.third.replace(self._key, "*" * len(self._key)) if self._key else head.third
+        outcome = Outcome(status, reason, headers, b"", retry_after=retry_after(headers))
         if status == 200 and answers.media_type(headers) == "text/event-stream":
             await self._stream(outcome, connection, passing, began)
             return outcome
@@ -218,11 +219,23 @@ class Asker:
             pieces.append(piece)
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
-        if self._key and outcome.verdict != answers.SOUND:
-            # The length is the same, since a header has it.
-            key = self._key.encode()
-            outcome.body = outcome.body.replace(key, b"*" * len(key))
+        self._hide_key(outcome)
         return outcome
+
+    def _hide_key(self, outcome: Outcome) -> None:
+        """Blot the key out of an answer that is not sound."""
+        if not self._key or outcome.verdict == answers.SOUND:
+            return
+        key = self._key.encode()
+        if answers.coding(outcome.headers):
+            plain = answers.decoded(outcome.headers, outcome.body)
+            if plain is None or key not in plain:
+                return
+            outcome.body = plain
+            own = {"content-encoding", "content-length"}
+            outcome.headers = [pair for pair in outcome.headers if pair[0].lower() not in own]
+        # The length is the same, since a header has it, and pieces of a stream have been passed on.
+        outcome.body = outcome.body.replace(key, b"*" * len(key))
 
     def _keyless(self, headers: Headers) -> Headers:
         if not self._key:
@@ -263,6 +276,8 @@ class Asker:
         events.close()
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge_stream(events)
+        if not (passing.started and answers.coding(outcome.headers)):
+            self._hide_key(outcome)
 
 
 def _told(outcome: Outcome) -> Outcome:
