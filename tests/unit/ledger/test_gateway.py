@@ -100,6 +100,24 @@ def test_without_the_token_no_request_passes(tmp_path: Path, headers: dict[str, 
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 200), ({"Authorization": "Bearer wrong"}, 401)]
+)
+def test_a_tokenizer_is_asked_without_a_key_as_harnesses_do_it(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, counting()) as b:
+            sent = {"Authorization": "", **headers}
+            for method, path in (("GET", "/tokenizer_info"), ("POST", "/tokenize")):
+                received = await b.ask(method, path, b"{}" if method == "POST" else b"", sent)
+                assert received.status == status
+            assert len(b.endpoint.asked) == (2 if status == 200 else 0)
+            assert not any(KEY in str(asked.headers) for asked in b.endpoint.asked)
+
+    run(scenario())
+
+
 def test_a_path_of_no_upstream_lists_the_upstreams(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with bed(tmp_path, counting()) as b:

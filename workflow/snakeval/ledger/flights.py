@@ -25,7 +25,7 @@ from snakeval.ledger.server import Reply, Request
 from snakeval.ledger.slots import Slots, key_of, stored_request
 
 #: Routes that ask no model. They do not wait for a turn, and are counted apart.
-_HELPERS = ("/tokenize", "/detokenize", "/tokenizer_info", "/count_tokens")
+HELPERS = ("/tokenize", "/detokenize", "/tokenizer_info", "/count_tokens")
 
 #: Turns a request and its slot into what the endpoint receives.
 Prepare = Callable[[Request, int], Call]
@@ -135,7 +135,7 @@ class Flights:
 
     async def serve(self, request: Request, reply: Reply) -> None:
         """Answer a request; its target begins behind the upstream's prefix."""
-        helper = request.method != "POST" or request.target.partition("?")[0].endswith(_HELPERS)
+        helper = request.method != "POST" or request.target.partition("?")[0].endswith(HELPERS)
         if helper:
             self.counts.others += 1
         else:

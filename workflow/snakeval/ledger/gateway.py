@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode
 
+from snakeval.ledger.flights import HELPERS
 from snakeval.ledger.http import Headers
 from snakeval.ledger.outcome import Outcome, problem
 from snakeval.ledger.server import Reply, Request, Server
@@ -95,13 +96,16 @@ class Gateway:
     ) -> Request | None:
         """Return the request to *target* with the key in place of the token.
 
-        Without the right token the method returns None.
+        Without the right token the method returns None, except for a tokenizer's route without any
+        token. Harnesses such as lm-eval ask it without a key, and many servers guard ``/v1`` alone,
+        so the endpoint receives the request without a key and decides.
         """
         path, _, query = target.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True) if query else []
         headers, secret, found = with_key(request.headers, pairs, token, upstream)
         if not found:
-            return None
+            is_open = path.endswith(HELPERS) and not _names_key(request.headers)
+            return replace(request, target=target) if is_open else None
         if secret:
             names = {name for name, _ in secret}
             rest = urlencode([pair for pair in pairs if pair[0] not in names])
@@ -137,6 +141,10 @@ def with_key(
         bearer = "Bearer " if name.lower() == "authorization" else ""
         passed.append((name, bearer + upstream.key))
     return passed, secret, found
+
+
+def _names_key(headers: Headers) -> bool:
+    return any(text and name.lower() in _KEY_HEADERS for name, text in headers)
 
 
 def _parted(text: str) -> tuple[str, str]:
