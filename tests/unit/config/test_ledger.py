@@ -23,6 +23,18 @@ def test_yaml_reads_on_and_off_as_truth_values_and_both_are_modes(
     assert found.ledger == mode
 
 
+@pytest.mark.parametrize(("text", "mode"), [("on", "on"), ("off", "off"), ("null", None)])
+def test_a_model_and_a_benchmark_have_the_switch_of_the_run(
+    tmp_path: Path, text: str, mode: str | None
+) -> None:
+    models = f"models: {{m: {{ledger: {text}, endpoint: {{url: http://h/v1, model_id: m}}}}}}\n"
+    benchmark = (
+        f"{{ledger: {text}, harness: generic, command: x, metrics: {{file: f, values: {{v: v}}}}}}"
+    )
+    found = config(tmp_path, f"{models}benchmarks: {{b: {benchmark}}}\n")
+    assert (found.models["m"].ledger, found.benchmarks["b"].ledger) == (mode, mode)
+
+
 def test_other_modes_and_other_truth_values_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ledger"):
         config(tmp_path, {**VALID, "ledger": "disk"})

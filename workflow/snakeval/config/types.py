@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,6 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from snakeval.catalogue import plugins
@@ -41,6 +43,12 @@ def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
 @dataclass(frozen=True)
 class Switch:
     """Marks a field whose values ``on`` and ``off`` YAML reads as true and false."""
+
+
+def _is_switch(field: FieldInfo) -> bool:
+    """Whether a field is a switch, or a switch that may be null, whose mark is in the union."""
+    marks = [*field.metadata, *chain(*map(get_args, get_args(field.annotation)))]
+    return any(isinstance(mark, Switch) for mark in marks)
 
 
 class Strict(BaseModel):
@@ -62,8 +70,7 @@ class Strict(BaseModel):
     def _no_truth_value(cls, value: object, info: ValidationInfo) -> object:
         # True would pass as 1, and YAML reads no, on and off (for example a model_id) as bool.
         field = cls.model_fields[info.field_name or ""]
-        switch = any(isinstance(mark, Switch) for mark in field.metadata)
-        if isinstance(value, bool) and field.annotation is not bool and not switch:
+        if isinstance(value, bool) and field.annotation is not bool and not _is_switch(field):
             raise PydanticCustomError(
                 "truth", "is true or false in YAML; write another value, or put it in quotes"
             )
