@@ -5,6 +5,7 @@ Code reads these fields and never parses the text of an error.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,23 @@ from typing import Self
 
 #: Characters that are invisible, change the direction of a text, or control a terminal.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+#: A token: the prefix of its service, then so much that no word or name of a model looks like it.
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?P<token>"
+    r"(?:hf_|gsk_|r8_|pplx-|gh[opsur]_|[prs]k_(?:live|test)_)[A-Za-z0-9]{16,}"
+    r"|github_pat_\w{20,}"
+    r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{16})[\w-]{20,}"
+    r"|sk-ant-[\w-]{20,}"
+    r"|(?:nvapi|glpat|xox[abpr])-(?=[\w-]*\d)[\w-]{16,}"
+    r"|dapi[0-9a-f]{32}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+    r"|AIza[\w-]{30,}"
+    r"|eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
+    r")",
+    re.ASCII,
+)
+#: A password in a URL, except one that a template or a shell fills in later.
+_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@")
 
 
 def visible(text: str, plain: str = "\n\t") -> str:
@@ -30,6 +48,31 @@ def visible(text: str, plain: str = "\n\t") -> str:
     )
 
 
+def holds_token(text: str) -> bool:
+    """Whether a token of a known service is anywhere in *text*.
+
+    >>> [holds_token(text) for text in ("my hf_token", "Bearer hf_AbCdEf123456AbCdEf")]
+    [False, True]
+    """
+    return _TOKEN.search(text) is not None
+
+
+def holds_password(text: str) -> bool:
+    """Whether a URL in *text* holds a password.
+
+    >>> [holds_password(text) for text in ("http://me:$PASSWORD@host", "http://me:word@host")]
+    [False, True]
+    """
+    return "://" in text and _PASSWORD.search(text) is not None
+
+
+def without_tokens(text: str) -> str:
+    """Return *text* with ``***`` in place of each token, and of each password in a URL."""
+    if "://" in text:
+        text = _PASSWORD.sub(r"\g<user>:***@", text)
+    return _TOKEN.sub("***", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem of an input or an evaluation.
@@ -46,9 +89,10 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Return one line, ``where: problem; hint``, which is the only format of errors."""
+        """Return one line, ``where: problem; hint``, the only format of errors, without tokens."""
         place = f"{self.where}: " if self.where else ""
-        return visible(f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}")
+        text = f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}"
+        return without_tokens(visible(text))
 
     def within(self, place: str) -> Problem:
         """Return the problem with *place*, such as a file, before ``where``."""

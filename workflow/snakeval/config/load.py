@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from snakeval.config.config import Config
 from snakeval.config.problems import problems
 from snakeval.config.source import Source, merge, override
+from snakeval.config.tokens import refuse_tokens
 from snakeval.config.types import Mount, Strict
 from snakeval.config.yaml_file import value_of
 from snakeval.errors import ConfigError, nearest
@@ -119,6 +120,7 @@ def check(source: Source) -> Config:
     Raises:
         ConfigError: one line for each problem.
     """
+    refuse_tokens(source)
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:

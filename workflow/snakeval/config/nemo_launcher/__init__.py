@@ -18,6 +18,7 @@ from snakeval.config.nemo_launcher import auxiliary, execution, export, target, 
 from snakeval.config.nemo_launcher.draft import Draft, fit, in_shape
 from snakeval.config.nemo_launcher.where import Where
 from snakeval.config.source import Source
+from snakeval.config.tokens import refuse_tokens
 
 __all__ = ["Translated", "fit", "translate"]
 
@@ -47,8 +48,9 @@ def translate(source: Source, name: str) -> Translated:
     of every benchmark in both shapes.
 
     Raises:
-        ConfigError: one line for each key that is unknown, wrong or not supported.
+        ConfigError: one line for each key that is unknown, wrong, secret or not supported.
     """
+    refuse_tokens(source)
     theirs = in_shape(source.data)
     if not theirs and "config" not in source.data:
         return Translated(source)

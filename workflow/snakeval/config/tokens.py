@@ -1,0 +1,48 @@
+"""Refuses the tokens in a configuration, which snakeval would save in its home and in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from snakeval.config.source import Key, Source
+from snakeval.errors import ConfigError, Problem, holds_password, holds_token
+
+#: Keys whose own check explains where a password belongs.
+_URLS = frozenset({"url", "tracking_uri"})
+
+
+def refuse_tokens(source: Source) -> None:
+    """Raise an error for each key or value of *source* that holds a token or a password.
+
+    Raises:
+        ConfigError: the place of each, without its text.
+    """
+    found = []
+    for key, text in _texts(source.data, ()):
+        if holds_token(text):
+            what = "looks like a secret"
+        elif holds_password(text) and _URLS.isdisjoint(key[-1:]):
+            what = "holds a URL with a password"
+        else:
+            continue
+        place = ".".join("***" if holds_token(part) else part for part in key)
+        where = f"{source.origin(key)}: {place}" if key else source.origin(key)
+        hint = "export it as a variable, and write the name of the variable that holds it"
+        found.append(Problem(what, where, hint))
+    if found:
+        raise ConfigError.of(found)
+
+
+def _texts(value: Any, place: Key) -> Iterator[tuple[Key, str]]:
+    """Yield the place and the text of each key and each value; the place of a key is its owner."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(name, str):
+                yield place, name
+            yield from _texts(item, (*place, str(name)))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*place, str(number)))
+    elif isinstance(value, str):
+        yield place, value
