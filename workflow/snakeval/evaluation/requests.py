@@ -99,6 +99,15 @@ def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:
     return sum(int(part.get("unanswered", 0)) for part in _parts(directory))
 
 
+def misses(directory: EvaluationDirectory) -> list[str]:
+    """Return the first requests of a model that the journals could not answer offline.
+
+    Requests that only read, such as the list of models, do not count.
+    """
+    found = [text for part in _parts(directory) for text in part.get("misses") or ()]
+    return [text for text in found if str(text).startswith("POST ")]
+
+
 def was_paused(directory: EvaluationDirectory) -> bool:
     """Whether the last gateway stood still for some time."""
     return bool(_summary(directory).get("paused"))

@@ -24,11 +24,12 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
-from snakeval.evaluation.attempts import AttemptDirectory, Attempts
+from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
+from snakeval.evaluation.requests import misses
 from snakeval.harnesses import adapter
 from snakeval.jobs import run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
@@ -229,6 +230,7 @@ def _attempt(
         failure = with_requests(failure, evaluation, attempts.directory, reaches=ran.reaches)
         attempt.fail(failure)
         raise EvaluationError(failure.reason)
+    _require_offline_answers(evaluation, attempts.directory, attempt)
     log.journal.add(events.Event("reading"))
     finish(
         evaluation,
@@ -244,6 +246,16 @@ def _attempt(
     )
     log.journal.add(events.Event("published"))
     return 0
+
+
+def _require_offline_answers(
+    evaluation: Evaluation, directory: EvaluationDirectory, attempt: AttemptDirectory
+) -> None:
+    """Fail if the journals lacked an answer; some harnesses count it as a wrong one."""
+    if evaluation.transport.offline and (missed := misses(directory)):
+        reason = f"offline, and the journal has no answer to {missed[0]}"
+        attempt.fail(Failure(reason))
+        raise EvaluationError(reason)
 
 
 def _resumes(evaluation: Evaluation) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "
         parts.append(said)
     # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
+    known = known and not evaluation.transport.offline
     wrong = endpoint_trouble(evaluation, url) if known else ""
     if "huggingface.co" in said and evaluation.identity.endpoint_type == "completions":
         parts.append(

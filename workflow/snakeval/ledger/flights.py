@@ -216,7 +216,7 @@ class Flights:
 
     async def _miss(self, request: Request, slot: int, reply: Reply) -> None:
         text = f"{request.method} {request.target} (equal request number {slot + 1})"
-        if len(self.counts.misses) < 20:
+        if len(self.counts.misses) < 20 and text not in self.counts.misses:
             self.counts.misses.append(text)
         self.counts.missed += 1
         begin = request.body[:300].decode("utf-8", "replace")
