@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.errors import ConfigError, Problem, holds_password, holds_token, without_tokens
+from snakeval.errors import (
+    ConfigError,
+    EvaluationError,
+    Problem,
+    holds_password,
+    holds_token,
+    without_tokens,
+)
 
 TOKENS = [
     "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567",
@@ -68,3 +75,5 @@ def test_no_error_repeats_a_token(token: str) -> None:
     assert token not in str(Problem(f"unknown key '{token}'", token, token))
     assert token not in str(ConfigError(f"no file {token}.yaml"))
     assert token not in str(ConfigError("no", where=token).within(token))
+    reason = EvaluationError(f"401 for {token}", where=token, hint=token)
+    assert token not in f"{reason}{reason.problem}{reason.where}{reason.hint}"

@@ -139,7 +139,7 @@ class EvaluationError(RuntimeError):
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
         self.problem, self.where, self.hint = (
-            visible(" ".join(text.split())) for text in (problem, where, hint)
+            without_tokens(visible(" ".join(text.split()))) for text in (problem, where, hint)
         )
         super().__init__(str(Problem(self.problem, self.where, self.hint)))
 

@@ -189,6 +189,29 @@ def test_a_wrong_defaults_list_is_one_sentence(tmp_path: Path, text: str, senten
     assert len(found.value.problems) == 1
 
 
+@pytest.mark.parametrize("other", ["c", "other"])
+def test_a_file_that_includes_itself_is_one_sentence(tmp_path: Path, other: str) -> None:
+    (tmp_path / "other.yaml").write_text("defaults: [c]\n")
+    with pytest.raises(ConfigError, match="defaults: a file includes itself; remove its name"):
+        translated(tmp_path, f"defaults: [{other}]\n")
+
+
+def test_a_wrong_group_lists_no_files_outside_the_directory(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "private.yaml").write_text("{}")
+    for name in ("../x", f"{tmp_path}/x", "a/../../x"):
+        with pytest.raises(ConfigError, match="defaults: no ") as found:
+            translated(inner, f"defaults: [{name}]\n")
+        assert "private" not in str(found.value)
+    for number in range(30):
+        (inner / "group").mkdir(exist_ok=True)
+        (inner / f"group/file{number}.yaml").write_text("{}")
+    with pytest.raises(ConfigError, match="choose one of file") as found:
+        translated(inner, "defaults: [group: zzz]\n")
+    assert str(found.value).count("file") == 10
+
+
 # --- tokens in place of names ------------------------------------------------------------------
 
 TOKENS = [

@@ -137,6 +137,8 @@ def _compose(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> Sou
         whole: dict[str, Any] = OmegaConf.to_container(composed, resolve=False)  # type: ignore[assignment]
     except MissingConfigException as error:
         raise ConfigError(f"{path}: defaults: {_no_such_group(error, path.parent)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: defaults: a file includes itself; remove its name") from None
     except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: {_first_line(error)}; correct it") from None
     origins: dict[Key, str] = {}
@@ -202,21 +204,20 @@ def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) ->
 
 def _no_such_group(error: Any, directory: Path) -> str:
     """Return the message for an entry of the defaults list without a file."""
-    wanted = str(error.missing_cfg_file)
-    group, slash, option = wanted.rpartition("/")
+    group, slash, option = str(error.missing_cfg_file).rpartition("/")
     known = [str(name) for name in error.options or ()]
     # Hydra lists the files of a group, but not those of its folders, such as `slurm/default`.
     known += [
         file.relative_to(place / group).with_suffix("").as_posix()
         for place in (directory, _GROUPS)
-        if group
+        if group and not group.startswith("/") and ".." not in group.split("/")
         for file in sorted((place / group).rglob("*.yaml"))
     ]
     known = list(dict.fromkeys(known))
     longer = [name for name in known if name.startswith(f"{option}/")]
     hint = f"; did you mean '{longer[0]}'?" if longer else did_you_mean(option, known)
-    hint = hint or (f"; choose one of {', '.join(known)}" if known else "")
-    what = f"no {option} in {group}" if slash else f"no file {wanted}.yaml"
+    hint = hint or (f"; choose one of {', '.join(known[:10])}" if known else "")
+    what = f"no {option} in {group}" if slash else f"no file {option}.yaml"
     return f"{what}{hint or '; correct the name'}"
 
 
@@ -267,7 +268,7 @@ def _refuse_secrets(source: Source) -> None:
     """Raise an error if the saved configuration would contain the value of a secret."""
     problems = []
     for key, value in _leaves(source.data):
-        found = _FROM_ENVIRONMENT.search(value) if isinstance(value, str) else None
+        found = isinstance(value, str) and _FROM_ENVIRONMENT.search(value)
         if found and (_SECRET.search(found[1]) or _VARIABLES.intersection(key)):
             problems.append(
                 f"{source.origin(key)}: {'.'.join(key)}: would save the value of ${found[1]} in "
@@ -294,7 +295,6 @@ def _split(key: str) -> Key:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    if lines:
+    if lines := str(error).strip().splitlines():
         return lines[0].rstrip(".")
     return _first_line(error.__cause__) if error.__cause__ else type(error).__name__

@@ -8,8 +8,11 @@ from typing import Any
 from snakeval.config.source import Key, Source
 from snakeval.errors import ConfigError, Problem, holds_password, holds_token
 
-#: Keys whose own check explains where a password belongs.
-_URLS = frozenset({"url", "tracking_uri"})
+#: A key whose own check explains its form, before anything is saved.
+_URL = "url"
+_HINT = "export it as a variable, and write the name of the variable that holds it"
+#: The place of a password whose program reads variables of its own.
+_HINTS = {"tracking_uri": "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"}
 
 
 def refuse_tokens(source: Source) -> None:
@@ -22,13 +25,13 @@ def refuse_tokens(source: Source) -> None:
     for key, text in _texts(source.data, ()):
         if holds_token(text):
             what = "looks like a secret"
-        elif holds_password(text) and _URLS.isdisjoint(key[-1:]):
+        elif holds_password(text) and key[-1:] != (_URL,):
             what = "holds a URL with a password"
         else:
             continue
         place = ".".join("***" if holds_token(part) else part for part in key)
         where = f"{source.origin(key)}: {place}" if key else source.origin(key)
-        hint = "export it as a variable, and write the name of the variable that holds it"
+        hint = _HINTS.get(key[-1], _HINT) if key else _HINT
         found.append(Problem(what, where, hint))
     if found:
         raise ConfigError.of(found)
