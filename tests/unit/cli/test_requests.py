@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from snakeval.cli.requests import _text
 from snakeval.ledger.journal import Journal
 from snakeval.ledger.records import Answer
 from support.made import Made, snakeval
@@ -84,3 +85,31 @@ def test_a_longer_list_says_how_many_more_there_are(
 def test_a_run_is_no_evaluation(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = snakeval(capsys, "requests", which.rpartition("/")[0])
     assert "write ID/MODEL/BENCHMARK" in said.err
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\u202eb\x9b2J", "é 🐍"])
+def test_an_export_is_json_without_hidden_characters(
+    which: str, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    keep(Path(which) / "requests/m", text)
+    for options in (["--jsonl"], ["000000000000"]):
+        said = snakeval(capsys, "requests", which, *options).out
+        said.encode()
+        assert not {"\u202e", "\x9b"} & set(said)
+        found = [
+            json.loads(line)["response"]["choices"]
+            for line in (said.rstrip().split("\n") if "--jsonl" in options else [said])
+        ]
+        assert [{"message": {"content": text}}] in found
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"choices": ["odd"]}', '{"choices": ["odd"]}'),
+        (b'{"choices": [{"message": "odd"}]}', '{"choices": [{"message": "odd"}]}'),
+        (b'{"choices": {"odd": 1}}', '{"choices": {"odd": 1}}'),
+    ],
+)
+def test_an_answer_of_another_form_is_listed_whole(body: bytes, text: str) -> None:
+    assert _text(json.loads(body)) == text

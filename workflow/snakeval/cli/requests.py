@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from snakeval.cli.output import show
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, visible
 from snakeval.evaluation import requests
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.ledger.reading import Stored, stored
@@ -73,7 +73,7 @@ def command(
         _show_one(chosen, request, found.name)
     elif jsonl:
         for one in chosen:
-            click.echo(json.dumps(_whole(one), ensure_ascii=False))
+            click.echo(_json(_whole(one)))
     else:
         _list(directory, chosen, lines)
 
@@ -130,14 +130,13 @@ def _time(meta: dict[str, Any]) -> str:
 
 def _text(response: Any) -> str:
     """Return the first text of an answer in one line."""
-    if isinstance(response, dict):
-        choices: Sequence[Any] = response.get("choices") or ()
-        for choice in choices:
-            message = choice.get("message") or {}
-            response = choice.get("text") or message.get("content") or ""
-            break
-        else:
-            response = json.dumps(response)
+    choices = response.get("choices") if isinstance(response, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") or {} if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and isinstance(message, dict):
+        response = choice.get("text") or message.get("content") or ""
+    elif isinstance(response, dict):
+        response = json.dumps(response)
     return " ".join(str(response).split())
 
 
@@ -154,10 +153,18 @@ def _whole(one: Stored) -> dict[str, Any]:
     }
 
 
+def _json(data: dict[str, Any], indent: int | None = None) -> str:
+    """Return JSON in which characters that a terminal obeys or hides are escaped."""
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    if visible(text) == text:
+        return text
+    return "".join(char if visible(char) == char else json.dumps(char)[1:-1] for char in text)
+
+
 def _show_one(chosen: Iterator[Stored], request: str, name: str) -> None:
     found = [one for one in chosen if one.id.startswith(request) or request == one.key.hex()]
     exact = [one for one in found if one.id == request]
     for one in exact or found:
-        click.echo(json.dumps(_whole(one), indent=1, ensure_ascii=False))
+        click.echo(_json(_whole(one), indent=1))
     if not found:
         raise ConfigError(f"{name}: no request '{request}'; list them without it")
