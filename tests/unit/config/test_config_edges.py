@@ -212,6 +212,24 @@ def test_a_wrong_group_lists_no_files_outside_the_directory(tmp_path: Path) -> N
     assert str(found.value).count("file") == 10
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"name": "xy" * 3000},
+        {"models": {"xy" * 3000: MODEL}},
+        {"xy" * 3000: 1},
+        {"benchmarks": {"b": {"xy" * 3000: 1}}},
+    ],
+)
+def test_an_error_does_not_repeat_a_text_that_fills_the_screen(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError) as found:
+        load([write(tmp_path, VALID | content)])
+    assert "xyxyxy…" in str(found.value)
+    assert len(str(found.value)) < 600 + len(str(tmp_path))
+
+
 # --- tokens in place of names ------------------------------------------------------------------
 
 TOKENS = [

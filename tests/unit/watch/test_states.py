@@ -203,6 +203,17 @@ def test_a_damaged_lease_makes_its_evaluation_unknown(run: Made, content: str) -
     assert states(run.directory)[1].state == "pending"
 
 
+@pytest.mark.parametrize("content", [b"", b'{"reason": "\xff', b"[" * 100_000])
+def test_a_damaged_reason_is_a_sentence_with_its_file(run: Made, content: bytes) -> None:
+    run.failed("b", "x")
+    file = run["b"].path / "failure.json"
+    file.write_bytes(content)
+    found = state(run)
+    assert found.state == "unknown"
+    assert found.reason.startswith(f"its files are damaged: {file} is damaged (")
+    assert found.reason.endswith(")")
+
+
 def test_a_file_that_cannot_be_read_is_named(run: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     note, real = run["b"].private / "attempt.json", os.open
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -21,13 +22,29 @@ def problems(error: ValidationError, source: Source) -> list[Problem]:
         if item["type"] != "too_short" or item["loc"] not in wrong
     ]
     return [
-        replace(each, problem=_printable(each.problem), where=_printable(each.where))
+        replace(
+            each, problem=_LONG.sub(_cut, _printable(each.problem)), where=_printable(each.where)
+        )
         for each in dict.fromkeys(found)
     ]
 
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+#: The most characters of a key, and a word of a message that is longer than any word of snakeval.
+_KEY_LENGTH = 80
+_LONG = re.compile(r"[^\s'\"]{200,}")
+
+
+def _cut(found: re.Match[str]) -> str:
+    return _short(found[0])
+
+
+def _short(text: str) -> str:
+    """Return *text*, or its first characters if a person would not read all of them."""
+    return text if len(text) <= _KEY_LENGTH else f"{text[:_KEY_LENGTH]}…"
 
 
 #: Types of errors whose message is complete. Messages of other types also quote the value.
@@ -41,7 +58,7 @@ def _problem(item: ErrorDetails, source: Source) -> Problem:
     loc = [part for part in item["loc"] if part != "[key]"]
     if item["type"] == "variable" and loc[-2:-1] == ["env"]:
         loc.pop()  # the last key may be the secret itself instead of its name
-    key = ".".join(str(part) for part in loc)
+    key = ".".join(_short(str(part)) for part in loc)
     message, hint = item["msg"], str((item.get("ctx") or {}).get("hint") or "")
     if item["type"] == "missing":
         missing = str(loc[-1])

@@ -67,7 +67,7 @@ class Inspection:
         except OSError as error:
             return state("unknown", f"{error.filename} cannot be read ({error.strerror})")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return state("unknown", f"its files are damaged ({error!r:.100})")
+            return state("unknown", f"its files are damaged: {error!s:.400}")
 
     def _state(self, item: Planned, directory: EvaluationDirectory) -> State:
         found = self._by_files(item, directory)
