@@ -8,6 +8,7 @@ from typing import Any
 
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import DAMAGE, make_way, make_way_for_file, read_json
+from snakeval.ledger.summary import folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def repair(directory: EvaluationDirectory, models: Iterable[str]) -> None:
     make_way(place)
     for path in (place / "gateway", place / "summary.json", place / "asked-again"):
         make_way_for_file(path)
-    for folder in (place / model for model in models):
+    for folder in (folder_of(place, model) for model in models):
         make_way(folder)
         for path in folder.glob("*.journal"):
             make_way_for_file(path)

@@ -13,6 +13,7 @@ from snakeval.ledger.flights import HELPERS
 from snakeval.ledger.http import Headers
 from snakeval.ledger.outcome import Outcome, problem
 from snakeval.ledger.server import Reply, Request, Server
+from snakeval.ledger.summary import folder_of
 from snakeval.ledger.upstream import Upstream
 
 #: Headers in which clients send keys.
@@ -38,7 +39,7 @@ class Gateway:
             name: Upstream(
                 name,
                 options,
-                directory / name,
+                folder_of(directory, name),
                 str(config.get("mode", "on")),
                 bool(config.get("offline")),
                 fatal,

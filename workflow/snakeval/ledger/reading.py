@@ -13,6 +13,7 @@ from typing import Any, Callable
 from snakeval.ledger import answers, records
 from snakeval.ledger.journal import Journal, files_of
 from snakeval.ledger.records import Answer
+from snakeval.ledger.summary import folder_of, name_of
 
 #: Finish reasons of answers that say nothing about the model.
 _UNHEALTHY = frozenset({"content_filter", "error"})
@@ -100,7 +101,7 @@ def _of_journal(directory: Path) -> Iterator[Stored]:
             if path not in opened:
                 opened[path] = os.open(path, os.O_RDONLY)
             answer = records.read(opened[path], offset)
-            yield Stored(directory.name, identity, key, occurrence + 1, answer)
+            yield Stored(name_of(directory), identity, key, occurrence + 1, answer)
     finally:
         for file in opened.values():
             os.close(file)
@@ -136,7 +137,7 @@ def drop(directory: Path, which: str) -> int:
             place = places.setdefault((one.upstream, one.identity), [])
             place.append((one.key, one.number - 1))
     return sum(
-        asyncio.run(_drop(directory / upstream, identity, found))
+        asyncio.run(_drop(folder_of(directory, upstream), identity, found))
         for (upstream, identity), found in places.items()
     )
 

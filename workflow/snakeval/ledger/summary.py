@@ -18,6 +18,18 @@ BEAT, STALE = 1.0, 15.0
 #: The exit code of a gateway that could not keep an answer, and therefore did not pass it on.
 UNWRITABLE = 3
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+#: Files beside the folders of the models. No model's name ends with the mark.
+_FILES, _MARK = frozenset({"gateway", "summary.json", "asked-again"}), "~"
+
+
+def folder_of(directory: Path, name: str) -> Path:
+    """Return the folder of a model's journal, which is never the place of another file."""
+    return directory / (f"{name}{_MARK}" if name in _FILES else name)
+
+
+def name_of(folder: Path) -> str:
+    """Return the name of the model that has this folder."""
+    return folder.name.removesuffix(_MARK)
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
