@@ -10,6 +10,7 @@ import pytest
 from snakeval.config.compose import compose, save
 from snakeval.config.load import choose, load
 from snakeval.config.nemo_launcher import translate
+from snakeval.config.overrides import parse
 from snakeval.errors import ConfigError
 from support.configs import MODEL, VALID, changed, write
 
@@ -228,6 +229,17 @@ def test_an_error_does_not_repeat_a_text_that_fills_the_screen(
         load([write(tmp_path, VALID | content)])
     assert "xyxyxy…" in str(found.value)
     assert len(str(found.value)) < 600 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("depth", [60, 1000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a:", "}")])
+def test_an_override_that_nests_too_deeply_is_one_sentence(
+    depth: int, opening: str, closing: str
+) -> None:
+    with pytest.raises(ConfigError, match="nested deeper than 50 levels; flatten it"):
+        parse(f"+params.extra.x={opening * depth}1{closing * depth}")
+    wide = parse(f"+params.extra.x=[{','.join(['[1]'] * 60)}]")
+    assert wide.value == [[1]] * 60
 
 
 # --- tokens in place of names ------------------------------------------------------------------

@@ -84,3 +84,13 @@ def test_a_run_that_saved_a_token_loads_again(tmp_path: Path) -> None:
     file = write(tmp_path, VALID | bench(set_env={"K": TOKEN}))
     config, _ = load_saved(file, {})
     assert config.benchmarks["b"].set_env == {"K": TOKEN}
+
+
+@pytest.mark.parametrize("arguments", [[TOKEN], ["run", f"--{TOKEN}"], ["kill", TOKEN]])
+def test_a_wrong_command_line_hides_a_token(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert "***" in printed.err
+    assert TOKEN not in printed.out + printed.err

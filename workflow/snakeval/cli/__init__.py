@@ -12,7 +12,7 @@ import sys
 import click
 
 from snakeval import __version__
-from snakeval.errors import ConfigError, Interrupted, did_you_mean
+from snakeval.errors import ConfigError, Interrupted, did_you_mean, without_tokens
 
 #: Exit codes: 0 done, 1 some evaluations failed, and these.
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -87,7 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
             click.echo(error.format_message(), err=True)
             return BAD_INPUT
         where = error.ctx.command_path if error.ctx else "snakeval"
-        click.echo(f"snakeval: {error.format_message()} (see `{where} --help`)", err=True)
+        message = without_tokens(error.format_message())
+        click.echo(f"snakeval: {message} (see `{where} --help`)", err=True)
         return BAD_INPUT
     except click.ClickException as error:
         click.echo(f"snakeval: {error.format_message()}", err=True)

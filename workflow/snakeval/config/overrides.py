@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.config.source import Key, Source
+from snakeval.config.yaml_file import MAX_DEPTH
 from snakeval.errors import ConfigError, did_you_mean
 
 #: The origin of a value that an override set.
@@ -60,6 +61,12 @@ def parse(text: str) -> Change:
                 "with a comma as \"key='a,b'\""
             )
         value = override.value()
+        if text.count("[") + text.count("{") > MAX_DEPTH and is_deep(value):
+            raise RecursionError
+    except RecursionError:
+        raise ConfigError(
+            f"{OPTION} {text:.60}…: nested deeper than {MAX_DEPTH} levels; flatten it"
+        ) from None
     except (HydraException, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -73,6 +80,14 @@ def parse(text: str) -> Change:
         key += f"@{override.package}"
     # Only the choice of a group has a package, which Hydra splits from the key.
     return Change(text, kinds.get(override.type, ""), key, value)
+
+
+def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Whether *value* nests deeper than *levels*, as no file may."""
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (dict, list)):
+        return False
+    return levels == 0 or any(is_deep(item, levels - 1) for item in items)
 
 
 def apply(changes: Sequence[Change], source: Source) -> None:
