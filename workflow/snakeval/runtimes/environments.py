@@ -40,6 +40,7 @@ from snakeval.files import (
 )
 from snakeval.lease import Lease
 from snakeval.runtimes import Report, blocking
+from snakeval.runtimes.marked import environments
 from snakeval.runtimes.spec import ContainerSpec
 
 _CONTENTS = "contents.json"
@@ -281,8 +282,7 @@ def _remove(directory: Path) -> None:
 
 def _used_environments() -> Iterator[str]:
     """Yield the environments from which processes of this machine run."""
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            for variable in (place / "environ").read_bytes().split(b"\0"):
-                if variable.startswith(b"VIRTUAL_ENV="):
-                    yield variable.partition(b"=")[2].decode(errors="replace")
+    for _, variables in environments():
+        for variable in variables:
+            if variable.startswith(b"VIRTUAL_ENV="):
+                yield variable.partition(b"=")[2].decode(errors="replace")

@@ -10,7 +10,8 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import IO, Any
@@ -24,6 +25,8 @@ from snakeval.runtimes.spec import ContainerSpec
 #: The variable that has :attr:`ContainerSpec.name` in the environment of a container's processes.
 MARK = "SNAKEVAL_CONTAINER"
 _VMSTAT = Path("/proc/vmstat")
+#: How often the variables of a process are looked for that shows neither them nor a command line.
+_LOOKS = 200
 
 
 def marked(names: Collection[str] | None = None) -> list[tuple[int, str]]:
@@ -33,18 +36,43 @@ def marked(names: Collection[str] | None = None) -> list[tuple[int, str]]:
     """
     begin = f"{MARK}=".encode()
     found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (place / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # the process ended, or belongs to another user
+    for pid, variables in environments():
         for variable in variables:
             if variable.startswith(begin):
                 name = variable[len(begin) :].decode(errors="replace")
                 if names is None or name in names:
-                    found.append((int(place.name), name))
+                    found.append((pid, name))
                 break
     return found
+
+
+def environments() -> Iterator[tuple[int, list[bytes]]]:
+    """Yield pid and variables, ``name=value``, of the processes of this machine.
+
+    Processes that end meanwhile, and those of other users, are left out.
+    """
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield int(place.name), _variables(place).split(b"\0")
+
+
+def _variables(process: Path) -> bytes:
+    """Return the variables of a process, also if it replaces its program just now (exec).
+
+    For that moment it shows no variables and no command line, but has a program.
+    """
+    without = 0
+    for _ in range(_LOOKS):
+        if text := (process / "environ").read_bytes():
+            return text
+        if (process / "cmdline").read_bytes():
+            without += 1
+            if without == 3:
+                break  # it has no variables
+        else:
+            (process / "exe").readlink()  # fails if it has ended, or belongs to the kernel
+            time.sleep(0.001)
+    return b""
 
 
 def kill_leftovers(name: str) -> None:
