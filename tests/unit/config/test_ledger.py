@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,12 @@ def test_other_modes_and_other_truth_values_are_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"concurrency": 0}, {"requests_per_minute": 0}, {"tokens": 1}, {"patience": -1}]
+    "limits",
+    [
+        *({"concurrency": 0}, {"requests_per_minute": 0}, {"tokens": 1}, {"patience": -1}),
+        *({"patience": math.inf}, {"requests_per_minute": math.inf}),
+        *({"tokens_per_minute": math.inf}, {"patience": math.nan}),
+    ],
 )
 def test_a_limit_is_a_positive_number_of_a_known_kind(
     tmp_path: Path, limits: dict[str, Any]

@@ -17,14 +17,18 @@ def _switched(value: object) -> object:
 LedgerMode = Annotated[Literal["on", "memory", "off"], Switch(), BeforeValidator(_switched)]
 
 
+#: JSON, which plans are, has no infinite number.
+_Number = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
+
+
 class Limits(Strict):
     """The limits of an endpoint, if they are known. The ledger's gateway observes them."""
 
-    requests_per_minute: PositiveFloat | None = Field(default=None, description="null = unknown")
-    tokens_per_minute: PositiveFloat | None = Field(default=None, description="null = unknown")
+    requests_per_minute: _Number | None = Field(default=None, description="null = unknown")
+    tokens_per_minute: _Number | None = Field(default=None, description="null = unknown")
     concurrency: PositiveInt | None = Field(
         default=None, description="requests in flight at once; null = unknown"
     )
-    patience: PositiveFloat | None = Field(
+    patience: _Number | None = Field(
         default=None, description="seconds to wait out HTTP 429 and 503; null = an hour"
     )
