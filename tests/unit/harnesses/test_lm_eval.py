@@ -139,8 +139,11 @@ def test_the_newest_results_count(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         (None, "the harness ended without writing results"),
-        ("{", "is not a results file"),
-        ("[]", "is not a results file"),
+        ("{", "results_1.json is not a results file: Expecting property name"),
+        ("[]", "results_1.json is not a results file: it is a list and has no keys; see"),
+        ('{"config": 1}', "is not a results file: it has no key results; see the harness's log"),
+        ('{"results": "none"}', "is not a results file: `results` is a text and has no keys"),
+        ('{"results": {"t": [1]}}', "is not a results file: `results.t` is a list"),
         ('{"results": {}}', "without a single metric"),
         ('{"results": {"t": {"acc,none": NaN}}}', "t: acc,none is nan; the harness could not"),
         ("[" * 100_000, "nested too deeply"),
@@ -156,6 +159,15 @@ def test_invalid_results_are_an_error_with_a_reason(
     with pytest.raises(EvaluationError) as refused:
         read_metrics(made, tmp_path / "a")
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("odd", [5, "many", [1], {"my_task": 5}, {"my_task": {"effective": "40"}}])
+def test_a_score_is_sound_without_what_is_known_about_it(tmp_path: Path, odd: object) -> None:
+    made = evaluation(tmp_path, {})
+    results = {**RESULTS, "n-samples": odd, "higher_is_better": odd}
+    write(tmp_path / "a", "results_1.json", "\ufeff" + json.dumps(results))  # as on Windows
+    exact = read_metrics(made, tmp_path / "a")[0]
+    assert (exact.value, exact.n, exact.higher_is_better) == (0.675, None, None)
 
 
 #: As `--log_samples` of lm_eval 0.4.13 writes it, shortened.

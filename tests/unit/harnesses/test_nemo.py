@@ -187,7 +187,10 @@ def test_metrics_has_tasks_groups_and_nested_groups(tmp_path: Path, evaluation: 
         (None, "the harness wrote no results.yml"),
         ("a: [", "results.yml does not parse"),
         ("a: 2026-99-99", "results.yml does not parse: month must be in 1..12"),
-        ("- a", "results.yml is not a results file"),
+        ("- a", "results.yml is not a results file: it is a list and has no keys; see the"),
+        ("a: 1", "results.yml is not a results file: it has no key results"),
+        ("results: {tasks: [t]}", "`results.tasks` is a list and has no keys"),
+        ("results: {tasks: {t: {metrics: {m: {scores: {s: 1}}}}}}", "scores.s` is a number and"),
         ("results: {tasks: {}}", "without a single metric"),
         (
             "results: {tasks: {t: {metrics: {m: {scores: {s: {value: .nan}}}}}}}",

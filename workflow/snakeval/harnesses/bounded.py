@@ -15,7 +15,7 @@ MAX_LINE = 64 * 10**6
 
 
 def whole(path: Path, most: int = MAX_FILE) -> str:
-    """Return the text of a file.
+    """Return the text of a file, without the mark with which programs for Windows begin one.
 
     Raises:
         EvaluationError: it has more than *most* bytes.
@@ -29,7 +29,7 @@ def whole(path: Path, most: int = MAX_FILE) -> str:
             f"{path.name} has {decimal(size)}, and snakeval reads results of at most "
             f"{decimal(most)}"
         )
-    return read_text(path)
+    return read_text(path).removeprefix("\ufeff")
 
 
 def lines(path: Path, *, newline: str | None = None, most: int = MAX_LINE) -> Iterator[str]:

@@ -25,13 +25,16 @@ from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
     Unscored,
+    described,
+    facts,
     finder,
+    keys,
     number,
     optional_count,
-    optional_number,
     refuse_long_name,
     score,
     scored,
+    standard_error,
     text,
 )
 
@@ -148,17 +151,19 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
-        data = json_value(bounded.whole(files[-1]))
-        results: dict[str, dict[str, Any]] = data["results"]
-        better = data.get("higher_is_better") or {}
-        samples = data.get("n-samples") or {}
+        data = keys(json_value(bounded.whole(files[-1])), "it")
+        better, samples = data.get("higher_is_better"), data.get("n-samples")
         return tuple(
             metric
-            for task, scores in results.items()
-            for metric in _task(task, scores, better.get(task) or {}, samples.get(task) or {})
+            for task, scores in keys(data["results"], "`results`").items()
+            for metric in _task(
+                task, keys(scores, f"`results.{task}`"), facts(better, task), facts(samples, task)
+            )
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"{files[-1].name} is not a results file: {error!r}") from None
+    except (ValueError, KeyError) as error:
+        raise EvaluationError(
+            f"{files[-1].name} is not a results file: {described(error)}; see the harness's log"
+        ) from None
 
 
 def _results(artifacts: Path) -> list[Path]:
@@ -184,7 +189,7 @@ def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
                 yield _sample(task, data, _name(group(data.get("doc"))) if group else "")
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise EvaluationError(
-                    f"{path.name}, line {position} is not a sample: {error!r}"
+                    f"{path.name}, line {position} is not a sample: {described(error)}"
                 ) from None
 
 
@@ -249,7 +254,7 @@ def _question(data: Mapping[str, Any]) -> str:
 
 
 def _task(
-    task: str, scores: dict[str, Any], better: dict[str, Any], samples: dict[str, Any]
+    task: str, scores: Mapping[str, Any], better: Mapping[str, Any], samples: Mapping[str, Any]
 ) -> list[Metric | Unscored]:
     """Return the metrics of a task.
 
@@ -267,9 +272,9 @@ def _task(
                 name,
                 filter_name if filter_name != "none" else "",
                 partial(number, value, f"{task}: {key}"),
-                stderr=optional_number(scores.get(f"{name}_stderr,{filter_name}")),
+                stderr=standard_error(scores.get(f"{name}_stderr,{filter_name}")),
                 n=optional_count(samples.get("effective")),
-                higher_is_better=better.get(name),
+                higher_is_better=up if isinstance(up := better.get(name), bool) else None,
             )
         )
     return found

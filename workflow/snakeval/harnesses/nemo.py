@@ -24,11 +24,14 @@ from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
     Unscored,
+    described,
+    facts,
+    keys,
     number,
     optional_count,
-    optional_number,
     refuse_long_name,
     scored,
+    standard_error,
 )
 
 PARSER_VERSION = 1
@@ -153,30 +156,40 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     except ValueError as error:
         raise EvaluationError(f"results.yml does not parse: {str(error)[:200]}") from None
     try:
-        results = data["results"]
+        results = keys(keys(data, "it")["results"], "`results`")
         return (
-            *_sections(results.get("tasks") or {}),
-            *_sections(results.get("groups") or {}),
+            *_sections(results.get("tasks"), "`results.tasks`"),
+            *_sections(results.get("groups"), "`results.groups`"),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(f"results.yml is not a results file: {error!r}") from None
+    except (ValueError, KeyError) as error:
+        raise EvaluationError(
+            f"results.yml is not a results file: {described(error)}; see the harness's log"
+        ) from None
 
 
-def _sections(sections: dict[str, Any]) -> Iterator[Metric | Unscored]:
-    for name, section in sections.items():
-        for metric, result in (section.get("metrics") or {}).items():
-            for score, entry in (result.get("scores") or {}).items():
-                stats = entry.get("stats") or {}
+def _sections(sections: Any, what: str) -> Iterator[Metric | Unscored]:
+    """Yield the metrics of tasks or groups.
+
+    Raises:
+        ValueError: a part holds no keys; the message calls *sections* *what*.
+    """
+    for name, value in keys(sections, what).items():
+        section = keys(value, f"`{name}`")
+        for metric, result in keys(section.get("metrics"), f"`{name}.metrics`").items():
+            scores = keys(result, f"`{name}.metrics.{metric}`").get("scores")
+            for score, part in keys(scores, f"`{name}.metrics.{metric}.scores`").items():
+                entry = keys(part, f"`{name}.metrics.{metric}.scores.{score}`")
+                stats = facts(entry, "stats")
                 yield scored(
                     str(name),
                     str(metric),
                     str(score) if score != metric else "",
                     partial(number, entry.get("value"), f"{name}: {metric}.{score}"),
-                    stderr=optional_number(stats.get("stderr")),
+                    stderr=standard_error(stats.get("stderr")),
                     n=optional_count(stats.get("count")),
                 )
         # A group contains its members' groups; the tasks of a group are in their own list.
-        yield from _sections(section.get("groups") or {})
+        yield from _sections(section.get("groups"), f"`{name}.groups`")
 
 
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +88,48 @@ def optional_number(value: Any) -> float | None:
     return found if math.isfinite(found := _float(value)) else None
 
 
+def standard_error(value: Any) -> float | None:
+    """Return a standard error, which is finite and not negative, or None for anything else."""
+    found = optional_number(value)
+    return found if found is not None and found >= 0 else None
+
+
 def optional_count(value: Any) -> int | None:
     """Return a number of samples, or None for anything else."""
     found = optional_number(value)
     return int(found) if found is not None and 0 <= found < 2**53 else None
+
+
+def keys(value: Any, what: str) -> Mapping[str, Any]:
+    """Return *value*, which must hold keys and values; one that is absent holds none.
+
+    Raises:
+        ValueError: it is something else; the message calls it *what*.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        kind = {list: "a list", str: "a text", bool: "true or false"}.get(type(value), "a number")
+        raise ValueError(f"{what} is {kind} and has no keys")
+    return value
+
+
+def facts(value: Any, name: str) -> Mapping[str, Any]:
+    """Return the facts about *name* in *value*; none if either has another shape.
+
+    A score is sound without the number of its samples or its direction.
+    """
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def described(error: Exception) -> str:
+    """Return a reason for an error that the shape of a harness's data caused."""
+    if isinstance(error, KeyError):
+        return f"it has no key {error.args[0]}"
+    if isinstance(error, ValueError):
+        return str(error)
+    return "a value in it has another shape than those of the harness"
 
 
 def _float(value: float) -> float:
