@@ -235,14 +235,19 @@ def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(
 
 @pytest.mark.parametrize(
     "profile",
-    [(), ("--profile", "local"), pytest.param(("--profile", "slurm"), marks=pytest.mark.slurm)],
+    [(), ("--profile", "local"), ("--profile", "slurm")],
 )
 def test_a_launchers_file_prints_its_notes_and_has_options_of_its_own_executor_only(
     place: Path,
     ran: list[list[str]],
     profile: tuple[str, ...],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    sbatch = place / "bin/sbatch"  # the command only looks whether there is one
+    sbatch.parent.mkdir()
+    sbatch.touch(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
     target = {"api_endpoint": {"url": "http://host/v1/chat/completions", "model_id": "m"}}
     write(place, {"target": target, "evaluation": {"tasks": [{"name": "ifeval"}]}})
     assert cli.main(["run", *C, *profile]) == 0
