@@ -8,7 +8,7 @@ four choices for each item, and with the endpoint's tokenizer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,12 @@ def rows(harness: str, place: Path, *, docker: bool) -> dict[str, Any]:
     """Return the benchmark of a harness, whose files are written below *place*."""
     image = {"image": _IMAGES[harness]} if docker and harness in _IMAGES else {}
     files = {"files": str(place / "task")}
-    score = {"file": "score.json", "values": {"score": "score"}}
+    score: dict[str, Any] = {"file": "score.json", "values": {"score": "score"}}
     if harness == "commands":
         return {"harness": "generic", "command": _COMMANDS, "metrics": score, **image}
     if harness == "inspect":
         _write(place, "kills.py", _INSPECT_TASK % ITEMS)
-        score["values"] = {"accuracy": "accuracy", "stderr": "stderr"}  # type: ignore[assignment]
+        score["values"] = {"accuracy": "accuracy", "stderr": "stderr"}
         asks = {"command": _INSPECT, "requirements": [*_INSPECT_PACKAGES]}
         return {"harness": "generic", **asks, "metrics": score, **files}
     items = "".join(json.dumps({"number": number}) + "\n" for number in range(ITEMS))
@@ -154,24 +154,23 @@ def _of_inspect(artifacts: Path) -> dict[str, list[str]]:
 
 
 def _of_lm_eval(artifacts: Path) -> dict[str, list[str]]:
-    found = {}
-    for file in artifacts.rglob("samples_*.jsonl"):
-        for line in file.read_text().splitlines():
-            sample = json.loads(line)
-            found[str(sample["doc"]["number"])] = sample["resps"][0]
-    return found
+    return {item: responses[0] for item, responses in _logged(artifacts)}
 
 
 def _of_loglikelihood(artifacts: Path) -> dict[str, list[str]]:
-    found = {}
+    # The number of the choice, since two choices may be equally probable.
+    return {
+        item: [f"{number}: {answer}" for number, answer in enumerate(responses)]
+        for item, responses in _logged(artifacts)
+    }
+
+
+def _logged(artifacts: Path) -> Iterator[tuple[str, list[Any]]]:
+    """Yield each item that lm-eval logged, and its responses."""
     for file in artifacts.rglob("samples_*.jsonl"):
         for line in file.read_text().splitlines():
             sample = json.loads(line)
-            # The number of the choice, since two choices may be equally probable.
-            found[str(sample["doc"]["number"])] = [
-                f"{number}: {answer}" for number, answer in enumerate(sample["resps"])
-            ]
-    return found
+            yield str(sample["doc"]["number"]), sample["resps"]
 
 
 _ANSWERS: dict[str, Callable[[Path], dict[str, list[str]]]] = {

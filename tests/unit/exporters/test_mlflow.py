@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
+from support.servers import answering
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -175,13 +175,8 @@ def refusing(*statuses: int) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_port}", asked
-    finally:
-        listener.shutdown()
-        listener.server_close()
+    with answering(Handler) as url:
+        yield url, asked
 
 
 @contextmanager
@@ -212,13 +207,8 @@ def losing(server: str, path: str) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_port}", lost
-    finally:
-        listener.shutdown()
-        listener.server_close()
+    with answering(Handler) as url:
+        yield url, lost
 
 
 def reasons(result: Delivery) -> set[str]:

@@ -22,9 +22,7 @@ def problems(error: ValidationError, source: Source) -> list[Problem]:
         if item["type"] != "too_short" or item["loc"] not in wrong
     ]
     return [
-        replace(
-            each, problem=_LONG.sub(_cut, _printable(each.problem)), where=_printable(each.where)
-        )
+        replace(each, problem=_readable(each.problem), where=_printable(each.where))
         for each in dict.fromkeys(found)
     ]
 
@@ -38,8 +36,8 @@ _KEY_LENGTH = 80
 _LONG = re.compile(r"[^\s'\"]{200,}")
 
 
-def _cut(found: re.Match[str]) -> str:
-    return _short(found[0])
+def _readable(text: str) -> str:
+    return _LONG.sub(lambda found: _short(found[0]), _printable(text))
 
 
 def _short(text: str) -> str:

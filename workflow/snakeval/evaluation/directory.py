@@ -579,7 +579,8 @@ class EvaluationDirectory(JobDirectory):
 
     def whole_manifest(self, record: Completion) -> Sequence[Mapping[str, Any]] | None:
         """Return the whole manifest of a record; None if its own file is damaged or gone."""
-        return self._whole(record.as_dict())
+        facts = ("manifest", "manifest_apart", "attempt")
+        return self._whole({name: getattr(record, name) for name in facts})
 
     def _whole(self, record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
         if not (apart := record.get("manifest_apart")):

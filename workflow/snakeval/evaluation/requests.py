@@ -8,7 +8,7 @@ from typing import Any
 
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import DAMAGE, make_way, make_way_for_file, read_json
-from snakeval.ledger.summary import folder_of
+from snakeval.ledger.summary import FILES, folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,8 @@ class Counts:
 def read(directory: EvaluationDirectory) -> dict[str, Counts]:
     """Return the counts of each model that an evaluation asks; none without a sound summary."""
     try:
-        data = read_json(str(directory.requests / "summary.json")) or {}
-        return {name: Counts.of(part) for name, part in data["upstreams"].items()}
-    except (OSError, *DAMAGE):
+        return {name: Counts.of(part) for name, part in _summary(directory)["upstreams"].items()}
+    except DAMAGE:
         return {}
 
 
@@ -71,8 +70,8 @@ def repair(directory: EvaluationDirectory, models: Iterable[str]) -> None:
     """
     place = directory.requests
     make_way(place)
-    for path in (place / "gateway", place / "summary.json", place / "asked-again"):
-        make_way_for_file(path)
+    for name in FILES:
+        make_way_for_file(place / name)
     for folder in (folder_of(place, model) for model in models):
         make_way(folder)
         for path in folder.glob("*.journal"):

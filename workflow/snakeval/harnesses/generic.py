@@ -185,7 +185,7 @@ def _items(file: Path, mapping: Mapping[str, Any]) -> Iterator[Any]:
 def _parse(path: Path, kind: str) -> Any:
     kind = kind or {".json": "json", ".csv": "csv", ".tsv": "csv"}.get(path.suffix, "yaml")
     try:
-        text = bounded.whole(path).removeprefix("\ufeff")  # of programs for Windows
+        text = bounded.whole(path)
         if kind == "json":
             return json_value(text)
         if kind == "csv":

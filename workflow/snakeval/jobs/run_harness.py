@@ -70,8 +70,52 @@ def run_harness(
     Raises:
         EvaluationError: the benchmark's files changed, or the harness cannot start.
     """
-    with _with_files(evaluation, attempt, runtime) as evaluation:
-        return _run(evaluation, directory, attempt, runtime, log, head, ending)
+    run = RunDirectory.of(directory).name
+    invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
+    with (
+        _with_files(evaluation, attempt, runtime) as evaluation,
+        serve_models(evaluation, directory, head, ending, log, invalid) as serving,
+    ):
+        servers = serving.servers
+        urls = {name: server.url for name, server in (servers or {}).items()}
+        direct = spec = container(evaluation, directory, runtime, run, urls, attempt)
+        image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
+        same = (evaluation, directory, runtime, urls, serving.halt)
+        gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
+        with gateway as asked:
+            if asked is not None:
+                serving.move = asked.move
+                spec = container(evaluation, directory, runtime, run, urls, attempt, asked)
+            spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
+            reaches = asked is None or require_reachable(directory, runtime, spec, asked, log)
+            attempt.forget_failure()
+            started, clock = now(), time.monotonic()
+            used = timings.use(log.journal, directory.attempt_log(attempt.number))
+            with used as using, blotting(spec, log.file, direct):
+                outcome = runtime.run(spec, log.file, (asked or serving).halt)
+                using.exit_code = outcome.exit_code
+            seconds = time.monotonic() - clock
+            # A harness may end before the pool notices that its server died, and it may count
+            # requests without an answer as wrong answers, whatever its exit code.
+            why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
+            if asked is None and why:
+                serving.lose(why)
+            serving.leave()
+    if asked is not None and not ending.is_set():
+        _require_answers(serving, directory, asked.gateway.pid, log, broke=bool(why))
+    versions = {name: server.version for name, server in (serving.servers or {}).items()}
+    return Ran(
+        outcome,
+        started,
+        seconds,
+        evaluation.identity.image,
+        image_digest,
+        urls,
+        versions,
+        serving.lost.is_set(),
+        asked.why_dead if asked is not None else "",
+        reaches,
+    )
 
 
 @contextmanager
@@ -93,74 +137,22 @@ def _with_files(
             yield replace(evaluation, transport=transport)
 
 
-def _run(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    attempt: AttemptDirectory,
-    runtime: Runtime,
-    log: AttemptLog,
-    head: int,
-    ending: Event,
-) -> Ran:
-    run = RunDirectory.of(directory).name
-    invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
-    with serve_models(evaluation, directory, head, ending, log, invalid) as serving:
-        servers = serving.servers
-        urls = {name: server.url for name, server in (servers or {}).items()}
-        direct = spec = container(evaluation, directory, runtime, run, urls, attempt)
-        image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
-        same = (evaluation, directory, runtime, urls, serving.halt)
-        gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
-        with gateway as asked:
-            if asked is not None:
-                serving.move = asked.move
-                spec = container(evaluation, directory, runtime, run, urls, attempt, asked)
-            spec = servers.with_gpus(spec, runtime.name) if servers is not None else spec
-            reaches = asked is None or require_reachable(directory, runtime, spec, asked, log)
-            attempt.forget_failure()
-            started, clock = now(), time.monotonic()
-            used = timings.use(log.journal, directory.attempt_log(attempt.number))
-            with used as using, blotting(spec, log.file, direct):
-                halt = asked.halt if asked is not None else serving.halt
-                outcome = runtime.run(spec, log.file, halt)
-                using.exit_code = outcome.exit_code
-            seconds = time.monotonic() - clock
-            # A harness may end before the pool notices that its server died, and it may count
-            # requests without an answer as wrong answers, whatever its exit code.
-            why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
-            if asked is None and why:
-                serving.lose(why)
-            serving.leave()
-    was_disturbed = bool(why or serving.losses) or was_paused(directory)
-    if asked is not None and was_disturbed and not ending.is_set():
-        _require_answers(serving, unanswered(directory, asked.gateway.pid), log)
-    versions = {name: server.version for name, server in (serving.servers or {}).items()}
-    return Ran(
-        outcome,
-        started,
-        seconds,
-        evaluation.identity.image,
-        image_digest,
-        urls,
-        versions,
-        serving.lost.is_set(),
-        asked.why_dead if asked is not None else "",
-        reaches,
-    )
-
-
 def _tell(log: AttemptLog, phase: str, text: str) -> None:
     log.tell(events.Event(phase, detail=text))
 
 
-def _require_answers(serving: Serving, count: int | None, log: AttemptLog) -> None:
+def _require_answers(
+    serving: Serving, directory: EvaluationDirectory, gateway: int, log: AttemptLog, *, broke: bool
+) -> None:
     """Find results invalid that lack answers, after a break of a server or a pause of the gateway.
 
     The harness may count as wrong answers what a sick server answered, and the requests that it
-    gave up while they waited for the server. All its other answers are sound. An unknown *count*
-    counts as one.
+    gave up while they waited for the server. All its other answers are sound. If the process
+    *gateway* did not tell how many it lacked, that counts as one.
     """
-    if count != 0:
+    if not (broke or serving.losses or was_paused(directory)):
+        return
+    if (count := unanswered(directory, gateway)) != 0:
         which = count or "some"
         log.say(f"{which} requests once had no sound answer, since their server or gateway broke")
         serving.lost.set()

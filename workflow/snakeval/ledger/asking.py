@@ -205,8 +205,8 @@ class Asker:
         passing: Passing,
         began: float,
     ) -> Outcome:
-        status, headers = int(head.second), self._keyless(http.end_to_end(head.headers))
-        reason = head.third.replace(self._key, "*" * len(self._key)) if self._key else head.third
+        status, reason = int(head.second), self._keyless(head.third)
+        headers = [(name, self._keyless(text)) for name, text in http.end_to_end(head.headers)]
         outcome = Outcome(status, reason, headers, b"", retry_after=retry_after(headers))
         if status == 200 and answers.media_type(headers) == "text/event-stream":
             await self._stream(outcome, connection, passing, began)
@@ -237,10 +237,8 @@ class Asker:
         # The length is the same, since a header has it, and pieces of a stream have been passed on.
         outcome.body = outcome.body.replace(key, b"*" * len(key))
 
-    def _keyless(self, headers: Headers) -> Headers:
-        if not self._key:
-            return headers
-        return [(name, text.replace(self._key, "*" * len(self._key))) for name, text in headers]
+    def _keyless(self, text: str) -> str:
+        return text.replace(self._key, "*" * len(self._key)) if self._key else text
 
     async def _stream(
         self,

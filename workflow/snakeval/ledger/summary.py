@@ -19,12 +19,12 @@ BEAT, STALE = 1.0, 15.0
 UNWRITABLE = 3
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: Files beside the folders of the models. No model's name ends with the mark.
-_FILES, _MARK = frozenset({"gateway", "summary.json", "asked-again"}), "~"
+FILES, _MARK = ("gateway", "summary.json", "asked-again"), "~"
 
 
 def folder_of(directory: Path, name: str) -> Path:
     """Return the folder of a model's journal, which is never the place of another file."""
-    return directory / (f"{name}{_MARK}" if name in _FILES else name)
+    return directory / (f"{name}{_MARK}" if name in FILES else name)
 
 
 def name_of(folder: Path) -> str:
