@@ -61,7 +61,8 @@ asyncio.run(main())
 
 async def serve(host: str) -> None:
     """Serve the endpoint until standard input ends; print its port, then what each party got."""
-    endpoint, log = Metered(rate=RATE, burst=BURST), []  # type: ignore[var-annotated]
+    endpoint = Metered(rate=RATE, burst=BURST)
+    log: list[tuple[str, int, float, float]] = []
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

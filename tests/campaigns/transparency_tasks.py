@@ -88,9 +88,11 @@ def tasks() -> dict[str, dict[str, Any]]:
         (_ROLLING, rolling),
         (SAMPLED, {**generated, "generation_kwargs": sampled}),
     )
-    data = {"dataset_path": "json", "test_split": "test", "fewshot_split": "examples"}
-    data["dataset_kwargs"] = {  # type: ignore[assignment]
-        "data_files": {"test": "test.jsonl", "examples": "examples.jsonl"}
+    data = {
+        "dataset_path": "json",
+        "test_split": "test",
+        "fewshot_split": "examples",
+        "dataset_kwargs": {"data_files": {"test": "test.jsonl", "examples": "examples.jsonl"}},
     }
     return {
         name: {"task": name, **data, **kind, **own}

@@ -69,7 +69,8 @@ def test_a_harness_asks_at_the_gateways_url_with_the_token_of_its_attempt(tmp_pa
 
 def test_a_gateway_that_dies_ends_the_attempt_with_a_reason(tmp_path: Path) -> None:
     async def scenario() -> None:
-        endpoint, reasons = await started(counting()), []  # type: ignore[var-annotated]
+        endpoint = await started(counting())
+        reasons: list[str] = []
         with beside(tmp_path, upstream(endpoint), reasons.append) as gateway:
             os.kill(gateway._process.pid, signal.SIGKILL)
             await until(lambda: bool(reasons))
@@ -80,7 +81,8 @@ def test_a_gateway_that_dies_ends_the_attempt_with_a_reason(tmp_path: Path) -> N
 
 def test_a_full_disk_is_the_reason(tmp_path: Path) -> None:
     async def scenario() -> None:
-        endpoint, reasons = await started(counting()), []  # type: ignore[var-annotated]
+        endpoint = await started(counting())
+        reasons: list[str] = []
         (tmp_path / "model").write_text("a file instead of the journal's folder")
         with beside(tmp_path, upstream(endpoint), reasons.append) as gateway:
             task = asyncio.ensure_future(post(gateway, {}))
