@@ -147,8 +147,8 @@ def _require_answers(
     """Find results invalid that lack answers, after a break of a server or a pause of the gateway.
 
     The harness may count as wrong answers what a sick server answered, and the requests that it
-    gave up while they waited for the server. All its other answers are sound. If the process
-    *gateway* did not tell how many it lacked, that counts as one.
+    gave up while they waited for the server. All its other answers are sound. An unknown count, of
+    a process *gateway* without a last summary, is one as well.
     """
     if not (broke or serving.losses or was_paused(directory)):
         return
