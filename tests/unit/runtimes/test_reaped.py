@@ -57,6 +57,14 @@ def test_a_daemon_ends_with_the_command_that_left_it(tmp_path: Path, daemon: str
     assert not process_lives(pid_in(tmp_path / "daemon"))
 
 
+def test_what_waits_to_start_a_command_shows_its_environment_and_no_secret(tmp_path: Path) -> None:
+    shown = 'tr "\\0" "\\n" < /proc/$PPID/environ | grep -E "^(VIRTUAL_ENV|KEY)="'
+    env = {"PATH": os.environ["PATH"], "VIRTUAL_ENV": "/envs/1", MARK: "m", "KEY": "secret"}
+    with (tmp_path / "log").open("ab") as log:
+        run_reaped(["sh", "-c", shown], log, Event(), grace=5, stdin=b"", env=env)
+    assert (tmp_path / "log").read_text() == "VIRTUAL_ENV=/envs/1\n"
+
+
 def test_the_command_has_its_input_output_environment_and_exit_code(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as log:
         code = run_reaped(

@@ -43,7 +43,13 @@ from snakemake_executor_plugin_slurm_resume.script import (
     can_be_direct,
     snakemake_script,
 )
-from snakemake_executor_plugin_slurm_resume.signals import LeftError, Signals, ids, left
+from snakemake_executor_plugin_slurm_resume.signals import (
+    LeftError,
+    Signals,
+    ids,
+    left,
+    perhaps_left,
+)
 from snakemake_executor_plugin_slurm_resume.slurm import UnansweredError
 from snakemake_executor_plugin_slurm_resume.states import (
     CLOSED,
@@ -99,6 +105,8 @@ class Executor(official.Executor):
         self._before = settings.before and self._stored.write_script("before", settings.before)
         self._accounts: dict[str, str] = {}
         self._submitting: set[Any] = set()
+        #: Jobs whose sbatch gave no answer before this Snakemake stopped.
+        self._unanswered: set[Any] = set()
         self._refused: dict[Any, str] = {}
         self._live: set[str] = set()
         self._spent: dict[Any, str] = {}
@@ -295,10 +303,14 @@ class Executor(official.Executor):
             if self._stopping.is_set():
                 return ""
             self._submitting.add(job)
+            before = len(self._notes[job].jobs)
+            self._unanswered.add(job)
             try:
                 super().run_job(job)
             finally:
                 self._submitting.discard(job)
+            if len(self._notes[job].jobs) > before or not self._stopping.is_set():
+                self._unanswered.discard(job)
         return self._refused.pop(job, "")
 
     def _place(self, job: Any) -> Place:
@@ -546,16 +558,13 @@ class Executor(official.Executor):
             self.logger.info(f"{ids(spared)} continues, since {whom} waits for it.")
         done = cancelling.cancel(self._live, names, awaited.keys(), self._submitted_job_clusters)
         self._note_cancelled(done.left | awaited.keys())
-        if done.left:
-            numbers = sorted(done.left)
-            self.logger.error(
-                f"Perhaps left in Slurm: {ids(numbers)}; "
-                f"{'; '.join(done.said) or 'they do not end'}. Run the same command to resume, "
-                f"or end them: scancel {' '.join(numbers)}"
-            )
+        # Slurm may have them, and only its queue could say so.
+        unanswered = {self._notes[job].task.name for job in self._unanswered} if done.said else ()
+        if done.left or unanswered:
+            self.logger.error(perhaps_left(done.left, unanswered, done.said))
         elif cancelled := self._live - awaited.keys():
             self.logger.info(f"Cancelled {ids(sorted(cancelled))}. Run the same command to resume.")
-        if done.left or spared:
+        if done.left or spared or unanswered:
             self._keep_scripts()
 
     def _note_cancelled(self, left: Set[str]) -> None:

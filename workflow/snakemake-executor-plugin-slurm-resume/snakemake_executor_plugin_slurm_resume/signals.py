@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
@@ -86,6 +86,26 @@ def left(name: str, numbers: list[str]) -> str:
     return (
         f"{name}: {ids(numbers)} {verb}. Run the same command to resume, or end {it}: "
         f"scancel {' '.join(numbers)}"
+    )
+
+
+def perhaps_left(numbers: Collection[str], names: Collection[str], said: Collection[str]) -> str:
+    """Return the line on what a cancelling may have left, and Slurm's messages.
+
+    *numbers* are the ids of jobs; *names* are those of jobs whose sbatch gave no answer.
+
+    >>> perhaps_left(["1"], ["m_b"], ["squeue: no answer"])
+    'Perhaps left in Slurm: Slurm job 1 and any job called m_b; squeue: no answer. Run the same \
+command to resume, or end them: scancel 1; scancel --name m_b'
+    """
+    known, called = sorted(numbers), sorted(names)
+    what = [ids(known)] if known else []
+    what += [f"any job called {', '.join(called[:_MOST])}"] if called else []
+    commands = [f"scancel {' '.join(known)}"] if known else []
+    commands += [f"scancel --name {','.join(called)}"] if called else []
+    return (
+        f"Perhaps left in Slurm: {' and '.join(what)}; {'; '.join(said) or 'they do not end'}. "
+        f"Run the same command to resume, or end them: {'; '.join(commands)}"
     )
 
 

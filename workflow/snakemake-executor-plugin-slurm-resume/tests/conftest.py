@@ -11,7 +11,8 @@ import pytest
 
 from snakemake_executor_plugin_slurm_resume import slurm
 
-# Each job is a file, named by its id, that has squeue's row. `silent` makes every command hang.
+# Each job is a file, named by its id, that has squeue's row. `silent` makes every command hang,
+# and `mute` an sbatch that has submitted.
 _COMMANDS = {
     "sbatch": """
         for word; do
@@ -23,6 +24,7 @@ _COMMANDS = {
             row="$number|RUNNING|0:01|5:00|n1|N/A|None|$name|$place"
             echo "$row" 2>/dev/null > jobs/$number && break
         done
+        while [ -e mute ]; do sleep 0.1; done
         echo "$number" """,
     "squeue": "cat jobs/* 2>/dev/null; true",
     "scancel": """
@@ -65,6 +67,10 @@ class StandIn:
         """Answer no command from now on."""
         (self.directory / "silent").touch()
 
+    def is_mute(self) -> None:
+        """Accept jobs from now on, and answer no sbatch."""
+        (self.directory / "mute").touch()
+
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a program that finds these commands."""
@@ -76,7 +82,8 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
     made = StandIn(tmp_path / "slurm")
     monkeypatch.setenv("PATH", made.environment["PATH"])
     yield made
-    (made.directory / "silent").unlink(missing_ok=True)
+    for name in ("silent", "mute"):
+        (made.directory / name).unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

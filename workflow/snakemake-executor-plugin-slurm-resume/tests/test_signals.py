@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +54,22 @@ def start(place: Path, standin: Any, files: Path | None = None) -> subprocess.Po
     )
 
 
-def until_it_waits(place: Path, count: int = 2) -> None:
-    heads = place / ".snakemake/slurm_resume/heads"
+def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
-    while not any(f'"{count}"' in file.read_text() for file in heads.glob("*.json")):
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def until_it_waits(place: Path, count: int = 2) -> None:
+    heads = place / ".snakemake/slurm_resume/heads"
+    until(lambda: any(len(ids_in(file)) == count for file in heads.glob("*.json")))
+
+
+def ids_in(head: Path) -> list[str]:
+    """The Slurm jobs that a Snakemake waits for; their submissions may end in any order."""
+    found: list[str] = json.loads(head.read_text())["jobs"]
+    return found
 
 
 @pytest.mark.parametrize(("number", "silent"), [(signal.SIGTERM, False), (signal.SIGHUP, True)])
@@ -97,20 +110,36 @@ def test_a_second_ctrl_c_ends_the_cancelling_and_lists_the_jobs_of_a_silent_slur
     place = tmp_path / "work"
     head = start(place, standin)
     until_it_waits(place)
+    output = ended_by_two(head, standin)
+    assert "Perhaps left in Slurm: Slurm jobs 1, 2; scancel does not answer within" in output
+    assert "or end them: scancel 1 2" in output
+    assert "Traceback" not in output
+
+
+def test_a_ctrl_c_during_a_submission_names_the_job_that_slurm_may_have(
+    tmp_path: Path, standin: Any
+) -> None:
+    place = tmp_path / "work"
+    standin.is_mute()
+    head = start(place, standin)
+    until(lambda: standin.jobs == ["1", "2"])
+    output = ended_by_two(head, standin, asked="squeue")
+    names = "wait_1_.{8},wait_2_.{8}"
+    assert re.search(f"or end them: scancel --name {names}", output), output
+    assert "Traceback" not in output
+
+
+def ended_by_two(head: subprocess.Popen[str], standin: Any, asked: str = "scancel") -> str:
+    """Silence Slurm, and end *head* by a second Ctrl-C when it *asked*; return its output."""
     standin.is_silent()
     os.killpg(head.pid, signal.SIGINT)
-    asked = standin.directory / "asked"
-    end = time.monotonic() + 30
-    while not (asked.exists() and "scancel" in asked.read_text()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    calls = standin.directory / "asked"
+    until(lambda: calls.exists() and asked in calls.read_text())
     began = time.monotonic()
     os.killpg(head.pid, signal.SIGINT)
     output, _ = head.communicate(timeout=60)
     assert time.monotonic() - began < 45
-    assert "Perhaps left in Slurm: Slurm jobs 1, 2; scancel does not answer within" in output
-    assert "or end them: scancel 1 2" in output
-    assert "Traceback" not in output
+    return output
 
 
 def test_a_second_head_elsewhere_cancels_only_what_the_first_one_lost(

@@ -67,5 +67,9 @@ def _order(
 
 
 def _marks(env: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the marks by which snakeval finds its processes."""
-    return {name: value for name, value in (env or {}).items() if name.startswith("SNAKEVAL_")}
+    """Return the variables by which snakeval finds its processes and the environments in use.
+
+    The reaper has them, so that a rebuild does not remove an environment before its command starts.
+    """
+    marks = ("SNAKEVAL_", "VIRTUAL_ENV")
+    return {name: value for name, value in (env or {}).items() if name.startswith(marks)}
