@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.files import (
+    TwiceError,
     discard,
     has_seal,
     home,
@@ -125,6 +126,13 @@ def test_a_damaged_json_text_is_a_value_error(text: bytes) -> None:
 def test_a_damaged_yaml_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         yaml_value(text)
+
+
+def test_unique_keys_of_yaml_may_be_those_of_a_merged_mapping() -> None:
+    text = "a: {b: {c: &c {<<: &d {x: 1}, x: 2}}}\ne: {<<: *c, x: 3}\nf: {<<: [*c, *d]}"
+    assert yaml_value(text, unique=True) == yaml_value(text)
+    with pytest.raises(TwiceError, match="'x' twice"):
+        yaml_value("a: {x: 1, y: 2, x: 1}", unique=True)
 
 
 def test_each_changed_byte_of_a_sealed_text_is_damage() -> None:

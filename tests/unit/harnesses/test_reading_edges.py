@@ -43,6 +43,41 @@ def results(artifacts: Path, scores: dict[str, Any], **more: Any) -> Path:
     return file
 
 
+# --- a key twice ---------------------------------------------------------------------------------
+
+
+def twice(tmp_path: Path, text: str, harness: str) -> None:
+    artifacts = tmp_path / "a"
+    artifacts.mkdir()
+    made = {"lm-eval": evaluation, "nemo": of_nemo}.get(harness, lambda _: generic(_, acc="acc"))
+    if harness == "lm-eval":
+        results(artifacts, {"acc,none": 1.0}).write_text(text)
+    else:
+        (artifacts / {"nemo": "results.yml"}.get(harness, "r.json")).write_text(text)
+    read_scores(made(tmp_path), artifacts)
+
+
+@pytest.mark.parametrize(
+    ("harness", "text", "key"),
+    [
+        ("generic", '{"acc": 0.1, "acc": 0.9}', "acc"),
+        ("generic", '{"acc": 0.1, "more": {"a": [{"b": 1, "b": 2}]}}', "b"),
+        ("lm-eval", '{"results": {"t": {"acc,none": 0.1, "acc,none": 0.9}}}', "acc,none"),
+        ("lm-eval", '{"results": {"t": {"acc,none": 0.1}}, "results": {}}', "results"),
+        ("nemo", "results: {tasks: {t: {}}}\nresults: {tasks: {}}", "results"),
+    ],
+)
+def test_two_values_of_one_key_are_the_reason_and_no_score(
+    tmp_path: Path, harness: str, text: str, key: str
+) -> None:
+    with pytest.raises(EvaluationError, match=rf"is not a results file: it has the key '{key}' tw"):
+        twice(tmp_path, text, harness)
+
+
+def test_one_value_that_is_written_twice_is_a_score(tmp_path: Path) -> None:
+    twice(tmp_path, '{"acc": 0.5, "seen": {"1": {"a": 1}, "1": {"a": 1}}}', "generic")
+
+
 # --- one metric of several that cannot be read ---------------------------------------------------
 
 

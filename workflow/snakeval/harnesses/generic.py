@@ -15,7 +15,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import json_value, yaml_value
+from snakeval.files import TwiceError, json_value, yaml_value
 from snakeval.harnesses import auxiliary_values, base_url, bounded
 from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.values import (
@@ -187,12 +187,16 @@ def _parse(path: Path, kind: str) -> Any:
     try:
         text = bounded.whole(path)
         if kind == "json":
-            return json_value(text)
+            return json_value(text, unique=True)
         if kind == "csv":
             return list(
                 csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
             )
-        return yaml_value(text)
+        return yaml_value(text, unique=True)
+    except TwiceError as error:
+        raise EvaluationError(
+            f"{path.name} is not a results file: {error}; correct the command"
+        ) from None
     except (ValueError, csv.Error) as error:
         raise EvaluationError(f"{path.name} does not parse as {kind}: {str(error)[:200]}") from None
 

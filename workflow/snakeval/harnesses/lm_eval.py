@@ -151,7 +151,7 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
-        data = keys(json_value(bounded.whole(files[-1])), "it")
+        data = keys(json_value(bounded.whole(files[-1]), unique=True), "it")
         better, samples = data.get("higher_is_better"), data.get("n-samples")
         return tuple(
             metric

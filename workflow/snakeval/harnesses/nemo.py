@@ -18,7 +18,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.evaluation.trees import is_artifact
-from snakeval.files import yaml_value
+from snakeval.files import TwiceError, yaml_value
 from snakeval.harnesses import bounded, lm_eval
 from snakeval.harnesses.adapter import Command, Paths, Sample
 from snakeval.harnesses.several import asks_several, seed_is_set
@@ -150,9 +150,13 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
     try:
         if path.is_symlink() and not is_artifact(path, artifacts):
             raise FileNotFoundError
-        data = yaml_value(bounded.whole(path))
+        data = yaml_value(bounded.whole(path), unique=True)
     except FileNotFoundError:
         raise EvaluationError("the harness wrote no results.yml; see its log") from None
+    except TwiceError as error:
+        raise EvaluationError(
+            f"results.yml is not a results file: {error}; see the harness's log"
+        ) from None
     except ValueError as error:
         raise EvaluationError(f"results.yml does not parse: {str(error)[:200]}") from None
     try:
