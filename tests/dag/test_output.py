@@ -38,8 +38,6 @@ def test_a_dry_run_lists_jobs_and_pairs_that_are_left_out_with_reasons(work: Wor
     assert sorted(rest) == [
         "Left out: benchmark hellaswag needs a completions endpoint, model one has a chat endpoint",
         "Left out: benchmark hellaswag needs a completions endpoint, model two has a chat endpoint",
-        "Parallelism: 4 for each evaluation. params.parallelism=auto tries up to 64 for each "
-        "model, up to 16 times as fast",
         "To do: 2 evaluate, 1 table, 1 report",
         "evaluate  one/good  (missing output files)",
         "evaluate  two/good  (missing output files)",

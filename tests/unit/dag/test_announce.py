@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from snakeval.dag.announce import adaptive, packing
+from snakeval.dag.announce import packing
 from support.allocations import Opened, content, learned
-from support.invocations import TWO, invocation, matrix, serving
+from support.invocations import matrix
 
 
 @pytest.fixture(autouse=True)
@@ -31,18 +30,3 @@ def test_a_run_is_new_until_its_directory_exists(tmp_path: Path) -> None:
     assert "(new): 4 evaluations in" in opened.notes()[0]
     opened.invocation.run.start()
     assert "(continues): 4 evaluations in" in matrix(tmp_path).notes()[0]
-
-
-def test_a_run_with_the_default_parallelism_says_what_auto_would_gain(tmp_path: Path) -> None:
-    (line,) = adaptive(invocation(tmp_path))
-    assert line.startswith("Parallelism: 4 for each evaluation.")
-    assert line.endswith("tries up to 64 for each model, up to 16 times as fast")
-    (line,) = adaptive(invocation(tmp_path, serving()))
-    assert line.endswith("tries up to 256 for each model, up to 64 times as fast")
-
-
-@pytest.mark.parametrize("chosen", [{"params": {"parallelism": 4}}, {"ledger": "off"}])
-def test_who_chose_a_parallelism_reads_nothing_about_another(
-    tmp_path: Path, chosen: dict[str, Any]
-) -> None:
-    assert adaptive(invocation(tmp_path, {**TWO, **chosen})) == []

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from threading import Event
 
 import pytest
+import yaml
 
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.jobs.container import container
+from snakeval.jobs.gateway import Asked, slots
 from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
-from support.configs import MODEL, config
+from snakeval.runtimes import ContainerSpec
+from support.configs import COMMAND, MODEL, config
 
 GATED = {"task": "lm-eval.gpqa_diamond_cot_zeroshot"}
 
@@ -79,3 +84,48 @@ def test_a_container_asks_a_served_model_without_the_proxy_that_this_process_has
     assert (spec.env["no_proxy"], spec.env["NO_PROXY"]) == ("10.0.0.7", "10.0.0.7")
     direct = container(evaluation, directory, LeptonRuntime(), "run", variables={})
     assert not {"no_proxy", "NO_PROXY"} & direct.env.keys()
+
+
+def concurrency(spec: ContainerSpec, inputs: Path) -> object:
+    """Return how many requests a harness is told to have in flight, in its own words."""
+    *_, last = spec.argv
+    if "--model_args" in spec.argv:
+        return json.loads(spec.argv[spec.argv.index("--model_args") + 1])["num_concurrent"]
+    if last.endswith("run_config.yml"):
+        written = yaml.safe_load((inputs / "run_config.yml").read_text())
+        return written["config"]["params"]["parallelism"]
+    return int(last.rpartition("--max-connections ")[2])
+
+
+@pytest.mark.parametrize(
+    ("params", "limits", "most"),
+    [({}, {}, 64), ({}, {"concurrency": 10}, 10), ({"parallelism": 3}, {}, 3)],
+)
+@pytest.mark.parametrize(
+    "benchmark",
+    [
+        {"task": "lm-eval.gsm8k"},
+        {"task": "tooltalk.tooltalk"},
+        COMMAND | {"command": "inspect eval {{ url }} --max-connections {{ params.parallelism }}"},
+    ],
+    ids=["lm-eval", "eval-factory", "inspect"],
+)
+def test_every_harness_may_have_as_many_requests_in_flight_as_the_gateway_at_most(
+    tmp_path: Path,
+    benchmark: dict[str, object],
+    params: dict[str, object],
+    limits: dict[str, object],
+    most: int,
+) -> None:
+    endpoint = {"url": "http://host/v1", "model_id": "m", "limits": limits}
+    rows = {
+        "models": {"m": {"endpoint": endpoint}},
+        "benchmarks": {"b": benchmark},
+        "params": params,
+    }
+    (evaluation,) = expand(config(tmp_path, rows))
+    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+    urls = {"m": "http://127.0.0.1:1/m/v1/chat/completions"}
+    asked = Asked(urls, slots(evaluation), Event(), {}, {}, None)  # type: ignore[arg-type]
+    spec = container(evaluation, directory, LeptonRuntime(), "run", asked=asked)
+    assert concurrency(spec, directory.inputs) == most

@@ -198,11 +198,10 @@ def test_a_refusal_of_the_endpoint_is_no_answer_from_the_journal(tmp_path: Path)
 @pytest.mark.parametrize(
     ("params", "limits", "window"),
     [
-        ({}, {}, (4, 4)),
+        ({}, {}, (4, 32)),
         ({"parallelism": 16}, {}, (16, 16)),
         ({"parallelism": 16}, {"concurrency": 2}, (1, 1)),
         ({}, {"concurrency": 6}, (3, 3)),
-        ({"parallelism": "auto"}, {}, (4, 32)),
         ({"parallelism": "auto"}, {"concurrency": 10}, (4, 5)),
     ],
 )
@@ -241,6 +240,7 @@ def test_a_judge_has_a_window_of_its_own(
         "models": {"m": {"endpoint": {"url": "http://host/v1", "model_id": "m"}}},
         "auxiliary": {"judge": judge},
         "benchmarks": {"b": COMMAND | {"auxiliary": ["judge"]}},
+        "params": {"parallelism": 4},
     }
     options = gateway.upstreams(expand(config(tmp_path, rows))[0], {})
     assert (options["judge"]["start"], options["judge"]["ceiling"]) == window

@@ -164,8 +164,8 @@ params:
   # Parameters of every evaluation. The task sets the others.
   # Only the first samples, for a first look. A run with this limit is a separate run.
   {limit}
-  # Requests at a time.
-  parallelism: 4
+  # Requests at a time; auto adapts to the endpoint.
+  parallelism: auto
 # Each model is scored on each benchmark. Add more models and benchmarks here.
 models:
   {_yaml(fit(model_id))}:

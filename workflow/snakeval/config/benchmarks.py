@@ -31,7 +31,8 @@ class Params(Strict):
         default=None, ge=0, lt=2**31, description="seed of sampling; null = the harness's default"
     )
     parallelism: PositiveInt | Literal["auto"] = Field(
-        default=4, description="requests in flight at once; auto = as many as the endpoint allows"
+        default="auto",
+        description="requests in flight at once; auto = as many as the endpoint allows",
     )
     request_timeout: PositiveInt = Field(default=300, description="seconds for one request")
     max_retries: int = Field(default=5, ge=0, description="retries of a failed request")

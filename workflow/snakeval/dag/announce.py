@@ -10,7 +10,6 @@ from snakeval.dag.reruns import Reruns
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
-from snakeval.matrix.ledger import CEILING, SERVED_CEILING
 
 #: How many lines of a kind are printed at most.
 _MOST = 20
@@ -31,7 +30,6 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
             f"Left out: {len(reasons) - _MOST} more pairs, as {run.directory.table.name} lists"
         )
     lines += unknown(invocation)
-    lines += adaptive(invocation)
     lines += packing(allocations)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
     return lines
@@ -53,25 +51,6 @@ def unknown(invocation: Invocation) -> list[str]:
         ]
         lines += list(dict.fromkeys(said))[:_MOST]
     return lines
-
-
-def adaptive(invocation: Invocation) -> list[str]:
-    """Describe what ``parallelism: auto`` would gain, if evaluations have the default instead."""
-    fixed = [
-        evaluation
-        for evaluation in invocation.selected.values()
-        if evaluation.origins.get("parallelism") == "default"
-        and evaluation.transport.ledger != "off"
-    ]
-    if not fixed:
-        return []
-    now = fixed[0].transport.parallelism
-    served = all(evaluation.identity.deployment for evaluation in fixed)
-    most = SERVED_CEILING if served else CEILING
-    return [
-        f"Parallelism: {now} for each evaluation. params.parallelism=auto tries up to {most} for "
-        f"each model, up to {most // now} times as fast"
-    ]
 
 
 def packing(allocations: Allocations) -> list[str]:
