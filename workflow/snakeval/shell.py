@@ -1,25 +1,150 @@
-"""Renders shell commands from jinja2 templates, and quotes every value as data."""
+"""Renders shell commands from jinja2 templates, and quotes every value as data.
+
+Templates of users have bounds, so a slip such as ``range(10**9)`` has an end. The bounds are far
+above what a command requires: Linux passes at most 128 KiB as one argument.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, wraps
 from typing import Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
 
 from snakeval.errors import EvaluationError
+
+#: The largest number of a count, such as in ``range(…)``, and the most characters of a text.
+MAX_COUNT, MAX_TEXT = 100_000, 1_000_000
+#: The most turns of all loops and calls together.
+MAX_STEPS = 200_000
+#: A call takes as long as so many turns.
+_CALL = 20
+#: The most bits of a whole number.
+_MAX_BITS = 4_096
+_STEPS = "snakeval_steps"
+#: A width in a format, such as ``%09d`` or ``{:>9}``.
+_WIDTH = re.compile(r"[%:][^%{}]*?(\d{6,})")
+
+
+class TooMuchError(Exception):
+    """A template requires more than its bounds."""
+
+
+class Bounded(SandboxedEnvironment):
+    """An environment for one template, whose loops, texts and numbers are bounded."""
+
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
+
+    def __init__(self, finalize: Callable[[object], str] | None = None) -> None:
+        super().__init__(undefined=jinja2.StrictUndefined, finalize=finalize)
+        self._steps = 0
+        self.filters = {name: _bounded(one) for name, one in self.filters.items()}
+        self.filters[_STEPS] = self._counted
+
+    def rendered(self, template: str, values: Mapping[str, Any]) -> str:
+        """Return the text of *template*.
+
+        Raises:
+            TooMuchError: it requires too much.
+            TemplateError: it is invalid, or uses an undefined value.
+        """
+        tree = self.parse(template)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _STEPS, [], [], None, None)
+        code = self.compile(tree)
+        found = self.template_class.from_code(self, code, self.make_globals(None))
+        parts, size = [], 0
+        for part in found.generate(values):
+            size += len(part)
+            _require(size <= MAX_TEXT, "a text is too long")
+            parts.append(part)
+        return "".join(parts)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Do an operation whose result has a bound."""
+        _require_small(operator, left, right)
+        return _short(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function or a macro, whose numbers have a bound."""
+        __self._step(_CALL)
+        if __obj is not dict:
+            _require_counts([*args, *kwargs.values()])
+        # The sandbox wraps str.format.
+        text = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
+        if isinstance(text, str):
+            _require_widths(text)
+        return _short(super().call(__context, __obj, *args, **kwargs))
+
+    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self._step()
+            yield item
+
+    def _step(self, steps: int = 1) -> None:
+        self._steps += steps
+        _require(self._steps <= MAX_STEPS, "its loops do not end soon")
+
+
+def _require(is_so: bool, problem: str) -> None:
+    if not is_so:
+        raise TooMuchError(f"{problem}; write the values out")
+
+
+def _bounded(one: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter whose numbers and text have a bound."""
+
+    @wraps(one)
+    def filter_(*args: Any, **kwargs: Any) -> Any:
+        _require_counts([*args[1:], *kwargs.values()])
+        return _short(one(*args, **kwargs))
+
+    return filter_
+
+
+def _short(value: Any) -> Any:
+    _require(not isinstance(value, str) or len(value) <= MAX_TEXT, "a text is too long")
+    return value
+
+
+def _require_counts(values: Iterable[Any]) -> None:
+    for value in values:
+        if isinstance(value, int):
+            _require(abs(value) <= MAX_COUNT, f"a count is above {MAX_COUNT:,}")
+
+
+def _require_widths(text: str) -> None:
+    widths = map(int, _WIDTH.findall(text[:MAX_TEXT]))
+    _require(all(width <= MAX_COUNT for width in widths), f"a width is above {MAX_COUNT:,}")
+
+
+def _require_small(operator: str, left: Any, right: Any) -> None:
+    both = isinstance(left, int) and isinstance(right, int)
+    if operator == "**" and both:
+        bits = left.bit_length() * max(right, 0)
+        _require(bits <= _MAX_BITS, "a number is too large")
+    elif operator == "*" and both:
+        _require(left.bit_length() + right.bit_length() <= _MAX_BITS, "a number is too large")
+    elif operator == "*":
+        for items, times in ((left, right), (right, left)):
+            if isinstance(items, (str, list, tuple)) and isinstance(times, int):
+                _require(len(items) * times <= MAX_COUNT, "a text or a list is too long")
+    elif operator == "%" and isinstance(left, str):
+        _require_widths(left)
+        _require_counts(right if isinstance(right, tuple) else ())
 
 
 class Raw(str):
     """Text that enters the command unquoted; in a template ``{{ x | raw }}``."""
 
 
-def _quoting() -> jinja2.Environment:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_quoted)
+def _quoting() -> Bounded:
+    environment = Bounded(finalize=_quoted)
     environment.filters["raw"] = Raw
     return environment
 
@@ -33,7 +158,7 @@ def render(template: str, values: Mapping[str, Any], what: str = "`command`") ->
         EvaluationError: the template is invalid, or uses an undefined value.
     """
     try:
-        return _quoting().from_string(template).render(values)
+        return _quoting().rendered(template, values)
     except Exception as error:  # the template is the user's program and may raise anything
         raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
 
@@ -56,9 +181,8 @@ def fill(template: str, values: Mapping[str, Any], what: str) -> str:
     Raises:
         EvaluationError: as in :func:`render`.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     try:
-        return environment.from_string(template).render(values)
+        return Bounded().rendered(template, values)
     except Exception as error:
         raise EvaluationError(f"{what} is not a valid template: {error}; correct it") from None
 
