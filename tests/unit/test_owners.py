@@ -32,9 +32,8 @@ NAMES = re.compile(
 )
 #: Texts with such a name that are no file of a run, with the reason.
 OTHERS = {
-    ("cli/config_option.py", "config/config.yaml"): "the user's configuration",
+    ("config/usual.py", "config/config.yaml"): "the user's configuration",
     ("cli/explain.py", "config/config.yaml"): "the user's configuration",
-    ("dag/open.py", "config/config.yaml"): "the user's configuration",
     ("executors/slurm/queue.py", ".snakemake/slurm_resume"): "a folder of Snakemake's plugin",
     ("exporters/mlflow.py", "results.csv"): "the name at the destination",
     ("exporters/wandb.py", "results.csv"): "the name at the destination",

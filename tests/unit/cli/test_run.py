@@ -30,13 +30,19 @@ C = ("--config", "c.yaml")
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "no configuration; add --config FILE, or create one with `snakeval init`"),
+        ((), "no configuration; name its file, or create one with `snakeval init`"),
         (("--config-dir", "."), "--config-dir . chooses no file; add --config-name"),
         ((*C, "--config-name", "x"), "--config and --config-dir each choose a configuration"),
         (("--config", "d.yaml"), "d.yaml: no such file; choose one of c"),
         (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
         ((*C, "--check"), "--check asks before a run; add --dry-run"),
-        (("c.yaml",), "c.yaml: write --config c.yaml"),
+        ((*C, "d.yaml"), "d.yaml: --config c.yaml is the configuration; remove one"),
+        (("c.yaml", "--model", "q"), "--config models: no 'q' in the configuration"),
+        (("c.yaml", "--model", "m", "--", "--config", "models=m"), "--model and --config models="),
+        (
+            ("c.yaml", "--env-file", "no"),
+            "--env-file no: cannot be read (No such file",
+        ),
         ((*C, "params.top_p=1"), "params.top_p=1: write -o params.top_p=1"),
         ((*C, "-o", "modles={}"), "-o modles={}: no key 'modles' in c.yaml; did you mean 'models'"),
         ((*C, "-o", "+params.top_p=2"), "-o: params.top_p: input should be less than or equal"),
@@ -221,7 +227,7 @@ def test_help_has_examples(
     assert cli.main(["run", "--help"]) == 0
     said = capsys.readouterr().out
     for option in ("--dry-run", "--detach"):
-        assert f"snakeval run --config my.yaml {option}\n" in said
+        assert f"snakeval run my.yaml {option}\n" in said
 
 
 def test_a_check_is_passed_to_the_snakemake_of_the_dry_run(

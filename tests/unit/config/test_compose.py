@@ -160,12 +160,15 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
     [
         ("plian", [], "plian.yaml: no such file; did you mean 'plain'?"),
         ("zzz", [], "zzz.yaml: no such file; choose one of composed, plain"),
-        ("plain", ["params.limit=1"], "-o params.limit=1: no key 'limit' in params; to add it"),
+        (
+            "plain",
+            ["params.limit=1"],
+            "no key 'limit' in params; did you mean 'limit_samples'?",
+        ),
         (
             "plain",
             ["params.limit_sample=1"],
-            "no key 'limit_sample' in params; did you mean 'limit_samples'? To add it write "
-            "-o +params.limit_sample=1",
+            "no key 'limit_sample' in params; did you mean 'limit_samples'?",
         ),
         ("plain", ["~nothing"], "-o ~nothing: no key 'nothing' in plain.yaml"),
         ("plain", ["+name=x"], "name exists already; to change it write -o name=x"),

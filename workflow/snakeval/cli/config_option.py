@@ -10,19 +10,19 @@ import click
 if TYPE_CHECKING:
     from snakeval.config.config import Config
 
-_USUAL = Path("config/config.yaml")
-
 config_option = click.option(
     "--config",
     "file",
     type=click.Path(path_type=Path),
-    help=f"The configuration to look into.  [default: {_USUAL}, if it is there]",
+    help="The configuration to look into.  [default: that of the working directory]",
 )
 
 
 def named(file: Path | None) -> Path | None:
-    """Return *file*, or the usual one where it is there."""
-    return file or (_USUAL if _USUAL.exists() else None)
+    """Return *file*, or else the configuration of the working directory, if it has one."""
+    from snakeval.config.usual import usual
+
+    return file or usual()
 
 
 def read(path: Path) -> Config:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from snakeval import __version__
+from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.run import profile_names
 from snakeval.errors import ConfigError
@@ -52,6 +53,7 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
     is_flag=True,
     help="Answer all requests from the journals; a request that is not there fails.",
 )
+@env_file_option
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(

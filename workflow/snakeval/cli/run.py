@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.selection import Choice, selection_options, split_names
 from snakeval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 @click.command(
     "run", short_help="Run the evaluations of a configuration; the same command resumes them"
 )
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Read this configuration.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Read this configuration.  [default: evaluation.yaml, or another of this directory]",
+)
 @click.option(
     "--config-dir",
     type=click.Path(path_type=Path),
@@ -61,8 +68,12 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     help="Answer all requests from the journals; a request that is not there fails.",
 )
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
+@env_file_option
+@selection_options
 @place_options
-@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+@click.argument(
+    "options", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [-- SNAKEMAKE OPTIONS]"
+)
 def command(
     file: Path | None,
     config_dir: Path | None,
@@ -74,6 +85,9 @@ def command(
     update_images: bool,
     offline: bool,
     resume: bool,
+    models: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    limit: int | None,
     detach: bool,
     head_on_cluster: bool,
     options: tuple[str, ...],
@@ -81,17 +95,20 @@ def command(
     """Evaluate: compose a configuration and run it. Run the same command again to resume.
 
     \b
-    snakeval run --config my.yaml --dry-run
-    snakeval run --config my.yaml --profile slurm --dry-run --check
-    snakeval run --config my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
+    snakeval run my.yaml --dry-run
+    snakeval run my.yaml --limit 10 -t gsm8k -t ifeval
+    snakeval run my.yaml --profile slurm --dry-run --check
+    snakeval run my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
-    snakeval run --config my.yaml --detach
-    snakeval run --config my.yaml --profile slurm --head-on-cluster
-    snakeval run --config my.yaml -- --cores 8 --config models=small
+    snakeval run my.yaml --env-file .env
+    snakeval run my.yaml --detach
+    snakeval run my.yaml --profile slurm --head-on-cluster
+    snakeval run my.yaml -- --cores 8 --config models=small
     """
-    _refuse_forgotten_option(options)
+    file, options = _positional(file, options)
     _note_check(check, dry_run)
     place, name = _named(file, config_dir, config_name)
+    choice = Choice(split_names(models), split_names(benchmarks), limit)
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
     from snakeval.cli.launch import snakemake_options as snakemake
@@ -100,12 +117,15 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    for key, wanted in (("update_images", update_images), ("offline", offline)):
-        options = tuple(snakemake.with_config(options, key, "true")) if wanted else options
+    pairs = choice.pairs(snakemake.config(snakemake.split(options)))
+    switches = (("update_images", update_images), ("offline", offline))
+    for key, value in [*pairs, *((key, "true") for key, wanted in switches if wanted)]:
+        options = tuple(snakemake.with_config(options, key, value))
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
+    choice.restrict(translated.source)
     config, selection = choose(translated.source, values)
     if dry_run:
         click.echo(text(config))
@@ -143,17 +163,27 @@ def _note_check(check: bool, dry_run: bool) -> None:
     os.environ[CHECK] = "1"
 
 
-def _refuse_forgotten_option(words: tuple[str, ...]) -> None:
-    """Reject a first word that Snakemake would take for a file to build."""
-    for word in words[:1]:
-        if "=" in word and not word.startswith("-"):
-            raise ConfigError(f"{word}: write -o {word}")
-        if word.endswith((".yaml", ".yml")):
-            raise ConfigError(f"{word}: write --config {word}")
+def _positional(file: Path | None, words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """Take the configuration's file from the first word, if it is one; return the other words.
+
+    Raises:
+        ConfigError: Snakemake would take the first word for a file to build, or there are two
+            configurations.
+    """
+    first = words[0] if words else ""
+    if "=" in first and not first.startswith("-"):
+        raise ConfigError(f"{first}: write -o {first}")
+    if not first.endswith((".yaml", ".yml")):
+        return file, words
+    if file is not None:
+        raise ConfigError(f"{first}: --config {file} is the configuration; remove one")
+    return Path(first), words[1:]
 
 
 def _named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
     """Return the configuration's directory and its name there."""
+    from snakeval.config.usual import usual
+
     if file is not None and (directory or name):
         raise ConfigError("--config and --config-dir each choose a configuration; remove one")
     if file is not None:
@@ -162,4 +192,6 @@ def _named(file: Path | None, directory: Path | None, name: str | None) -> tuple
         return directory or Path(), name
     if directory:
         raise ConfigError(f"--config-dir {directory} chooses no file; add --config-name")
-    raise ConfigError("no configuration; add --config FILE, or create one with `snakeval init`")
+    if found := usual():
+        return found.parent, found.name
+    raise ConfigError("no configuration; name its file, or create one with `snakeval init`")

@@ -43,6 +43,11 @@ class Params(Strict):
         default_factory=dict, description="the harness's own parameters, passed unchanged"
     )
 
+    @classmethod
+    def key_hint(cls, key: str) -> str:
+        """Return the hint for an unknown *key*: the harness may know it."""
+        return f"write extra: {{{key}: …}} for a parameter of the harness"
+
     @field_validator("limit_samples", mode="before")
     @classmethod
     def _samples(cls, value: object) -> object:

@@ -1,8 +1,9 @@
 """Applies overrides of the command line, in Hydra's grammar, to a configuration.
 
-``key=value`` changes a value, ``+key=value`` adds one, ``++key=value`` changes or adds one, and
-``~key`` removes one. Snakeval applies them to plain data. They therefore mean the same in a plain
-file and in a composed one, and a key may contain dots (``models.llama-3.1.endpoint.url``).
+``key=value`` changes a value, or adds one that a configuration may have. ``+key=value`` adds one,
+``++key=value`` changes or adds one, and ``~key`` removes one. Snakeval applies them to plain data.
+They therefore mean the same in a plain file and in a composed one, and a key may contain dots
+(``models.llama-3.1.endpoint.url``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snakeval.config.places import is_known, suggestion
 from snakeval.config.source import Key, Source
 from snakeval.config.yaml_file import MAX_DEPTH
 from snakeval.errors import ConfigError, did_you_mean
@@ -100,7 +102,7 @@ def apply(changes: Sequence[Change], source: Source) -> None:
         found, missing = _locate(source.data, change.key.split("."))
         if change.kind == "~":
             _take_away(source, change, found, missing)
-        elif missing and not change.kind:
+        elif missing and not change.kind and not is_known(found, missing):
             raise _no_such_key(source, change, found, missing)
         else:
             _put(source, change, found, missing)
@@ -152,6 +154,8 @@ def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[s
     hint = did_you_mean(missing[0], known)
     if change.kind == "~":
         return change.fail(f"no key '{missing[0]}' in {where}{hint or '; remove the override'}")
+    if "models" in source.data and (close := suggestion(found, missing)):
+        return change.fail(f"no key '{missing[0]}' in {where}; {close}")
     add = f"{hint} To" if hint else "; to"
     return change.fail(
         f"no key '{missing[0]}' in {where}{add} add it write {OPTION} +{change.text}"

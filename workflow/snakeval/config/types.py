@@ -32,9 +32,9 @@ from snakeval.catalogue import plugins
 from snakeval.errors import nearest
 
 
-def unknown_key(key: object, known: Collection[str]) -> PydanticCustomError:
-    """Return the error for an unknown key; its hint is the nearest key in *known*."""
-    hint = nearest(str(key), list(known)) or f"choose one of {', '.join(sorted(known))}"
+def unknown_key(key: object, known: Collection[str], hint: str = "") -> PydanticCustomError:
+    """Return the error for an unknown key; its hint is the nearest key in *known*, else *hint*."""
+    hint = nearest(str(key), list(known)) or hint or f"choose one of {', '.join(sorted(known))}"
     return PydanticCustomError(
         "unknown_key", "unknown key '{key}'", {"key": str(key), "hint": hint}
     )
@@ -62,8 +62,13 @@ class Strict(BaseModel):
         if isinstance(data, Mapping):
             for key in data:
                 if key not in cls.model_fields:
-                    raise unknown_key(key, cls.model_fields)
+                    raise unknown_key(key, cls.model_fields, cls.key_hint(str(key)))
         return data
+
+    @classmethod
+    def key_hint(cls, key: str) -> str:
+        """Return the hint for an unknown *key* that resembles no other, or nothing."""
+        return ""
 
     @field_validator("*", mode="before")
     @classmethod

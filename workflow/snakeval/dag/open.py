@@ -15,6 +15,7 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection, as_written, load, load_saved
+from snakeval.config.usual import SHARED, usual
 from snakeval.dag import handover
 from snakeval.dag.cores import use_cores_of_job
 from snakeval.dag.invocation import Invocation
@@ -35,7 +36,8 @@ opened: Matrix | None = None
 def open_matrix(workflow: Any) -> Matrix:
     """Return the matrix of a Snakemake workflow's ``--configfile`` files and ``--config`` values.
 
-    Without files, ``config/config.yaml`` of the working directory, or else of the Snakefile's.
+    Without files, the configuration of the working directory (:func:`snakeval.config.usual.usual`),
+    or else ``config/config.yaml`` of the Snakefile's.
 
     Raises:
         SystemExit: bad input; the message has a line for each problem and its fix.
@@ -43,8 +45,7 @@ def open_matrix(workflow: Any) -> Matrix:
     settings = workflow.config_settings
     files = [_shown(Path(path)) for path in settings.configfiles]
     if not files:
-        default = Path("config/config.yaml")
-        files = [default if default.exists() else Path(workflow.basedir) / default]
+        files = [usual() or Path(workflow.basedir) / SHARED]
     use_cores_of_job(workflow, os.environ)
     if (gpus := workflow.global_resources.get("gpu").value) is not None:
         os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
