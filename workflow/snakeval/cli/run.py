@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
-from snakeval.cli.selection import Choice, selection_options, split_names
+from snakeval.cli.selection import Choice, selection_options
 from snakeval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,9 +86,7 @@ def command(
     update_images: bool,
     offline: bool,
     resume: bool,
-    models: tuple[str, ...],
-    benchmarks: tuple[str, ...],
-    limit: int | None,
+    choice: Choice,
     detach: bool,
     head_on_cluster: bool,
     options: tuple[str, ...],
@@ -100,7 +99,6 @@ def command(
     snakeval run my.yaml --profile slurm --dry-run --check
     snakeval run my.yaml -o params.temperature=0 -o ~benchmarks.gsm8k
     snakeval run --config-dir examples --config-name my -o +config.params.limit_samples=10
-    snakeval run my.yaml --env-file .env
     snakeval run my.yaml --detach
     snakeval run my.yaml --profile slurm --head-on-cluster
     snakeval run my.yaml -- --cores 8 --config models=small
@@ -108,7 +106,6 @@ def command(
     file, options = _positional(file, options)
     _note_check(check, dry_run)
     place, name = _named(file, config_dir, config_name)
-    choice = Choice(split_names(models), split_names(benchmarks), limit)
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
     from snakeval.cli.launch import snakemake_options as snakemake
@@ -117,21 +114,15 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    pairs = choice.pairs(snakemake.config(snakemake.split(options)))
-    switches = (("update_images", update_images), ("offline", offline))
-    for key, value in [*pairs, *((key, "true") for key, wanted in switches if wanted)]:
-        options = tuple(snakemake.with_config(options, key, value))
+    switches = {"update_images": update_images, "offline": offline}
+    options = _with_choices(options, choice, [key for key, wanted in switches.items() if wanted])
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
     choice.restrict(translated.source)
     config, selection = choose(translated.source, values)
-    if dry_run:
-        click.echo(text(config))
-        sys.stdout.flush()
-    if resume:
-        click.echo("--resume is the default; finished evaluations are never rerun", err=True)
+    _say(text(config) if dry_run else "", resume)
     plans = dry_run or any(option.name == "dryrun" for option in given)
     prepared = Prepared(
         config,
@@ -143,6 +134,27 @@ def command(
         plans,
     )
     return launch(prepared, where)
+
+
+def _with_choices(
+    options: tuple[str, ...], choice: Choice, switches: Sequence[str]
+) -> tuple[str, ...]:
+    """Return Snakemake's options with what snakeval's options choose."""
+    from snakeval.cli.launch import snakemake_options as snakemake
+
+    pairs = choice.pairs(snakemake.config(snakemake.split(options)))
+    for key, value in [*pairs, *((key, "true") for key in switches)]:
+        options = tuple(snakemake.with_config(options, key, value))
+    return options
+
+
+def _say(configuration: str, resume: bool) -> None:
+    """Print the configuration of a dry run, and a note on an option that changes nothing."""
+    if configuration:
+        click.echo(configuration)
+        sys.stdout.flush()
+    if resume:
+        click.echo("--resume is the default; finished evaluations are never rerun", err=True)
 
 
 def _announced(translated: Translated, profile: str | None) -> tuple[str, ...]:

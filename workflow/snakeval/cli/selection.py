@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -69,23 +70,30 @@ def _has(params: Any, limit: Mapping[str, int]) -> bool:
 
 
 def selection_options(command: Command) -> Command:
-    """Add the options to a click command."""
-    for names, keys in (
-        (("--limit", "limit"), {"type": click.IntRange(min=1), "metavar": "N"}),
-        (("-t", "--benchmark", "--task", "benchmarks"), {"multiple": True, "metavar": "NAME"}),
-        (("--model", "models"), {"multiple": True, "metavar": "NAME"}),
+    """Add the options to a click command, which receives them as one *choice*."""
+
+    @functools.wraps(command)
+    def choosing(
+        *, models: tuple[str, ...], benchmarks: tuple[str, ...], limit: int | None, **rest: Any
+    ) -> Any:
+        return command(choice=Choice(_names(models), _names(benchmarks), limit), **rest)
+
+    result: Any = choosing
+    for option in (
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help=_LIMIT),
+        click.option("-t", "--benchmark", "--task", "benchmarks", **_NAMES, help=_BENCHMARK),
+        click.option("--model", "models", **_NAMES, help=_MODEL),
     ):
-        command = click.option(*names, help=_HELP[names[-1]], **keys)(command)  # type: ignore[arg-type]
-    return command
+        result = option(result)
+    return cast(Command, result)
 
 
-_HELP = {
-    "limit": "Only the first N samples of each benchmark; a run with a limit is another run.",
-    "benchmarks": "Only this benchmark of the configuration; repeat it for more.",
-    "models": "Only this model of the configuration; repeat it for more.",
-}
+_NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+_LIMIT = "Only the first N samples of each benchmark; a run with a limit is another run."
+_BENCHMARK = "Only this benchmark of the configuration; repeat it for more."
+_MODEL = "Only this model of the configuration; repeat it for more."
 
 
-def split_names(words: Sequence[str]) -> tuple[str, ...]:
+def _names(words: Sequence[str]) -> tuple[str, ...]:
     """Return names that were given one by one, or with commas between them."""
     return tuple(name for word in words for name in word.split(",") if name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jmespath
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator
@@ -18,6 +18,8 @@ from snakeval.config.types import Mount, PathText, Plain, Resources, Strict, Var
 
 class Params(Strict):
     """Parameters of an evaluation. A parameter that is not set comes from the layer below."""
+
+    unknown_hint: ClassVar[str] = "write extra: {{{key}: …}} for a parameter of the harness"
 
     limit_samples: PositiveInt | None = Field(
         default=None,
@@ -42,11 +44,6 @@ class Params(Strict):
     extra: Plain = Field(
         default_factory=dict, description="the harness's own parameters, passed unchanged"
     )
-
-    @classmethod
-    def key_hint(cls, key: str) -> str:
-        """Return the hint for an unknown *key*: the harness may know it."""
-        return f"write extra: {{{key}: …}} for a parameter of the harness"
 
     @field_validator("limit_samples", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -35,9 +35,8 @@ from snakeval.errors import nearest
 def unknown_key(key: object, known: Collection[str], hint: str = "") -> PydanticCustomError:
     """Return the error for an unknown key; its hint is the nearest key in *known*, else *hint*."""
     hint = nearest(str(key), list(known)) or hint or f"choose one of {', '.join(sorted(known))}"
-    return PydanticCustomError(
-        "unknown_key", "unknown key '{key}'", {"key": str(key), "hint": hint}
-    )
+    named = {"key": str(key), "hint": hint}
+    return PydanticCustomError("unknown_key", "unknown key '{key}'", named)
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,16 @@ class Strict(BaseModel):
     """A frozen model in which an unknown key is an error that names the nearest key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    #: The hint for an unknown ``{key}`` that resembles no other.
+    unknown_hint: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: object) -> object:
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    raise unknown_key(key, cls.model_fields, cls.key_hint(str(key)))
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in cls.model_fields:
+                raise unknown_key(key, cls.model_fields, cls.unknown_hint.format(key=key))
         return data
-
-    @classmethod
-    def key_hint(cls, key: str) -> str:
-        """Return the hint for an unknown *key* that resembles no other, or nothing."""
-        return ""
 
     @field_validator("*", mode="before")
     @classmethod
