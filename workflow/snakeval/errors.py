@@ -5,47 +5,14 @@ Code reads these fields and never parses the text of an error.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-#: Characters that are invisible, change the direction of a text, or control a terminal.
-_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-#: A token: the prefix of its service, then so much that no word or name of a model looks like it.
-_TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?P<token>"
-    r"(?:hf_|gsk_|r8_|pplx-|gh[opsur]_|[prs]k_(?:live|test)_)[A-Za-z0-9]{16,}"
-    r"|github_pat_\w{20,}"
-    r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{16})[\w-]{20,}"
-    r"|sk-ant-[\w-]{20,}"
-    r"|(?:nvapi|glpat|xox[abpr])-(?=[\w-]*\d)[\w-]{16,}"
-    r"|dapi[0-9a-f]{32}"
-    r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
-    r"|AIza[\w-]{30,}"
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
-    r")",
-    re.ASCII,
-)
-#: A password in a URL, except one that a template or a shell fills in later.
-_PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@")
-
-
-def visible(text: str, plain: str = "\n\t") -> str:
-    """Return *text* with control, format and direction characters shown as ``‹U+202E›``.
-
-    Texts of harnesses, models and endpoints pass through it before a person sees them. The
-    characters in *plain* stay.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"‹U+{ord(char):04X}›"
-        if unicodedata.category(char) in _HIDDEN and char not in plain
-        else char
-        for char in text.replace("\r\n", "\n")
-    )
+from snakeval.ledger.plain_text import PASSWORD, TOKEN
+from snakeval.ledger.plain_text import shortened as shortened
+from snakeval.ledger.plain_text import visible as visible
+from snakeval.ledger.plain_text import without_tokens as without_tokens
 
 
 def holds_token(text: str) -> bool:
@@ -54,7 +21,7 @@ def holds_token(text: str) -> bool:
     >>> [holds_token(text) for text in ("my hf_token", "Bearer hf_AbCdEf123456AbCdEf")]
     [False, True]
     """
-    return _TOKEN.search(text) is not None
+    return TOKEN.search(text) is not None
 
 
 def holds_password(text: str) -> bool:
@@ -63,14 +30,7 @@ def holds_password(text: str) -> bool:
     >>> [holds_password(text) for text in ("http://me:$PASSWORD@host", "http://me:word@host")]
     [False, True]
     """
-    return "://" in text and _PASSWORD.search(text) is not None
-
-
-def without_tokens(text: str) -> str:
-    """Return *text* with ``***`` in place of each token, and of each password in a URL."""
-    if "://" in text:
-        text = _PASSWORD.sub(r"\g<user>:***@", text)
-    return _TOKEN.sub("***", text)
+    return "://" in text and PASSWORD.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,3 +47,18 @@ def test_a_damaged_summary_has_no_counts(tmp_path: Path, text: str) -> None:
 
 def test_an_evaluation_without_a_gateway_has_no_counts(tmp_path: Path) -> None:
     assert requests.read(EvaluationDirectory(tmp_path / "run/m/b")) == {}
+
+
+def test_what_went_wrong_with_the_requests_is_read_by_model(tmp_path: Path) -> None:
+    found = EvaluationDirectory(tmp_path / "m/b")
+    found.requests.mkdir(parents=True)
+    part = Counts().data(0) | {"requests": 3, "unanswered": 1, "faults": [{"kind": "5xx"}]}
+    part["answers"] |= {"asked": 1, "journal": 1}
+    (found.requests / "summary.json").write_text(json.dumps({"upstreams": {"m": part, "j": part}}))
+    faults = ({"kind": "5xx"},)
+    assert requests.faults_seen(found) == [
+        requests.Seen("m", 3, 2, 1, faults),
+        requests.Seen("j", 3, 2, 1, faults),
+    ]
+    (found.requests / "summary.json").write_text('{"upstreams": {"m": {"faults": 3}}}')
+    assert requests.faults_seen(found) == []

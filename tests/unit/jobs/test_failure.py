@@ -219,3 +219,12 @@ def test_a_refused_parameter_has_a_hint(tmp_path: Path, message: str, hint: str)
     assert f"Status code: 400: {message}" in reason
     assert hint in reason
     assert ("set params" in reason) == bool(hint)
+
+
+def test_a_reason_of_a_log_has_at_most_300_characters(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"ValueError: {'no split ' * 90}\n")
+    (made,) = expand(config(tmp_path, VALID))
+    reason = failure_reason(made, Outcome(1), log, "http://127.0.0.1:9/v1/chat/completions")
+    assert reason.startswith("the harness exited with 1; ValueError: no split no")
+    assert 200 < len(reason) <= 300

@@ -159,7 +159,7 @@ def test_offline_answers_come_from_the_journal_alone(tmp_path: Path, server: Dem
     counts = json.loads((job.directory.requests / "summary.json").read_text())["upstreams"]["m"]
     assert counts["missed"] == 1
     assert "POST /v1/chat/completions" in counts["misses"][0]
-    assert "HTTP Error 400" in reason
+    assert "Failing on purpose (HTTP 400, 1 of 1 requests, POST http" in reason
 
 
 @pytest.mark.parametrize("ledger", ["memory", "off"])
@@ -191,7 +191,7 @@ def test_a_refusal_of_the_endpoint_is_no_answer_from_the_journal(tmp_path: Path)
             jobs.append(Asking(tmp_path / name, server.url, count=1)())
     (_, (code, reason)) = jobs
     assert code == 1
-    assert "HTTP Error 400" in reason
+    assert "Failing on purpose (HTTP 400, 1 of 1 requests, POST http" in reason
     assert "journal" not in reason
 
 

@@ -66,9 +66,10 @@ class Identity:
         command, metrics: of a generic harness.
         deployment: what the model is served from (:class:`snakeval.serving.deployment.Definition`).
         auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
-            endpoint_type and deployment.
+            endpoint_type, deployment and request.
         image_digest: the run's pin of the image, or empty if only its tag is known.
         set_env: environment variables of the harness with their values.
+        request: the gateway's changes to the requests: rename, drop and add.
         format: by whose rules the fingerprint is computed.
     """
 
@@ -88,6 +89,7 @@ class Identity:
     auxiliary: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     image_digest: str = ""
     set_env: Mapping[str, str] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
     format: int = IDENTITY_FORMAT
 
     def as_dict(self) -> dict[str, Any]:

@@ -108,6 +108,36 @@ def misses(directory: EvaluationDirectory) -> list[str]:
     return [text for text in found if str(text).startswith("POST ")]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the last gateway saw of a model's requests.
+
+    Attributes:
+        requests: requests of the harness; *sound* of them had a sound answer.
+        unanswered: requests that once had none.
+        faults: as :class:`snakeval.ledger.faults.Fault` has them.
+    """
+
+    model: str
+    requests: int
+    sound: int
+    unanswered: int
+    faults: tuple[dict[str, Any], ...]
+
+
+def faults_seen(directory: EvaluationDirectory) -> list[Seen]:
+    """Return what went wrong with the requests of each model; none without a sound summary."""
+    found = []
+    try:
+        for name, part in (_summary(directory).get("upstreams") or {}).items():
+            counts, noted = Counts.of(part), part.get("faults") or ()
+            lost = int(part.get("unanswered", 0))
+            found.append(Seen(name, counts.requests, counts.answered, lost, tuple(noted)))
+    except DAMAGE:
+        return []
+    return found
+
+
 def was_paused(directory: EvaluationDirectory) -> bool:
     """Whether the last gateway stood still for some time."""
     return bool(_summary(directory).get("paused"))

@@ -226,7 +226,8 @@ def _attempt(
         from snakeval.jobs.failure import failure_of, with_requests
 
         log_file = attempts.directory.attempt_log(attempt.number)
-        failure = failure_of(evaluation, outcome, log_file, ran.urls.get(evaluation.model, ""))
+        url = ran.urls.get(evaluation.model, "")
+        failure = failure_of(evaluation, outcome, log_file, url, attempts.directory)
         failure = with_requests(failure, evaluation, attempts.directory, reaches=ran.reaches)
         attempt.fail(failure)
         raise EvaluationError(failure.reason)

@@ -1,19 +1,22 @@
-"""Finds the one line that says why a harness failed."""
+"""Finds the one sentence that says why a harness failed: of its requests, or of its log."""
 
 from __future__ import annotations
 
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from snakeval.errors import shortened
 from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import requests_seen
 from snakeval.harnesses import base_url
 from snakeval.jobs.client_errors import in_words
+from snakeval.jobs.request_cause import LEAST, LONGEST, cause_of
 from snakeval.ledger.routes import BadRoute, origin_of, proxy_for
 from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome
@@ -46,40 +49,65 @@ def with_requests(
         )
     else:
         return failure
-    return replace(failure, reason=f"{failure.reason}; {hint}")
+    room = max(LEAST, LONGEST - len(hint) - len("; "))
+    return replace(failure, reason=f"{shortened(failure.reason, room)}; {hint}")
 
 
-def failure_of(evaluation: Evaluation, outcome: Outcome, log: Path, url: str = "") -> Failure:
-    """Return the failure of a harness, and whether the data that it resumed may be the cause."""
+def failure_of(
+    evaluation: Evaluation,
+    outcome: Outcome,
+    log: Path,
+    url: str = "",
+    directory: EvaluationDirectory | None = None,
+) -> Failure:
+    """Return the failure of a harness, and whether the data that it resumed may be the cause.
+
+    *directory* has what the gateway saw of the requests, which says more than the log.
+    """
     if outcome.out_of_memory:
         limit = evaluation.transport.resources.get("mem_mb")
         fix = f"raise resources.mem_mb (now {limit})" if limit else "give it more memory"
         return Failure(f"out of memory: the kernel killed the harness; {fix}")
     if no_shell := without_shell(evaluation.identity.image, log):
         return Failure(no_shell)
-    parts = [f"the harness exited with {outcome.exit_code}"]
-    if outcome.exit_code == 137:
-        parts = ["the harness was killed (SIGKILL), perhaps for want of memory"]
-    elif outcome.exit_code == 127:
-        parts = ["the harness's command was not found in its image (exit code 127)"]
+    how = {
+        127: "the harness's command was not found in its image (exit code 127)",
+        137: "the harness was killed (SIGKILL), perhaps for want of memory",
+    }.get(outcome.exit_code, f"the harness exited with {outcome.exit_code}")
     said = last_error(log)
     if not refused(said):
         said = in_words(log, evaluation.transport.request_timeout) or said
-    if said:
-        parts.append(said)
+    if directory is not None and evaluation.transport.ledger != "off":
+        cause = None if outcome.exit_code in (127, 137) else cause_of(evaluation, directory)
+        if cause is not None:
+            is_cause = cause.explains(said)
+            return Failure(cause.text if is_cause else cause.beside(how, said), poison=not is_cause)
     # The endpoint of a model that an executor served elsewhere is only a path here.
     known = url or "//" in evaluation.identity.endpoint_url
     known = known and not evaluation.transport.offline
     wrong = endpoint_trouble(evaluation, url) if known else ""
+    more = []
     if "huggingface.co" in said and evaluation.identity.endpoint_type == "completions":
-        parts.append(
+        more.append(
             "the harness looks for the model's tokenizer under model_id; set "
             "params.extra.model_args.tokenizer to a name on the hub or a path"
         )
     if hint := _hint(evaluation, said):
-        parts.append(hint)
+        more.append(hint)
+    if wrong:
+        more.append(wrong)
     own_fault = not wrong and outcome.exit_code not in (127, 137)
-    return Failure("; ".join([*parts, *([wrong] if wrong else [])]), poison=own_fault)
+    return Failure(_within(how, said, more), poison=own_fault)
+
+
+def _within(how: str, said: str, more: Sequence[str]) -> str:
+    """Return a reason of at most 300 characters, of which *said* is shortened."""
+    more = list(more)
+    while (room := LONGEST - len("; ".join([how, *more])) - len("; ")) < min(len(said), 150):
+        if not more:
+            break
+        more.pop()
+    return "; ".join(filter(None, [how, shortened(said, max(LEAST, room)), *more]))
 
 
 def _hint(evaluation: Evaluation, said: str) -> str:
@@ -88,8 +116,8 @@ def _hint(evaluation: Evaluation, said: str) -> str:
         return ""
     if "max_completion_tokens" in said:
         return (
-            "set params.extra.args to [--model, openai-chat-completions], which sends "
-            "max_completion_tokens to models with o1, o3, o4 or 5 in their model_id"
+            "set params.extra.args to [--model, openai-chat-completions] if its model_id has o1, "
+            "o3, o4 or 5"
         )
     if "'temperature'" in said and "Only the default (1)" in said:
         return "set params.temperature to 1"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import Callable
-from urllib.parse import urljoin
 
 from snakeval.ledger import answers, http
 from snakeval.ledger.client import Call, Client
 from snakeval.ledger.connection import Broken, Connection, TimedOut
 from snakeval.ledger.events import Events
+from snakeval.ledger.faults import Faults
 from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
 from snakeval.ledger.outcome import Outcome, problem
-from snakeval.ledger.retries import Patience, Retries, retry_after
+from snakeval.ledger.retries import Patience, Pauses, Retries, retry_after
 
 #: How many redirects are followed.
 _REDIRECTS = 5
@@ -40,6 +40,7 @@ class Asker:
         client: the connections to it; *gate* limits how many requests are under way.
         patience: how long to try; *timeout* is the time of one try in seconds.
         note: receives the cause of each try that did not succeed, for the summary.
+        faults: receives what the endpoint said in each of these.
         key: of the endpoint. Harnesses never see it, also if the endpoint repeats it in an error.
     """
 
@@ -51,9 +52,12 @@ class Asker:
         timeout: float,
         note: Callable[[str], None] = lambda cause: None,
         key: str = "",
+        faults: Faults | None = None,
     ) -> None:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
+        self.faults = faults or Faults()
+        self.pauses = Pauses()
         self._key = key if len(key) >= _SHORTEST else ""
         self._closing: asyncio.Event | None = None
         self._woken: asyncio.Event | None = None
@@ -94,16 +98,30 @@ class Asker:
             tries += 1
             outcome = await self._counted(call, passing, limited)
             outcome.tries, outcome.waits = tries, retries.waits
-            if outcome.verdict in (answers.SOUND, answers.PASSED):
+            if outcome.verdict == answers.SOUND:
+                self.look(call.method, call.target, outcome.headers, outcome.body)
+                return outcome
+            if outcome.verdict == answers.PASSED:
+                self._fault(call, outcome)
                 return outcome
             self._note(outcome.verdict)
             if passing.started:
                 outcome.cut = True
+                self._fault(call, outcome)
                 return outcome
             pause = retries.pause(outcome.verdict, loop.time(), outcome.retry_after)
+            self._fault(call, outcome, ended=pause is None)
             if pause is None:
                 return _told(outcome)
-            await self._pause(pause)
+            with self.pauses.of(outcome.verdict, pause):
+                await self._pause(pause)
+
+    def look(self, method: str, target: str, headers: Headers, body: bytes) -> None:
+        """Note what some harnesses cannot read in a sound answer, new or of the journal."""
+        self.faults.look(self.client.base, method, target, headers, body)
+
+    def _fault(self, call: Call, outcome: Outcome, ended: bool = True) -> None:
+        self.faults.note(self.client.base, call, outcome, ended=ended)
 
     async def _pause(self, seconds: float) -> None:
         self._woken = self._woken or asyncio.Event()
@@ -174,7 +192,7 @@ class Asker:
         """
         head = await self.client.ask(call, connection)
         for _ in range(_REDIRECTS):
-            target = self._redirected(call, head)
+            target = self.client.redirected(call, head)
             if not target:
                 break
             while await connection.piece():
@@ -184,19 +202,6 @@ class Asker:
             call = Call(call.method, target, call.headers, call.body)
             head = await self.client.ask(call, connection)
         return head
-
-    def _redirected(self, call: Call, head: Head) -> str:
-        """Return the target of a redirect that keeps method and origin, or an empty text."""
-        location = http.value(head.headers, "location")
-        repeats = head.second in ("307", "308") or (
-            head.second in ("301", "302", "303") and call.method in ("GET", "HEAD")
-        )
-        if not location or not repeats:
-            return ""
-        origin = self.client.route.origin
-        base = f"{origin.scheme}://{origin.authority}"
-        url = urljoin(base + call.target, location).partition("#")[0]
-        return url[len(base) :] if url.startswith(f"{base}/") else ""
 
     async def _body(
         self,

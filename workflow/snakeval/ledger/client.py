@@ -11,6 +11,7 @@ import os
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 from snakeval.ledger import http
 from snakeval.ledger.connection import Broken, Connection, TimedOut
@@ -50,7 +51,7 @@ class Client:
         """
         target, headers = call.target, [("Host", self.route.origin.authority), *call.headers]
         if self.route.absolute_form:
-            target = f"{self.route.origin.scheme}://{self.route.origin.authority}{target}"
+            target = f"{self.base}{target}"
             if self.route.proxy is not None and self.route.proxy.authorization:
                 headers.append(("Proxy-Authorization", self.route.proxy.authorization))
         if call.body or call.method not in ("GET", "HEAD"):
@@ -74,7 +75,8 @@ class Client:
             text = f"no connection to {self._where()} within {CONNECT_SECONDS:.0f} s"
             raise TimedOut(text) from None
         except ssl.SSLError as error:
-            text = f"no TLS with {self._where()} ({error.reason or error})"
+            why = getattr(error, "verify_message", "") or error.reason or error
+            text = f"no TLS with {self._where()} ({why})"
             raise Broken(text) from None
         except OSError as error:
             # asyncio's own texts repeat the address.
@@ -82,6 +84,22 @@ class Client:
             reason = os.strerror(number) if number > 0 else error.strerror or error
             text = f"no connection to {self._where()} ({reason})"
             raise Broken(text) from None
+
+    @property
+    def base(self) -> str:
+        """Scheme and authority of the endpoint's URLs."""
+        return f"{self.route.origin.scheme}://{self.route.origin.authority}"
+
+    def redirected(self, call: Call, head: Head) -> str:
+        """Return the target of a redirect that keeps method and origin, or an empty text."""
+        location = http.value(head.headers, "location")
+        repeats = head.second in ("307", "308") or (
+            head.second in ("301", "302", "303") and call.method in ("GET", "HEAD")
+        )
+        if not location or not repeats:
+            return ""
+        url = urljoin(self.base + call.target, location).partition("#")[0]
+        return url[len(self.base) :] if url.startswith(f"{self.base}/") else ""
 
     def _where(self) -> str:
         route = self.route

@@ -158,6 +158,8 @@ class Flights:
                 await replay(reply, kept)
                 received = True
                 self.counts.replayed += 1
+                if self.asker is not None:
+                    self.asker.look(request.method, request.target, *content_of(kept))
                 if not helper:
                     self.counts.received(kept.meta, key, slot)
             elif self.asker is None:
@@ -251,8 +253,12 @@ class Flights:
 async def replay(reply: Reply, answer: Answer) -> None:
     """Send an answer of the journal."""
     meta = answer.meta
-    headers = [(name, text) for name, text in meta["headers"]]
-    await reply.send(meta["status"], meta["reason"], headers, answer.response)
+    await reply.send(meta["status"], meta["reason"], *content_of(answer))
+
+
+def content_of(answer: Answer) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer of the journal."""
+    return [(name, text) for name, text in answer.meta["headers"]], answer.response
 
 
 async def _send(reply: Reply, outcome: Outcome) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from snakeval.ledger import http
 from snakeval.ledger.answers import AWAY, BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED
@@ -77,6 +79,30 @@ class Retries:
         # The random part keeps requests that failed together from coming back together.
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(times - 1, 16))
         return longest * random.uniform(0.5, 1.0)
+
+
+class Pauses:
+    """The requests that wait for their next try now."""
+
+    def __init__(self) -> None:
+        self._now: dict[object, tuple[str, float]] = {}
+
+    @contextmanager
+    def of(self, cause: str, seconds: float) -> Iterator[None]:
+        """Count a request that waits in the context."""
+        waiting = object()
+        self._now[waiting] = cause, seconds
+        try:
+            yield
+        finally:
+            del self._now[waiting]
+
+    def data(self) -> dict[str, Any]:
+        """Return cause and seconds of the longest pause, and how many requests wait."""
+        if not self._now:
+            return {}
+        cause, seconds = max(self._now.values(), key=lambda each: each[1])
+        return {"cause": cause, "seconds": round(seconds, 1), "requests": len(self._now)}
 
 
 def retry_after(headers: Headers, now: float | None = None) -> float:

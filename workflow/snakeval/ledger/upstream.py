@@ -157,6 +157,8 @@ class Upstream:
         gate = self.asker.gate if self.asker is not None else None
         return {
             **self.counts.data(self.journal.kept),
+            "faults": self.asker.faults.data() if self.asker is not None else [],
+            "waiting": self.asker.pauses.data() if self.asker is not None else {},
             "in_flight": self.asker.in_flight if self.asker is not None else 0,
             "queued": gate.queued if gate is not None else 0,
             "window": round(self.limit.window, 1),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval.errors import visible
+from snakeval.errors import shortened, visible
 from snakeval.logs import tail
 
 #: How many bytes of a log's end to search; tracebacks of many workers are long.
@@ -120,16 +120,6 @@ def cause(log: Path, limit: int = 300) -> str:
 def died(log: Path) -> bool:
     """Whether *log* reports that a process of the server died, as one that was killed."""
     return any(_DIED.search(line.text) for line in _lines(tail(log, _BYTES)))
-
-
-def shortened(text: str, limit: int) -> str:
-    """Return *text* in at most *limit* characters, cut after a sentence or else after a word."""
-    if len(text) <= limit:
-        return text
-    end = text.rfind(". ", 0, limit)
-    if end > limit // 3:
-        return text[: end + 1]
-    return text[: limit - 1].rpartition(" ")[0].rstrip(",;:") + "…"
 
 
 def _without_secrets(text: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from snakeval.errors import shortened
 from snakeval.logs import last_error, without_shell
 from snakeval.runtimes import Outcome
 from snakeval.serving.deployment import Deployment
-from snakeval.serving.log_cause import cause, died, shortened
+from snakeval.serving.log_cause import cause, died
 
 #: The longest reason, in characters.
 _LONGEST = 300

@@ -1,0 +1,60 @@
+"""Makes texts of endpoints and harnesses fit for people: visible, without tokens, and short."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: Characters that are invisible, change the direction of a text, or control a terminal.
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+#: A token: the prefix of its service, then so much that no word or name of a model looks like it.
+TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?P<token>"
+    r"(?:hf_|gsk_|r8_|pplx-|gh[opsur]_|[prs]k_(?:live|test)_)[A-Za-z0-9]{16,}"
+    r"|github_pat_\w{20,}"
+    r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{16})[\w-]{20,}"
+    r"|sk-ant-[\w-]{20,}"
+    r"|(?:nvapi|glpat|xox[abpr])-(?=[\w-]*\d)[\w-]{16,}"
+    r"|dapi[0-9a-f]{32}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+    r"|AIza[\w-]{30,}"
+    r"|eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
+    r")",
+    re.ASCII,
+)
+#: A password in a URL, except one that a template or a shell fills in later.
+PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@")
+
+
+def visible(text: str, plain: str = "\n\t") -> str:
+    """Return *text* with control, format and direction characters shown as ``‹U+202E›``.
+
+    Texts of harnesses, models and endpoints pass through it before a person sees them. The
+    characters in *plain* stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"‹U+{ord(char):04X}›"
+        if unicodedata.category(char) in _HIDDEN and char not in plain
+        else char
+        for char in text.replace("\r\n", "\n")
+    )
+
+
+def without_tokens(text: str) -> str:
+    """Return *text* with ``***`` in place of each token, and of each password in a URL."""
+    if "://" in text:
+        text = PASSWORD.sub(r"\g<user>:***@", text)
+    return TOKEN.sub("***", text)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return *text* in at most *limit* characters, cut after a sentence or else after a word."""
+    if len(text) <= limit:
+        return text
+    end = text.rfind(". ", 0, limit)
+    if end > limit // 3:
+        return text[: end + 1]
+    words = text[: max(0, limit - 1)]
+    return (words.rpartition(" ")[0] or words).rstrip(",;:") + "…"
