@@ -1,4 +1,4 @@
-"""Texts that people read are short; `tests/unit/test_errors.py` has hidden characters and tokens."""
+"""Texts that people read are short; `tests/unit/test_errors.py` tests characters and tokens."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def misses(directory: EvaluationDirectory) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the last gateway saw of a model's requests.
+    """The record that the last gateway has of a model's requests.
 
     Attributes:
         requests: requests of the harness; *sound* of them had a sound answer.

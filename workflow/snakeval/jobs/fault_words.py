@@ -98,7 +98,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What went wrong, what the endpoint said of it, and what to change."""
+    """A fault, the message of the endpoint, and what to change."""
 
     what: str
     message: str
@@ -170,7 +170,7 @@ def _of_limit(fault: Fault, asked: Asked) -> Words:
     if _QUOTA.search(fault.message) or fault.code == "insufficient_quota":
         return Words("the quota of the key is used up", fault.message, "add credit to its account")
     patience = asked.limits.get("patience", 3600)
-    if fault.wait > patience:
+    if fault.wait > patience and not asked.is_served:
         what = (
             f"the endpoint asks to wait {fault.wait:g} s, longer than its patience ({patience:g} s)"
         )
@@ -178,7 +178,8 @@ def _of_limit(fault: Fault, asked: Asked) -> Words:
         what = "the endpoint limits requests"
     else:
         what = "the endpoint is overloaded"
-    return Words(what, fault.message, "raise endpoint.limits.patience")
+    hint = "see the log of its server" if asked.is_served else "raise endpoint.limits.patience"
+    return Words(what, fault.message, hint)
 
 
 def _refused(fault: Fault, asked: Asked) -> Words:

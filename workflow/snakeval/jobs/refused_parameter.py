@@ -43,7 +43,7 @@ _SEVERAL = (
 )
 _LISTED = re.compile(r"(?:^|, )[`'\"]?([a-z][a-z_0-9]*)[`'\"]?(?=$|[:,])")
 _INSTEAD = re.compile(rf"\buse {_NAME} instead", re.IGNORECASE)
-#: What no request can do without, and words of sentences that are no parameters.
+#: Members that every request requires, and words of sentences that are no parameters.
 _NEVER = frozenset(
     {"model", "messages", "prompt", "input", "stream", "body", "parameter", "value", "this", "it"}
 )

@@ -46,7 +46,7 @@ _OF_A_HUB = re.compile(r"huggingface\.co|\bhf_hub|HfHub|modelscope|\bNLTK\b", re
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What went wrong with the requests.
+    """The failure of requests.
 
     Attributes:
         text: a sentence with what to change, in at most 300 characters.
