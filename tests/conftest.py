@@ -22,7 +22,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from hypothesis import settings
 
-from support import forks, rewritten
+from support import forks, workers
 from support.engine import engine
 from support.servers import mlflow_server
 
@@ -149,9 +149,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByBed(config, log)
 
 
-def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Compile the tests, and import what their commands do, once and not in each process."""
-    rewritten.write(config)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Import the tests, and what their commands do, once and not in each process."""
+    if not forks.are_real():
+        workers.share(config, specs)
     config.stash[_FORKS] = forks.share()
 
 

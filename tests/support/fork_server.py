@@ -389,7 +389,7 @@ class Server:
         importlib.invalidate_caches()
         if numpy := sys.modules.get("numpy"):
             numpy.random.seed()
-        _open_standard_files()
+        open_standard_files()
 
 
 def _keep(files: Mapping[int, int]) -> None:
@@ -408,7 +408,7 @@ def own_terminal() -> None:
     ioctl(0, TIOCSCTTY, 0)
 
 
-def _open_standard_files() -> None:
+def open_standard_files() -> None:
     """Make sys.stdin, stdout and stderr as the interpreter does at its start."""
     unbuffered = bool(getattr(sys.stdout, "write_through", False))
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):

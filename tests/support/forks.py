@@ -125,6 +125,11 @@ def use(address: str) -> None:
     _SERVER.address = address
 
 
+def are_real() -> bool:
+    """Whether only new processes start."""
+    return _real
+
+
 @contextmanager
 def real_processes() -> Iterator[None]:
     """Start only new processes while the context lasts."""
