@@ -179,6 +179,10 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "models.*.ledger": ("models.e.ledger", "off"),
     "models.*.endpoint.limits.*": ("models.e.endpoint.limits", {"concurrency": 2, "patience": 9}),
     "benchmarks.*.ledger": ("benchmarks.b.ledger", "on"),
+    "health.*": ("health", {"cut": "fail", "refused": {"warn": "2 %"}}),
+    "models.*.health.*": ("models.e.health", {"cut": "fail"}),
+    "models.*.endpoint.answers_as": ("models.e.endpoint.answers_as", "e-2026-11-01"),
+    "benchmarks.*.health.*": ("benchmarks.b.health", {"empty": "ignore"}),
     "export": ("export", ["local"]),
 }  # fmt: skip
 

@@ -10,9 +10,10 @@ import jmespath
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator
 from pydantic_core import PydanticCustomError
 
+from snakeval.config.endpoints import EndpointType
 from snakeval.config.execution import Execution
+from snakeval.config.health import Health
 from snakeval.config.ledger import LedgerMode
-from snakeval.config.models import EndpointType
 from snakeval.config.types import Mount, PathText, Plain, Resources, Strict, Variable, env_names
 
 
@@ -200,6 +201,7 @@ class Benchmark(Strict):
     ledger: LedgerMode | None = Field(
         default=None, description="null = as the model or the run; the stricter one counts"
     )
+    health: Health = Field(default=Health(), description="rules that differ from the run's")
     execution: Execution = Field(
         default=Execution(), description="for evaluations of endpoints, each of which is a job"
     )

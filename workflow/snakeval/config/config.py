@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.execution import PACKING, Execution
+from snakeval.config.health import Health
 from snakeval.config.ledger import LedgerMode
 from snakeval.config.models import Model
 from snakeval.config.types import (
@@ -95,6 +96,9 @@ class Config(Strict):
     ledger: LedgerMode = Field(
         default="on",
         description="on = keep each answer in a journal; memory = keep nothing; off = no gateway",
+    )
+    health: Health = Field(
+        default=Health(), description="what to do about answers that are no sound ones"
     )
     export: dict[str, Plain] = Field(
         default_factory=dict, description="destinations of the results -> their options"

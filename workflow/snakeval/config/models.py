@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from enum import StrEnum
 from typing import Annotated, Literal, Self, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval import catalogue
 from snakeval.catalogue import plugins
+from snakeval.config.endpoints import Endpoint, EndpointType
 from snakeval.config.execution import Execution
-from snakeval.config.ledger import LedgerMode, Limits
+from snakeval.config.health import Health
+from snakeval.config.ledger import LedgerMode
 from snakeval.config.lepton import LeptonEndpoint
 from snakeval.config.sections import Declared, Extensible
 from snakeval.config.types import (
-    ModelId,
     Mount,
     PathText,
     RuntimeName,
@@ -28,77 +27,6 @@ from snakeval.config.types import (
     or_installed,
 )
 from snakeval.errors import ConfigError
-
-
-class EndpointType(StrEnum):
-    """The OpenAI-compatible route on which a model answers."""
-
-    CHAT = "chat"
-    COMPLETIONS = "completions"
-    EMBEDDING = "embedding"
-    VLM = "vlm"
-
-
-#: The route below the base URL (https://platform.openai.com/docs/api-reference). Vision models
-#: receive images through chat.
-ROUTES = {
-    EndpointType.CHAT: "/chat/completions",
-    EndpointType.COMPLETIONS: "/completions",
-    EndpointType.EMBEDDING: "/embeddings",
-    EndpointType.VLM: "/chat/completions",
-}
-
-
-class Endpoint(Strict):
-    """An existing OpenAI-compatible endpoint."""
-
-    url: str = Field(description="base URL (…/v1), or the full URL of its route")
-    model_id: ModelId = Field(min_length=1, description="the model's name at the endpoint")
-    type: EndpointType = EndpointType.CHAT
-    api_key_name: Variable | None = Field(default=None, description="the API key's variable")
-    limits: Limits = Limits()
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value)
-        try:
-            urlsplit(value).port  # noqa: B018  raises if the port is invalid
-        except ValueError:
-            match = None
-        if not match:
-            raise PydanticCustomError(
-                "url",
-                "is not an http(s) URL without user name and password; write http://host:port/v1",
-            )
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        route = self._route()
-        if route and route != ROUTES[self.type]:
-            fitting = next(kind for kind, path in ROUTES.items() if path == route)
-            raise PydanticCustomError(
-                "url",
-                "its url ends with {route}, and its type is {type}; write type: {fitting}, or the "
-                "base URL",
-                {"route": route, "type": self.type.value, "fitting": fitting.value},
-            )
-        return self
-
-    def _route(self) -> str:
-        """Return the route at the end of the URL, or nothing."""
-        base = self.url.partition("?")[0]
-        longest_first = sorted(ROUTES.values(), key=len, reverse=True)
-        return next((route for route in longest_first if base.endswith(route)), "")
-
-    @property
-    def route_url(self) -> str:
-        """The full URL of the model's requests."""
-        base, mark, query = self.url.partition("?")
-        if not self._route():
-            base = base.rstrip("/") + ROUTES[self.type]
-        return base + mark + query
 
 
 def _usable(name: str) -> str:
@@ -279,6 +207,7 @@ class Model(Strict):
     endpoint: Endpoint | None = None
     deployment: Deployment | None = None
     ledger: LedgerMode | None = None
+    health: Health = Field(default=Health(), description="rules that differ from the run's")
     execution: Execution = Execution()
 
     @model_validator(mode="after")

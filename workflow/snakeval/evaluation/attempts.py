@@ -54,6 +54,7 @@ class Finished:
     Attributes:
         sizes: the size in bytes of each artifact, by its relative path.
         unread: the reading that failed for good, because the harness has to run again for it.
+        health: the data of :class:`snakeval.evaluation.health.Health`.
     """
 
     fingerprint: str
@@ -67,6 +68,7 @@ class Finished:
     versions: Mapping[str, str]
     sizes: Mapping[str, int]
     unread: str = ""
+    health: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finished:
@@ -91,6 +93,7 @@ class Finished:
             record.host,
             record.versions,
             {entry["path"]: entry["size"] for entry in record.manifest},
+            health=record.health,
         )
 
 

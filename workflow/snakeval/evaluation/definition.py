@@ -177,6 +177,11 @@ class Transport:
         rivals: how many evaluations of the plan may ask the model's endpoint at once.
         ask_again: which stored answers to drop, with the id of the command that wants it.
         offline: whether the journal alone answers.
+        health: the rules of answer health that are not the default; see
+            :mod:`snakeval.config.health_rules`.
+        answers_as: the model's name in the answers, if it is stated, by the name of the model.
+        keep: the name of the model whose answers count, by the model's name; the others are
+            dropped. Only a job sets it.
     """
 
     parallelism: int = 4
@@ -201,6 +206,9 @@ class Transport:
     rivals: int = 1
     ask_again: str = ""
     offline: bool = False
+    health: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    answers_as: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class Completion:
         manifest: path, size and SHA-256 of each artifact, or of the first ones of very many.
         manifest_apart: the SHA-256 of the attempt's file with the whole manifest, if there is one.
         unscored: the metrics that could not be read: task, metric, filter and reason of each.
+        health: the data of :class:`snakeval.evaluation.health.Health`; empty in older records.
         more: fields of other versions of snakeval, which stay in the record.
     """
 
@@ -112,6 +113,7 @@ class Completion:
     manifest: tuple[dict[str, Any], ...] = field(default=())
     unscored: tuple[dict[str, str], ...] = field(default=())
     manifest_apart: str = ""
+    health: Mapping[str, Any] = field(default_factory=dict)
     format: int = RECORD_FORMAT
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,7 +123,7 @@ class Completion:
         data["metrics"] = [asdict(metric) for metric in self.metrics]
         data["manifest"] = [*self.manifest]
         data["unscored"] = [*self.unscored]
-        for name in ("unscored", "manifest_apart"):
+        for name in ("unscored", "manifest_apart", "health"):
             if not data[name]:
                 del data[name]  # most records have none, and earlier versions do not know it
         return {**self.more, **data}
@@ -193,7 +195,9 @@ def _completion(record: Mapping[str, Any]) -> Completion:
         raise ValueError("its manifest is damaged")
     found = Completion(**data, more=more)
     wrong = [name for name in _TEXTS if not isinstance(getattr(found, name), str)]
-    wrong += [n for n in ("identity", "versions") if not isinstance(getattr(found, n), dict)]
+    wrong += [
+        n for n in ("identity", "versions", "health") if not isinstance(getattr(found, n), dict)
+    ]
     wrong += [n for n in ("attempt", "parser_version") if not _is_whole(getattr(found, n))]
     if not wrong and found.format < _SEALED_FORMAT:
         require_types(Identity, found.identity)

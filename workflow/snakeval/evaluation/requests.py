@@ -86,10 +86,15 @@ def _summary(directory: EvaluationDirectory) -> dict[str, Any]:
         return {}
 
 
-def _parts(directory: EvaluationDirectory) -> list[dict[str, Any]]:
+def summary_parts(directory: EvaluationDirectory) -> dict[str, dict[str, Any]]:
+    """Return the last gateway's counts of each model, by name; none without a sound summary."""
     upstreams = _summary(directory).get("upstreams")
-    parts = upstreams.values() if isinstance(upstreams, dict) else ()
-    return [part for part in parts if isinstance(part, dict)]
+    parts = upstreams.items() if isinstance(upstreams, dict) else ()
+    return {str(name): part for name, part in parts if isinstance(part, dict)}
+
+
+def _parts(directory: EvaluationDirectory) -> list[dict[str, Any]]:
+    return [*summary_parts(directory).values()]
 
 
 def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:

@@ -18,10 +18,11 @@ from typing import Any
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
-from snakeval.evaluation.trees import is_artifact
 from snakeval.files import DAMAGE, json_value
 from snakeval.harnesses import bounded
 from snakeval.harnesses.adapter import Command, Paths, Sample
+from snakeval.harnesses.lm_eval_files import results_files, sample_files
+from snakeval.harnesses.lm_eval_files import unparsed as unparsed
 from snakeval.harnesses.several import asks_several, seed_is_set
 from snakeval.harnesses.values import (
     Unscored,
@@ -147,7 +148,7 @@ def _model_args(evaluation: Evaluation, paths: Paths) -> dict[str, Any]:
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:
     """Read the newest ``results_*.json``."""
-    files = _results(artifacts)
+    files = results_files(artifacts)
     if not files:
         raise EvaluationError("the harness ended without writing results; see its log")
     try:
@@ -166,22 +167,9 @@ def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored,
         ) from None
 
 
-def _results(artifacts: Path) -> list[Path]:
-    """Return the results files, the newest last."""
-    found = (p for p in artifacts.glob("*/results_*.json") if is_artifact(p, artifacts))
-    return sorted(found, key=lambda path: path.name)
-
-
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     """Yield samples of ``samples_<task>_<time>.jsonl``, which ``--log_samples`` writes."""
-    files = _results(artifacts)
-    if not files:
-        return
-    time = files[-1].stem.removeprefix("results_")
-    for path in sorted(files[-1].parent.glob(f"samples_*_{time}.jsonl")):
-        if not is_artifact(path, artifacts):
-            continue
-        task = path.name.removeprefix("samples_").removesuffix(f"_{time}.jsonl")
+    for task, path in sample_files(artifacts):
         group = _group_finder(evaluation, task)
         for position, line in enumerate(bounded.lines(path), 1):
             try:

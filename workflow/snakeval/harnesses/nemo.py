@@ -196,6 +196,10 @@ def _sections(sections: Any, what: str) -> Iterator[Metric | Unscored]:
         yield from _sections(section.get("groups"), f"`{name}.groups`")
 
 
+#: NVIDIA's build of lm-evaluation-harness logs samples like the original one.
+unparsed = lm_eval.unparsed
+
+
 def samples(evaluation: Evaluation, artifacts: Path) -> Iterator[Sample]:
     """Yield the samples of lm-evaluation-harness, the only harness known to log them.
 

@@ -56,6 +56,15 @@ def read_scores(evaluation: Evaluation, artifacts: Path) -> Read:
     return Read(metrics, tuple(each.as_dict() for each in lost))
 
 
+def read_unparsed(evaluation: Evaluation, artifacts: Path) -> tuple[int, int] | None:
+    """Return in how many samples the harness found no answer, of how many; None if unknown."""
+    try:
+        count = getattr(adapter(evaluation.identity.adapter), "unparsed", None)
+        return count(evaluation, artifacts) if count is not None else None
+    except Exception:  # of another package also; samples that cannot be read say nothing
+        return None
+
+
 def require_unchanged(record: Completion, artifacts: Path) -> None:
     """Check the content of artifacts before they are read again for a record.
 

@@ -21,6 +21,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
@@ -244,9 +245,18 @@ def _attempt(
         image_digest=ran.image_digest,
         servers=ran.versions,
         ledger=evaluation.transport.ledger,
+        health=_health(evaluation, attempts.directory, attempt),
     )
     log.journal.add(events.Event("published"))
     return 0
+
+
+def _health(
+    evaluation: Evaluation, directory: EvaluationDirectory, attempt: AttemptDirectory
+) -> dict[str, Any]:
+    from snakeval.jobs.health import health_of  # a reuse needs none of what it imports
+
+    return health_of(evaluation, directory, attempt.artifacts).as_dict()
 
 
 def _require_offline_answers(

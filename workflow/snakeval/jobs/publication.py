@@ -6,6 +6,7 @@ import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from snakeval import __version__
 from snakeval.errors import EvaluationError
@@ -92,11 +93,12 @@ def finish(
     image_digest: str,
     servers: Mapping[str, str],
     ledger: str = "off",
+    health: Mapping[str, Any] | None = None,
 ) -> Completion:
     """Note that the harness of an attempt has finished, and publish its result.
 
     *servers* has the image and its digest of each model that snakeval served, by name. *ledger*
-    says whether a gateway asked the models.
+    says whether a gateway asked the models, and *health* is what it saw of their answers.
 
     Raises:
         EvaluationError: there are no results, or they cannot be read.
@@ -126,6 +128,7 @@ def finish(
             **({} if ledger == "off" else {LEDGER: ledger}),
         },
         sizes=trees.sizes(attempt.artifacts, caches),
+        health=health or {},
     )
     attempt.finish(finished)
     return publish(evaluation, attempts, Result(attempt, attempt.artifacts, finished, None))
@@ -207,4 +210,5 @@ def _read(evaluation: Evaluation, attempts: Attempts, result: Result) -> Complet
         versions=dict(finished.versions),
         manifest=manifest,
         manifest_apart=apart,
+        health=dict(finished.health),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from snakeval.ledger.losses import Losses
+
 #: A histogram's classes are so much wider each: percentiles are exact to 1 %.
 _WIDTH = 1.02
 _SMALLEST = 1e-4
@@ -60,7 +62,7 @@ class Counts:
         #: Requests that once left the harness without a sound answer: it hung up, or it received an
         #: error, a page, or half of a stream. The equal request that receives the answer later may
         #: repeat it, or be the next sample, and the gateway cannot distinguish the two.
-        self.unanswered: set[tuple[bytes, int]] = set()
+        self.losses = Losses()
         #: Requests that ended in an error.
         self.failed = 0
         self.tries = 0
@@ -100,7 +102,8 @@ class Counts:
             "other_requests": self.others,
             "answers": {"asked": self.asked, "journal": self.replayed, "joined": self.joined},
             "failed": self.failed,
-            "unanswered": len(self.unanswered),
+            "unanswered": len(self.losses.once),
+            "lost": self.losses.data(),
             "tries": self.tries,
             "causes": self.causes,
             "waits": {cause: round(seconds, 3) for cause, seconds in self.waits.items()},

@@ -19,6 +19,7 @@ from snakeval.ledger.counts import Counts
 from snakeval.ledger.gate import Closed
 from snakeval.ledger.http import Headers
 from snakeval.ledger.journal import Journal, JournalError, Memory
+from snakeval.ledger.losses import GIVEN_UP, cause_of
 from snakeval.ledger.outcome import Outcome, meta_of, problem
 from snakeval.ledger.records import Answer
 from snakeval.ledger.server import Reply, Request
@@ -133,6 +134,12 @@ class Flights:
         for flight in self._flights.values():
             flight.task.cancel()
 
+    def conclude(self) -> None:
+        """Settle the counts, and note which stored answers no harness asked for this time."""
+        self.counts.losses.settle(self._slots.taken())
+        if isinstance(self.journal, Journal):
+            self.journal.note_unused(self._slots.number)
+
     async def serve(self, request: Request, reply: Reply) -> None:
         """Answer a request; its target begins behind the upstream's prefix."""
         helper = request.method != "POST" or request.target.partition("?")[0].endswith(HELPERS)
@@ -150,7 +157,7 @@ class Flights:
     async def _answer(self, request: Request, reply: Reply, helper: bool) -> None:
         key = key_of(request.method, request.target, request.body, request.headers)
         slot, again = self._slots.take(key)
-        received = False
+        received, cause = False, GIVEN_UP
         try:
             kept = self.journal.find(key, slot)
             if kept is not None:
@@ -165,18 +172,22 @@ class Flights:
             elif self.asker is None:
                 await self._miss(request, slot, reply)
             else:
-                received = await self._fly(request, key, slot, reply, helper)
+                cause = await self._fly(request, key, slot, reply, helper)
+                received = not cause
         finally:
             if received:
                 self.journal.release(key, slot)
+                self.counts.losses.answer(key, slot)
             else:
-                self.counts.unanswered.add((key, slot))
+                # Tokenizers are often missing, and a draining gateway has no harness.
+                asks_nothing = helper or self._draining
+                self.counts.losses.lose(key, slot, "" if asks_nothing else cause or GIVEN_UP)
                 self._slots.give_back(key, slot)
 
     async def _fly(
         self, request: Request, key: bytes, slot: int, reply: Reply, helper: bool
-    ) -> bool:
-        """Join the flight of a slot, or begin it; return whether the slot has its answer."""
+    ) -> str:
+        """Join the flight of a slot, or begin it; return why the slot has no answer, or nothing."""
         flight = self._flights.get((key, slot))
         if flight is None:
             flight = Flight(lambda new: self._ask(new, request, key, slot, not helper))
@@ -186,11 +197,11 @@ class Flights:
         outcome = await flight.deliver(reply)
         if outcome.verdict != answers.SOUND:
             self.counts.failed += 1
-            return False
+            return cause_of(outcome)
         self.counts.asked += 1
         if not helper:
             self.counts.received(flight.meta or meta_of(outcome), key, slot)
-        return True
+        return ""
 
     async def _ask(
         self, flight: Flight, request: Request, key: bytes, slot: int, limited: bool

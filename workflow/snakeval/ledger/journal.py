@@ -15,8 +15,9 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Callable
 
-from snakeval.ledger import records
+from snakeval.ledger import records, unused
 from snakeval.ledger.index import Index
 from snakeval.ledger.records import Answer
 
@@ -168,6 +169,16 @@ class Journal:
         for answer in kept:
             self.kept -= self._index.drop(*answer)
         return len(kept)
+
+    def note_unused(self, wanted: Callable[[bytes], int]) -> None:
+        """Note the stored answers beyond those that the harness *wanted* of each key."""
+        found = self._index.items() if self.kept else ()
+        before = self._before.count
+        unused.write(
+            self.directory,
+            self.identity,
+            ((k, n) for k, n, _ in found if n >= wanted(k) - before(k)),
+        )
 
     def release(self, key: bytes, occurrence: int) -> None:
         """Do nothing: the harness received the answer, and the journal keeps it."""

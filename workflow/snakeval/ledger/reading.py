@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-from snakeval.ledger import answers, records
+from snakeval.ledger import answers, records, unused
+from snakeval.ledger.index import Index
 from snakeval.ledger.journal import Journal, files_of
 from snakeval.ledger.records import Answer
 from snakeval.ledger.summary import folder_of, name_of
@@ -104,6 +106,60 @@ def _of_journal(directory: Path) -> Iterator[Stored]:
             yield Stored(name_of(directory), identity, key, occurrence + 1, answer)
     finally:
         for file in opened.values():
+            os.close(file)
+
+
+def newest_identity(folder: Path) -> str:
+    """Return the answer identity of the journal that was written last, or nothing.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for path in reversed(files_of(folder)):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            identity, start = records.read_header(file)
+        finally:
+            os.close(file)
+        if start:
+            return identity
+    return ""
+
+
+def used(folder: Path, identity: str) -> Iterator[tuple[bytes, int, Answer | None]]:
+    """Yield key, occurrence and answer of each one of *identity* that the last harness asked for.
+
+    All answers of a key follow each other. An answer that cannot be read is None.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    files: list[int] = []
+    try:
+        index = Index()
+        for path in files_of(folder):
+            file = os.open(path, os.O_RDONLY)
+            files.append(file)
+            found, start = records.read_header(file)
+            for mark, key, occurrence, offset in (
+                records.scan(file, start) if start and found == identity else ()
+            ):
+                if mark == records.ANSWER:
+                    index.put(key, occurrence, (len(files) - 1) << 48 | offset)
+                elif mark == records.DROPPED:
+                    index.drop(key, occurrence)
+        left = unused.read(folder, identity)
+        for key, occurrence, place in index.items():
+            if (key, occurrence) in left:
+                continue
+            try:
+                answer = records.read(files[place >> 48], place & ((1 << 48) - 1))
+            except (ValueError, struct.error, RecursionError):
+                yield key, occurrence, None
+            else:
+                yield key, occurrence, answer
+    finally:
+        for file in files:
             os.close(file)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from snakeval.ledger import http
@@ -38,6 +39,14 @@ class Slots:
         slot = self._next.get(key, 0)
         self._next[key] = slot + 1
         return slot, False
+
+    def number(self, key: bytes) -> int:
+        """Return how many slots of a key were taken."""
+        return self._next.get(key, 0)
+
+    def taken(self) -> Iterable[tuple[bytes, int]]:
+        """Return all keys with the number of their slots that were taken."""
+        return self._next.items()
 
     def give_back(self, key: bytes, slot: int) -> None:
         """Free a slot whose answer did not arrive."""

@@ -159,6 +159,7 @@ class Upstream:
             **self.counts.data(self.journal.kept),
             "faults": self.asker.faults.data() if self.asker is not None else [],
             "waiting": self.asker.pauses.data() if self.asker is not None else {},
+            "identity": self.options["identity"],
             "in_flight": self.asker.in_flight if self.asker is not None else 0,
             "queued": gate.queued if gate is not None else 0,
             "window": round(self.limit.window, 1),
@@ -167,6 +168,7 @@ class Upstream:
 
     def close(self) -> None:
         """Close the connections and the journal."""
+        self.flights.conclude()
         if self.asker is not None:
             self.asker.client.close()
         self.journal.close()

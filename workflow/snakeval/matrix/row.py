@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from snakeval import catalogue
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.config import Config
-from snakeval.config.models import EndpointType, Model
+from snakeval.config.endpoints import EndpointType
+from snakeval.config.models import Model
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 from snakeval.harnesses import LOGS_ITEMS, command
 from snakeval.harnesses.adapter import Paths
 from snakeval.matrix.benchmark_files import files_digest
 from snakeval.matrix.facts import NOTHING, Facts
+from snakeval.matrix.health import health_of
 from snakeval.matrix.ledger import transport_of
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
 from snakeval.run.pins import key_of
@@ -241,8 +243,8 @@ class Row:
         values = resolved.values
         spec, asked = self.spec, {model_name: model, **self.auxiliary}
         modes = [self.config.ledger, spec.ledger or "", *(each.ledger for each in asked.values())]
-        limits = {name: each.limits for name, each in asked.items()}
-        ledger = transport_of(values["parallelism"], modes, limits)
+        ledger = transport_of(values["parallelism"], modes, {n: m.limits for n, m in asked.items()})
+        ledger |= health_of(self.config, spec, model_name)
         identity = Identity(
             harness=self.harness.name,
             adapter=self.harness.adapter,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from snakeval import catalogue
 from snakeval.config import models
+from snakeval.config.endpoints import EndpointType
 from snakeval.evaluation.canonical import canonical_template
 from snakeval.run.pins import Pin, key_of
 from snakeval.serving.container import rendered_for_identity, variables_for_identity
@@ -68,8 +69,8 @@ def _definition(
     """Return the part that determines scores, without what its command renders to."""
     paths = spec.endpoints
     route = {
-        models.EndpointType.COMPLETIONS: paths.completions or kind.routes["completions"],
-        models.EndpointType.EMBEDDING: paths.embeddings or kind.routes["embedding"],
+        EndpointType.COMPLETIONS: paths.completions or kind.routes["completions"],
+        EndpointType.EMBEDDING: paths.embeddings or kind.routes["embedding"],
     }.get(spec.type, paths.chat or kind.routes["chat"])
     pin = resolved.image or Pin(spec.image or kind.image)
     return Definition(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snakeval.config.models import EndpointType
+from snakeval.config.endpoints import EndpointType
 from snakeval.config.nemo_launcher import serving
 from snakeval.config.nemo_launcher.draft import Draft, Variables, says
 from snakeval.config.nemo_launcher.where import Where

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from snakeval.config.models import ROUTES, EndpointType
+from snakeval.config.endpoints import ROUTES, EndpointType
 from snakeval.config.nemo_launcher import lepton, serving
 from snakeval.config.nemo_launcher.draft import Draft, fit, says
 from snakeval.config.nemo_launcher.where import Where

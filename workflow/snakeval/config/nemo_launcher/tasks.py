@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snakeval import catalogue
-from snakeval.config.models import EndpointType
+from snakeval.config.endpoints import EndpointType
 from snakeval.config.nemo_launcher import params
 from snakeval.config.nemo_launcher.draft import Draft, Variables, fit, merge, says
 from snakeval.config.nemo_launcher.params import Adapters

@@ -1,0 +1,125 @@
+"""The rules judge health: the defaults of docs/health.md, and what a configuration says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from snakeval.evaluation.health import Answers, Health
+from snakeval.evaluation.verdict import Verdict, judge, name_to_keep
+
+CLEAN: dict[str, Any] = {
+    "asked": 60, "answered": 60, "choices": 60, "names": {"m-1": 60}, "asked_name": "m-1",
+    **dict.fromkeys(["given_up", "error", "truncated", "html", "refused"], 0),
+    **dict.fromkeys(["cut", "empty", "reasoning_only", "form", "items", "equal"], 0),
+}  # fmt: skip
+
+
+def verdict(rules: Any = None, expected: Any = None, **counts: Any) -> Verdict:
+    health = Health({"m": Answers(**{**CLEAN, **counts})})
+    return judge(health, rules or {}, expected or {})
+
+
+def levels(found: Verdict) -> dict[str, str]:
+    return {each.rule: each.level for each in found.findings}
+
+
+def test_a_clean_evaluation_is_ok() -> None:
+    assert verdict() == Verdict()
+    assert verdict().cell == "ok"
+
+
+@pytest.mark.parametrize("rule", ["given_up", "error", "truncated", "html"])
+def test_one_lost_request_fails_and_is_asked_again(rule: str) -> None:
+    found = verdict(**{rule: 1})
+    assert levels(found) == {rule: "fail"}
+    assert found.asks_again
+    assert f"rule health.{rule}: fail at 1" in found.reason
+    assert "run the same command" in found.reason
+
+
+@pytest.mark.parametrize("rule", ["cut", "empty", "reasoning_only", "refused", "form"])
+def test_one_percent_of_bad_answers_warns(rule: str) -> None:
+    found = verdict(choices=200, **{rule: 2})
+    assert levels(found) == ({rule: "warn"} if rule != "refused" else {})
+    assert levels(verdict(choices=200, **{rule: 3})) == {rule: "warn"}
+    assert verdict(choices=200, **{rule: 1}).cell == "ok", "half a percent"
+
+
+def test_the_cell_and_the_sentence_name_the_counts() -> None:
+    found = verdict(cut=7, empty=1)
+    assert found.cell == "12 % cut, 2 % empty"
+    assert "7 of 60 answers were cut by the token limit" in found.warning
+    assert "max_new_tokens" in found.warning
+
+
+def test_a_changed_model_fails_and_one_constant_other_name_is_a_note() -> None:
+    changed = verdict(names={"m-1": 50, "m-2": 10})
+    assert levels(changed) == {"model": "fail"}
+    assert changed.asks_again
+    assert "10 of 60" in changed.reason
+    assert "m-2 besides m-1" in changed.reason
+    constant = verdict(names={"m-1-2026": 60})
+    assert levels(constant) == {"name": "note"}
+    assert constant.cell == "ok"
+    assert levels(verdict(names={})) == {}
+
+
+def test_answers_as_names_the_model_that_counts() -> None:
+    other = verdict(expected={"m": "m-2"}, names={"m-1": 50, "m-2": 10})
+    assert other.findings[0].count == 50
+    assert levels(verdict(expected={"m": "m-2"}, names={"m-1": 60})) == {"model": "fail"}
+    assert levels(verdict(expected={"m": "m-2"}, names={"m-2": 60})) == {}
+    answers = Answers(names={"a": 1, "b": 2})
+    assert (name_to_keep(answers, ""), name_to_keep(answers, "a")) == ("b", "a")
+    assert name_to_keep(Answers(), "") == ""
+
+
+def test_equal_answers_warn_only_beyond_half_of_the_items() -> None:
+    assert levels(verdict(items=10, equal=5)) == {}
+    assert levels(verdict(items=10, equal=6)) == {"equal": "warn"}
+
+
+def test_changed_fingerprints_and_seeds_are_notes() -> None:
+    found = verdict(fingerprints={"a": 50, "b": 10}, seeds={"different": 1, "equal": 2})
+    assert levels(found) == {"fingerprint": "note", "seed": "note"}
+    assert found.cell == "ok"
+
+
+def test_samples_that_no_filter_parses_warn() -> None:
+    assert judge(Health(samples=100, unparsed=1), {}, {}).cell == "1 % not parsed"
+    assert judge(Health(samples=200, unparsed=1), {}, {}).cell == "ok"
+    assert judge(Health(), {}, {}).cell == "ok"
+
+
+def test_a_configuration_changes_levels_and_thresholds() -> None:
+    assert verdict({"cut": {}}, cut=60).cell == "ok"
+    assert levels(verdict({"cut": {"fail": 0.01}}, cut=1)) == {"cut": "fail"}
+    both = {"cut": {"warn": 0.01, "fail": 0.2}}
+    assert levels(verdict(both, cut=11)) == {"cut": "warn"}
+    assert levels(verdict(both, cut=12)) == {"cut": "fail"}
+    assert levels(verdict({"given_up": {"warn": 3}}, given_up=3)) == {"given_up": "warn"}
+    assert levels(verdict({"name": {"fail": 1}}, names={"m-2": 60})) == {"name": "fail"}
+
+
+def test_kept_answers_are_not_asked_again_by_the_same_command() -> None:
+    found = verdict({"cut": {"fail": 0.01}}, cut=7)
+    assert not found.asks_again
+    assert "--ask-again unhealthy" in found.reason
+    assert "run the same command" not in found.reason
+    both = verdict({"cut": {"fail": 0.01}}, cut=7, given_up=2)
+    assert not both.asks_again
+    assert len(both.reason) <= 300
+
+
+def test_unknown_health_is_unknown_and_unknown_counts_are_no_finding() -> None:
+    assert judge(Health(unknown="its ledger is off"), {}, {}).cell == "unknown"
+    assert verdict(given_up=None, cut=None, names={}).cell == "ok"
+
+
+def test_the_gravest_finding_is_first() -> None:
+    found = verdict(cut=7, given_up=1, fingerprints={"a": 2, "b": 1})
+    assert [each.level for each in found.findings] == ["fail", "warn", "note"]
+    assert found.cell == "1 given up, 12 % cut"
+    assert found.findings[0].as_dict()["text"] == "1 of 60 requests received no answer"

@@ -1,0 +1,216 @@
+"""Judges the health of an evaluation by the rules of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snakeval.config.health_rules import (
+    FAIL,
+    LEVELS,
+    NOTE,
+    RULES,
+    WARN,
+    is_reached,
+    threshold_text,
+    thresholds,
+)
+from snakeval.evaluation.health import Answers, Health
+
+#: The longest reason of a failure.
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a rule found.
+
+    Attributes:
+        rule: its name in :data:`snakeval.config.health_rules.RULES`.
+        level: ``fail``, ``warn`` or ``note``; *at* is the threshold that it reached.
+        count, total: how many of how many requests, answers, items or samples.
+        model: the model whose answers they are; empty for the harness's samples.
+        detail: names that the rule found, or an empty text.
+        examples: the ids of some answers; see ``snakeval requests``.
+    """
+
+    rule: str
+    level: str
+    at: float
+    count: int
+    total: int
+    model: str = ""
+    detail: str = ""
+    examples: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> str:
+        """The finding in a cell of a table: ``12 % cut``, ``2 given up``."""
+        share = self.count / self.total if self.total else 0.0
+        is_share = self.at < 1 and share >= 0.01
+        number = f"{100 * share:.0f} %" if is_share else f"{self.count}"
+        return f"{number} {RULES[self.rule].short}"
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words: ``7 of 60 answers were cut by the token limit``."""
+        of = f" of {self.total}" if self.total else ""
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.count}{of} {RULES[self.rule].long}{detail}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for programs."""
+        return {
+            "rule": self.rule,
+            "level": self.level,
+            "count": self.count,
+            "total": self.total,
+            "model": self.model,
+            "text": self.sentence,
+            "examples": list(self.examples),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings of the rules in the health of an evaluation, the gravest first."""
+
+    findings: tuple[Finding, ...] = ()
+    unknown: str = ""
+
+    def _of(self, level: str) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.level == level)
+
+    @property
+    def fails(self) -> tuple[Finding, ...]:
+        """The findings for which the evaluation fails."""
+        return self._of(FAIL)
+
+    @property
+    def warns(self) -> tuple[Finding, ...]:
+        """The findings that the table, the last lines of a run and the report carry."""
+        return self._of(WARN)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """The findings that are facts beside the result."""
+        return self._of(NOTE)
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether the same command requests again what failed.
+
+        It does not if a finding is about kept answers: they would be the same ones.
+        """
+        return bool(self.fails) and all(RULES[each.rule].asks_again for each in self.fails)
+
+    @property
+    def cell(self) -> str:
+        """The verdict in a cell of a table: ``ok``, ``unknown``, or the findings."""
+        grave = [*self.fails, *self.warns]
+        if grave:
+            return ", ".join(each.cell for each in grave)
+        return "unknown" if self.unknown else "ok"
+
+    @property
+    def warning(self) -> str:
+        """The warnings in one sentence, or an empty text."""
+        return "; ".join(_with_advice(each, f"{each.sentence}") for each in self.warns)
+
+    @property
+    def reason(self) -> str:
+        """Why the evaluation fails: counts, rule and what to do, in a sentence."""
+        first = self.fails[0]
+        who = f" ({first.model})" if first.model else ""
+        rule = f"rule health.{first.rule}: {FAIL} at {threshold_text(first.at)}"
+        parts = [f"{first.sentence}{who}, {rule}"]
+        others = [each.cell for each in self.fails[1:]]
+        if others:
+            parts.append(f"also {', '.join(others)}")
+        advice = RULES[first.rule].advice
+        if not self.asks_again:
+            again = "`snakeval resume ID --ask-again unhealthy` requests these answers again"
+            usual = "" if RULES[first.rule].asks_again else advice
+            advice = f"{usual}, or {again}" if usual else again
+        parts.append(advice)
+        text = "; ".join(part for part in parts if part)
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _with_advice(finding: Finding, text: str) -> str:
+    advice = RULES[finding.rule].advice
+    return f"{text}; {advice}" if advice else text
+
+
+def judge(health: Health, rules: Mapping[str, Any], expected: Mapping[str, str]) -> Verdict:
+    """Return what *rules* find in *health*.
+
+    *rules* has the thresholds that are not the default, and *expected* the name that the answers of
+    a model should have, by the model's name in the configuration.
+    """
+    found = [
+        finding
+        for model, answers in health.models.items()
+        for finding in _of_model(model, answers, rules, expected.get(model, ""))
+    ]
+    if health.unparsed:
+        found += _found("unparsed", health.unparsed, health.samples or 0, rules)
+    ranked = sorted(found, key=lambda each: LEVELS.index(each.level))
+    return Verdict(tuple(ranked), health.unknown)
+
+
+def _of_model(
+    model: str, answers: Answers, rules: Mapping[str, Any], expected: str
+) -> Iterator[Finding]:
+    asked, choices = answers.asked or 0, answers.choices or 0
+    for name in ("given_up", "error", "truncated", "html"):
+        yield from _found(name, getattr(answers, name), asked, rules, model, answers)
+    others, detail = other_names(answers, expected)
+    yield from _found("model", others, sum(answers.names.values()), rules, model, answers, detail)
+    if not others and not expected and answers.asked_name not in ("", *answers.names):
+        named = sum(answers.names.values())
+        detail = f"{', '.join(answers.names)} for {answers.asked_name}"
+        yield from _found("name", named, named, rules, model, detail=detail)
+    for name in ("cut", "empty", "reasoning_only", "refused", "form"):
+        total = choices + (answers.refused or 0) if name == "refused" else choices
+        yield from _found(name, getattr(answers, name), total, rules, model, answers)
+    yield from _found("equal", answers.equal, answers.items or 0, rules, model, answers)
+    yield from _found("fingerprint", _minority(answers.fingerprints), 0, rules, model)
+    yield from _found("seed", answers.seeds.get("different"), 0, rules, model)
+
+
+def _found(
+    rule: str,
+    count: int | None,
+    total: int,
+    rules: Mapping[str, Any],
+    model: str = "",
+    answers: Answers | None = None,
+    detail: str = "",
+) -> Iterator[Finding]:
+    """Yield the finding of a rule at the gravest level whose threshold it reaches."""
+    configured = thresholds(rules, rule)
+    for level in LEVELS:
+        at = configured.get(level)
+        if at is not None and is_reached(at, count or 0, total, exceeded=rule == "equal"):
+            examples = tuple(answers.examples.get(rule, ())) if answers else ()
+            yield Finding(rule, level, at, count or 0, total, model, detail, examples)
+            return
+
+
+def name_to_keep(answers: Answers, expected: str) -> str:
+    """Return the name of the model whose answers count: the expected one, or the most frequent."""
+    return expected or max(answers.names, key=lambda name: answers.names[name], default="")
+
+
+def other_names(answers: Answers, expected: str) -> tuple[int, str]:
+    """Return how many answers name another model than the one that counts, and which."""
+    kept = name_to_keep(answers, expected)
+    others = {name: number for name, number in answers.names.items() if name != kept}
+    named = ", ".join(sorted(others)[:3])
+    return sum(others.values()), f"{named} besides {kept}" if others else ""
+
+
+def _minority(counts: Mapping[str, int]) -> int:
+    return sum(counts.values()) - max(counts.values(), default=0)
