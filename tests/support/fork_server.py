@@ -164,11 +164,12 @@ def import_all() -> None:
 
 
 def prepare() -> None:
-    """Make what each command would make again: lists of plugins, and compiled templates."""
+    """Make what each command would make again: lists of plugins, templates, a page's scripts."""
     for kind in ("Executor", "Logger", "Report", "Scheduler", "Storage"):
         registry = f"snakemake_interface_{kind.lower()}_plugins.registry:{kind}PluginRegistry"
         pkgutil.resolve_name(registry)()
-    pkgutil.resolve_name("snakeval.results.report:page")()
+    for name in ("page", "_scripts"):
+        pkgutil.resolve_name(f"snakeval.results.report:{name}")()
     for name in ("run.sh.j2", "run_all.sh.j2"):
         pkgutil.resolve_name("snakeval.shell:template")(name)
 

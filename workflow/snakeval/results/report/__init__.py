@@ -51,7 +51,7 @@ def write(run: RunDirectory) -> Path:
 def render(facts: Facts, *, summary: bool = False) -> str:
     """Return the page, or a *summary*, which requires neither plotly.js nor files next to it."""
     data = script_json({} if summary else _visible(_for_the_script(facts)))
-    own, plotly = ("", "") if summary else (_resource("page.js"), _plotly())
+    own, plotly, policy = ("", "", _policy("", "")) if summary else _scripts()
     total, shown = facts.samples
     return page().render(
         facts=facts,
@@ -62,7 +62,7 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         data=Markup(data),
         plotly=Markup(plotly),
         script=Markup(own),
-        policy=_policy(own, plotly),
+        policy=policy,
         confidence=f"{statistics.CONFIDENCE:.0%}".replace("%", " %"),
         total=total,
         shown=shown,
@@ -95,6 +95,13 @@ def page() -> jinja2.Template:
 
 def _finalize(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _scripts() -> tuple[str, str, str]:
+    """Return the page's script, plotly.js and their policy; they are read once in a process."""
+    own, plotly = _resource("page.js"), _plotly()
+    return own, plotly, _policy(own, plotly)
 
 
 def _resource(name: str) -> str:
