@@ -121,7 +121,13 @@ def share() -> str:
 
 
 def use(address: str) -> None:
-    """Use the server of the process that shares it."""
+    """Use the server of the process that shares it.
+
+    This process may be a fork (`support.workers`), whose environment was another one when it
+    imported this module.
+    """
+    global _ENVIRONMENT
+    _ENVIRONMENT = dict(os.environ)
     _SERVER.address = address
 
 
