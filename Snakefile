@@ -42,8 +42,8 @@ onstart:
 
 
 onsuccess:
-    matrix.report()
+    matrix.end.report()
 
 
 onerror:
-    matrix.report()
+    matrix.end.report()

@@ -484,8 +484,8 @@ def test_jobs_are_named_by_the_fields_of_snakemake_s_records(
     )
     assert said == [
         "To do: 1 evaluate, 1 deploy",
-        "evaluate  a/x  (code has changed)",
-        "deploy  a  (code has changed)",
+        "evaluate  a/x",
+        "deploy  a",
         "evaluate  a/x  done, 1 of 1",
         "deploy  a  FAILED",
     ]
@@ -509,6 +509,25 @@ def test_the_log_reports_how_a_job_died_if_the_job_could_not(
     said = handled(capsys, (None, begin), died(tmp_path, how, part))
     name = f"a/{part.partition('/')[0]}"
     assert said[1:] == ([f"{name} failed: its job {how}"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("host", "phase", "line"),
+    [
+        (socket.gethostname(), "failed", None),  # it printed the reason itself
+        ("elsewhere", "failed", "a/x failed: no GPU [log: {log}]"),
+        ("elsewhere", "interrupted", "evaluate  a/x  FAILED"),
+    ],
+)
+def test_a_failed_job_has_one_line_with_its_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str, phase: str, line: str | None
+) -> None:
+    begin = started(tmp_path, created=time.time())
+    journal(tmp_path / "a/x").add(Event(phase, detail="no GPU", host=host, head=os.getpid()))
+    error = {"event": LogEvent.JOB_ERROR, "jobid": 1}
+    log = tmp_path / "a/x/logs/harness.log"
+    said = handled(capsys, (None, begin), (None, error))
+    assert said[1:] == ([line.format(log=log)] if line else [])
 
 
 def test_a_failure_of_any_other_rule_is_reported_in_snakemake_s_words(

@@ -70,9 +70,12 @@ _NOISE = (
     "WorkflowError:\nAt least one job did not complete successfully",
     "Exiting because a job execution failed",
     "Shutting down, this might take some time",
+    "Some jobs were triggered by provenance information",
+    "Rules with provenance triggered jobs",
 )
 
 
+_NOTHING = "Nothing to be done"
 #: The name of Snakemake's logger.
 _SNAKEMAKE = "snakemake.logging"
 
@@ -172,7 +175,17 @@ class LogHandler(LogHandlerBase):
             return "" if job.reported else f"{job.id} failed: its job {how}"
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
+        if text.startswith(_NOTHING) and not self.common_settings.dryrun:
+            return self._table(text)
         return "" if text.strip().startswith(_NOISE) else text
+
+    def _table(self, text: str) -> str:
+        """Print the table of a run with nothing to do, for which Snakemake calls no hook."""
+        matrix = getattr(sys.modules.get("snakeval.dag.open"), "opened", None)
+        shown = matrix.end.shown() if matrix is not None else ""
+        if shown:
+            print(f"\n{shown}", flush=True)
+        return f"{_NOTHING}: all evaluations are done" if shown else text
 
     def _job(self, event: LogEvent, data: dict[str, Any], quiet: bool) -> str:
         """Return a job's line, or nothing if a display shows the job."""
@@ -183,7 +196,7 @@ class LogHandler(LogHandlerBase):
                 if job.shown:
                     self._display.start(jobid, *job.subject, deploys=job.rule == DEPLOY)
                 return ""
-            return "" if quiet or not job.rule else f"{job}  ({job.why})"
+            return "" if quiet or not job.rule else f"{job}{f'  ({job.why})' if job.why else ''}"
         ended = self._jobs.pop(jobid, Job("a job"))
         if event == LogEvent.JOB_FINISHED:
             if self._display is not None:
@@ -195,7 +208,7 @@ class LogHandler(LogHandlerBase):
             return ""
         refusal = ended.refusal
         if not refusal:
-            return f"{ended}  FAILED"
+            return "" if ended.printed else ended.problem or f"{ended}  FAILED"
         # A retry of a job that the executor refuses usually has the same reason.
         again = self._refusals.get(ended.id) == refusal
         self._refusals[ended.id] = refusal

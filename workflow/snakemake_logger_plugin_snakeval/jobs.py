@@ -9,9 +9,11 @@ from typing import Any
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.serving.directory import DeploymentDirectory
+from snakeval.watch.display.reasons import printed_here, sentence
 
 #: The rule whose jobs are counted, and that of the models' servers.
 EVALUATE, DEPLOY = "evaluate", "deploy"
+_OURS = (EVALUATE, DEPLOY, "table", "report", "export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,12 @@ class Job:
 
     @property
     def why(self) -> str:
-        """Snakemake's reason without the paths, which the job's name says better."""
+        """Why a job of the user's own rules runs, in Snakemake's words without paths.
+
+        The head prints before which evaluations of a run rerun, and why.
+        """
+        if self.rule in _OURS:
+            return ""
         short = [part.split(":")[0].strip() for part in self.reason.split(";")]
         return "; ".join(part[:1].lower() + part[1:] for part in short if part)
 
@@ -80,8 +87,22 @@ class Job:
 
     @property
     def reported(self) -> bool:
-        """Whether the job itself printed how it ended: failed, or interrupted."""
+        """Whether the job itself said how it ended: failed, or interrupted."""
         return self._end is not None
+
+    @property
+    def printed(self) -> bool:
+        """Whether the job itself printed to this terminal how it ended."""
+        return self._end is not None and printed_here(self._end)
+
+    @property
+    def problem(self) -> str:
+        """Why the job failed, as its events say; empty if they do not."""
+        end = self._end
+        if end is None or end.phase not in ("failed", "refused"):
+            return ""
+        kind = DeploymentDirectory if self.rule == DEPLOY else EvaluationDirectory
+        return sentence(self.id, end, kind.of_record(self.output))
 
     @property
     def refusal(self) -> str:

@@ -1,16 +1,15 @@
 """The object that the Snakefile and its rules call: it looks up an invocation by wildcards.
 
-The rules are static; every number and path that differs between jobs is a lookup in constant
-time. Opening the
-matrix writes nothing, since every remote job reads the Snakefile again. :meth:`Matrix.save` writes,
-once, at the start.
+The rules are static; every number and path that differs between jobs is a lookup in constant time.
+Opening the matrix writes nothing, since every remote job reads the Snakefile again.
+:meth:`Matrix.save` writes, once, at the start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snakeval.config.types import DEPLOYMENT
 from snakeval.dag import announce, planning
@@ -28,6 +27,9 @@ from snakeval.matrix.order import Order
 from snakeval.matrix.planned_jobs import PlannedJob, planned
 from snakeval.matrix.slurm_requests import SITE
 from snakeval.serving.directory import DeploymentDirectory
+
+if TYPE_CHECKING:
+    from snakeval.dag.on_end import End
 
 #: The number of an allocation, by the folder of its deployment.
 _number = DeploymentDirectory.number
@@ -267,10 +269,9 @@ class Matrix:
         """
         from snakeval.dag.on_start import Start
 
+        parts = (self.invocation, self.allocations)
         try:
-            Start(
-                self.invocation, self.allocations, remote=self._remote, executor=self._executor
-            ).write()
+            Start(*parts, remote=self._remote, executor=self._executor).write()
         except (ConfigError, EvaluationError) as error:
             raise SystemExit(f"snakeval: {error}") from None
         except OSError as error:
@@ -290,8 +291,9 @@ class Matrix:
         evaluation = self.invocation.selected.get((model, benchmark))
         return evaluation.fingerprint if evaluation else ""
 
-    def report(self) -> None:
-        """Stop the models' servers, print the results table and where the report is."""
+    @property
+    def end(self) -> End:
+        """The end of the run, which this process reports."""
         from snakeval.dag.on_end import End
 
-        End(self.invocation, self.allocations, executor=self._executor).report()
+        return End(self.invocation, self.allocations, executor=self._executor)

@@ -62,9 +62,7 @@ class End:
         except (OSError, ConfigError) as error:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
-        width = columns()
-        shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
-        print(f"\n{shown}\nResults: {run.table}", flush=True)
+        print(f"\n{self._text(rows)}", flush=True)
         try:
             if not self._is_current(run.report):
                 from snakeval.results import report
@@ -81,6 +79,19 @@ class End:
                 "Run the same command to finish them.",
                 flush=True,
             )
+
+    def shown(self) -> str:
+        """Return the results table that is there, and the places of table and report."""
+        run = self.invocation.directory
+        rows = run.read_table()
+        if rows is None:
+            return ""
+        return f"{self._text(self._own(rows))}\nReport:  {run.report}"
+
+    def _text(self, rows: list[dict[str, Any]]) -> str:
+        width = columns()
+        shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
+        return f"{shown}\nResults: {self.invocation.directory.table}"
 
     def _own(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows of this command's evaluations.

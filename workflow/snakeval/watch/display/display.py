@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 import threading
 import time
@@ -14,6 +12,7 @@ from snakeval.evaluation.events import ENDS, Event, doing
 from snakeval.evaluation.progress import requests
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.picture import Picture
+from snakeval.watch.display.reasons import printed_here, sentence
 from snakeval.watch.display.tally import Job, Tally
 from snakeval.watch.display.terminal import Terminal
 
@@ -41,8 +40,8 @@ class Display:
         """Remove the display from the terminal."""
         self._stop.set()
         self._terminal.close()
-        for sentence in self._reasons(waiting=0):
-            print(sentence, file=sys.stderr)
+        for text in self._reasons(waiting=0):
+            print(text, file=sys.stderr)
 
     def start(self, jobid: int, model: str, part: str, *, deploys: bool) -> None:
         """A job begins."""
@@ -60,8 +59,8 @@ class Display:
     # --- in the terminal's thread -------------------------------------------------------------
 
     def _draw(self, columns: int, rows: int) -> list[str]:
-        for sentence in self._reasons(waiting=_REASON_SECONDS):
-            self._terminal.say(sentence)
+        for text in self._reasons(waiting=_REASON_SECONDS):
+            self._terminal.say(text)
         return self._picture.lines(columns, rows)
 
     def _reasons(self, waiting: float) -> list[str]:
@@ -72,7 +71,7 @@ class Display:
             ended = bool(happened) and happened[-1].phase in ENDS
             if ended or time.monotonic() - since >= waiting:
                 del self._untold[jobid]
-                sentences += [sentence] if (sentence := reason(job, happened)) else []
+                sentences += [text] if (text := reason(job, happened)) else []
         return sentences
 
     # --- in a thread of its own ---------------------------------------------------------------
@@ -95,15 +94,9 @@ class Display:
 def reason(job: Job, happened: Sequence[Event]) -> str:
     """Return why a job failed; nothing if it did not, or if it printed the reason here."""
     last = happened[-1] if happened else None
-    if last is not None and last.phase == "refused":
-        return f"{job.id} failed: {visible(last.detail)}"
-    if last is None or last.phase != "failed":
+    if last is None or last.phase not in ("failed", "refused") or printed_here(last):
         return ""
-    if (last.host, last.head) == (socket.gethostname(), os.getpid()):
-        return ""  # a child of this Snakemake prints to the same terminal
-    place = job.directory
-    log = place.server_log if isinstance(place, DeploymentDirectory) else place.log
-    return f"{job.id} failed: {visible(last.detail)} [log: {log}]"
+    return sentence(job.id, last, job.directory)
 
 
 def _look(job: Job) -> None:
