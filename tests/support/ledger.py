@@ -125,6 +125,7 @@ class Bed:
     gateway: Gateway
     port: int
     fatal: list[str]
+    used_up: list[list[str]]
 
     async def post(self, data: Any, path: str = CHAT, **headers: str) -> Received:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
@@ -180,7 +181,8 @@ async def bed(directory: Path, script: Script, **options: Any) -> AsyncIterator[
     endpoint = Endpoint(script)
     server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, limit=1 << 26)
     endpoint.port = server.sockets[0].getsockname()[1]
-    own = {name: options.pop(name) for name in ("token", "mode", "offline") if name in options}
+    names = ("token", "mode", "offline", "budget")
+    own = {name: options.pop(name) for name in names if name in options}
     upstream = {
         "url": f"http://127.0.0.1:{endpoint.port}{CHAT}",
         "identity": "identity",
@@ -190,10 +192,11 @@ async def bed(directory: Path, script: Script, **options: Any) -> AsyncIterator[
     }
     config = {"directory": directory, "token": TOKEN, "upstreams": {"model": upstream}, **own}
     fatal: list[str] = []
-    gateway = Gateway(config, fatal.append)
+    used_up: list[list[str]] = []
+    gateway = Gateway(config, fatal.append, used_up.append)
     try:
         port = await gateway.server.listen("127.0.0.1", 0)
-        yield Bed(endpoint, gateway, port, fatal)
+        yield Bed(endpoint, gateway, port, fatal, used_up)
     finally:
         await gateway.close()
         server.close()

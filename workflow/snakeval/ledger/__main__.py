@@ -5,10 +5,14 @@ command line or in an environment::
 
     {"directory": "…/requests", "listen": ["127.0.0.1"], "port": 0, "token": "…", "grace": 45,
      "paused": 5, "mode": "on" | "memory", "offline": false,
+     "budget": {"file": "…/budget", "place": "model/benchmark",
+       "limits": {"money": 5, "tokens": 1000000, "requests": 1000, "wall": 3600},
+       "rates": {"model": 2.5}},
      "upstreams": {"model": {"url": "https://…/v1/chat/completions", "identity": "…", "key": "…",
        "auth": "api-key", "timeout": 300, "deadline": 3600, "tries": 4, "served": false,
        "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
        "request": {}, "headers": {}, "query": {}, "before": ["…"],
+       "prices": {"input": 0.15, "output": 0.6, "cached": 0.075},
        "verify": true, "cert": null, "proxy": null}}}
 
 The process writes one line to standard output when it is ready: ``{"port": 40001}``. Each further
@@ -16,7 +20,8 @@ line of standard input moves an upstream: ``{"upstream": "model", "url": "…"}`
 
 At the end of standard input (the parent is dead) or on SIGTERM the gateway drains: it refuses new
 requests with 503, finishes those that the endpoints have, keeps their answers and ends, after
-*grace* seconds at most. A second SIGTERM ends it at once, and so does SIGINT.
+*grace* seconds at most. A second SIGTERM ends it at once, and so does SIGINT. If the budget of the
+run is used up, it ends with 4 as soon as a request would exceed it.
 """
 
 from __future__ import annotations
@@ -37,7 +42,8 @@ from typing import Any
 from snakeval.ledger import summary
 from snakeval.ledger.gateway import Gateway
 from snakeval.ledger.routes import BadRoute
-from snakeval.ledger.summary import UNWRITABLE
+from snakeval.ledger.spending import Spending
+from snakeval.ledger.summary import UNWRITABLE, USED_UP
 
 GRACE = 45.0
 #: The exit code if the configuration cannot be used.
@@ -78,6 +84,7 @@ class Process:
         self._config = config
         self._directory = Path(config["directory"])
         self._broken = ""
+        self._used_up: list[str] | None = None
         self._unwritten = False
         self._was_paused = False
 
@@ -87,7 +94,7 @@ class Process:
         self._drain, self._end = asyncio.Event(), asyncio.Event()
         heartbeat = summary.Heartbeat(self._directory / "gateway")
         try:
-            gateway = Gateway(self._config, self._fatal)
+            gateway = Gateway(self._config, self._fatal, self._use_up)
             port = int(self._config.get("port", 0))
             for address in self._config.get("listen") or ["127.0.0.1"]:
                 port = await gateway.server.listen(address, port)
@@ -96,13 +103,16 @@ class Process:
             loop.add_signal_handler(signal.SIGHUP, self._drain.set)
             ticking = asyncio.ensure_future(self._tick(gateway, heartbeat))
             orders = asyncio.ensure_future(self._orders(gateway))
+            tasks = [ticking, orders]
+            if gateway.spending is not None:
+                tasks.append(asyncio.ensure_future(self._spend(gateway.spending)))
             print(json.dumps({"port": port}), flush=True)
             await self._drain.wait()
             gateway.drain()
             self._write(gateway)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._landed(gateway), self._config.get("grace", GRACE))
-            for task in (ticking, orders):
+            for task in tasks:
                 task.cancel()
             await gateway.close()
             self._write(gateway, ended=os.getpid())
@@ -110,7 +120,12 @@ class Process:
             heartbeat.close()
         if self._broken:
             print(f"error: {self._broken}", file=sys.stderr, flush=True)
-        return UNWRITABLE if self._broken else 0
+            return UNWRITABLE
+        if self._used_up is not None:
+            kinds = " and ".join(self._used_up)
+            print(f"error: the run's budget of {kinds} is used up", file=sys.stderr, flush=True)
+            return USED_UP
+        return 0
 
     def _signal(self) -> None:
         if self._drain.is_set():
@@ -120,6 +135,17 @@ class Process:
     def _stop(self) -> None:
         self._drain.set()
         self._end.set()
+
+    def _use_up(self, kinds: list[str]) -> None:
+        self._used_up = kinds
+        self._drain.set()
+
+    async def _spend(self, spending: Spending) -> None:
+        """Advance the clocks of the run's budget."""
+        try:
+            await spending.tick()
+        except OSError as error:
+            self._fatal(f"{spending.budget.path} cannot be written ({error.strerror})")
 
     def _fatal(self, reason: str) -> None:
         self._broken = self._broken or reason
@@ -145,6 +171,8 @@ class Process:
         try:
             if self._was_paused:
                 more["paused"] = True
+            if self._used_up is not None:
+                more["used_up"] = True
             summary.write(self._directory / "summary.json", gateway.data() | more)
         except OSError as error:
             # The journal decides whether a full disk ends the attempt.

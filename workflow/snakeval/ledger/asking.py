@@ -14,6 +14,7 @@ from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
 from snakeval.ledger.outcome import Outcome, problem
 from snakeval.ledger.retries import Patience, Pauses, Retries, retry_after
+from snakeval.ledger.spending import FREE, Paid
 
 #: How many redirects are followed.
 _REDIRECTS = 5
@@ -42,6 +43,7 @@ class Asker:
         note: receives the cause of each try that did not succeed, for the summary.
         faults: receives what the endpoint said in each of these.
         key: of the endpoint. Harnesses never see it, also if the endpoint repeats it in an error.
+        paid: counts what the requests cost of the run's budget.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Asker:
         note: Callable[[str], None] = lambda cause: None,
         key: str = "",
         faults: Faults | None = None,
+        paid: Paid = FREE,
     ) -> None:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
         self.faults = faults or Faults()
         self.pauses = Pauses()
+        self._paid = paid
         self._key = key if len(key) >= _SHORTEST else ""
         self._closing: asyncio.Event | None = None
         self._woken: asyncio.Event | None = None
@@ -67,6 +71,7 @@ class Asker:
     def close(self) -> None:
         """Let no request begin any more; those under way continue."""
         self.gate.close()
+        self._paid.close()
         self._closed().set()
 
     def wake(self) -> None:
@@ -91,13 +96,14 @@ class Asker:
         """
         loop = asyncio.get_running_loop()
         retries, tries = Retries(self._patience, loop.time()), 0
+        spent: dict[str, float] = {}
         while True:
-            waited = await self.gate.enter(order) if limited else 0.0
+            waited = await self._enter(order) if limited else 0.0
             if waited > 0.001:
                 retries.waits["limit"] = retries.waits.get("limit", 0.0) + waited
             tries += 1
-            outcome = await self._counted(call, passing, limited)
-            outcome.tries, outcome.waits = tries, retries.waits
+            outcome = await self._counted(call, passing, limited, spent)
+            outcome.tries, outcome.waits, outcome.spent = tries, retries.waits, spent
             if outcome.verdict == answers.SOUND:
                 self.look(call.method, call.target, outcome.headers, outcome.body)
                 return outcome
@@ -134,8 +140,21 @@ class Asker:
         if self._closed().is_set():
             raise Closed
 
-    async def _counted(self, call: Call, passing: Passing, limited: bool) -> Outcome:
-        """Try once, and let the limit learn from it."""
+    async def _enter(self, order: int) -> float:
+        """Wait for a turn, and until the budget allows a request."""
+        waited = await self.gate.enter(order)
+        try:
+            await self._paid.enter()
+        except BaseException:
+            self.gate.limit.drop()
+            self.gate.pump()
+            raise
+        return waited
+
+    async def _counted(
+        self, call: Call, passing: Passing, limited: bool, spent: dict[str, float]
+    ) -> Outcome:
+        """Try once, let the limit learn from it, and add its cost to *spent*."""
         loop, limit = asyncio.get_running_loop(), self.gate.limit
         began, outcome = loop.time(), None
         self.in_flight += 1
@@ -146,6 +165,8 @@ class Asker:
                 outcome = await self._try(call, passing)
         finally:
             self.in_flight -= 1
+            if limited:
+                self._paid.leave(outcome, call.body, spent)
             if limited and outcome is None:
                 limit.drop()
             elif limited and outcome is not None:
@@ -163,9 +184,10 @@ class Asker:
 
     async def _try(self, call: Call, passing: Passing) -> Outcome:
         loop = asyncio.get_running_loop()
-        began, connection, timer = loop.time(), None, None
+        began, connection, timer, sent = loop.time(), None, None, False
         try:
             connection = await self.client.connection()
+            sent = True
             late = TimedOut(f"no whole answer within {self._timeout:g} s")
             timer = loop.call_later(self._timeout, connection.abort, late)
             head = await self._head(call, connection)
@@ -178,11 +200,13 @@ class Asker:
             outcome = problem(502, str(error))
             outcome.verdict = answers.LATE if isinstance(error, TimedOut) else answers.BROKEN
             outcome.first = -1.0 if error.stale else 0.0
+            sent = sent and not error.stale
         finally:
             if timer is not None:
                 timer.cancel()
             if connection is not None:
                 connection.abort(Broken("the try ended"))
+        outcome.sent = sent
         return outcome
 
     async def _head(self, call: Call, connection: Connection) -> Head:

@@ -50,12 +50,14 @@ class Gateway:
         urls: the URL of each upstream at the gateway, with the path of the endpoint's URL.
         token: takes the place of all keys for this attempt.
         port: of the gateway.
+        used_up: whether it ended since the run's budget is used up.
     """
 
     def __init__(
         self, process: subprocess.Popen[str], port: int, urls: dict[str, str], token: str
     ) -> None:
         self.urls, self.token, self.port = urls, token, port
+        self.used_up = False
         self._process = process
         self._ending = False
         self._closing = threading.Lock()
@@ -81,7 +83,8 @@ class Gateway:
         assert self._process.stderr is not None
         text = self._process.stderr.read()
         code = self._process.wait()
-        if not self._ending or code == summary.UNWRITABLE:
+        self.used_up = code == summary.USED_UP
+        if not self._ending or code in (summary.UNWRITABLE, summary.USED_UP):
             last = text.strip().splitlines()[-1:] or [f"exit code {code}"]
             lost(f"the gateway ended: {last[0].removeprefix('error: ')}")
 
@@ -128,7 +131,7 @@ def beside(
         address: to listen on.
         grace: seconds for which the gateway drains.
         pause: sleeps while a gateway of an earlier attempt drains; it may raise to stop waiting.
-        options: ``mode`` and ``offline``.
+        options: ``mode``, ``offline`` and ``budget``.
 
     Raises:
         NotStarted: the gateway cannot start.

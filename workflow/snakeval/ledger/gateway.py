@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode
 
+from snakeval.ledger.accounts import spending_of
 from snakeval.ledger.flights import HELPERS
 from snakeval.ledger.http import Headers
 from snakeval.ledger.outcome import Outcome, problem
@@ -26,23 +28,32 @@ class Gateway:
     Args:
         config: as :mod:`snakeval.ledger.__main__` describes it.
         fatal: receives the reason why no answer may be passed on any more.
+        used_up: receives the kinds of the run's budget that are used up; the gateway ends then.
 
     Raises:
         BadRoute: a URL, a proxy or a certificate cannot be used.
         OSError: a journal cannot be read.
     """
 
-    def __init__(self, config: Mapping[str, Any], fatal: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        fatal: Callable[[str], None],
+        used_up: Callable[[list[str]], None] = lambda kinds: None,
+    ) -> None:
         self._token = str(config.get("token") or "")
-        directory = Path(config["directory"])
+        directory, mode = Path(config["directory"]), str(config.get("mode", "on"))
+        self._used_up = used_up
+        self.spending = spending_of(config.get("budget"), directory, mode, self._use_up)
         self.upstreams = {
             name: Upstream(
                 name,
                 options,
                 folder_of(directory, name),
-                str(config.get("mode", "on")),
+                mode,
                 bool(config.get("offline")),
                 fatal,
+                self.spending,
             )
             for name, options in config["upstreams"].items()
         }
@@ -60,6 +71,10 @@ class Gateway:
         for upstream in self.upstreams.values():
             upstream.flights.drain()
 
+    def _use_up(self, kinds: list[str]) -> None:
+        self.drain()
+        self._used_up(kinds)
+
     def data(self) -> dict[str, Any]:
         """Return the summary as JSON data."""
         parts = {name: upstream.data() for name, upstream in self.upstreams.items()}
@@ -72,6 +87,10 @@ class Gateway:
         await self.server.close()
         for upstream in self.upstreams.values():
             upstream.close()
+        if self.spending is not None:
+            # The next gateway of the evaluation ends an account that is left open.
+            with contextlib.suppress(OSError):
+                self.spending.end()
 
     async def _serve(self, request: Request, reply: Reply) -> None:
         name, slash, rest = request.target.lstrip("/").partition("/")

@@ -75,13 +75,16 @@ class Journal:
         directory: of the journal's files; created with the first answer.
         identity: the answer identity.
         before: directories of journals that precede this one, for example two halves of a task.
+        account: pays the answers that this process adds; see :mod:`snakeval.ledger.budget`.
 
     Raises:
         OSError: a file cannot be read.
     """
 
-    def __init__(self, directory: Path, identity: str, before: Sequence[Path] = ()) -> None:
-        self.directory, self.identity = directory, identity
+    def __init__(
+        self, directory: Path, identity: str, before: Sequence[Path] = (), account: str = ""
+    ) -> None:
+        self.directory, self.identity, self._account = directory, identity, account
         #: How many answers earlier processes stored.
         self.kept = 0
         #: Why the journal cannot be written any more.
@@ -236,7 +239,7 @@ class Journal:
         data. A reader ends at zeros.
         """
         if self._own < 0:
-            self._own = create(self.directory, records.header(self.identity))
+            self._own = create(self.directory, records.header(self.identity, self._account))
             self._files.append(self._own)
             self._end = self._size = os.fstat(self._own).st_size
         offset, end = self._end, self._end + len(data)

@@ -19,6 +19,8 @@ class Outcome:
         verdict: of ``answers.judge``; only a sound answer is kept.
         first, whole: seconds until the first byte and until the end of the last try.
         cut: the answer broke after a part of it was passed on.
+        sent: the endpoint received the request, as far as the gateway knows.
+        spent: what it cost of the run's budget, if there is one.
     """
 
     status: int
@@ -33,6 +35,8 @@ class Outcome:
     waits: dict[str, float] = field(default_factory=dict)
     cut: bool = False
     retry_after: float = 0.0
+    sent: bool = False
+    spent: dict[str, float] = field(default_factory=dict)
 
 
 def problem(status: int, text: str, kind: str = "gateway") -> Outcome:
@@ -54,5 +58,6 @@ def meta_of(outcome: Outcome) -> dict[str, Any]:
         "whole": round(outcome.whole, 4),
         "tries": outcome.tries,
         "waits": {cause: round(seconds, 3) for cause, seconds in outcome.waits.items()},
+        **({"spent": outcome.spent} if outcome.spent else {}),
         **outcome.facts.data(),
     }

@@ -50,9 +50,10 @@ class Answer:
     response: bytes
 
 
-def header(identity: str) -> bytes:
-    """Return the beginning of a file of *identity*."""
-    text = json.dumps({"identity": identity}).encode()
+def header(identity: str, account: str = "") -> bytes:
+    """Return the beginning of a file of *identity*; *account* pays its answers, if one does."""
+    data = {"identity": identity, **({"account": account} if account else {})}
+    text = json.dumps(data).encode()
     return MAGIC + _LENGTH.pack(len(text)) + text
 
 
@@ -62,16 +63,32 @@ def read_header(file: int) -> tuple[str, int]:
     Raises:
         OSError: the file cannot be read.
     """
+    data, start = _header(file)
+    return str(data["identity"]) if start else "", start
+
+
+def read_account(file: int) -> tuple[str, int]:
+    """Return the account that pays the answers of a file, and where its records begin.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    data, start = _header(file)
+    return str(data.get("account", "")), start
+
+
+def _header(file: int) -> tuple[dict[str, Any], int]:
     begin = os.pread(file, len(MAGIC) + _LENGTH.size, 0)
     if len(begin) < len(MAGIC) + _LENGTH.size or not begin.startswith(MAGIC):
-        return "", 0
+        return {}, 0
     (length,) = _LENGTH.unpack_from(begin, len(MAGIC))
     text = os.pread(file, min(length, _WINDOW), len(begin))
     try:
-        identity = json.loads(text)["identity"]
-    except (ValueError, TypeError, KeyError):
-        return "", 0
-    return str(identity), len(begin) + length
+        data = json.loads(text)
+    except ValueError:
+        return {}, 0
+    is_journal = isinstance(data, dict) and "identity" in data
+    return (data, len(begin) + length) if is_journal else ({}, 0)
 
 
 def pack(mark: bytes, key: bytes, occurrence: int, answer: Answer) -> bytes:

@@ -17,6 +17,8 @@ from typing import Any, Callable
 BEAT, STALE = 1.0, 15.0
 #: The exit code of a gateway that could not keep an answer, and therefore did not pass it on.
 UNWRITABLE = 3
+#: The exit code of a gateway that ended since the run's budget is used up.
+USED_UP = 4
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: Files beside the folders of the models. No model's name ends with the mark.
 FILES, _MARK = ("gateway", "summary.json", "asked-again"), "~"

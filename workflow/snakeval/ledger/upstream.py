@@ -24,6 +24,7 @@ from snakeval.ledger.retries import patience_of
 from snakeval.ledger.routes import route_to
 from snakeval.ledger.server import Request
 from snakeval.ledger.slots import seed_of
+from snakeval.ledger.spending import Paid, Spending
 
 #: Headers that the gateway writes itself.
 _OWN = frozenset({"host", "content-length", "expect", "accept-encoding"})
@@ -105,6 +106,7 @@ class Upstream:
         directory: of its journal.
         mode: ``on`` or ``memory``; *offline*: the journal alone answers.
         fatal: receives the reason why no answer may be passed on any more.
+        spending: the account that pays, if the run has a budget.
     """
 
     def __init__(
@@ -115,16 +117,19 @@ class Upstream:
         mode: str,
         offline: bool,
         fatal: Callable[[str], None],
+        spending: Spending | None = None,
     ) -> None:
         self.name, self.options = name, options
         self.key, self.auth = str(options.get("key") or ""), str(options.get("auth") or "")
         self.counts = Counts()
         before = [Path(place) for place in options.get("before", ())]
         self.journal: Journal | Memory = (
-            Memory() if mode == "memory" else Journal(directory, options["identity"], before)
+            Memory()
+            if mode == "memory"
+            else Journal(directory, options["identity"], before, spending.id if spending else "")
         )
         self.limit = Limit(bounds_of(options), time.monotonic())
-        self.asker = None if offline else self._asker()
+        self.asker = None if offline else self._asker(spending)
         endpoint = Endpoint(
             tuple(parse_qsl(urlsplit(options["url"]).query)),
             options.get("request"),
@@ -132,11 +137,12 @@ class Upstream:
         )
         self.flights = Flights(self.journal, self.asker, endpoint.prepare, self.counts, fatal)
 
-    def _asker(self) -> Asker:
+    def _asker(self, spending: Spending | None) -> Asker:
         client = Client(self._route(self.options["url"]))
         timeout = float(self.options.get("timeout") or TIMEOUT)
         patience = patience_of(self.options)
-        return Asker(client, Gate(self.limit), patience, timeout, self.counts.cause, self.key)
+        gate, paid = Gate(self.limit), Paid(spending, self.options.get("prices") or {})
+        return Asker(client, gate, patience, timeout, self.counts.cause, self.key, paid=paid)
 
     def _route(self, url: str) -> Any:
         options = dict(self.options)
