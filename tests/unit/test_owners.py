@@ -217,6 +217,7 @@ PARSERS = {
             "__main__",
             "answers",
             "beside",
+            "budget",
             "events",
             "reading",
             "records",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snakeval.errors import ConfigError
-from support.configs import VALID, changed, config
+from support.configs import COMMAND, MODEL, VALID, changed, config
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,60 @@ def test_a_limit_is_a_positive_number_of_a_known_kind(
 ) -> None:
     with pytest.raises(ConfigError, match="limits"):
         config(tmp_path, changed("models", "m", "endpoint", "limits", to=limits))
+
+
+PRICED = {**MODEL, "prices": {"input": 0.5, "output": 2}}
+
+
+def test_a_budget_is_in_amounts_and_seconds(tmp_path: Path) -> None:
+    budget = {"money": 2.5, "tokens": "1e6", "requests": 100, "wall": "2h"}
+    found = config(tmp_path, {**VALID, "models": {"m": PRICED}, "budget": budget}).budget
+    assert found is not None
+    assert found.limits == {"money": 2.5, "tokens": 1e6, "requests": 100, "wall": 7200}
+
+
+def test_budget_of_the_command_replaces_kinds_of_the_file(tmp_path: Path) -> None:
+    rows = {**VALID, "budget": {"tokens": 10, "requests": 5}}
+    found = config(tmp_path, rows, budget={"tokens": 20}).budget
+    assert found is not None
+    assert found.limits == {"tokens": 20, "requests": 5}
+    assert config(tmp_path, rows, budget="none").budget is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ({"budget": {"tokens": 0}}, "greater than 0"),
+        ({"budget": {"tokens": 1.5}}, "integer"),
+        ({"budget": {"euros": 1}}, "unknown key 'euros'"),
+        ({"budget": {"wall": 99999}}, "is not a walltime"),
+        ({"budget": {"tokens": 9}, "ledger": "off"}, "budget: ledger is off"),
+        (
+            {"budget": {"tokens": 9}, "models": {"m": MODEL | {"ledger": "off"}}},
+            "budget: models.m.ledger is off",
+        ),
+        (
+            {"budget": {"wall": 9}, "benchmarks": {"b": COMMAND | {"ledger": "off"}}},
+            "budget: benchmarks.b.ledger is off, so no request is counted",
+        ),
+        ({"budget": {"money": 9}}, "budget.money: models.m has no prices; add models.m.prices"),
+        (
+            {
+                "budget": {"money": 9},
+                "models": {"m": PRICED, "n": MODEL | {"prices": {"input": 1, "currency": "EUR"}}},
+            },
+            "the models have prices in EUR and USD",
+        ),
+        ({"models": {"m": MODEL | {"prices": {}}}}, "has no price; add input and output, or hour"),
+        ({"models": {"m": MODEL | {"prices": {"input": -1}}}}, "greater than or equal to 0"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_an_error(
+    tmp_path: Path, rows: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        config(tmp_path, VALID | rows)
+
+
+def test_a_budget_without_limits_limits_nothing(tmp_path: Path) -> None:
+    assert config(tmp_path, {**VALID, "ledger": "off", "budget": {}}).budget is not None

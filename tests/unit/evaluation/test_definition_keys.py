@@ -183,6 +183,8 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "models.*.health.*": ("models.e.health", {"cut": "fail"}),
     "models.*.endpoint.answers_as": ("models.e.endpoint.answers_as", "e-2026-11-01"),
     "benchmarks.*.health.*": ("benchmarks.b.health", {"empty": "ignore"}),
+    "models.*.prices.*": ("models.e.prices", {"input": 2, "output": 3, "currency": "EUR"}),
+    "budget.*": ("budget", {"tokens": 1000, "wall": "4h"}),
     "export": ("export", ["local"]),
 }  # fmt: skip
 

@@ -68,3 +68,22 @@ def test_limits_belong_to_the_endpoint_that_states_them(tmp_path: Path) -> None:
         tmp_path, auxiliary={"judge": judge}, benchmarks={"b": COMMAND | {"auxiliary": ["judge"]}}
     )
     assert found.limits == {"judge": {"requests_per_minute": 60.0}}
+
+
+def test_prices_and_the_budget_are_no_part_of_the_fingerprint(tmp_path: Path) -> None:
+    judge = {"endpoint": {"url": "http://judge/v1", "model_id": "j"}, "prices": {"input": 3}}
+    rows: dict[str, Any] = {
+        "models": {"m": MODEL},
+        "auxiliary": {"judge": judge, "other": MODEL | {"prices": {"output": 1}}},
+        "benchmarks": {"b": COMMAND | {"auxiliary": ["judge"]}},
+    }
+    (free,) = expand(config(tmp_path, rows))
+    rows["models"] = {"m": MODEL | {"prices": {"input": 1, "cached": 0}}}
+    (paid,) = expand(config(tmp_path, rows | {"budget": {"tokens": 7, "wall": 2}}))
+    assert paid.fingerprint == free.fingerprint
+    assert paid.transport.budget == {"tokens": 7, "wall": 120}
+    assert paid.transport.prices == {
+        "m": {"input": 1, "cached": 0, "currency": "USD"},
+        "judge": {"input": 3, "currency": "USD"},
+    }
+    assert free.transport.budget == {}

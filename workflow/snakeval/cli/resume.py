@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from snakeval import __version__
+from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.run import profile_names
@@ -54,6 +55,7 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
     help="Answer all requests from the journals; a request that is not there fails.",
 )
 @env_file_option
+@budget_option
 @place_options
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
@@ -62,6 +64,7 @@ def command(
     profile: str | None,
     ask_again: str | None,
     offline: bool,
+    budget: tuple[str, ...],
     detach: bool,
     head_on_cluster: bool,
     options: tuple[str, ...],
@@ -71,6 +74,7 @@ def command(
     \b
     snakeval resume 8b1a -n
     snakeval resume 8b1a --ask-again unhealthy
+    snakeval resume 8b1a --budget tokens=4000000
     snakeval resume 8b1a
     snakeval resume results/2026-11-24-14-37-58-227b133b --detach
     """
@@ -91,7 +95,7 @@ def command(
     given = snakemake.split(options)
     refuse_own_options(given)
     kept = snakemake.without(former, _ONCE | {option.name for option in given})
-    chosen = [*_chosen(entry, ask_again, offline), *snakemake.values(given, "config")]
+    chosen = [*_chosen(entry, ask_again, offline, budget), *snakemake.values(given, "config")]
     values = snakemake.parsed(chosen)
     config, selection, _ = load([saved], values)
     place = entry.path.resolve().parent
@@ -116,12 +120,13 @@ def command(
     return launch(prepared, where)
 
 
-def _chosen(entry: Entry, ask_again: str | None, offline: bool) -> list[str]:
+def _chosen(entry: Entry, ask_again: str | None, offline: bool, budget: Sequence[str]) -> list[str]:
     """Return the values of ``--config`` that the command's own options are."""
     return [
         f"run={entry.path.name}",
         *([f"ask_again={ask_again}"] if ask_again else []),
         *(["offline=true"] if offline else []),
+        *budget_pair(budget),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.selection import Choice, selection_options
@@ -68,6 +69,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     is_flag=True,
     help="Answer all requests from the journals; a request that is not there fails.",
 )
+@budget_option
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @env_file_option
 @selection_options
@@ -85,6 +87,7 @@ def command(
     check: bool,
     update_images: bool,
     offline: bool,
+    budget: tuple[str, ...],
     resume: bool,
     choice: Choice,
     detach: bool,
@@ -114,8 +117,8 @@ def command(
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
 
-    switches = {"update_images": update_images, "offline": offline}
-    options = _with_choices(options, choice, [key for key, wanted in switches.items() if wanted])
+    switches = ["update_images=true"] * update_images + ["offline=true"] * offline
+    options = _with_choices(options, choice, [*switches, *budget_pair(budget)])
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     refuse_own_options(given := snakemake.split(options))
@@ -137,13 +140,13 @@ def command(
 
 
 def _with_choices(
-    options: tuple[str, ...], choice: Choice, switches: Sequence[str]
+    options: tuple[str, ...], choice: Choice, wanted: Sequence[str]
 ) -> tuple[str, ...]:
     """Return Snakemake's options with what snakeval's options choose."""
     from snakeval.cli.launch import snakemake_options as snakemake
 
     pairs = choice.pairs(snakemake.config(snakemake.split(options)))
-    for key, value in [*pairs, *((key, "true") for key in switches)]:
+    for key, value in [*pairs, *(pair.split("=", 1) for pair in wanted)]:
         options = tuple(snakemake.with_config(options, key, value))
     return options
 

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.execution import PACKING, Execution
 from snakeval.config.health import Health
-from snakeval.config.ledger import LedgerMode
+from snakeval.config.ledger import LedgerMode, OptionalBudget
 from snakeval.config.models import Model
 from snakeval.config.types import (
     Name,
@@ -100,6 +100,9 @@ class Config(Strict):
     health: Health = Field(
         default=Health(), description="what to do about answers that are no sound ones"
     )
+    budget: OptionalBudget = Field(
+        default=None, description="what the run may spend before it stops; null = no limit"
+    )
     export: dict[str, Plain] = Field(
         default_factory=dict, description="destinations of the results -> their options"
     )
@@ -154,6 +157,7 @@ class Config(Strict):
         _check_references(self)
         _check_packing(self)
         _check_auxiliary(self)
+        _check_budget(self)
         return self
 
     def base(self, benchmark: str) -> str:
@@ -239,3 +243,35 @@ def _check_auxiliary(config: Config) -> None:
                 "auxiliary: '{name}' is also the name of a model; rename one",
                 {"name": name},
             )
+
+
+def _check_budget(config: Config) -> None:
+    """Check that the ledger counts what a budget limits, in one currency."""
+    if config.budget is None or not config.budget.limits:
+        return
+    models = {f"models.{name}": model for name, model in config.models.items()}
+    models |= {f"auxiliary.{name}": model for name, model in config.auxiliary.items()}
+    switches: dict[str, str | None] = {"": config.ledger}
+    switches |= {f"{name}.": model.ledger for name, model in models.items()}
+    switches |= {f"benchmarks.{name}.": b.ledger for name, b in config.benchmarks.items()}
+    if off := [name for name, switch in switches.items() if switch == "off"]:
+        raise PydanticCustomError(
+            "one",
+            "budget: {where}ledger is off, so no request is counted; set it to memory, or remove "
+            "the budget",
+            {"where": off[0]},
+        )
+    if config.budget.money is None:
+        return
+    prices = {name: model.prices for name, model in models.items()}
+    if absent := [name for name, price in prices.items() if price is None]:
+        raise PydanticCustomError(
+            "one", "budget.money: {name} has no prices; add {name}.prices", {"name": absent[0]}
+        )
+    currencies = sorted({price.currency for price in prices.values() if price})
+    if len(currencies) > 1:
+        raise PydanticCustomError(
+            "one",
+            "budget.money: the models have prices in {all}; write them in one currency",
+            {"all": " and ".join(currencies)},
+        )

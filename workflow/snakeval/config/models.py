@@ -14,7 +14,7 @@ from snakeval.catalogue import plugins
 from snakeval.config.endpoints import Endpoint, EndpointType
 from snakeval.config.execution import Execution
 from snakeval.config.health import Health
-from snakeval.config.ledger import LedgerMode
+from snakeval.config.ledger import LedgerMode, Prices
 from snakeval.config.lepton import LeptonEndpoint
 from snakeval.config.sections import Declared, Extensible
 from snakeval.config.types import (
@@ -208,6 +208,7 @@ class Model(Strict):
     deployment: Deployment | None = None
     ledger: LedgerMode | None = None
     health: Health = Field(default=Health(), description="rules that differ from the run's")
+    prices: Prices | None = None
     execution: Execution = Execution()
 
     @model_validator(mode="after")

@@ -182,6 +182,8 @@ class Transport:
         answers_as: the model's name in the answers, if it is stated, by the name of the model.
         keep: the name of the model whose answers count, by the model's name; the others are
             dropped. Only a job sets it.
+        prices: of each model that it asks and that has some.
+        budget: what the run may spend by kind, time in seconds; nothing without a budget.
     """
 
     parallelism: int = 4
@@ -209,6 +211,8 @@ class Transport:
     health: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     answers_as: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    budget: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

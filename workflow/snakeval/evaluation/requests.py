@@ -148,6 +148,12 @@ def was_paused(directory: EvaluationDirectory) -> bool:
     return bool(_summary(directory).get("paused"))
 
 
+def used_up(directory: EvaluationDirectory) -> list[str]:
+    """Return the kinds of the run's budget whose end was the end of the last gateway."""
+    kinds = _summary(directory).get("used_up")
+    return [str(kind) for kind in kinds] if isinstance(kinds, list) else []
+
+
 def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
     """Return how many requests the last gateway received, and if the journal answered them all."""
     parts = _parts(directory)

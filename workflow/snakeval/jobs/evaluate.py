@@ -32,7 +32,7 @@ from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
 from snakeval.evaluation.requests import misses
 from snakeval.harnesses import adapter
-from snakeval.jobs import run_job
+from snakeval.jobs import budget, run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
@@ -183,6 +183,7 @@ def _work(
         return _adopted(evaluation, journal, done)
     if stop.is_set():
         return run_job.INTERRUPTED
+    budget.refuse_used_up(evaluation, directory)
     attempt = attempts.begin(lease.id, (), _resumes(evaluation))
     journal.attempt = attempt.number
     with attempt_log(directory, evaluation.id, journal) as log:
@@ -212,13 +213,12 @@ def _attempt(
             log.say("interrupted; the same command resumes it")
             return run_job.INTERRUPTED
         attempts.check()
+        if ran.used_up:
+            raise budget.end(evaluation, attempts.directory, attempt)
         if ran.is_valid:
             break
         breaks, deaths = breaks + ran.is_broken, deaths + 1 if ran.why_dead else 0
-        if deaths > _DEATHS:
-            raise EvaluationError(f"its gateway ended {deaths} times in a row: {ran.why_dead}")
-        if breaks > _BREAKS:
-            raise EvaluationError(f"its servers or gateway broke {breaks} times in one attempt")
+        _require_few(breaks, deaths, ran.why_dead)
         log.say("runs the harness again; answers in the journal are not requested again")
     outcome = ran.outcome
     log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")
@@ -249,6 +249,14 @@ def _attempt(
     )
     log.journal.add(events.Event("published"))
     return 0
+
+
+def _require_few(breaks: int, deaths: int, why_dead: str) -> None:
+    """Fail if an attempt lost its servers or its gateway too often."""
+    if deaths > _DEATHS:
+        raise EvaluationError(f"its gateway ended {deaths} times in a row: {why_dead}")
+    if breaks > _BREAKS:
+        raise EvaluationError(f"its servers or gateway broke {breaks} times in one attempt")
 
 
 def _health(

@@ -20,6 +20,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import repair
 from snakeval.files import write_if_changed
 from snakeval.harnesses.generic import asks_nothing
+from snakeval.jobs import budget
 from snakeval.ledger import beside, summary
 from snakeval.ledger.beside import Gateway
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
@@ -110,8 +111,7 @@ def ask_through_gateway(
         address=_address(runtime, transport.network),
         grace=_SLURM_GRACE_SECONDS if os.environ.get("SLURM_JOB_ID") else GRACE_SECONDS,
         pause=wait,
-        mode=transport.ledger,
-        offline=transport.offline,
+        **_options(evaluation, directory, served),
     )
     try:
         with running as gateway:
@@ -125,6 +125,15 @@ def ask_through_gateway(
                 left.set()
     except beside.NotStarted as error:
         raise EvaluationError(f"the ledger's gateway does not start: {error}") from None
+
+
+def _options(
+    evaluation: Evaluation, directory: EvaluationDirectory, served: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the options of the whole gateway."""
+    transport = evaluation.transport
+    paid = budget.options_of(evaluation, directory, served)
+    return {"mode": transport.ledger, "offline": transport.offline, "budget": paid}
 
 
 def _require_journal(transport: Transport) -> None:
@@ -228,6 +237,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
                 for key in ("requests_per_minute", "tokens_per_minute")
                 if (value := limits.get(key))
             },
+            "prices": transport.prices.get(name) or {},
             "deadline": _RESTART_SECONDS if name in served else limits.get("patience", _PATIENCE),
         }
     return found

@@ -37,6 +37,7 @@ class Ran:
         is_broken: whether a server was lost before the harness ended, so the results are invalid.
         reaches: whether the harness is known to reach its gateway, if it has one.
         why_dead: why the gateway ended before the harness, so the results are invalid.
+        used_up: whether it ended since the run's budget is used up.
     """
 
     outcome: Outcome
@@ -49,6 +50,7 @@ class Ran:
     is_broken: bool
     why_dead: str = ""
     reaches: bool = True
+    used_up: bool = False
 
     @property
     def is_valid(self) -> bool:
@@ -95,8 +97,7 @@ def run_harness(
                 outcome = runtime.run(spec, log.file, (asked or serving).halt)
                 using.exit_code = outcome.exit_code
             seconds = time.monotonic() - clock
-            # A harness may end before the pool notices that its server died, and it may count
-            # requests without an answer as wrong answers, whatever its exit code.
+            # A harness may end, and count wrong answers, before the pool notices a dead server.
             why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
             if asked is None and why:
                 serving.lose(why)
@@ -115,6 +116,7 @@ def run_harness(
         serving.lost.is_set(),
         asked.why_dead if asked is not None else "",
         reaches,
+        asked is not None and asked.gateway.used_up,
     )
 
 

@@ -167,12 +167,12 @@ class Process:
             paused = float(self._config.get("paused", PAUSED))
             self._was_paused |= last - before > summary.BEAT + paused
 
-    def _write(self, gateway: Gateway, **more: int) -> None:
+    def _write(self, gateway: Gateway, **more: Any) -> None:
         try:
             if self._was_paused:
                 more["paused"] = True
             if self._used_up is not None:
-                more["used_up"] = True
+                more["used_up"] = self._used_up
             summary.write(self._directory / "summary.json", gateway.data() | more)
         except OSError as error:
             # The journal decides whether a full disk ends the attempt.

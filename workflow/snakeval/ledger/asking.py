@@ -12,7 +12,7 @@ from snakeval.ledger.events import Events
 from snakeval.ledger.faults import Faults
 from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
-from snakeval.ledger.outcome import Outcome, problem
+from snakeval.ledger.outcome import Outcome, Passing, problem, told
 from snakeval.ledger.retries import Patience, Pauses, Retries, retry_after
 from snakeval.ledger.spending import FREE, Paid
 
@@ -20,18 +20,6 @@ from snakeval.ledger.spending import FREE, Paid
 _REDIRECTS = 5
 #: A shorter key may be a word of an answer.
 _SHORTEST = 8
-
-
-class Passing:
-    """Receives the pieces of a stream as they come. *started* means that a piece was passed on."""
-
-    started = False
-
-    def begin(self, status: int, reason: str, headers: Headers) -> None:
-        """Pass on the head."""
-
-    def piece(self, piece: bytes) -> None:
-        """Pass on a piece."""
 
 
 class Asker:
@@ -118,7 +106,7 @@ class Asker:
             pause = retries.pause(outcome.verdict, loop.time(), outcome.retry_after)
             self._fault(call, outcome, ended=pause is None)
             if pause is None:
-                return _told(outcome)
+                return told(outcome)
             with self.pauses.of(outcome.verdict, pause):
                 await self._pause(pause)
 
@@ -305,14 +293,3 @@ class Asker:
         outcome.verdict, outcome.facts = answers.judge_stream(events)
         if not (passing.started and answers.coding(outcome.headers)):
             self._hide_key(outcome)
-
-
-def _told(outcome: Outcome) -> Outcome:
-    """Return what the harness receives after the last try.
-
-    Harnesses read a 200 with an ``error`` as an empty answer and score it, so it becomes a 502 with
-    the same body.
-    """
-    if outcome.verdict == answers.ERROR:
-        outcome.status, outcome.reason = 502, "Bad Gateway"
-    return outcome

@@ -25,7 +25,7 @@ from typing import Any, Callable
 
 from snakeval.ledger.locked import locked
 
-#: What a budget limits, except time. Money is in the currency of the prices.
+#: The kinds of a budget, except time. Money is in the currency of the prices.
 MONEY, TOKENS, REQUESTS = KINDS = ("money", "tokens", "requests")
 #: The time in which at least one gateway of the run works, in seconds.
 WALL = "wall"
@@ -41,13 +41,13 @@ Amounts = dict[str, float]
 
 @dataclass
 class Account:
-    """What one gateway took and spent.
+    """The slices that one gateway took, and its spending.
 
     Attributes:
         place: of its evaluation in the run.
         is_kept: whether a journal keeps its answers and what they cost.
         taken, used: as its last line says.
-        unkept: the part of ``used`` that no journal tells: tries without a sound answer.
+        unkept: the part of ``used`` that is in no journal: tries without a sound answer.
         has_ended: ``used`` is final, and what was taken beyond it came back.
     """
 

@@ -13,14 +13,14 @@ import time
 from typing import Any, Callable
 
 from snakeval.ledger import answers
-from snakeval.ledger.asking import Asker, Passing
+from snakeval.ledger.asking import Asker
 from snakeval.ledger.client import Call
 from snakeval.ledger.counts import Counts
 from snakeval.ledger.gate import Closed
 from snakeval.ledger.http import Headers
 from snakeval.ledger.journal import Journal, JournalError, Memory
 from snakeval.ledger.losses import GIVEN_UP, cause_of
-from snakeval.ledger.outcome import Outcome, meta_of, problem
+from snakeval.ledger.outcome import Outcome, Passing, meta_of, problem
 from snakeval.ledger.records import Answer
 from snakeval.ledger.server import Reply, Request
 from snakeval.ledger.slots import Slots, key_of, stored_request

@@ -1,8 +1,8 @@
 """Locks a file for an append, also where a file system has no locks.
 
-The kernel's lock is the means: it ends with its process, and NFS passes it between nodes. Where
-there is none, a file beside it takes its place, which exactly one process can create. A process
-that dies in the few milliseconds leaves that file, so others break it after some seconds.
+The kernel's lock is the means: it ends with its process, and NFS passes it between nodes. Without
+one, a file beside it takes its place, which exactly one process can create. A process that dies in
+the few milliseconds leaves that file, and others break it after some seconds.
 """
 
 from __future__ import annotations

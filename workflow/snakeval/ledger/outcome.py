@@ -1,4 +1,4 @@
-"""The result of asking an endpoint: what a harness receives, and what the journal stores of it."""
+"""The result of asking an endpoint, for a harness and for the journal."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ class Outcome:
     spent: dict[str, float] = field(default_factory=dict)
 
 
+class Passing:
+    """Receives the pieces of a stream as they come. *started* means that a piece was passed on."""
+
+    started = False
+
+    def begin(self, status: int, reason: str, headers: Headers) -> None:
+        """Pass on the head."""
+
+    def piece(self, piece: bytes) -> None:
+        """Pass on a piece."""
+
+
 def problem(status: int, text: str, kind: str = "gateway") -> Outcome:
     """Return an answer of the gateway itself, in the form of OpenAI's errors."""
     body = json.dumps({"error": {"message": text, "type": f"snakeval_{kind}"}}).encode()
@@ -61,3 +73,14 @@ def meta_of(outcome: Outcome) -> dict[str, Any]:
         **({"spent": outcome.spent} if outcome.spent else {}),
         **outcome.facts.data(),
     }
+
+
+def told(outcome: Outcome) -> Outcome:
+    """Return what the harness receives after the last try.
+
+    Harnesses read a 200 with an ``error`` as an empty answer and score it, so it becomes a 502 with
+    the same body.
+    """
+    if outcome.verdict == answers.ERROR:
+        outcome.status, outcome.reason = 502, "Bad Gateway"
+    return outcome

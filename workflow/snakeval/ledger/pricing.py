@@ -1,15 +1,16 @@
-"""What requests cost: money from token counts, and what counts if an endpoint reports none."""
+"""Computes the cost of requests from token counts, also if an endpoint reports none."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from snakeval.ledger import answers
 
 #: Tokens of an answer without a count, if its request has no ``max_tokens``.
 UNSTATED = 4096
 _MILLION = 1_000_000
-#: Where the routes of OpenAI's API state the most tokens of an answer.
+#: The members in which the routes of OpenAI's API state the most tokens of an answer.
 _MOST = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 #: How many answers a request asks for.
 _CHOICES = ("n", "best_of")
@@ -43,10 +44,7 @@ def most_tokens(body: bytes) -> int:
 
     They are the ``max_tokens`` of the request, or :data:`UNSTATED`, for each answer that it asks.
     """
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return UNSTATED
+    data = answers.parsed(body)
     if not isinstance(data, dict):
         return UNSTATED
     stated = (_number(data.get(name)) for name in _MOST)

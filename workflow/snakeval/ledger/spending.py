@@ -1,9 +1,9 @@
-"""What one gateway spends of its run's budget.
+"""Spends a gateway's part of its run's budget.
 
 A request is sent if the gateway has taken more than it has spent and than the requests in flight
 will probably cost. If it has not, it takes the next slice. If nothing is left, requests wait until
-those in flight have ended, since they may cost less than expected; then the budget is used up. So a
-gateway exceeds what it took by no more than what was in flight.
+those in flight have ended, since they may cost less than expected; then the budget is used up. A
+gateway thus exceeds what it took by no more than what was in flight.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Spending:
             Closed: the gateway drains, or the budget is used up.
             JournalError: the budget's file cannot be written, so no answer may be passed on.
         """
-        # Made here: in Python 3.9 it belongs to the loop in which it is made.
+        # Here, because in Python 3.9 it belongs to the loop that runs now.
         self._turn = self._turn or asyncio.Lock()
         async with self._turn:
             while not self._closed:
@@ -95,7 +95,7 @@ class Spending:
         self._wake()
 
     def keep(self, cost: Mapping[str, float]) -> None:
-        """Note a cost that the journal tells."""
+        """Note a cost that is in the journal."""
         _add(self._kept, cost)
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from snakeval.config.config import Config
 
 #: The requests in flight of an adaptive evaluation that asks without a gateway.
 _FIXED = 4
@@ -39,3 +41,14 @@ def transport_of(
         "ledger": ledger_mode(*modes),
         "limits": {name: stated for name, stated in limits.items() if stated},
     }
+
+
+def paid_by(config: Config, names: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of a transport that are about money: prices of models, and the budget."""
+    models = {**config.auxiliary, **config.models}
+    prices = {
+        name: given.model_dump(exclude_none=True)
+        for name in names
+        if (given := models[name].prices) is not None
+    }
+    return {"prices": prices, "budget": config.budget.limits if config.budget else {}}

@@ -20,7 +20,7 @@ from snakeval.harnesses.adapter import Paths
 from snakeval.matrix.benchmark_files import files_digest
 from snakeval.matrix.facts import NOTHING, Facts
 from snakeval.matrix.health import health_of
-from snakeval.matrix.ledger import transport_of
+from snakeval.matrix.ledger import paid_by, transport_of
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
 from snakeval.run.pins import key_of
 from snakeval.runtimes import NEED_IMAGES
@@ -244,7 +244,7 @@ class Row:
         spec, asked = self.spec, {model_name: model, **self.auxiliary}
         modes = [self.config.ledger, spec.ledger or "", *(each.ledger for each in asked.values())]
         ledger = transport_of(values["parallelism"], modes, {n: m.limits for n, m in asked.items()})
-        ledger |= health_of(self.config, spec, model_name)
+        ledger |= health_of(self.config, spec, model_name) | paid_by(self.config, asked)
         identity = Identity(
             harness=self.harness.name,
             adapter=self.harness.adapter,

@@ -380,6 +380,11 @@ class RunDirectory(Directory):
         """The copy of a benchmark's files whose digest this is."""
         return Path(f"{self._place}/.snakeval/files/{digest[:32]}")
 
+    @property
+    def budget(self) -> Path:
+        """The slices of the run's budget; see :mod:`snakeval.ledger.budget`."""
+        return Path(f"{self._place}/.snakeval/budget")
+
     def probe(self, key: str) -> Path:
         """The note on whether containers of an image and a network can connect to a gateway."""
         return Path(f"{self._place}/.snakeval/probes/{key}")
