@@ -36,14 +36,10 @@ from snakeval.jobs import budget, run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
-from snakeval.jobs.run_harness import run_harness
+from snakeval.jobs.run_harness import require_few, run_harness
 from snakeval.lease import Lease, LeaseLost
 from snakeval.runtimes import choose
 
-#: How often an attempt resumes after its servers broke.
-_BREAKS = 10
-#: How often an attempt repeats in a row because its gateway ended.
-_DEATHS = 2
 #: The runtimes whose containers have the name that snakeval gives them.
 _NAMED = ("docker", "podman")
 
@@ -218,7 +214,7 @@ def _attempt(
         if ran.is_valid:
             break
         breaks, deaths = breaks + ran.is_broken, deaths + 1 if ran.why_dead else 0
-        _require_few(breaks, deaths, ran.why_dead)
+        require_few(breaks, deaths, ran.why_dead)
         log.say("runs the harness again; answers in the journal are not requested again")
     outcome = ran.outcome
     log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")
@@ -249,14 +245,6 @@ def _attempt(
     )
     log.journal.add(events.Event("published"))
     return 0
-
-
-def _require_few(breaks: int, deaths: int, why_dead: str) -> None:
-    """Fail if an attempt lost its servers or its gateway too often."""
-    if deaths > _DEATHS:
-        raise EvaluationError(f"its gateway ended {deaths} times in a row: {why_dead}")
-    if breaks > _BREAKS:
-        raise EvaluationError(f"its servers or gateway broke {breaks} times in one attempt")
 
 
 def _health(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+from snakeval.errors import EvaluationError
 from snakeval.evaluation import events, timings
 from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.evaluation.definition import Evaluation
@@ -25,6 +26,11 @@ from snakeval.matrix.benchmark_files import private_copy, require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
 from snakeval.runtimes.secrets_in_logs import blotting
+
+#: How often an attempt resumes after its servers broke.
+_BREAKS = 10
+#: How often an attempt repeats in a row because its gateway ended.
+_DEATHS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +171,15 @@ def _lose_gateway(attempt: AttemptDirectory, log: AttemptLog, reason: str) -> No
     with suppress(OSError):
         attempt.fail(Failure("lost its gateway", invalid=True))
         log.tell(events.Event("lost", detail=f"lost its gateway: {reason}"))
+
+
+def require_few(breaks: int, deaths: int, why_dead: str) -> None:
+    """Require that an attempt did not lose its servers or its gateway too often.
+
+    Raises:
+        EvaluationError: it did.
+    """
+    if deaths > _DEATHS:
+        raise EvaluationError(f"its gateway ended {deaths} times in a row: {why_dead}")
+    if breaks > _BREAKS:
+        raise EvaluationError(f"its servers or gateway broke {breaks} times in one attempt")
