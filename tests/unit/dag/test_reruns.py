@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,20 @@ def test_other_metrics_of_the_same_results_are_forced_and_only_read_again(tmp_pa
     (evaluation,) = found.changed
     assert evaluation.id == "m/b"
     assert found.why_stale(evaluation) == "only its metrics are read again"
+
+
+def test_an_evaluation_whose_health_fails_by_a_changed_rule_is_forced(tmp_path: Path) -> None:
+    opened = finish(invocation(tmp_path), "m/b", "m/c", "n/b", "n/c")
+    counts = {"choices": 10, "cut": 1}
+    for evaluation in opened.everything:
+        files = opened.directory.evaluation(evaluation.id)
+        done = files.completion(evaluation.fingerprint)
+        assert done is not None
+        files.complete(replace(done, health={"models": {"m": counts}}))
+    assert reruns(invocation(tmp_path))[0].changed == []
+    found, _ = reruns(invocation(tmp_path, TWO | {"health": {"cut": "fail"}}))
+    assert len(found.changed) == 4
+    assert found.why_stale(found.changed[0]).startswith("1 of 10 answers were cut")
 
 
 def test_a_stale_record_that_cannot_be_read_is_its_own_reason(tmp_path: Path) -> None:

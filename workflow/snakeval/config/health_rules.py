@@ -84,8 +84,8 @@ RULES: Mapping[str, Rule] = {
     "fingerprint": Rule(NOTE, 1, "of changed systems", "answers have another system_fingerprint"),
     "seed": Rule(NOTE, 1, "seeds ignored", "items received different answers with one seed"),
 }  # fmt: skip
-#: The rules whose answers ``--ask-again unhealthy`` selects whatever their level.
-ALWAYS_UNHEALTHY = ("empty", "reasoning_only", "refused")
+#: The rules whose answers ``--ask-again unhealthy`` selects.
+SELECTED = ("cut", "empty", "reasoning_only", "refused")
 
 
 def thresholds(configured: Mapping[str, Any], name: str) -> Thresholds:

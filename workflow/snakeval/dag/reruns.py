@@ -8,7 +8,7 @@ returns the usual paths and adds its target to the forced ones.
 ====================  ========================================================================
 reruns                if
 ====================  ========================================================================
-an evaluation         ``EvaluationDirectory.why_incomplete`` has a reason
+an evaluation         ``EvaluationDirectory.why_incomplete`` has a reason, or its health fails
 a deployment          an evaluation that it serves reruns
 the table             an evaluation reruns, an earlier start left endpoints to delete, or the
                       run's plan is not this command's
@@ -28,6 +28,7 @@ from snakeval.dag.lookup import Input, Wildcards, signed
 from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import Incomplete, Kind
 from snakeval.evaluation.record import Completion
+from snakeval.evaluation.verdict import judge_evaluation
 from snakeval.executors import of_run
 from snakeval.files import read_text
 from snakeval.matrix.allocations import Allocations
@@ -72,6 +73,8 @@ class Reruns:
                 why = found
             elif must_read_again(evaluation, found):
                 why = Incomplete(Kind.OTHER_DEFINITION, "only its metrics are read again")
+            elif (verdict := judge_evaluation(evaluation, found.get("health"))).fails:
+                why = Incomplete(Kind.UNHEALTHY, verdict.reason)
             elif not files.is_published(evaluation.fingerprint, to_the_letter=starts):
                 why = Incomplete(Kind.DAMAGED, f"a copy of {files.published.name} is damaged")
             else:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from snakeval.evaluation.choices import Choice, choices_of, parts_of
+from snakeval.evaluation.choices import Choice, choices_of, named, parts_of
 from snakeval.evaluation.health import Answers
 from snakeval.ledger import answers
 from snakeval.ledger.counts import Histogram
@@ -60,9 +60,9 @@ class AnswerCounts:
         request = _Request(answer.request)
         self._asked_name = self._asked_name or str(request.data.get("model") or "")
         for said, found in (("model", self._names), ("system_fingerprint", self._fingerprints)):
-            text = next((p[said] for p in parts if isinstance(p.get(said), str) and p[said]), "")
+            text = named(parts, said)
             if text and (text in found or len(found) < _NAMES):
-                found[text[:200]] += 1
+                found[text] += 1
         tokens = meta.get("tokens") or {}
         texts = []
         for choice in choices_of(parts):

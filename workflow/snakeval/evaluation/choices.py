@@ -79,3 +79,14 @@ def _response(data: Mapping[str, Any]) -> Choice:
             choice.text += str(part.get("text") or "") if isinstance(part, dict) else ""
             choice.refusal |= isinstance(part, dict) and part.get("type") == "refusal"
     return choice
+
+
+def named(parts: list[dict[str, Any]], member: str) -> str:
+    """Return the first text that the parts of an answer have as *member*, or nothing."""
+    texts = (part.get(member) for part in parts)
+    return next((text[:200] for text in texts if isinstance(text, str) and text), "")
+
+
+def name_in(answer: Answer) -> str:
+    """Return the ``model`` that an answer names, or nothing."""
+    return named(parts_of(answer), "model")

@@ -52,6 +52,7 @@ class Kind(StrEnum):
 
     ABSENT = "absent"
     OTHER_DEFINITION = "other_definition"
+    UNHEALTHY = "unhealthy"
     DAMAGED = "damaged"
     ARTIFACTS = "artifacts"
     UNREADABLE = "unreadable"

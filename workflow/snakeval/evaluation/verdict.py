@@ -11,11 +11,13 @@ from snakeval.config.health_rules import (
     LEVELS,
     NOTE,
     RULES,
+    SELECTED,
     WARN,
     is_reached,
     threshold_text,
     thresholds,
 )
+from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.health import Answers, Health
 
 #: The longest reason of a failure.
@@ -130,7 +132,8 @@ class Verdict:
             parts.append(f"also {', '.join(others)}")
         advice = RULES[first.rule].advice
         if not self.asks_again:
-            again = "`snakeval resume ID --ask-again unhealthy` requests these answers again"
+            which = "unhealthy" if first.rule in SELECTED else "all"
+            again = f"`snakeval resume ID --ask-again {which}` requests them again"
             usual = "" if RULES[first.rule].asks_again else advice
             advice = f"{usual}, or {again}" if usual else again
         parts.append(advice)
@@ -158,6 +161,19 @@ def judge(health: Health, rules: Mapping[str, Any], expected: Mapping[str, str])
         found += _found("unparsed", health.unparsed, health.samples or 0, rules)
     ranked = sorted(found, key=lambda each: LEVELS.index(each.level))
     return Verdict(tuple(ranked), health.unknown)
+
+
+def judge_evaluation(evaluation: Evaluation, health: object) -> Verdict:
+    """Return what the rules of *evaluation* find in *health*, as a record has it."""
+    transport = evaluation.transport
+    return judge(Health.read(health), transport.health, transport.answers_as)
+
+
+def names_to_keep(evaluation: Evaluation, health: object) -> dict[str, str]:
+    """Return the name that counts of each model whose answers name another one, if that fails."""
+    transport, models = evaluation.transport, Health.read(health).models
+    failed = {f.model for f in judge_evaluation(evaluation, health).fails if f.rule == "model"}
+    return {n: name_to_keep(models[n], transport.answers_as.get(n, "")) for n in failed}
 
 
 def _of_model(

@@ -25,7 +25,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
-from snakeval.jobs import run_job
+from snakeval.jobs import publication, run_job
 from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory
@@ -63,6 +63,9 @@ def _deploy(
     missing = [(each, done) for each, done in planned if not each.completion(done)]
     if not missing:
         return {"state": "not needed: all its evaluations are complete"}
+    missing = [(each, done) for each, done in missing if not _stands(each, done)]
+    if not missing:
+        return {"state": "not needed: all its evaluations have finished"}
     if all(_is_offline(each, done) for each, done in missing):
         return {"state": "not needed: the journals answer its evaluations"}
     started, name = time.monotonic(), plan.name
@@ -91,6 +94,15 @@ def _is_offline(directory: EvaluationDirectory, fingerprint: str) -> bool:
     try:
         return directory.read_evaluation(fingerprint).transport.offline
     except EvaluationError:
+        return False  # the evaluation's own job fails with the reason
+
+
+def _stands(directory: EvaluationDirectory, fingerprint: str) -> bool:
+    """Whether an evaluation has finished and its health fails, so that no harness runs again."""
+    try:
+        evaluation = directory.read_evaluation(fingerprint)
+        return publication.failure_stands(evaluation, directory)
+    except (EvaluationError, OSError):
         return False  # the evaluation's own job fails with the reason
 
 

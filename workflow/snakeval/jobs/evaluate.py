@@ -21,7 +21,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
@@ -32,7 +31,7 @@ from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
 from snakeval.evaluation.requests import misses
 from snakeval.harnesses import adapter
-from snakeval.jobs import budget, run_job
+from snakeval.jobs import budget, publication, run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
@@ -180,6 +179,7 @@ def _work(
     if stop.is_set():
         return run_job.INTERRUPTED
     budget.refuse_used_up(evaluation, directory)
+    evaluation = publication.keeping_one_model(evaluation, attempts)
     attempt = attempts.begin(lease.id, (), _resumes(evaluation))
     journal.attempt = attempt.number
     with attempt_log(directory, evaluation.id, journal) as log:
@@ -241,18 +241,9 @@ def _attempt(
         image_digest=ran.image_digest,
         servers=ran.versions,
         ledger=evaluation.transport.ledger,
-        health=_health(evaluation, attempts.directory, attempt),
     )
     log.journal.add(events.Event("published"))
     return 0
-
-
-def _health(
-    evaluation: Evaluation, directory: EvaluationDirectory, attempt: AttemptDirectory
-) -> dict[str, Any]:
-    from snakeval.jobs.health import health_of  # a reuse needs none of what it imports
-
-    return health_of(evaluation, directory, attempt.artifacts).as_dict()
 
 
 def _require_offline_answers(

@@ -17,11 +17,10 @@ from typing import Any
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation.definition import Evaluation, Transport, digest
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.requests import repair
-from snakeval.files import write_if_changed
 from snakeval.harnesses.generic import asks_nothing
 from snakeval.jobs import budget
-from snakeval.ledger import beside, summary
+from snakeval.jobs.dropped_answers import drop_answers
+from snakeval.ledger import beside
 from snakeval.ledger.beside import Gateway
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
 from snakeval.runtimes import Runtime
@@ -103,7 +102,7 @@ def ask_through_gateway(
         if ending.wait(seconds):
             raise Interrupted
 
-    _drop_answers(evaluation, directory, wait, say)
+    drop_answers(evaluation, directory, wait, say)
     running = beside.beside(
         directory.requests,
         upstreams(evaluation, served),
@@ -157,39 +156,6 @@ def _address(runtime: Runtime, network: str) -> str:
     """Return the address that the gateway listens on."""
     is_bridged = runtime.isolated and network == "bridge"
     return bridge_address(runtime) if is_bridged else "127.0.0.1"
-
-
-def _drop_answers(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    wait: Callable[[float], None],
-    say: Callable[[str], None],
-) -> None:
-    """Drop the stored answers that the command wants to request again, once for each command.
-
-    Before that, repair the files of the requests.
-
-    Raises:
-        EvaluationError: a journal cannot be read or written.
-    """
-    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
-    which, _, command = evaluation.transport.ask_again.partition(" ")
-    note = directory.requests / "asked-again"
-    if not which or evaluation.transport.ledger != "on":
-        return
-    if note.exists() and note.read_text(encoding="utf-8").strip() == command:
-        return
-    # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
-    from snakeval.ledger.journal import JournalError
-    from snakeval.ledger.reading import drop
-
-    try:
-        summary.wait_for_end(directory.requests / "gateway", wait)
-        count = drop(directory.requests, which)
-    except (OSError, ValueError, JournalError) as error:
-        raise EvaluationError(f"{directory.requests}: no answer can be dropped ({error})") from None
-    write_if_changed(note, f"{command}\n")
-    say(f"requests {count} stored answers again ({which})")
 
 
 def bridge_address(runtime: Runtime) -> str:

@@ -13,11 +13,16 @@ from snakeval.harnesses.generic import asks_nothing
 from snakeval.harnesses.reading import read_unparsed
 
 
-def health_of(evaluation: Evaluation, directory: EvaluationDirectory, artifacts: Path) -> Health:
-    """Return the health of the answers that the harness received, and of its *artifacts*."""
+def health_of(
+    evaluation: Evaluation, directory: EvaluationDirectory, artifacts: Path, ledger: str
+) -> Health:
+    """Return the health of the answers that the harness received, and of its *artifacts*.
+
+    *ledger* is the mode of the gateway that asked for them.
+    """
     if asks_nothing(evaluation):
         return Health(unknown="its harness asks no model")
-    health = read_health(directory, evaluation.transport.ledger)
+    health = read_health(directory, ledger)
     if (found := read_unparsed(evaluation, artifacts)) is not None:
         health = replace(health, unparsed=found[0], samples=found[1])
     return health

@@ -6,7 +6,6 @@ import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from snakeval import __version__
 from snakeval.errors import EvaluationError
@@ -15,18 +14,45 @@ from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Finished, R
 from snakeval.evaluation.definition import Evaluation, reading_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import LEDGER, Completion, now
+from snakeval.evaluation.verdict import judge_evaluation, names_to_keep
 from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
+from snakeval.jobs.dropped_answers import asks_again
 from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
 
 
+class UnhealthyError(EvaluationError):
+    """The health of finished results fails; *asks_again* if the same command repairs that."""
+
+    def __init__(self, reason: str, *, asks_again: bool) -> None:
+        super().__init__(reason)
+        self.asks_again = asks_again
+
+
+def failure_stands(evaluation: Evaluation, directory: EvaluationDirectory) -> bool:
+    """Whether results have finished whose health fails, and no command repairs that by itself."""
+    found = attempts_at(evaluation, directory).result(_reading(evaluation))
+    if found is None or asks_again(evaluation, directory):
+        return False
+    verdict = judge_evaluation(evaluation, found.finished.health)
+    return bool(verdict.fails) and not verdict.asks_again
+
+
+def keeping_one_model(evaluation: Evaluation, attempts: Attempts) -> Evaluation:
+    """Return *evaluation* with the names that count, if the answers of the last result differ."""
+    found = attempts.result(_reading(evaluation))
+    if found is None or not (keep := names_to_keep(evaluation, found.finished.health)):
+        return evaluation
+    return replace(evaluation, transport=replace(evaluation.transport, keep=keep))
+
+
 def completion(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion | None:
-    """Return the completion of *evaluation*, if its metrics are those of the configuration."""
+    """Return the completion of *evaluation*, if its metrics and health fit the configuration."""
     done = directory.completion(evaluation.fingerprint, _older(evaluation))
     if done is None or reading_of(done.identity) != evaluation.reading:
         return None
-    return done
+    return None if judge_evaluation(evaluation, done.health).fails else done
 
 
 def attempts_at(evaluation: Evaluation, directory: EvaluationDirectory) -> Attempts:
@@ -53,7 +79,8 @@ def reuse(evaluation: Evaluation, directory: EvaluationDirectory) -> Completion 
 def publish_finished(evaluation: Evaluation, attempts: Attempts) -> Completion | None:
     """Publish the newest attempt whose harness has finished, and return its record.
 
-    None if there is none. It may be the published one, if the configuration has other metrics by
+    None if there is none, or answers are missing that only a harness asks for. It may be the
+    published one, if the configuration has other metrics by
     now, or one whose publication or reading a job did not end.
 
     Raises:
@@ -62,16 +89,29 @@ def publish_finished(evaluation: Evaluation, attempts: Attempts) -> Completion |
     """
     attempts.settle()
     found = attempts.result(_reading(evaluation))
-    return None if found is None else publish(evaluation, attempts, found)
+    if found is None:
+        return None
+    try:
+        return publish(evaluation, attempts, found)
+    except UnhealthyError as error:
+        if error.asks_again or asks_again(evaluation, attempts.directory):
+            return None
+        raise
 
 
 def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Completion:
     """Read the metrics of a finished attempt, publish its record, and return it.
 
     Raises:
-        EvaluationError: there are no such metrics.
+        EvaluationError: there are no such metrics, or their health fails.
         LeaseLost: another process may work at the evaluation.
     """
+    verdict = judge_evaluation(evaluation, result.finished.health)
+    if verdict.fails:
+        attempts.check()
+        if result.artifacts == attempts.directory.artifacts:
+            attempts.directory.retract()
+        raise UnhealthyError(verdict.reason, asks_again=verdict.asks_again)
     record = result.record
     if record is None or reading_of(record.identity) != evaluation.reading:
         record = _read(evaluation, attempts, result)
@@ -93,17 +133,18 @@ def finish(
     image_digest: str,
     servers: Mapping[str, str],
     ledger: str = "off",
-    health: Mapping[str, Any] | None = None,
 ) -> Completion:
     """Note that the harness of an attempt has finished, and publish its result.
 
     *servers* has the image and its digest of each model that snakeval served, by name. *ledger*
-    says whether a gateway asked the models, and *health* is what it saw of their answers.
+    says whether a gateway asked the models.
 
     Raises:
         EvaluationError: there are no results, or they cannot be read.
         LeaseLost: another process may work at the evaluation.
     """
+    from snakeval.jobs.health import health_of  # a reuse needs none of what it imports
+
     caches = caches_of(evaluation.identity.adapter)
     # Publication moves the artifacts, and a harness may have linked them by their absolute path.
     inside = [CONTAINER_RESULTS, WRITABLE_ROOT + CONTAINER_RESULTS]
@@ -128,7 +169,7 @@ def finish(
             **({} if ledger == "off" else {LEDGER: ledger}),
         },
         sizes=trees.sizes(attempt.artifacts, caches),
-        health=health or {},
+        health=health_of(evaluation, attempts.directory, attempt.artifacts, ledger).as_dict(),
     )
     attempt.finish(finished)
     return publish(evaluation, attempts, Result(attempt, attempt.artifacts, finished, None))

@@ -57,7 +57,13 @@ class Stored:
     @property
     def is_healthy(self) -> bool:
         """Whether it is an answer of the model, and not of a filter or of nothing."""
-        return not self.is_empty and _UNHEALTHY.isdisjoint(self.finish)
+        refused = int(self.answer.meta.get("status", 200)) >= 400
+        return not (refused or self.is_empty) and _UNHEALTHY.isdisjoint(self.finish)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the token limit ended one of its choices."""
+        return "length" in self.finish
 
     def request(self) -> Any:
         """Return the request as JSON data, or its text."""
@@ -187,6 +193,17 @@ def drop(directory: Path, which: str) -> int:
         UNHEALTHY: lambda one: not one.is_healthy,
         LAST: lambda one: (one.key, one.number - 1) in last.get(one.upstream, ()),
     }[which]
+    return drop_where(directory, chosen)
+
+
+def drop_where(directory: Path, chosen: Callable[[Stored], bool]) -> int:
+    """Drop *chosen* answers below an evaluation's ``requests/``; return how many.
+
+    No gateway may have the journals open.
+
+    Raises:
+        OSError, JournalError: a journal cannot be read or written.
+    """
     places: dict[tuple[str, str], list[tuple[bytes, int]]] = {}
     for one in stored(directory):
         if chosen(one):

@@ -1,0 +1,88 @@
+"""Drops stored answers before a harness runs, so that their requests are asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from snakeval.config.health_rules import FAIL, thresholds
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.requests import repair, summary_parts
+from snakeval.files import write_if_changed
+from snakeval.ledger import summary
+
+
+def _note(directory: EvaluationDirectory) -> Path:
+    """The file with the id of the command whose wish was fulfilled last."""
+    return directory.requests / "asked-again"
+
+
+def asks_again(evaluation: Evaluation, directory: EvaluationDirectory) -> bool:
+    """Whether the command wants stored answers dropped, and no attempt of it has done that yet."""
+    which, _, command = evaluation.transport.ask_again.partition(" ")
+    note = _note(directory)
+    if not which or evaluation.transport.ledger != "on":
+        return False
+    return not (note.exists() and note.read_text(encoding="utf-8").strip() == command)
+
+
+def drop_answers(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
+    """Drop the stored answers that the command wants to request again, once for each command.
+
+    Drop also those of another model, if the health of the last attempt failed for them. Before
+    that, repair the files of the requests.
+
+    Raises:
+        EvaluationError: a journal cannot be read or written.
+    """
+    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
+    wanted, keep = asks_again(evaluation, directory), evaluation.transport.keep
+    if not (wanted or keep):
+        return
+    # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
+    from snakeval.ledger.journal import JournalError
+
+    which, _, command = evaluation.transport.ask_again.partition(" ")
+    try:
+        summary.wait_for_end(directory.requests / "gateway", wait)
+        if keep and (count := _drop_others(evaluation, directory)):
+            say(f"requests {count} stored answers again, which name another model")
+        if wanted:
+            count = _drop(evaluation, directory, which)
+            say(f"requests {count} stored answers again ({which})")
+    except (OSError, ValueError, JournalError) as error:
+        raise EvaluationError(f"{directory.requests}: no answer can be dropped ({error})") from None
+    if wanted:
+        write_if_changed(_note(directory), f"{command}\n")
+
+
+def _drop(evaluation: Evaluation, directory: EvaluationDirectory, which: str) -> int:
+    from snakeval.ledger import reading
+
+    cut_fails = FAIL in thresholds(evaluation.transport.health, "cut")
+    if which != reading.UNHEALTHY or not cut_fails:
+        return reading.drop(directory.requests, which)
+    return reading.drop_where(directory.requests, lambda one: not one.is_healthy or one.is_cut)
+
+
+def _drop_others(evaluation: Evaluation, directory: EvaluationDirectory) -> int:
+    """Drop the answers of the last attempt's models that do not have the name that counts."""
+    from snakeval.evaluation.choices import name_in
+    from snakeval.ledger import reading
+
+    keep = evaluation.transport.keep
+    identities = {name: part.get("identity") for name, part in summary_parts(directory).items()}
+
+    def is_other(one: reading.Stored) -> bool:
+        if one.upstream not in keep or one.identity != identities.get(one.upstream):
+            return False
+        return name_in(one.answer) not in ("", keep[one.upstream])
+
+    return reading.drop_where(directory.requests, is_other)
