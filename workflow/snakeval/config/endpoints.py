@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.ledger import Limits
+from snakeval.config.request_changes import RequestChanges
 from snakeval.config.types import ModelId, Strict, Variable
 
 
@@ -44,6 +45,7 @@ class Endpoint(Strict):
         default=None, min_length=1, description="the model's name in the answers, if it has to be"
     )
     limits: Limits = Limits()
+    request: RequestChanges = RequestChanges()
 
     @field_validator("url")
     @classmethod

@@ -123,7 +123,7 @@ def reading_of(identity: Mapping[str, Any]) -> str:
 def _shown(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of an identity whose change a person wants to read."""
     data = {name: value for name, value in identity.items() if name not in ("format", "metrics")}
-    for name in _FORMAT_1_IF_ANY:
+    for name in (*_FORMAT_1_IF_ANY, "set_env", "request"):
         data.setdefault(name, {})
     return data
 
@@ -246,7 +246,9 @@ class Evaluation:
     @cached_property
     def older(self) -> tuple[str, ...]:
         """The fingerprints of earlier formats that mean the same evaluation."""
-        return () if self.identity.format == 1 else (self.in_format_1.fingerprint,)
+        # Format 1 knew no changes to requests.
+        is_new = self.identity.format == 1 or self.identity.request
+        return () if is_new else (self.in_format_1.fingerprint,)
 
     @cached_property
     def in_format_1(self) -> Evaluation:

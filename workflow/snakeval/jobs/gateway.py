@@ -180,6 +180,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
         "model_id": identity.model_id,
         "endpoint_url": identity.endpoint_url,
         "deployment": identity.deployment,
+        "request": identity.request,
     }
     asked: dict[str, Mapping[str, Any]] = {evaluation.model: model, **identity.auxiliary}
     keys = {evaluation.model: transport.api_key_name, **transport.auxiliary_keys}
@@ -196,6 +197,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "timeout": transport.request_timeout,
             "tries": transport.max_retries + 1,
             "served": name in served,
+            "request": what.get("request") or {},
             "start": start,
             "ceiling": ceiling,
             **{

@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from snakeval.ledger import answers, http
 from snakeval.ledger.asking import Asker
+from snakeval.ledger.changes import NO_CHANGES, Changes
 from snakeval.ledger.client import Call, Client
 from snakeval.ledger.counts import Counts
-from snakeval.ledger.flights import Flights
+from snakeval.ledger.flights import HELPERS, Flights
 from snakeval.ledger.gate import Gate
 from snakeval.ledger.http import Headers
 from snakeval.ledger.journal import Journal, Memory
@@ -23,7 +24,6 @@ from snakeval.ledger.limit import Bounds, Limit
 from snakeval.ledger.retries import patience_of
 from snakeval.ledger.routes import route_to
 from snakeval.ledger.server import Request
-from snakeval.ledger.slots import seed_of
 from snakeval.ledger.spending import Paid, Spending
 
 #: Headers that the gateway writes itself.
@@ -38,12 +38,12 @@ class Endpoint:
 
     Attributes:
         query: parameters of the endpoint's URL, for example Azure's ``api-version``.
-        request: members that every JSON body receives.
+        request: changes to JSON bodies that ask the model.
         headers: headers that every request receives.
     """
 
     query: tuple[tuple[str, str], ...] = ()
-    request: Mapping[str, Any] | None = None
+    request: Changes = NO_CHANGES
     headers: tuple[tuple[str, str], ...] = ()
 
     def prepare(self, request: Request, slot: int) -> Call:
@@ -72,14 +72,12 @@ class Endpoint:
         data = answers.parsed(request.body) if request.body[:64].lstrip()[:1] == b"{" else None
         if not isinstance(data, dict):
             return request.body, {}
-        changes = dict(self.request or {})
-        seed = seed_of({**data, **changes}, slot)
-        if seed >= 0:
-            changes["seed"] = seed
+        is_helper = request.target.partition("?")[0].endswith(HELPERS)
+        made, changes = (NO_CHANGES if is_helper else self.request).made(data, slot)
         stream = {"stream": True} if data.get("stream") is True else {}
         if not changes:
             return request.body, stream
-        return json.dumps({**data, **changes}).encode(), {**changes, **stream}
+        return json.dumps(made).encode(), {**changes, **stream}
 
 
 def _codings(headers: Headers, stream: bool) -> str:
@@ -132,7 +130,7 @@ class Upstream:
         self.asker = None if offline else self._asker(spending)
         endpoint = Endpoint(
             tuple(parse_qsl(urlsplit(options["url"]).query)),
-            options.get("request"),
+            Changes.of(options.get("request")),
             tuple((options.get("headers") or {}).items()),
         )
         self.flights = Flights(self.journal, self.asker, endpoint.prepare, self.counts, fatal)

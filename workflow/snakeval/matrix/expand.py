@@ -15,7 +15,8 @@ from snakeval.config.config import Config
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation.definition import Evaluation
 from snakeval.matrix.facts import LOCAL_ONLY, NOTHING, Facts
-from snakeval.matrix.row import Row, Served, catalogued, image_of
+from snakeval.matrix.row import Row, catalogued, image_of
+from snakeval.matrix.served import Served
 from snakeval.serving.container import check
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.resolve import image_of as image_of_deployment

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from snakeval.config.config import Config
+from snakeval.errors import ConfigError
 
 #: The requests in flight of an adaptive evaluation that asks without a gateway.
 _FIXED = 4
@@ -24,6 +25,20 @@ def ledger_mode(run: str, *own: str) -> str:
     ('on', 'memory', 'on')
     """
     return max(own, key=_MODES.index) or run
+
+
+def require_gateway(mode: str, model: str, changes: Mapping[str, Any]) -> None:
+    """Check that a gateway makes the *changes* to the requests of *model*, such as ``models.x``.
+
+    Raises:
+        ConfigError: there are changes, and *mode* has no gateway.
+    """
+    if changes and mode == "off":
+        raise ConfigError(
+            "requires the ledger's gateway, which changes the requests",
+            where=f"{model}.endpoint.request",
+            hint="remove it, or set ledger: on",
+        )
 
 
 def transport_of(

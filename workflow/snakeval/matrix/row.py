@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from snakeval import catalogue
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.config import Config
 from snakeval.config.endpoints import EndpointType
-from snakeval.config.models import Model
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation, Identity, Transport
 from snakeval.harnesses import LOGS_ITEMS, command
@@ -20,8 +19,9 @@ from snakeval.harnesses.adapter import Paths
 from snakeval.matrix.benchmark_files import files_digest
 from snakeval.matrix.facts import NOTHING, Facts
 from snakeval.matrix.health import health_of
-from snakeval.matrix.ledger import paid_by, transport_of
+from snakeval.matrix.ledger import paid_by, require_gateway, transport_of
 from snakeval.matrix.params import Resolved, explicit, layer_params, score_params
+from snakeval.matrix.served import Served
 from snakeval.run.pins import key_of
 from snakeval.runtimes import NEED_IMAGES
 
@@ -29,65 +29,6 @@ from snakeval.runtimes import NEED_IMAGES
 def repeat_name(benchmark: str, number: int) -> str:
     """Return the name of a benchmark's repeat, counted from 1: ``gsm8k``, ``gsm8k-r2``, …"""
     return benchmark if number == 1 else f"{benchmark}-r{number}"
-
-
-class Served(NamedTuple):
-    """How a harness asks a model: an endpoint, or a deployment that snakeval serves."""
-
-    model_id: str
-    endpoint_url: str
-    endpoint_type: str
-    api_key_name: str
-    deployment: Mapping[str, Any]
-    in_format_1: Callable[[], Mapping[str, Any]] = dict
-    ledger: str = ""
-    limits: Mapping[str, float] = {}
-
-    @classmethod
-    def of(cls, name: str, model: Model, config: Config, facts: Facts = NOTHING) -> Served:
-        """Return how to ask the model *name*."""
-        if model.deployment:
-            made, sampled = facts.deployment(name, model.deployment, config.network, config.runtime)
-            definition = made.definition
-            return cls(
-                definition.served_model_name,
-                definition.path,
-                definition.endpoint_type,
-                "",
-                definition.identity,
-                lambda: definition.in_format_1(sampled()),
-                ledger=model.ledger or "",
-            )
-        endpoint = model.endpoint
-        assert endpoint is not None, "the configuration has one or the other"
-        key = endpoint.api_key_name or ""
-        return cls(
-            endpoint.model_id,
-            endpoint.route_url,
-            endpoint.type.value,
-            key,
-            {},
-            ledger=model.ledger or "",
-            limits=endpoint.limits.model_dump(exclude_none=True),
-        )
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The part of the identity of an evaluation that describes the model."""
-        return self._with(self.deployment)
-
-    @property
-    def identity_in_format_1(self) -> dict[str, Any]:
-        """The same part in format 1."""
-        return self._with(self.in_format_1() if self.deployment else {})
-
-    def _with(self, deployment: Mapping[str, Any]) -> dict[str, Any]:
-        asked = {
-            "model_id": self.model_id,
-            "endpoint_url": self.endpoint_url,
-            "endpoint_type": self.endpoint_type,
-        }
-        return asked | {"deployment": deployment} if deployment else asked
 
 
 def catalogued(name: str, spec: Benchmark) -> tuple[catalogue.Task | None, catalogue.Harness]:
@@ -244,6 +185,9 @@ class Row:
         spec, asked = self.spec, {model_name: model, **self.auxiliary}
         modes = [self.config.ledger, spec.ledger or "", *(each.ledger for each in asked.values())]
         ledger = transport_of(values["parallelism"], modes, {n: m.limits for n, m in asked.items()})
+        require_gateway(ledger["ledger"], f"models.{model_name}", model.request)
+        for name, each in self.auxiliary.items():
+            require_gateway(ledger["ledger"], f"auxiliary.{name}", each.request)
         ledger |= health_of(self.config, spec, model_name) | paid_by(self.config, asked)
         identity = Identity(
             harness=self.harness.name,
@@ -262,6 +206,7 @@ class Row:
             auxiliary=self.asked,
             image_digest=self.image_digest,
             set_env=spec.set_env,
+            request=model.request,
         )
         return Evaluation(
             model_name,

@@ -153,6 +153,12 @@ def job(
     )
     if not spec.image:
         raise EvaluationError("Lepton runs containers; add `image`")
+    asked_here = [{"request": evaluation.identity.request}, *evaluation.identity.auxiliary.values()]
+    if any(model.get("request") for model in asked_here):
+        raise EvaluationError(
+            "endpoint.request requires the ledger's gateway, which jobs of Lepton lack",
+            hint="remove it, or evaluate this model with another profile",
+        )
     secrets_here = {_variable(name): secret for name, secret in keys.items()}
     # Data sets that several jobs share need a volume of the platform, mounted at /cache.
     mounts = [mount for mount in spec.mounts if mount.target not in (_RESULTS, "/cache")]
