@@ -62,3 +62,24 @@ def test_what_went_wrong_with_the_requests_is_read_by_model(tmp_path: Path) -> N
     ]
     (found.requests / "summary.json").write_text('{"upstreams": {"m": {"faults": 3}}}')
     assert requests.faults_seen(found) == []
+
+
+def test_what_requests_wait_for_is_read_while_the_gateway_lives(tmp_path: Path) -> None:
+    part = counted() | {
+        "causes": {"429": 40, "broken": 2},
+        "waiting": {"cause": "429", "seconds": 25.0, "requests": 4},
+    }
+    found = place(tmp_path, {"upstreams": {"m": part, "judge": counted()}})
+    assert requests.waiting(found) == "429, waiting 25 s, 40 times"
+    summary = found.requests / "summary.json"
+    broken = {"cause": "broken", "seconds": 0.5, "requests": 1}
+    both = {"upstreams": {"m": part, "judge": part | {"waiting": broken}}}
+    summary.write_text(json.dumps(both))
+    assert requests.waiting(found) == (
+        "429, waiting 25 s, 40 times; broken connections, waiting 0.5 s, 2 times"
+    )
+    summary.write_text(json.dumps(both | {"ended": 7}))
+    assert requests.waiting(found) == ""
+    summary.write_text(json.dumps({"upstreams": {"m": part | {"waiting": {"seconds": "x"}}}}))
+    assert requests.waiting(found) == ""
+    assert requests.waiting(EvaluationDirectory(tmp_path / "none")) == ""

@@ -192,6 +192,19 @@ def test_a_gateway_notes_answers_that_some_harnesses_cannot_read_also_from_the_j
     run(scenario())
 
 
+def test_a_gateway_says_for_what_its_requests_wait(tmp_path: Path) -> None:
+    slow = answer({"error": "slow down"}, "429 Too Many Requests", "Retry-After: 25")
+
+    async def scenario() -> None:
+        async with bed(tmp_path, says(slow)) as b:
+            await b.hang_up(QUESTION, lambda: bool(b.counts["waiting"]))
+            assert b.counts["waiting"] == {"cause": "429", "seconds": 25.0, "requests": 1}
+            (note,) = notes(b)
+            assert (note["tries"], note["ended"], note["wait"]) == (1, 0, 25.0)
+
+    run(scenario())
+
+
 def test_a_connection_that_fails_is_noted_without_a_status(tmp_path: Path) -> None:
     async def scenario() -> None:
         url = "http://127.0.0.1:1/v1/chat/completions"

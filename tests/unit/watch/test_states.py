@@ -25,6 +25,7 @@ from snakeval.run.plan import Planned
 from snakeval.serving import wire
 from snakeval.watch.state import State
 from snakeval.watch.states import counts, states
+from snakeval.watch.view import said
 from support.made import Made, between_looks, gone, lease_text
 
 
@@ -104,6 +105,18 @@ def test_an_evaluation_whose_job_lives_is_running_with_its_requests(run: Made) -
     assert (found.state, found.requests) == ("running", (18, 40))
     assert (found.host, found.pid, found.runtime) == (socket.gethostname(), os.getpid(), "process")
     assert found.elapsed is not None
+
+
+def test_a_running_one_says_for_what_its_requests_wait(run: Made) -> None:
+    run.held("b", "Requesting API:  45%|####5     | 18/40 [00:03<00:05,  4.20it/s]\r")
+    requests = run.directory.evaluation("m/b").requests
+    requests.mkdir()
+    waiting = {"cause": "429", "seconds": 25.0, "requests": 4}
+    part = {"causes": {"429": 40}, "waiting": waiting}
+    (requests / "summary.json").write_text(json.dumps({"upstreams": {"m": part}}))
+    found = state(run)
+    assert (found.state, found.reason) == ("running", "429, waiting 25 s, 40 times")
+    assert said(found) == "18 / 40 requests, 429, waiting 25 s, 40 times"
 
 
 def test_an_evaluation_in_a_container_has_the_container_s_name(run: Made) -> None:

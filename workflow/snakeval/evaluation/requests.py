@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,31 @@ def faults_seen(directory: EvaluationDirectory) -> list[Seen]:
     except DAMAGE:
         return []
     return found
+
+
+#: The causes of a pause that are no status, in words.
+_CAUSES = {"broken": "broken connections", "timeout": "no answer", "error": "errors"}
+
+
+def waiting(directory: EvaluationDirectory) -> str:
+    """Return what the requests of an evaluation wait for, such as ``429, waiting 25 s, 40 times``.
+
+    It is empty if none waits for its next try, or if no gateway lives.
+    """
+    summary = _summary(directory)
+    if "ended" in summary:
+        return ""
+    found = []
+    for part in _parts(directory):
+        pause, causes = part.get("waiting"), part.get("causes")
+        if not (isinstance(pause, dict) and pause and isinstance(causes, dict)):
+            continue
+        with suppress(*DAMAGE):
+            cause, seconds = str(pause["cause"]), float(pause["seconds"])
+            long = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
+            text = f"{_CAUSES.get(cause, cause)}, waiting {long} s"
+            found.append(f"{text}, {causes.get(cause, 0)} times")
+    return "; ".join(found)
 
 
 def was_paused(directory: EvaluationDirectory) -> bool:

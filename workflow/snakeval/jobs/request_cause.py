@@ -90,7 +90,7 @@ def cause_of(evaluation: Evaluation, directory: EvaluationDirectory) -> Cause | 
         # The place is the configured URL, which the configuration has.
         end = f"{hint} ({_facts(fault, seen, place=False)})"
         room = LONGEST - len(start) - len(end) - len(": ")
-    message = shortened(words.message.rstrip(". "), room) if room >= LEAST else ""
+    message = shortened(words.message, room).rstrip(". ") if room >= LEAST else ""
     text = f"{start}{': ' + message if message else ''}"
     text = f"{shortened(text, max(LEAST, LONGEST - len(end)))}{end}"
     count = f"{fault.ended or fault.tries} of {seen.requests} requests"

@@ -165,7 +165,9 @@ class Inspection:
         if name == "running":
             from snakeval.evaluation.progress import requests as requests_of
             from snakeval.evaluation.requests import read as counts_of
+            from snakeval.evaluation.requests import waiting
 
+            why = waiting(directory)
             requests = requests_of(directory)
             replayed = sum(each.replayed for each in counts_of(directory).values())
         runtime, container = _where(directory, attempt, happened)

@@ -19,7 +19,8 @@ class State:
 
     Attributes:
         state: one of :data:`STATES`.
-        reason: why it failed, was skipped or cannot be known; or how far its server is.
+        reason: why it failed, was skipped or cannot be known; how far its server is; or what its
+            requests wait for.
         attempts: how many have begun.
         elapsed: seconds; of a finished one, those that it took.
         host, pid: the job's, of a live attempt or of one that may live.

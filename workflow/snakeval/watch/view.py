@@ -136,7 +136,8 @@ def said(state: State) -> str:
     if state.requests is not None:
         done, total = state.requests
         text = f"{done} / {total} requests" if total is not None else f"{done} requests"
-        return f"{text}, {state.replayed} from the journal" if state.replayed else text
+        replayed = f"{state.replayed} from the journal" if state.replayed else ""
+        return ", ".join(filter(None, (text, replayed, state.reason)))
     return state.reason
 
 
