@@ -188,16 +188,6 @@ def test_an_evaluation_of_a_served_model_asks_its_endpoint_with_its_key(
     assert job["secrets"]["API_KEY"] == "snakeval-s-1"
 
 
-def test_changes_to_requests_require_a_gateway_which_jobs_of_lepton_lack(tmp_path: Path) -> None:
-    endpoint = MODEL["endpoint"] | {"request": {"drop": ["stop"]}}
-    benchmark = COMMAND | {"image": "busybox"}
-    settings = {"models": {"m": {"endpoint": endpoint}}, "benchmarks": {"b": benchmark}}
-    (evaluation,) = expand(config(tmp_path, settings))
-    directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
-    with pytest.raises(EvaluationError, match="requires the ledger's gateway"):
-        jobs.job(evaluation, directory, "run", {}, {})
-
-
 def test_a_harness_without_an_image_fails(tmp_path: Path) -> None:
     settings = {"models": {"m": MODEL}, "benchmarks": {"b": COMMAND}}
     (evaluation,) = expand(config(tmp_path, settings))

@@ -143,7 +143,7 @@ class Asker:
         self, call: Call, passing: Passing, limited: bool, spent: dict[str, float]
     ) -> Outcome:
         """Try once, let the limit learn from it, and add its cost to *spent*."""
-        loop, limit = asyncio.get_running_loop(), self.gate.limit
+        loop, limit, patience = asyncio.get_running_loop(), self.gate.limit, self._patience.deadline
         began, outcome = loop.time(), None
         self.in_flight += 1
         try:
@@ -164,7 +164,8 @@ class Asker:
                     failed=outcome.verdict in (answers.BUSY, answers.LATE, answers.BROKEN),
                     limited=outcome.verdict == answers.LIMITED,
                     wrong=outcome.verdict in (answers.FAILED, answers.AWAY, answers.ERROR),
-                    retry_after=outcome.retry_after,
+                    # A wait beyond the patience is no pause: no request waits for its end.
+                    retry_after=outcome.retry_after * (outcome.retry_after <= patience),
                     tokens=sum(outcome.facts.tokens.get(n, 0) for n in ("prompt", "completion")),
                 )
             self.gate.pump()
@@ -236,23 +237,8 @@ class Asker:
             pieces.append(piece)
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
-        self._hide_key(outcome)
+        hide(outcome, self._key)
         return outcome
-
-    def _hide_key(self, outcome: Outcome) -> None:
-        """Blot the key out of an answer that is not sound."""
-        if not self._key or outcome.verdict == answers.SOUND:
-            return
-        key = self._key.encode()
-        if answers.coding(outcome.headers):
-            plain = answers.decoded(outcome.headers, outcome.body)
-            if plain is None or key not in plain:
-                return
-            outcome.body = plain
-            own = {"content-encoding", "content-length"}
-            outcome.headers = [pair for pair in outcome.headers if pair[0].lower() not in own]
-        # The length is the same, since a header has it, and pieces of a stream have been passed on.
-        outcome.body = outcome.body.replace(key, b"*" * len(key))
 
     def _keyless(self, text: str) -> str:
         return text.replace(self._key, "*" * len(self._key)) if self._key else text
@@ -292,4 +278,4 @@ class Asker:
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge_stream(events)
         if not (passing.started and answers.coding(outcome.headers)):
-            self._hide_key(outcome)
+            hide(outcome, self._key)

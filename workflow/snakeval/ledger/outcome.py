@@ -58,6 +58,22 @@ def problem(status: int, text: str, kind: str = "gateway") -> Outcome:
     return Outcome(status, reason, [("Content-Type", "application/json")], body)
 
 
+def hide(outcome: Outcome, key: str) -> None:
+    """Blot *key*, if there is one, out of an answer that is not sound."""
+    if not key or outcome.verdict == answers.SOUND:
+        return
+    text = key.encode()
+    if answers.coding(outcome.headers):
+        plain = answers.decoded(outcome.headers, outcome.body)
+        if plain is None or text not in plain:
+            return
+        outcome.body = plain
+        own = {"content-encoding", "content-length"}
+        outcome.headers = [pair for pair in outcome.headers if pair[0].lower() not in own]
+    # The length is the same, since a header has it, and pieces of a stream have been passed on.
+    outcome.body = outcome.body.replace(text, b"*" * len(text))
+
+
 def meta_of(outcome: Outcome) -> dict[str, Any]:
     """Return what the journal stores of an answer besides its body."""
     # A cookie of the endpoint is a secret of a session, and nothing that a replay needs.
