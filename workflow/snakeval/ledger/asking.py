@@ -12,7 +12,7 @@ from snakeval.ledger.events import Events
 from snakeval.ledger.faults import Faults
 from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
-from snakeval.ledger.outcome import Outcome, Passing, problem, told
+from snakeval.ledger.outcome import Outcome, Passing, hide, problem, told
 from snakeval.ledger.retries import Patience, Pauses, Retries, retry_after
 from snakeval.ledger.spending import FREE, Paid
 
