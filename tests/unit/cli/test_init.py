@@ -37,7 +37,7 @@ def test_what_it_writes_is_a_configuration_that_says_how_it_runs() -> None:
     endpoint = config.models["org-m"].endpoint
     assert endpoint is not None
     assert endpoint.api_key_name == "MY_KEY"
-    assert "snakeval run --config evaluation.yaml --dry-run" in FILE.read_text()
+    assert "snakeval run evaluation.yaml --dry-run" in FILE.read_text()
 
 
 def test_options_that_are_not_set_are_comments() -> None:

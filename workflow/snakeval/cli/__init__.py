@@ -19,6 +19,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 _COMMANDS = {
     "run": "Run the evaluations of a configuration; the same command resumes them",
+    "eval": "Score an endpoint on benchmarks without a configuration file",
     "resume": "Resume an unfinished run, from any directory",
     "status": "Show how far runs are",
     "logs": "Print the log of a run, a model's server or an evaluation",
@@ -68,9 +69,10 @@ def app() -> None:
     """Evaluate any LLM on any benchmark, anywhere, and never lose a finished result.
 
     \b
+    snakeval eval --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k --limit 10
     snakeval init --endpoint http://localhost:8000/v1 --model my-model --benchmark gsm8k
-    snakeval run --config evaluation.yaml --dry-run
-    snakeval run --config evaluation.yaml -o +params.limit_samples=10
+    snakeval run evaluation.yaml --dry-run
+    snakeval run evaluation.yaml --limit 10
     snakeval status
     """
 

@@ -1,0 +1,78 @@
+"""``snakeval eval``: one score of an endpoint, without a configuration file."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from snakeval.cli.env_file import env_file_option
+from snakeval.cli.first_config import TYPES, Answers, checked
+from snakeval.cli.run import profile_names
+
+
+@click.command("eval", short_help="Score an endpoint on benchmarks without a configuration file")
+@click.option("--base-url", metavar="URL", required=True, help="The endpoint, as http://…/v1.")
+@click.option("--model-id", required=True, help="The name that the endpoint knows the model by.")
+@click.option("--type", "kind", type=click.Choice(TYPES), default="chat", show_default=True)
+@click.option("--api-key-name", default="", help="The variable that holds its key; never the key.")
+@click.option(
+    "-t",
+    "--benchmark",
+    "--task",
+    "benchmarks",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A task of `snakeval ls tasks`; repeat it for more.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
+@click.option("--profile", shell_complete=profile_names, default="local", show_default=True)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the plan.")
+@env_file_option
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def command(
+    base_url: str,
+    model_id: str,
+    kind: str,
+    api_key_name: str,
+    benchmarks: tuple[str, ...],
+    limit: int | None,
+    profile: str,
+    dry_run: bool,
+    options: tuple[str, ...],
+) -> int:
+    """Score an endpoint. The same command again resumes, and costs nothing for what is done.
+
+    It prints the configuration that does the same with `snakeval run`, for a file of your own.
+
+    \b
+    snakeval eval --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k --limit 10
+    """
+    from snakeval.cli.launch import Prepared, launch, refuse_own_options
+    from snakeval.cli.launch import snakemake_options as snakemake
+    from snakeval.cli.launch.installation import find_profile
+    from snakeval.cli.launch.mode import Place
+    from snakeval.config.compose import save
+    from snakeval.config.load import choose
+    from snakeval.config.source import Source
+
+    answers = Answers(base_url, model_id, benchmarks, kind, api_key_name, limit)
+    text = answers.text("evaluation.yaml")
+    click.echo(text, err=not dry_run)
+    sys.stdout.flush()
+    refuse_own_options(given := snakemake.split(options))
+    values = snakemake.config(given)
+    data = checked(text, "snakeval eval").model_dump(mode="json", exclude_unset=True)
+    config, selection = choose(Source(data, files=("snakeval eval",)), values)
+    plans = dry_run or any(option.name == "dryrun" for option in given)
+    prepared = Prepared(
+        config,
+        selection,
+        save(config, dry_run=plans),
+        values,
+        find_profile(profile),
+        [*options, *(["--dry-run"] if dry_run else [])],
+        plans,
+    )
+    return launch(prepared, Place.HERE)

@@ -1,0 +1,142 @@
+"""Writes a first configuration from a few answers: an endpoint, a model and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snakeval.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+
+#: The types of endpoints.
+TYPES = ("chat", "completions", "embedding", "vlm")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers that determine a first configuration.
+
+    Attributes:
+        kind: the type of the endpoint, one of :data:`TYPES`.
+        api_key_name: the variable that holds the endpoint's key, or nothing.
+        benchmarks: tasks of the catalogue, as the user calls them.
+        limit: how many samples of each benchmark; None is all.
+    """
+
+    url: str
+    model_id: str
+    benchmarks: tuple[str, ...]
+    kind: str = "chat"
+    api_key_name: str = ""
+    limit: int | None = None
+
+    def text(self, file: str) -> str:
+        """Return the commented YAML for a *file* of that name, which `snakeval run` accepts.
+
+        Raises:
+            ConfigError: there is no such task, or a value is wrong.
+        """
+        written = _text(self, tasks(self.benchmarks, self.kind), Path(file))
+        checked(written, file)
+        return written
+
+
+def tasks(names: Sequence[str], kind: str) -> dict[str, str]:
+    """Return the benchmarks: the name as it was given, and the task in full."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--benchmark {name}: is given twice; name each once")
+    return {name: _task(name, kind) for name in names}
+
+
+def _task(name: str, kind: str) -> str:
+    """Return the task of the catalogue that *name* means for a type of endpoint.
+
+    Of several harnesses that have it, upstream's own: it needs no vendor's image.
+    """
+    from snakeval import catalogue
+
+    known = [task for task in catalogue.tasks() if name in (task.name, task.qualified)]
+    fitting = [task for task in known if kind in task.endpoint_types]
+    if not known:
+        names = [each for task in catalogue.tasks() for each in (task.name, task.qualified)]
+        hint = did_you_mean(name, dict.fromkeys(names))
+        raise ConfigError(
+            f"--benchmark {name}: no such task{hint or '; `snakeval ls tasks` lists them'}"
+        )
+    if not fitting:
+        types = sorted({each for task in known for each in task.endpoint_types})
+        raise ConfigError(
+            f"--benchmark {name}: asks a {' or '.join(types)} endpoint, and the model has --type "
+            f"{kind}; correct one"
+        )
+    upstream = [task for task in fitting if task.harness == "lm-eval"]
+    if len(fitting) > 1 and not upstream:
+        several = ", ".join(task.qualified for task in fitting)
+        raise ConfigError(f"--benchmark {name}: several harnesses have it; write one of {several}")
+    return (upstream or fitting)[0].qualified
+
+
+def _text(answers: Answers, rows: dict[str, str], file: Path) -> str:
+    from snakeval.config.nemo_launcher import fit
+
+    limit = f"limit_samples: {answers.limit}" if answers.limit else "# limit_samples: 10"
+    name = answers.api_key_name
+    key = f"api_key_name: {name}" if name else "# api_key_name: MY_API_KEY"
+    benchmarks = "\n".join(f"  {_yaml(fit(n))}:\n    task: {task}" for n, task in rows.items())
+    return f"""\
+# This file says what snakeval measures. All keys: docs/configuration.md of snakeval.
+#   snakeval run {file.name} --dry-run     what would run
+#   snakeval run {file.name}               run it; the same again resumes
+name: {_yaml(fit(file.stem))}
+params:
+  # Parameters of every evaluation. The task sets the others.
+  # Only the first samples, for a first look. A run with this limit is a separate run.
+  {limit}
+  # Requests at a time; auto adapts to the endpoint.
+  parallelism: auto
+# Each model is scored on each benchmark. Add more models and benchmarks here.
+models:
+  {_yaml(fit(answers.model_id))}:
+    endpoint:
+      url: {_yaml(answers.url)}
+      model_id: {_yaml(answers.model_id)}
+      type: {answers.kind}
+      # The name of the variable that holds the key, never the key itself.
+      {key}
+# `snakeval ls tasks` lists them, `snakeval info TASK` explains one.
+benchmarks:
+{benchmarks}
+"""
+
+
+def _yaml(value: str) -> str:
+    """Write *value* in one line of YAML, in quotes where it needs them."""
+    from snakeval.config.yaml_file import written
+
+    text = written([value], default_flow_style=True, width=1 << 20)
+    return text.strip()[1:-1]
+
+
+def checked(text: str, name: str) -> Config:
+    """Return the configuration in *text*, which errors call *name*.
+
+    Raises:
+        ConfigError: `snakeval run` would refuse it.
+    """
+    import tempfile
+
+    from snakeval.config.load import choose
+    from snakeval.config.source import named
+    from snakeval.matrix.expand import expand
+
+    with tempfile.TemporaryDirectory() as directory:
+        draft = Path(directory) / "draft.yaml"
+        draft.write_text(text, encoding="utf-8")
+        config = choose(named(draft, name), {})[0]
+    expand(config)
+    return config
