@@ -36,6 +36,16 @@ def test_an_unset_or_empty_variable_is_one_problem_with_its_key(tmp_path: Path) 
     check(invocation(tmp_path, content, models="n", benchmarks="c"), {})
 
 
+def test_a_key_that_nothing_needs_offline_may_be_unset(tmp_path: Path) -> None:
+    content = changed("models", "m", "endpoint", "api_key_name", to="MY_KEY")
+    content["benchmarks"] = {"b": COMMAND | {"env": ["MY_KEY", "TOKEN"]}}
+    opened = invocation(tmp_path, content, offline=True)
+    with pytest.raises(ConfigError) as refused:
+        check(opened, {})
+    assert str(refused.value) == "benchmarks.b.env: $TOKEN is not set; export it"
+    check(opened, {"TOKEN": ""})
+
+
 def test_an_output_directory_below_a_file_is_a_problem(tmp_path: Path) -> None:
     opened = invocation(tmp_path, output_dir=str(tmp_path / "c.yaml" / "out"))
     with pytest.raises(ConfigError, match=r"output_dir: .*c\.yaml is a file; name a directory"):

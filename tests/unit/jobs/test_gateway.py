@@ -159,7 +159,7 @@ def test_offline_answers_come_from_the_journal_alone(tmp_path: Path, server: Dem
     counts = json.loads((job.directory.requests / "summary.json").read_text())["upstreams"]["m"]
     assert counts["missed"] == 1
     assert "POST /v1/chat/completions" in counts["misses"][0]
-    assert "Failing on purpose (HTTP 400, 1 of 1 requests, POST http" in reason
+    assert "no answer to at least 1 request: POST /v1/chat/completions" in reason
 
 
 @pytest.mark.parametrize("ledger", ["memory", "off"])

@@ -21,6 +21,7 @@ _COMMANDS = {
     "run": "Run the evaluations of a configuration; the same command resumes them",
     "eval": "Score an endpoint on benchmarks without a configuration file",
     "resume": "Resume an unfinished run, from any directory",
+    "rescore": "Score the stored answers of a finished run again; no model is asked",
     "status": "Show how far runs are",
     "logs": "Print the log of a run, a model's server or an evaluation",
     "requests": "List the requests of an evaluation and their answers",

@@ -22,7 +22,7 @@ from snakeval.watch import old_runs
 #: The values of ``--ask-again``. Their module imports too much for ``--help``.
 ASK_AGAIN = ("all", "unhealthy", "last")
 #: Options for one start only. A resume runs all that is missing, and nothing else.
-_ONCE = frozenset(
+ONCE = frozenset(
     {
         "targets", "config", "configfile", "dryrun", "snakefile", "profile", "directory", "until",
         "omit_from", "force", "forceall", "forcerun", "touch", "batch", "allowed_rules", "unlock",
@@ -80,21 +80,21 @@ def command(
     """
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
-    saved = _saved(entry.run)
+    saved = saved_configuration(entry.run)
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile, is_profile
     from snakeval.config.compose import save
     from snakeval.config.load import load
 
-    started_in, here = _directory(entry), Path.cwd()
+    started_in, here = working_directory(entry), Path.cwd()
     if profile and is_profile(here / Path(profile).expanduser()):
         profile = str((here / Path(profile).expanduser()).absolute())
     os.chdir(started_in)
     former = snakemake.split(entry.command[1:])
     given = snakemake.split(options)
     refuse_own_options(given)
-    kept = snakemake.without(former, _ONCE | {option.name for option in given})
+    kept = snakemake.without(former, ONCE | {option.name for option in given})
     chosen = [*_chosen(entry, ask_again, offline, budget), *snakemake.values(given, "config")]
     values = snakemake.parsed(chosen)
     config, selection, _ = load([saved], values)
@@ -114,7 +114,7 @@ def command(
         find_profile(profile or profiles[-1]),
         words,
         dry_run or any(option.name == "dryrun" for option in given),
-        _snakefile(snakemake.values(former, "snakefile")),
+        own_snakefile(snakemake.values(former, "snakefile")),
         started_in if started_in != here else None,
     )
     return launch(prepared, where)
@@ -130,8 +130,8 @@ def _chosen(entry: Entry, ask_again: str | None, offline: bool, budget: Sequence
     ]
 
 
-def _saved(run: RunDirectory) -> Path:
-    """Return the saved configuration of *run*.
+def saved_configuration(run: RunDirectory, verb: str = "`resume` cannot continue") -> Path:
+    """Return the saved configuration of *run*; an error says what the command cannot do.
 
     Raises:
         ConfigError: it or the run's identity is gone, or a newer snakeval wrote it.
@@ -140,8 +140,8 @@ def _saved(run: RunDirectory) -> Path:
     for path in (saved, run.origin):
         if not path.is_file():
             raise ConfigError(
-                f"{run}: {path.relative_to(run.path)} is gone, so `resume` cannot continue the "
-                "run; use `snakeval run` with its configuration"
+                f"{run}: {path.relative_to(run.path)} is gone, so {verb} the run; use "
+                "`snakeval run` with its configuration"
             )
     try:
         origin = run.read_origin()
@@ -160,7 +160,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
-def _directory(entry: Entry) -> Path:
+def working_directory(entry: Entry) -> Path:
     """Return the working directory of the run's command, or a new one if it is gone."""
     former = Path(entry.cwd)
     if entry.command and former.is_dir() and os.access(former, os.W_OK | os.X_OK):
@@ -172,6 +172,6 @@ def _directory(entry: Entry) -> Path:
     return fresh
 
 
-def _snakefile(given: Sequence[str]) -> str:
+def own_snakefile(given: Sequence[str]) -> str:
     """Return the user's own Snakefile, which may include snakeval's; empty for snakeval's."""
     return given[-1] if given and Path(given[-1]).is_file() else ""

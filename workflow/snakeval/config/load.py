@@ -26,7 +26,9 @@ class Selection(Strict):
 
     These keys are not part of the configuration. Neither are ``ask_again=all|unhealthy|last``,
     which drops stored answers of unfinished evaluations, and ``offline=true``, with which the
-    journals alone answer.
+    journals alone answer. ``rescore=RUN`` makes a new run over the stored answers of another one,
+    in which ``judge=NAME`` names auxiliary models to ask again, and ``ask=true`` allows requests
+    that have no stored answer.
     """
 
     run: str | None = None
@@ -35,6 +37,9 @@ class Selection(Strict):
     update_images: bool = False
     ask_again: str = ""
     offline: bool = False
+    rescore: str = ""
+    judge: tuple[str, ...] = ()
+    ask: bool = False
 
 
 def load(
@@ -54,7 +59,7 @@ def load(
 
 
 #: The keys of ``--config`` whose values are names, even if they look like numbers.
-_NAMES = ("run", "models", "benchmarks")
+_NAMES = ("run", "models", "benchmarks", "rescore", "judge")
 
 
 def as_written(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Select
     """
     selection, rest = _split(overrides)
     override(source, rest)
-    config = check(source)
+    config = check(source, serves=not selection.rescore)
     for kind, chosen, known in (
         ("models", selection.models, config.models),
         ("benchmarks", selection.benchmarks, config.benchmarks),
@@ -114,8 +119,10 @@ def load_saved(file: Path, overrides: Mapping[str, Any]) -> tuple[Config, Select
     return config, _split(overrides)[0]
 
 
-def check(source: Source) -> Config:
+def check(source: Source, *, serves: bool = True) -> Config:
     """Check *source* and return its configuration with absolute paths.
+
+    Unless snakeval *serves* the models, their weights may have gone.
 
     Raises:
         ConfigError: one line for each problem.
@@ -125,7 +132,7 @@ def check(source: Source) -> Config:
         config = Config.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError.of(problems(error, source)) from None
-    return _with_absolute_paths(config, source)
+    return _with_absolute_paths(config, source, serves=serves)
 
 
 def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
@@ -145,9 +152,12 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
             hint = f"choose one of {', '.join(ASK_AGAIN)}"
             raise ConfigError(f"no answers '{which}'", where="--config ask_again", hint=hint)
         chosen["ask_again"] = which
-    if "offline" in rest:
-        chosen["offline"] = rest.pop("offline")
-    for key in ("models", "benchmarks"):
+    for key in ("offline", "ask"):
+        if key in rest:
+            chosen[key] = rest.pop(key)
+    if "rescore" in rest:
+        chosen["rescore"] = str(rest.pop("rescore") or "")
+    for key in ("models", "benchmarks", "judge"):
         value = rest.get(key)
         if isinstance(value, str):
             value = [name.strip() for name in value.split(",")]
@@ -157,7 +167,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
     return Selection(**chosen), rest
 
 
-def _with_absolute_paths(config: Config, source: Source) -> Config:
+def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Config:
     """Make a file's relative paths absolute, independent of the working directory."""
     benchmarks = {}
     for name, benchmark in config.benchmarks.items():
@@ -174,9 +184,12 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
             if (deployment := model.deployment) is None:
                 continue
             where = (section, name, "deployment")
-            changes = {"mounts": _mounts(source, (*where, "mounts"), deployment.mounts)}
+            mounts = _mounts(source, (*where, "mounts"), deployment.mounts, must_exist=serves)
+            changes = {"mounts": mounts}
             if path := deployment.checkpoint_path:
-                changes["checkpoint_path"] = _path_in(source, *where, "checkpoint_path", path)
+                changes["checkpoint_path"] = _path_in(
+                    source, *where, "checkpoint_path", path, must_exist=serves
+                )
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})
         updates[section] = models
@@ -187,16 +200,16 @@ def _with_absolute_paths(config: Config, source: Source) -> Config:
     return config.model_copy(update=updates)
 
 
-def _path_in(source: Source, *where_and_path: str) -> str:
+def _path_in(source: Source, *where_and_path: str, must_exist: bool = True) -> str:
     """Return the absolute path that a key of a file sets.
 
     Raises:
-        ConfigError: the path does not exist.
+        ConfigError: the path does not exist, and must.
     """
     *where, text = where_and_path
     path = source.base(where) / Path(text).expanduser()
     file = where[-1] != "files"  # weights may be one file; a benchmark's files are a directory
-    if not (path.exists() if file else path.is_dir()):
+    if must_exist and not (path.exists() if file else path.is_dir()):
         raise ConfigError(
             f"no {'' if file else 'directory '}{path}",
             where=f"{source.origin(where)}: {'.'.join(where)}",
@@ -205,11 +218,13 @@ def _path_in(source: Source, *where_and_path: str) -> str:
     return str(path.resolve())
 
 
-def _mounts(source: Source, where: Sequence[str], mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+def _mounts(
+    source: Source, where: Sequence[str], mounts: Sequence[Mount], *, must_exist: bool = True
+) -> tuple[Mount, ...]:
     resolved = []
     for mount in mounts:
         path = source.base(where) / Path(mount.source).expanduser()
-        if not path.exists():
+        if must_exist and not path.exists():
             raise ConfigError(
                 f"no {path} to mount",
                 where=f"{source.origin(where)}: {'.'.join(where)}",

@@ -23,6 +23,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     state = "continues" if run.exists else "new"
     many = f"{len(invocation.selected)} evaluation" + "s" * (len(invocation.selected) != 1)
     lines = [f"Run {run.id} ({state}): {many} in {invocation.directory}"]
+    lines += again(invocation)
     reasons = Counter(item.reason for item in invocation.left_out)
     lines += [f"Left out: {reason}" for reason in list(reasons)[:_MOST]]
     if len(reasons) > _MOST:
@@ -32,6 +33,20 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     lines += unknown(invocation)
     lines += packing(allocations)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
+    return lines
+
+
+def again(invocation: Invocation) -> list[str]:
+    """Describe whose answers a re-score uses, whom it asks, and what it defines differently."""
+    if (rescoring := invocation.rescoring) is None:
+        return []
+    asked = "the models are asked only for answers that it lacks" if rescoring.ask else ""
+    if rescoring.judges:
+        asked = ", ".join(filter(None, (f"{' and '.join(rescoring.judges)} judges again", asked)))
+    lines = [f"Re-scores the answers of run {rescoring.run.id}: {asked or 'no model is asked'}"]
+    for evaluation in list(invocation.selected.values())[:_MOST]:
+        if changes := rescoring.changes(evaluation):
+            lines.append(f"Differs: {evaluation.id} ({'; '.join(changes[:3])})")
     return lines
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
+from snakeval.dag.rescoring import Rescoring
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
 from snakeval.evaluation.record import INTERVALS_VERSION
@@ -44,6 +45,7 @@ class Invocation:
         selected: the evaluations that this command chose, by model and benchmark.
         deployed: the models that snakeval serves, by name.
         facts: pins of the run, and digests of weights. They are complete if the run *starts*.
+        rescoring: the run whose stored answers it scores again; None for others.
     """
 
     def __init__(
@@ -58,15 +60,17 @@ class Invocation:
         self.config, self.selection, self._files = config, selection, tuple(files)
         self.run: Run = run or find(
             config,
-            selection.run,
+            "new" if selection.rescore and not selection.run else selection.run,
             files=self._files,
             evaluations=lambda run: split(config, Facts(run))[0],
         )
+        self.rescoring = Rescoring.of(self.run.directory, selection)
         self.facts = Facts(
             self.run.directory,
             starts=starts,
             update_images=selection.update_images,
             local=digest_here,
+            origin=self.rescoring.run if self.rescoring is not None else None,
         )
         everything, self.left_out = split(config, self.facts)
         if self.run.exists:
@@ -82,6 +86,11 @@ class Invocation:
                 ) from None
         self.everything = _once(everything, selection)
         self.deployed = deployments(config, self.facts)
+        if self.rescoring is not None:
+            self.everything, excluded = self.rescoring.narrowed(self.everything)
+            self.left_out = (*self.left_out, *excluded)
+            asked = {name for each in self.everything for name in each.transport.servers}
+            self.deployed = {n: made for n, made in self.deployed.items() if n in asked}
         self._select()
 
     @classmethod
@@ -105,7 +114,7 @@ class Invocation:
             return None
         made.config, made.selection, made._files = config, selection, ()
         made.run = at(config, saved.run_path.name)
-        made.facts = Facts(made.run.directory)
+        made.facts, made.rescoring = Facts(made.run.directory), None
         made.__dict__["key"] = saved.path.name
         made.everything = definitions.evaluations
         made.left_out = tuple(

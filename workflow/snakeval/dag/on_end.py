@@ -63,6 +63,7 @@ class End:
             print(f"snakeval: no results table: {error}", file=sys.stderr)
             return
         print(f"\n{self._text(rows)}", flush=True)
+        self._compare()
         try:
             if not self._is_current(run.report):
                 from snakeval.results import report
@@ -74,9 +75,13 @@ class End:
         if self.invocation.exports:
             self._report_exports()
         if missing:
+            # The same command would score everything again, in another run.
+            again = (
+                f"`snakeval resume {run.id}`" if self.invocation.rescoring else "the same command"
+            )
             print(
                 f"{len(missing)} of {len(self.invocation.everything)} evaluations are not done. "
-                "Run the same command to finish them.",
+                f"Run {again} to finish them.",
                 flush=True,
             )
 
@@ -92,6 +97,14 @@ class End:
         width = columns()
         shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
         return f"{shown}\nResults: {self.invocation.directory.table}"
+
+    def _compare(self) -> None:
+        """Print how the scores of a re-score compare with those before."""
+        if (rescoring := self.invocation.rescoring) is None:
+            return
+        print(f"Re-scored from run {rescoring.run.id}:")
+        for evaluation in self.invocation.selected.values():
+            print(f"  {evaluation.id}: {rescoring.outcome(self.invocation.directory, evaluation)}")
 
     def _own(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows of this command's evaluations.

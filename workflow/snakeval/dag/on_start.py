@@ -67,6 +67,8 @@ class Start:
         self.allocations.save()
         by_hand = self._write_deployments(run)
         self._write_batch_scripts(run)
+        if (rescoring := self.invocation.rescoring) is not None:
+            rescoring.bring(run, self.invocation.everything)
         self._write_evaluations(run, by_hand)
 
     def _begin(self, run: RunDirectory) -> None:
@@ -84,6 +86,8 @@ class Start:
         if (other := reserve(whole)) != whole:
             raise ConfigError(f"an equal command starts run {other.id}; run the same command again")
         is_new = not saved.exists
+        if (rescoring := self.invocation.rescoring) is not None:
+            rescoring.note(run)  # before all else: without it, the run would ask its models
         # The index and the plan come before the directory's first other file: `status` finds them.
         remember(
             Entry(
@@ -168,6 +172,12 @@ class Start:
         wrong = [check for check in self.executor.checks(intent) if check.state == "wrong"]
         if wrong:
             raise ConfigError("\n".join(f"{c.what}: {c.found}; {c.to_do}" for c in wrong))
+        replays = self.invocation.rescoring is not None or self.invocation.selection.offline
+        if replays and not self.executor.has_gateways:
+            raise ConfigError(
+                f"{self.executor.title} jobs ask their models themselves, so no stored answer "
+                "reaches them; add --profile local"
+            )
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         """Return the runtime that starts an image here, or the executor's replacement."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
 from snakeval.files import make_way, make_way_for_file
+from snakeval.matrix.ledger import idle_keys
 from snakeval.run.find import OtherDefinitionError, is_same
 from snakeval.run.heads import heads
 from snakeval.serving.directory import DeploymentDirectory
@@ -117,15 +118,16 @@ def check(
 
 def _of_evaluations(invocation: Invocation, environment: Mapping[str, str]) -> Iterator[Problem]:
     for evaluation in invocation.selected.values():
-        transport = evaluation.transport
+        transport, idle = evaluation.transport, idle_keys(evaluation)
         where = f"models.{evaluation.model}.endpoint.api_key_name"
-        if transport.api_key_name and not environment.get(transport.api_key_name):
+        needs = transport.api_key_name and transport.asks(evaluation.model)
+        if needs and not environment.get(transport.api_key_name):
             yield _unset(transport.api_key_name, where)
         for name in transport.env.values():
-            if name not in environment:
+            if name not in environment and name not in idle:
                 yield _unset(name, f"benchmarks.{evaluation.benchmark}.env")
         for asked, name in transport.auxiliary_keys.items():
-            if not environment.get(name):
+            if transport.asks(asked) and not environment.get(name):
                 yield _unset(name, f"auxiliary.{asked}.endpoint.api_key_name")
 
 

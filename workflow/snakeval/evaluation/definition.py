@@ -176,7 +176,8 @@ class Transport:
         limits: the stated limits of the endpoint of each model that it asks, by name.
         rivals: how many evaluations of the plan may ask the model's endpoint at once.
         ask_again: which stored answers to drop, with the id of the command that wants it.
-        offline: whether the journal alone answers.
+        offline: whether the journals alone answer.
+        online: the models that are asked all the same.
         health: the rules of answer health that are not the default; see
             :mod:`snakeval.config.health_rules`.
         answers_as: the model's name in the answers, if it is stated, by the name of the model.
@@ -213,6 +214,11 @@ class Transport:
     keep: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budget: Mapping[str, float] = field(default_factory=dict)
+    online: tuple[str, ...] = ()
+
+    def asks(self, model: str) -> bool:
+        """Whether requests may reach *model*, or its journal alone answers."""
+        return not self.offline or model in self.online
 
 
 @dataclass(frozen=True)

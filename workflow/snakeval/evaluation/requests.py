@@ -105,13 +105,15 @@ def unanswered(directory: EvaluationDirectory, pid: int = 0) -> int | None:
     return sum(int(part.get("unanswered", 0)) for part in _parts(directory))
 
 
-def misses(directory: EvaluationDirectory) -> list[str]:
-    """Return the first requests of a model that the journals could not answer offline.
+def misses(directory: EvaluationDirectory) -> tuple[int, list[str]]:
+    """Return how many requests the journals could not answer offline, and the first of them.
 
     Requests that only read, such as the list of models, do not count.
     """
-    found = [text for part in _parts(directory) for text in part.get("misses") or ()]
-    return [text for text in found if str(text).startswith("POST ")]
+    parts = _parts(directory)
+    found = [str(text) for part in parts for text in part.get("misses") or ()]
+    named = [text for text in found if text.startswith("POST ")]
+    return max(sum(int(part.get("missed", 0)) for part in parts), len(named)), named
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def _deploy(
     missing = [(each, done) for each, done in missing if not _stands(each, done)]
     if not missing:
         return {"state": "not needed: all its evaluations have finished"}
-    if all(_is_offline(each, done) for each, done in missing):
+    if not any(_asks(plan.name, each, done) for each, done in missing):
         return {"state": "not needed: the journals answer its evaluations"}
     started, name = time.monotonic(), plan.name
     try:
@@ -90,11 +90,11 @@ def _deploy(
         return {"state": f"not started: it {busy}"}
 
 
-def _is_offline(directory: EvaluationDirectory, fingerprint: str) -> bool:
+def _asks(model: str, directory: EvaluationDirectory, fingerprint: str) -> bool:
     try:
-        return directory.read_evaluation(fingerprint).transport.offline
+        return directory.read_evaluation(fingerprint).transport.asks(model)
     except EvaluationError:
-        return False  # the evaluation's own job fails with the reason
+        return True  # the evaluation's own job fails with the reason
 
 
 def _stands(directory: EvaluationDirectory, fingerprint: str) -> bool:

@@ -29,13 +29,13 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
-from snakeval.evaluation.requests import misses
 from snakeval.harnesses import adapter
 from snakeval.jobs import budget, publication, run_job
 from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
-from snakeval.jobs.run_harness import require_few, run_harness
+from snakeval.jobs.run_harness import Ran, require_few, run_harness
+from snakeval.jobs.unanswered import why_unanswered
 from snakeval.lease import Lease, LeaseLost
 from snakeval.runtimes import choose
 
@@ -218,17 +218,9 @@ def _attempt(
         log.say("runs the harness again; answers in the journal are not requested again")
     outcome = ran.outcome
     log.say(f"the harness exited with {outcome.exit_code} after {ran.seconds:.1f} s")
-    if outcome.exit_code != 0:
-        # Only a failure needs this module, which imports an HTTP client.
-        from snakeval.jobs.failure import failure_of, with_requests
-
-        log_file = attempts.directory.attempt_log(attempt.number)
-        url = ran.urls.get(evaluation.model, "")
-        failure = failure_of(evaluation, outcome, log_file, url, attempts.directory)
-        failure = with_requests(failure, evaluation, attempts.directory, reaches=ran.reaches)
+    if failure := _failure(evaluation, attempts.directory, attempt.number, ran, log):
         attempt.fail(failure)
         raise EvaluationError(failure.reason)
-    _require_offline_answers(evaluation, attempts.directory, attempt)
     log.journal.add(events.Event("reading"))
     finish(
         evaluation,
@@ -246,14 +238,20 @@ def _attempt(
     return 0
 
 
-def _require_offline_answers(
-    evaluation: Evaluation, directory: EvaluationDirectory, attempt: AttemptDirectory
-) -> None:
-    """Fail if the journals lacked an answer; some harnesses count it as a wrong one."""
-    if evaluation.transport.offline and (missed := misses(directory)):
-        reason = f"offline, and the journal has no answer to {missed[0]}"
-        attempt.fail(Failure(reason))
-        raise EvaluationError(reason)
+def _failure(
+    evaluation: Evaluation, directory: EvaluationDirectory, number: int, ran: Ran, log: AttemptLog
+) -> Failure | None:
+    """Return why the results of the harness of attempt *number* do not count; None if they do."""
+    if reason := why_unanswered(evaluation, directory, log.say, ran.outcome.exit_code):
+        return Failure(reason)
+    if ran.outcome.exit_code == 0:
+        return None
+    # Only a failure needs this module, which imports an HTTP client.
+    from snakeval.jobs.failure import failure_of, with_requests
+
+    url = ran.urls.get(evaluation.model, "")
+    failure = failure_of(evaluation, ran.outcome, directory.attempt_log(number), url, directory)
+    return with_requests(failure, evaluation, directory, reaches=ran.reaches)
 
 
 def _resumes(evaluation: Evaluation) -> tuple[str, ...]:

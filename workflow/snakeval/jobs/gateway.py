@@ -22,7 +22,7 @@ from snakeval.jobs import budget
 from snakeval.jobs.dropped_answers import drop_answers
 from snakeval.ledger import beside
 from snakeval.ledger.beside import Gateway
-from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START
+from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START, idle_keys
 from snakeval.runtimes import Runtime
 
 #: Seconds for which requests under way may continue when a job ends.
@@ -132,7 +132,7 @@ def _options(
     """Return the options of the whole gateway."""
     transport = evaluation.transport
     paid = budget.options_of(evaluation, directory, served)
-    return {"mode": transport.ledger, "offline": transport.offline, "budget": paid}
+    return {"mode": transport.ledger, "budget": paid}
 
 
 def _require_journal(transport: Transport) -> None:
@@ -198,6 +198,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "tries": transport.max_retries + 1,
             "served": name in served,
             "request": what.get("request") or {},
+            "offline": not transport.asks(name),
             "start": start,
             "ceiling": ceiling,
             **{
@@ -250,11 +251,12 @@ def without_keys(
     """Return *environ* with *token* in place of each key, and the aliases of ``env``.
 
     The benchmark's ``env`` may hand out a variable that is also the key of a model. The harness
-    then gets its value from an alias.
+    then gets its value from an alias. Keys that nothing needs may be unset, and harnesses still
+    look for them.
     """
     transport = evaluation.transport
     keys = {transport.api_key_name, *transport.auxiliary_keys.values()} - {""}
-    given = {**environ, **dict.fromkeys(keys & environ.keys(), token)}
+    given = {**environ, **dict.fromkeys((keys & environ.keys()) | idle_keys(evaluation), token)}
     aliases = {}
     for name in keys & set(transport.env.values()) & environ.keys():
         aliases[name] = f"{_HANDED_OUT}{name}"

@@ -133,7 +133,7 @@ def serve_models(
     """
     serving = Serving(stop, log, on_loss)
     gpus = evaluation.transport.resources.get("gpus") or 0
-    names = () if evaluation.transport.offline else evaluation.transport.servers
+    names = tuple(name for name in evaluation.transport.servers if evaluation.transport.asks(name))
     if not (names or gpus):
         with serving.passing_on():
             yield serving

@@ -72,8 +72,9 @@ class Counts:
         self.finish: dict[str, int] = {}
         self.empty = 0
         self.first, self.whole = Histogram(), Histogram()
-        #: Requests without an answer in the journal, while there is no endpoint; at most 20.
-        self.missed = 0
+        #: Requests for an answer that the journal does not have, while there is no endpoint.
+        self.missed: set[tuple[bytes, int]] = set()
+        #: The first of them, and of those that only read; at most 20.
         self.misses: list[str] = []
         #: Key and occurrence of the answers that the harness received last; at most 64.
         self.last: list[tuple[str, int]] = []
@@ -81,6 +82,17 @@ class Counts:
     def cause(self, name: str) -> None:
         """Count a try that did not succeed."""
         self.causes[name] = self.causes.get(name, 0) + 1
+
+    def miss(self, method: str, path: str, body: bytes, slot: tuple[bytes, int]) -> str:
+        """Count a request without an answer, and return a text that names it."""
+        text = f"{method} {path} (equal request number {slot[1] + 1})"
+        if body:
+            text = f"{text}: {body[:300].decode('utf-8', 'replace')}"
+        if method == "POST":
+            self.missed.add(slot)
+        if len(self.misses) < 20 and text not in self.misses:
+            self.misses.append(text)
+        return text
 
     def received(self, meta: dict[str, Any], key: bytes, occurrence: int) -> None:
         """Count an answer that the harness received."""
@@ -113,7 +125,7 @@ class Counts:
             "latency": {"first_byte": self.first.data(), "whole": self.whole.data()},
             "stored": kept,
             "not_asked_again": kept - self.wanted_again,
-            "missed": self.missed,
+            "missed": len(self.missed),
             "misses": self.misses,
             "last": self.last,
         }

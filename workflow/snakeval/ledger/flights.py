@@ -170,7 +170,7 @@ class Flights:
                 if not helper:
                     self.counts.received(kept.meta, key, slot)
             elif self.asker is None:
-                await self._miss(request, slot, reply)
+                await self._miss(request, key, slot, reply)
             else:
                 cause = await self._fly(request, key, slot, reply, helper)
                 received = not cause
@@ -227,13 +227,9 @@ class Flights:
             del self._flights[key, slot]
             flight.end(outcome or _ended())
 
-    async def _miss(self, request: Request, slot: int, reply: Reply) -> None:
-        text = f"{request.method} {request.target} (equal request number {slot + 1})"
-        if len(self.counts.misses) < 20 and text not in self.counts.misses:
-            self.counts.misses.append(text)
-        self.counts.missed += 1
-        begin = request.body[:300].decode("utf-8", "replace")
-        text = f"offline, and the journal has no answer to {text}: {begin}"
+    async def _miss(self, request: Request, key: bytes, slot: int, reply: Reply) -> None:
+        named = self.counts.miss(request.method, request.target, request.body, (key, slot))
+        text = f"offline, and the journal has no answer to {named}"
         await _send(reply, problem(400, text, "offline"))
 
     async def _look(self, request: Request, reply: Reply) -> None:
@@ -242,7 +238,7 @@ class Flights:
         if self.asker is None:
             kept = self.journal.latest(key)
             if kept is None:
-                await self._miss(request, 0, reply)
+                await self._miss(request, key, 0, reply)
             else:
                 await replay(reply, kept)
             return

@@ -51,7 +51,7 @@ class Gateway:
                 options,
                 folder_of(directory, name),
                 mode,
-                bool(config.get("offline")),
+                bool(options.get("offline", config.get("offline"))),
                 fatal,
                 self.spending,
             )

@@ -50,6 +50,7 @@ class Facts:
     Attributes:
         starts: whether the run starts, so that missing facts are worth their price.
         reads: whether weights whose digest is not kept may be read.
+        origin: a run whose answers this run scores again. Its pins count, and its weights.
         unhashed: checkpoints that are not hashed yet, by the deployment's name.
         snapshots: the directories of benchmarks' files, by their digest.
     """
@@ -62,8 +63,10 @@ class Facts:
         reads: bool = False,
         update_images: bool = False,
         local: Callable[[str], str | None] = lambda image: None,
+        origin: RunDirectory | None = None,
     ) -> None:
         self._run, self.starts, self._local = run, starts, local
+        self.origin = origin
         self.reads = reads or starts
         self._renew = update_images and starts
         self.unhashed: dict[str, str] = {}
@@ -75,14 +78,17 @@ class Facts:
 
     @cached_property
     def _saved(self) -> Pins:
-        if self._run is None or not self._run.exists:
+        run = self._run
+        if self.origin is not None and (run is None or not run.pins.exists()):
+            run = self.origin
+        if run is None or not run.exists:
             return pins.NONE
-        path = self._run.pins
+        path = run.pins
         try:
             found = read_state(path, Pins.from_dict)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}); check it") from None
-        return found if found is not None else _of_earlier_version(self._run)
+        return found if found is not None else _of_earlier_version(run)
 
     def want_image(self, key: str, image: str, unused: str = "") -> None:
         """Announce an image, so that all are resolved at once.
@@ -176,6 +182,10 @@ class Facts:
             ConfigError: they cannot be read.
         """
         place = Path(checkpoint)
+        if self.origin is not None:
+            known, seen = self._planned(name, checkpoint)
+            if known:
+                return Weights(known, seen, str)
         stat = weights.by_stat(weights.files_of(place))
 
         def sampled() -> str:
@@ -196,9 +206,10 @@ class Facts:
 
     def _planned(self, name: str, checkpoint: str) -> tuple[str, str]:
         """Return the digest of weights and of their state by the run's plan, or two empty texts."""
-        if self._run is None or not self._run.exists:
+        run = self.origin or self._run
+        if run is None or not run.exists:
             return "", ""
-        plan = DeploymentDirectory.of(self._run, name).known_plan()
+        plan = DeploymentDirectory.of(run, name).known_plan()
         if plan is None or plan.deployment.serving.checkpoint_path != checkpoint:
             return "", ""
         deployment = plan.deployment

@@ -7,6 +7,7 @@ from typing import Any
 
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError
+from snakeval.evaluation.definition import Evaluation
 
 #: The requests in flight of an adaptive evaluation that asks without a gateway.
 _FIXED = 4
@@ -67,3 +68,11 @@ def paid_by(config: Config, names: Iterable[str]) -> dict[str, Any]:
         if (given := models[name].prices) is not None
     }
     return {"prices": prices, "budget": config.budget.limits if config.budget else {}}
+
+
+def idle_keys(evaluation: Evaluation) -> frozenset[str]:
+    """Return the variables of keys that nothing needs: journals answer for their models."""
+    transport = evaluation.transport
+    keys = {evaluation.model: transport.api_key_name, **transport.auxiliary_keys}
+    needed = {key for name, key in keys.items() if transport.asks(name)}
+    return frozenset(keys.values()) - needed - {""}

@@ -268,6 +268,23 @@ class RunDirectory(Directory):
             return frozenset()
         return frozenset(name for note in there for name in note["evaluations"])
 
+    @property
+    def rescore(self) -> Path:
+        """The note of a run that scores the stored answers of another run again."""
+        return Path(f"{self._place}/.snakeval/rescore.json")
+
+    def read_rescore(self) -> dict[str, Any] | None:
+        """Return that note; None if the run is no re-score.
+
+        Raises:
+            OSError, ValueError: it cannot be read.
+        """
+        return read_json(str(self.rescore))
+
+    def write_rescore(self, note: Mapping[str, Any]) -> None:
+        """Note which run's answers this run scores again."""
+        write_if_changed(self.rescore, json.dumps(note))
+
     # --- plan -----------------------------------------------------------------------------
 
     @property

@@ -192,7 +192,12 @@ def _runs(root: Path) -> list[RunDirectory]:
 def _started(runs: Sequence[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
     """Return the newest run of a configuration, by its keys."""
     mine = (run for run in reversed(runs) if any(map(run.belongs_to, own)))
-    return next(mine, None)
+    return next((run for run in mine if not _is_rescore(run)), None)
+
+
+def _is_rescore(run: RunDirectory) -> bool:
+    """Whether a run scores the answers of another one: only its name leads to it."""
+    return run.rescore.exists()
 
 
 #: Names of runs have the local time. The end of daylight saving repeats an hour of it.
@@ -257,7 +262,7 @@ def _joined(
     # first expansion therefore exclude each further run that shares none of them.
     ids: frozenset[str] | None = None
     for run in runs:
-        if not _has_identity(run, same):
+        if not _has_identity(run, same) or _is_rescore(run):
             continue
         planned = run.fingerprints()
         if ids is not None and ids.isdisjoint(planned):

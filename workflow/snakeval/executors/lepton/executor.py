@@ -26,6 +26,7 @@ class Lepton(Executor):
     groups = False
     #: Secrets are the workspace's.
     reads_variables = False
+    has_gateways = False
 
     def deployment_options(self) -> type[LeptonEndpoint]:
         """Return the schema of ``deployment.lepton``."""
