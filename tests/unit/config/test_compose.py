@@ -216,6 +216,7 @@ def test_a_mistake_is_one_sentence(
         ("defaults: [nothing]\n", "c.yaml: defaults: no file nothing.yaml"),
         ("defaults: [{execution: lokal}, _self_]", "no lokal in execution; did you mean 'local'?"),
         ("defaults: 3\n", "c.yaml: "),
+        (f"defaults: [{'x, ' * 1_001}]\n", "defaults: has 1,001 entries, and 1,000 is the most"),
         ("defaults: [_self_]\na: ???\nb: {c: '???'}\n", "c.yaml: b.c is ???"),
         ("defaults: [_self_]\na: ${\n", "c.yaml: "),
         ("defaults: [_self_]\na: ${b}\nb: ${a}\n", "c.yaml: "),

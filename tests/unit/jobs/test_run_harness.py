@@ -234,11 +234,13 @@ def test_after_a_break_results_count_only_if_the_gateway_wrote_its_summary(
     assert (job.right, job.ran) == (4, 2)
 
 
+@pytest.mark.parametrize("is_long", [True, False])
 def test_a_harness_that_gave_up_while_its_gateway_stood_still_runs_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model], *, is_long: bool
 ) -> None:
     job = Job(tmp_path, monkeypatch, serve(_SOUND), is_noticed=False)
-    monkeypatch.setattr(beside, "start", partial(_patient, beside.start))
+    if is_long:  # else the pause is shorter than the one that is noticed without an end in it
+        monkeypatch.setattr(beside, "start", partial(_patient, beside.start))
     beat, hurry = tmp_path / "run/m/b/requests/gateway", tmp_path / "hurry"
     hurry.touch()
     stops = (

@@ -182,6 +182,12 @@ def used_up(directory: EvaluationDirectory) -> list[str]:
     return [str(kind) for kind in kinds] if isinstance(kinds, list) else []
 
 
+def given_up_in_pause(directory: EvaluationDirectory) -> int:
+    """Return how many requests the harness gave up while the last gateway stood still."""
+    found = _summary(directory).get("given_up")
+    return found if isinstance(found, int) else 0
+
+
 def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
     """Return how many requests the last gateway received, and if the journal answered them all."""
     parts = _parts(directory)

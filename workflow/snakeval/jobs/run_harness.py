@@ -16,7 +16,7 @@ from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import now
-from snakeval.evaluation.requests import unanswered, was_paused
+from snakeval.evaluation.requests import given_up_in_pause, unanswered, was_paused
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.container import container
 from snakeval.jobs.gateway import ask_through_gateway
@@ -158,7 +158,10 @@ def _require_answers(
     gave up while they waited for the server. All its other answers are sound. An unknown count, of
     a process *gateway* without a last summary, is one as well.
     """
-    if not (broke or serving.losses or was_paused(directory)):
+    if given_up := given_up_in_pause(directory):
+        log.say(f"the harness gave up {given_up} requests while its gateway stood still")
+        serving.lost.set()
+    if not (broke or serving.losses or was_paused(directory)) or serving.lost.is_set():
         return
     if (count := unanswered(directory, gateway)) != 0:
         which = count or "some"

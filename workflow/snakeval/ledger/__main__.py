@@ -35,13 +35,13 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snakeval.ledger import summary
 from snakeval.ledger.gateway import Gateway
+from snakeval.ledger.pulse import boottime
 from snakeval.ledger.routes import BadRoute
 from snakeval.ledger.spending import Spending
 from snakeval.ledger.summary import UNWRITABLE, USED_UP
@@ -104,7 +104,8 @@ class Process:
             loop.add_signal_handler(signal.SIGHUP, self._drain.set)
             ticking = asyncio.ensure_future(self._tick(gateway, heartbeat))
             orders = asyncio.ensure_future(self._orders(gateway))
-            tasks = [ticking, orders]
+            beating = asyncio.ensure_future(gateway.pulse.beat())
+            tasks = [ticking, orders, beating]
             if gateway.spending is not None:
                 tasks.append(asyncio.ensure_future(self._spend(gateway.spending)))
             print(json.dumps({"port": port}), flush=True)
@@ -159,12 +160,12 @@ class Process:
                 await asyncio.wait_for(self._end.wait(), 0.02)
 
     async def _tick(self, gateway: Gateway, heartbeat: summary.Heartbeat) -> None:
-        last = _time()
+        last = boottime()
         while True:
             heartbeat.beat()
             self._write(gateway)
             await asyncio.sleep(summary.BEAT)
-            last, before = _time(), last
+            last, before = boottime(), last
             paused = float(self._config.get("paused", PAUSED))
             self._was_paused |= last - before > summary.BEAT + paused
 
@@ -193,11 +194,6 @@ class Process:
                 return
             order = json.loads(line)
             gateway.upstreams[order["upstream"]].move(order["url"])
-
-
-def _time() -> float:
-    """Return seconds that also pass while the machine is suspended."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from snakeval.ledger.accounts import spending_of
 from snakeval.ledger.flights import HELPERS
 from snakeval.ledger.http import Headers
 from snakeval.ledger.outcome import Outcome, problem
+from snakeval.ledger.pulse import Pulse
 from snakeval.ledger.server import Reply, Request, Server
 from snakeval.ledger.summary import folder_of
 from snakeval.ledger.upstream import Upstream
@@ -57,7 +58,8 @@ class Gateway:
             )
             for name, options in config["upstreams"].items()
         }
-        self.server = Server(self._serve)
+        self.pulse = Pulse()
+        self.server = Server(self._serve, self.pulse)
         self.draining = False
 
     @property
@@ -78,7 +80,8 @@ class Gateway:
     def data(self) -> dict[str, Any]:
         """Return the summary as JSON data."""
         parts = {name: upstream.data() for name, upstream in self.upstreams.items()}
-        return {"format": 1, "draining": self.draining, "upstreams": parts}
+        data = {"format": 1, "draining": self.draining, "upstreams": parts}
+        return data | ({"given_up": given_up} if (given_up := self.pulse.given_up) else {})
 
     async def close(self) -> None:
         """End all flights, and close all connections and journals."""

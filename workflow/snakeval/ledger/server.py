@@ -17,11 +17,14 @@ from typing import Callable
 
 from snakeval.ledger import http
 from snakeval.ledger.http import BadMessage, Head, Headers
+from snakeval.ledger.pulse import Pulse
 
 #: Unread bytes of a connection above which the server stops reading.
 _AHEAD = 1 << 20
 #: Of Linux; Python has no name for it.
 _IP_FREEBIND = 15
+#: States of a TCP connection whose client has closed it (Linux, ``include/net/tcp_states.h``).
+_CLOSE, _CLOSE_WAIT = 7, 8
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,15 @@ class Reply:
 class Connection(asyncio.Protocol):
     """One connection of a harness."""
 
-    def __init__(self, application: Application, open_now: set[Connection]) -> None:
-        self._application, self._open = application, open_now
+    def __init__(self, application: Application, open_now: set[Connection], pulse: Pulse) -> None:
+        self._application, self._open, self._pulse = application, open_now, pulse
         self._reader = http.Reader()
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._empty: asyncio.Future[None] | None = None
-        self._ended = False
+        self._ended = self._served = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport; an answer counts as passed on when no byte waits here."""
@@ -125,16 +128,23 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the request whose client is gone."""
-        self._ended = True
+        self._end()
         self._open.discard(self)
         if self._task is not None:
             self._task.cancel()
 
     def eof_received(self) -> None:
         """Close the connection: a client that sends no more is gone."""
-        self._ended = True
+        self._end()
         if self._task is not None:
             self._task.cancel()
+
+    def _end(self) -> None:
+        """Note the end; a client that has no answer yet, or sent half a request, gave up."""
+        waits = self._task is not None or self._head is not None or len(self._reader)
+        if not self._ended and (waits or not self._served):
+            self._pulse.gave_up()
+        self._ended = True
 
     def data_received(self, data: bytes) -> None:
         """Read requests; start the next one when the last is answered."""
@@ -183,6 +193,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     async def _serve(self, request: Request, reply: Reply) -> None:
+        self._served = True
         try:
             await self._application(request, reply)
         except BaseException:
@@ -205,6 +216,8 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
         if self._transport is not None:
+            if not self._ended and self._pulse.stood_still() and _is_left(self._transport):
+                self._end()  # the loop has not shown it yet
             self._transport.write(data)
 
     async def flushed(self) -> None:
@@ -228,8 +241,9 @@ class Connection(asyncio.Protocol):
 class Server:
     """Listens on addresses of this machine."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, pulse: Pulse | None = None) -> None:
         self._application = application
+        self._pulse = pulse or Pulse()
         self._listeners: list[asyncio.AbstractServer] = []
         self._open: set[Connection] = set()
 
@@ -241,7 +255,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            lambda: Connection(self._application, self._open),
+            lambda: Connection(self._application, self._open, self._pulse),
             sock=_bound(address, port),
             backlog=1024,
         )
@@ -261,6 +275,18 @@ class Server:
     async def _none_open(self) -> None:
         while self._open:
             await asyncio.sleep(0.01)
+
+
+def _is_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed its side, as Linux knows."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or sys.platform != "linux":
+        return False
+    try:
+        state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return True
+    return state in (_CLOSE_WAIT, _CLOSE)
 
 
 def _bound(address: str, port: int) -> socket.socket:

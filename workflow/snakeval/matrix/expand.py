@@ -5,13 +5,14 @@ Pure: the same configuration gives the same evaluations in the same order. Write
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from urllib.parse import urlsplit
 
-from snakeval.config.config import Config
+from snakeval.config.config import Config, Pair
 from snakeval.errors import ConfigError, EvaluationError, did_you_mean
 from snakeval.evaluation.definition import Evaluation
 from snakeval.matrix.facts import LOCAL_ONLY, NOTHING, Facts
@@ -102,13 +103,13 @@ def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:
         for number in range(1, spec.repeats + 1)
     ]
     _refuse_unknown_pairs(config)
-    explicit = {(pair.model, pair.benchmark) for pair in config.include if pair.explicit}
+    include, exclude = _Chosen(config.include), _Chosen(config.exclude)
     for model_name, model in config.models.items():
         for row in rows:
             name = row.benchmark  # repeats are included and excluded together
-            if config.include and not _matches(config, "include", model_name, name):
+            if config.include and not include.has(model_name, name):
                 continue
-            if config.exclude and _matches(config, "exclude", model_name, name):
+            if exclude.has(model_name, name):
                 continue
             kind = model.type
             if kind in row.endpoint_types:
@@ -121,16 +122,29 @@ def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:
                 f"benchmark {name} needs a {' or '.join(row.endpoint_types)} endpoint, "
                 f"model {model_name} has a {kind} endpoint"
             )
-            if (model_name, name) in explicit:
+            if (model_name, name) in include.explicit:
                 raise ConfigError(f"include {model_name}/{name}: {reason}; drop it from include")
             yield LeftOut(model_name, row.name, reason)
 
 
-def _matches(config: Config, field: str, model: str, benchmark: str) -> bool:
-    return any(
-        fnmatchcase(model, pair.model) and fnmatchcase(benchmark, pair.benchmark)
-        for pair in getattr(config, field)
-    )
+class _Chosen:
+    """The pairs of a list, which may have tens of thousands. Most have no patterns."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.explicit = {(pair.model, pair.benchmark) for pair in pairs if pair.explicit}
+        patterns = {(pair.model, pair.benchmark) for pair in pairs if not pair.explicit}
+        self._patterns = [(_fits(model), _fits(benchmark)) for model, benchmark in patterns]
+
+    def has(self, model: str, benchmark: str) -> bool:
+        """Whether a pair is in the list."""
+        return (model, benchmark) in self.explicit or any(
+            fits_model(model) and fits_benchmark(benchmark)
+            for fits_model, fits_benchmark in self._patterns
+        )
+
+
+def _fits(pattern: str) -> Callable[[str], object]:
+    return re.compile(translate(pattern)).match
 
 
 def _refuse_unknown_pairs(config: Config) -> None:
@@ -140,7 +154,7 @@ def _refuse_unknown_pairs(config: Config) -> None:
                 ("model", pair.model, config.models),
                 ("benchmark", pair.benchmark, config.benchmarks),
             ):
-                if not any(fnmatchcase(name, pattern) for name in names):
+                if pattern not in names and not any(map(_fits(pattern), names)):
                     raise ConfigError(
                         f"{field} {pair.model}/{pair.benchmark}: no {kind} '{pattern}'"
                         f"{did_you_mean(pattern, names) or '; correct or remove it'}"
