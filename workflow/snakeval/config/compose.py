@@ -28,8 +28,6 @@ from snakeval.config.yaml_file import read, written
 from snakeval.errors import ConfigError, did_you_mean
 
 _GROUPS = Path(hydra_groups.__file__).parent
-#: The most entries of a defaults list, of which Hydra reads a file each, and slowly.
-_MOST = 1_000
 #: An interpolation that would save the value of an environment variable.
 _FROM_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(?:env|decode)\s*:\s*(?:\$\{\s*oc\.env\s*:\s*)?(\w+)")
 _WHOLE_FROM_ENVIRONMENT = re.compile(r"^\$\{\s*oc\.env\s*:\s*(\w+)\s*\}$")
@@ -179,12 +177,7 @@ def _add_server_kinds() -> None:
 def _group_files(path: Path, data: Mapping[str, Any], choices: Sequence[str]) -> dict[str, Path]:
     """Check the files that Hydra will read next to *path*; return the file of each group."""
     chosen: dict[str, Any] = {}
-    if len(entries := data["defaults"] if isinstance(data["defaults"], list) else ()) > _MOST:
-        raise ConfigError(
-            f"{path}: defaults: has {len(entries):,} entries, and {_MOST:,} is the most; "
-            "write their keys to fewer files"
-        )
-    for entry in entries:
+    for entry in hydra_groups.entries(path, data["defaults"]):
         names = [*entry, *entry.values()] if isinstance(entry, dict) else [entry]
         if any(str(name).strip() == "" for name in names):
             raise ConfigError(f"{path}: defaults: has an entry without a name; write GROUP: NAME")

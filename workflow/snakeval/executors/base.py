@@ -269,6 +269,9 @@ class Executor:
         """Return what still runs or waits for *run*, by evaluation, with states."""
         return Jobs()
 
+    def hurry(self) -> None:
+        """Wait only briefly from now on for a service that does not answer: a stop begins."""
+
     def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return what is to be stopped of *run*, or of one evaluation, ``model/benchmark``."""
         return Stopping()

@@ -8,6 +8,8 @@ when the gateway continues, so it counts if it shows within a moment after a pau
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import time
 from typing import Callable
 
@@ -15,6 +17,8 @@ from typing import Callable
 LOOK, DELAY = 0.25, 0.5
 #: Seconds after a pause within which the kernel has shown all ends of connections.
 MOMENT = 1.0
+#: States of a TCP connection whose client has closed it (Linux, ``include/net/tcp_states.h``).
+_CLOSE, _CLOSE_WAIT = 7, 8
 
 
 def boottime() -> float:
@@ -53,3 +57,15 @@ class Pulse:
     def gave_up(self) -> None:
         """Note that a harness gave up a request."""
         self.given_up += self.stood_still()
+
+
+def is_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has closed its side, as Linux knows."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or sys.platform != "linux":
+        return False
+    try:
+        state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return True
+    return state in (_CLOSE_WAIT, _CLOSE)

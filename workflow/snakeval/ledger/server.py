@@ -17,14 +17,12 @@ from typing import Callable
 
 from snakeval.ledger import http
 from snakeval.ledger.http import BadMessage, Head, Headers
-from snakeval.ledger.pulse import Pulse
+from snakeval.ledger.pulse import Pulse, is_left
 
 #: Unread bytes of a connection above which the server stops reading.
 _AHEAD = 1 << 20
 #: Of Linux; Python has no name for it.
 _IP_FREEBIND = 15
-#: States of a TCP connection whose client has closed it (Linux, ``include/net/tcp_states.h``).
-_CLOSE, _CLOSE_WAIT = 7, 8
 
 
 @dataclass(frozen=True)
@@ -216,7 +214,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
         if self._transport is not None:
-            if not self._ended and self._pulse.stood_still() and _is_left(self._transport):
+            if not self._ended and self._pulse.stood_still() and is_left(self._transport):
                 self._end()  # the loop has not shown it yet
             self._transport.write(data)
 
@@ -275,18 +273,6 @@ class Server:
     async def _none_open(self) -> None:
         while self._open:
             await asyncio.sleep(0.01)
-
-
-def _is_left(transport: asyncio.Transport) -> bool:
-    """Whether the client has closed its side, as Linux knows."""
-    connection = transport.get_extra_info("socket")
-    if connection is None or sys.platform != "linux":
-        return False
-    try:
-        state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    except OSError:
-        return True
-    return state in (_CLOSE_WAIT, _CLOSE)
 
 
 def _bound(address: str, port: int) -> socket.socket:

@@ -5,11 +5,11 @@ Pure: the same configuration gives the same evaluations in the same order. Write
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import translate
+from fnmatch import fnmatchcase
+from functools import partial
 from urllib.parse import urlsplit
 
 from snakeval.config.config import Config, Pair
@@ -144,7 +144,7 @@ class _Chosen:
 
 
 def _fits(pattern: str) -> Callable[[str], object]:
-    return re.compile(translate(pattern)).match
+    return partial(fnmatchcase, pat=pattern)
 
 
 def _refuse_unknown_pairs(config: Config) -> None:

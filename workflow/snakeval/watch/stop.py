@@ -117,6 +117,8 @@ def kill(which: Target, report: Callable[[str], None]) -> Killed:
 
     *report* gets a line for each thing that is stopped.
     """
+    for executor in executors.of_run(which.run):
+        executor.hurry()
     before = states(which.run, only=which.covers)
     evaluation = f"{which.model}/{which.benchmark}" if which.benchmark else None
     stopped = stop(which.run, evaluation, report)

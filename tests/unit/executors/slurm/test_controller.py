@@ -91,3 +91,38 @@ def test_another_cluster_is_asked(
     controller.call("squeue")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
     assert controller.silent == ""
+
+
+def test_a_stop_waits_for_a_silent_service_for_some_seconds_in_all(
+    program: Callable[[str], None],
+) -> None:
+    program("exec sleep 60")
+    program("exec sleep 60", name="scancel")
+    controller = Controller(seconds=30, brief=0.1)
+    controller.within(0.3)
+    waited = []
+    for command in ("squeue", "scancel", "squeue"):
+        with pytest.raises(subprocess.TimeoutExpired) as error:
+            controller.call(command)
+        waited.append(error.value.timeout)
+    assert waited == [pytest.approx(0.2), pytest.approx(0.1), 0]
+    assert (controller.is_spent, bool(controller.silent)) == (True, True)
+
+
+def test_slow_refusals_count_and_answers_do_not(program: Callable[[str], None]) -> None:
+    now = [100.0]
+
+    def clock() -> float:
+        now[0] += 4
+        return now[0]
+
+    controller = Controller(clock=clock)
+    controller.within(10)
+    program("echo 1")
+    for _ in range(9):
+        controller.call("squeue")
+    assert not controller.is_spent
+    program(f"echo '{REFUSES}' >&2; exit 1")
+    for _ in range(3):
+        controller.call("squeue")
+    assert controller.is_spent

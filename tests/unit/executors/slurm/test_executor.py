@@ -126,3 +126,24 @@ def test_a_slurm_that_hangs_is_asked_by_few_calls(
     assert len(stopped(_Live(run, "", patience=0.05))) == len(NAMES)
     for name in ("squeue", "sacct"):
         assert len((programs / f"{name}.asked").read_text().splitlines()) == 1
+
+
+def test_a_stop_of_a_slurm_that_hangs_has_an_end(
+    run: RunDirectory, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("squeue", "scancel", "sacct"):
+        hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 60\n'
+        (programs / name).write_text(hangs)
+    controller = Controller(seconds=60, brief=0.1, memory=0)
+    accounting = Controller(seconds=60, brief=0.1, memory=0, commands=("sacct",))
+    for module in (commands, queue, executor):
+        monkeypatch.setattr(module, "CONTROLLER", controller)
+    for module in (queue, executor):
+        monkeypatch.setattr(module, "ACCOUNTING", accounting)
+    monkeypatch.setattr(executor, "_STOP_SECONDS", 0.3)
+    executor.Slurm().hurry()
+    assert len(stopped(_Live(run, ""))) == len(NAMES)
+    # Also the look after the stop, at once.
+    assert all(job.lives for job in queue.Queue(run).live())
+    asked = [f"{name}.asked" for name in ("squeue", "scancel", "sacct")]
+    assert [len((programs / name).read_text().splitlines()) for name in asked] == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -33,6 +34,16 @@ class Controller:
         self._commands = commands
         self._seconds, self._brief, self._memory, self._clock = seconds, brief, memory, clock
         self._why, self._first, self._last, self._path = "", 0.0, 0.0, ""
+        self._left = math.inf
+
+    def within(self, seconds: float) -> None:
+        """Wait for answers that do not come for so many seconds in all, from now on."""
+        self._left = seconds
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the service was silent for as long as this process waits for it."""
+        return self._left <= 0
 
     def call(self, *command: str, hurried: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm; the caller judges the exit code and the output.
@@ -43,23 +54,34 @@ class Controller:
             OSError: the command cannot be started.
             subprocess.TimeoutExpired: it does not answer.
         """
-        limit = self._brief if hurried or self._is_known_silent else self._seconds
+        if self.is_spent and command[0] in self._commands:
+            raise subprocess.TimeoutExpired(command, 0)
+        limit = self._limit(hurried=hurried)
+        began = self._clock()
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=limit, check=False
             )
         except subprocess.TimeoutExpired as error:
             if command[0] in self._commands:
+                self._left -= error.timeout
                 self._note(f"{command[0]} does not answer within {error.timeout:.0f} s")
             raise
         if command[0] in self._commands:
             # Only the controller's refusals: those of the accounting come at once, each time.
             refused = command[0] in _OF_CONTROLLER and _UNREACHABLE.search(done.stderr)
             if done.returncode != 0 and refused:
+                self._left -= self._clock() - began
                 self._note(f"{command[0]}: {done.stderr.strip().splitlines()[-1]}")
             else:
                 self._why = ""
         return done
+
+    def _limit(self, *, hurried: bool) -> float:
+        if hurried or self._is_known_silent:
+            return min(self._brief, self._left)
+        # A first call leaves time for one more, such as the one that cancels.
+        return min(self._seconds, max(self._left - self._brief, min(self._brief, self._left)))
 
     def _note(self, why: str) -> None:
         now = self._clock()
@@ -75,7 +97,7 @@ class Controller:
     @property
     def silent(self) -> str:
         """Why the controller need not be asked now; empty if it may answer."""
-        is_recent = self._clock() - self._last < self._memory
+        is_recent = self._clock() - self._last < self._memory or self.is_spent
         return self._why if self._is_known_silent and is_recent else ""
 
     @property

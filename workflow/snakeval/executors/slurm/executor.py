@@ -28,7 +28,7 @@ from snakeval.executors.base import (
     Stopping,
 )
 from snakeval.executors.slurm import commands
-from snakeval.executors.slurm.controller import CONTROLLER
+from snakeval.executors.slurm.controller import ACCOUNTING, CONTROLLER
 from snakeval.executors.slurm.queue import Job as SlurmJob
 from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.processes import first_line
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _QUEUE_SECONDS = 2.0
 #: After a silence of so many seconds, a stop does not wait for Slurm any more.
 _SILENT_SECONDS = 12.0
+#: Seconds in all for which a stop waits for answers of the controller that do not come.
+_STOP_SECONDS = 15.0
 
 
 class Slurm(Executor):
@@ -108,6 +110,11 @@ class Slurm(Executor):
     def jobs(self, run: RunDirectory) -> Jobs:
         """Return the run's jobs, asked for in one call of squeue."""
         return _Jobs(run)
+
+    def hurry(self) -> None:
+        """Spend few seconds on a Slurm that does not answer."""
+        CONTROLLER.within(_STOP_SECONDS)
+        ACCOUNTING.within(_STOP_SECONDS / 3)
 
     def stop(self, run: RunDirectory, evaluation: str | None = None) -> Stopping:
         """Return the jobs to cancel; of one evaluation perhaps only a process in its job."""
@@ -211,7 +218,7 @@ class _Live:
                 continue
             what = ", ".join(job.names[:3]) + (", …" if len(job.names) > 3 else "")
             text = f"{job} ({what})"
-            if CONTROLLER.silent_seconds > self._patience:
+            if CONTROLLER.silent_seconds > self._patience or CONTROLLER.is_spent:
                 why = self._queue.silent or "Slurm does not answer"
                 text = f"Slurm job {job.id} ({what}), perhaps: {why}"
                 yield Remain(f"Slurm {job.id}", text, fate=Fate.UNKNOWN)
