@@ -95,7 +95,6 @@ def test_budget_of_the_command_replaces_kinds_of_the_file(tmp_path: Path) -> Non
         ({"budget": {"money": 9}}, "budget.money: models.m has no prices; add models.m.prices"),
         (
             {
-                "budget": {"money": 9},
                 "models": {"m": PRICED, "n": MODEL | {"prices": {"input": 1, "currency": "EUR"}}},
             },
             "the models have prices in EUR and USD",

@@ -247,10 +247,11 @@ def _check_auxiliary(config: Config) -> None:
 
 def _check_budget(config: Config) -> None:
     """Check that the ledger counts what a budget limits, in one currency."""
-    if config.budget is None or not config.budget.limits:
-        return
     models = {f"models.{name}": model for name, model in config.models.items()}
     models |= {f"auxiliary.{name}": model for name, model in config.auxiliary.items()}
+    _check_currencies(models)
+    if config.budget is None or not config.budget.limits:
+        return
     switches: dict[str, str | None] = {"": config.ledger}
     switches |= {f"{name}.": model.ledger for name, model in models.items()}
     switches |= {f"benchmarks.{name}.": b.ledger for name, b in config.benchmarks.items()}
@@ -268,10 +269,14 @@ def _check_budget(config: Config) -> None:
         raise PydanticCustomError(
             "one", "budget.money: {name} has no prices; add {name}.prices", {"name": absent[0]}
         )
-    currencies = sorted({price.currency for price in prices.values() if price})
-    if len(currencies) > 1:
+
+
+def _check_currencies(models: Mapping[str, Model]) -> None:
+    """Check that costs can be added up."""
+    found = sorted({model.prices.currency for model in models.values() if model.prices})
+    if len(found) > 1:
         raise PydanticCustomError(
             "one",
-            "budget.money: the models have prices in {all}; write them in one currency",
-            {"all": " and ".join(currencies)},
+            "prices: the models have prices in {all}; write them in one currency",
+            {"all": " and ".join(found)},
         )

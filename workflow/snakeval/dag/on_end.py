@@ -72,6 +72,7 @@ class End:
             print(f"Report:  {run.report}", flush=True)
         except OSError as error:
             print(f"snakeval: no report: {error}", file=sys.stderr)
+        self._report_cost()
         if self.invocation.exports:
             self._report_exports()
         if missing:
@@ -118,6 +119,14 @@ class End:
         from snakeval.results import table as results
 
         return results.records(results.table(self.invocation.directory, planned))
+
+    def _report_cost(self) -> None:
+        """Print the cost of the run if models have prices."""
+        from snakeval.results.money import Costs
+
+        run = self.invocation.directory
+        if total := Costs(run, run.plan()).total():
+            print(f"Cost:    {total}" + (f" ({total.note})" if total.note else ""), flush=True)
 
     def _report_exports(self) -> None:
         """Print which exports arrived. The rule that exports never fails."""

@@ -24,6 +24,8 @@ class Counts:
         not_asked_again: answers of earlier attempts that the harness did not ask for again.
         prompt_tokens, completion_tokens: of all answers; None if no answer counts them.
         latency: the seconds until the first byte and the whole answer: median, p95 and p99.
+        cached_tokens: the part of ``prompt_tokens`` that the endpoint had in its cache.
+        uncounted: answers without a count of their tokens.
     """
 
     requests: int = 0
@@ -34,6 +36,8 @@ class Counts:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     latency: Mapping[str, Mapping[str, float]] | None = None
+    cached_tokens: int | None = None
+    uncounted: int = 0
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Counts:
@@ -53,6 +57,8 @@ class Counts:
             tokens.get("prompt"),
             tokens.get("completion"),
             dict(data["latency"]),
+            tokens.get("cached"),
+            int(data.get("uncounted", 0)),
         )
 
 

@@ -69,6 +69,8 @@ class Counts:
         self.causes: dict[str, int] = {}
         self.waits: dict[str, float] = {}
         self.tokens: dict[str, int] = {}
+        #: Answers without a count of their tokens.
+        self.uncounted = 0
         self.finish: dict[str, int] = {}
         self.empty = 0
         self.first, self.whole = Histogram(), Histogram()
@@ -99,6 +101,7 @@ class Counts:
         self.tries += meta.get("tries", 1)
         _add(self.waits, meta.get("waits", {}))
         _add(self.tokens, meta.get("tokens", {}))
+        self.uncounted += not meta.get("tokens")
         for reason in meta.get("finish", ()):
             self.finish[reason] = self.finish.get(reason, 0) + 1
         self.empty += meta.get("empty", 0)
@@ -120,6 +123,7 @@ class Counts:
             "causes": self.causes,
             "waits": {cause: round(seconds, 3) for cause, seconds in self.waits.items()},
             "tokens": self.tokens,
+            "uncounted": self.uncounted,
             "finish_reasons": self.finish,
             "empty": self.empty,
             "latency": {"first_byte": self.first.data(), "whole": self.whole.data()},

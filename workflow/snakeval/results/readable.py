@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from snakeval.errors import visible
+from snakeval.evaluation.amounts import money_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,25 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
         "n": _samples(row),
         "status": f"{row['status']}: {reason}" if reason else f"{row['status']}{marks}",
     }
+    if "currency" in row:
+        found["cost"] = _cost(row)
     return {column: " ".join(str(cell).split()) for column, cell in found.items()}
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of the readable table of rows; the cost is one if some have a price."""
+    priced = any(row.get("currency") for row in rows)
+    return [*COLUMNS[:-1], *(["cost"] if priced else []), COLUMNS[-1]]
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    """Return the cost of a row's evaluation, or what is known of it."""
+    if not row.get("currency"):
+        return ""
+    if row.get("cost") is None:
+        return "unknown"
+    part = "≥ " if row.get("cost_note") else ""
+    return part + money_text(float(row["cost"]), str(row["currency"]))
 
 
 def _samples(row: Mapping[str, Any]) -> str:
@@ -48,7 +67,8 @@ def _samples(row: Mapping[str, Any]) -> str:
 
 def to_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows of results.json as a Markdown table."""
-    return _table([cells(row) for row in rows], COLUMNS)
+    rows = list(rows)
+    return _table([cells(row) for row in rows], columns(rows))
 
 
 #: The beginnings of a formula in spreadsheets, also in full-width characters.
@@ -84,9 +104,9 @@ def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:
     table = to_markdown(rows)
     if _width(table) > width:
         short = [cells(row, reasons=False) for row in rows]
-        table = _table(short, COLUMNS)
+        table = _table(short, columns(rows))
         if _width(table) > width:
-            table = _table(short, [name for name in COLUMNS if name != "95 %"])
+            table = _table(short, [name for name in columns(rows) if name != "95 %"])
     return table
 
 

@@ -7,7 +7,7 @@ again, so a better parser requires no evaluation.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
 from snakeval.results import readable
 from snakeval.results.marks import Definitions, marks
+from snakeval.results.money import Costs, Money
 from snakeval.results.scores import current_metrics, intervals
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
@@ -30,6 +31,8 @@ COLUMNS = (
     "attempt", "finished", "fingerprint", "path", "marks", "graded",
     "ungraded",
 )  # fmt: skip
+#: Further columns if a model of the run has prices.
+COSTS = ("cost", "currency", "cost_note")
 _WHOLE = ("n", "graded", "ungraded", "limit_samples", "attempt")
 
 
@@ -42,7 +45,8 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     interval's method, or the reason if there is none (see
     :mod:`snakeval.results.statistics.samples`). ``graded`` and ``ungraded`` count samples if some
     have no score, as those whose request failed. ``marks`` are those of
-    :mod:`snakeval.results.marks`.
+    :mod:`snakeval.results.marks`. With prices, :data:`COSTS` are columns as well, and each row of
+    an evaluation has the cost of the whole evaluation.
     """
     definitions = Definitions()
     items = run.plan() if plan is None else plan
@@ -51,10 +55,21 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     for row in rows:
         if mark := mixed.get((row["model"], row["benchmark"])):
             row["marks"] = "; ".join(filter(None, (row.get("marks"), mark)))
+    columns: tuple[str, ...] = COLUMNS
+    if costs := Costs(run, items):
+        columns += COSTS
+        _add_costs(rows, {(item.model, item.benchmark): costs.of(item) for item in items})
     rows = [{n: visible(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=columns)
     # Without this, whole numbers become floats if some are missing.
     return frame.astype(dict.fromkeys(_WHOLE, "Int64"))
+
+
+def _add_costs(rows: list[dict[str, Any]], costs: Mapping[tuple[str, str], Money | None]) -> None:
+    for row in rows:
+        cost = costs[row["model"], row["benchmark"]]
+        if cost is not None and row["status"] != "skipped":
+            row |= dict(zip(COSTS, (cost.value, cost.currency, cost.note or None), strict=True))
 
 
 def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterator[dict[str, Any]]:
@@ -168,5 +183,6 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the readable table: value ± standard error, interval, status and reason."""
-    texts = [readable.cells(row) for row in records(frame)]
-    return pd.DataFrame(texts, columns=readable.COLUMNS)
+    rows = records(frame)
+    texts = [readable.cells(row) for row in rows]
+    return pd.DataFrame(texts, columns=readable.columns(rows))

@@ -161,6 +161,17 @@ class RunDirectory(Directory):
         write_if_changed(self.config, text)
         write_if_changed(self._resolved, json.dumps({"snakeval": version}))
 
+    def prices(self) -> dict[str, dict[str, Any]]:
+        """Return the prices of the models that have some, by the saved configuration."""
+        with contextlib.suppress(OSError, *DAMAGE):
+            text = read_text(self.config)
+            if "prices" not in text:
+                return {}
+            saved = yaml_value(text)
+            models = {**(saved.get("auxiliary") or {}), **(saved.get("models") or {})}
+            return {name: found for name, model in models.items() if (found := model.get("prices"))}
+        return {}
+
     @property
     def _resolved(self) -> Path:
         return Path(f"{self._place}/.snakeval/resolved.json")

@@ -12,6 +12,7 @@ import pandas as pd
 from snakeval.files import read_bytes
 from snakeval.results import comparison, table
 from snakeval.results.comparison import Compared, Measured, Repeated
+from snakeval.results.money import Costs, Money
 from snakeval.results.report.costs import Cost, costs
 from snakeval.results.report.samples import Kept, Shelf, Shelves
 from snakeval.results.statistics import averages as statistics
@@ -72,6 +73,7 @@ class Facts:
     configuration: str
     samples_folder: str
     counts: Mapping[str, int] = field(default_factory=dict)
+    money: Money | None = None
 
     @property
     def samples(self) -> tuple[int, int]:
@@ -123,6 +125,7 @@ def collect(run: RunDirectory, shelves: Shelves) -> Facts:
         configuration=_text(run.config),
         samples_folder=run.report_samples.name,
         counts=_counts(frame),
+        money=Costs(run, plan).total(),
     )
 
 

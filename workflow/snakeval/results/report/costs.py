@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from snakeval import executors
 from snakeval.evaluation import timings
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.results.comparison import Measured
+from snakeval.results.gpu_hours import served
+from snakeval.results.money import Costs, Money
 from snakeval.results.report.counts import usage
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
-from snakeval.serving.directory import DeploymentDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Cost:
             including loading and idle time; None if unknown, or without a deployment here.
         loads: how often a server of the model started; None in the same cases.
         deployed: whether snakeval deployed servers of the model.
+        money: for the requests of its evaluations, also of unfinished ones, and for its servers;
+            None without prices.
     """
 
     model: str
@@ -57,12 +59,14 @@ class Cost:
     gpu_hours: float | None
     loads: int | None
     deployed: bool
+    money: Money | None = None
 
 
 def costs(
     run: RunDirectory, plan: Sequence[Planned], everything: Sequence[Measured]
 ) -> Iterator[Cost]:
     """Yield the cost of each model in *plan*."""
+    paid = Costs(run, plan)
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
         counts = [usage(one) for one in mine]
@@ -74,7 +78,7 @@ def costs(
         )
         seconds = sum(record.seconds for record in finished.values())
         deployed = run.deployment_plan(model).exists()
-        gpu_hours, loads = _served(run, model, done=bool(mine)) if deployed else (None, None)
+        gpu_hours, loads = served(run, model, done=bool(mine)) if deployed else (None, None)
         yield Cost(
             model,
             len(mine),
@@ -87,6 +91,7 @@ def costs(
             gpu_hours,
             loads,
             deployed,
+            paid.of_model(model),
         )
 
 
@@ -97,28 +102,6 @@ def _unfinished(directory: EvaluationDirectory, record: Completion | None) -> fl
         attempts = record.attempt - 1 if record else len(directory.attempt_logs())
         return None if attempts else 0.0
     return max(0.0, sum(each.seconds for each in uses) - (record.seconds if record else 0.0))
-
-
-def _served(run: RunDirectory, model: str, *, done: bool) -> tuple[float | None, int | None]:
-    """Return the GPU-hours of a model's servers, and how often one was started."""
-    place = DeploymentDirectory.of(run, model)
-    homes = [place, *place.instances()]
-    loads = sum(len(home.server_logs()) for home in homes)
-    if not loads and (done or _served_elsewhere(run)):
-        return None, None  # another run's server or an external endpoint serves the model
-    total = 0.0
-    for home in homes:
-        if not home.server_logs():
-            continue
-        uses = timings.read(home)
-        if uses is None:
-            return None, loads
-        total += sum(each.gpus * each.seconds for each in uses)
-    return total / 3600, loads
-
-
-def _served_elsewhere(run: RunDirectory) -> bool:
-    return any(executor.has_served(run) for executor in executors.of_run(run))
 
 
 def _size(one: Measured) -> int | None:
