@@ -99,7 +99,7 @@ def _shows_the_demo(installed: Installed, profile: str) -> None:
     assert "Traceback" not in done.stdout
     for model in ("careful", "sloppy"):
         for benchmark in ("arithmetic", "sorting", "letters"):
-            assert f"\nevaluate  {model}/{benchmark}  (" in done.stdout, done.stdout
+            assert f"\nevaluate  {model}/{benchmark}\n" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize(

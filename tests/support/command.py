@@ -70,4 +70,4 @@ def printed_command(error: str) -> list[str]:
 
 def evaluated(error: str) -> set[str]:
     """The evaluations that ran, or in a dry run would."""
-    return set(re.findall(r"^evaluate  (\S+/\S+)  \(", error, re.MULTILINE))
+    return set(re.findall(r"^evaluate  (\S+/\S+)$", error, re.MULTILINE))

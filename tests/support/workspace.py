@@ -48,7 +48,7 @@ class Done:
     @property
     def evaluated(self) -> set[str]:
         """The evaluations that ran, or in a dry run would."""
-        return set(re.findall(r"^evaluate  (\S+/\S+)  \(", self.output, re.MULTILINE))
+        return set(re.findall(r"^evaluate  (\S+/\S+)$", self.output, re.MULTILINE))
 
     @property
     def nothing_to_do(self) -> bool:
