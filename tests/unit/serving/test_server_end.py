@@ -25,6 +25,18 @@ TRACEBACK = "Traceback (most recent call last):\n  File 'x'\n"
             "the server ended with exit code 1 before it was ready: no room",
         ),
         (
+            1,
+            f"{TRACEBACK}ValueError: To serve at least one request with the model's max seq len "
+            f"(8192), (2.0 GiB KV cache is needed, which is larger than the available KV cache "
+            "memory (1.0 GiB). Based on the available memory, the estimated maximum model length "
+            "is 4096. Try increasing `gpu_memory_utilization`.\n",
+            False,
+            "the server ended with exit code 1 before it was ready: To serve at least one request "
+            "with the model's max seq len (8192), (2.0 GiB KV cache is needed, which is larger "
+            "than the available KV cache memory (1.0 GiB); lower --max-model-len in "
+            "deployment.extra_args",
+        ),
+        (
             0,
             "ERROR 11-20 10:00:01 [a.py:1] Engine core proc EngineCore_0 died unexpectedly\n",
             True,

@@ -129,7 +129,7 @@ class Faults:
         """Note an oddity of a sound answer that some harnesses cannot read."""
         kind = oddity(headers, body)
         if kind:
-            message = plain(http.value(headers, "content-type"))
+            message = answers.media_type(headers)
             self._find(Fault(kind, 200, _asked(origin, method, target), message)).count(
                 self._clock()
             )

@@ -70,6 +70,8 @@ _FRAME = re.compile(r"(?:#?\d+ +0x|frame #\d+|\[[^\]]*\] \[ ?\d+\]|[ ^~]+$)")
 #: The message of pydantic: a title, then for each field its place and a message.
 _PYDANTIC = re.compile(r"\d+ validation errors? for (?P<model>\w+)")
 _PYDANTIC_DETAIL = re.compile(r"\s*\[type=.*|For further information visit .*")
+#: The end of a message that a list of alternatives follows.
+_OF_A_LIST = re.compile(r" (?:from )?(?:one|any) of(?: the following)?:$")
 #: A process that a signal ended, as its parent reports it.
 _DIED = re.compile(
     r"died unexpectedly|EngineDeadError|[Ee]ngine core proc\w* \S+ died|"
@@ -191,6 +193,7 @@ def _sentence(name: str, message: str, rest: Sequence[str]) -> str:
         details = " ".join(_PYDANTIC_DETAIL.sub("", line).strip() for line in rest)
         return f"{found['model']}: {details.strip().removeprefix('Value error, ')}"
     # A list of alternatives leaves no room for what to do about it, which is the last line.
+    message = _OF_A_LIST.sub(".", message) if rest else message
     parts = [message, *rest] if len(message) + sum(map(len, rest)) < 200 else [message, *rest[-1:]]
     text = " ".join(" ".join(parts).split())
     return text if name in _PLAIN and text else ": ".join(filter(None, (name, text)))

@@ -9,9 +9,12 @@ from snakeval.logs import last_error, without_shell
 from snakeval.runtimes import Outcome
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.log_cause import cause, died
+from snakeval.serving.log_hints import hint_for
 
 #: The longest reason, in characters.
 _LONGEST = 300
+#: How much of a cause may say what to change.
+_WHOLE = 2000
 
 
 def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready: bool) -> str:
@@ -35,8 +38,11 @@ def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready:
 
 def with_cause(what: str, log: Path) -> str:
     """Return *what* happened to a server with the cause in its log, in at most 300 characters."""
+    if why := cause(log, _WHOLE):
+        hint = f"; {advice}" if (advice := hint_for(why)) else ""
+        room = _LONGEST - len(what) - len(": ") - len(hint)
+        short = shortened(why, room)
+        return f"{what}: {short.rstrip('.') if hint else short}{hint}"
     left = _LONGEST - len(what) - len("; its log ends: ")
-    if why := cause(log, left):
-        return f"{what}: {why}"
     said = shortened(last_error(log), left)
     return f"{what}{'; its log ends: ' + said if said else ''}"
