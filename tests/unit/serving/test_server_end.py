@@ -12,6 +12,24 @@ from snakeval.serving.resolve import resolve
 from snakeval.serving.server_end import why_ended
 
 TRACEBACK = "Traceback (most recent call last):\n  File 'x'\n"
+#: As a vLLM 0.32 wrote it whose engine was killed; it ended with exit code 0.
+LOGGER = "(APIServer pid=7) ERROR 11-30 02:23:38 [async_llm.py:906] "
+KILLED = f"""(APIServer pid=7) INFO 11-30 02:23:32 [launcher.py:195] Route: /invocations
+INFO:     Application startup complete.
+(APIServer pid=7) WARNING 11-30 02:23:38 [core_client.py:817] [shutdown] MPClient: engine core \
+exited unexpectedly; starting cleanup
+{LOGGER}AsyncLLM output_handler failed.
+{LOGGER}Traceback (most recent call last):
+{LOGGER}  File "async_llm.py", line 849, in output_handler
+{LOGGER}    outputs = await engine_core.get_output_async()
+{LOGGER}vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See \
+stack trace (above) for the root cause.
+INFO:     Shutting down
+INFO:     Finished server process [7]
+nanobind: this is likely caused by a reference counting issue in the binding code.
+resource_tracker: There appear to be 1 leaked shared_memory objects to clean up at shutdown
+"""
+DIED = "a process of the server died, perhaps killed for want of memory,"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +58,12 @@ TRACEBACK = "Traceback (most recent call last):\n  File 'x'\n"
             0,
             "ERROR 11-20 10:00:01 [a.py:1] Engine core proc EngineCore_0 died unexpectedly\n",
             True,
-            "a process of the server died, perhaps killed for want of memory, and the server ended "
-            "with exit code 0: Engine core proc EngineCore_0 died unexpectedly",
+            f"{DIED} and the server ended with exit code 0: Engine core proc EngineCore_0 died "
+            "unexpectedly",
+        ),
+        *(
+            (code, KILLED, ready, f"{DIED} and the server ended with exit code {code}{when}")
+            for code, ready, when in ((0, True, ""), (1, False, " before it was ready"))
         ),
         (
             0,

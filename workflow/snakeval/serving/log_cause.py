@@ -48,7 +48,8 @@ _FOLLOWS = re.compile(
     r"root cause|see (?:the )?stack trace|check the logs? for more|"
     r"[Ee]ngine core initialization failed|EngineDeadError|EngineCore encountered|"
     r"WorkerProc initialization failed|Executor worker (?:returned error|died)|"
-    r"Engine process failed to start|EngineCore failed to start|"
+    r"Engine process failed to start|EngineCore failed to start|output_handler failed|"
+    r"engine core exited unexpectedly|"
     r"Shard ?(?:CannotStart|Failed|complete)|Shard \d+ failed|Webserver ?(?:Crashed|Failed)|"
     r"Received sigquit|[Ss]cheduler is dead|scheduler died|hit an exception|"
     r"ChildFailedError|ProcessRaisedException|exited with code|"
@@ -74,7 +75,7 @@ _PYDANTIC_DETAIL = re.compile(r"\s*\[type=.*|For further information visit .*")
 _OF_A_LIST = re.compile(r" (?:from )?(?:one|any) of(?: the following)?:$")
 #: A process that a signal ended, as its parent reports it.
 _DIED = re.compile(
-    r"died unexpectedly|EngineDeadError|[Ee]ngine core proc\w* \S+ died|"
+    r"died unexpectedly|exited unexpectedly|EngineDeadError|[Ee]ngine core proc\w* \S+ died|"
     r"(?:killed|terminated|shutdown) (?:by|with) signal|exit ?code:? ?-9\b|SIGKILL"
 )
 _SECRETS = (
@@ -117,6 +118,11 @@ def cause(log: Path, limit: int = 300) -> str:
     chosen = (best[-1:] or others[:1] or sound[:1] or found[-1:] or [""])[0]
     text = _RANK.sub("", " ".join(chosen.split()))
     return shortened(_without_secrets(visible(text)), limit)
+
+
+def points_elsewhere(text: str) -> bool:
+    """Whether a cause only follows from another failure, which the log does not have."""
+    return _FOLLOWS.search(text) is not None
 
 
 def died(log: Path) -> bool:

@@ -8,7 +8,7 @@ from snakeval.errors import shortened
 from snakeval.logs import last_error, without_shell
 from snakeval.runtimes import Outcome
 from snakeval.serving.deployment import Deployment
-from snakeval.serving.log_cause import cause, died
+from snakeval.serving.log_cause import cause, died, points_elsewhere
 from snakeval.serving.log_hints import hint_for
 
 #: The longest reason, in characters.
@@ -30,10 +30,14 @@ def why_ended(deployment: Deployment, outcome: Outcome, log: Path, *, was_ready:
         127: "the server's command was not found (exit code 127)",
         137: "the server was killed (SIGKILL)",
     }.get(code, f"the server ended with exit code {code}")
-    if code == 0 and died(log):
+    when = "" if was_ready else " before it was ready"
+    has_cause = not points_elsewhere(cause(log))
+    if code not in (127, 137) and died(log) and (code == 0 or not has_cause):
         # A server whose engine is killed may end in good order.
         how = f"a process of the server died, perhaps killed for want of memory, and {how}"
-    return with_cause(f"{how}{'' if was_ready else ' before it was ready'}", log)
+        if not has_cause:
+            return f"{how}{when}"
+    return with_cause(f"{how}{when}", log)
 
 
 def with_cause(what: str, log: Path) -> str:
