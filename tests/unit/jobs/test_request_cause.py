@@ -77,9 +77,11 @@ def test_the_fault_that_ended_most_requests_is_the_cause(tmp_path: Path, made: E
     cause = cause_of(made, directory)
     assert cause is not None
     assert "slow down" in cause.text
-    alone = cause_of(made, noted(tmp_path, models | {"ended": 1}))
+    alone = cause_of(made, noted(tmp_path, models | {"ended": 1}, requests=0))
     assert alone is not None
-    assert "GET http://h:1/v1/models" in alone.text
+    assert "(HTTP 404, once, GET http://h:1/v1/models, " in alone.text
+    assert not alone.explains("ValueError: no split"), "no model was asked"
+    assert alone.explains("requests.exceptions.HTTPError: 404")
 
 
 def test_what_a_later_try_healed_is_no_cause(tmp_path: Path, made: Evaluation) -> None:

@@ -47,30 +47,6 @@ VLLM_CACHE = f"""
 {frames(API + " ", 10)}
 {API} RuntimeError: Engine core initialization failed. See root cause above. Failed procs: {{}}
 """
-#: As a vLLM 0.32 on the CPU wrote it: a worker, the engine, twice, and the API server.
-VLLM_WORKER = f"""
-(Worker pid=90) ERROR 11-30 02:19:52 [multiproc_executor.py:953] WorkerProc failed to start.
-(Worker pid=90) ERROR 11-30 02:19:52 [multiproc_executor.py:953] Traceback (most recent call last):
-{frames("(Worker pid=90) ERROR 11-30 02:19:52 [multiproc_executor.py:953] ", 8)}
-(Worker pid=90) ERROR 11-30 02:19:52 [multiproc_executor.py:953] RuntimeError: [enforce fail at \
-alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate \
-46080000000 bytes. Error code 12 (Cannot allocate memory)
-(EngineCore pid=71) INFO 11-30 02:19:52 [multiproc_executor.py:479] [shutdown] Executor: waiting
-(EngineCore pid=71) ERROR 11-30 02:19:57 [core.py:1510] EngineCore failed to start.
-(EngineCore pid=71) ERROR 11-30 02:19:57 [core.py:1510] Traceback (most recent call last):
-{frames("(EngineCore pid=71) ERROR 11-30 02:19:57 [core.py:1510] ", 12)}
-(EngineCore pid=71) ERROR 11-30 02:19:57 [core.py:1510] Exception: WorkerProc initialization \
-failed due to an exception in a background process. See stack trace for root cause.
-Process EngineCore:
-Traceback (most recent call last):
-{frames("", 12)}
-Exception: WorkerProc initialization failed due to an exception in a background process. See \
-stack trace for root cause.
-Traceback (most recent call last):
-{frames("", 20)}
-RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): \
-{{'EngineCore': 1}}
-"""
 VLLM_MODEL_CONFIG = f"""
 {API} Traceback (most recent call last):
 {frames(API + " ")}
@@ -192,13 +168,6 @@ ValueError: The checkpoint you are trying to load has model type `wonder`, which
     ("log", "why"),
     [
         pytest.param(VLLM_CACHE, NO_MEMORY, id="vllm, 60 lines above"),
-        pytest.param(
-            VLLM_WORKER,
-            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
-            "memory: you tried to allocate 46080000000 bytes. Error code 12 (Cannot allocate "
-            "memory)",
-            id="vllm, the worker of an engine",
-        ),
         pytest.param(
             VLLM_MODEL_CONFIG,
             "ModelConfig: User-specified max_model_len (99999) is greater than the derived "

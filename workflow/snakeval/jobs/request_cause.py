@@ -93,9 +93,9 @@ def cause_of(evaluation: Evaluation, directory: EvaluationDirectory) -> Cause | 
     message = shortened(words.message, room).rstrip(". ") if room >= LEAST else ""
     text = f"{start}{': ' + message if message else ''}"
     text = f"{shortened(text, max(LEAST, LONGEST - len(end)))}{end}"
-    count = f"{fault.ended or fault.tries} of {seen.requests} requests"
-    brief = f"{who}{shortened(words.what, 90)} ({count})"
-    return Cause(shortened(without_tokens(text), LONGEST), brief, not seen.sound)
+    brief = f"{who}{shortened(words.what, 90)} ({_count(fault, seen)})"
+    is_whole = _asks_a_model(fault) and not seen.sound
+    return Cause(shortened(without_tokens(text), LONGEST), brief, is_whole)
 
 
 def _counting(seen: Seen) -> list[Fault]:
@@ -114,9 +114,8 @@ def _read(seen: Seen) -> Iterator[Fault]:
 
 
 def _rank(fault: Fault) -> tuple[bool, bool, bool, int, int]:
-    method, _, url = fault.asked.partition(" ")
     return (
-        method == "POST" and not url.endswith(HELPERS),
+        _asks_a_model(fault),
         fault.ended > 0,
         fault.kind == faults.MISTYPED,
         fault.ended,
@@ -124,15 +123,23 @@ def _rank(fault: Fault) -> tuple[bool, bool, bool, int, int]:
     )
 
 
+def _asks_a_model(fault: Fault) -> bool:
+    method, _, url = fault.asked.partition(" ")
+    return method == "POST" and not url.endswith(HELPERS)
+
+
+def _count(fault: Fault, seen: Seen) -> str:
+    if fault.ended and _asks_a_model(fault):
+        return f"{fault.ended} of {seen.requests} requests"
+    number = fault.ended or fault.tries
+    return "once" if number == 1 else f"{number} times"
+
+
 def _facts(fault: Fault, seen: Seen, *, place: bool = True) -> str:
-    count = f"{fault.ended} of {seen.requests} requests"
-    if not fault.ended:
-        count = f"{fault.tries} times"
-    elif fault.tries > fault.ended:
-        count += f", {fault.tries} tries"
     parts = [
         f"HTTP {fault.status}" if fault.status else "",
-        count,
+        _count(fault, seen),
+        f"{fault.tries} tries" if fault.tries > fault.ended > 0 else "",
         fault.asked if place else "",
         _times(fault.first, fault.last),
     ]
