@@ -20,13 +20,18 @@ import contextlib
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:"""
 
 
+def _tolerate(place: Path) -> None:
+    """Let the harness continue without an answer that it does not get."""
+    harness = place / "harness.py"
+    text = harness.read_text()
+    assert _RAISES in text
+    harness.write_text(text.replace(_RAISES, _TOLERATES))
+
+
 def test_a_missing_answer_fails_an_evaluation_whose_harness_ends_well(tmp_path: Path) -> None:
     with serve() as server:
         job = Asking(tmp_path, server.url, dies=2)
-        harness = tmp_path / "harness.py"
-        text = harness.read_text()
-        assert _RAISES in text
-        harness.write_text(text.replace(_RAISES, _TOLERATES))
+        _tolerate(tmp_path)
         job()
         job.lives()
         job.redefine(server.url, dies=2, offline=True)
@@ -38,6 +43,18 @@ def test_a_missing_answer_fails_an_evaluation_whose_harness_ends_well(tmp_path: 
         job.redefine(server.url, dies=2)
         assert job() == (0, "")
         assert len(job.answers) == 3
+
+
+def test_a_prompt_that_the_endpoint_refuses_gets_its_refusal_offline(tmp_path: Path) -> None:
+    with serve(fail_status=400, fail_every=2) as server:
+        job = Asking(tmp_path, server.url, count=3)
+        _tolerate(tmp_path)
+        assert job() == (0, "")
+        assert len(job.answers) == 2
+        job.count = 2  # another definition, which the same journal answers
+        job.redefine(server.url, offline=True)
+        assert job() == (0, "")
+        assert (len(job.answers), server.stats()["requests"]) == (1, 3)
 
 
 def test_the_endpoint_is_not_asked_why_a_harness_failed(

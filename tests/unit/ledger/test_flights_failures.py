@@ -21,7 +21,7 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}], "
         (raw("200 OK", ["Content-Type: text/html", "Content-Length: 13"], b"<html></html>"), 200),
         (raw("200 OK", ["Content-Type: application/json", "Content-Length: 3"], b"{ab"), 200),
         (raw("200 OK", ["Content-Length: 0"]), 200),
-        (answer({"message": "bad"}, "400 Bad Request"), 400),
+        (answer({"message": "bad"}, "403 Forbidden"), 403),
         (answer({"message": "dead"}, "500 Internal Server Error"), 500),
         (answer({"message": "wait"}, "429 Too Many Requests"), 429),
     ],

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snakeval.ledger import records
-from snakeval.ledger.journal import Journal, JournalError, Memory, files_of
+from snakeval.ledger.journal import Journal, JournalError, files_of
 from snakeval.ledger.records import Answer
 
 KEYS = [bytes([number]) * 16 for number in range(4)]
@@ -220,16 +220,5 @@ def test_after_a_failed_write_no_answer_is_kept_any_more(tmp_path: Path) -> None
                 await journal.append(KEYS[0], 0, answer("a"))
         assert text(journal, KEYS[0], 0) is None
         journal.close()
-
-    asyncio.run(write())
-
-
-def test_memory_holds_an_answer_only_until_the_harness_has_it() -> None:
-    async def write() -> None:
-        memory = Memory()
-        await memory.append(KEYS[0], 0, answer("a"))
-        assert memory.find(KEYS[0], 0) == answer("a")
-        memory.release(KEYS[0], 0)
-        assert memory.find(KEYS[0], 0) is None
 
     asyncio.run(write())

@@ -195,9 +195,14 @@ def given_up_in_pause(directory: EvaluationDirectory) -> int:
 
 
 def requests_seen(directory: EvaluationDirectory) -> tuple[int, bool]:
-    """Return how many requests the last gateway received, and if the journal answered them all."""
+    """Return how many requests the last gateway received, and if the journal answered them all.
+
+    Its answers include refusals, after which a request still counts as unanswered.
+    """
     parts = _parts(directory)
     seen = sum(int(part.get("requests", 0)) + int(part.get("other_requests", 0)) for part in parts)
     told = [part.get("answers") or {} for part in parts]
     replayed, asked = (sum(int(each.get(n, 0)) for each in told) for n in ("journal", "asked"))
-    return seen, bool(replayed) and not asked and not unanswered(directory)
+    refused = sum(int(part.get("refused_again", 0)) for part in parts)
+    open_ones = (unanswered(directory) or 0) > refused
+    return seen, bool(replayed) and not asked and not open_ones

@@ -7,6 +7,7 @@ Only a whole and sane 2xx is sound. A 200 with an ``error`` is a failure of the 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,14 @@ ERROR = "error"
 _ABORTED = "abort"
 #: No whole answer came, or none in time.
 BROKEN, LATE = "broken", "timeout"
+#: Statuses of requests that an endpoint refuses whatever its load.
+REFUSALS = frozenset({400, 413, 422})
+#: Endpoints also say with these statuses what another key, a payment or a minute changes.
+_PASSING = re.compile(
+    rb"\b(credit|billing|quota|balance|payment|rate.?limit|throttl|overload|capacity|temporar"
+    rb"|time.?out|timed.out|unavailable|auth|permission|expired|load|(key|ready|try again)\b)",
+    re.IGNORECASE,
+)
 #: Content codings that the gateway can read.
 CODINGS = ("gzip", "deflate", "identity")
 
@@ -76,6 +85,17 @@ def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
     if isinstance(data, dict) and data.get("choices", True) in ([], None):
         return PASSED, Facts()
     return _of(facts([data] if isinstance(data, dict) else []))
+
+
+def is_refusal(status: int, headers: Headers, body: bytes) -> bool:
+    """Whether the endpoint refuses a request itself, and would refuse it again.
+
+    Pages come from a proxy, not from the endpoint.
+    """
+    plain = decoded(headers, body) if status in REFUSALS else None
+    if not plain or _PASSING.search(plain):
+        return False
+    return not plain.lstrip().startswith(b"<") and media_type(headers) != "text/html"
 
 
 def judge_stream(events: Events) -> tuple[str, Facts]:

@@ -12,7 +12,8 @@ from snakeval.ledger.events import Events
 from snakeval.ledger.faults import Faults
 from snakeval.ledger.gate import Closed, Gate
 from snakeval.ledger.http import Head, Headers
-from snakeval.ledger.outcome import Outcome, Passing, hide, problem, told
+from snakeval.ledger.outcome import Outcome, Passing, hide, outcome_of, problem, told
+from snakeval.ledger.records import Answer
 from snakeval.ledger.retries import Patience, Pauses, Retries, retry_after
 from snakeval.ledger.spending import FREE, Paid
 
@@ -113,6 +114,10 @@ class Asker:
     def look(self, method: str, target: str, headers: Headers, body: bytes) -> None:
         """Note what some harnesses cannot read in a sound answer, new or of the journal."""
         self.faults.look(self.client.base, method, target, headers, body)
+
+    def look_refused(self, method: str, target: str, refusal: Answer) -> None:
+        """Note what the endpoint said when it refused a request that the journal now refuses."""
+        self._fault(Call(method, target, [], b""), outcome_of(refusal))
 
     def _fault(self, call: Call, outcome: Outcome, ended: bool = True) -> None:
         self.faults.note(self.client.base, call, outcome, ended=ended)

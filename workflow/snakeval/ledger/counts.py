@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from snakeval.ledger.losses import Losses
+from snakeval.ledger.records import REFUSAL
 
 #: A histogram's classes are so much wider each: percentiles are exact to 1 %.
 _WIDTH = 1.02
@@ -63,6 +64,8 @@ class Counts:
         #: error, a page, or half of a stream. The equal request that receives the answer later may
         #: repeat it, or be the next sample, and the gateway cannot distinguish the two.
         self.losses = Losses()
+        #: Requests that the journal answered with the endpoint's refusal.
+        self.refused_again = 0
         #: Requests that ended in an error.
         self.failed = 0
         self.tries = 0
@@ -96,6 +99,13 @@ class Counts:
             self.misses.append(text)
         return text
 
+    def refused(self, key: bytes) -> None:
+        """Count a request that received its refusal from the journal."""
+        self.failed += 1
+        self.replayed += 1
+        self.refused_again += 1
+        self._deliver(key, REFUSAL)
+
     def received(self, meta: dict[str, Any], key: bytes, occurrence: int) -> None:
         """Count an answer that the harness received."""
         self.tries += meta.get("tries", 1)
@@ -107,6 +117,9 @@ class Counts:
         self.empty += meta.get("empty", 0)
         self.first.add(meta.get("first", 0.0))
         self.whole.add(meta.get("whole", 0.0))
+        self._deliver(key, occurrence)
+
+    def _deliver(self, key: bytes, occurrence: int) -> None:
         self.last.append((key.hex(), occurrence))
         del self.last[:-64]
 
@@ -119,6 +132,7 @@ class Counts:
             "failed": self.failed,
             "unanswered": len(self.losses.once),
             "lost": self.losses.data(),
+            "refused_again": self.refused_again,
             "tries": self.tries,
             "causes": self.causes,
             "waits": {cause: round(seconds, 3) for cause, seconds in self.waits.items()},

@@ -18,12 +18,13 @@ from snakeval.ledger.client import Call
 from snakeval.ledger.counts import Counts
 from snakeval.ledger.gate import Closed
 from snakeval.ledger.http import Headers
-from snakeval.ledger.journal import Journal, JournalError, Memory
-from snakeval.ledger.losses import GIVEN_UP, cause_of
-from snakeval.ledger.outcome import Outcome, Passing, meta_of, problem
+from snakeval.ledger.journal import Journal, JournalError
+from snakeval.ledger.losses import GIVEN_UP, REFUSED, cause_of
+from snakeval.ledger.memory import Memory
+from snakeval.ledger.outcome import Outcome, Passing, answer_of, content_of, meta_of, problem
 from snakeval.ledger.records import Answer
 from snakeval.ledger.server import Reply, Request
-from snakeval.ledger.slots import Slots, key_of, stored_request
+from snakeval.ledger.slots import Slots, key_of
 
 #: Routes that ask no model. They do not wait for a turn, and are counted apart.
 HELPERS = ("/tokenize", "/detokenize", "/tokenizer_info", "/count_tokens")
@@ -160,7 +161,14 @@ class Flights:
         received, cause = False, GIVEN_UP
         try:
             kept = self.journal.find(key, slot)
-            if kept is not None:
+            refusal = self.journal.refusal(key) if kept is None else None
+            if refusal is not None:
+                await replay(reply, refusal)
+                cause = REFUSED
+                self.counts.refused(key)
+                if self.asker is not None:
+                    self.asker.look_refused(request.method, request.target, refusal)
+            elif kept is not None:
                 self.counts.wanted_again += not again
                 await replay(reply, kept)
                 received = True
@@ -213,9 +221,15 @@ class Flights:
             call = self._prepare(request, slot)
             outcome = await self.asker.ask(call, next(self._orders), flight, limited)
             if outcome.verdict == answers.SOUND:
-                answer = _answer_of(request, outcome, arrived, call)
+                answer = answer_of(request, outcome, arrived, call)
                 flight.meta = answer.meta
                 await self.journal.append(key, slot, answer)
+            elif outcome.verdict == answers.PASSED and answers.is_refusal(
+                outcome.status, outcome.headers, outcome.body
+            ):
+                # The refusal belongs to all equal requests, so it needs no slot.
+                answer = answer_of(request, outcome, arrived, call)
+                await self.journal.append_refusal(key, answer)
         except Closed:
             outcome = problem(503, "the gateway drains: its evaluation has ended")
         except JournalError as error:
@@ -246,7 +260,7 @@ class Flights:
         try:
             outcome = await self.asker.ask(call, 0, Passing(), limited=False)
             if outcome.verdict == answers.SOUND:
-                answer = _answer_of(request, outcome, arrived, call)
+                answer = answer_of(request, outcome, arrived, call)
                 await self.journal.append_latest(key, answer)
         except Closed:
             outcome = problem(503, "the gateway drains: its evaluation has ended")
@@ -263,11 +277,6 @@ async def replay(reply: Reply, answer: Answer) -> None:
     await reply.send(meta["status"], meta["reason"], *content_of(answer))
 
 
-def content_of(answer: Answer) -> tuple[Headers, bytes]:
-    """Return headers and body of an answer of the journal."""
-    return [(name, text) for name, text in answer.meta["headers"]], answer.response
-
-
 async def _send(reply: Reply, outcome: Outcome) -> None:
     await reply.send(outcome.status, outcome.reason, outcome.headers, outcome.body)
 
@@ -276,18 +285,3 @@ def _ended() -> Outcome:
     outcome = problem(502, "the gateway ended", "ended")
     outcome.cut = True
     return outcome
-
-
-def _answer_of(request: Request, outcome: Outcome, arrived: float, call: Call) -> Answer:
-    body, digest = stored_request(request.body)
-    meta = {
-        "method": request.method,
-        "path": request.target,
-        "time": round(arrived, 3),
-        **meta_of(outcome),
-    }
-    if digest:
-        meta["request_sha256"] = digest
-    if call.body != request.body:
-        meta["sent"] = call.changes
-    return Answer(meta, body, outcome.body)

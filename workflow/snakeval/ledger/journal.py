@@ -35,39 +35,6 @@ class JournalError(Exception):
     """The journal cannot be written; no answer may be passed on any more."""
 
 
-class Memory:
-    """Answers that no harness received yet; nothing is on disk (``ledger: memory``)."""
-
-    #: How many answers earlier processes stored.
-    kept = 0
-
-    def __init__(self) -> None:
-        self._answers: dict[tuple[bytes, int], Answer] = {}
-
-    def find(self, key: bytes, occurrence: int) -> Answer | None:
-        """Return an answer, or None."""
-        return self._answers.get((key, occurrence))
-
-    def latest(self, key: bytes) -> Answer | None:
-        """Return None: an answer of which only the latest counts is never asked for twice."""
-        return None
-
-    async def append(self, key: bytes, occurrence: int, answer: Answer) -> None:
-        """Hold an answer until the harness receives it."""
-        self._answers[key, occurrence] = answer
-
-    async def append_latest(self, key: bytes, answer: Answer) -> None:
-        """Hold nothing."""
-
-    def release(self, key: bytes, occurrence: int) -> None:
-        """Forget an answer that the harness received."""
-        self._answers.pop((key, occurrence), None)
-
-    def close(self) -> None:
-        """Forget all answers."""
-        self._answers.clear()
-
-
 class Journal:
     """The answers of one answer identity in one directory.
 
@@ -91,6 +58,7 @@ class Journal:
         self.broken = ""
         self._files: list[int] = []
         self._latest: dict[bytes, int] = {}
+        self._refused: dict[bytes, int] = {}
         self._before = Index()
         for place in before:
             self._before.extend(self._read(place))
@@ -114,6 +82,10 @@ class Journal:
             for mark, key, occurrence, offset in records.scan(file, start):
                 if mark == records.ANSWER:
                     self.kept += index.put(key, occurrence, number | offset)
+                elif mark == records.REFUSED:
+                    self._refused[key] = number | offset
+                elif mark == records.DROPPED and occurrence == records.REFUSAL:
+                    self._refused.pop(key, None)
                 elif mark == records.DROPPED:
                     self.kept -= index.drop(key, occurrence)
                 else:
@@ -132,6 +104,10 @@ class Journal:
     def latest(self, key: bytes) -> Answer | None:
         """Return the latest answer of a key of which only the latest counts, or None."""
         return self._answer(self._latest.get(key))
+
+    def refusal(self, key: bytes) -> Answer | None:
+        """Return the answer with which the endpoint refuses a request each time, or None."""
+        return self._answer(self._refused.get(key))
 
     def _answer(self, place: int | None) -> Answer | None:
         if place is None:
@@ -160,18 +136,37 @@ class Journal:
         if known is None or known.response != answer.response:
             self._latest[key] = await self._put(records.pack(records.LATEST, key, 0, answer))
 
-    async def drop(self, answers: Iterable[tuple[bytes, int]]) -> int:
-        """Drop answers, so that their requests are asked again; return how many were kept.
+    async def append_refusal(self, key: bytes, answer: Answer) -> None:
+        """Keep the answer with which the endpoint refuses a request each time.
 
         Raises:
             JournalError: the disk is full, or the file cannot be written.
         """
-        kept = [answer for answer in answers if self._index.get(*answer) is not None]
+        data = records.pack(records.REFUSED, key, records.REFUSAL, answer)
+        self._refused[key] = await self._put(data)
+
+    async def drop(self, answers: Iterable[tuple[bytes, int]]) -> int:
+        """Drop answers, so that their requests are asked again; return how many were kept.
+
+        The occurrence of a refusal is ``records.REFUSAL``.
+
+        Raises:
+            JournalError: the disk is full, or the file cannot be written.
+        """
+        kept = [answer for answer in answers if self._has(*answer)]
         if kept:
             await self._put(b"".join(records.pack_dropped(*answer) for answer in kept))
-        for answer in kept:
-            self.kept -= self._index.drop(*answer)
+        for key, occurrence in kept:
+            if occurrence == records.REFUSAL:
+                del self._refused[key]
+            else:
+                self.kept -= self._index.drop(key, occurrence)
         return len(kept)
+
+    def _has(self, key: bytes, occurrence: int) -> bool:
+        if occurrence == records.REFUSAL:
+            return key in self._refused
+        return self._index.get(key, occurrence) is not None
 
     def note_unused(self, wanted: Callable[[bytes], int]) -> None:
         """Note the stored answers beyond those that the harness *wanted* of each key."""

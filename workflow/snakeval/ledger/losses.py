@@ -17,8 +17,6 @@ from snakeval.ledger.outcome import Outcome
 #: The causes, named as the rules of health.
 GIVEN_UP, ERROR, TRUNCATED, HTML, REFUSED = "given_up", "error", "truncated", "html", "refused"
 CAUSES = (GIVEN_UP, ERROR, TRUNCATED, HTML, REFUSED)
-#: Statuses of requests that an endpoint refuses whatever its load.
-REFUSALS = frozenset({400, 413, 422})
 
 _Place = tuple[bytes, int]
 
@@ -33,7 +31,7 @@ def cause_of(outcome: Outcome | None) -> str:
         return TRUNCATED
     if outcome.verdict != answers.PASSED:
         return GIVEN_UP
-    if outcome.status in REFUSALS:
+    if outcome.status in answers.REFUSALS:
         return REFUSED
     return _of_200(outcome) if 200 <= outcome.status < 300 else GIVEN_UP
 

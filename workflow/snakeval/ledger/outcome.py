@@ -8,7 +8,11 @@ from typing import Any
 
 from snakeval.ledger import answers
 from snakeval.ledger.answers import Facts
+from snakeval.ledger.client import Call
 from snakeval.ledger.http import Headers
+from snakeval.ledger.records import Answer
+from snakeval.ledger.server import Request
+from snakeval.ledger.slots import stored_request
 
 
 @dataclass
@@ -100,3 +104,29 @@ def told(outcome: Outcome) -> Outcome:
     if outcome.verdict == answers.ERROR:
         outcome.status, outcome.reason = 502, "Bad Gateway"
     return outcome
+
+
+def answer_of(request: Request, outcome: Outcome, arrived: float, call: Call) -> Answer:
+    """Return what the journal stores of the answer to a request that *arrived* then."""
+    body, digest = stored_request(request.body)
+    meta = {
+        "method": request.method,
+        "path": request.target,
+        "time": round(arrived, 3),
+        **meta_of(outcome),
+    }
+    if digest:
+        meta["request_sha256"] = digest
+    if call.body != request.body:
+        meta["sent"] = call.changes
+    return Answer(meta, body, outcome.body)
+
+
+def content_of(answer: Answer) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer of the journal."""
+    return [(name, text) for name, text in answer.meta["headers"]], answer.response
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    """Return an answer of the journal as the endpoint gave it."""
+    return Outcome(int(answer.meta["status"]), str(answer.meta["reason"]), *content_of(answer))

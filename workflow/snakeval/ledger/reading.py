@@ -30,18 +30,30 @@ class Stored:
     Attributes:
         upstream: the name of the model that was asked.
         identity: the answer identity of its journal.
-        number: which of several equal requests it answers, from 1.
+        occurrence: which of several equal requests it answers, from 0; of a refusal, ``REFUSAL``.
     """
 
     upstream: str
     identity: str
     key: bytes
-    number: int
+    occurrence: int
     answer: Answer
 
     @property
+    def number(self) -> int:
+        """Which of several equal requests it answers, from 1; a refusal answers them all."""
+        return 1 if self.is_refusal else self.occurrence + 1
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the endpoint refused the request."""
+        return self.occurrence == records.REFUSAL
+
+    @property
     def id(self) -> str:
-        """The beginning of its key, and its number if it is not the first."""
+        """The beginning of its key, and its number if it is not the first, or that it refuses."""
+        if self.is_refusal:
+            return self.key.hex()[:12] + "-refused"
         return self.key.hex()[:12] + (f"-{self.number}" if self.number > 1 else "")
 
     @property
@@ -56,8 +68,8 @@ class Stored:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it is an answer of the model, and not of a filter or of nothing."""
-        refused = int(self.answer.meta.get("status", 200)) >= 400
+        """Whether it is an answer of the model, and not a refusal, of a filter or of nothing."""
+        refused = self.is_refusal or int(self.answer.meta.get("status", 200)) >= 400
         return not (refused or self.is_empty) and _UNHEALTHY.isdisjoint(self.finish)
 
     @property
@@ -99,7 +111,7 @@ def _of_journal(directory: Path) -> Iterator[Stored]:
             identity, start = records.read_header(file)
             for mark, key, occurrence, offset in records.scan(file, start) if start else ():
                 found.pop((identity, key, occurrence), None)
-                if mark == records.ANSWER:
+                if mark in (records.ANSWER, records.REFUSED):
                     found[identity, key, occurrence] = path, offset
         finally:
             os.close(file)
@@ -109,7 +121,7 @@ def _of_journal(directory: Path) -> Iterator[Stored]:
             if path not in opened:
                 opened[path] = os.open(path, os.O_RDONLY)
             answer = records.read(opened[path], offset)
-            yield Stored(name_of(directory), identity, key, occurrence + 1, answer)
+            yield Stored(name_of(directory), identity, key, occurrence, answer)
     finally:
         for file in opened.values():
             os.close(file)
@@ -191,7 +203,7 @@ def drop(directory: Path, which: str) -> int:
     chosen: Callable[[Stored], bool] = {
         ALL: lambda one: True,
         UNHEALTHY: lambda one: not one.is_healthy,
-        LAST: lambda one: (one.key, one.number - 1) in last.get(one.upstream, ()),
+        LAST: lambda one: (one.key, one.occurrence) in last.get(one.upstream, ()),
     }[which]
     return drop_where(directory, chosen)
 
@@ -208,7 +220,7 @@ def drop_where(directory: Path, chosen: Callable[[Stored], bool]) -> int:
     for one in stored(directory):
         if chosen(one):
             place = places.setdefault((one.upstream, one.identity), [])
-            place.append((one.key, one.number - 1))
+            place.append((one.key, one.occurrence))
     return sum(
         asyncio.run(_drop(folder_of(directory, upstream), identity, found))
         for (upstream, identity), found in places.items()

@@ -5,10 +5,12 @@ The header is a magic line, a length (u32) and JSON with the answer identity. A 
     mark | length of payload (u32) | CRC-32 of the rest (u32) | key (16 bytes) | occurrence (u32) | payload
 
 The payload is compressed by zlib: length of meta (u32), meta (JSON), length of request (u32),
-request, response. Numbers are little-endian. Three marks exist:
+request, response. Numbers are little-endian. Four marks exist:
 
 - ``R``: an answer; a later one of the same key and occurrence replaces it.
 - ``L``: an answer of which only the latest counts, for example a list of models.
+- ``X``: the endpoint refuses this request whatever its load, so each equal one gets this answer. Its
+  occurrence is always ``REFUSAL``.
 - ``D``: the answer of this key and occurrence was dropped. It has no payload.
 
 A reader reads a file up to the first record that is torn or damaged.
@@ -25,7 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MAGIC = b"snakeval ledger 1\n"
-ANSWER, LATEST, DROPPED = b"R", b"L", b"D"
+ANSWER, LATEST, REFUSED, DROPPED = b"R", b"L", b"X", b"D"
+#: The occurrence of a refusal, which belongs to all equal requests.
+REFUSAL = 2**32 - 1
+_MARKS = frozenset({ANSWER, LATEST, REFUSED, DROPPED})
 _HEAD = struct.Struct("<cII16sI")
 _LENGTH = struct.Struct("<I")
 #: The CRC covers key and occurrence besides the payload.
@@ -131,7 +136,7 @@ def scan(file: int, start: int) -> Iterator[tuple[bytes, bytes, int, int]]:
             if end > size:
                 want = max(want, end - at)
                 break
-            if crc(view[at + covered : end]) != check or mark not in (ANSWER, LATEST, DROPPED):
+            if crc(view[at + covered : end]) != check or mark not in _MARKS:
                 return
             yield mark, key, occurrence, base + at
             at = end

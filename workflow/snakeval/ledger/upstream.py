@@ -19,8 +19,9 @@ from snakeval.ledger.counts import Counts
 from snakeval.ledger.flights import HELPERS, Flights
 from snakeval.ledger.gate import Gate
 from snakeval.ledger.http import Headers
-from snakeval.ledger.journal import Journal, Memory
+from snakeval.ledger.journal import Journal
 from snakeval.ledger.limit import Bounds, Limit
+from snakeval.ledger.memory import Memory
 from snakeval.ledger.retries import patience_of
 from snakeval.ledger.routes import route_to
 from snakeval.ledger.server import Request
