@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Part of the wheel, with a configuration and tests of its own.
 LEPTON := workflow/snakemake-executor-plugin-lepton
-# Six tests at a time, because most tests wait. Tests of one test bed run one after the other
+# Eight tests at a time, because most tests wait. Tests of one test bed run one after the other
 # (tests/conftest.py).
-PYTEST ?= -n 6
+PYTEST ?= -n 8
 
 # Tests start many Pythons. With bytecode, none of them compiles snakeval or the tests again.
 export PYTHONDONTWRITEBYTECODE :=

@@ -128,12 +128,17 @@ _BED = {
 _FORKS = pytest.StashKey[str]()
 #: Tests of one file of these run in one process, in turn: they are short, and import the same.
 _BY_FILE = re.compile(r"tests/(lint|unit/(?!executors|exporters|jobs|runtimes|serving))[^:]*")
-#: What runs first, because it takes longest; short tests fill the end.
+#: What runs first, because it takes longest, and what runs next; short tests fill the end.
 _FIRST = re.compile(r"e2e/|/snakemake-executor-plugin-|dag/")
+_NEXT = re.compile(
+    r"tests/support/|unit/(serving/test_pool|test_lease|exporters/test_wandb|evaluation/"
+    r"|runtimes/test_environments|ledger/test___main__|results/test_statistics|cli/test_kill"
+    r"|matrix/test_packing|config/test_nemo|jobs/test_evaluate_preparing|demo/test_server)"
+)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several at a time (``-n 6``): what shares a test bed runs in one process, in turn.
+    """Several at a time (``-n 8``): what shares a test bed runs in one process, in turn.
 
     Marks of pytest-xdist 3.8 would say it, but pytest 9.2 does not let them.
     """
@@ -168,7 +173,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let several processes begin with the tests that take longest."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _FIRST.search(item.nodeid) is None)
+        items.sort(key=lambda item: [not p.search(item.nodeid) for p in (_FIRST, _NEXT)])
 
 
 @pytest.hookimpl(trylast=True)

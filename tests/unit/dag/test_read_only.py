@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from support.command import FAILS, says, workspace
 
 #: Root writes to everything, except without these capabilities.
@@ -18,7 +16,6 @@ _AS_A_USER = (
 )
 
 
-@pytest.mark.real_processes
 def test_a_dry_run_of_an_unfinished_run_requires_no_right_to_write(tmp_path: Path) -> None:
     work = workspace(tmp_path, good=says(0.5), bad=FAILS)
     assert work.snakemake("--retries", "0").exit_code == 1
