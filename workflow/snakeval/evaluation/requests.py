@@ -173,7 +173,8 @@ def waiting(directory: EvaluationDirectory) -> str:
             cause, seconds = str(pause["cause"]), float(pause["seconds"])
             long = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
             text = f"{_CAUSES.get(cause, cause)}, waiting {long} s"
-            found.append(f"{text}, {causes.get(cause, 0)} times")
+            times = causes.get(cause, 0)
+            found.append(f"{text}, {'once' if times == 1 else f'{times} times'}")
     return "; ".join(found)
 
 
