@@ -59,6 +59,8 @@ def test_lost_requests_fail_and_the_same_command_asks_only_for_them(
     assert code == 1
     assert "1 of 6 requests received no answer (m), rule health.given_up: fail at 1" in reason
     assert "also 2 errors, 1 no JSON" in reason
+    assert reason.endswith("; the endpoint is overloaded: busy")
+    assert len(reason) <= 300
     assert not is_published(job)
     endpoint.asked.clear()
     endpoint.behaviour = lambda number, before: (200, said())

@@ -111,7 +111,12 @@ def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Compl
         attempts.check()
         if result.artifacts == attempts.directory.artifacts:
             attempts.directory.retract()
-        raise UnhealthyError(verdict.reason, asks_again=verdict.asks_again)
+        reason = verdict.reason
+        if verdict.asks_again:
+            from snakeval.jobs.request_cause import with_message  # only a failure needs it
+
+            reason = with_message(reason, evaluation, attempts.directory)
+        raise UnhealthyError(reason, asks_again=verdict.asks_again)
     record = result.record
     if record is None or reading_of(record.identity) != evaluation.reading:
         record = _read(evaluation, attempts, result)

@@ -51,11 +51,13 @@ class Cause:
     Attributes:
         text: a sentence with what to change, in at most 300 characters.
         brief: the same without message and place.
+        said: what went wrong, and what the endpoint said of it, alone.
         is_whole: whether no request had a sound answer.
     """
 
     text: str
     brief: str
+    said: str
     is_whole: bool
 
     def explains(self, own: str) -> bool:
@@ -95,7 +97,17 @@ def cause_of(evaluation: Evaluation, directory: EvaluationDirectory) -> Cause | 
     text = f"{shortened(text, max(LEAST, LONGEST - len(end)))}{end}"
     brief = f"{who}{shortened(words.what, 90)} ({_count(fault, seen)})"
     is_whole = _asks_a_model(fault) and not seen.sound
-    return Cause(shortened(without_tokens(text), LONGEST), brief, is_whole)
+    said = shortened(": ".join(filter(None, (words.what, words.message))), LONGEST // 2)
+    whole, said = (without_tokens(each) for each in (text, said.rstrip(". ")))
+    return Cause(shortened(whole, LONGEST), brief, said, is_whole)
+
+
+def with_message(reason: str, evaluation: Evaluation, directory: EvaluationDirectory) -> str:
+    """Return the *reason* of unhealthy answers with what the endpoint said of lost requests."""
+    cause = cause_of(evaluation, directory)
+    if cause is None:
+        return reason
+    return f"{shortened(reason, LONGEST - len(cause.said) - len('; '))}; {cause.said}"
 
 
 def _counting(seen: Seen) -> list[Fault]:
