@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from snakeval.config.compose import text
+from snakeval.dag.invocation import Invocation
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import LEDGER, Metric
+from support.asking import complete
 from support.configs import COMMAND
 from support.made import begin, completion
 
@@ -34,3 +38,55 @@ def finish(
         folder = place.requests / model
         folder.mkdir(parents=True)
         (folder / "0001.journal").write_text(f"answers of {model}")
+
+
+#: Asks a model some questions, and a judge about each answer; the score is what both said.
+_ASK = """\
+import json, os, pathlib, sys, urllib.request
+url, judge, results, word, weight = sys.argv[1:]
+def ask(url, model, text):
+    data = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ['KEY']}"}
+    with urllib.request.urlopen(urllib.request.Request(url, data.encode(), headers)) as answer:
+        return json.load(answer)["choices"][0]["message"]["content"]
+said = ""
+for number in range(3):
+    answer = ask(url, "careful", f"{word} is {number}?")
+    said += answer + ask(judge, "sloppy", f"Is this right: {answer}")
+pathlib.Path(results, "f").write_text(json.dumps({"v": len(said) * int(weight)}))
+"""
+
+
+def asking(directory: Path, model: str, judge: str, word: str = "What", weight: int = 1) -> Any:
+    """Return a run of one evaluation that asks *model* and *judge*, at their base URLs."""
+    (directory / "ask.py").write_text(_ASK)
+    command = (
+        f"KEY=$MY_KEY exec python3 {directory}/ask.py "
+        f"{{{{ url }}}} {{{{ auxiliary.j.url }}}} {{{{ results }}}} {word} {weight}"
+    )
+    endpoints = [
+        {"endpoint": {"url": f"{url}/v1", "model_id": name, "api_key_name": "MY_KEY"}}
+        for url, name in ((model, "careful"), (judge, "sloppy"))
+    ]
+    return {
+        "runtime": "process",
+        "models": {"m": endpoints[0]},
+        "auxiliary": {"j": endpoints[1]},
+        "benchmarks": {"b": COMMAND | {"command": command, "auxiliary": ["j"]}},
+    }
+
+
+def play(opened: Invocation) -> tuple[int, str]:
+    """Do what a start of a command does, and the job of its one evaluation, in this process."""
+    if opened.rescoring is not None:
+        opened.rescoring.note(opened.directory)
+    opened.run.start()
+    opened.directory.write_plan(opened.planned)
+    opened.directory.write_config(text(opened.config), "0.1.0")
+    opened.facts.save()
+    if opened.rescoring is not None:
+        opened.rescoring.bring(opened.directory, opened.everything)
+    (evaluation,) = opened.everything
+    place = opened.directory.evaluation(evaluation.id)
+    place.define(evaluation)
+    return complete(evaluation, place)
