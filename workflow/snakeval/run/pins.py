@@ -4,6 +4,8 @@ A tag may move and a hub's branch may grow while a run lives, so that its rows w
 different things. The head resolves them once, at the run's first real start, and every later start
 uses the result until ``--update-images``. An image whose digest is unknown stays pinned to its tag,
 and the table marks it.
+
+Jobs import this module too, and none resolves: what only that requires is imported there.
 """
 
 from __future__ import annotations
@@ -11,11 +13,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +83,8 @@ def key_of(user: str | None, default: str) -> str:
 
 def resolve_all(names: Iterable[_Name], resolve: Callable[[_Name], Pin]) -> dict[_Name, Pin]:
     """Resolve several names at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
     todo = list(dict.fromkeys(names))
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(todo, pool.map(resolve, todo), strict=True))
@@ -122,6 +122,8 @@ def pinned_name(image: str, digest: str) -> str:
 
 def _of_registry(image: str) -> str:
     """Return the digest of *image* at its registry (the OCI distribution specification)."""
+    from urllib.error import HTTPError
+
     registry, repository, tag = _parts(image)
     scheme = "http" if re.match(r"(localhost|127\.)", registry) else "https"
     url = f"{scheme}://{registry}/v2/{repository}/manifests/{tag}"
@@ -129,7 +131,7 @@ def _of_registry(image: str) -> str:
     headers = {"Accept": ", ".join(_MANIFESTS)}
     try:
         found = _head(url, headers | _basic(credentials))
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         if error.code != 401:
             raise
         challenge = error.headers.get("WWW-Authenticate") or ""
@@ -152,25 +154,31 @@ def _parts(image: str) -> tuple[str, str, str]:
 
 
 def _head(url: str, headers: Mapping[str, str]) -> str:
-    request = urllib.request.Request(url, headers=dict(headers), method="HEAD")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers=dict(headers), method="HEAD")
+    with urlopen(request, timeout=_TIMEOUT) as answer:
         return str(answer.headers.get("Docker-Content-Digest") or "")
 
 
 def _token(challenge: str, credentials: str) -> str:
     """Return the token for which a registry's challenge asks."""
+    from urllib.parse import urlencode
+
     facts = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     realm = facts.pop("realm", "")
     if not challenge.startswith("Bearer ") or not realm.startswith("https://"):
         raise ValueError("it requires a login")
-    query = urllib.parse.urlencode({k: facts[k] for k in ("service", "scope") if k in facts})
+    query = urlencode({k: facts[k] for k in ("service", "scope") if k in facts})
     answer = _json(f"{realm}?{query}", _basic(credentials))
     return str(answer.get("token") or answer["access_token"])
 
 
 def _json(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    request = urllib.request.Request(url, headers=dict(headers))
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers=dict(headers))
+    with urlopen(request, timeout=_TIMEOUT) as answer:
         return json_object(answer.read())
 
 
