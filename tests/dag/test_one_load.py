@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from support import forks
 from support.configs import VALID, write
 
-#: Python imports it at its start. It notes which process checks a configuration.
+#: Each process runs it first, and notes that. It then notes that it checks a configuration.
 NOTES_CHECKS = """
 import os, sys
+from pathlib import Path
 from snakeval.config.config import Config
+def note(what):
+    with open(os.environ["NOTES"], "a") as file:
+        print(what, next(Path(w).name for w in sys.orig_argv[1:] if w != "-m"), file=file)
+note("starts")
 check = Config.model_validate
 def noted(data):
-    with open(os.environ["NOTES"], "a") as file:
-        print(os.path.basename(sys.argv[0]), file=file)
+    note("checks")
     return check(data)
 Config.model_validate = noted
 """
 
 
-def checks(directory: Path, *command: str) -> list[str]:
-    """Run a command; return the processes that checked a configuration."""
-    (directory / "python").mkdir(exist_ok=True)
-    (directory / "python/sitecustomize.py").write_text(NOTES_CHECKS)
+def steps(directory: Path, *command: str) -> list[str]:
+    """Run a command; return which of its processes started, and which checked a configuration."""
     notes = directory / "notes"
     notes.write_text("")
-    environment = os.environ | {
-        "NOTES": str(notes),
-        "PYTHONPATH": str(directory / "python"),
-        "SNAKEVAL_HOME": str(directory / "home"),
-    }
-    done = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
-    )
+    variables = {"NOTES": str(notes), "SNAKEVAL_HOME": str(directory / "home")}
+    environment = forks.with_first(os.environ | variables, directory / "python", NOTES_CHECKS)
+    done = forks.finished(command, cwd=directory, env=environment, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 evaluate" in done.stdout + done.stderr
-    return notes.read_text().split()
+    return notes.read_text().splitlines()
 
 
 def test_one_command_checks_its_configuration_once(tmp_path: Path) -> None:
@@ -48,10 +45,17 @@ def test_one_command_checks_its_configuration_once(tmp_path: Path) -> None:
     snakeval, snakemake = (
         str(Path(sys.executable).with_name(n)) for n in ("snakeval", "snakemake")
     )
-    assert checks(tmp_path, snakeval, "run", "--config", "c.yaml", "--dry-run") == ["snakeval"]
+    assert steps(tmp_path, snakeval, "run", "--config", "c.yaml", "--dry-run") == [
+        "starts snakeval",
+        "checks snakeval",
+        "starts snakemake",
+    ]
     (saved,) = (tmp_path / "home/composed").iterdir()
     assert yaml.safe_load(saved.read_text())["models"] == VALID["models"]
     snakefile = str(Path(__file__).parents[2] / "Snakefile")
     command = (snakemake, "-n", "--snakefile", snakefile, "--configfile", str(saved))
     profile = str(Path(__file__).parents[2] / "profiles/local")
-    assert checks(tmp_path, *command, "--profile", profile) == ["snakemake"]
+    assert steps(tmp_path, *command, "--profile", profile) == [
+        "starts snakemake",
+        "checks snakemake",
+    ]

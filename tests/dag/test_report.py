@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import forks
 from support.configs import MODEL
-from support.workspace import Workspace
+from support.workspace import Done, Workspace
 
 GOOD = {
     "harness": "generic",
@@ -19,17 +18,25 @@ GOOD = {
 }
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Done]:
+    """A finished run, and what it printed."""
+    work = workspace(tmp_path_factory.mktemp("finished"), good=GOOD)
+    return work, work.snakemake()
+
+
 @pytest.fixture
-def work(tmp_path: Path) -> Workspace:
-    return workspace(tmp_path, good=GOOD)
+def work(finished: tuple[Workspace, Done], tmp_path: Path) -> Workspace:
+    """A copy of the finished run."""
+    return finished[0].copy(tmp_path)
 
 
 def workspace(directory: Path, **benchmarks: Any) -> Workspace:
     return Workspace.below(directory, ledger="off", models={"m": MODEL}, benchmarks=benchmarks)
 
 
-def test_a_run_ends_with_its_report(work: Workspace) -> None:
-    done = work.snakemake()
+def test_a_run_ends_with_its_report(work: Workspace, finished: tuple[Workspace, Done]) -> None:
+    _, done = finished
     page = work.run / "report.html"
     assert f"Report:  {page.relative_to(work.directory)}" in done.output
     assert "1 of 1 evaluations done" in page.read_text()
@@ -53,20 +60,13 @@ def test_a_failed_run_has_a_report_with_the_reason_and_the_next_run_rewrites_it(
     assert "Partial" not in page.read_text()
 
 
-def test_a_report_that_fails_costs_no_result(work: Workspace) -> None:
-    work.snakemake()
+def test_a_report_that_fails_costs_no_result(work: Workspace, tmp_path: Path) -> None:
     page = work.run / "report.html"
     most = page.stat().st_size // 2
     page.unlink()
-    done = subprocess.run(
-        work.command(),
-        cwd=work.directory,
-        env=work.environment,
-        text=True,
-        capture_output=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
-        timeout=300,
-    )
+    limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({most}, {most}))"
+    environment = forks.with_first(work.environment, tmp_path / "python", limit)
+    done = forks.finished(work.command(), cwd=work.directory, env=environment, timeout=300)
     output = done.stdout + done.stderr
     assert done.returncode == 1, output
     assert "Results: " in output
@@ -75,7 +75,6 @@ def test_a_report_that_fails_costs_no_result(work: Workspace) -> None:
 
 
 def test_snakemakes_own_report_has_the_table_and_the_page(work: Workspace) -> None:
-    work.snakemake()
     done = work.snakemake("--report", "snakemake.html")
     assert done.exit_code == 0, done.output
     assert "Adding results.csv" in done.output

@@ -55,6 +55,8 @@ WITHOUT_THREADS = {
 }
 #: Arguments and a variable of the server that no one reads: room for those of its forks.
 ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
+#: Names a program that each fork runs first, as a new process runs `sitecustomize`.
+FIRST_VARIABLE = "SNAKEVAL_FORKS_FIRST"
 #: What an interpreter or a library in C reads when it starts.
 READ_AT_START = re.compile(
     r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_|LEPTON_DEPLOYMENT_NAME"
@@ -522,6 +524,8 @@ def run(command: Sequence[str]) -> None:
     sys.orig_argv = [*command]
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = sys.modules["builtins"]
+    if first := os.environ.get(FIRST_VARIABLE):
+        exec(compile(Path(first).read_bytes(), first, "exec"), {})
     if command[1] == "-m":
         sys.argv = ["-m", *command[3:]]
         sys.path[0] = os.getcwd()  # noqa: PTH109

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -145,6 +145,15 @@ def real_processes() -> Iterator[None]:
         yield
     finally:
         _real = before
+
+
+def with_first(environment: Mapping[str, str], place: Path, program: str) -> dict[str, str]:
+    """Return an environment in which Python and snakeval's commands run a program first."""
+    place.mkdir(exist_ok=True)
+    file = place / "sitecustomize.py"
+    file.write_text(program)
+    first = {"PYTHONPATH": str(place)} if _real else {fork_server.FIRST_VARIABLE: str(file)}
+    return {**environment, **first}
 
 
 def spent() -> float:
