@@ -11,8 +11,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -36,17 +34,6 @@ def go(tmp_path: Path) -> Path:
     return tmp_path / "go"
 
 
-def processes(work: Workspace) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("SNAKEVAL_HOME") == str(work.home):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 def is_at_it(work: Workspace) -> bool:
     """Whether the evaluation that waits is at its harness."""
     return any(work.directory.glob("results/*/m/slow/logs/harness.log"))
@@ -61,16 +48,9 @@ def test_a_run_prints_a_command_that_works_when_it_is_pasted(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert evaluated(done.stderr) == {"m/one", "m/two"}
     assert "| m       | two         | v        | 2.0000" in done.stdout
-    pasted = subprocess.run(
-        shlex.join(printed_command(done.stderr)),
-        shell=True,
-        cwd=work.directory,
-        env=work.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    words = printed_command(done.stderr)
+    pasted = forks.finished(words, cwd=work.directory, env=work.environment, timeout=60)
+    assert pasted.returncode == 0, pasted.stderr
     assert "Nothing to be done" in pasted.stderr
 
 
@@ -221,7 +201,7 @@ def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
     assert "Traceback" not in error, error
-    wait_for(lambda: not processes(work), "something is left running")
+    wait_for(lambda: not work.processes(), "something is left running")
     go.touch()
     assert snakeval(work, *RUN).returncode == 0
     assert set(work.table()["status"]) == {"done"}
@@ -232,18 +212,8 @@ def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
 
 def test_a_detached_run_holds_no_pipe_and_continues(tmp_path: Path, go: Path) -> None:
     work = workspace(tmp_path, slow=says(1, waits_for=go))
-    work.command()
-    line = f"{sys.executable} -m snakeval run --config config.yaml --detach | cat"
-    done = subprocess.run(
-        line,
-        shell=True,
-        cwd=work.directory,
-        env=work.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,  # for ever, if the run held the pipe
-        check=False,
-    )
+    done = snakeval(work, *RUN, "--detach")  # reads for ever, if the run held the pipe
+    assert done.returncode == 0, done.stderr
     assert not go.exists()
     follow = next(row for row in done.stdout.splitlines() if "  follow " in row)
     status = snakeval(work, *follow.removesuffix(" --watch").split()[2:])
@@ -256,7 +226,7 @@ def test_a_detached_run_holds_no_pipe_and_continues(tmp_path: Path, go: Path) ->
     assert second.returncode == 2
     assert "already works at it; follow it with `snakeval status" in second.stderr
     go.touch()
-    wait_for(lambda: not processes(work), "it does not end")
+    wait_for(lambda: not work.processes(), "it does not end")
     assert "m/slow  done, 1 of 1" in log.read_text()
     assert set(work.table()["status"]) == {"done"}
 
@@ -279,7 +249,7 @@ def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) ->
     process = started(work, *RUN, "--", "--cores", "2", "--config", "benchmarks=quick,slow")
     wait_for(lambda: [*work.directory.glob("results/*/m/quick/evaluation.json")], "quick is not")
     wait_for(lambda: is_at_it(work), "no evaluation started")
-    for each in processes(work):
+    for each in work.processes():
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended with one that was killed
             if "snakeval.jobs.evaluate" not in " ".join(each.cmdline()):
                 each.kill()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.installed import REPOSITORY, Environment, build, install
+from support.installed import REPOSITORY, Environment, build, install, with_extras
 
 EXECUTORS = {"lepton": "leptonai", "slurm-resume": "snakemake_executor_plugin_slurm"}
 #: The files of a clone that the README's commands read; the package is the wheel's.
@@ -44,12 +44,7 @@ class Installed:
         return set(done.stdout.split())
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))
-
-
-def _installed(wheel: Path, place: Path, *extras: str) -> Installed:
+def _installed(environment: Environment, place: Path) -> Installed:
     clone = place / "clone"
     clone.mkdir()
     for name in CLONE:
@@ -58,17 +53,25 @@ def _installed(wheel: Path, place: Path, *extras: str) -> Installed:
         copy(source, clone / name)
     # The demo mounts it in the servers' containers. A dry run starts none.
     (clone / "workflow").mkdir()
-    return Installed(install(wheel, place / "venv", extras), clone)
+    return Installed(environment, clone)
 
 
 @pytest.fixture(scope="module")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return _installed(wheel, tmp_path_factory.mktemp("bare"))
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What pip installs without extras; it takes a second."""
+    place = tmp_path_factory.mktemp("installed")
+    return install(build(place), place / "venv")
 
 
 @pytest.fixture(scope="module")
-def whole(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return _installed(wheel, tmp_path_factory.mktemp("whole"), "slurm", "lepton")
+def bare(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return _installed(installed, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="module")
+def whole(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    place = tmp_path_factory.mktemp("whole")
+    return _installed(with_extras(installed, place / "venv", ("slurm", "lepton")), place)
 
 
 def test_without_extras_snakemake_lists_both_executors(bare: Installed) -> None:

@@ -8,6 +8,7 @@ turn. No other package of this environment can be imported there.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -54,8 +55,8 @@ class Environment:
         )  # fmt: skip
 
 
-def install(wheel: Path, directory: Path, extras: Iterable[str] = ()) -> Environment:
-    """Make an environment in *directory* with *wheel* and the libraries of *extras*."""
+def install(wheel: Path, directory: Path) -> Environment:
+    """Make an environment in *directory* with *wheel* and the libraries that it requires."""
     made = Environment(directory)
     pip = ["-m", "pip", "--python", str(directory / "bin/python"), "install"]
     for words in (
@@ -63,6 +64,19 @@ def install(wheel: Path, directory: Path, extras: Iterable[str] = ()) -> Environ
         [*pip, "--quiet", "--no-deps", "--no-index", str(wheel)],
     ):
         subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=120)
+    return _with_libraries(made, ())
+
+
+def with_extras(bare: Environment, directory: Path, extras: Iterable[str]) -> Environment:
+    """Copy an environment, and add the libraries of *extras*.
+
+    Its scripts still name the one that it is copied from; ``python -m`` does not ask them.
+    """
+    shutil.copytree(bare.directory, directory, symlinks=True)
+    return _with_libraries(Environment(directory), extras)
+
+
+def _with_libraries(made: Environment, extras: Iterable[str]) -> Environment:
     (metadata,) = made.packages.glob("snakeval-*.dist-info")
     _link(_required(Distribution.at(metadata), extras), made.packages)
     return made
@@ -98,8 +112,9 @@ def _link(names: set[str], target: Path) -> None:
             if top == ".." or file.suffix == ".pyc" or top == "__pycache__":
                 continue
             # A folder that several distributions share is linked file by file.
-            whole = owners.get(top, {name}) <= names
-            path = target / top if whole else target / file
+            place = target / top
+            whole = owners.get(top, {name}) <= names and (place.is_symlink() or not place.exists())
+            path = place if whole else target / file
             if not path.is_symlink():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 source = file.locate().parents[len(file.parts) - 2] if whole else file.locate()

@@ -113,15 +113,7 @@ class Served:
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this workspace on this machine, but containers'."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                ours = process.environ().get("SNAKEVAL_HOME") == str(self.work.home)
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return self.work.processes()
 
     def containers(self) -> list[Any]:
         """Every container, running or not, that mounts something of this workspace."""

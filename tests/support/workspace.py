@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import yaml
 
 from support import forks
@@ -130,6 +132,17 @@ class Workspace:
             (run or self.run) / "results.csv", keep_default_na=False, na_values=[""]
         )
         return frame.set_index(frame["model"].astype(str) + "/" + frame["benchmark"].astype(str))
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this workspace on this machine that has not ended."""
+        ours = f"SNAKEVAL_HOME={self.home}".encode()
+        found = []
+        for pid in psutil.pids():
+            # psutil would take apart each environment; tests that wait ask for all very often.
+            with suppress(OSError, psutil.Error):
+                if ours in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    found.append(psutil.Process(pid))
+        return found
 
     def copy(self, directory: Path) -> Workspace:
         shutil.copytree(self.directory, directory, dirs_exist_ok=True)
