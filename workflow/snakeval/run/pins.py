@@ -5,7 +5,7 @@ different things. The head resolves them once, at the run's first real start, an
 uses the result until ``--update-images``. An image whose digest is unknown stays pinned to its tag,
 and the table marks it.
 
-Jobs import this module too, and none resolves: what only that requires is imported there.
+Jobs also import this module, and none resolves: what only that requires is imported there.
 """
 
 from __future__ import annotations
