@@ -156,9 +156,12 @@ def test_another_checkout_of_the_same_configuration_joins_the_run(
     assert (place.path / "count").read_text() == "x\n"
 
 
-def test_two_commands_at_one_run_print_the_tables_of_their_own_plans(place: Place) -> None:
-    go = place.path / "go"
+def test_two_commands_at_one_run_share_its_work_and_print_the_tables_of_their_own_plans(
+    place: Place,
+) -> None:
+    go, count = place.path / "go", place.path / "count"
     waits = says(0.1, waits_for=go)
+    waits["command"] = f"echo x >> {count}; {waits['command']}"
     command = COMMANDS["snakemake"]
     first = place.starts(*command(place.write("1/c.yaml", {"b": waits, "old": says(0.3)})))
     until(lambda: bool([*place.path.glob("results/*/m/b/.snakeval/lease")]))
@@ -174,6 +177,7 @@ def test_two_commands_at_one_run_print_the_tables_of_their_own_plans(place: Plac
         for output in outputs
     ]
     assert tables == [{"b", "old"}, {"b", "new"}]
+    assert count.read_text() == "x\n", "one of them evaluates, and the other waits"
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.4])

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from snakeval.processes import process_lives
+from support import forks
 from support.configs import write
 from support.made import snakeval
 from support.packages import EXAMPLE
@@ -26,6 +27,15 @@ from support.packages import example as visible_example
 from support.served import wait_for
 
 PROFILE = str(EXAMPLE / "profile")
+#: Lets a command find the package in a directory, as this process does.
+SEES = """
+import sys
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakeval.catalogue import plugins
+sys.path.append({site!r})
+plugins.installed.cache_clear()
+ExecutorPluginRegistry().collect_plugins()
+"""
 #: What the harness prints last before it waits at its gate.
 LAST = "asked: repeat 2"
 
@@ -90,7 +100,6 @@ def example(python: Path, tmp_path: Path) -> Installed:
     work = tmp_path / "work"
     work.mkdir()
     shutil.copytree(EXAMPLE / "profile", work / "profile")
-    shutil.copy(EXAMPLE / "launcher.yaml", work)
     config = yaml.safe_load((EXAMPLE / "config.yaml").read_text())
     gate = {"params": {"extra": {"gate": str(tmp_path / "gate")}}}
     config["benchmarks"]["sums"] |= gate
@@ -179,17 +188,24 @@ def test_errors_know_them_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_the_launchers_shape_has_the_same_model(
-    example: Installed,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(example.home))  # `ls models` also names those of runs
-    plan = example.snakeval("run", "--config", "launcher.yaml", "--profile", "profile", "-n")
-    assert plan.returncode == 0, plan.stdout + plan.stderr
-    said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])
-    assert said["models"]["parrot"]["deployment"]["kind"] == "parrot"
-    with visible_example(tmp_path / "site"):
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))  # `ls models` names those of runs
+    shutil.copytree(EXAMPLE / "profile", tmp_path / "profile")
+    site = tmp_path / "site"
+    with visible_example(site):
+        plan = forks.finished(
+            [sys.executable, "-m", "snakeval", "run", "--config", str(EXAMPLE / "launcher.yaml"),
+             "--profile", "profile", "-n"],
+            cwd=tmp_path,
+            env=forks.with_first(os.environ, tmp_path / "first", SEES.format(site=str(site))),
+            timeout=120,
+        )  # fmt: skip
+        assert plan.returncode == 0, plan.stdout + plan.stderr
+        said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])
+        assert said["models"]["parrot"]["deployment"]["kind"] == "parrot"
         launcher = ("--config", str(EXAMPLE / "launcher.yaml"))
         (served,) = json.loads(snakeval(capsys, "ls", "models", *launcher, "--json").out)
         assert (served["model"], served["served"]) == ("parrot", "deployment, parrot")

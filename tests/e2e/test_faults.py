@@ -116,24 +116,6 @@ def test_ctrl_c_leaves_nothing_running_and_nothing_lost(work: Workspace, tmp_pat
     assert (again.exit_code, work.table()["attempt"]["m/good"]) == (0, 1), again.output
 
 
-def test_two_commands_at_once_do_each_evaluation_once(work: Workspace, tmp_path: Path) -> None:
-    with serve() as server:
-        endpoint = {"url": f"{server.url}/v1", "model_id": "careful"}
-        work.config["models"] = {"m": {"endpoint": endpoint}}
-        names = ("1", "2")
-        work.config["benchmarks"] = {name: work.ask(name, f"What is {name} + 1?") for name in names}
-        for name in names:  # slow enough for both to be at it
-            command = work.config["benchmarks"][name]["command"]
-            work.config["benchmarks"][name]["command"] = f"sleep 2\n{command}"
-        first = work.start()
-        wait_for(lambda: work.runs and list(work.run.glob("m/*/.snakeval/lease")), "no lease")
-        second = work.start()
-        outputs = [head.communicate(timeout=100)[0] for head in (first, second)]
-        assert (first.returncode, second.returncode) == (0, 0), "\n".join(outputs)
-        assert server.stats()["requests"] == 2
-    assert set(work.table()["status"]) == {"done"}
-
-
 @pytest.fixture
 def servers() -> Iterator[dict[str, DemoServer]]:
     with (
