@@ -21,6 +21,7 @@ from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
+from snakeval.evaluation.health import HEALTH_VERSION
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.matrix.expand import expand
 from snakeval.processes import start_time
@@ -80,6 +81,16 @@ class Made:
         place = self.begun(benchmark)
         (place.artifacts / "f").write_text("1")
         place.complete(completion(self.evaluations[benchmark], place, metrics))
+        return place
+
+    def judged(self, benchmark: str, **counts: Any) -> EvaluationDirectory:
+        """A finished evaluation whose health has *counts*."""
+        place = self.done(benchmark)
+        evaluation = self.evaluations[benchmark]
+        record = completion(evaluation, place)
+        known = {"asked": 60, "answered": 60, "choices": 60, "names": {"m-1": 60}, **counts}
+        health = {"version": HEALTH_VERSION, "models": {"m": known}}
+        place.complete(replace(record, health=health, versions={"ledger": "on"}))
         return place
 
     def failed(self, benchmark: str, reason: str) -> EvaluationDirectory:

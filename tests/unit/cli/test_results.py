@@ -40,7 +40,7 @@ def test_the_table_has_what_is_done_failed_and_missing(one: Made, capsys: Captur
     assert [row[0] for row in rows] == ["benchmark", "good", "bad", "to_do"]
     assert rows[1][1].split() == [
         *("acc", "(strict)", "0.1235", "±", "0.0500"),
-        *("0.0223", "to", "0.2246", "40", "done"),
+        *("0.0223", "to", "0.2246", "40", "unknown", "done"),
     ]
     assert rows[2][1].strip() == "failed: no such [data] | set"
     assert rows[3][1].strip() == "pending"

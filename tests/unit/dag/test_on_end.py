@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.dag.on_end import spent
+from snakeval.dag.on_end import spent, warnings
 from snakeval.executors.base import Job, JobState
 from support.allocations import Opened, content, learned
 
@@ -31,3 +31,16 @@ def test_the_time_of_jobs_is_compared_with_the_packing(
         "(5.0 GPU-hours, 4.0 expected)"
     ]
     assert spent(Opened(tmp_path, content()), jobs, "Slurm") == []
+
+
+def test_each_evaluation_whose_health_warns_has_a_line() -> None:
+    def row(number: int, warning: str | None) -> dict[str, str | None]:
+        return {"model": "m", "benchmark": f"b{number}", "warning": warning}
+
+    assert warnings([row(1, "7 of 60 answers were cut"), row(1, "7 of 60 answers were cut")]) == [
+        "Warning: m/b1: 7 of 60 answers were cut"
+    ]
+    assert warnings([row(1, None), {"model": "m", "benchmark": "of an earlier version"}]) == []
+    many = warnings([row(number, "cut") for number in range(25)])
+    assert len(many) == 21
+    assert many[-1] == "and 5 more warnings in the column health of the table"

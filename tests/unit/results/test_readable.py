@@ -19,7 +19,7 @@ FAILED: dict[str, Any] = dict.fromkeys(DONE) | {
 
 def test_a_score_has_its_error_its_interval_and_its_number_of_samples() -> None:
     assert list(cells(DONE).values()) == [
-        "one", "b", "acc (a|b)", "0.1500 ± 0.0200", "0.1000 to 0.2000", "40", "done",
+        "one", "b", "acc (a|b)", "0.1500 ± 0.0200", "0.1000 to 0.2000", "40", "", "done",
     ]  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def test_a_score_of_which_some_samples_have_none_says_how_many_have_one() -> Non
 
 
 def test_a_failure_has_its_reason_on_one_line() -> None:
-    assert list(cells(FAILED).values()) == ["two", "b", "", "", "", "", "failed: out | of coffee"]
+    assert list(cells(FAILED).values()) == [*("two", "b", *[""] * 5), "failed: out | of coffee"]
     assert cells(FAILED, reasons=False)["status"] == "failed"
 
 
@@ -54,3 +54,11 @@ def test_a_narrow_terminal_loses_reasons_first_and_intervals_next(
     assert head in lines[0]
     assert lines[-1].endswith(last)
     assert ("95 %" in lines[0]) == (head == "| 95 %")
+
+
+def test_the_health_is_a_column_that_only_a_bad_answer_keeps_in_a_narrow_terminal() -> None:
+    well = [DONE | {"health": "ok"}, FAILED]
+    assert "| health" in to_markdown(well)
+    assert "| health" not in to_markdown([DONE, FAILED]), "tables of earlier versions have none"
+    assert "| health" not in fitted(well, 1)
+    assert "| 12 % cut " in fitted([DONE | {"health": "12 % cut"}, FAILED], 1)

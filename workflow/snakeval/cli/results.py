@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import format_option
+from snakeval.cli.strict_option import WARNED, is_strict, strict_option
 from snakeval.run import target
 from snakeval.run.target import Target
 
@@ -23,8 +24,9 @@ _KEYS = ["model", "benchmark", "task", "metric", "filter"]
     "results", short_help="Print the results table of one run, or of several side by side"
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
+@strict_option
 @format_option
-def command(ids: Sequence[str], form: str) -> None:
+def command(ids: Sequence[str], form: str) -> int:
     """Print the results of a run, whatever is finished, failed or missing.
 
     With several runs, each metric is a row, and each run is a column with the run's name and id.
@@ -40,6 +42,8 @@ def command(ids: Sequence[str], form: str) -> None:
         _print_one(frames[0], form)
     else:
         _print_several(dict(zip(_labels(targets), frames, strict=True)), form)
+    warned = is_strict() and any(frame["warning"].notna().any() for frame in frames)
+    return WARNED if warned else 0
 
 
 def _frame(part: Target) -> pd.DataFrame:

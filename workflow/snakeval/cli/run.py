@@ -14,6 +14,7 @@ from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.selection import Choice, selection_options
+from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     help="Answer all requests from the journals; a request that is not there fails.",
 )
 @budget_option
+@strict_option
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @env_file_option
 @selection_options

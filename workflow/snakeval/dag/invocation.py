@@ -229,12 +229,14 @@ class Invocation:
         """A digest of what the table shows.
 
         A dropped benchmark changes it. The places of samples are in it, since the table's
-        intervals come from samples.
+        intervals come from samples, and so are the rules of health.
         """
         shown = sorted([e.id, e.fingerprint] for e in self.everything)
         reasons = [[item.model, item.benchmark, item.reason] for item in self.left_out]
         samples = {e.id: e.transport.samples for e in self.everything if e.transport.samples}
-        return digest([shown, reasons, *([samples] if samples else [])])
+        rules = {e.id: [e.transport.health, e.transport.answers_as] for e in self.everything}
+        rules = {name: given for name, given in rules.items() if any(given)}
+        return digest([shown, reasons, *filter(None, (samples, rules))])
 
     @property
     def parsers(self) -> str:

@@ -22,6 +22,9 @@ from snakeval.run.heads import leave
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.terminal import columns
 
+#: How many warnings are printed.
+_WARNINGS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -75,6 +78,8 @@ class End:
         self._report_cost()
         if self.invocation.exports:
             self._report_exports()
+        for line in warnings(rows):
+            print(line, flush=True)
         if missing:
             # The same command would score everything again, in another run.
             again = (
@@ -92,7 +97,9 @@ class End:
         rows = run.read_table()
         if rows is None:
             return ""
-        return f"{self._text(self._own(rows))}\nReport:  {run.report}"
+        rows = self._own(rows)
+        lines = [self._text(rows), f"Report:  {run.report}", *warnings(rows)]
+        return "\n".join(lines)
 
     def _text(self, rows: list[dict[str, Any]]) -> str:
         width = columns()
@@ -181,6 +188,16 @@ class End:
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:
             return False
+
+
+def warnings(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each evaluation whose health warns, of many only the first ones."""
+    found = {f"{r['model']}/{r['benchmark']}": r["warning"] for r in rows if r.get("warning")}
+    lines = [f"Warning: {name}: {text}" for name, text in found.items()]
+    if len(lines) > _WARNINGS:
+        more = len(lines) - _WARNINGS
+        lines[_WARNINGS:] = [f"and {more} more warnings in the column health of the table"]
+    return lines
 
 
 def spent(allocations: Allocations, jobs: Iterable[Job], title: str) -> list[str]:

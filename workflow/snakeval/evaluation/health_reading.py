@@ -22,15 +22,21 @@ from snakeval.ledger.losses import CAUSES, REFUSED
 from snakeval.ledger.summary import folder_of
 
 
-def read_health(directory: EvaluationDirectory, ledger: str = "on") -> Health:
+def read_health(
+    directory: EvaluationDirectory, ledger: str = "on", identities: Mapping[str, str] | None = None
+) -> Health:
     """Return the health of the answers that the last harness of *directory* received.
 
-    *ledger* is the mode of its gateway.
+    *ledger* is the mode of its gateway, and *identities* are the answer identities of the models,
+    if the harness may have been one of another definition.
     """
     if ledger == "off":
         return Health(unknown="its ledger is off")
     try:
         parts = summary_parts(directory)
+        for name, identity in (identities or {}).items():
+            if name in parts and _identity(directory.requests, name, parts[name]) != identity:
+                return Health(unknown="its journal is of another definition")
         models = {name: _answers(directory.requests, name, part) for name, part in parts.items()}
     except OSError as error:
         return Health(unknown=f"{error.filename} cannot be read ({error.strerror})")
@@ -45,8 +51,7 @@ def _answers(requests: Path, name: str, part: Mapping[str, Any]) -> Answers:
     Raises:
         OSError: the journal cannot be read.
     """
-    folder = folder_of(requests, name)
-    identity = str(part.get("identity") or reading.newest_identity(folder))
+    folder, identity = folder_of(requests, name), _identity(requests, name, part)
     counts = AnswerCounts()
     for key, occurrence, answer in reading.used(folder, identity):
         if answer is None:
@@ -61,6 +66,11 @@ def _answers(requests: Path, name: str, part: Mapping[str, Any]) -> Answers:
         return _with_summary(found, part)
     except DAMAGE:
         return found
+
+
+def _identity(requests: Path, name: str, part: Mapping[str, Any]) -> str:
+    """Return the answer identity of the answers that a gateway counted in *part*."""
+    return str(part.get("identity") or reading.newest_identity(folder_of(requests, name)))
 
 
 def _with_summary(found: Answers, part: Mapping[str, Any]) -> Answers:

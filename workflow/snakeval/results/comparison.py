@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -13,8 +13,10 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, headline
+from snakeval.evaluation.verdict import Verdict
 from snakeval.harnesses.adapter import Sample
 from snakeval.harnesses.reading import read_samples
+from snakeval.results import health
 from snakeval.results import scores as table
 from snakeval.results.statistics import averages as averages_
 from snakeval.results.statistics import differences as differences_
@@ -42,6 +44,7 @@ class Measured:
         scale: the factor between ``scores`` and the metric.
         problem: why the samples cannot be read; empty if they can.
         unhealthy: why no gate may judge the answers, such as failed health; empty if one may.
+        verdict: what the rules find in the health of its answers.
     """
 
     directory: EvaluationDirectory
@@ -52,6 +55,7 @@ class Measured:
     scale: float = 1.0
     problem: str = ""
     unhealthy: str = ""
+    verdict: Verdict = field(default_factory=Verdict)
 
     def at(self, confidence: float) -> Interval:
         """Return the interval of the score at another level of confidence."""
@@ -101,13 +105,17 @@ def measure(
     chosen = headline({"metrics": data, "identity": record.identity})
     metric = metrics[next(n for n, entry in enumerate(data) if entry is chosen)]
     interval = found[metrics.index(metric)]
+    verdict = health.verdict(directory, record)
+    unhealthy = verdict.reason if verdict.fails else ""
     try:
         samples = statistics.gather(_seen(read_samples(directory), keep))
     except EvaluationError as error:
-        return Measured(directory, record, metric, interval, problem=str(error))
+        without = Measured(directory, record, metric, interval, problem=str(error))
+        return replace(without, unhealthy=unhealthy, verdict=verdict)
     key = (metric.task, metric.metric, metric.filter)
     scores, scale = statistics.scores_of(samples, key, metric.value) or (None, 1.0)
-    return Measured(directory, record, metric, interval, scores, scale)
+    found_all = Measured(directory, record, metric, interval, scores, scale)
+    return replace(found_all, unhealthy=unhealthy, verdict=verdict)
 
 
 def _seen(samples: Iterable[Sample], keep: Callable[[Sample], None] | None) -> Iterator[Sample]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: The columns of the readable table.
-COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "status")
+COLUMNS = ("model", "benchmark", "metric", "value", "95 %", "n", "health", "status")
 
 
 def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
@@ -34,6 +34,7 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
         else f"{value:.4f}" + ("" if error is None else f" ± {error:.4f}"),
         "95 %": "" if low is None or high is None else f"{low:.4f} to {high:.4f}",
         "n": _samples(row),
+        "health": row.get("health") or "",
         "status": f"{row['status']}: {reason}" if reason else f"{row['status']}{marks}",
     }
     if "currency" in row:
@@ -42,9 +43,14 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of the readable table of rows; the cost is one if some have a price."""
+    """Return the columns of the readable table of rows.
+
+    The cost is one if some have a price. Tables of earlier versions have no health.
+    """
+    lacks = {"health"} if not any(row.get("health") for row in rows) else set()
+    known = [name for name in COLUMNS if name not in lacks]
     priced = any(row.get("currency") for row in rows)
-    return [*COLUMNS[:-1], *(["cost"] if priced else []), COLUMNS[-1]]
+    return [*known[:-1], *(["cost"] if priced else []), known[-1]]
 
 
 def _cost(row: Mapping[str, Any]) -> str:
@@ -99,14 +105,17 @@ def _text(value: object) -> object:
 def fitted(rows: Sequence[Mapping[str, Any]], width: int) -> str:
     """Return the Markdown table for a terminal of *width* columns.
 
-    A table that is too wide loses its reasons, which the jobs have printed, and then its intervals.
+    A table that is too wide loses its reasons, which the jobs have printed, and then its intervals,
+    and its health if all is well.
     """
     table = to_markdown(rows)
     if _width(table) > width:
         short = [cells(row, reasons=False) for row in rows]
         table = _table(short, columns(rows))
         if _width(table) > width:
-            table = _table(short, [name for name in columns(rows) if name != "95 %"])
+            dull = all(row.get("health") in ("ok", "", None) for row in rows)
+            dropped = ("95 %", "health") if dull else ("95 %",)
+            table = _table(short, [name for name in columns(rows) if name not in dropped])
     return table
 
 

@@ -16,7 +16,7 @@ from snakeval.errors import EvaluationError, visible
 from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
-from snakeval.results import readable
+from snakeval.results import health, readable
 from snakeval.results.marks import Definitions, marks
 from snakeval.results.money import Costs, Money
 from snakeval.results.scores import current_metrics, intervals
@@ -29,7 +29,7 @@ COLUMNS = (
     "ci_note", "n", "higher_is_better",
     "status", "reason", "harness", "image", "image_digest", "runtime", "limit_samples", "seconds",
     "attempt", "finished", "fingerprint", "path", "marks", "graded",
-    "ungraded",
+    "ungraded", "health", "warning",
 )  # fmt: skip
 #: Further columns if a model of the run has prices.
 COSTS = ("cost", "currency", "cost_note")
@@ -45,8 +45,9 @@ def table(run: RunDirectory, plan: Sequence[Planned] | None = None) -> pd.DataFr
     interval's method, or the reason if there is none (see
     :mod:`snakeval.results.statistics.samples`). ``graded`` and ``ungraded`` count samples if some
     have no score, as those whose request failed. ``marks`` are those of
-    :mod:`snakeval.results.marks`. With prices, :data:`COSTS` are columns as well, and each row of
-    an evaluation has the cost of the whole evaluation.
+    :mod:`snakeval.results.marks`. ``health`` is ok, unknown, or what :mod:`snakeval.results.health`
+    found, such as ``12 % cut``; ``warning`` has its warnings in words. With prices, :data:`COSTS`
+    are columns as well, and each row of an evaluation has the cost of the whole evaluation.
     """
     definitions = Definitions()
     items = run.plan() if plan is None else plan
@@ -84,12 +85,17 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
         # If a model's deployment failed, all its evaluations fail and never start.
         deployment = DeploymentDirectory.of(run, item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
-            yield {**base, "status": "failed", "reason": reason}
+            found = health.of_failure(directory)
+            cell = found.cell if found else None
+            yield {**base, "status": "failed", "reason": reason, "health": cell}
         else:
             known = _pending(directory, item.fingerprint, done)
             yield {**base, "status": "pending", "reason": known}
         return
+    verdict = health.verdict(directory, done)
     base |= {
+        "health": verdict.cell,
+        "warning": verdict.warning or None,
         "status": "done",
         "harness": done.identity.get("harness"),
         "image": done.image,

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from snakeval.cli import strict_option
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.cli.launch.plugin import Plugin
@@ -78,6 +79,7 @@ def launch(prepared: Prepared, where: Place) -> int:
     Raises:
         ConfigError: bad input, or another Snakemake works at the run.
     """
+    strict_option.refuse_elsewhere(where)
     configfile, config = prepared.configfile, prepared.config
     executor = Plugin.of(prepared.profile, prepared.options)
     try:
@@ -108,7 +110,10 @@ def launch(prepared: Prepared, where: Place) -> int:
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
             return _detached(argv, run.id, offer)
-        return snakemake_process.run(argv, offer)
+        code = snakemake_process.run(argv, offer)
+    return strict_option.code_of(
+        code, run.directory, invocation.selected.keys(), dry_run=prepared.dry_run
+    )
 
 
 def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from snakeval.config.health_rules import LEVELS
+from snakeval.evaluation.verdict import Finding, Verdict
 from snakeval.files import read_bytes
-from snakeval.results import comparison, table
+from snakeval.results import comparison, health, table
 from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.money import Costs, Money
 from snakeval.results.report.costs import Cost, costs
@@ -38,6 +40,7 @@ class Cell:
     shade: float | None = None
     shelf: Shelf | None = None
     marks: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,13 @@ class Facts:
     samples_folder: str
     counts: Mapping[str, int] = field(default_factory=dict)
     money: Money | None = None
+
+    @property
+    def health(self) -> list[tuple[Cell, Finding]]:
+        """The findings in the health of all evaluations, the gravest first."""
+        cells = [cell for cell in self.cells.values() if cell.verdict]
+        found = [(cell, each) for cell in cells for each in (cell.verdict or Verdict()).findings]
+        return sorted(found, key=lambda pair: LEVELS.index(pair[1].level))
 
     @property
     def samples(self) -> tuple[int, int]:
@@ -116,7 +126,7 @@ def collect(run: RunDirectory, shelves: Shelves) -> Facts:
         made_by=str(origin.get("snakeval") or ""),
         models=tuple(dict.fromkeys(item.model for item in plan)),
         benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
-        cells=dict(_cells(plan, frame, found, shelved)),
+        cells=dict(_cells(run, plan, frame, found, shelved)),
         frame=frame,
         rankings=tuple(_rankings(repeats, plan)),
         repeats=tuple(each for each in repeats if len(each.runs) > 1),
@@ -135,6 +145,7 @@ def _counts(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def _cells(
+    run: RunDirectory,
     plan: Sequence[Planned],
     frame: pd.DataFrame,
     found: Mapping[tuple[str, str], Measured],
@@ -163,6 +174,7 @@ def _cells(
                 shade,
                 shelved.get(key),
                 str(marks[key]),
+                one_of.verdict if one_of else health.of_failure(run.evaluation(item.id)),
             ),
         )
 
