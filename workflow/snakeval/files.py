@@ -301,6 +301,11 @@ def repair_damaged_state() -> None:
     _Damage.repairs = True
 
 
+def repairs_damaged_state() -> bool:
+    """Whether this process is a start of a run or a job, and not a command that only looks."""
+    return _Damage.repairs
+
+
 def read_state(path: Path | str, parse: Callable[[dict[str, Any]], _T]) -> _T | None:
     """Return what *parse* makes of the JSON object in a state file of snakeval.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from snakeval.evaluation import directory as directory_module
 from snakeval.evaluation import trees
 from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
+from snakeval.files import _Damage, read_bytes
 from snakeval.jobs.publication import finish, reuse
 from snakeval.matrix.expand import expand
 from snakeval.results.verify import verify
@@ -65,15 +68,81 @@ def test_the_record_of_many_artifacts_is_small_and_whole(place: EvaluationDirect
     assert place.completion(record.fingerprint) == record
 
 
-@pytest.mark.parametrize("harm", ["removed", "truncated"])
-def test_each_artifact_counts_however_many_there_are(place: EvaluationDirectory, harm: str) -> None:
-    record = record_of(place)
-    assert place.why_incomplete(record.fingerprint) is None
+def harm(place: EvaluationDirectory, how: str) -> str:
     deep = place.artifacts / f"d{FOLDERS - 1}/{FILES - 1}"
-    deep.unlink() if harm == "removed" else deep.write_text("x")
+    deep.unlink() if how == "removed" else deep.write_text("x")
+    return f"artifacts/d{FOLDERS - 1}/{FILES - 1} "
+
+
+@pytest.mark.parametrize(
+    ("how", "runs"), [("removed", False), ("removed", True), ("truncated", True)]
+)
+def test_each_artifact_counts_however_many_there_are(
+    place: EvaluationDirectory, monkeypatch: pytest.MonkeyPatch, how: str, *, runs: bool
+) -> None:
+    record = record_of(place)
+    monkeypatch.setattr(_Damage, "repairs", runs)
+    assert place.why_incomplete(record.fingerprint) is None
+    name = harm(place, how)
     incomplete = place.why_incomplete(record.fingerprint)
     assert incomplete is not None
-    assert f"artifacts/d{FOLDERS - 1}/{FILES - 1} " in incomplete.reason
+    assert name in incomplete.reason
+
+
+def test_a_look_does_not_see_the_size_of_a_later_artifact_in_the_original(
+    tmp_path: Path, place: EvaluationDirectory
+) -> None:
+    record = record_of(place)
+    name = harm(place, "truncated")
+    assert place.why_incomplete(record.fingerprint) is None
+    # The folders of a copy have other times, so each artifact is looked at.
+    copy = EvaluationDirectory(tmp_path / "other" / "m" / "b")
+    shutil.copytree(place.path, copy.path, symlinks=True)
+    os.utime(copy.artifacts / "d0", ns=(0, 0))
+    incomplete = copy.why_incomplete(record.fingerprint)
+    assert incomplete is not None
+    assert name in incomplete.reason
+
+
+def test_a_look_sees_the_size_of_the_results(place: EvaluationDirectory) -> None:
+    record = record_of(place)
+    (place.artifacts / "f").write_text("")
+    incomplete = place.why_incomplete(record.fingerprint)
+    assert incomplete is not None
+    assert "artifacts/f has 0 bytes" in incomplete.reason
+
+
+def test_a_look_does_not_read_the_manifest(
+    place: EvaluationDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(place)
+    read = []
+    monkeypatch.setattr(directory_module, "read_bytes", lambda p: read.append(p) or read_bytes(p))
+    assert place.why_incomplete(record.fingerprint) is None
+    assert read
+    assert not [path for path in read if "manifest" in str(path)]
+    (note,) = place.attempts.glob("*/folders.json")
+    note.write_text(note.read_text().replace("d1", "d0"))
+    assert place.why_incomplete(record.fingerprint) is None, "a damaged note only costs time"
+    assert [path for path in read if "manifest" in str(path)]
+
+
+@pytest.mark.parametrize("damage", ["gone", "truncated", "of others"])
+def test_a_damaged_manifest_is_written_again_if_the_artifacts_are_the_same(
+    run: RunDirectory, place: EvaluationDirectory, damage: str
+) -> None:
+    record = record_of(place)
+    (file,) = place.attempts.glob("*/manifest.json")
+    before = file.read_text()
+    file.unlink() if damage == "gone" else file.write_text(before[:-9])
+    if damage == "of others":
+        (place.artifacts / "d0/0").write_text("changed")
+    assert place.mend_manifest(record.as_dict(), ()) is (damage != "of others")
+    if damage == "of others":
+        assert changes(run) == ["attempts/1/manifest.json is damaged or gone"]
+    else:
+        assert file.read_text() == before
+        assert changes(run) == []
 
 
 def test_a_look_at_the_evaluation_reads_no_artifact(

@@ -18,6 +18,7 @@ the exports           a destination did not get all results
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,12 +26,14 @@ from typing import Any
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.lookup import Input, Wildcards, signed
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation, reading_of
-from snakeval.evaluation.directory import Incomplete, Kind
+from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.evaluation.verdict import judge_evaluation
 from snakeval.executors import of_run
 from snakeval.files import read_text
+from snakeval.harnesses import caches_of
 from snakeval.matrix.allocations import Allocations
 from snakeval.serving.directory import DeploymentDirectory
 
@@ -40,6 +43,18 @@ def must_read_again(evaluation: Evaluation, record: Mapping[str, Any]) -> bool:
     if not evaluation.identity.metrics:
         return False  # its harness writes results that have one place for them
     return reading_of(record["identity"]) != evaluation.reading
+
+
+def _mend(files: EvaluationDirectory, record: Mapping[str, Any]) -> None:
+    """Write the manifest of very many artifacts again, if it is damaged and they are as they were.
+
+    Also note their folders, which a copy or an earlier version has not. ``snakeval verify`` reports
+    a manifest that stays damaged.
+    """
+    if record.get("manifest_apart"):
+        with contextlib.suppress(OSError, EvaluationError):
+            files.mend_manifest(record, caches_of(record["adapter"]))
+            files.note_folders(Completion.from_dict(record))
 
 
 class Reruns:
@@ -78,6 +93,8 @@ class Reruns:
             elif not files.is_published(evaluation.fingerprint, to_the_letter=starts):
                 why = Incomplete(Kind.DAMAGED, f"a copy of {files.published.name} is damaged")
             else:
+                if starts:
+                    _mend(files, found)
                 continue
             stale[self._invocation.record(evaluation)] = why
         return stale

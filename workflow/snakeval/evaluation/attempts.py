@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import uuid
@@ -209,7 +208,7 @@ class AttemptDirectory(Directory):
 
     def write_manifest(self, manifest: Sequence[Mapping[str, Any]]) -> str:
         """Save the whole manifest of many artifacts; return the SHA-256 of its file."""
-        text = json.dumps([*manifest], separators=(",", ":"))
+        text = trees.manifest_text(manifest)
         write_atomically(EvaluationDirectory.manifest_of(self.path), text)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,6 +9,7 @@ Long because one owner holds all files of an evaluation.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from snakeval.files import (
     DAMAGE,
     Directory,
     NotAFileError,
+    has_seal,
     json_object,
     json_value,
     make_way,
@@ -35,6 +37,7 @@ from snakeval.files import (
     read_json,
     read_state,
     read_text,
+    repairs_damaged_state,
     replace_link,
     sealed,
     set_aside,
@@ -408,7 +411,8 @@ class EvaluationDirectory(JobDirectory):
 
         *older* are fingerprints of the same definition in earlier formats. All commands, the head
         and the jobs ask this function, so they agree. It reads no artifact and takes microseconds
-        for each; ``snakeval verify`` reads them.
+        for each; ``snakeval verify`` reads them. Of more than 1,000 artifacts, only a run sees that
+        one of the later ones has another size: see docs/decisions/8-many-artifacts.md.
         """
         found = self.find_record(fingerprint, older)
         return found if isinstance(found, Incomplete) else None
@@ -476,11 +480,16 @@ class EvaluationDirectory(JobDirectory):
     def _lost_artifact(self, record: Mapping[str, Any]) -> str:
         """Say which artifact of *record* is not there with its size, or nothing.
 
+        Of very many artifacts, a command that only looks sees each file that is gone, and the sizes
+        of the first ones. A run and its jobs see all sizes.
+
         Raises:
             OSError: an artifact cannot be looked at.
         """
         artifacts = f"{self._place}/artifacts/"
-        for entry in self._whole(record) or record["manifest"]:
+        is_enough = not repairs_damaged_state() and self._has_its_files(record)
+        entries = None if is_enough else self._whole(record)
+        for entry in entries or record["manifest"]:
             name = entry["path"]
             try:
                 found = os.stat(artifacts + name)
@@ -544,6 +553,7 @@ class EvaluationDirectory(JobDirectory):
         """
         if self.attempt_log(record.attempt).exists():
             self.show_log(record.attempt)
+        self.note_folders(record)
         write_atomically(self.published, record.to_json())
         if not self.is_published(record.fingerprint, to_the_letter=True):
             write_atomically(self.record(record.fingerprint), record.to_json())
@@ -577,6 +587,62 @@ class EvaluationDirectory(JobDirectory):
     def manifest_of(attempt: Path) -> Path:
         """The whole manifest of an attempt with very many artifacts."""
         return attempt / "manifest.json"
+
+    @staticmethod
+    def _folders_of(attempt: Path) -> Path:
+        """When each folder of the published artifacts of an attempt last got or lost a file."""
+        return attempt / "folders.json"
+
+    def note_folders(self, record: Completion) -> None:
+        """Note the folders of very many published artifacts, which few looks then suffice for.
+
+        It is no matter if they cannot be noted: looks then take longer.
+        """
+        if not record.manifest_apart or self._has_its_files(record.as_dict()):
+            return
+        manifest = self.whole_manifest(record) or ()
+        with contextlib.suppress(OSError):
+            # Before the look at the files, so that the note hides no loss meanwhile.
+            times = trees.times(self.artifacts, trees.folders(manifest))
+            sizes = {entry["path"]: entry["size"] for entry in manifest}
+            if sizes and trees.is_as_large(self.artifacts, sizes):
+                note = {"manifest": record.manifest_apart, "folders": times}
+                attempt = self.attempts / str(record.attempt)
+                write_atomically(self._folders_of(attempt), sealed(note))
+
+    def _has_its_files(self, record: Mapping[str, Any]) -> bool:
+        """Whether no folder of very many artifacts got or lost a file since they were published.
+
+        A copy of a run may have other times, and then each file is looked at.
+        """
+        if not record.get("manifest_apart"):
+            return False
+        note = self._folders_of(self.attempts / str(record["attempt"]))
+        try:
+            found = json_object(read_bytes(note) or b"")
+            if found["manifest"] != record["manifest_apart"] or not has_seal(found):
+                return False
+            times: dict[str, int] = found["folders"]
+            return trees.times(self.artifacts, times) == times
+        except (OSError, *DAMAGE):
+            return False
+
+    def mend_manifest(self, record: Mapping[str, Any], ignore: Sequence[str]) -> bool:
+        """Write the whole manifest again if it is damaged; return whether it is sound now.
+
+        Only the artifacts of the record have the manifest whose SHA-256 is in the record. *ignore*
+        are shell patterns, as in :meth:`manifest`.
+
+        Raises:
+            OSError: an artifact cannot be read, or the file cannot be written.
+        """
+        if self._whole(record) is not None:
+            return True
+        text = trees.manifest_text(self.manifest(ignore))
+        if hashlib.sha256(text.encode()).hexdigest() != record["manifest_apart"]:
+            return False
+        write_atomically(self.manifest_of(self.attempts / str(record["attempt"])), text)
+        return True
 
     def whole_manifest(self, record: Completion) -> Sequence[Mapping[str, Any]] | None:
         """Return the whole manifest of a record; None if its own file is damaged or gone."""

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -66,6 +67,11 @@ def manifest(directory: Path, ignore: Sequence[str] = ()) -> tuple[dict[str, Any
     return tuple(entries)
 
 
+def manifest_text(manifest: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of the file of a manifest that is apart from its record."""
+    return json.dumps([*manifest], separators=(",", ":"))
+
+
 #: The manifest of more files than this is a file of its own; the record keeps the first ones.
 MANY, HEAD = 1_000, 100
 
@@ -73,6 +79,26 @@ MANY, HEAD = 1_000, 100
 def head(manifest: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     """Return the first files of a manifest, those of few folders first, as results are."""
     return tuple(sorted(manifest, key=lambda e: (e["path"].count("/"), e["path"]))[:HEAD])
+
+
+def times(directory: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return when each of some folders of *directory* last got or lost a file, in nanoseconds.
+
+    Raises:
+        OSError: a folder cannot be looked at.
+    """
+    return {name: (directory / name).stat().st_mtime_ns for name in names}
+
+
+def folders(manifest: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the folders of a manifest's files, and those above them; the first has no name."""
+    found = {""}
+    for entry in manifest:
+        name = str(entry["path"]).rpartition("/")[0]
+        while name not in found:
+            found.add(name)
+            name = name.rpartition("/")[0]
+    return found
 
 
 def changed(
