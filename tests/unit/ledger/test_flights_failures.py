@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.ledger import Asked, answer, bed, completion, counting, raw, run, says
+from support.ledger import CHAT, TOKEN, Asked, answer, bed, completion, counting, raw, run, says
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}], "temperature": 0.7}
 
@@ -126,5 +129,29 @@ def test_the_last_try_that_got_no_answer_says_why(tmp_path: Path) -> None:
             received = await b.post(QUESTION)
             assert received.status == 502
             assert "closed the connection" in received.data["error"]["message"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("ends", ["closes", "resets"])
+def test_an_answer_that_arrived_is_never_the_next_sample(tmp_path: Path, ends: str) -> None:
+    """A clock of the harness may run out while its answer arrives: it is paid, and not used."""
+
+    async def scenario() -> None:
+        async with bed(tmp_path, counting()) as b:
+            reader, writer = await asyncio.open_connection("127.0.0.1", b.port)
+            if ends == "resets":
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
+            body = json.dumps(QUESTION).encode()
+            head = f"POST /model{CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            await reader.readuntil(b"answer 1")
+            writer.close()
+            others = [(await b.post(QUESTION)).body for _ in range(2)]
+            assert [b"answer 2" in others[0], b"answer 3" in others[1]] == [True, True]
+            assert len(b.endpoint.asked) == 3
 
     run(scenario())
