@@ -48,6 +48,7 @@ def test_other_modes_and_other_truth_values_are_errors(tmp_path: Path) -> None:
     [
         *({"concurrency": 0}, {"requests_per_minute": 0}, {"tokens": 1}, {"patience": -1}),
         *({"patience": math.inf}, {"requests_per_minute": math.inf}),
+        *({"requests_per_minute": 1e-300}, {"tokens_per_minute": 0.5}),
         *({"tokens_per_minute": math.inf}, {"patience": math.nan}),
     ],
 )

@@ -73,6 +73,9 @@ def test_what_requests_wait_for_is_read_while_the_gateway_lives(tmp_path: Path) 
     assert requests.waiting(found) == "429, waiting 25 s, 40 times"
     summary = found.requests / "summary.json"
     broken = {"cause": "broken", "seconds": 0.5, "requests": 1}
+    limit = {"cause": "limit", "seconds": 300.0, "requests": 2}
+    summary.write_text(json.dumps({"upstreams": {"m": part | {"waiting": limit}}}))
+    assert requests.waiting(found) == "the limit of the endpoint, waiting 300 s"
     both = {"upstreams": {"m": part, "judge": part | {"waiting": broken}}}
     summary.write_text(json.dumps(both))
     assert requests.waiting(found) == (

@@ -75,3 +75,19 @@ def test_a_closed_gate_ends_all_waits() -> None:
             await gate.enter(2)
 
     run(scenario())
+
+
+def test_a_gate_says_how_long_the_limit_holds_its_requests() -> None:
+    async def scenario() -> None:
+        gate = Gate(Limit(Bounds(8, 8, requests_per_minute=0.2), asyncio.get_running_loop().time()))
+        await gate.enter(0)
+        assert gate.held == 0, "nothing waits"
+        waiting = asyncio.ensure_future(gate.enter(1))
+        await asyncio.sleep(0)
+        assert gate.held == pytest.approx(300, abs=10)
+        gate.close()
+        assert gate.held == 0
+        with pytest.raises(Closed):
+            await waiting
+
+    run(scenario())

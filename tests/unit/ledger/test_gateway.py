@@ -181,3 +181,19 @@ def test_a_request_waits_until_its_model_is_served_again_and_then_goes_at_once(
             assert received.status == 200
 
     run(scenario())
+
+
+def test_the_summary_says_that_requests_wait_long_for_the_limit(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with bed(tmp_path, counting(), requests_per_minute=0.2) as b:
+            await b.post({"model": "m"})
+            assert b.counts["waiting"] == {}
+            waiting = asyncio.ensure_future(b.post({"model": "m"}))
+            await until(lambda: bool(b.counts["waiting"]))
+            found = b.counts["waiting"]
+            assert (found["cause"], found["requests"]) == ("limit", 1)
+            assert 200 < found["seconds"] <= 300
+            b.gateway.drain()
+            assert (await waiting).status == 503
+
+    run(scenario())

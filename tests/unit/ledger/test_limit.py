@@ -197,3 +197,12 @@ def test_a_stated_number_of_tokens_a_minute_is_kept() -> None:
         limit.begin(second)
         limit.end(second + 0.5, second, tokens=300)
     assert limit.wait(4.0) == pytest.approx(56.5)
+
+
+def test_less_than_one_request_a_minute_is_one_in_a_longer_time() -> None:
+    limit = Limit(Bounds(8, 8, requests_per_minute=0.2), 0.0)
+    assert limit.wait(0.0) == 0
+    limit.begin(0.0)
+    assert limit.wait(0.0) == pytest.approx(300)
+    assert limit.wait(299.0) == pytest.approx(1)
+    assert limit.wait(300.0) == 0

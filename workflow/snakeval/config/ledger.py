@@ -29,6 +29,9 @@ LedgerMode = Annotated[Literal["on", "memory", "off"], Switch(), BeforeValidator
 
 #: JSON, which plans are, has no infinite number.
 _Number = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
+#: A smaller limit is a mistake: one request would wait longer than ten minutes for the other.
+_RequestRate = Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
+_TokenRate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 _Price = Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
 
 
@@ -45,8 +48,10 @@ _Count = Annotated[PositiveInt, BeforeValidator(_whole)]
 class Limits(Strict):
     """The limits of an endpoint, if they are known. The ledger's gateway observes them."""
 
-    requests_per_minute: _Number | None = Field(default=None, description="null = unknown")
-    tokens_per_minute: _Number | None = Field(default=None, description="null = unknown")
+    requests_per_minute: _RequestRate | None = Field(
+        default=None, description="at least 0.1; null = unknown"
+    )
+    tokens_per_minute: _TokenRate | None = Field(default=None, description="null = unknown")
     concurrency: PositiveInt | None = Field(
         default=None, description="requests in flight at once; null = unknown"
     )

@@ -153,7 +153,12 @@ def faults_seen(directory: EvaluationDirectory) -> list[Seen]:
 
 
 #: The causes of a pause that are no status, in words.
-_CAUSES = {"broken": "broken connections", "timeout": "no answer", "error": "errors"}
+_CAUSES = {
+    "limit": "the limit of the endpoint",
+    "broken": "broken connections",
+    "timeout": "no answer",
+    "error": "errors",
+}
 
 
 def waiting(directory: EvaluationDirectory) -> str:
@@ -174,7 +179,9 @@ def waiting(directory: EvaluationDirectory) -> str:
             long = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
             text = f"{_CAUSES.get(cause, cause)}, waiting {long} s"
             times = causes.get(cause, 0)
-            found.append(f"{text}, {'once' if times == 1 else f'{times} times'}")
+            often = f", {'once' if times == 1 else f'{times} times'}"
+            # The limit is not a failure that repeats.
+            found.append(text if cause == "limit" else f"{text}{often}")
     return "; ".join(found)
 
 

@@ -28,6 +28,13 @@ class Gate:
         """How many requests wait."""
         return sum(not future.done() for _, _, future in self._queue)
 
+    @property
+    def held(self) -> float:
+        """The seconds until the limit lets the next request go; 0 if none waits for a time."""
+        if self._timer is None or not self.queued:
+            return 0.0
+        return max(0.0, self._timer.when() - asyncio.get_running_loop().time())
+
     async def enter(self, order: int) -> float:
         """Wait for a turn; lower *order* goes first. Return the seconds that it took.
 

@@ -119,10 +119,12 @@ class Limit:
         """Return when the limits that the user states allow the next request."""
         until = 0.0
         if self.bounds.requests_per_minute:
-            _forget(self._starts, now - 60)
+            # Less than one a minute is one in a longer time.
+            span = max(60.0, 60 / self.bounds.requests_per_minute)
+            _forget(self._starts, now - span)
             allowed = max(1, int(self.bounds.requests_per_minute))
             if len(self._starts) >= allowed:
-                until = self._starts[-allowed] + 60
+                until = self._starts[-allowed] + span
         if self.bounds.tokens_per_minute:
             while self._tokens and self._tokens[0][0] <= now - 60:
                 self._tokens.popleft()

@@ -31,6 +31,8 @@ from snakeval.ledger.spending import Paid, Spending
 _OWN = frozenset({"host", "content-length", "expect", "accept-encoding"})
 #: Seconds of one try, if the configuration names none.
 TIMEOUT = 300.0
+#: Seconds for which requests wait for the limit before the summary says so.
+LONG = 10.0
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,21 @@ class Upstream:
         return {
             **self.counts.data(self.journal.kept),
             "faults": self.asker.faults.data() if self.asker is not None else [],
-            "waiting": self.asker.pauses.data() if self.asker is not None else {},
+            "waiting": self._waiting(),
             "identity": self.options["identity"],
             "in_flight": self.asker.in_flight if self.asker is not None else 0,
             "queued": gate.queued if gate is not None else 0,
             "window": round(self.limit.window, 1),
             "pace": round(self.limit.pace, 3),
         }
+
+    def _waiting(self) -> dict[str, Any]:
+        """Return what requests wait for: their next try, or long for the limit."""
+        if self.asker is None:
+            return {}
+        held = self.asker.gate.held
+        limit = {"cause": "limit", "seconds": round(held, 1), "requests": self.asker.gate.queued}
+        return self.asker.pauses.data() or (limit if held >= LONG else {})
 
     def close(self) -> None:
         """Close the connections and the journal."""
