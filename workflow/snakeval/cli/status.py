@@ -88,6 +88,7 @@ def _picture(views: Sequence[View], everything: bool) -> Group:
         parts.append(Text("; ".join(part for part in (view.counts, view.who) if part)))
         parts += [Text(line[:1].upper() + line[1:]) for line in view.served]
         parts += [Text(line) for line in view.notices]
+        parts += [Text(f"Budget: {', '.join(map(str, view.budget))}")] if view.budget else []
         parts += _tables(view, everything)
     return Group(*parts)
 

@@ -10,6 +10,7 @@ from snakeval.dag.reruns import Reruns
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
+from snakeval.matrix.usage import Usages, predicted
 
 #: How many lines of a kind are printed at most.
 _MOST = 20
@@ -32,6 +33,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
         )
     lines += unknown(invocation)
     lines += packing(allocations)
+    lines += prediction(invocation, reruns)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
     return lines
 
@@ -66,6 +68,15 @@ def unknown(invocation: Invocation) -> list[str]:
         ]
         lines += list(dict.fromkeys(said))[:_MOST]
     return lines
+
+
+def prediction(invocation: Invocation, reruns: Reruns) -> list[str]:
+    """Predict what the evaluations to do will use, if they have prices or a budget."""
+    chosen = invocation.selected.values()
+    if not any(each.transport.prices or each.transport.budget for each in chosen):
+        return []
+    to_do = [each for each in chosen if reruns.is_missing(each)]
+    return [predicted(to_do, Usages.load())] if to_do else []
 
 
 def packing(allocations: Allocations) -> list[str]:

@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from snakeval import executors
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError
+from snakeval.evaluation import requests
 from snakeval.evaluation.duration_text import duration_text, estimate_text
 from snakeval.executors.base import Executor, Job
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
+from snakeval.matrix.usage import Usages
 from snakeval.results import readable
 from snakeval.run.heads import leave
 from snakeval.serving.directory import DeploymentDirectory
@@ -157,8 +160,8 @@ class End:
             )
 
     def _learn(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Record how long evaluations and model loads took."""
-        durations = Durations.load()
+        """Record how long evaluations and model loads took, and what the evaluations used."""
+        durations, usages = Durations.load(), Usages.load()
         for name, deployment in self.invocation.deployed.items():
             first = DeploymentDirectory.of(self.invocation.directory, name)
             for allocation in first.allocations():
@@ -169,7 +172,11 @@ class End:
             evaluation = self.invocation.selected.get((row["model"], row["benchmark"]))
             if evaluation is not None and row["status"] == "done":
                 durations.learn(evaluation, row["seconds"])
+                directory = self.invocation.directory.evaluation(evaluation.id)
+                counts = partial(requests.read, directory)
+                usages.learn(evaluation, row["finished"], row["n"], counts)
         durations.save()
+        usages.save()
 
     def _date_back(self, *files: Path) -> None:
         """Date files before any record, so that their rules rerun when more records exist."""

@@ -13,6 +13,7 @@ from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.heads import Head
 from snakeval.run.target import Target
+from snakeval.watch.spending import Part, as_data, spending
 from snakeval.watch.state import STATES, State
 from snakeval.watch.states import jobs_of, states
 
@@ -33,6 +34,7 @@ class View:
     states: list[State]
     endpoints: list[Endpoint]
     notices: tuple[str, ...] = ()
+    budget: tuple[Part, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -102,6 +104,7 @@ class View:
             "evaluations": [asdict(state) for state in self.states],
             "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
             "notices": list(self.notices),
+            **({"budget": as_data([*self.budget])} if self.budget else {}),
         }
 
 
@@ -125,7 +128,7 @@ def look(which: Target, before: View | None = None) -> View:
         if which.model in ("", endpoint.model)
     ]
     notices = tuple(line for each in jobs.values() for line in each.notices())
-    return View(which, heads, found, served, notices)
+    return View(which, heads, found, served, notices, tuple(spending(which.run)))
 
 
 def said(state: State) -> str:
