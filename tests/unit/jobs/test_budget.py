@@ -79,7 +79,7 @@ def test_an_evaluation_that_has_not_begun_does_not_start(
     assert other.directory.attempt_logs() == []
     assert arrived(server) == 1
     other.redefine(server.url, budget={"tokens": 1}, ledger="on", offline=True)
-    assert "HTTP Error 400" in other()[1], "offline asks nothing, so no budget counts"
+    assert other()[1].startswith("offline"), "offline asks nothing, so no budget counts"
 
 
 def test_the_slices_of_killed_gateways_come_back_before_a_refusal(
