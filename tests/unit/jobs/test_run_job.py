@@ -31,3 +31,15 @@ def test_ctrl_c_while_a_job_is_importing_is_silent(tmp_path: Path, job: str) -> 
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert (process.returncode, output) == (130, "")
+
+
+def test_what_starts_for_each_evaluation_or_server_imports_no_configuration() -> None:
+    program = (
+        "import sys, snakeval.jobs.evaluate, snakeval.jobs.deploy, snakeval.serving.supervisor\n"
+        "import snakeval.ledger.__main__\n"
+        "print(*{'pydantic', 'docker', 'pandas', 'yaml'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == [], "each of them takes longer to import than a whole job"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from snakeval.config.config import Config
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
+
+if TYPE_CHECKING:  # jobs import this module, and its import takes longer than all of theirs
+    from snakeval.config.config import Config
 
 #: The requests in flight of an adaptive evaluation that asks without a gateway.
 _FIXED = 4
