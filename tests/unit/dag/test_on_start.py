@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from snakeval.config.load import load
+from snakeval.dag import on_start
+from snakeval.dag.on_start import Start
+from snakeval.dag.rescoring import Rescoring
+from snakeval.errors import ConfigError
+from snakeval.executors import of_plugin
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
-from support.configs import changed
-from support.invocations import matrix, serving
+from support.configs import MODEL, changed
+from support.invocations import invocation, matrix, serving
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +92,42 @@ def test_a_start_whose_claim_another_command_withdrew_and_a_third_one_took_fails
     assert not Path(late.run).exists()
     third.save()
     assert Path(third.run).exists()
+
+
+class Elsewhere:
+    """An executor whose jobs have no gateway."""
+
+    title, has_gateways = "Lepton", False
+
+    def checks(self, intent: object) -> list[object]:
+        return []
+
+
+def test_stored_answers_are_scored_only_where_a_gateway_has_them(tmp_path: Path) -> None:
+    assert not of_plugin("lepton").has_gateways
+    assert of_plugin("slurm-resume").has_gateways
+    executor = cast(Any, Elsewhere())
+    ordinary = invocation(tmp_path)
+    Start(ordinary, cast(Any, None), False, executor)._check_executor()
+    offline = Start(invocation(tmp_path, offline=True), cast(Any, None), False, executor)
+    with pytest.raises(ConfigError, match=r"^Lepton jobs ask their models themselves"):
+        offline._check_executor()
+
+
+def test_another_image_never_becomes_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench: dict[str, Any] = {"harness": "lm-eval", "task": "gsm8k", "image": "mine:1"}
+    content = {"models": {"m": MODEL}, "benchmarks": {"b": bench}}
+    made = invocation(tmp_path, content)
+    monkeypatch.setattr(made, "rescoring", Rescoring(str(made.directory.path)))
+    start = Start(made, cast(Any, None), False, cast(Any, None))
+    why = "runtime: process (auto: docker has no image mine:1)"
+    for isolated, remote in ((True, False), (False, True), (False, False)):
+        runtime = SimpleNamespace(isolated=isolated)
+        monkeypatch.setattr(on_start, "choose", lambda *of, runtime=runtime: (runtime, why))
+        if isolated or remote:
+            replace(start, remote=remote)._check_images()
+            continue
+        with pytest.raises(ConfigError, match=r"^m/b: mine:1 would not run: .* mine:1\); pull it"):
+            replace(start, remote=remote)._check_images()

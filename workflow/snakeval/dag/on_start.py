@@ -172,12 +172,25 @@ class Start:
         wrong = [check for check in self.executor.checks(intent) if check.state == "wrong"]
         if wrong:
             raise ConfigError("\n".join(f"{c.what}: {c.found}; {c.to_do}" for c in wrong))
+        self._check_images()
         replays = self.invocation.rescoring is not None or self.invocation.selection.offline
         if replays and not self.executor.has_gateways:
             raise ConfigError(
                 f"{self.executor.title} jobs ask their models themselves, so no stored answer "
                 "reaches them; add --profile local"
             )
+
+    def _check_images(self) -> None:
+        """Check that a re-score with another image runs in it, and not as a process instead."""
+        rescoring = self.invocation.rescoring
+        for evaluation in self.invocation.selected.values():
+            image, wanted = evaluation.identity.image, evaluation.transport.runtime
+            if rescoring is None or self.remote or wanted != "auto" or not installable(evaluation):
+                continue
+            if image and image != rescoring.image(evaluation):
+                runtime, why = choose(wanted, image, True)
+                if not runtime.isolated:
+                    raise ConfigError(f"{evaluation.id}: {image} would not run: {why}; pull it")
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         """Return the runtime that starts an image here, or the executor's replacement."""

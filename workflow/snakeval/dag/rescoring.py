@@ -173,6 +173,10 @@ class Rescoring:
         before = self._before(evaluation)
         return before.identity if before is not None else {}
 
+    def image(self, evaluation: Evaluation) -> str:
+        """Return the image of the harness then, or nothing."""
+        return str(self._identity(evaluation).get("image") or "")
+
     def changes(self, evaluation: Evaluation) -> list[str]:
         """Return what differs between an evaluation and that of the run."""
         before = self._identity(evaluation)
