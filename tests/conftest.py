@@ -22,6 +22,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from hypothesis import settings
 
+from snakeval.ledger import beside
 from support import forks, workers
 from support.engine import engine
 from support.servers import mlflow_server
@@ -208,9 +209,10 @@ def _engine_of(item: pytest.Item) -> AbstractContextManager[None]:
 
 
 @pytest.fixture(autouse=True)
-def processes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Commands are forks of one process, but where a marker says otherwise (support/forks.py)."""
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands and gateways are forks of one process, unless a marker says otherwise."""
     real = request.node.get_closest_marker("real_processes")
+    monkeypatch.setattr(beside, "subprocess", forks.module())
     with forks.real_processes() if real else contextlib.nullcontext():
         yield
 

@@ -66,6 +66,8 @@ READ_AT_START = re.compile(
 _READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP", "LEPTON_WORKSPACE_ID"}
 #: How Snakemake begins the shell command of a rule's script.
 _BY_SHELL = f"set -euo pipefail;  {sys.executable} "
+#: How the text of `snakeval.ledger.beside` ends that starts a gateway.
+_GATEWAY = "from snakeval.ledger.__main__ import main; sys.exit(main())"
 _SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14
 _COLLAPSE, _LARGE_PAGE = 25, 2 << 20
 _LENGTH = struct.Struct("!I")
@@ -125,12 +127,17 @@ def _script(asked: Mapping[str, Any]) -> list[str]:
 
 
 def _command(asked: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
-    """Return the words of a `python -m ...` or of a script of this environment, as `/proc` does."""
+    """Return the words of a `python -m ...` or of a script of this environment, as `/proc` does.
+
+    Of what `python -c` does, only a gateway is known to be the same in a fork.
+    """
     args = asked["args"]
     if isinstance(args, str | bytes) or not args or asked["executable"]:
         return []
     words = [str(os.fspath(word)) for word in args]
     if words[:2] == [sys.executable, "-m"]:
+        return words
+    if words[:2] == [sys.executable, "-c"] and words[2].endswith(_GATEWAY):
         return words
     found = shutil.which(words[0], path=env.get("PATH"))
     if found and Path(found).name in ("snakemake", "snakeval"):
@@ -260,7 +267,7 @@ class Shown:
         ctypes.memmove(self._args_end, env, len(env))
         self._tell_bounds(self._start + len(args), self._args_end + len(env))
         # The name of a script is the script's.
-        program = command[0] if command[1] == "-m" else command[1]
+        program = command[0] if command[1] in ("-m", "-c") else command[1]
         self._libc.prctl(_SET_NAME, os.fsencode(Path(program).name), 0, 0, 0)
 
     def has_room(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -530,6 +537,10 @@ def run(command: Sequence[str]) -> None:
         sys.argv = ["-m", *command[3:]]
         sys.path[0] = os.getcwd()  # noqa: PTH109
         runpy._run_module_as_main(command[2])  # type: ignore[attr-defined]
+    elif command[1] == "-c":
+        sys.argv = ["-c", *command[3:]]
+        sys.path[0] = ""
+        exec(command[2], main.__dict__)
     else:
         sys.argv = [*command[1:]]
         sys.path[0] = str(Path(command[1]).resolve().parent)

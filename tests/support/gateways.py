@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support import forks
 from support.ledger import CHAT, KEY, TOKEN, Endpoint, Received, Script, ask
 
 
@@ -28,7 +29,7 @@ class Process:
         config = {"directory": str(directory), "token": TOKEN, **own}
         config["upstreams"] = {"model": {**upstream, **options}}
         self.directory = directory
-        self.popen = subprocess.Popen(
+        self.popen = forks.Process(
             [sys.executable, "-m", "snakeval.ledger"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from snakeval.ledger import http
@@ -116,8 +115,8 @@ def retry_after(headers: Headers, now: float | None = None) -> float:
         seconds = float(fine) / 1000 if fine else float(text)
         return max(0.0, seconds) if math.isfinite(seconds) else 0.0
     except ValueError:
-        # A date, then.
-        seconds = 0.0
+        # A date, then. Each gateway would wait for this import, and few endpoints send dates.
+        from email.utils import parsedate_to_datetime
     try:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError):
