@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.jobs.failure import failure_of
 from snakeval.jobs.request_cause import cause_of, is_about_requests
 from snakeval.ledger.counts import Counts
+from snakeval.ledger.faults import plain
 from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
 from support.configs import changed, config
@@ -158,6 +161,42 @@ def test_the_likelier_cause_comes_first(
     assert failure.poison == poison
     long = failure_of(made, Outcome(1), _long(tmp_path), directory=directory)
     assert len(long.reason) <= 300
+
+
+KINDS = (
+    *("429", "503", "502", "5xx", "error", "broken", "timeout", "redirect", "refused", "page"),
+    *("no choices", "no JSON", "nothing", "cut", "mistyped", "no index", "of a later version"),
+)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kind=st.sampled_from(KINDS),
+    status=st.integers(0, 599),
+    message=st.text(max_size=400),
+    url=st.text(max_size=400),
+    own=st.text(max_size=400),
+    sound=st.booleans(),
+)
+def test_any_fault_is_one_line_of_at_most_300_characters(
+    tmp_path: Path,
+    made: Evaluation,
+    kind: str,
+    status: int,
+    message: str,
+    url: str,
+    own: str,
+    sound: bool,
+) -> None:
+    fault = {"kind": kind, "status": status, "asked": plain(f"POST {url}", 200)}
+    fault |= {"message": plain(message), "ended": 3, "tries": 5}
+    cause = cause_of(made, noted(tmp_path, fault, sound=9 * sound))
+    assert cause is not None
+    for text in (cause.text, cause.beside("the harness exited with 1", plain(own))):
+        assert len(text) <= 300
+        assert text.isprintable()
 
 
 def _long(directory: Path) -> Path:
