@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from snakeval.errors import ConfigError
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
 
@@ -87,3 +88,22 @@ def test_prices_and_the_budget_are_no_part_of_the_fingerprint(tmp_path: Path) ->
         "judge": {"input": 3, "currency": "USD"},
     }
     assert free.transport.budget == {}
+
+
+SOCKET = "http+unix://%2Frun%2Fserver.sock/v1"
+
+
+def test_a_unix_socket_is_an_endpoint_that_requires_a_gateway(tmp_path: Path) -> None:
+    models = {"m": {"endpoint": {"url": SOCKET, "model_id": "m"}}}
+    rows = {"models": models, "benchmarks": {"b": COMMAND}}
+    (found,) = expand(config(tmp_path, rows))
+    assert found.identity.endpoint_url == f"{SOCKET}/chat/completions"
+    with pytest.raises(ConfigError, match=r"models\.m\.endpoint\.url: names a Unix socket"):
+        expand(config(tmp_path, {**rows, "ledger": "off"}))
+
+
+@pytest.mark.parametrize("url", ["http+unix:///run/x/v1", "http+unix://run/v1", "unix://%2Fx"])
+def test_a_socket_in_another_form_is_an_error_that_says_the_form(tmp_path: Path, url: str) -> None:
+    models = {"m": {"endpoint": {"url": url, "model_id": "m"}}}
+    with pytest.raises(ConfigError, match=r"http\+unix://%2Fpath%2Fof%2Fsocket/v1"):
+        config(tmp_path, {"models": models, "benchmarks": {"b": COMMAND}})

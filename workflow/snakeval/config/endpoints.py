@@ -34,6 +34,10 @@ ROUTES = {
 }
 
 
+#: The path of a Unix socket is the host, with %2F for each slash.
+_SOCKET = re.compile(r"https?\+unix://%2F[^/?#\s@:]+(/[^\s#]*)?", re.IGNORECASE)
+
+
 class Endpoint(Strict):
     """An existing OpenAI-compatible endpoint."""
 
@@ -50,7 +54,7 @@ class Endpoint(Strict):
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
-        match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value)
+        match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value) or _SOCKET.fullmatch(value)
         try:
             urlsplit(value).port  # noqa: B018  raises if the port is invalid
         except ValueError:
@@ -58,7 +62,8 @@ class Endpoint(Strict):
         if not match:
             raise PydanticCustomError(
                 "url",
-                "is not an http(s) URL without user name and password; write http://host:port/v1",
+                "is not an http(s) URL without user name and password; write http://host:port/v1, "
+                "or http+unix://%2Fpath%2Fof%2Fsocket/v1 for a Unix socket",
             )
         return value.rstrip("/")
 

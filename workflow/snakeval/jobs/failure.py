@@ -131,6 +131,8 @@ def endpoint_trouble(evaluation: Evaluation, url: str = "", timeout: float = 5.0
     to the endpoint is the gateway's: what snakeval serves at *url* is asked without a proxy.
     """
     base = base_url((url or evaluation.identity.endpoint_url).partition("?")[0])
+    if "+unix://" in base:
+        return ""  # only the gateway speaks to sockets, and says what it saw
     try:
         proxy = proxy_for(origin_of(base), False if url else None, os.environ)
     except BadRoute as error:

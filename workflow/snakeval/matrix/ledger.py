@@ -30,12 +30,20 @@ def ledger_mode(run: str, *own: str) -> str:
     return max(own, key=_MODES.index) or run
 
 
-def require_gateway(mode: str, model: str, changes: Mapping[str, Any]) -> None:
-    """Check that a gateway makes the *changes* to the requests of *model*, such as ``models.x``.
+def require_gateway(mode: str, model: str, changes: Mapping[str, Any], url: str) -> None:
+    """Check that there is a gateway for what only a gateway can do for *model*, as ``models.x``.
+
+    It makes *changes* to requests, and asks a *url* that names a Unix socket.
 
     Raises:
-        ConfigError: there are changes, and *mode* has no gateway.
+        ConfigError: *mode* has no gateway.
     """
+    if mode == "off" and "+unix://" in url:
+        raise ConfigError(
+            "names a Unix socket, which only the ledger's gateway can ask",
+            where=f"{model}.endpoint.url",
+            hint="set ledger: on or memory",
+        )
     if changes and mode == "off":
         raise ConfigError(
             "requires the ledger's gateway, which changes the requests",

@@ -185,9 +185,10 @@ class Row:
         spec, asked = self.spec, {model_name: model, **self.auxiliary}
         modes = [self.config.ledger, spec.ledger or "", *(each.ledger for each in asked.values())]
         ledger = transport_of(values["parallelism"], modes, {n: m.limits for n, m in asked.items()})
-        require_gateway(ledger["ledger"], f"models.{model_name}", model.request)
+        require_gateway(ledger["ledger"], f"models.{model_name}", model.request, model.endpoint_url)
         for name, each in self.auxiliary.items():
-            require_gateway(ledger["ledger"], f"auxiliary.{name}", each.request)
+            place = f"auxiliary.{name}"
+            require_gateway(ledger["ledger"], place, each.request, each.endpoint_url)
         ledger |= health_of(self.config, spec, model_name) | paid_by(self.config, asked)
         identity = Identity(
             harness=self.harness.name,
