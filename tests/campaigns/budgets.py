@@ -91,6 +91,10 @@ class Endpoint(JsonHandler):
 
     arrived: list[str]
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the gateway was killed
+            super().handle()
+
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         item = asked["messages"][-1]["content"]
@@ -98,11 +102,9 @@ class Endpoint(JsonHandler):
         time.sleep(0.01 + 0.05 * random.random())
         message = {"role": "assistant", "content": f"{item}, answer {len(self.arrived)}"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        counts = tokens_of(item)
-        names = ("prompt_tokens", "completion_tokens")
-        usage = {"usage": dict(zip(names, counts, strict=True))} if counts else {}
-        with contextlib.suppress(OSError):  # the gateway was killed
-            self.reply(200, {"object": "chat.completion", "choices": [choice], **usage})
+        named = zip(("prompt_tokens", "completion_tokens"), tokens_of(item) or (), strict=False)
+        usage = {"usage": found} if (found := dict(named)) else {}
+        self.reply(200, {"object": "chat.completion", "choices": [choice], **usage})
 
 
 class Played:
@@ -128,7 +130,6 @@ class Played:
 
     def define(self, url: str, budget: float) -> dict[str, Evaluation]:
         """Write what the jobs read; return the evaluations by their benchmarks."""
-        metrics = {"file": "f", "values": {"v": "v"}}
         begin = f"exec {sys.executable} {self.place}/harness.py"
         command = begin + " {{ url }} NAME {{ results }}"
         rows = {
@@ -137,8 +138,7 @@ class Played:
             "params": {"parallelism": IN_FLIGHT},
             "models": {"m": {"endpoint": {"url": f"{url}/v1", "model_id": "m"}, "prices": PRICES}},
             "benchmarks": {
-                name: COMMAND | {"command": command.replace("NAME", name), "metrics": metrics}
-                for name in self.names
+                name: COMMAND | {"command": command.replace("NAME", name)} for name in self.names
             },
             "budget": {self.kind: budget if self.kind == MONEY else int(budget)},
         }
