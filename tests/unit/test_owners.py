@@ -34,6 +34,7 @@ NAMES = re.compile(
 OTHERS = {
     ("config/usual.py", "config/config.yaml"): "the user's configuration",
     ("cli/explain.py", "config/config.yaml"): "the user's configuration",
+    ("cli/project.py", "profiles/default/config.yaml"): "Snakemake's settings",
     ("executors/slurm/queue.py", ".snakemake/slurm_resume"): "a folder of Snakemake's plugin",
     ("exporters/mlflow.py", "results.csv"): "the name at the destination",
     ("exporters/wandb.py", "results.csv"): "the name at the destination",
@@ -210,6 +211,7 @@ PARSERS = {
     "files.py": "the owner",
     "config/yaml_file.py": "its own loader, with lines and columns",
     "demo/api.py": "a server for demonstrations, with files of its own",
+    "demo/quiz.py": "an example that requires only the standard library",
     "demo/ledger.py": "a server for demonstrations, with files of its own",
     **{
         f"ledger/{name}.py": "it also runs in containers, with the standard library alone"

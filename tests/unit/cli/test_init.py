@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import snakeval
 from snakeval import cli
 from snakeval.cli import init
 from snakeval.config.config import Config
@@ -102,3 +103,34 @@ def test_in_a_terminal_it_asks_nothing_where_all_is_given(monkeypatch: pytest.Mo
     monkeypatch.setattr(init, "_is_terminal", lambda: True)
     result = CliRunner().invoke(init.command, ALL, input="")
     assert result.exit_code == 0, result.output
+
+
+# --- a directory ----------------------------------------------------------------------------
+
+
+def test_a_new_directory_has_what_plain_snakemake_reads(place: Path) -> None:
+    assert cli.main(["init", "first"]) == 0
+    made = place / "first"
+    evaluations = expand(load([made / "evaluation.yaml"])[0])
+    assert [e.id for e in evaluations] == [
+        *("careful/letters", "careful/arithmetic", "sloppy/letters", "sloppy/arithmetic")
+    ]
+    assert "include: snakeval.snakefile()" in (made / "Snakefile").read_text()
+    assert Path(snakeval.snakefile()).name == "Snakefile"
+    settings = yaml.safe_load((made / "profiles/default/config.yaml").read_text())
+    assert settings["keep-incomplete"] is True
+
+
+def test_a_new_directory_can_have_an_endpoint_of_the_users(place: Path) -> None:
+    assert cli.main(["init", *ALL, "first"]) == 0
+    assert list(load([place / "first/evaluation.yaml"])[0].models) == ["org-m"]
+
+
+def test_files_that_are_there_stay_without_force(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "first").mkdir()
+    (place / "first/Snakefile").write_text("mine")
+    assert cli.main(["init", "first"]) == 2
+    assert "first/Snakefile: is there already" in capsys.readouterr().err
+    assert [path.name for path in (place / "first").iterdir()] == ["Snakefile"]

@@ -46,9 +46,10 @@ def test_a_profile_of_the_users_own_is_never_touched(
     (own / "local").mkdir(parents=True)
     (own / "local" / "config.yaml").write_text("cores: 1\n")
     said = snakeval(capsys, "profiles", "install", *force)
-    assert said.exit_code == 1
-    assert "local  left unchanged: it is your own; rename it" in said.out
+    assert said.exit_code == 0
+    assert "local  left unchanged: it is your own" in said.out
     assert (own / "local" / "config.yaml").read_text() == "cores: 1\n"
+    assert (own / "snakeval-local").readlink() == profiles() / "local"
 
 
 def test_a_link_that_leads_elsewhere_is_replaced_only_by_force(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from snakeval.cli import project
 from snakeval.cli.first_config import TYPES, Answers, tasks
 from snakeval.errors import ConfigError
 
@@ -27,6 +28,7 @@ from snakeval.errors import ConfigError
     help="The file to write.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 def command(
     endpoint: str | None,
     model_id: str | None,
@@ -36,14 +38,22 @@ def command(
     limit_samples: int | None,
     output: Path,
     force: bool,
+    directory: Path | None,
 ) -> None:
     """Write a commented configuration. In a terminal, snakeval asks for missing values.
+
+    With DIRECTORY, write a configuration that runs unchanged, with a Snakefile and Snakemake's
+    settings, so that plain `snakemake` works there.
 
     \b
     snakeval init
     snakeval init --endpoint http://localhost:8000/v1 --model-id my-model --benchmark gsm8k
+    snakeval init first && cd first && snakemake -n
     """
-    if output.exists() and not force:
+    if directory is not None and not (endpoint or model_id or benchmarks):
+        project.write(directory, None, force=force)
+        return
+    if directory is None and output.exists() and not force:
         raise ConfigError(f"{output}: is there already; name another with --output, or add --force")
     if _is_terminal():
         complete = bool(endpoint and model_id and benchmarks)
@@ -55,11 +65,13 @@ def command(
             question = "Variable that holds the API key (Enter: it needs none)"
             api_key_name = click.prompt(question, default="", show_default=False)
         benchmarks = benchmarks or _ask_benchmarks(kind or "chat")
-    kind = kind or "chat"
-    if not endpoint or not model_id or not benchmarks:
-        _refuse_missing(endpoint=endpoint, model_id=model_id, benchmark=benchmarks)
-    answers = (str(endpoint), str(model_id), benchmarks, kind, api_key_name or "", limit_samples)
-    text = Answers(*answers).text(str(output))
+    _refuse_missing(endpoint=endpoint, model_id=model_id, benchmark=benchmarks)
+    texts = (str(endpoint), str(model_id), benchmarks, kind or "chat", api_key_name or "")
+    answers = Answers(*texts, limit_samples)
+    if directory is not None:
+        project.write(directory, answers, force=force)
+        return
+    text = answers.text(str(output))
     from snakeval.files import write_atomically
 
     try:

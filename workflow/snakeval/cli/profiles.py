@@ -20,18 +20,27 @@ def command() -> None:
 def install(force: bool) -> int:
     """Link snakeval's profiles into Snakemake's configuration directory (~/.config/snakemake).
 
-    This command never overwrites your own profiles. If your own profile has the name of one of
-    snakeval's, rename your own to get both. The exit code is 1 if a profile was not linked.
+    This command never replaces a profile of your own. If you have a profile `slurm`, the link is
+    called `snakeval-slurm`. The exit code is 1 if a profile was not linked.
     """
     from snakeval.cli.launch.installation import user_profiles
 
     own = user_profiles()[0]
     in_the_way = 0
     for source in of_snakeval():
-        blocked, said = _link(own / source.name, source, force)
+        name = source.name
+        if _is_theirs(own / name):
+            click.echo(f"{own / name}  left unchanged: it is your own")
+            name = f"snakeval-{name}"
+        blocked, said = _link(own / name, source, force)
         in_the_way += blocked
-        click.echo(f"{own / source.name}  {said}")
+        click.echo(f"{own / name}  {said}")
     return 1 if in_the_way else 0
+
+
+def _is_theirs(path: Path) -> bool:
+    """Whether something other than a link has this name."""
+    return path.exists() and not path.is_symlink()
 
 
 def of_snakeval() -> list[Path]:
@@ -51,7 +60,7 @@ def _link(path: Path, source: Path, force: bool) -> tuple[bool, str]:
             return True, f"left unchanged: it leads to {leads}; --force replaces it"
         path.unlink()
     elif path.exists():
-        return True, "left unchanged: it is your own; rename it to link snakeval's"
+        return True, "left unchanged: it is your own; rename it"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(source, target_is_directory=True)
     return False, f"linked to {source}"

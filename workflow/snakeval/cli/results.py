@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from snakeval.cli import api
 from snakeval.cli.output import format_option
 from snakeval.cli.strict_option import WARNED, is_strict, strict_option
 from snakeval.run import target
@@ -37,24 +38,13 @@ def command(ids: Sequence[str], form: str) -> int:
     snakeval results 8b1a 77fe --format csv > both.csv
     """
     targets = list(dict.fromkeys(map(target.find, ids)))
-    frames = [_frame(each) for each in targets]
+    frames = [api.frame(each) for each in targets]
     if len(frames) == 1:
         _print_one(frames[0], form)
     else:
         _print_several(dict(zip(_labels(targets), frames, strict=True)), form)
     warned = is_strict() and any(frame["warning"].notna().any() for frame in frames)
     return WARNED if warned else 0
-
-
-def _frame(part: Target) -> pd.DataFrame:
-    part.run.plan()  # a run without one fails before pandas is imported
-    from snakeval.results.table import table
-
-    frame = table(part.run)
-    for column, wanted in (("model", part.model), ("benchmark", part.benchmark)):
-        if wanted:
-            frame = frame[frame[column] == wanted]
-    return frame.reset_index(drop=True)
 
 
 def _labels(targets: Sequence[Target]) -> list[str]:
