@@ -116,6 +116,9 @@ def test_kept_answers_are_not_asked_again_by_the_same_command() -> None:
 def test_unknown_health_is_unknown_and_unknown_counts_are_no_finding() -> None:
     assert judge(Health(unknown="its ledger is off"), {}, {}).cell == "unknown"
     assert verdict(given_up=None, cut=None, names={}).cell == "ok"
+    assert verdict(missing=3).unknown == "3 answers cannot be read from its journal"
+    assert verdict(missing=3).cell == "unknown"
+    assert verdict(missing=3, cut=7).cell == "12 % cut"
 
 
 def test_the_gravest_finding_is_first() -> None:

@@ -160,7 +160,13 @@ def judge(health: Health, rules: Mapping[str, Any], expected: Mapping[str, str])
     if health.unparsed:
         found += _found("unparsed", health.unparsed, health.samples or 0, rules)
     ranked = sorted(found, key=lambda each: LEVELS.index(each.level))
-    return Verdict(tuple(ranked), health.unknown)
+    return Verdict(tuple(ranked), health.unknown or _missing(health))
+
+
+def _missing(health: Health) -> str:
+    """Return why the health of a damaged journal is unknown, or nothing."""
+    number = sum(answers.missing or 0 for answers in health.models.values())
+    return f"{number} answers cannot be read from its journal" if number else ""
 
 
 def judge_evaluation(evaluation: Evaluation, health: object) -> Verdict:
