@@ -111,3 +111,13 @@ def test_without_a_budget_the_gateway_has_none(tmp_path: Path) -> None:
     job = Asking(tmp_path, "http://localhost:1")
     assert budget.options_of(job.evaluation, job.directory, {}) is None
     assert not RunDirectory.of(job.directory).budget.exists()
+
+
+def test_the_gateway_gets_the_whole_path_of_the_file(
+    tmp_path: Path, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Asking(tmp_path, server.url, count=2, budget={"requests": 1})
+    monkeypatch.chdir(tmp_path)
+    job.directory = type(job.directory)("run/m/b")
+    assert "(1 request spent)" in job()[1]
+    assert RunDirectory(tmp_path / "run").budget.is_file()

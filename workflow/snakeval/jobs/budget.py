@@ -26,8 +26,9 @@ def options_of(
         return None
     run = RunDirectory.of(directory)
     rates = {name: rate for name in served if (rate := _rate(evaluation, run, name))}
-    place = directory.name
-    return {"file": str(run.budget), "place": place, "limits": dict(limits), "rates": rates}
+    # The gateway works in another directory than this job.
+    file = str(run.budget.absolute())
+    return {"file": file, "place": directory.name, "limits": dict(limits), "rates": rates}
 
 
 def _rate(evaluation: Evaluation, run: RunDirectory, model: str) -> float:
