@@ -68,9 +68,12 @@ class Place:
 
     @property
     def files(self) -> dict[Path, float]:
-        """All files here with their times, but Snakemake's own and those of evaluations."""
+        """All files here with their times, but Snakemake's own and those of evaluations.
+
+        The process of a run writes its own file again every some seconds.
+        """
         return {
-            path: path.stat().st_mtime_ns
+            path: 0 if path.parent.name == "heads" else path.stat().st_mtime_ns
             for place in (self.path, self.work.home)
             for path in place.rglob("*")
             if not {".snakemake", "composed", "m"} & {*path.parts}
