@@ -112,6 +112,8 @@ def test_chosen_evaluations_have_another_image_and_other_values(
         (("--ask",), "$MODEL_KEY is not set"),
         (("--judge", "j"), "auxiliary.j.endpoint.api_key_name: $JUDGE_KEY is not set"),
         (("--", "--configfile", "x"), "name the file with --config"),
+        (("--strict", "--detach"), "--strict waits for the end of the run"),
+        (("--env-file", "nosuch"), "--env-file nosuch: cannot be read"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -135,3 +137,23 @@ def test_a_run_without_its_configuration_cannot_be_scored_again(
     said = snakeval(capsys, "rescore", origin.run.id)
     assert (said.exit_code, ran) == (2, [])
     assert "config.yaml is gone, so `rescore` cannot read the run" in said.err
+
+
+def test_a_re_score_resumes_as_one_also_without_the_weights(
+    origin: Invocation, ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = invocation(
+        origin.directory.path.parent.parent, STORED, rescore=str(origin.directory.path)
+    )
+    assert made.rescoring is not None
+    made.rescoring.note(made.directory)
+    made.run.start()
+    made.directory.write_config(text(made.config), "0.1.0")
+    said = snakeval(capsys, "resume", str(made.directory.path))
+    assert said.exit_code == 0, said.err
+    _, words = after(ran[0][1])
+    assert words[-2:] == [f"run={made.directory.name}", f"rescore={origin.directory.path}"]
+    made.directory.rescore.write_text("{")
+    said = snakeval(capsys, "resume", str(made.directory.path))
+    assert (said.exit_code, len(ran)) == (2, 1)
+    assert "rescore.json: cannot be read" in said.err

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
 from snakeval.cli.run import profile_names
+from snakeval.cli.strict_option import strict_option
 from snakeval.run import target
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     help="Run with this profile.  [default: the run's last profile]",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; run nothing.")
+@env_file_option
+@strict_option
 @place_options
 def command(
     wanted: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.run import profile_names
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
+from snakeval.files import DAMAGE
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
 from snakeval.watch import old_runs
@@ -124,8 +126,12 @@ def command(
 
 def _chosen(entry: Entry, ask_again: str | None, offline: bool, budget: Sequence[str]) -> list[str]:
     """Return the values of ``--config`` that the command's own options are."""
+    origin = ""
+    with contextlib.suppress(OSError, *DAMAGE):  # the plan says what is wrong with the note
+        origin = str((entry.run.read_rescore() or {}).get("origin", ""))
     return [
         f"run={entry.path.name}",
+        *([f"rescore={origin}"] if origin else []),
         *([f"ask_again={ask_again}"] if ask_again else []),
         *(["offline=true"] if offline else []),
         *budget_pair(budget),
