@@ -1,4 +1,4 @@
-"""The option ``--strict`` of ``run``, ``resume``, ``rescore`` and ``results``: warnings have an exit code."""
+"""The option ``--strict`` of ``run``, ``resume`` and ``results``: warnings have an exit code."""
 
 from __future__ import annotations
 
