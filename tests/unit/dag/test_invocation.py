@@ -102,3 +102,19 @@ def test_an_invocation_and_its_checks_import_no_snakemake() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_other_runs_whose_journals_answer_are_no_part_of_the_definition(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    first = invocation(tmp_path / "first")
+    first.run.start()
+    path = first.run.directory.path
+    (tmp_path / "second").mkdir()
+    plain = invocation(tmp_path / "second")
+    found = invocation(tmp_path / "second", answers=str(path))
+    assert {each.transport.answers for each in found.everything} == {(str(path.resolve()),)}
+    assert [e.fingerprint for e in found.everything] == [e.fingerprint for e in plain.everything]
+    with pytest.raises(ConfigError, match="names the run itself"):
+        invocation(tmp_path / "first", answers=str(path))
+    with pytest.raises(ConfigError, match="nosuch"):
+        invocation(tmp_path / "second", answers="nosuch")

@@ -28,7 +28,8 @@ class Selection(Strict):
     which drops stored answers of unfinished evaluations, and ``offline=true``, with which the
     journals alone answer. ``rescore=RUN`` makes a new run over the stored answers of another one,
     in which ``judge=NAME`` names auxiliary models to ask again, and ``ask=true`` allows requests
-    that have no stored answer.
+    that have no stored answer. ``answers=RUN1,RUN2`` lets the journals of other runs answer before
+    those of this one.
     """
 
     run: str | None = None
@@ -40,6 +41,7 @@ class Selection(Strict):
     rescore: str = ""
     judge: tuple[str, ...] = ()
     ask: bool = False
+    answers: tuple[str, ...] = ()
 
 
 def load(
@@ -59,7 +61,7 @@ def load(
 
 
 #: The keys of ``--config`` whose values are names, even if they look like numbers.
-_NAMES = ("run", "models", "benchmarks", "rescore", "judge")
+_NAMES = ("run", "models", "benchmarks", "rescore", "judge", "answers")
 
 
 def as_written(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
@@ -157,7 +159,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
             chosen[key] = rest.pop(key)
     if "rescore" in rest:
         chosen["rescore"] = str(rest.pop("rescore") or "")
-    for key in ("models", "benchmarks", "judge"):
+    for key in ("models", "benchmarks", "judge", "answers"):
         value = rest.get(key)
         if isinstance(value, str):
             value = [name.strip() for name in value.split(",")]

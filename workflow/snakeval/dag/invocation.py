@@ -23,6 +23,7 @@ from snakeval.files import DAMAGE
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import LeftOut, deployments, split
 from snakeval.matrix.facts import Facts
+from snakeval.run import index
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import Run, at, find, reserve
 from snakeval.run.plan import Planned, plan_text
@@ -84,7 +85,7 @@ class Invocation:
                 raise ConfigError(
                     f"{error.filename}: cannot be read ({error.strerror}); check it"
                 ) from None
-        self.everything = _once(everything, selection)
+        self.everything = _once(everything, selection, self.run.directory)
         self.deployed = deployments(config, self.facts)
         if self.rescoring is not None:
             self.everything, excluded = self.rescoring.narrowed(self.everything)
@@ -256,13 +257,25 @@ class Invocation:
         return canonical_json(self.config.export)
 
 
-def _once(everything: tuple[Evaluation, ...], selection: Selection) -> tuple[Evaluation, ...]:
+def _once(
+    everything: tuple[Evaluation, ...], selection: Selection, run: RunDirectory
+) -> tuple[Evaluation, ...]:
     """Return the evaluations with what this command alone wants of their ledgers."""
-    if not (selection.ask_again or selection.offline):
+    if not (selection.ask_again or selection.offline or selection.answers):
         return everything
+    others = tuple(str(index.find(name).path.resolve()) for name in selection.answers)
+    if str(run.path.resolve()) in others:
+        raise ConfigError(
+            "names the run itself, whose journals answer anyway", where="--config answers"
+        )
     # An attempt that repeats within the command must not drop answers again.
     again = f"{selection.ask_again} {uuid.uuid4().hex}" if selection.ask_again else ""
     return tuple(
-        replace(each, transport=replace(each.transport, ask_again=again, offline=selection.offline))
+        replace(
+            each,
+            transport=replace(
+                each.transport, ask_again=again, offline=selection.offline, answers=others
+            ),
+        )
         for each in everything
     )

@@ -176,8 +176,8 @@ class Transport:
         limits: the stated limits of the endpoint of each model that it asks, by name.
         rivals: how many evaluations of the plan may ask the model's endpoint at once.
         ask_again: which stored answers to drop, with the id of the command that wants it.
-        offline: whether the journals alone answer.
-        online: the models that are asked all the same.
+        offline: whether the journals alone answer, except for the models *online*.
+        answers: paths of runs whose journals answer before its own, in their order.
         health: the rules of answer health that are not the default; see
             :mod:`snakeval.config.health_rules`.
         answers_as: the model's name in the answers, if it is stated, by the name of the model.
@@ -209,6 +209,7 @@ class Transport:
     rivals: int = 1
     ask_again: str = ""
     offline: bool = False
+    answers: tuple[str, ...] = ()
     health: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     answers_as: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)

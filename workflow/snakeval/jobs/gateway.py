@@ -22,7 +22,9 @@ from snakeval.jobs import budget
 from snakeval.jobs.dropped_answers import drop_answers
 from snakeval.ledger import beside
 from snakeval.ledger.beside import Gateway
+from snakeval.ledger.summary import folder_of
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START, idle_keys
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
 
 #: Seconds for which requests under way may continue when a job ends.
@@ -199,6 +201,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "served": name in served,
             "request": what.get("request") or {},
             "offline": not transport.asks(name),
+            "before": _before(evaluation, name),
             "start": start,
             "ceiling": ceiling,
             **{
@@ -210,6 +213,15 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "deadline": _RESTART_SECONDS if name in served else limits.get("patience", _PATIENCE),
         }
     return found
+
+
+def _before(evaluation: Evaluation, model: str) -> list[str]:
+    """Return the journals of *model* in other runs, which answer before this evaluation's own.
+
+    Those of another answer identity answer nothing.
+    """
+    runs = (RunDirectory(path) for path in evaluation.transport.answers)
+    return [str(folder_of(run.evaluation(evaluation.id).requests, model)) for run in runs]
 
 
 def answer_identity(model: Mapping[str, Any]) -> str:

@@ -1,0 +1,43 @@
+"""Evaluations that the journals of other runs answer before their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.demo.server import serve
+from support.asking import Asking
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
+def test_the_journals_of_two_runs_answer_a_third_in_their_order(tmp_path: Path) -> None:
+    with serve() as server:
+        found = []
+        for name, same in (("first", 1), ("second", 2)):
+            (tmp_path / name).mkdir()
+            job = Asking(tmp_path / name, server.url, count=2, same=same)
+            assert job() == (0, "")
+            found.append(job.answers)
+        first, second = found
+        paths = tuple(str(tmp_path / name / "run") for name in ("first", "second"))
+        third = Asking(tmp_path, server.url, count=2, same=4, answers=paths)
+        assert third() == (0, "")
+        assert server.stats()["requests"] == 2 + 4 + 2, "one answer to each question was left"
+        own = [third.answers[3], third.answers[7]]
+        assert third.answers == [first[0], *second[:2], own[0], first[1], *second[2:], own[1]]
+        assert len(third.stored) == 2, "the other runs keep what is theirs"
+        third.count, third.same = 2, 3
+        third.redefine(server.url, answers=paths, offline=True)
+        assert third() == (0, "")
+        assert third.answers == [first[0], *second[:2], first[1], *second[2:]]
+
+
+def test_a_journal_of_another_endpoint_answers_nothing(tmp_path: Path) -> None:
+    with serve() as server, serve() as other:
+        (tmp_path / "first").mkdir()
+        assert Asking(tmp_path / "first", other.url)() == (0, "")
+        job = Asking(tmp_path, server.url, answers=(str(tmp_path / "first/run"),))
+        assert job() == (0, "")
+        assert server.stats()["requests"] == 3
