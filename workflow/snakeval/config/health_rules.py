@@ -65,7 +65,10 @@ RULES: Mapping[str, Rule] = {
     "cut": Rule(
         WARN, 0.01, "cut", "answers were cut by the token limit", "raise params.max_new_tokens"
     ),
-    "empty": Rule(WARN, 0.01, "empty", "answers were empty", "see `snakeval requests --empty`"),
+    "empty": Rule(
+        WARN, 0.01, "empty", "answers were empty",
+        "raise params.max_new_tokens if the model reasons, and see `snakeval requests --empty`",
+    ),
     "reasoning_only": Rule(
         WARN, 0.01, "reasoning only", "answers had reasoning and no text",
         "raise params.max_new_tokens",
@@ -74,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "form": Rule(
         WARN, 0.01, "of odd form",
         "answers had a form that harnesses misread (no index, parts, or no logprobs)",
+        "let the endpoint answer in the form of OpenAI's API",
     ),
     "unparsed": Rule(WARN, 0.01, "not parsed", "samples had no answer that the harness can parse"),
     "equal": Rule(
