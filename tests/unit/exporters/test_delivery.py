@@ -152,6 +152,13 @@ def test_a_run_is_one_entry_and_its_scores_name_model_and_benchmark(run: Made) -
     assert names == ["report.html", "m/good/artifacts/results_1.json"]
 
 
+def test_a_file_with_a_token_that_an_earlier_version_saved_is_not_sent(run: Made) -> None:
+    for name in ("report.html", "config.yaml"):
+        (run.path / name).write_text("token: hf_" + "AbCdEf123456" * 2)
+    shelf, _, _ = sent(run, per="run", artifacts="results*,*.html,config*")
+    assert [file.name for file in shelf.holds[KEY].artifacts] == ["m/good/artifacts/results_1.json"]
+
+
 # --- options ------------------------------------------------------------------------------
 
 

@@ -215,6 +215,15 @@ def test_a_failures_reason_is_escaped(run: Sampled) -> None:
     assert "\u202e" not in text.partition("<script")[0]
 
 
+def test_a_token_that_an_earlier_version_saved_is_in_no_page(run: Sampled) -> None:
+    token = "hf_" + "AbCdEf123456" * 2
+    run.directory.config.write_text(f"# {token}\n")
+    report.write(run.directory)
+    for page in (run.directory.report, run.directory.report_summary):
+        assert token not in page.read_text()
+        assert "# ***" in page.read_text()
+
+
 def test_a_summary_is_small_and_needs_no_script(run: Sampled) -> None:
     report.write(run.directory)
     text = (run.path / "report/summary.html").read_text()

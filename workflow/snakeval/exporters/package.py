@@ -11,9 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snakeval.errors import holds_token
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.exporters import Options
+from snakeval.files import read_bytes
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
@@ -161,7 +163,9 @@ def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
         artifacts = [
             Artifact(path, path.name, path.stat().st_size)
             for path in (run.config, run.report)
-            if any(fnmatchcase(path.name, p) for p in options.artifacts) and path.is_file()
+            if any(fnmatchcase(path.name, p) for p in options.artifacts)
+            and path.is_file()
+            and not _holds_token(path)
         ]
         artifacts += (
             Artifact(file.path, f"{item.id}/{file.name}", file.size)
@@ -242,6 +246,11 @@ def _artifacts(run: RunDirectory, item: Planned, patterns: Iterable[str]) -> Ite
             continue
         if path.is_file() and path.resolve().is_relative_to(root):
             yield Artifact(path, name, path.stat().st_size)
+
+
+def _holds_token(path: Path) -> bool:
+    """Whether a file of a run holds a token. Earlier versions saved them, and so did pages."""
+    return holds_token((read_bytes(path) or b"").decode("utf-8", "replace"))
 
 
 def _candidates(place: EvaluationDirectory, done: Completion | None) -> Iterator[Path]:

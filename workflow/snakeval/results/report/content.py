@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from snakeval.config.health_rules import LEVELS
+from snakeval.errors import without_tokens
 from snakeval.evaluation.verdict import Finding, Verdict
 from snakeval.files import read_bytes
 from snakeval.results import comparison, health, table
@@ -132,7 +133,7 @@ def collect(run: RunDirectory, shelves: Shelves) -> Facts:
         repeats=tuple(each for each in repeats if len(each.runs) > 1),
         compared=tuple(comparison.compare(comparison.pairs(everything))),
         costs=tuple(costs(run, plan, everything)),
-        configuration=_text(run.config),
+        configuration=without_tokens(_text(run.config)),  # an earlier version saved them
         samples_folder=run.report_samples.name,
         counts=_counts(frame),
         money=Costs(run, plan).total(),
