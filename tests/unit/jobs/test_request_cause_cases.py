@@ -218,13 +218,17 @@ def test_each_reason_of_an_o_series_model_has_the_next_line_and_the_last_one_wor
     tmp_path: Path,
 ) -> None:
     lines = []
-    for changes in (
-        {},
-        {"rename": {"max_tokens": "max_completion_tokens"}},
-        {"rename": {"max_tokens": "max_completion_tokens"}, "drop": ["stop"]},
+    for number, changes in enumerate(
+        (
+            {},
+            {"rename": {"max_tokens": "max_completion_tokens"}},
+            {"rename": {"max_tokens": "max_completion_tokens"}, "drop": ["stop"]},
+        )
     ):
-        made = evaluation(tmp_path, request=changes)
-        found = reason(tmp_path, by(refuses), made, request=changes)
+        # A journal keeps refusals, and other changes are another identity of its answers.
+        (place := tmp_path / str(number)).mkdir()
+        made = evaluation(place, request=changes)
+        found = reason(place, by(refuses), made, request=changes)
         lines.append(found.partition("; write endpoint.request: ")[2].partition(" (HTTP 400")[0])
     assert lines == [
         "{rename: {max_tokens: max_completion_tokens}}",

@@ -270,7 +270,7 @@ def _patient(start: Callable[..., Any], config: dict[str, Any]) -> Any:
 def test_without_a_break_a_harness_decides_what_an_odd_answer_is_worth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
 ) -> None:
-    job = Job(tmp_path, monkeypatch, serve("{}", 404), is_noticed=False)
+    job = Job(tmp_path, monkeypatch, serve("{}", 400), is_noticed=False)
     assert job() == (0, "")
     assert (job.right, job.ran) == (3, 1)
 
