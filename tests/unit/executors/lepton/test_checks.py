@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from standin import StandIn
 
+from snakeval.executors.base import Intent
 from snakeval.executors.lepton.checks import _LIBRARY
-from support.configs import COMMAND, MODEL, write
+from snakeval.executors.lepton.checks import checks as of_start
+from support.configs import COMMAND, MODEL, VALID, config, write
 from support.lepton import standin
 from support.made import snakeval
 from support.workspace import REPOSITORY
@@ -126,3 +128,12 @@ def test_secrets_and_endpoints_that_the_configuration_needs_are_looked_for(
     assert found["lepton endpoint of here"]["state"] == "no"  # it may be for this machine
     lepton.workspace.secrets["MY_KEY"] = "sk"
     assert checks(capsys, "--config", str(path))["lepton secret MY_KEY"]["state"] == "ok"
+
+
+def test_a_budget_fails_a_start_since_jobs_do_not_count_requests(tmp_path: Path) -> None:
+    def wrong(**rows: Any) -> list[tuple[str, str]]:
+        intent = Intent(config(tmp_path, VALID | rows), starting=True)
+        return [(each.what, each.to_do) for each in of_start(intent) if each.what == "budget"]
+
+    assert wrong(budget={"tokens": 100}) == [("budget", "remove the budget")]
+    assert wrong(budget={}) == wrong() == []
