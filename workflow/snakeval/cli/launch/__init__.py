@@ -80,6 +80,7 @@ def launch(prepared: Prepared, where: Place) -> int:
         ConfigError: bad input, or another Snakemake works at the run.
     """
     strict_option.refuse_elsewhere(where)
+    snakemake_process.require_place()
     configfile, config = prepared.configfile, prepared.config
     executor = Plugin.of(prepared.profile, prepared.options)
     try:
