@@ -50,7 +50,7 @@ def test_an_example_plans_each_of_its_servers_and_evaluations(
     assert plan.exit_code == 0, plan.output
     config, _, _ = load(files)
     assert plan.evaluated == {evaluation.id for evaluation in expand(config)}
-    deployed = re.findall(r"^deploy  (\S+)  \(", plan.output, re.MULTILINE)
+    deployed = re.findall(r"^deploy  (\S+)$", plan.output, re.MULTILINE)
     assert sorted(deployed) == sorted(deployments(config))
 
 

@@ -108,6 +108,7 @@ def work_of(directory: Path, runtime: str, endpoint: Endpoint) -> Workspace:
         benchmarks={"b": benchmark},
         export={"local": {"output_dir": "lake", "formats": ["csv", "json"]}},
         execution={"slurm": {"account": "evals", "partition": "cpu"}},
+        health={"given_up": "ignore"},  # its harness does
     )
 
 

@@ -120,7 +120,7 @@ def test_the_table_has_costs_only_with_prices(tmp_path: Path) -> None:
     cells = [readable.cells(row) for row in rows]
     assert [each["cost"] for each in cells] == ["2.00 EUR", "≥ 1.00 EUR", ""]
     assert "| cost" in readable.to_markdown(rows)
-    assert readable.columns([{"currency": None}]) == [*readable.COLUMNS]
+    assert readable.columns([{"currency": None, "health": "ok"}]) == [*readable.COLUMNS]
 
 
 def test_a_damaged_configuration_has_no_prices(tmp_path: Path) -> None:
