@@ -25,6 +25,12 @@ from support.configs import COMMAND, MODEL, config
 FOLDERS, FILES = 20, 100
 
 
+@pytest.fixture(autouse=True)
+def looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process only looks, also if an earlier test of it started a run."""
+    monkeypatch.setattr(_Damage, "repairs", False)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run")
