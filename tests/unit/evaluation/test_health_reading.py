@@ -123,6 +123,12 @@ def test_a_torn_journal_lacks_answers(tmp_path: Path) -> None:
     assert (found.answered, found.missing) == (4, 1)
 
 
+def test_refusals_that_the_journal_replays_are_no_lacking_answers(tmp_path: Path) -> None:
+    replayed = {"answers": {"asked": 0, "journal": 3}, "refused_again": 2, "lost": {"refused": 2}}
+    found = health(tmp_path, Kept(1), **replayed)
+    assert (found.answered, found.refused, found.missing) == (1, 2, 0)
+
+
 def test_no_damage_of_a_journal_raises(tmp_path: Path) -> None:
     directory = place(tmp_path)
     odd: list[Any] = [

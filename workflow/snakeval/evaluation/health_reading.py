@@ -79,7 +79,7 @@ def _with_summary(found: Answers, part: Mapping[str, Any]) -> Answers:
     Raises:
         ValueError, TypeError, KeyError, AttributeError: its summary is damaged.
     """
-    received = sum(int(part["answers"].get(name, 0)) for name in ("asked", "journal"))
+    received = _received(part)
     is_kept = bool(found.answered or found.refused or found.missing)
     if received and not is_kept:
         found = _of_summary(part)  # `ledger: memory` keeps no answers
@@ -98,11 +98,17 @@ def _with_summary(found: Answers, part: Mapping[str, Any]) -> Answers:
     return replace(found, **counts)  # type: ignore[arg-type]
 
 
+def _received(part: Mapping[str, Any]) -> int:
+    """Return how many sound answers the harness received."""
+    received = sum(int(part["answers"].get(name, 0)) for name in ("asked", "journal"))
+    return received - int(part.get("refused_again", 0))  # those of the journal include refusals
+
+
 def _of_summary(part: Mapping[str, Any]) -> Answers:
     """Return what a summary alone knows of the answers."""
     latency, finish = part["latency"], part["finish_reasons"]
     return Answers(
-        answered=sum(int(part["answers"].get(name, 0)) for name in ("asked", "journal")),
+        answered=_received(part),
         choices=sum(int(number) for number in finish.values()) or None,
         cut=int(finish.get("length", 0)),
         empty=int(part["empty"]),
