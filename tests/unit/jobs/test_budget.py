@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_without_a_budget_the_gateway_has_none(tmp_path: Path) -> None:
     job = Asking(tmp_path, "http://localhost:1")
     assert budget.options_of(job.evaluation, job.directory, {}) is None
     assert not RunDirectory.of(job.directory).budget.exists()
+
+
+def test_the_judge_of_a_re_score_has_a_budget(tmp_path: Path) -> None:
+    job = Asking(tmp_path, "http://localhost:1", budget={"requests": 1}, offline=True)
+    assert budget.options_of(job.evaluation, job.directory, {}) is None
+    judged = replace(job.evaluation.transport, online=("judge",))
+    options = budget.options_of(replace(job.evaluation, transport=judged), job.directory, {})
+    assert options is not None
+    assert options["limits"] == {"requests": 1}
 
 
 def test_the_gateway_gets_the_whole_path_of_the_file(

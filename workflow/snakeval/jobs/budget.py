@@ -9,7 +9,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation import requests
 from snakeval.evaluation.amounts import amount_text, currency_of, option_text
 from snakeval.evaluation.attempts import AttemptDirectory, Failure
-from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.definition import Evaluation, Transport
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.ledger import summary
 from snakeval.ledger.budget import BudgetFile
@@ -21,14 +21,23 @@ def options_of(
     evaluation: Evaluation, directory: EvaluationDirectory, served: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """Return the gateway's ``budget``; None without one. *served* has the models served here."""
-    limits = evaluation.transport.budget
-    if not limits or evaluation.transport.offline:
+    if not _pays(evaluation.transport):
         return None
     run = RunDirectory.of(directory)
     rates = {name: rate for name in served if (rate := _rate(evaluation, run, name))}
     # The gateway works in another directory than this job.
     file = str(run.budget.absolute())
-    return {"file": file, "place": directory.name, "limits": dict(limits), "rates": rates}
+    return {
+        "file": file,
+        "place": directory.name,
+        "limits": dict(evaluation.transport.budget),
+        "rates": rates,
+    }
+
+
+def _pays(transport: Transport) -> bool:
+    """Whether there is a budget, and a request may reach a model."""
+    return bool(transport.budget) and (not transport.offline or bool(transport.online))
 
 
 def _rate(evaluation: Evaluation, run: RunDirectory, model: str) -> float:
@@ -50,7 +59,7 @@ def refuse_used_up(evaluation: Evaluation, directory: EvaluationDirectory) -> No
         EvaluationError: the budget is used up.
     """
     transport = evaluation.transport
-    if not transport.budget or transport.offline:
+    if not _pays(transport):
         return
     if directory.requests.exists() and not requests.used_up(directory):
         return
