@@ -55,6 +55,12 @@ def test_json_that_nests_without_end_has_no_message() -> None:
     assert message_of(body) == ""
 
 
+def test_lists_that_nest_without_end_have_no_message() -> None:
+    deep = b"[" * 900 + b"]" * 900
+    assert said(JSON, deep)[0] == ""
+    assert said(JSON, b'{"loc": ["body", %s], "msg": "no"}' % deep)[0] == "body: no"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -106,6 +112,13 @@ def test_parameter_and_code_are_those_of_the_error() -> None:
 )
 def test_the_kind_of_a_fault(outcome: Outcome, kind: str) -> None:
     assert kind_of(outcome) == kind
+
+
+def test_the_note_of_a_redirect_has_no_query() -> None:
+    faults = Faults()
+    moved = Outcome(302, "", [("Location", "https://login.invalid/?key=abc%2Bdef")], b"")
+    faults.note("http://a.invalid", Call("POST", CHAT, [], b""), moved, ended=True)
+    assert [each["message"] for each in faults.data()] == ["https://login.invalid/"]
 
 
 @pytest.mark.parametrize(

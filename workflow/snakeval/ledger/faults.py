@@ -109,7 +109,8 @@ class Faults:
         kind = kind_of(outcome)
         message, param, code = said(outcome.headers, outcome.body)
         if kind == REDIRECT:
-            message = plain(http.value(outcome.headers, "location"))
+            # A query may hold a key, or a token of a login.
+            message = plain(http.value(outcome.headers, "location").partition("?")[0])
         # An answer that never came has the gateway's own status.
         came = kind not in (answers.BROKEN, answers.LATE)
         found = self._find(
@@ -210,15 +211,18 @@ def readable(text: str) -> str:
 
 def message_of(data: Any, depth: int = 0) -> str:
     """Return the message of an error in JSON, whatever its form; nothing if it has none."""
+    if depth > 5:
+        return ""
     if isinstance(data, str):
         return readable(data)
     if isinstance(data, list):
         return "; ".join(filter(None, (message_of(item, depth + 1) for item in data[:3])))
-    if not isinstance(data, dict) or depth > 5:
+    if not isinstance(data, dict):
         return ""
     place, text = data.get("loc"), data.get("msg")
     if isinstance(place, list) and isinstance(text, str):  # of pydantic
-        return f"{'.'.join(map(str, place))}: {text}"
+        names = (str(each) for each in place[:5] if isinstance(each, (str, int)))
+        return f"{'.'.join(names)}: {text}"
     found = (message_of(data[name], depth + 1) for name in _MEMBERS if data.get(name))
     message = next(filter(None, found), "")
     more = data.get("metadata")
