@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from snakeval.demo.server import serve
+from snakeval.evaluation.health import Health
 from support.asking import Asking
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
+def counted(job: Asking) -> tuple[int | None, int | None]:
+    """Return how many answers the health in the record counts, and how many it lacks."""
+    record = json.loads(job.directory.published.read_text())
+    found = Health.read(record["health"]).models["m"]
+    return found.answered, found.missing
 
 
 def test_the_journals_of_two_runs_answer_a_third_in_their_order(tmp_path: Path) -> None:
@@ -28,10 +37,22 @@ def test_the_journals_of_two_runs_answer_a_third_in_their_order(tmp_path: Path) 
         own = [third.answers[3], third.answers[7]]
         assert third.answers == [first[0], *second[:2], own[0], first[1], *second[2:], own[1]]
         assert len(third.stored) == 2, "the other runs keep what is theirs"
+        assert counted(third) == (8, 0)
         third.count, third.same = 2, 3
         third.redefine(server.url, answers=paths, offline=True)
         assert third() == (0, "")
         assert third.answers == [first[0], *second[:2], first[1], *second[2:]]
+        assert counted(third) == (6, 0), "its own two are not used"
+
+
+def test_health_counts_the_used_answers_of_other_runs_alone(tmp_path: Path) -> None:
+    with serve() as server:
+        (tmp_path / "first").mkdir()
+        assert Asking(tmp_path / "first", server.url, count=3, same=2)() == (0, "")
+        job = Asking(tmp_path, server.url, count=2, answers=(str(tmp_path / "first/run"),))
+        assert job() == (0, "")
+        assert server.stats()["requests"] == 6
+        assert counted(job) == (2, 0)
 
 
 def test_a_journal_of_another_endpoint_answers_nothing(tmp_path: Path) -> None:

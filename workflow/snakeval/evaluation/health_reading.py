@@ -7,7 +7,7 @@ never raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,18 @@ from snakeval.ledger.summary import folder_of
 
 
 def read_health(
-    directory: EvaluationDirectory, ledger: str = "on", identities: Mapping[str, str] | None = None
+    directory: EvaluationDirectory,
+    ledger: str = "on",
+    identities: Mapping[str, str] | None = None,
+    before: Mapping[str, Sequence[Path]] | None = None,
 ) -> Health:
     """Return the health of the answers that the last harness of *directory* received.
 
     *ledger* is the mode of its gateway, and *identities* are the answer identities of the models,
-    if the harness may have been one of another definition.
+    if the harness may have been one of another definition. *before* are the journals of other runs
+    that answered first.
     """
+    known = before or {}
     if ledger == "off":
         return Health(unknown="its ledger is off")
     try:
@@ -37,7 +42,10 @@ def read_health(
         for name, identity in (identities or {}).items():
             if name in parts and _identity(directory.requests, name, parts[name]) != identity:
                 return Health(unknown="its journal is of another definition")
-        models = {name: _answers(directory.requests, name, part) for name, part in parts.items()}
+        models = {
+            name: _answers(directory.requests, name, part, known.get(name, ()))
+            for name, part in parts.items()
+        }
     except OSError as error:
         return Health(unknown=f"{error.filename} cannot be read ({error.strerror})")
     if not models:
@@ -45,15 +53,15 @@ def read_health(
     return Health(models)
 
 
-def _answers(requests: Path, name: str, part: Mapping[str, Any]) -> Answers:
-    """Return the counts of one model: of its journal, and of its *part* of the summary.
+def _answers(requests: Path, name: str, part: Mapping[str, Any], before: Sequence[Path]) -> Answers:
+    """Return the counts of one model: of its journals, and of its *part* of the summary.
 
     Raises:
         OSError: the journal cannot be read.
     """
     folder, identity = folder_of(requests, name), _identity(requests, name, part)
     counts = AnswerCounts()
-    for key, occurrence, answer in reading.used(folder, identity):
+    for key, occurrence, answer in reading.used(folder, identity, before):
         if answer is None:
             counts.miss()
             continue

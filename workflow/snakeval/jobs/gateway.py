@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -201,7 +202,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "served": name in served,
             "request": what.get("request") or {},
             "offline": not transport.asks(name),
-            "before": _before(evaluation, name),
+            "before": [str(path) for path in journals_before(evaluation, name)],
             "start": start,
             "ceiling": ceiling,
             **{
@@ -215,13 +216,13 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
     return found
 
 
-def _before(evaluation: Evaluation, model: str) -> list[str]:
+def journals_before(evaluation: Evaluation, model: str) -> list[Path]:
     """Return the journals of *model* in other runs, which answer before this evaluation's own.
 
     Those of another answer identity answer nothing.
     """
     runs = (RunDirectory(path) for path in evaluation.transport.answers)
-    return [str(folder_of(run.evaluation(evaluation.id).requests, model)) for run in runs]
+    return [folder_of(run.evaluation(evaluation.id).requests, model) for run in runs]
 
 
 def answer_identity(model: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ in the earlier journals.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -169,14 +170,18 @@ class Journal:
         return self._index.get(key, occurrence) is not None
 
     def note_unused(self, wanted: Callable[[bytes], int]) -> None:
-        """Note the stored answers beyond those that the harness *wanted* of each key."""
-        found = self._index.items() if self.kept else ()
+        """Note the stored answers beyond those that the harness *wanted* of each key.
+
+        Their occurrences follow those of the journals before this one.
+        """
         before = self._before.count
-        unused.write(
-            self.directory,
-            self.identity,
-            ((k, n) for k, n, _ in found if n >= wanted(k) - before(k)),
-        )
+        left = [(k, n) for k, n, _ in self._before.items() if n >= wanted(k)]
+        if left:
+            with contextlib.suppress(OSError):  # then the note is lost
+                self.directory.mkdir(parents=True, exist_ok=True)
+        own = ((k, before(k) + n) for k, n, _ in (self._index.items() if self.kept else ()))
+        left += ((k, n) for k, n in own if n >= wanted(k))
+        unused.write(self.directory, self.identity, left)
 
     def release(self, key: bytes, occurrence: int) -> None:
         """Do nothing: the harness received the answer, and the journal keeps it."""

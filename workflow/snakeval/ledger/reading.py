@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -144,10 +144,13 @@ def newest_identity(folder: Path) -> str:
     return ""
 
 
-def used(folder: Path, identity: str) -> Iterator[tuple[bytes, int, Answer | None]]:
+def used(
+    folder: Path, identity: str, before: Sequence[Path] = ()
+) -> Iterator[tuple[bytes, int, Answer | None]]:
     """Yield key, occurrence and answer of each one of *identity* that the last harness asked for.
 
-    All answers of a key follow each other. An answer that cannot be read is None.
+    All answers of a key follow each other. An answer that cannot be read is None. The journals
+    *before* answered first, as for :class:`snakeval.ledger.journal.Journal`.
 
     Raises:
         OSError: a file cannot be read.
@@ -155,17 +158,9 @@ def used(folder: Path, identity: str) -> Iterator[tuple[bytes, int, Answer | Non
     files: list[int] = []
     try:
         index = Index()
-        for path in files_of(folder):
-            file = os.open(path, os.O_RDONLY)
-            files.append(file)
-            found, start = records.read_header(file)
-            for mark, key, occurrence, offset in (
-                records.scan(file, start) if start and found == identity else ()
-            ):
-                if mark == records.ANSWER:
-                    index.put(key, occurrence, (len(files) - 1) << 48 | offset)
-                elif mark == records.DROPPED:
-                    index.drop(key, occurrence)
+        for other in before:
+            index.extend(_indexed(other, identity, files))
+        index = index.followed_by(_indexed(folder, identity, files))
         left = unused.read(folder, identity)
         for key, occurrence, place in index.items():
             if (key, occurrence) in left:
@@ -179,6 +174,27 @@ def used(folder: Path, identity: str) -> Iterator[tuple[bytes, int, Answer | Non
     finally:
         for file in files:
             os.close(file)
+
+
+def _indexed(folder: Path, identity: str, files: list[int]) -> Index:
+    """Return the places of the answers of *identity* in a journal, and add its files to *files*.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    index = Index()
+    for path in files_of(folder):
+        file = os.open(path, os.O_RDONLY)
+        files.append(file)
+        found, start = records.read_header(file)
+        for mark, key, occurrence, offset in (
+            records.scan(file, start) if start and found == identity else ()
+        ):
+            if mark == records.ANSWER:
+                index.put(key, occurrence, (len(files) - 1) << 48 | offset)
+            elif mark == records.DROPPED:
+                index.drop(key, occurrence)
+    return index
 
 
 def last_delivered(directory: Path) -> dict[str, set[tuple[bytes, int]]]:
