@@ -34,11 +34,17 @@ def made(tmp_path: Path) -> Evaluation:
 
 
 def noted(
-    directory: Path, *faults: dict[str, Any], requests: int = 12, sound: int = 0, lost: int = 0
+    directory: Path,
+    *faults: dict[str, Any],
+    requests: int = 12,
+    sound: int = 0,
+    lost: int = 0,
+    again: int = 0,
 ) -> EvaluationDirectory:
     """Write the summary of a gateway."""
     part = Counts().data(0) | {"requests": requests, "unanswered": lost, "faults": list(faults)}
     part["answers"]["asked"] = sound
+    part["refused_again"] = part["answers"]["journal"] = again
     place = directory / "run/m/b/requests"
     place.mkdir(parents=True, exist_ok=True)
     (place / "summary.json").write_text(json.dumps({"upstreams": {"m": part}}))
@@ -56,6 +62,22 @@ def test_the_cause_has_the_message_the_status_how_often_since_when_and_where(
         f"requests, 36 tries, {URL}, 00:00:00 to 00:00:59 UTC)"
     )
     assert cause.is_whole
+
+
+def test_refusals_that_come_from_the_journal_alone_name_the_way_to_the_endpoint(
+    tmp_path: Path, made: Evaluation
+) -> None:
+    fault = {"kind": "refused", "status": 400, "asked": URL, "message": "too long", "ended": 12}
+    for again, named in ((11, False), (12, True)):
+        cause = cause_of(made, noted(tmp_path, fault | TIMES, again=again))
+        assert cause is not None
+        hint = "too long; if the endpoint has changed, resume with --ask-again unhealthy (HTTP 400"
+        assert (hint in cause.text) is named
+        assert cause.is_whole, "a refusal is no sound answer"
+    other = fault | {"status": 404}
+    cause = cause_of(made, noted(tmp_path, other | TIMES, again=12))
+    assert cause is not None
+    assert "--ask-again" not in cause.text
 
 
 @pytest.mark.parametrize("length", [30, 100, 200, 300])

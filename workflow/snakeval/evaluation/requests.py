@@ -130,6 +130,7 @@ class Seen:
         requests: requests of the harness; *sound* of them had a sound answer.
         unanswered: requests that once had none.
         faults: as :class:`snakeval.ledger.faults.Fault` has them.
+        refused_again: requests that the journal answered with a refusal of before.
     """
 
     model: str
@@ -137,6 +138,7 @@ class Seen:
     sound: int
     unanswered: int
     faults: tuple[dict[str, Any], ...]
+    refused_again: int = 0
 
 
 def faults_seen(directory: EvaluationDirectory) -> list[Seen]:
@@ -145,8 +147,10 @@ def faults_seen(directory: EvaluationDirectory) -> list[Seen]:
     try:
         for name, part in (_summary(directory).get("upstreams") or {}).items():
             counts, noted = Counts.of(part), part.get("faults") or ()
-            lost = int(part.get("unanswered", 0))
-            found.append(Seen(name, counts.requests, counts.answered, lost, tuple(noted)))
+            lost, again = (int(part.get(n, 0)) for n in ("unanswered", "refused_again"))
+            found.append(
+                Seen(name, counts.requests, counts.answered - again, lost, tuple(noted), again)
+            )
     except DAMAGE:
         return []
     return found

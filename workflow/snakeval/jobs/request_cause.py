@@ -25,6 +25,7 @@ from snakeval.evaluation.requests import Seen, faults_seen
 from snakeval.files import DAMAGE
 from snakeval.jobs.fault_words import Asked, words_of
 from snakeval.ledger import faults
+from snakeval.ledger.answers import REFUSALS
 from snakeval.ledger.faults import Fault
 from snakeval.ledger.flights import HELPERS
 
@@ -32,6 +33,8 @@ from snakeval.ledger.flights import HELPERS
 LONGEST = 300
 #: The least of a message that is worth its place.
 LEAST = 40
+#: All refusals came from the journal, and would also come from it the next time.
+_KEPT = "if the endpoint has changed, resume with --ask-again unhealthy"
 #: Errors of a harness that are about a request or its answer.
 _ABOUT_REQUESTS = re.compile(
     r"aiohttp|httpx|httpcore|urllib|requests\.|openai|litellm|anthropic|API request|RetryError|"
@@ -85,7 +88,9 @@ def cause_of(evaluation: Evaluation, directory: EvaluationDirectory) -> Cause | 
     words = words_of(fault, asked)
     who = f"model {seen.model}: " if seen.model != evaluation.model else ""
     facts = _facts(fault, seen)
-    hint = f"; {words.hint}" if words.hint else ""
+    is_kept = fault.status in REFUSALS and 0 < fault.ended <= seen.refused_again
+    kept = _KEPT if is_kept else ""
+    hint = "".join(f"; {each}" for each in (words.hint, kept) if each)
     start, end = f"{who}{words.what}", f"{hint} ({facts})"
     room = LONGEST - len(start) - len(end) - len(": ")
     if room < LEAST:
