@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snakeval.evaluation.health import Answers, Health
-from snakeval.evaluation.verdict import Verdict, judge, name_to_keep
+from snakeval.evaluation.verdict import Verdict, judge, name_to_keep, names_to_keep
+from support.asking import Asking
 
 CLEAN: dict[str, Any] = {
     "asked": 60, "answered": 60, "choices": 60, "names": {"m-1": 60}, "asked_name": "m-1",
@@ -126,3 +128,10 @@ def test_the_gravest_finding_is_first() -> None:
     assert [each.level for each in found.findings] == ["fail", "warn", "note"]
     assert found.cell == "1 given up, 12 % cut"
     assert found.findings[0].as_dict()["text"] == "1 of 60 requests received no answer"
+
+
+def test_answers_of_another_model_stay_if_the_model_is_not_asked(tmp_path: Path) -> None:
+    found = Health({"m": Answers(asked=3, answered=3, names={"a": 2, "b": 1})}).as_dict()
+    for offline, kept in ((False, {"m": "a"}), (True, {})):
+        job = Asking(tmp_path, "http://localhost:1", offline=offline)
+        assert names_to_keep(job.evaluation, found) == kept

@@ -176,10 +176,14 @@ def judge_evaluation(evaluation: Evaluation, health: object) -> Verdict:
 
 
 def names_to_keep(evaluation: Evaluation, health: object) -> dict[str, str]:
-    """Return the name that counts of each model whose answers name another one, if that fails."""
+    """Return the name that counts of each model whose answers name another one, if that fails.
+
+    A model that is not asked has no other answers, so its name is left out.
+    """
     transport, models = evaluation.transport, Health.read(health).models
     failed = {f.model for f in judge_evaluation(evaluation, health).fails if f.rule == "model"}
-    return {n: name_to_keep(models[n], transport.answers_as.get(n, "")) for n in failed}
+    asked = (name for name in failed if transport.asks(name))
+    return {n: name_to_keep(models[n], transport.answers_as.get(n, "")) for n in asked}
 
 
 def _of_model(
