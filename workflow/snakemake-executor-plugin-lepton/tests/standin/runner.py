@@ -157,7 +157,7 @@ class _DockerWorkload:
             ["docker", "inspect", "--format", "{{json .NetworkSettings.Ports}}", self._name],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        ports = json.loads(shown.stdout or "{}") or {}
+        ports = json.loads(shown.stdout.strip() or "{}") or {}
         bound = (ports.get(f"{self._port}/tcp") or [{}])[0]
         return "127.0.0.1", int(bound.get("HostPort", 0))
 
