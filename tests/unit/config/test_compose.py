@@ -170,6 +170,14 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
             ["params.limit_sample=1"],
             "no key 'limit_sample' in params; did you mean 'limit_samples'?",
         ),
+        # No file sets these sections, which exist.
+        ("plain", ["health.cutt=fail"], "no key 'cutt' in health; did you mean 'cut'?"),
+        (
+            "plain",
+            ["benchmarks.home.params.num_fewshot=5"],
+            "no key 'num_fewshot' in benchmarks.home.params; did you mean "
+            "benchmarks.home.params.extra.num_fewshot?",
+        ),
         ("plain", ["~nothing"], "-o ~nothing: no key 'nothing' in plain.yaml"),
         ("plain", ["+name=x"], "name exists already; to change it write -o name=x"),
         ("plain", ["+name.x=1"], "name is 'plain', which has no keys"),

@@ -154,8 +154,13 @@ def _no_such_key(source: Source, change: Change, found: Key, missing: Sequence[s
     hint = did_you_mean(missing[0], known)
     if change.kind == "~":
         return change.fail(f"no key '{missing[0]}' in {where}{hint or '; remove the override'}")
-    if "models" in source.data and (close := suggestion(found, missing)):
-        return change.fail(f"no key '{missing[0]}' in {where}; {close}")
+    if "models" in source.data:
+        place, rest = list(found), list(missing)
+        # A section that no file sets may be right, and a name below it wrong.
+        while len(rest) > 1 and is_known(place, rest[:1]):
+            place.append(rest.pop(0))
+        if close := suggestion(place, rest):
+            return change.fail(f"no key '{rest[0]}' in {'.'.join(place) or where}; {close}")
     add = f"{hint} To" if hint else "; to"
     return change.fail(
         f"no key '{missing[0]}' in {where}{add} add it write {OPTION} +{change.text}"
