@@ -12,7 +12,7 @@ from snakeval.evaluation.answer_counts import AnswerCounts
 from snakeval.evaluation.health import Answers
 from support.journals import LONG, Kept, said
 
-COUNTED = ("cut", "empty", "reasoning_only", "refused", "form", "equal", "missing")
+COUNTED = ("cut", "empty", "reasoning_only", "refused", "filtered", "form", "equal", "missing")
 
 
 def counted(*kept: Kept) -> Answers:
@@ -45,8 +45,8 @@ USED_TOKENS = {"usage": {"completion_tokens_details": {"reasoning_tokens": 9}}}
         (said(None, "length", message=THINKS), {"cut": 1, "reasoning_only": 1}),
         (said("", **USED_TOKENS), {"reasoning_only": 1}),
         (said("yes", message=THINKS), {}),
-        (said("", "content_filter"), {"refused": 1}),
-        (said(None, message={"refusal": "I cannot"}), {"refused": 1}),
+        (said("", "content_filter"), {"refused": 1, "filtered": 1}),
+        (said(None, message={"refusal": "I cannot"}), {"refused": 1, "filtered": 1}),
         (said(None, "tool_calls", message={"tool_calls": [{"id": 1}]}), {}),
         (said([{"type": "text", "text": "yes"}]), {"form": 1}),
         ({"choices": [{"message": {"content": "yes"}}]}, {"form": 1}),
@@ -129,6 +129,7 @@ def test_equal_answers_to_one_question_are_found_if_they_are_long_and_sampled() 
         sampled(LONG, LONG, tokens=3, temperature=0.7),
     ):
         assert other.equal == 0
+    assert sampled(LONG, LONG, tokens=0).equal == 1, "no provider needs 0 tokens for a text"
     assert sampled(LONG, LONG).equal == 1, "without a temperature, endpoints use a default"
     batch = sampled(LONG, LONG, prompt=["one", "two"], temperature=0.7)
     assert batch.items == 0

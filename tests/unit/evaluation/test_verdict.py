@@ -49,6 +49,14 @@ def test_one_percent_of_bad_answers_warns(rule: str) -> None:
     assert verdict(choices=200, **{rule: 1}).cell == "ok", "half a percent"
 
 
+def test_a_refusal_of_a_filter_counts_once() -> None:
+    all_of_them = verdict({"refused": {"fail": 0.9}}, choices=60, refused=60, filtered=60)
+    assert levels(all_of_them) == {"refused": "fail"}
+    assert "60 of 60 requests were refused" in all_of_them.reason
+    both = verdict(choices=40, refused=20, filtered=10)
+    assert "20 of 50 requests were refused" in both.warning
+
+
 def test_the_cell_and_the_sentence_name_the_counts() -> None:
     found = verdict(cut=7, empty=1)
     assert found.cell == "12 % cut, 2 % empty"

@@ -36,6 +36,24 @@ def test_an_answer_in_json(data: Any, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "verdict"),
+    [
+        ("/v1/chat/completions", PASSED),
+        ("/openai/deployments/m/chat/completions?api-version=1", PASSED),
+        ("/v1/completions", PASSED),
+        ("/completions", SOUND),
+        ("/v1/embeddings", SOUND),
+        ("/v1/responses", SOUND),
+        ("/tokenize", SOUND),
+        ("", SOUND),
+    ],
+)
+def test_only_routes_of_choices_require_them(target: str, verdict: str) -> None:
+    assert judge(200, JSON, b'{"detail": "the model loads"}', target)[0] == verdict
+    assert judge(200, JSON, b'{"choices": [{"text": "4"}]}', target)[0] == SOUND
+
+
+@pytest.mark.parametrize(
     ("status", "verdict"),
     [
         (429, LIMITED),

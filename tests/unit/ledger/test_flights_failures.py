@@ -21,6 +21,7 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}], "
     [
         (answer({"error": {"message": "the engine is dead"}}), 502),
         (answer({"choices": []}), 200),
+        (answer({"detail": "the model loads"}), 200),
         (raw("200 OK", ["Content-Type: text/html", "Content-Length: 13"], b"<html></html>"), 200),
         (raw("200 OK", ["Content-Type: application/json", "Content-Length: 3"], b"{ab"), 200),
         (raw("200 OK", ["Content-Length: 0"]), 200),

@@ -18,7 +18,7 @@ from snakeval.ledger.records import Answer
 
 #: An answer of so many tokens is long: two equal ones at a temperature are no chance.
 _LONG_TOKENS = 40
-#: As many characters, if the provider counts no tokens.
+#: As many characters, if the provider counts no tokens, or 0 of them.
 _LONG_CHARACTERS = 4 * _LONG_TOKENS
 #: Names and examples that are kept of each kind.
 _NAMES, _EXAMPLES = 50, 20
@@ -98,6 +98,7 @@ class AnswerCounts:
         self._n["choices"] += 1
         if choice.finish == _FILTERED or choice.refusal:
             self._note("refused", name)
+            self._n["filtered"] += 1
         elif not (choice.text or choice.acts or choice.logprobs):
             self._note("reasoning_only" if choice.reasoning else "empty", name)
         if choice.finish in _CUT and request.wants_text:
@@ -118,7 +119,7 @@ class AnswerCounts:
         """Return the counts."""
         self._end_question()
         self._question = _Question()
-        known = ("cut", "empty", "reasoning_only", "refused", "form", "items", "equal")
+        known = ("cut", "empty", "reasoning_only", "refused", "filtered", "form", "items", "equal")
         counted = Answers(
             answered=self._n["answered"],
             choices=self._n["choices"],
@@ -187,7 +188,7 @@ class _Question:
         """Add the texts of an answer."""
         many = tokens if len(texts) == 1 else None
         for text in texts:
-            long = len(text) >= _LONG_CHARACTERS if many is None else many >= _LONG_TOKENS
+            long = len(text) >= _LONG_CHARACTERS if not many else many >= _LONG_TOKENS
             content = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
             self._number += 1
             if self._first is None:

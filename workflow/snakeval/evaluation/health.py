@@ -26,7 +26,8 @@ class Answers:
         asked: requests of the harness; *answered*: those that received a sound answer.
         given_up, error, truncated, html: requests that ended without one, by cause: a page, an
             answer that broke, an error with status 200, and all others.
-        refused: requests that the endpoint or its filter refused.
+        refused: requests that the endpoint or its filter refused; *filtered*: those of them that
+            have an answer among the choices.
         choices: the texts in the answers; one answer can have several.
         cut, empty, reasoning_only: the choices that the token limit cut, that have no text, and
             that have reasoning and no text.
@@ -54,6 +55,7 @@ class Answers:
     truncated: int | None = None
     html: int | None = None
     refused: int | None = None
+    filtered: int | None = None
     choices: int | None = None
     cut: int | None = None
     empty: int | None = None

@@ -121,6 +121,7 @@ def _of_summary(part: Mapping[str, Any]) -> Answers:
         cut=int(finish.get("length", 0)),
         empty=int(part["empty"]),
         refused=int(finish.get("content_filter", 0)),
+        filtered=int(finish.get("content_filter", 0)),
         first_byte={name: float(latency["first_byte"][name]) for name in ("median", "p95")},
         whole={name: float(latency["whole"][name]) for name in ("median", "p95")},
         tokens={str(name): int(number) for name, number in part["tokens"].items()},

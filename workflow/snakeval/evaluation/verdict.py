@@ -199,7 +199,9 @@ def _of_model(
         detail = f"{', '.join(answers.names)} for {answers.asked_name}"
         yield from _found("name", named, named, rules, model, detail=detail)
     for name in ("cut", "empty", "reasoning_only", "refused", "form"):
-        total = choices + (answers.refused or 0) if name == "refused" else choices
+        # A refusal of the endpoint is no choice, and one of its filter is.
+        apart = (answers.refused or 0) - (answers.filtered or 0)
+        total = choices + apart if name == "refused" else choices
         yield from _found(name, getattr(answers, name), total, rules, model, answers)
     yield from _found("equal", answers.equal, answers.items or 0, rules, model, answers)
     yield from _found("fingerprint", _minority(answers.fingerprints), 0, rules, model)

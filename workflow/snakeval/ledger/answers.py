@@ -41,6 +41,8 @@ _PASSING = re.compile(
     rb"|time.?out|timed.out|unavailable|auth|permission|expired|load|(key|ready|try again)\b)",
     re.IGNORECASE,
 )
+#: The routes whose answers have choices, whatever the endpoint. Others may have any form.
+_WITH_CHOICES = ("/chat/completions", "/v1/completions")
 #: Content codings that the gateway can read.
 CODINGS = ("gzip", "deflate", "identity")
 
@@ -59,8 +61,8 @@ class Facts:
         return {name: value for name, value in pairs.items() if value}
 
 
-def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
-    """Return the verdict on a whole answer that was no stream, and its facts."""
+def judge(status: int, headers: Headers, body: bytes, target: str = "") -> tuple[str, Facts]:
+    """Return the verdict on a whole answer to *target* that was no stream, and its facts."""
     if status == 429:
         return LIMITED, Facts()
     if status == 503:
@@ -82,7 +84,8 @@ def judge(status: int, headers: Headers, body: bytes) -> tuple[str, Facts]:
         return (PASSED if page or "json" in kind else SOUND), Facts()
     if isinstance(data, dict) and data.get("error"):
         return ERROR, Facts()
-    if isinstance(data, dict) and data.get("choices", True) in ([], None):
+    unless_said = None if target.partition("?")[0].endswith(_WITH_CHOICES) else True
+    if isinstance(data, dict) and data.get("choices", unless_said) in ([], None):
         return PASSED, Facts()
     return _of(facts([data] if isinstance(data, dict) else []))
 

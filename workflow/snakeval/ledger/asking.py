@@ -186,7 +186,7 @@ class Asker:
             timer = loop.call_later(self._timeout, connection.abort, late)
             head = await self._head(call, connection)
             first = loop.time() - began
-            outcome = await self._body(head, connection, passing, began)
+            outcome = await self._body(call.target, head, connection, passing, began)
             outcome.first, outcome.whole = outcome.first or first, loop.time() - began
             self.client.keep(connection)
             connection = None
@@ -223,6 +223,7 @@ class Asker:
 
     async def _body(
         self,
+        target: str,
         head: Head,
         connection: Connection,
         passing: Passing,
@@ -241,7 +242,7 @@ class Asker:
                 break
             pieces.append(piece)
         outcome.body = b"".join(pieces)
-        outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body)
+        outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body, target)
         hide(outcome, self._key)
         return outcome
 
