@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.dag.announce import packing
+from snakeval.dag.announce import packing, prediction
 from support.allocations import Opened, content, learned
-from support.invocations import matrix
+from support.invocations import TWO, invocation, matrix, reruns
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +30,10 @@ def test_a_run_is_new_until_its_directory_exists(tmp_path: Path) -> None:
     assert "(new): 4 evaluations in" in opened.notes()[0]
     opened.invocation.run.start()
     assert "(continues): 4 evaluations in" in matrix(tmp_path).notes()[0]
+
+
+def test_only_evaluations_that_ask_a_model_have_a_prediction(tmp_path: Path) -> None:
+    data = {**TWO, "budget": {"requests": 9}}
+    for offline, lines in ((False, 1), (True, 0)):
+        opened = invocation(tmp_path, data, offline=offline)
+        assert len(prediction(opened, reruns(opened)[0])) == lines

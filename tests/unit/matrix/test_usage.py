@@ -86,6 +86,13 @@ def test_another_model_has_used_about_as_much() -> None:
     assert usages.expect(other) == {"n": Usage(20, 100, 50)}
 
 
+def test_a_model_whose_stored_answers_are_scored_again_uses_nothing() -> None:
+    usages = learned(evaluation(), 10, m=counts(20, 100, 50), judge=counts(5, 10, 1))
+    judged = evaluation(offline=True, online=("judge",))
+    assert usages.expect(judged) == {"judge": Usage(5, 10, 1)}
+    assert usages.expect(evaluation(offline=True)) == {}
+
+
 def test_the_line_has_tokens_requests_and_money_and_says_what_is_unknown() -> None:
     million = counts(20, 1_000_000, 250_000)
     usages = learned(evaluation(), 10, m=million, judge=counts(5, 500_000, None))

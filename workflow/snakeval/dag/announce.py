@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
+from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
@@ -72,11 +73,16 @@ def unknown(invocation: Invocation) -> list[str]:
 
 def prediction(invocation: Invocation, reruns: Reruns) -> list[str]:
     """Predict what the evaluations to do will use, if they have prices or a budget."""
-    chosen = invocation.selected.values()
+    chosen = [each for each in invocation.selected.values() if _asks(each)]
     if not any(each.transport.prices or each.transport.budget for each in chosen):
         return []
     to_do = [each for each in chosen if reruns.is_missing(each)]
     return [predicted(to_do, Usages.load())] if to_do else []
+
+
+def _asks(evaluation: Evaluation) -> bool:
+    """Whether requests may reach a model; else the journals alone answer."""
+    return any(map(evaluation.transport.asks, (evaluation.model, *evaluation.identity.auxiliary)))
 
 
 def packing(allocations: Allocations) -> list[str]:

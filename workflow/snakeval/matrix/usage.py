@@ -77,6 +77,7 @@ class Usages:
     def expect(self, evaluation: Evaluation) -> dict[str, Usage] | None:
         """Return what each model that *evaluation* asks will use; None if that is unknown.
 
+        A model whose stored answers are scored again is not asked, and uses nothing.
         It is what the same benchmark used before, on this model or else on another one.
         """
         models = self._known.get(_key(evaluation)) or {}
@@ -85,8 +86,9 @@ class Usages:
             factor = _factor(evaluation, entry)
             if factor is None:
                 return None
-            own = evaluation.model
-            return {n or own: Usage(**u).times(factor) for n, u in entry["models"].items()}
+            uses = {name or evaluation.model: use for name, use in entry["models"].items()}
+            asks = evaluation.transport.asks
+            return {n: Usage(**use).times(factor) for n, use in uses.items() if asks(n)}
         except (StopIteration, *DAMAGE):
             return None
 
