@@ -115,3 +115,12 @@ def test_a_damaged_file_knows_nothing(file: Path) -> None:
     learned(evaluation(), 10, m=counts(1, 1, 1)).save()
     file.write_text(file.read_text().replace("samples", "amples"))
     assert Usages.load().expect(evaluation(limit=4)) is None
+
+
+def test_a_damaged_entry_is_learned_again() -> None:
+    usages = learned(evaluation(), 10, m=counts(20, 100, 50))
+    (key,) = usages._known
+    damaged = Usages({key: {"m-id": [1]}})
+    assert damaged.expect(evaluation()) is None
+    damaged.learn(evaluation(), "2026-11-30", 10, lambda: {"m": counts(20, 100, 50)})
+    assert damaged.expect(evaluation()) == {"m": Usage(20, 100, 50)}

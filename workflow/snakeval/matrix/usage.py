@@ -63,7 +63,10 @@ class Usages:
         """Record what a finished evaluation used; *counts* are read only if it is not known."""
         models = self._known.setdefault(_key(evaluation), {})
         name = evaluation.identity.model_id
-        if (models.get(name) or {}).get("finished") == finished or not (found := counts()):
+        known = models.get(name)
+        if isinstance(known, dict) and known.get("finished") == finished:
+            return
+        if not (found := counts()):
             return
         used = {
             "" if model == evaluation.model else model: asdict(
