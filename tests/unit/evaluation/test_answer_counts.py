@@ -112,6 +112,15 @@ def test_several_choices_of_one_answer_count_each() -> None:
     assert (found.answered, found.choices, found.empty) == (1, 3, 1)
 
 
+@pytest.mark.parametrize(
+    ("n", "texts", "form"),
+    [(4, 4, 0), (4, 1, 1), (4, 5, 0), (1, 1, 0), (None, 1, 0), ("4", 1, 0), (True, 1, 0)],
+)
+def test_one_text_for_several_samples_is_an_odd_form(n: Any, texts: int, form: int) -> None:
+    choices = [{"index": k, "message": {"content": f"text {k}"}} for k in range(texts)]
+    assert counted(Kept(1, {"choices": choices}, request={"n": n})).form == form
+
+
 def sampled(*texts: str, tokens: int | None = 60, **request: Any) -> Answers:
     usage = {} if tokens is None else {"completion_tokens": tokens}
     return counted(*(Kept(1, said(each, usage=usage), n, request) for n, each in enumerate(texts)))

@@ -76,7 +76,7 @@ RULES: Mapping[str, Rule] = {
     "refused": Rule(WARN, 0.01, "refused", "requests were refused by the endpoint or its filter"),
     "form": Rule(
         WARN, 0.01, "of odd form",
-        "answers had a form that harnesses misread (no index, parts, or no logprobs)",
+        "answers had a form that harnesses misread (no index, parts, no logprobs, fewer than n)",
         "let the endpoint answer in the form of OpenAI's API",
     ),
     "unparsed": Rule(WARN, 0.01, "not parsed", "samples had no answer that the harness can parse"),

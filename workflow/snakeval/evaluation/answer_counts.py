@@ -69,6 +69,8 @@ class AnswerCounts:
             choice.reasoning |= bool(tokens.get("reasoning"))
             self._choice(choice, request, name)
             texts.append(choice.text)
+        if 0 < len(texts) < request.samples:
+            self._note("form", name)
         self._question.add(texts, tokens.get("completion"), request, meta.get("sent"))
 
     def miss(self) -> None:
@@ -163,6 +165,12 @@ class _Request:
     @property
     def wants_logprobs(self) -> bool:
         return b'"logprobs"' in self._body and bool(self.data.get("logprobs"))
+
+    @property
+    def samples(self) -> int:
+        """How many texts it asks for."""
+        number = self.data.get("n") if b'"n"' in self._body else None
+        return number if isinstance(number, int) and not isinstance(number, bool) else 1
 
     @property
     def is_sampled(self) -> bool:

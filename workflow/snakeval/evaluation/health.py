@@ -31,7 +31,8 @@ class Answers:
         choices: the texts in the answers; one answer can have several.
         cut, empty, reasoning_only: the choices that the token limit cut, that have no text, and
             that have reasoning and no text.
-        form: the choices that harnesses misread: without index, as parts, or without logprobs.
+        form: the choices that harnesses misread: without index, as parts, or without logprobs; and
+            the answers with fewer choices than the ``n`` of their request.
         items: questions with several answers of 40 tokens or more, at a temperature that is not 0.
         equal: those of them whose answers are all equal.
         asked_name: the ``model`` in the first request.
