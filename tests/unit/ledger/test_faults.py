@@ -11,7 +11,7 @@ import pytest
 
 from snakeval.ledger import answers
 from snakeval.ledger.client import Call
-from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, said
+from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, plain, said
 from snakeval.ledger.outcome import Outcome, problem
 from support.ledger import CHAT, KEY, answer, bed, completion, raw, run, says
 
@@ -75,6 +75,12 @@ def test_the_message_of_a_page_and_of_text_is_readable(body: str, message: str) 
     assert said(HTML, body.encode())[0] == message
     zipped = [*HTML, ("Content-Encoding", "gzip")]
     assert said(zipped, gzip.compress(body.encode()))[0] == message
+
+
+def test_only_the_beginning_of_a_long_body_is_read() -> None:
+    late = "<p>" + " " * (1 << 14) + "<title>late</title>"
+    assert said(HTML, late.encode())[0] == said(JSON, json.dumps(late).encode())[0] == ""
+    assert plain("a " * 3000 + "sk-" * 20_000, 1 << 14) == ("a " * 2048)
 
 
 def test_the_message_of_a_stream_is_that_of_its_error() -> None:

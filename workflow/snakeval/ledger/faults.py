@@ -28,8 +28,9 @@ NO_JSON, NOTHING, CUT = "no JSON", "nothing", "cut"
 MISTYPED, NO_INDEX = "mistyped", "no index"
 #: How many notes are kept; further faults are counted with the last one of their kind.
 MOST = 16
-#: The longest message, in characters, and how much of a body it is read from.
-_LONGEST, _READ = 300, 1 << 16
+#: The longest message, in characters, how much of a body it is read from, and of its text. No body
+#: may hold up the other requests: the search for tokens takes seconds in a text of 64 KiB.
+_LONGEST, _READ, _SEARCHED = 300, 1 << 14, 1 << 12
 _IDS = re.compile(r"\b[0-9a-fA-F-]*\d[0-9a-fA-F-]*\b|\d+")
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(?P<text>.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _NO_TEXT = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -214,7 +215,7 @@ def message_of(data: Any, depth: int = 0) -> str:
     if depth > 5:
         return ""
     if isinstance(data, str):
-        return readable(data)
+        return readable(data[:_READ])
     if isinstance(data, list):
         return "; ".join(filter(None, (message_of(item, depth + 1) for item in data[:3])))
     if not isinstance(data, dict):
@@ -236,4 +237,4 @@ def message_of(data: Any, depth: int = 0) -> str:
 
 def plain(text: str, limit: int = _LONGEST) -> str:
     """Return *text* in one visible line without tokens, in at most *limit* characters."""
-    return shortened(without_tokens(visible(" ".join(text[:_READ].split()))), limit)
+    return shortened(without_tokens(visible(" ".join(text[:_READ].split())[:_SEARCHED])), limit)
