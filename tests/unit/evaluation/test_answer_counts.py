@@ -40,6 +40,9 @@ USED_TOKENS = {"usage": {"completion_tokens_details": {"reasoning_tokens": 9}}}
     [
         (said(), {}),
         (said("half", "length"), {"cut": 1}),
+        (said("half", "MAX_TOKENS"), {"cut": 1}),
+        (said("half", "model_length"), {"cut": 1}),
+        (said(" \n"), {"empty": 1}),
         (said("", "length"), {"cut": 1, "empty": 1}),
         (said(None), {"empty": 1}),
         (said(None, "length", message=THINKS), {"cut": 1, "reasoning_only": 1}),

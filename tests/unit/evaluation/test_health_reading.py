@@ -89,9 +89,9 @@ def test_each_model_that_an_evaluation_asks_has_counts_of_its_own(tmp_path: Path
 def test_without_a_journal_the_summary_has_counts(tmp_path: Path) -> None:
     counts = Counts()
     counts.requests, counts.asked = 2, 2
-    meta = {"finish": ["length"], "empty": 1, "tokens": {"prompt": 3}, "first": 0.1, "whole": 0.2}
-    for slot in (0, 1):
-        counts.received(meta, b"k" * 16, slot)
+    meta = {"empty": 1, "tokens": {"prompt": 3}, "first": 0.1, "whole": 0.2}
+    for slot, finish in enumerate(("length", "max_tokens")):
+        counts.received({**meta, "finish": [finish]}, b"k" * 16, slot)
     directory = place(tmp_path)
     summarize(directory, "m", 2, **counts.data(0))
     found = read_health(directory, "memory").models["m"]

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from snakeval.ledger.answers import AWAY, BUSY, ERROR, FAILED, LIMITED, PASSED, SOUND, facts, judge
+from snakeval.ledger.answers import (
+    AWAY,
+    BUSY,
+    ERROR,
+    FAILED,
+    LIMITED,
+    PASSED,
+    SOUND,
+    facts,
+    is_cut,
+    judge,
+)
 
 JSON = [("Content-Type", "application/json")]
 
@@ -118,3 +129,17 @@ def test_the_pieces_of_a_stream_are_one_answer() -> None:
     parts = [{"choices": [delta]} for delta in deltas]
     found = facts([*parts, {"choices": [], "usage": {"prompt_tokens": 1}}])
     assert (found.finish, found.empty, found.tokens) == (["stop"], 0, {"prompt": 1})
+
+
+def test_white_space_is_no_text() -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in (" ", "\n")]
+    assert facts(chunks).empty == 1
+    assert facts([*chunks, {"choices": [{"index": 0, "delta": {"content": "a"}}]}]).empty == 0
+
+
+@pytest.mark.parametrize(
+    ("finish", "cut"),
+    [("length", True), ("MAX_TOKENS", True), ("model_length", True), ("stop", False), ("", False)],
+)
+def test_providers_name_the_token_limit_differently(finish: str, cut: bool) -> None:
+    assert is_cut(finish) is cut

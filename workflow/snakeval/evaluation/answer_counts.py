@@ -23,7 +23,6 @@ _LONG_CHARACTERS = 4 * _LONG_TOKENS
 #: Names and examples that are kept of each kind.
 _NAMES, _EXAMPLES = 50, 20
 _FILTERED = "content_filter"
-_CUT = ("length", "max_tokens")
 
 
 class AnswerCounts:
@@ -98,12 +97,12 @@ class AnswerCounts:
 
     def _choice(self, choice: Choice, request: _Request, name: str) -> None:
         self._n["choices"] += 1
-        if choice.finish == _FILTERED or choice.refusal:
+        if choice.finish.lower() == _FILTERED or choice.refusal:
             self._note("refused", name)
             self._n["filtered"] += 1
-        elif not (choice.text or choice.acts or choice.logprobs):
+        elif not (choice.text.strip() or choice.acts or choice.logprobs):
             self._note("reasoning_only" if choice.reasoning else "empty", name)
-        if choice.finish in _CUT and request.wants_text:
+        if answers.is_cut(choice.finish) and request.wants_text:
             self._note("cut", name)
         if choice.is_odd or (request.wants_logprobs and not choice.logprobs):
             self._note("form", name)

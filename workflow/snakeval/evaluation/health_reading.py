@@ -17,7 +17,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.health import Answers, Health
 from snakeval.evaluation.requests import summary_parts
 from snakeval.files import DAMAGE
-from snakeval.ledger import reading
+from snakeval.ledger import answers, reading
 from snakeval.ledger.losses import CAUSES, REFUSED
 from snakeval.ledger.summary import folder_of
 
@@ -118,7 +118,7 @@ def _of_summary(part: Mapping[str, Any]) -> Answers:
     return Answers(
         answered=_received(part),
         choices=sum(int(number) for number in finish.values()) or None,
-        cut=int(finish.get("length", 0)),
+        cut=sum(int(n) for reason, n in finish.items() if answers.is_cut(reason)),
         empty=int(part["empty"]),
         refused=int(finish.get("content_filter", 0)),
         filtered=int(finish.get("content_filter", 0)),

@@ -186,14 +186,19 @@ def _list(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def is_cut(finish: str) -> bool:
+    """Whether the token limit ended a choice, by its ``finish_reason``; providers differ."""
+    return finish.lower() in ("length", "max_tokens", "model_length", "incomplete")
+
+
 def _has_text(choice: dict[str, Any]) -> bool:
     message = choice.get("message") or choice.get("delta") or {}
     if not isinstance(message, dict):
         return False
     # Log-likelihood requests have no text, and are not empty.
+    texts = (choice.get("text"), message.get("content"))
     return bool(
-        choice.get("text")
-        or message.get("content")
+        any(text.strip() if isinstance(text, str) else text for text in texts)
         or message.get("tool_calls")
         or choice.get("logprobs")
     )

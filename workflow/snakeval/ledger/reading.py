@@ -75,7 +75,7 @@ class Stored:
     @property
     def is_cut(self) -> bool:
         """Whether the token limit ended one of its choices."""
-        return "length" in self.finish
+        return any(map(answers.is_cut, self.finish))
 
     def request(self) -> Any:
         """Return the request as JSON data, or its text."""
