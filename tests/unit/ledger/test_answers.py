@@ -61,7 +61,10 @@ def test_an_answer_in_json(data: Any, verdict: str) -> None:
 )
 def test_only_routes_of_choices_require_them(target: str, verdict: str) -> None:
     assert judge(200, JSON, b'{"detail": "the model loads"}', target)[0] == verdict
-    assert judge(200, JSON, b'{"choices": [{"text": "4"}]}', target)[0] == SOUND
+    for body in (b"no healthy upstream", b"[1]", b'"four"'):
+        assert judge(200, [("Content-Type", "text/plain")], body, target)[0] == verdict
+    for headers in (JSON, [("Content-Type", "text/plain")]):
+        assert judge(200, headers, b'{"choices": [{"text": "4"}]}', target)[0] == SOUND
 
 
 @pytest.mark.parametrize(

@@ -78,14 +78,16 @@ def judge(status: int, headers: Headers, body: bytes, target: str = "") -> tuple
     if plain is None or kind == "text/html":
         return PASSED, Facts()
     data = parsed(plain)
+    has_choices = target.partition("?")[0].endswith(_WITH_CHOICES)
+    if isinstance(data, dict) and data.get("error"):
+        return ERROR, Facts()
+    if has_choices and not (isinstance(data, dict) and data.get("choices")):
+        return PASSED, Facts()
     if data is None:
         # Speech, images and plain text are sound; what claims to be JSON, or is a page, is not.
         page = plain[:512].lstrip().lower().startswith((b"<!doctype html", b"<html"))
         return (PASSED if page or "json" in kind else SOUND), Facts()
-    if isinstance(data, dict) and data.get("error"):
-        return ERROR, Facts()
-    unless_said = None if target.partition("?")[0].endswith(_WITH_CHOICES) else True
-    if isinstance(data, dict) and data.get("choices", unless_said) in ([], None):
+    if isinstance(data, dict) and data.get("choices", True) in ([], None):
         return PASSED, Facts()
     return _of(facts([data] if isinstance(data, dict) else []))
 
