@@ -27,6 +27,7 @@ def test_a_file_sets_what_the_environment_lacks(
         (b"sk-secret-itself\n", "a line has no `=`"),
         (b"MY_KEY\n", "line with 'MY_KEY' has no `=`"),
         (b"\xff\xfe=1\n", "cannot be read (it is no text)"),
+        (b"MY_KEY=a\0secret\n", "has a line that sets no variable"),
     ],
 )
 def test_a_wrong_file_is_one_sentence_without_a_value(

@@ -48,5 +48,8 @@ def read(path: Path) -> None:
     if lacking := [name for name, value in found.items() if value is None]:
         where = f"line with {lacking[0]!r}" if lacking[0].isidentifier() else "a line"
         raise ConfigError(f"--env-file {path}: {where} has no `=`; write NAME=value")
-    for name, value in found.items():
-        os.environ.setdefault(name, str(value))
+    try:
+        for name, value in found.items():
+            os.environ.setdefault(name, str(value))
+    except ValueError:  # a NUL, or an empty name
+        raise ConfigError(f"--env-file {path}: has a line that sets no variable") from None

@@ -116,14 +116,14 @@ class BudgetFile:
         """Return what is known to be spent; open accounts may have spent some slices more."""
         if kind == WALL:
             return self._clock(WALL).get("seconds", 0.0)
-        accounts = sum(each.used.get(kind, 0.0) for each in self.accounts.values())
+        accounts = sum(each.used.get(kind, 0.0) for each in self._accounts())
         return accounts + self._of_clocks(kind)
 
     def free(self, kind: str) -> float:
         """Return how much of a limited kind can be taken; not below 0."""
         if kind == WALL:
             return max(0.0, self.limits[kind] - self.spent(kind))
-        committed = sum(each.committed(kind) for each in self.accounts.values())
+        committed = sum(each.committed(kind) for each in self._accounts())
         left = self.limits[kind] - committed - self._of_clocks(kind)
         # Sums of fractions leave a rest that is nothing.
         return left if left > _NOTHING * self.limits[kind] else 0.0
@@ -134,8 +134,12 @@ class BudgetFile:
 
     def left_open(self, place: str) -> list[Account]:
         """Return the accounts of an evaluation that have not ended."""
-        found = self.accounts.values()
+        found = self._accounts()
         return [each for each in found if each.place == place and not each.has_ended]
+
+    def _accounts(self) -> list[Account]:
+        """Return the accounts; the thread that reads the file may add some meanwhile."""
+        return list(self.accounts.values())
 
     def _clock(self, name: str) -> Amounts:
         return self.clocks.get(name, {})
