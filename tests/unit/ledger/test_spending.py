@@ -72,8 +72,11 @@ def test_money_is_spent_by_the_prices_of_the_model(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_an_answer_without_a_count_costs_what_its_request_allows(tmp_path: Path) -> None:
-    silent = {name: value for name, value in completion("2").items() if name != "usage"}
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 0, "completion_tokens": 0}])
+def test_an_answer_without_a_count_costs_what_its_request_allows(
+    tmp_path: Path, usage: dict[str, int] | None
+) -> None:
+    silent = {**completion("2"), "usage": usage}
 
     async def scenario() -> None:
         own = budget(tmp_path, tokens=100)
