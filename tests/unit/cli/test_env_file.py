@@ -24,10 +24,11 @@ def test_a_file_sets_what_the_environment_lacks(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"sk-secret-itself\n", "a line has no `=`"),
-        (b"MY_KEY\n", "line with 'MY_KEY' has no `=`"),
+        (b"A=1\n\nsk-secret-itself\n", "line 3 sets no variable"),
+        (b"A=1\nMY_KEY\n", "line 2 sets no variable; write NAME=value"),
+        (b"A=1\nB='secret\n", "line 2 sets no variable"),
         (b"\xff\xfe=1\n", "cannot be read (it is no text)"),
-        (b"MY_KEY=a\0secret\n", "has a line that sets no variable"),
+        (b"MY_KEY=a\0secret\n", "has a character that no variable can hold"),
     ],
 )
 def test_a_wrong_file_is_one_sentence_without_a_value(

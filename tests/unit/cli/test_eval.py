@@ -42,7 +42,7 @@ def test_a_dry_run_prints_it_to_standard_output(
     [
         (ALL[:4], "Missing option '-t'"),
         ((*ALL, "-t", "gsm9k"), "--benchmark gsm9k: no such task; did you mean 'gsm8k'"),
-        ((*ALL, "--base-url", "host"), "evaluation.yaml: models.org-m.endpoint.url: is not "),
+        ((*ALL, "--base-url", "host"), "these options: models.org-m.endpoint.url: is not "),
         ((*ALL, "--api-key-name", "NOT_SET"), "$NOT_SET is not set"),
         ((*ALL, "--", "--profile", "x"), "-- --profile x: write --profile before the --"),
     ],

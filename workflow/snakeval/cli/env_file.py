@@ -37,19 +37,24 @@ def read(path: Path) -> None:
     Raises:
         ConfigError: it cannot be read; the message has nothing of its content.
     """
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
         with path.open(encoding="utf-8") as file:
-            found = dotenv_values(stream=file, interpolate=False)
+            lines = list(parse_stream(file))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"--env-file {path}: cannot be read ({why}); correct the path") from None
-    if lacking := [name for name, value in found.items() if value is None]:
-        where = f"line with {lacking[0]!r}" if lacking[0].isidentifier() else "a line"
-        raise ConfigError(f"--env-file {path}: {where} has no `=`; write NAME=value")
+    for line in lines:
+        if line.error or (line.key is not None and line.value is None):
+            text = line.original.string
+            number = line.original.line + len(text) - len(text.lstrip("\n"))
+            raise ConfigError(
+                f"--env-file {path}: line {number} sets no variable; write NAME=value"
+            )
     try:
-        for name, value in found.items():
-            os.environ.setdefault(name, str(value))
-    except ValueError:  # a NUL, or an empty name
-        raise ConfigError(f"--env-file {path}: has a line that sets no variable") from None
+        for line in lines:
+            if line.key is not None:
+                os.environ.setdefault(line.key, str(line.value))
+    except ValueError:  # a NUL
+        raise ConfigError(f"--env-file {path}: has a character that no variable can hold") from None

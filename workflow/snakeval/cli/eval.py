@@ -58,7 +58,7 @@ def command(
     from snakeval.config.source import Source
 
     answers = Answers(base_url, model_id, benchmarks, kind, api_key_name, limit)
-    text = answers.text("evaluation.yaml")
+    text = answers.text("evaluation.yaml", "these options")
     click.echo(text, err=not dry_run)
     sys.stdout.flush()
     refuse_own_options(given := snakemake.split(options))

@@ -34,14 +34,16 @@ class Answers:
     api_key_name: str = ""
     limit: int | None = None
 
-    def text(self, file: str) -> str:
+    def text(self, file: str, called: str = "") -> str:
         """Return the commented YAML for a *file* of that name, which `snakeval run` accepts.
+
+        Errors call it *called*, if that is not empty.
 
         Raises:
             ConfigError: there is no such task, or a value is wrong.
         """
         written = _text(self, tasks(self.benchmarks, self.kind), Path(file))
-        checked(written, file)
+        checked(written, called or file)
         return written
 
 

@@ -24,6 +24,7 @@ from snakeval.results import readable
 from snakeval.run.heads import leave
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.terminal import columns
+from snakeval.watch.spending import spending
 
 #: How many warnings are printed.
 _WARNINGS = 20
@@ -83,16 +84,21 @@ class End:
             self._report_exports()
         for line in warnings(rows):
             print(line, flush=True)
-        if missing:
-            # The same command would score everything again, in another run.
-            again = (
-                f"`snakeval resume {run.id}`" if self.invocation.rescoring else "the same command"
-            )
-            print(
-                f"{len(missing)} of {len(self.invocation.everything)} evaluations are not done. "
-                f"Run {again} to finish them.",
-                flush=True,
-            )
+        if missing := missing & {each.id for each in self.invocation.selected.values()}:
+            print(self._advice(len(missing)), flush=True)
+
+    def _advice(self, missing: int) -> str:
+        """Return what to do for evaluations of this command that are not done."""
+        invocation = self.invocation
+        run, many = invocation.run, len(invocation.selected)
+        text = f"{missing} of {many} evaluation{'s' * (many != 1)} are not done. "
+        budget = invocation.config.budget
+        spent = spending(invocation.directory) if budget and budget.limits else []
+        if any(part.spent >= part.limit for part in spent):
+            return f"{text}The budget is used up: `snakeval resume {run.id} --budget …` continues"
+        # The same command would score everything again, in another run.
+        again = f"`snakeval resume {run.id}`" if invocation.rescoring else "the same command"
+        return f"{text}Run {again} to finish them."
 
     def shown(self) -> str:
         """Return the results table that is there, and the places of table and report."""
