@@ -7,9 +7,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from snakeval.errors import EvaluationError
+from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.events import Journal, read
+from snakeval.files import _Damage
+from snakeval.jobs import run_job
 from support.served import wait_for
 
 #: A module that is imported by both jobs, and takes its time.
@@ -31,6 +37,34 @@ def test_ctrl_c_while_a_job_is_importing_is_silent(tmp_path: Path, job: str) -> 
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert (process.returncode, output) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("stopped", "code", "phase"), [(True, 130, "interrupted"), (False, 1, "failed")]
+)
+def test_what_a_stopped_job_lost_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool, code: int, phase: str
+) -> None:
+    """A kill ends the gateway beside the job, which may notice that first."""
+    monkeypatch.setattr(_Damage, "repairs", False)  # a job repairs; the tests after this one look
+    directory = EvaluationDirectory(tmp_path / "m/b")
+    directory.events.parent.mkdir(parents=True)
+    journal = Journal(directory.events)
+
+    def work(stop: Event) -> int:
+        if stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(60)
+        raise EvaluationError("the harness cannot reach its gateway")
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert run_job.run(directory, journal, directory.log, 0, work) == code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [event.phase for event in read(directory.events)] == [phase]
+    assert bool(directory.failure_reason()) is not stopped
 
 
 def test_what_starts_for_each_evaluation_or_server_imports_no_configuration() -> None:

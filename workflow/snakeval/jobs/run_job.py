@@ -66,7 +66,8 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
     except Interrupted:
         return INTERRUPTED, ""
     except EvaluationError as error:
-        return 1, str(error)
+        # A kill may end the gateway or the server before the job notices the kill.
+        return (INTERRUPTED, "") if stop.is_set() else (1, str(error))
     except OSError as error:
         where = error.filename or directory.path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
