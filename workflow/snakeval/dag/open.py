@@ -23,6 +23,7 @@ from snakeval.dag.matrix import Matrix
 from snakeval.dag.planning import executor_of
 from snakeval.dag.preflight import check, make_way_for_directories
 from snakeval.dag.read_only import plan_without_writing
+from snakeval.dag.shared_metadata import tolerate_another_snakemake
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
@@ -76,6 +77,7 @@ def open_matrix(workflow: Any) -> Matrix:
         invocation.share(max(1, limits.nodes or limits.cores or 1))
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
+        tolerate_another_snakemake()
         os.environ[_RUN] = Path(matrix.run).name
         if not workflow.output_settings.dryrun:
             _pass_to_jobs(workflow, invocation)
