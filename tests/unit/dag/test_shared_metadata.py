@@ -12,7 +12,7 @@ from snakemake.persistence.file import FilePersistence
 from snakeval.dag.shared_metadata import tolerate_another_snakemake
 
 
-class Metadata(FilePersistence):  # type: ignore[misc]
+class Metadata(FilePersistence):  # type: ignore[misc]  # its own methods have no types
     """The metadata of one directory, without a workflow."""
 
     def __init__(self, place: Path) -> None:

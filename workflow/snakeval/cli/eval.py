@@ -7,7 +7,7 @@ import sys
 import click
 
 from snakeval.cli.env_file import env_file_option
-from snakeval.cli.first_config import TYPES, Answers, checked
+from snakeval.cli.first_config import TYPES, Answers, source_of
 from snakeval.cli.run import profile_names
 
 
@@ -55,7 +55,6 @@ def command(
     from snakeval.cli.launch.mode import Place
     from snakeval.config.compose import save
     from snakeval.config.load import choose
-    from snakeval.config.source import Source
 
     answers = Answers(base_url, model_id, benchmarks, kind, api_key_name, limit)
     text = answers.text("evaluation.yaml", "these options")
@@ -63,8 +62,7 @@ def command(
     sys.stdout.flush()
     refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
-    data = checked(text, "snakeval eval").model_dump(mode="json", exclude_unset=True)
-    config, selection = choose(Source(data, files=("snakeval eval",)), values)
+    config, selection = choose(source_of(text, "these options"), values)
     plans = dry_run or any(option.name == "dryrun" for option in given)
     prepared = Prepared(
         config,

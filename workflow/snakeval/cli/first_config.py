@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from snakeval.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from snakeval.config.config import Config
+    from snakeval.config.source import Source
 
 #: The types of endpoints.
 TYPES = ("chat", "completions", "embedding", "vlm")
@@ -43,7 +43,7 @@ class Answers:
             ConfigError: there is no such task, or a value is wrong.
         """
         written = _text(self, tasks(self.benchmarks, self.kind), Path(file))
-        checked(written, called or file)
+        _check(written, called or file)
         return written
 
 
@@ -124,21 +124,29 @@ def _yaml(value: str) -> str:
     return text.strip()[1:-1]
 
 
-def checked(text: str, name: str) -> Config:
+def source_of(text: str, name: str) -> Source:
     """Return the configuration in *text*, which errors call *name*.
 
     Raises:
-        ConfigError: `snakeval run` would refuse it.
+        ConfigError: it is no configuration.
     """
     import tempfile
 
-    from snakeval.config.load import choose
     from snakeval.config.source import named
-    from snakeval.matrix.expand import expand
 
     with tempfile.TemporaryDirectory() as directory:
         draft = Path(directory) / "draft.yaml"
         draft.write_text(text, encoding="utf-8")
-        config = choose(named(draft, name), {})[0]
-    expand(config)
-    return config
+        return named(draft, name)
+
+
+def _check(text: str, name: str) -> None:
+    """Check the configuration in *text*, which errors call *name*.
+
+    Raises:
+        ConfigError: `snakeval run` would refuse it.
+    """
+    from snakeval.config.load import choose
+    from snakeval.matrix.expand import expand
+
+    expand(choose(source_of(text, name), {})[0])

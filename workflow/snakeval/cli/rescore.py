@@ -12,6 +12,7 @@ import click
 
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.override_option import override_option
 from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
 from snakeval.cli.run import profile_names
 from snakeval.cli.strict_option import strict_option
@@ -34,14 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--harness-version", metavar="TAG", help="Run the harness in its image with this tag."
 )
-@click.option(
-    "-o",
-    "--override",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a value of the configuration, as for `run`.",
-)
+@override_option("Change a value of the configuration, as for `run`.")
 @click.option(
     "--judge",
     "judges",

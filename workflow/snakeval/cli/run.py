@@ -13,6 +13,7 @@ import click
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.override_option import override_option
 from snakeval.cli.selection import Choice, selection_options
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
@@ -43,13 +44,9 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     help="Read the configuration from this directory.",
 )
 @click.option("--config-name", help="Read the configuration of this name, without .yaml.")
-@click.option(
-    "-o",
-    "--override",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a value; +KEY=VALUE adds one, ++KEY=VALUE adds or changes one, ~KEY removes one.",
+@override_option(
+    "Change a value, or add one that a configuration may have; +KEY=VALUE adds one, ++KEY=VALUE "
+    "adds or changes one, ~KEY removes one."
 )
 @click.option(
     "--profile",

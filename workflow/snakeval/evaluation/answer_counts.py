@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -34,7 +34,7 @@ class AnswerCounts:
         self._fingerprints: Counter[str] = Counter()
         self._seeds: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
-        self._waits: Counter[str] = Counter()
+        self._waits: defaultdict[str, float] = defaultdict(float)
         self._examples: dict[str, list[str]] = {}
         self._first, self._whole = Histogram(), Histogram()
         self._begins, self._ends = array("d"), array("d")
@@ -80,7 +80,7 @@ class AnswerCounts:
         self._n["retries"] += max(0, int(meta.get("tries", 1)) - 1)
         waits = {cause: float(s) for cause, s in (meta.get("waits") or {}).items()}
         for cause, seconds in waits.items():
-            self._waits[cause] += seconds  # type: ignore[assignment]
+            self._waits[cause] += seconds
         self._tokens.update(meta.get("tokens") or {})
         if (whole := float(meta.get("whole") or 0)) > 0:
             self._first.add(float(meta.get("first") or 0))

@@ -16,7 +16,7 @@ _MOST = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _CHOICES = ("n", "best_of")
 
 
-def money(tokens: Mapping[str, int | None], prices: Mapping[str, Any]) -> float | None:
+def money(tokens: Mapping[str, float | None], prices: Mapping[str, Any]) -> float | None:
     """Return the price of tokens, or None if the counts or the prices do not say it.
 
     *tokens* has ``prompt``, ``completion`` and ``cached``, which is a part of the prompt. *prices*

@@ -31,8 +31,12 @@ class Usage:
 
     def times(self, factor: float) -> Usage:
         """Return it for another number of samples."""
-        values = {n: None if v is None else v * factor for n, v in asdict(self).items()}
-        return Usage(**values)  # type: ignore[arg-type]
+
+        def scaled(tokens: float | None) -> float | None:
+            return None if tokens is None else tokens * factor
+
+        tokens = map(scaled, (self.prompt, self.completion, self.cached))
+        return Usage(self.requests * factor, *tokens)
 
 
 class Usages:
@@ -133,7 +137,7 @@ def _money(known: Iterable[tuple[Evaluation, Mapping[str, Usage]]]) -> list[str]
             if (price := evaluation.transport.prices.get(name)) is not None:
                 prices.append(price)
                 counted = {"prompt": use.prompt, "completion": use.completion, "cached": use.cached}
-                costs.append(pricing.money(counted, price))  # type: ignore[arg-type]
+                costs.append(pricing.money(counted, price))
     paid = [cost for cost in costs if cost is not None]
     if paid:
         texts.append(money_text(sum(paid), currency_of(prices)))

@@ -111,12 +111,17 @@ def test_a_controller_that_is_down_is_asked_by_one_call_and_every_job_is_left(
     assert [remain.fate for remain in live()] == [Fate.UNKNOWN] * 3
 
 
-def test_a_slurm_that_hangs_is_asked_by_few_calls(
-    run: RunDirectory, programs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def let_them_hang(programs: Path) -> None:
+    """Let Slurm's commands note that they were asked, and not answer."""
     for name in ("squeue", "scancel", "sacct"):
         hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 60\n'
         (programs / name).write_text(hangs)
+
+
+def test_a_slurm_that_hangs_is_asked_by_few_calls(
+    run: RunDirectory, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_them_hang(programs)
     controller = Controller(seconds=0.3, brief=0.1, memory=1000)
     for module in (commands, queue, executor):
         monkeypatch.setattr(module, "CONTROLLER", controller)
@@ -131,9 +136,7 @@ def test_a_slurm_that_hangs_is_asked_by_few_calls(
 def test_a_stop_of_a_slurm_that_hangs_has_an_end(
     run: RunDirectory, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("squeue", "scancel", "sacct"):
-        hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 60\n'
-        (programs / name).write_text(hangs)
+    let_them_hang(programs)
     controller = Controller(seconds=60, brief=0.1, memory=0)
     accounting = Controller(seconds=60, brief=0.1, memory=0, commands=("sacct",))
     for module in (commands, queue, executor):
