@@ -136,7 +136,12 @@ def test_an_endpoint_that_refuses_is_named_in_the_reason(
     }
     work.config["benchmarks"] = {"good": generic(GOOD), "ask": work.ask("ask", "What is 1 + 1?")}
     work.config["params"] = {"max_retries": 1}
-    done = work.snakemake()
+    stopped = work.snakemake()
+    assert (stopped.exit_code, stopped.evaluated, work.runs) == (2, set(), []), stopped.output
+    for model, where in (("locked", "api_key_name"), ("absent", "url")):
+        assert f"config.yaml: models.{model}.endpoint.{where}: " in stopped.output
+    assert "warning: models.busy.endpoint.url: the endpoint limits requests" in stopped.output
+    done = work.snakemake("--config", "preflight=false")
     assert done.exit_code == 1
     reasons = work.table()["reason"]
     said = {

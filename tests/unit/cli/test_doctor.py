@@ -11,9 +11,10 @@ import pytest
 
 from snakeval.cli import doctor
 from snakeval.serving import client
-from support.configs import VALID, changed, write
+from support.configs import COMMAND, VALID, changed, write
 from support.made import snakeval
 from support.packages import example, package
+from support.standing import CHAT, Said, standing
 
 Capture = pytest.CaptureFixture[str]
 
@@ -83,8 +84,38 @@ def test_credentials_are_set_or_to_be_exported_and_never_shown(
         "export MY_KEY=…",
     )
     monkeypatch.setenv("MY_KEY", "sk-secret")
-    assert checks(capsys, "--config", str(path))["$MY_KEY"]["state"] == "ok"
-    assert "sk-secret" not in snakeval(capsys, "doctor", "--config", str(path)).out
+    with standing({"POST /v1/chat/completions": (200, CHAT)}) as server:
+        endpoint = {"url": f"{server.url}/v1", "model_id": "m", "api_key_name": "MY_KEY"}
+        path = write(bare, changed("models", "m", "endpoint", to=endpoint))
+        assert checks(capsys, "--config", str(path))["$MY_KEY"]["state"] == "ok"
+        assert "sk-secret" not in snakeval(capsys, "doctor", "--config", str(path)).out
+
+
+def test_endpoints_are_asked_and_a_wrong_one_is_reported(bare: Path, capsys: Capture) -> None:
+    listed = {"data": [{"id": "m"}, {"id": "n"}]}
+    answers: dict[str, Said] = {"GET /v1/models": (200, listed)}
+    with standing(answers) as server:
+        endpoint = {"url": f"{server.url}/v1", "model_id": "m"}
+        asks = COMMAND | {"command": "ask {{ url }}"}
+        content = {"models": {"m": {"endpoint": endpoint}}, "benchmarks": {"b": asks}}
+        path = write(bare, content)
+        found = checks(capsys, "--config", str(path), exit_code=1)["endpoint of models.m"]
+        assert found["state"] == "wrong"
+        assert found["found"].startswith("the endpoint refuses the request (HTTP 404): Not Found")
+        answers["POST /v1/chat/completions"] = (200, CHAT)
+        found = checks(capsys, "--config", str(path))["endpoint of models.m"]
+        assert (found["state"], found["found"]) == (
+            "ok",
+            f"{server.url}/v1 answers, lists 2 models",
+        )
+        answers["POST /v1/chat/completions"] = (503, {})
+        assert checks(capsys, "--config", str(path))["endpoint of models.m"]["state"] == "no"
+
+
+def test_a_task_that_no_harness_has_is_reported(bare: Path, capsys: Capture) -> None:
+    path = write(bare, changed("benchmarks", "b", to={"task": "no_such_task_at_all"}))
+    found = checks(capsys, "--config", str(path), exit_code=1)["evaluations"]
+    assert "no_such_task_at_all" in found["found"]
 
 
 def test_the_wrong_key_of_a_configuration_is_reported(bare: Path, capsys: Capture) -> None:

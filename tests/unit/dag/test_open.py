@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from snakeval.dag.open import _check
+from snakeval.dag.matrix import Matrix
+from snakeval.dag.open import _check, _preflight
+from snakeval.dag.planning import CHECK
 from snakeval.errors import ConfigError
-from support.configs import changed
-from support.invocations import invocation
+from support.configs import COMMAND, changed
+from support.invocations import invocation, reruns
+from support.standing import CHAT, standing
 from support.workspace import REPOSITORY
 
 LEPTON = str(REPOSITORY / "profiles" / "lepton")
@@ -41,3 +46,51 @@ def test_other_problems_are_errors_on_lepton_also(
         _check(opened, True)
     assert "MY_KEY" not in str(refused.value)
     assert "c.yaml is a file" in str(refused.value)
+
+
+class Workflow:
+    """What the check of endpoints asks a workflow of Snakemake."""
+
+    def __init__(self, *, dryrun: bool) -> None:
+        self.output_settings = SimpleNamespace(dryrun=dryrun)
+        self.resource_settings = SimpleNamespace(nodes=None)
+
+
+def asking(directory: Path, url: str, *, starts: bool, **overrides: Any) -> Matrix:
+    benchmarks = {"b": COMMAND | {"command": "ask {{ url }}"}}
+    endpoint = {"url": url, "model_id": "m"}
+    content = {"runtime": "process", "models": {"m": {"endpoint": endpoint}}}
+    opened = invocation(directory, content | {"benchmarks": benchmarks}, starts=starts, **overrides)
+    return cast("Matrix", SimpleNamespace(invocation=opened, reruns=reruns(opened)[0]))
+
+
+def test_a_start_asks_endpoints_and_a_plan_asks_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECK, "")
+    with standing({}) as server:
+        url = f"{server.url}/v1"
+        plan = Workflow(dryrun=True)
+        _preflight(plan, asking(tmp_path, url, starts=False), [])
+        _preflight(Workflow(dryrun=False), asking(tmp_path, url, starts=True, preflight=False), [])
+        assert server.asked == []
+        for matrix, workflow in (
+            (asking(tmp_path, url, starts=True), Workflow(dryrun=False)),
+            (asking(tmp_path, url, starts=False, check=True), plan),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                _preflight(workflow, matrix, [Path("c.yaml")])
+            assert ended.value.code == 2
+            first, last = capsys.readouterr().err.splitlines()
+            assert first.startswith("snakeval: c.yaml: models.m.endpoint.url: the endpoint refuses")
+            assert last.startswith("snakeval: nothing has started; --no-preflight (snakemake: ")
+
+
+def test_a_checked_plan_says_how_many_endpoints_it_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECK, "1")
+    with standing({"POST /v1/chat/completions": (200, CHAT)}) as server:
+        matrix = asking(tmp_path, f"{server.url}/v1", starts=False)
+        _preflight(Workflow(dryrun=True), matrix, [])
+    assert capsys.readouterr().err == "Endpoints: 1 asked\n"

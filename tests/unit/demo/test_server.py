@@ -268,6 +268,20 @@ class TestStats:
                 },
             )
 
+    def test_a_check_before_a_run_is_answered_as_the_next_request_and_not_counted(self) -> None:
+        content = {"model": "careful", "messages": [{"role": "user", "content": "Hi"}]}
+        headers = {"User-Agent": "snakeval-preflight/1", "Content-Type": "application/json"}
+        with serve(fail_first=1, fail_status=429, die_after=1) as server:
+            url = f"{server.url}/v1/chat/completions"
+            check = Request(url, json.dumps(content).encode(), headers)
+            with pytest.raises(HTTPError, match="429"):
+                urlopen(check, timeout=30)
+            assert server.stats()["requests"] == 0
+            chat(server, "What is 1 + 1?")  # fails
+            with urlopen(check, timeout=30) as answer:
+                assert answer.status == 200
+            assert (server.stats()["requests"], server.stats()["answered"]) == (1, 0)
+
     def test_an_answer_does_not_count_after_its_client_hung_up(self) -> None:
         with serve(delay=1.0) as server:
             impatient = http.client.HTTPConnection("127.0.0.1", server.server_port)

@@ -8,6 +8,7 @@ import click
 
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.first_config import TYPES, Answers, source_of
+from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.run import profile_names
 
 
@@ -29,6 +30,7 @@ from snakeval.cli.run import profile_names
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--profile", shell_complete=profile_names, default="local", show_default=True)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the plan.")
+@preflight_option
 @env_file_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(

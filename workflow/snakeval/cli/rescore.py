@@ -13,6 +13,7 @@ import click
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.override_option import override_option
+from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
 from snakeval.cli.run import profile_names
 from snakeval.cli.strict_option import strict_option
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan; run nothing.")
 @env_file_option
 @strict_option
+@preflight_option
 @place_options
 def command(
     wanted: str,

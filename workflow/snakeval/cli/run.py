@@ -14,6 +14,7 @@ from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.override_option import override_option
+from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.selection import Choice, selection_options
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
@@ -69,6 +70,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 )
 @budget_option
 @strict_option
+@preflight_option
 @click.option("--resume", is_flag=True, help="Resume an existing run; this is the default.")
 @env_file_option
 @selection_options

@@ -29,7 +29,8 @@ class Selection(Strict):
     journals alone answer. ``rescore=RUN`` makes a new run over the stored answers of another one,
     in which ``judge=NAME`` names auxiliary models to ask again, and ``ask=true`` allows requests
     that have no stored answer. ``answers=RUN1,RUN2`` lets the journals of other runs answer before
-    those of this one.
+    those of this one. ``preflight=false`` starts without asking the endpoints, and ``check=true``
+    lets a dry run ask them and the site.
     """
 
     run: str | None = None
@@ -42,6 +43,8 @@ class Selection(Strict):
     judge: tuple[str, ...] = ()
     ask: bool = False
     answers: tuple[str, ...] = ()
+    preflight: bool = True
+    check: bool = False
 
 
 def load(
@@ -154,7 +157,7 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
             hint = f"choose one of {', '.join(ASK_AGAIN)}"
             raise ConfigError(f"no answers '{which}'", where="--config ask_again", hint=hint)
         chosen["ask_again"] = which
-    for key in ("offline", "ask"):
+    for key in ("offline", "ask", "preflight", "check"):
         if key in rest:
             chosen[key] = rest.pop(key)
     if "rescore" in rest:

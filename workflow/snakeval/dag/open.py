@@ -18,9 +18,10 @@ from snakeval.config.load import Selection, as_written, load, load_saved
 from snakeval.config.usual import SHARED, usual
 from snakeval.dag import handover
 from snakeval.dag.cores import use_cores_of_job
+from snakeval.dag.endpoints import WrongEndpointsError, refuse_wrong_endpoints
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
-from snakeval.dag.planning import executor_of
+from snakeval.dag.planning import CHECK, executor_of
 from snakeval.dag.preflight import check, make_way_for_directories
 from snakeval.dag.read_only import plan_without_writing
 from snakeval.dag.shared_metadata import tolerate_another_snakemake
@@ -77,6 +78,8 @@ def open_matrix(workflow: Any) -> Matrix:
         invocation.share(max(1, limits.nodes or limits.cores or 1))
     matrix = Matrix(invocation, workflow)
     if workflow.is_main_process:
+        _preflight(workflow, matrix, files)
+    if workflow.is_main_process:
         tolerate_another_snakemake()
         os.environ[_RUN] = Path(matrix.run).name
         if not workflow.output_settings.dryrun:
@@ -123,6 +126,31 @@ def _check(invocation: Invocation, starts: bool) -> None:
         if executor_of(sys.argv[1:]).reads_variables:
             raise
         check(invocation, starts=starts, reads_variables=False)
+
+
+def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
+    """Ask the endpoints if this Snakemake starts jobs, or a dry run checks them.
+
+    Raises:
+        SystemExit: no evaluation can start.
+    """
+    selection = matrix.invocation.selection
+    if selection.check:
+        os.environ[CHECK] = "1"
+    starts, looks = matrix.invocation.facts.starts, workflow.output_settings.dryrun
+    if not selection.preflight or not (starts or (looks and os.environ.get(CHECK))):
+        return
+    remote = workflow.resource_settings.nodes is not None
+    try:
+        count = refuse_wrong_endpoints(matrix.invocation, matrix.reruns.is_missing, remote=remote)
+    except WrongEndpointsError as error:
+        for each in error.within(names(files)).problems:
+            print(f"snakeval: {each}", file=sys.stderr)
+        skip = "--no-preflight (snakemake: --config preflight=false) skips this check"
+        print(f"snakeval: nothing has started; {skip}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if looks and count:
+        print(f"Endpoints: {count} asked", file=sys.stderr)
 
 
 def _pass_to_jobs(workflow: Any, invocation: Invocation) -> None:

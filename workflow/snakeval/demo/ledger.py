@@ -89,6 +89,11 @@ class Ledger:
             self._outcomes["requests"] += 1
             return self._outcomes["requests"]
 
+    def upcoming(self) -> int:
+        """Return the number that the next request will have."""
+        with self._lock:
+            return self._outcomes["requests"] + 1
+
     def end(self, outcome: str) -> None:
         """Count a request that ends without an answer."""
         with self._lock:
@@ -128,3 +133,20 @@ class Ledger:
                 "distinct": len(self._prompts),
                 "repeated": self._prompts.total() - len(self._prompts),
             }
+
+
+class Uncounted:
+    """Takes requests that the counts of *ledger* leave out."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def arrive(self) -> int:
+        """Return the number that the next counted request will have."""
+        return self._ledger.upcoming()
+
+    def end(self, outcome: str) -> None:
+        """Count nothing."""
+
+    def answer(self, number: int, model: str, prompts: Sequence[str]) -> None:
+        """Count nothing."""

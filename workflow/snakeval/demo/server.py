@@ -8,7 +8,8 @@ with "I do not know.".
 
 The server can load slowly, answer slowly, fail and crash on command. It counts its requests
 (`GET /stats`), which shows a test whether an evaluation was rerun, retried or resumed. A ledger
-file (`--ledger`) keeps the counts when the server restarts.
+file (`--ledger`) keeps the counts when the server restarts. The counts leave out the requests by
+which snakeval checks an endpoint before a run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 
 from snakeval.demo.api import ROUTES, Json, Refusal, Route, model_list, not_found, parse
 from snakeval.demo.behaviour import MODELS, Behaviour, behaviour_of, command_parser
-from snakeval.demo.ledger import Ledger
+from snakeval.demo.ledger import Ledger, Uncounted
 
 EXIT_USAGE = 2
 EXIT_DIED = 70
@@ -144,9 +145,10 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(not_found(path))
 
     def _serve_model(self, route: Route, body: bytes) -> None:
-        behaviour, ledger = self.server.behaviour, self.server.ledger
+        behaviour, is_check = self.server.behaviour, self._is_check()
+        ledger = Uncounted(self.server.ledger) if is_check else self.server.ledger
         number = ledger.arrive()
-        if behaviour.dies(number):
+        if behaviour.dies(number) and not is_check:
             self.server.die()
         if self.server.loading:
             ledger.end("rejected")
@@ -173,6 +175,10 @@ class Handler(BaseHTTPRequestHandler):
             if not self.server.stopped:
                 ledger.answer(number, request["model"], prompts)
             self._send(200, answer)
+
+    def _is_check(self) -> bool:
+        """Return whether snakeval asks before a run, which is no request of an evaluation."""
+        return self.headers.get("User-Agent", "").startswith("snakeval-preflight/")
 
     def _authorise(self) -> None:
         key = self.server.behaviour.api_key

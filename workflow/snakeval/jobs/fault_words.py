@@ -45,7 +45,7 @@ _NO_HOST = re.compile(r"[Nn]ame or service|name resolution|[Nn]o address|nodenam
 _NO_TLS = re.compile(r"WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST|UNKNOWN_PROTOCOL", re.IGNORECASE)
 _PROXY_ANSWER = re.compile(r"proxy answered (?P<status>\d+)")
 #: A path that ends with a route of the API and has no version before it.
-_UNVERSIONED = re.compile(
+UNVERSIONED = re.compile(
     r"(?P<base>(?:/(?!v\d)[^/]+)*?)/(?:chat/completions|completions|embeddings|responses)"
 )
 
@@ -251,7 +251,7 @@ def _of_route(asked: Asked) -> str:
     if asked.is_served:
         return "set deployment.endpoints to the paths of the server"
     parts = urlsplit(asked.url)
-    if found := _UNVERSIONED.fullmatch(parts.path):
+    if found := UNVERSIONED.fullmatch(parts.path):
         return f"write endpoint.url: {parts.scheme}://{parts.netloc}{found['base']}/v1"
     other = {"chat": "completions", "completions": "chat"}.get(asked.type)
     if not other:

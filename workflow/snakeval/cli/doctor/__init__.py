@@ -59,6 +59,7 @@ def _checks(file: Path | None) -> Iterator[Check]:
     yield from _executors(config)
     yield from _packages(config)
     yield from _credentials(config)
+    yield from _endpoints(config)
     yield from _disks(config)
     yield _gpus()
     yield _pool()
@@ -163,6 +164,34 @@ def _variables(config: Config) -> dict[str, set[str]]:
         for variable in benchmark.env.values():
             found.setdefault(variable, set()).add(f"benchmarks.{name}")
     return found
+
+
+def _endpoints(config: Config | None) -> Iterator[Check]:
+    """Ask each endpoint that an evaluation asks for its models and one token."""
+    from snakeval.dag.endpoints import ask, models_asked, targets
+    from snakeval.matrix.expand import expand
+
+    if config is None:
+        return
+    try:
+        names = models_asked(expand(config), lambda evaluation: True)
+    except ConfigError as error:
+        for each in error.problems:
+            found = str(replace(each, hint=""))
+            yield Check("evaluations", "wrong", found, each.hint or "correct it")
+        return
+    chosen = [
+        target
+        for target in targets(config, names)
+        if not (key := target.endpoint.api_key_name) or os.environ.get(key)
+    ]
+    for finding in ask(chosen) if chosen else ():
+        what = f"endpoint of {', '.join(finding.target.names)}"
+        if (problem := finding.problem) is None:
+            count = f", lists {len(finding.served)} models" if finding.served else ""
+            yield Check(what, "ok", f"{finding.target.endpoint.url} answers{count}")
+        else:
+            yield Check(what, "wrong" if finding.stops else "no", problem.problem, problem.hint)
 
 
 def _disks(config: Config | None) -> Iterator[Check]:

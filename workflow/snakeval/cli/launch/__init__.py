@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from snakeval.cli import strict_option
+from snakeval.cli import preflight_option, strict_option
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.cli.launch.plugin import Plugin
@@ -61,6 +61,16 @@ class Prepared:
     snakefile: str = ""
     cd: Path | None = None
 
+    def without_preflight(self) -> Prepared:
+        """Return the command that asks no endpoint before it starts."""
+        key = preflight_option.KEY
+        return replace(
+            self,
+            selection=self.selection.model_copy(update={key: False}),
+            overrides={**self.overrides, key: False},
+            options=snakemake_options.with_config(self.options, key, "false"),
+        )
+
 
 def refuse_own_options(given: Sequence[snakemake_options.Option]) -> None:
     """Check that no option is one that the command sets itself.
@@ -81,6 +91,8 @@ def launch(prepared: Prepared, where: Place) -> int:
     """
     strict_option.refuse_elsewhere(where)
     snakemake_process.require_place()
+    if preflight_option.is_off():
+        prepared = prepared.without_preflight()
     configfile, config = prepared.configfile, prepared.config
     executor = Plugin.of(prepared.profile, prepared.options)
     try:

@@ -1,0 +1,104 @@
+"""Which endpoints a command asks, how often, and what follows for the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.dag.endpoints import (
+    WrongEndpointsError,
+    models_asked,
+    refuse_wrong_endpoints,
+    targets,
+)
+from snakeval.dag.invocation import Invocation
+from snakeval.evaluation.definition import Evaluation
+from support.configs import COMMAND
+from support.invocations import SERVER, invocation
+from support.standing import CHAT, standing
+
+ASKS = COMMAND | {"command": "ask {{ url }}"}
+POST = "POST /v1/chat/completions"
+
+
+def model(url: str, **more: Any) -> dict[str, Any]:
+    return {"endpoint": {"url": url, "model_id": "m", **more}}
+
+
+def opened(directory: Path, models: dict[str, Any], **more: Any) -> Invocation:
+    benchmarks = {"b": ASKS, "c": ASKS}
+    content = {"runtime": "process", "models": models, "benchmarks": benchmarks}
+    return invocation(directory, content | more.pop("content", {}), **more)
+
+
+def everything(evaluation: Evaluation) -> bool:
+    return True
+
+
+def asked(made: Invocation) -> list[str]:
+    return models_asked(made.selected.values(), everything)
+
+
+def test_an_endpoint_is_asked_once_for_all_models_and_benchmarks(tmp_path: Path) -> None:
+    with standing({POST: (200, CHAT)}) as server:
+        url = f"{server.url}/v1"
+        models = {"m": model(url), "n": model(url), "o": model(url, api_key_name="KEY")}
+        made = opened(tmp_path, models)
+        names = [target.names for target in targets(made.config, asked(made))]
+        assert names == [("models.m", "models.n"), ("models.o",)]
+        count = refuse_wrong_endpoints(made, everything, remote=False, environment={"KEY": "k"})
+    assert count == 2
+    assert server.paths.count(POST) == 2
+
+
+def test_a_model_whose_key_another_executor_has_is_not_asked(tmp_path: Path) -> None:
+    made = opened(tmp_path, {"m": model("http://127.0.0.1:9/v1", api_key_name="KEY")})
+    assert refuse_wrong_endpoints(made, everything, remote=True, environment={}) == 0
+
+
+def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
+    made = opened(tmp_path, {"m": model("http://h/v1"), "n": model("http://i/v1")})
+    missing = models_asked(made.selected.values(), lambda evaluation: evaluation.model == "n")
+    assert missing == ["n"]
+    assert models_asked(made.selected.values(), lambda evaluation: False) == []
+
+
+def test_a_harness_that_asks_nothing_has_no_endpoint(tmp_path: Path) -> None:
+    models = {"m": model("http://h/v1")}
+    assert asked(opened(tmp_path, models, content={"benchmarks": {"b": COMMAND}})) == []
+    assert asked(opened(tmp_path, models, content={"benchmarks": {"b": ASKS}})) == ["m"]
+
+
+def test_journals_and_deployed_models_are_not_asked_and_judges_are(tmp_path: Path) -> None:
+    content = {
+        "auxiliary": {"judge": model("http://j/v1"), "unasked": model("http://k/v1")},
+        "benchmarks": {"b": ASKS | {"auxiliary": ["judge"]}},
+    }
+    models = {"m": model("http://h/v1"), "d": {"deployment": SERVER}}
+    made = opened(tmp_path, models, content=content)
+    assert asked(made) == ["m", "judge"]
+    names = [target.names for target in targets(made.config, ["m", "judge", "d"])]
+    assert names == [("models.m",), ("auxiliary.judge",)]
+    assert asked(opened(tmp_path, models, content=content, offline=True)) == []
+
+
+def test_a_wrong_endpoint_stops_the_command_and_a_busy_one_warns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = (429, {"error": {"message": "slow down"}})
+    with standing({POST: slow}) as busy, standing({}) as wrong:
+        models = {"busy": model(f"{busy.url}/v1"), "wrong": model(f"{wrong.url}/v1")}
+        made = opened(tmp_path, models)
+        with pytest.raises(WrongEndpointsError) as refused:
+            refuse_wrong_endpoints(made, everything, remote=False)
+        (line,) = str(refused.value).splitlines()
+        assert line.startswith("models.wrong.endpoint.url: the endpoint refuses the request (HTTP")
+        printed = capsys.readouterr().err
+        assert printed.startswith(
+            "snakeval: warning: models.busy.endpoint.url: the endpoint limits"
+        )
+        assert printed.endswith("; the run starts\n")
+        assert refuse_wrong_endpoints(made, everything, remote=True) == 2
+        assert capsys.readouterr().err.count("compute nodes may see another network") == 2
