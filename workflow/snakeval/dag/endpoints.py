@@ -10,13 +10,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from snakeval.config.config import Config
-from snakeval.dag.endpoint_words import Finding, Target, late
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json
 from snakeval.harnesses.generic import asks_nothing
+
+if TYPE_CHECKING:  # a command that asks nothing need not import the client and all its words
+    from snakeval.dag.endpoint_words import Finding, Target
 
 #: Seconds for all endpoints. With the start of Snakemake, the command takes less than ten.
 SECONDS = 8.0
@@ -48,6 +51,8 @@ def models_asked(
 
 def targets(config: Config, models: Iterable[str]) -> list[Target]:
     """Return the distinct endpoints of *models*, by URL, model id, key and request changes."""
+    from snakeval.dag.endpoint_words import Target
+
     found: dict[str, Target] = {}
     for name in models:
         section = "models" if name in config.models else "auxiliary"
@@ -71,6 +76,7 @@ def ask(
     import asyncio
 
     from snakeval.dag.endpoint_probe import Probe
+    from snakeval.dag.endpoint_words import late
 
     found: dict[int, Finding] = {}
     errors: list[BaseException] = []
@@ -107,6 +113,8 @@ def refuse_wrong_endpoints(
         WrongEndpointsError: an endpoint cannot answer any request.
     """
     names = models_asked(invocation.selected.values(), is_missing)
+    if not names:
+        return 0
     # Another executor may hold keys that are not here.
     chosen = [
         target

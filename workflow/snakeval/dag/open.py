@@ -18,7 +18,6 @@ from snakeval.config.load import Selection, as_written, load, load_saved
 from snakeval.config.usual import SHARED, usual
 from snakeval.dag import handover
 from snakeval.dag.cores import use_cores_of_job
-from snakeval.dag.endpoints import WrongEndpointsError, refuse_wrong_endpoints
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
 from snakeval.dag.planning import CHECK, executor_of
@@ -140,6 +139,8 @@ def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
     starts, looks = matrix.invocation.facts.starts, workflow.output_settings.dryrun
     if not selection.preflight or not (starts or (looks and os.environ.get(CHECK))):
         return
+    from snakeval.dag.endpoints import WrongEndpointsError, refuse_wrong_endpoints  # a start only
+
     remote = workflow.resource_settings.nodes is not None
     try:
         count = refuse_wrong_endpoints(matrix.invocation, matrix.reruns.is_missing, remote=remote)
