@@ -61,7 +61,7 @@ def asking(directory: Path, url: str, *, starts: bool, **overrides: Any) -> Matr
     endpoint = {"url": url, "model_id": "m"}
     content = {"runtime": "process", "models": {"m": {"endpoint": endpoint}}}
     opened = invocation(directory, content | {"benchmarks": benchmarks}, starts=starts, **overrides)
-    return cast("Matrix", SimpleNamespace(invocation=opened, reruns=reruns(opened)[0]))
+    return cast("Matrix", SimpleNamespace(invocation=opened, reruns=reruns(opened)[0], missing=[]))
 
 
 def test_a_start_asks_endpoints_and_a_plan_asks_none(

@@ -19,6 +19,7 @@ from snakeval.run.pins import (
     resolve_all,
     resolve_image,
     resolve_model,
+    why_not_pulled,
 )
 
 DIGEST = "sha256:" + "a" * 64
@@ -63,7 +64,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     Answers.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"127.0.0.1:{running.server_port}"
         running.shutdown()
 
@@ -89,6 +90,25 @@ def test_a_registry_without_an_answer_leaves_the_tag_with_the_reason(
 ) -> None:
     found = resolve_image(f"{server}/{name}")
     assert found == Pin(f"{server}/{name}", "", f"its registry gave no digest ({why})")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "hint"),
+    [
+        ("team/tool:1", "", ""),
+        (f"team/tool@{DIGEST}", "", ""),
+        ("private:1", "{server} requires a login for {image}", "docker login {server}"),
+        ("absent:1", "{server} has no image {image}", "correct its name or tag"),
+        ("strange:1", "{server} gave no answer for {image} (an answer without", "check the net"),
+    ],
+)
+def test_a_registry_that_hands_out_no_image_says_why(
+    server: str, name: str, what: str, hint: str
+) -> None:
+    found = why_not_pulled(image := f"{server}/{name}")
+    assert found[0].startswith(what.format(server=server, image=image))
+    assert found[1].startswith(hint.format(server=server))
+    assert bool(found[0]) == bool(what)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,21 @@ def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
         raise SystemExit(2) from None
     if looks and count:
         print(f"Endpoints: {count} asked", file=sys.stderr)
+    _warn(matrix, images=starts and not remote)
+
+
+def _warn(matrix: Matrix, *, images: bool) -> None:
+    """Print what the evaluations to do lack on this machine."""
+    from snakeval.dag.needs import lacking
+
+    missing = matrix.missing
+    found = lacking(missing, os.environ)
+    if images and any(evaluation.identity.image for evaluation in missing):
+        from snakeval.dag.needed_images import lacking_images
+
+        found += lacking_images(missing)
+    for problem in found:
+        print(f"snakeval: warning: {problem}", file=sys.stderr)
 
 
 def _pass_to_jobs(workflow: Any, invocation: Invocation) -> None:

@@ -29,9 +29,14 @@ _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_DOCKER_HUB = "registry-1.docker.io"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _HUB = "https://huggingface.co"
 _Name = TypeVar("_Name")
+
+
+class _LoginError(ValueError):
+    """A registry gives no token without a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,28 @@ def pinned_name(image: str, digest: str) -> str:
     return f"{repository if colon and '/' not in tag else image}@{digest}"
 
 
+def why_not_pulled(image: str) -> tuple[str, str]:
+    """Return why the registry does not hand out *image*, and what to do; empty if it does."""
+    from urllib.error import HTTPError
+
+    registry = _parts(image)[0]
+    known = registry if registry != _DOCKER_HUB else "Docker Hub"
+    login = f"docker login {registry}" if registry != _DOCKER_HUB else "docker login"
+    try:
+        _of_registry(image)
+    except HTTPError as error:
+        if error.code in (401, 403):
+            return f"{known} requires a login for {image}", login
+        if error.code == 404:
+            return f"{known} has no image {image}", "correct its name or tag"
+        return f"{known} answers HTTP {error.code} for {image}", "try again"
+    except _LoginError:
+        return f"{known} requires a login for {image}", login
+    except (OSError, ValueError) as error:
+        return f"{known} gave no answer for {image} ({_short(error)})", "check the network"
+    return "", ""
+
+
 def _of_registry(image: str) -> str:
     """Return the digest of *image* at its registry (the OCI distribution specification)."""
     from urllib.error import HTTPError
@@ -144,13 +171,15 @@ def _of_registry(image: str) -> str:
 
 def _parts(image: str) -> tuple[str, str, str]:
     """Return registry, repository and tag, with Docker's defaults."""
+    image, _, digest = image.partition("@")
     name, colon, tag = image.rpartition(":")
     if not colon or "/" in tag:
         name, tag = image, "latest"
+    tag = digest or tag
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return first, rest, tag
-    return "registry-1.docker.io", name if slash else f"library/{name}", tag
+    return _DOCKER_HUB, name if slash else f"library/{name}", tag
 
 
 def _head(url: str, headers: Mapping[str, str]) -> str:
@@ -168,7 +197,7 @@ def _token(challenge: str, credentials: str) -> str:
     facts = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     realm = facts.pop("realm", "")
     if not challenge.startswith("Bearer ") or not realm.startswith("https://"):
-        raise ValueError("it requires a login")
+        raise _LoginError("it requires a login")
     query = urlencode({k: facts[k] for k in ("service", "scope") if k in facts})
     answer = _json(f"{realm}?{query}", _basic(credentials))
     return str(answer.get("token") or answer["access_token"])
@@ -190,9 +219,7 @@ def _credentials(registry: str) -> str:
     """Return what ``docker login`` keeps for *registry*, also in its helpers."""
     from docker import auth
 
-    found = auth.load_config().resolve_authconfig(
-        None if registry == "registry-1.docker.io" else registry
-    )
+    found = auth.load_config().resolve_authconfig(None if registry == _DOCKER_HUB else registry)
     name, secret = ((found or {}).get(key) or "" for key in ("username", "password"))
     return base64.b64encode(f"{name}:{secret}".encode()).decode() if name else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from snakeval.executors.base import Check, Finding, Intent
 
 if TYPE_CHECKING:
     from snakeval.config.config import Config
+    from snakeval.evaluation.definition import Evaluation
 
 #: With less free space no image and no data set fits.
 _ROOM_BYTES = 2 * 1024**3
@@ -59,7 +60,7 @@ def _checks(file: Path | None) -> Iterator[Check]:
     yield from _executors(config)
     yield from _packages(config)
     yield from _credentials(config)
-    yield from _endpoints(config)
+    yield from _evaluations(config)
     yield from _disks(config)
     yield _gpus()
     yield _pool()
@@ -166,23 +167,33 @@ def _variables(config: Config) -> dict[str, set[str]]:
     return found
 
 
-def _endpoints(config: Config | None) -> Iterator[Check]:
-    """Ask each endpoint that an evaluation asks for its models and one token."""
-    from snakeval.dag.endpoints import ask, models_asked, targets
+def _evaluations(config: Config | None) -> Iterator[Check]:
+    """Check what the evaluations need: endpoints that answer, data sets, tokenizers and images."""
+    from snakeval.dag.needed_images import lacking_images
+    from snakeval.dag.needs import lacking
     from snakeval.matrix.expand import expand
 
     if config is None:
         return
     try:
-        names = models_asked(expand(config), lambda evaluation: True)
+        evaluations = expand(config)
     except ConfigError as error:
         for each in error.problems:
             found = str(replace(each, hint=""))
             yield Check("evaluations", "wrong", found, each.hint or "correct it")
         return
+    yield from _endpoints(config, evaluations)
+    for problem in (*lacking(evaluations, os.environ), *lacking_images(evaluations)):
+        yield Check(problem.where, "no", problem.problem, problem.hint)
+
+
+def _endpoints(config: Config, evaluations: Sequence[Evaluation]) -> Iterator[Check]:
+    """Ask each endpoint that an evaluation asks for its models and one token."""
+    from snakeval.dag.endpoints import ask, models_asked, targets
+
     chosen = [
         target
-        for target in targets(config, names)
+        for target in targets(config, models_asked(evaluations, lambda evaluation: True))
         if not (key := target.endpoint.api_key_name) or os.environ.get(key)
     ]
     for finding in ask(chosen) if chosen else ():
@@ -195,7 +206,7 @@ def _endpoints(config: Config | None) -> Iterator[Check]:
 
 
 def _disks(config: Config | None) -> Iterator[Check]:
-    from snakeval.cli.doctor.probes import free_bytes, unwritable
+    from snakeval.cli.doctor.probes import engine_root, free_bytes, unwritable
     from snakeval.files import home
 
     places = {"$SNAKEVAL_HOME": home()}
@@ -213,6 +224,9 @@ def _disks(config: Config | None) -> Iterator[Check]:
             f"{place}: {free / 1024**3:.1f} GiB free",
             "" if enough else f"free some, {_ROOM_BYTES // 1024**3} GiB at least",
         )
+    if (root := engine_root()) is not None and (free := free_bytes(root)) < _ROOM_BYTES:
+        found = f"{root}: {free / 1024**3:.1f} GiB free"
+        yield Check("images of docker", "no", found, "remove unused images: docker image prune")
 
 
 def _gpus() -> Check:

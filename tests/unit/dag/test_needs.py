@@ -1,0 +1,93 @@
+"""What evaluations lack besides a model that answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snakeval.dag.needs import lacking
+from snakeval.matrix.expand import expand
+from support.configs import config
+
+
+def found(
+    directory: Path, benchmark: dict[str, Any], environment: dict[str, str], **endpoint: Any
+) -> list[str]:
+    """Return what a benchmark on an endpoint lacks."""
+    model = {"endpoint": {"url": "http://h/v1", "model_id": "m", **endpoint}}
+    content = {"models": {"m": model}, "benchmarks": {"b": benchmark}}
+    environment = {"HF_HOME": str(directory / "hub-cache"), **environment}
+    return [str(problem) for problem in lacking(expand(config(directory, content)), environment)]
+
+
+GATED = {"task": "lm-eval.gpqa_diamond_cot_zeroshot"}
+
+
+def test_a_gated_data_set_requires_a_token(tmp_path: Path) -> None:
+    assert found(tmp_path, GATED, {}) == [
+        "benchmarks.b: its data set Idavidrein/gpqa is gated, and $HF_TOKEN is not set; accept its "
+        "terms at huggingface.co/datasets/Idavidrein/gpqa, and export HF_TOKEN"
+    ]
+    assert found(tmp_path, GATED, {"HF_TOKEN": "t"}) == []
+    assert found(tmp_path, GATED | {"env": {"HF_TOKEN": "MINE"}}, {"MINE": "t"}) == []
+    assert found(tmp_path, {"task": "lm-eval.ifeval"}, {}) == []
+    token = tmp_path / "hub-cache" / "token"
+    token.parent.mkdir()
+    token.touch()
+    assert found(tmp_path, GATED, {}) == [], "of a login"
+
+
+def test_a_data_set_that_is_not_in_the_cache_while_the_hub_is_off(tmp_path: Path) -> None:
+    offline = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "t"}
+    assert found(tmp_path, GATED, offline) == [
+        "benchmarks.b: its data set Idavidrein/gpqa is not in the cache, and HF_HUB_OFFLINE is "
+        "set; unset HF_HUB_OFFLINE for its first run"
+    ]
+    assert found(tmp_path, GATED, offline | {"HF_HUB_OFFLINE": "0"}) == []
+    (tmp_path / "hub-cache" / "hub" / "datasets--Idavidrein--gpqa").mkdir(parents=True)
+    assert found(tmp_path, GATED, offline) == []
+    assert found(tmp_path, GATED, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "environment", "endpoint", "lacks"),
+    [
+        ({}, {}, {}, True),
+        ({}, {}, {"model_id": "org/model"}, False),
+        ({}, {"HF_HUB_OFFLINE": "1"}, {"model_id": "org/model"}, True),
+        ({"model_args": {"tokenizer": "org/model"}}, {}, {}, False),
+        ({"model_args": {"tokenizer_backend": None}}, {}, {}, False),
+        ({}, {}, {"type": "chat"}, False),
+    ],
+)
+def test_a_completions_endpoint_of_lm_eval_requires_a_tokenizer(
+    tmp_path: Path,
+    extra: dict[str, Any],
+    environment: dict[str, str],
+    endpoint: dict[str, str],
+    lacks: bool,
+) -> None:
+    benchmark = {"task": "lm-eval.ifeval", "params": {"extra": extra}}
+    given = {"type": "completions", **endpoint}
+    name = endpoint.get("model_id", "m")
+    expected = (
+        f"benchmarks.b: lm-eval looks for a tokenizer under the model id '{name}', and finds none; "
+        "set params.extra.model_args.tokenizer to a name on the hub or a path"
+    )
+    assert found(tmp_path, benchmark, environment, **given) == [expected] * lacks
+
+
+def test_an_own_task_must_be_in_the_files_of_its_benchmark(tmp_path: Path) -> None:
+    files = tmp_path / "mine"
+    files.mkdir()
+    own = {"harness": "lm-eval", "files": "mine", "task": "my_sums"}
+    assert found(tmp_path, own, {}) == [], "no file defines a task, so another way may"
+    (files / "sums.yaml").write_text("task: my_sum\ndoc_to_text: !function utils.text\n")
+    (files / "group.yml").write_text("group: 'mine'  # all\n")
+    assert found(tmp_path, own, {}) == [
+        f"benchmarks.b: no file in {files} defines the task 'my_sums'; did you mean 'my_sum'?"
+    ]
+    for task in ("my_sum", "mine", "my_sum,mine", "ifeval"):
+        assert found(tmp_path, own | {"params": {"task": task}}, {}) == []
