@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,31 @@ def test_a_copy_has_links_of_its_own(artifacts: Path, tmp_path: Path) -> None:
     trees.copy(artifacts, copy, ["*"])
     assert (copy / "run-1/again").resolve() == copy / "run-1/out"
     assert targets(copy)["other"] == f"{tmp_path}/outside"
+
+
+def test_the_digest_of_sizes_depends_on_names_sizes_and_kinds_only(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    (place / "a" / "b").mkdir(parents=True)
+    (place / "a/b/f").write_text("12")
+    (place / "odd-\udcff\n").write_text("")
+    before = trees.digest_of_sizes(place)
+    (place / "a/b/f").write_text("34")
+    os.utime(place / "a", ns=(0, 0))
+    assert trees.digest_of_sizes(place) == before, "the same names and sizes"
+    for change in (
+        lambda: (place / "a/b/f").write_text("3"),
+        lambda: (place / "a/b/f").rename(place / "a/f"),
+        lambda: (place / "a/f").unlink(),
+        lambda: os.mkfifo(place / "a/f"),
+        lambda: (place / "new").mkdir(),
+    ):
+        change()
+        assert trees.digest_of_sizes(place) != before
+        before = trees.digest_of_sizes(place)
+
+
+def test_the_digest_of_sizes_follows_links_as_the_manifest_does(artifacts: Path) -> None:
+    before = trees.digest_of_sizes(artifacts)
+    assert trees.digest_of_sizes(artifacts) == before, "also with links to nothing"
+    (artifacts.parent / "outside").write_text("longer")
+    assert trees.digest_of_sizes(artifacts) != before

@@ -80,9 +80,8 @@ def harm(place: EvaluationDirectory, how: str) -> str:
     return f"artifacts/d{FOLDERS - 1}/{FILES - 1} "
 
 
-@pytest.mark.parametrize(
-    ("how", "runs"), [("removed", False), ("removed", True), ("truncated", True)]
-)
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("how", ["removed", "truncated"])
 def test_each_artifact_counts_however_many_there_are(
     place: EvaluationDirectory, monkeypatch: pytest.MonkeyPatch, how: str, *, runs: bool
 ) -> None:
@@ -95,17 +94,31 @@ def test_each_artifact_counts_however_many_there_are(
     assert name in incomplete.reason
 
 
-def test_a_look_does_not_see_the_size_of_a_later_artifact_in_the_original(
+def test_a_copy_with_other_times_is_whole_and_needs_no_manifest(
     tmp_path: Path, place: EvaluationDirectory
 ) -> None:
     record = record_of(place)
-    name = harm(place, "truncated")
-    assert place.why_incomplete(record.fingerprint) is None
-    # The folders of a copy have other times, so each artifact is looked at.
     copy = EvaluationDirectory(tmp_path / "other" / "m" / "b")
     shutil.copytree(place.path, copy.path, symlinks=True)
     os.utime(copy.artifacts / "d0", ns=(0, 0))
-    incomplete = copy.why_incomplete(record.fingerprint)
+    for manifest in copy.attempts.glob("*/manifest.json"):
+        manifest.unlink()
+    assert copy.why_incomplete(record.fingerprint) is None
+
+
+@pytest.mark.parametrize("by", ["a file more", "an earlier version's note"])
+def test_without_a_note_that_fits_each_artifact_of_the_manifest_is_looked_at(
+    place: EvaluationDirectory, by: str
+) -> None:
+    record = record_of(place)
+    if by == "a file more":
+        (place.artifacts / "more").touch()
+    else:
+        for note in place.attempts.glob("*/sizes.json"):
+            note.unlink()
+    assert place.why_incomplete(record.fingerprint) is None
+    name = harm(place, "truncated")
+    incomplete = place.why_incomplete(record.fingerprint)
     assert incomplete is not None
     assert name in incomplete.reason
 
@@ -127,8 +140,8 @@ def test_a_look_does_not_read_the_manifest(
     assert place.why_incomplete(record.fingerprint) is None
     assert read
     assert not [path for path in read if "manifest" in str(path)]
-    (note,) = place.attempts.glob("*/folders.json")
-    note.write_text(note.read_text().replace("d1", "d0"))
+    (note,) = place.attempts.glob("*/sizes.json")
+    note.write_text(note.read_text().replace("a", "b"))
     assert place.why_incomplete(record.fingerprint) is None, "a damaged note only costs time"
     assert [path for path in read if "manifest" in str(path)]
 

@@ -48,13 +48,13 @@ def must_read_again(evaluation: Evaluation, record: Mapping[str, Any]) -> bool:
 def _mend(files: EvaluationDirectory, record: Mapping[str, Any]) -> None:
     """Write the manifest of very many artifacts again, if it is damaged and they are as they were.
 
-    Also note their folders, which a copy or an earlier version has not. ``snakeval verify`` reports
+    Also note their sizes, which an earlier version has not. ``snakeval verify`` reports
     a manifest that stays damaged.
     """
     if record.get("manifest_apart"):
         with contextlib.suppress(OSError, EvaluationError):
             files.mend_manifest(record, caches_of(record["adapter"]))
-            files.note_folders(Completion.from_dict(record))
+            files.note_sizes(Completion.from_dict(record))
 
 
 class Reruns:

@@ -37,7 +37,6 @@ from snakeval.files import (
     read_json,
     read_state,
     read_text,
-    repairs_damaged_state,
     replace_link,
     sealed,
     set_aside,
@@ -411,8 +410,7 @@ class EvaluationDirectory(JobDirectory):
 
         *older* are fingerprints of the same definition in earlier formats. All commands, the head
         and the jobs ask this function, so they agree. It reads no artifact and takes microseconds
-        for each; ``snakeval verify`` reads them. Of more than 1,000 artifacts, only a run sees that
-        one of the later ones has another size: see docs/decisions/8-many-artifacts.md.
+        for each; ``snakeval verify`` reads them. See docs/decisions/8-many-artifacts.md.
         """
         found = self.find_record(fingerprint, older)
         return found if isinstance(found, Incomplete) else None
@@ -480,15 +478,13 @@ class EvaluationDirectory(JobDirectory):
     def _lost_artifact(self, record: Mapping[str, Any]) -> str:
         """Say which artifact of *record* is not there with its size, or nothing.
 
-        Of very many artifacts, a command that only looks sees each file that is gone, and the sizes
-        of the first ones. A run and its jobs see all sizes.
+        Of very many artifacts, the digest of their names and sizes suffices, if it is as it was.
 
         Raises:
             OSError: an artifact cannot be looked at.
         """
         artifacts = f"{self._place}/artifacts/"
-        is_enough = not repairs_damaged_state() and self._has_its_files(record)
-        entries = None if is_enough else self._whole(record)
+        entries = None if self._has_its_sizes(record) else self._whole(record)
         for entry in entries or record["manifest"]:
             name = entry["path"]
             try:
@@ -553,7 +549,7 @@ class EvaluationDirectory(JobDirectory):
         """
         if self.attempt_log(record.attempt).exists():
             self.show_log(record.attempt)
-        self.note_folders(record)
+        self.note_sizes(record)
         write_atomically(self.published, record.to_json())
         if not self.is_published(record.fingerprint, to_the_letter=True):
             write_atomically(self.record(record.fingerprint), record.to_json())
@@ -589,41 +585,40 @@ class EvaluationDirectory(JobDirectory):
         return attempt / "manifest.json"
 
     @staticmethod
-    def _folders_of(attempt: Path) -> Path:
-        """When each folder of the published artifacts of an attempt last got or lost a file."""
-        return attempt / "folders.json"
+    def _sizes_of(attempt: Path) -> Path:
+        """The digest of the names and sizes of the published artifacts of an attempt."""
+        return attempt / "sizes.json"
 
-    def note_folders(self, record: Completion) -> None:
-        """Note the folders of very many published artifacts, which few looks then suffice for.
+    def note_sizes(self, record: Completion) -> None:
+        """Note the names and sizes of very many published artifacts, for a quick look.
 
         It is no matter if they cannot be noted: looks then take longer.
         """
-        if not record.manifest_apart or self._has_its_files(record.as_dict()):
+        if not record.manifest_apart or self._has_its_sizes(record.as_dict()):
             return
         manifest = self.whole_manifest(record) or ()
         with contextlib.suppress(OSError):
             # Before the look at the files, so that the note hides no loss meanwhile.
-            times = trees.times(self.artifacts, trees.folders(manifest))
+            digest = trees.digest_of_sizes(self.artifacts)
             sizes = {entry["path"]: entry["size"] for entry in manifest}
             if sizes and trees.is_as_large(self.artifacts, sizes):
-                note = {"manifest": record.manifest_apart, "folders": times}
+                note = {"manifest": record.manifest_apart, "sizes": digest}
                 attempt = self.attempts / str(record.attempt)
-                write_atomically(self._folders_of(attempt), sealed(note))
+                write_atomically(self._sizes_of(attempt), sealed(note))
 
-    def _has_its_files(self, record: Mapping[str, Any]) -> bool:
-        """Whether no folder of very many artifacts got or lost a file since they were published.
+    def _has_its_sizes(self, record: Mapping[str, Any]) -> bool:
+        """Whether very many artifacts have the names and sizes that they were published with.
 
-        A copy of a run may have other times, and then each file is looked at.
+        If a file was added, or there is no note, each file of the manifest is looked at.
         """
         if not record.get("manifest_apart"):
             return False
-        note = self._folders_of(self.attempts / str(record["attempt"]))
+        note = self._sizes_of(self.attempts / str(record["attempt"]))
         try:
             found = json_object(read_bytes(note) or b"")
             if found["manifest"] != record["manifest_apart"] or not has_seal(found):
                 return False
-            times: dict[str, int] = found["folders"]
-            return trees.times(self.artifacts, times) == times
+            return bool(trees.digest_of_sizes(self.artifacts) == found["sizes"])
         except (OSError, *DAMAGE):
             return False
 

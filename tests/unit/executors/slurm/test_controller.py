@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import pytest
 
+from snakeval.executors.slurm import controller as module
 from snakeval.executors.slurm.controller import Controller
 
 REFUSES = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
@@ -107,6 +109,29 @@ def test_a_stop_waits_for_a_silent_service_for_some_seconds_in_all(
         waited.append(error.value.timeout)
     assert waited == [pytest.approx(0.2), pytest.approx(0.1), 0]
     assert (controller.is_spent, bool(controller.silent)) == (True, True)
+
+
+def test_a_look_waits_a_few_seconds_in_all_and_a_stop_longer_for_the_first_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits: list[float] = []
+
+    def silent(command: list[str], *, timeout: float, **_: object) -> None:
+        limits.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", silent)
+    looks = copy(module.CONTROLLER), copy(module.ACCOUNTING)
+    for service, command in zip(looks, ("squeue", "sacct"), strict=True):
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.call(command, hurried=command == "sacct")
+        assert service.silent, "no one asks it again in this look"
+    assert sum(limits) <= 7
+    stops = copy(module.CONTROLLER)
+    stops.within(15)
+    with pytest.raises(subprocess.TimeoutExpired):
+        stops.call("squeue")
+    assert limits[-1] == 10
 
 
 def test_slow_refusals_count_and_answers_do_not(program: Callable[[str], None]) -> None:

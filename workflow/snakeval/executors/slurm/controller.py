@@ -19,8 +19,8 @@ _OF_CONTROLLER = ("squeue", "scancel", "scontrol", "sinfo", "sbatch")
 class Controller:
     """Slurm's controller, or another service of it, as the *commands* of this process find it.
 
-    A busy controller may take *seconds* for an answer. Once it was silent, each further call waits
-    only *brief* seconds. For *memory* seconds, :attr:`silent` has the reason, and no one need ask.
+    A call waits *seconds* for an answer. Once the service was silent, each further call waits only
+    *brief* seconds. For *memory* seconds, :attr:`silent` has the reason, and no one need ask.
     """
 
     def __init__(
@@ -37,8 +37,12 @@ class Controller:
         self._left = math.inf
 
     def within(self, seconds: float) -> None:
-        """Wait for answers that do not come for so many seconds in all, from now on."""
+        """Wait for answers that do not come for so many seconds in all, from now on.
+
+        A busy controller may take most of them for its first answer: a stop is worth the wait.
+        """
         self._left = seconds
+        self._seconds = max(self._seconds, seconds - self._brief)
 
     @property
     def is_spent(self) -> bool:
@@ -106,7 +110,7 @@ class Controller:
         return self._clock() - self._first if self._is_known_silent else 0.0
 
 
-#: The controller of this process's cluster.
-CONTROLLER = Controller()
+#: The controller of this process's cluster. A command that looks waits only a few seconds for it.
+CONTROLLER = Controller(seconds=5.0)
 #: The accounting of the same cluster.
-ACCOUNTING = Controller(commands=("sacct",))
+ACCOUNTING = Controller(seconds=5.0, brief=2.0, commands=("sacct",))
