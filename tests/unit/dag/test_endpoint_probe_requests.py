@@ -48,6 +48,16 @@ def test_a_404_of_an_unlisted_model_names_the_listed_ones() -> None:
     )
 
 
+def test_without_a_list_the_message_of_the_endpoint_names_a_model() -> None:
+    message = "The model llama-3.1 does not exist. Available models: qwen-3, phi"
+    words, stops = said({POST: (400, {"error": {"message": message}})}, model_id="llama-3.1")
+    assert words == (
+        "model_id: the endpoint does not serve 'llama-3.1'; correct endpoint.model_id (now "
+        "llama-3.1), for example qwen-3"
+    )
+    assert stops
+
+
 def test_no_route_at_all_is_a_wrong_url() -> None:
     words, stops = said({MODELS: (200, LIST)})
     assert words.startswith("url: the endpoint refuses the request (HTTP 404): Not Found; check")

@@ -22,6 +22,16 @@ def fault(status: int, message: str, kind: str = "refused", **more: str) -> Faul
         (422, "body.stop: Extra inputs are not permitted", {}, True),
         (400, "Invalid value", {"param": "max_tokens"}, True),
         (400, "The model `m` does not exist", {}, False),
+        (400, "Model 'llama-3.1-8b' is not supported", {}, False),
+        (400, "The model llama-3.1-8b is not available", {}, False),
+        (
+            400,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            {},
+            True,
+        ),
+        (400, "max_tokens is not supported for model gpt-5.1", {}, True),
         (400, "token: the API key is invalid", {}, False),
         (400, "the tokenizer has no chat template", {}, False),
         (400, "This model only supports images", {}, False),

@@ -127,15 +127,16 @@ class Probe:
             return await self._broken(fault)
         if words.is_of_key(fault) or fault.kind in (answers.LIMITED, answers.BUSY):
             return words.of_fault(target, fault, self._asked)
+        own = words.of_fault(target, fault, self._asked)
         if words.is_of_model(fault):
-            return words.of_model_id(target, listed.models)
+            hint = own.problem.hint if own.problem else ""
+            return words.of_model_id(target, listed.models, hint or "correct it")
         is_absent = fault.status in (404, 405)
         odd = (faults.PAGE, faults.REDIRECT, faults.NO_JSON, faults.NO_CHOICES, faults.NOTHING)
         if (is_absent or fault.kind in odd) and (url := await self._versioned()):
             return words.of_version(target, url)
         if fault.status == 404 and listed.models and model not in listed.models:
             return words.of_model_id(target, listed.models)
-        own = words.of_fault(target, fault, self._asked)
         if is_absent or words.is_of_type(fault):
             found = await self._other_type()
             if found is not None or words.is_of_type(fault):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from snakeval.config.endpoints import Endpoint
 from snakeval.errors import Problem, shortened
 from snakeval.jobs.fault_words import Asked, words_of
+from snakeval.jobs.refused_parameter import refused_parameters
 from snakeval.ledger import answers
 from snakeval.ledger.faults import PAGE, REDIRECT, Fault
 
@@ -28,8 +29,9 @@ _ALIVE = re.compile(
     re.IGNORECASE,
 )
 _NO_MODEL = re.compile(
-    r"model[^.]{0,100}(?:does not exist|not found|not exist|is not (?:available|a valid)|not served"
-    r"|unknown)|(?:no such|unknown|invalid) model|model_not_found|not a valid model",
+    r"model(?:[^.]|\.\S){0,100}(?:does not exist|not found|not exist|is not (?:available|a valid)"
+    r"|not served|unknown)|model:? ?[`'\"]?[\w./:@-]+[`'\"]? is not supported"
+    r"|(?:no such|unknown|invalid|unsupported) model|model_not_found|not a valid model",
     re.IGNORECASE,
 )
 _BAD_KEY = re.compile(
@@ -80,9 +82,13 @@ def is_alive(status: int, fault: Fault | None) -> bool:
     """Whether an endpoint answers, also if it refuses a limit of one token or a parameter."""
     if fault is None:
         return True
-    if status not in answers.REFUSALS or is_of_model(fault) or is_of_type(fault):
+    if status not in answers.REFUSALS or is_of_key(fault):
         return False
-    return bool(fault.param or _ALIVE.search(fault.message)) and not is_of_key(fault)
+    if refused_parameters(fault):
+        return True
+    if is_of_model(fault) or is_of_type(fault):
+        return False
+    return bool(fault.param not in ("", "model") or _ALIVE.search(fault.message))
 
 
 def is_of_model(fault: Fault) -> bool:
@@ -140,10 +146,12 @@ def late(target: Target, seconds: float) -> Finding:
     return Finding(target, target.problem(what, "url", "see whether the server is busy or loads"))
 
 
-def of_model_id(target: Target, served: Sequence[str]) -> Finding:
-    """Return the finding of an endpoint without the model; it lists the nearest ids first."""
+def of_model_id(target: Target, served: Sequence[str], hint: str = "correct it") -> Finding:
+    """Return the finding of an endpoint without the model; it lists the nearest ids first.
+
+    Without a list, it has the *hint*.
+    """
     wanted = target.endpoint.model_id
-    hint = "correct it"
     if served:
         listed = nearest_first(wanted, served)
         more = f" and {len(listed) - _MOST} more" if len(listed) > _MOST else ""

@@ -21,9 +21,9 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _NO_MODEL = re.compile(
-    r"model[^.]{0,100}(?:does not exist|not found|not exist|is not (?:available|supported|a valid)|"
-    r"not served|unknown)|(?:no such|unknown|invalid|unsupported) model|model_not_found|"
-    r"not a valid model",
+    r"model(?:[^.]|\.\S){0,100}(?:does not exist|not found|not exist|not served|"
+    r"is not (?:available|supported|a valid)|unknown)|(?:no such|unknown|invalid|unsupported) "
+    r"model|model_not_found|not a valid model",
     re.IGNORECASE,
 )
 _SERVED = re.compile(
