@@ -30,10 +30,3 @@ def test_the_data_set_follows_from_the_name_of_the_task(task: str, data_set: str
 def test_each_row_is_of_a_task_in_the_catalogue() -> None:
     found = {gated.data_set(task.name) for task in catalogue.tasks()} - {""}
     assert found == {row["data_set"] for row in catalogue.rows("gated_tasks.csv")}
-
-
-def test_only_the_harness_of_a_gated_task_gets_the_token_and_only_if_it_is_set() -> None:
-    there = {"HF_TOKEN": "x", "OTHER": "y"}
-    assert gated.secrets("gpqa_diamond", there) == {"HF_TOKEN": "HF_TOKEN"}
-    assert gated.secrets("gpqa_diamond", {"OTHER": "y"}) == {}
-    assert gated.secrets("gsm8k", there) == {}

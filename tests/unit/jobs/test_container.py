@@ -34,8 +34,9 @@ def secrets_of(tmp_path: Path, benchmark: dict[str, object], **variables: str) -
     [
         (GATED, {"HF_TOKEN": "x"}, {"HF_TOKEN": "HF_TOKEN"}),
         (GATED, {}, {}),
+        ({"task": "lm-eval.gsm8k"}, {"https_proxy": "p:1"}, {"https_proxy": "https_proxy"}),
         (GATED | {"env": {"HF_TOKEN": "MINE"}}, {"HF_TOKEN": "x"}, {"HF_TOKEN": "MINE"}),
-        ({"task": "lm-eval.gsm8k"}, {"HF_TOKEN": "x"}, {}),
+        ({"task": "lm-eval.gsm8k"}, {"HF_TOKEN": "x", "KEY": "y"}, {"HF_TOKEN": "HF_TOKEN"}),
         ({"task": "lm-eval.gsm8k"}, {"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "HF_HUB_OFFLINE"}),
         (
             {"task": "lm-eval.gsm8k", "set_env": {"HF_HUB_OFFLINE": "0"}},

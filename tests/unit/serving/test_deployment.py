@@ -161,6 +161,31 @@ def test_a_kind_knows_the_command_of_its_server(spec: dict[str, Any], command: s
     assert words(started(deployment(**spec))) == command
 
 
+def test_without_an_image_the_program_of_a_kind_is_the_one_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = deployment(kind="llamacpp", **HUB, runtime="process")
+    assert words(started(made, "process")).startswith("llama-server --hf-repo org/model --host")
+    assert not installed(made, {"PATH": str(tmp_path)})
+    (tmp_path / "llama-server").write_text("#!/bin/sh\n")
+    (tmp_path / "llama-server").chmod(0o755)
+    assert installed(made, {"PATH": str(tmp_path)})
+    own = deployment(kind="llamacpp", **HUB, command="/app/llama-server -m {{ model }}")
+    assert words(started(own, "process")) == "/app/llama-server -m org/model"
+
+
+def test_a_server_answers_for_its_tokenizer_if_no_harness_can_read_it(tmp_path: Path) -> None:
+    spec = {"kind": "vllm", "checkpoint_path": str(tmp_path), "type": "completions"}
+    option = "--enable-tokenizer-info-endpoint"
+    made = deployment(**spec)
+    assert words(started(made)).endswith(option)
+    assert words(started(deployment(**spec, extra_args=option))).count(option) == 1
+    assert option not in words(started(deployment(**spec, command="serve {{ model }}")))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert option not in words(started(made))
+    assert made.definition.runs == deployment(**spec).definition.runs
+
+
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "trtllm", "llamacpp"])
 def test_no_name_of_a_model_is_executed_by_the_shell(kind: str) -> None:
     made = deployment(kind=kind, **HUB, served_model_name=NASTY)

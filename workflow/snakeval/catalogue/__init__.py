@@ -158,6 +158,8 @@ class ServerKind:
         shm_mb: size of /dev/shm in MiB.
         needs_gpus: whether a server has a GPU for each part that the sizes make of it.
         revision_option: the option of ``command`` for a commit on the hub, or empty.
+        tokenizer_option: the option of ``command`` that lets harnesses ask the server about tokens,
+            or empty.
         needs_weights: whether the command requires weights (a handle or a checkpoint).
         needs_image: whether the user must choose the image, which contains the model.
         has_sizes: whether the command knows tensor and pipeline parallelism.
@@ -182,6 +184,7 @@ class ServerKind:
     docs: str = ""
     needs_gpus: bool = True
     revision_option: str = ""
+    tokenizer_option: str = ""
     needs_weights: bool = False
     needs_image: bool = False
     has_sizes: bool = True

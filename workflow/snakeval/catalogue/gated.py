@@ -9,15 +9,12 @@ HLE and Aegis v2 as data sets that require the token and an approval
 from __future__ import annotations
 
 import re
-from collections.abc import Container
 from functools import cache
 
 from snakeval.catalogue import rows
 
 #: The variable from which every library of Hugging Face reads its token.
 VARIABLE = "HF_TOKEN"
-#: The variable that keeps these libraries from the network, so that they use only their cache.
-OFFLINE = "HF_HUB_OFFLINE"
 
 
 @cache
@@ -32,8 +29,3 @@ def data_set(task: str) -> str:
         if re.fullmatch(row["tasks"], name, re.IGNORECASE):
             return row["data_set"]
     return ""
-
-
-def secrets(task: str, there: Container[str]) -> dict[str, str]:
-    """Return the variables that the harness of a task gets if they are *there*."""
-    return {VARIABLE: VARIABLE} if data_set(task) and VARIABLE in there else {}

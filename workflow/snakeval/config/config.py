@@ -31,6 +31,7 @@ from snakeval.config.types import (
     Strict,
     path_problem,
 )
+from snakeval.config.variables import VariablePattern
 from snakeval.errors import nearest
 
 
@@ -90,6 +91,11 @@ class Config(Strict):
     exclude: tuple[Pair, ...] = ()
     runtime: RuntimeName = "auto"
     network: Literal["host", "bridge"] = "host"
+    inherit: tuple[VariablePattern, ...] = Field(
+        default=("*",),
+        description="variables of this machine that a harness without a container inherits; names "
+        "or shell patterns, of which only a name lets a secret through",
+    )
     resources: Resources = Resources()
     execution: Execution = Execution()
     lease: LeaseTimes = LeaseTimes()
@@ -159,6 +165,12 @@ class Config(Strict):
         _check_auxiliary(self)
         _check_budget(self)
         return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The variables with the keys of all models."""
+        endpoints = (model.endpoint for model in (*self.models.values(), *self.auxiliary.values()))
+        return tuple(sorted({e.api_key_name for e in endpoints if e and e.api_key_name}))
 
     def base(self, benchmark: str) -> str:
         """Return the name in ``benchmarks`` of a benchmark or of one of its repeats."""

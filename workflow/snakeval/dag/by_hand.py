@@ -13,6 +13,7 @@ from snakeval.files import home
 from snakeval.matrix.slurm_requests import flags
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
+from snakeval.runtimes.passed_on import is_optional
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.shell import template
@@ -101,6 +102,7 @@ def _script(
         places=[str(place) for place in [*places, home().resolve() / "cache"]],
         isolated=runtime.isolated,
         secrets=sorted(set(spec.secrets.values())),
+        required=sorted(here for here in set(spec.secrets.values()) if not is_optional(here)),
         pairs=sorted(spec.secrets.items()),
         command=runtime.shell(spec),
     )

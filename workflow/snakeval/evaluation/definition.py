@@ -65,8 +65,7 @@ class Identity:
         files_digest: SHA-256 over the benchmark's own files, or empty.
         command, metrics: of a generic harness.
         deployment: what the model is served from (:class:`snakeval.serving.deployment.Definition`).
-        auxiliary: the models that the benchmark asks: name -> model_id, endpoint_url,
-            endpoint_type, deployment and request.
+        auxiliary: the models that the benchmark asks, by name, each described as above.
         image_digest: the run's pin of the image, or empty if only its tag is known.
         set_env: environment variables of the harness with their values.
         request: the gateway's changes to the requests: rename, drop and add.
@@ -165,11 +164,9 @@ class Transport:
         mounts: (source, target, read_only) of further mounts.
         requirements: path of pinned requirements for ``runtime: process``, or empty.
         resources: cpus, mem_mb, shm_mb, gpus, runtime (minutes); None = no limit.
-        servers: names of the run's deployments that must serve while it runs: its model's,
-            its auxiliary models'.
+        servers: names of its model's and its auxiliary models' deployments.
         auxiliary_keys: auxiliary model -> environment variable that holds its API key.
-        samples: where a generic harness logs its samples, as ``metrics.samples`` says it; of
-            others ``group``, as ``samples`` says it.
+        samples: ``metrics.samples`` of a generic harness; of others ``group`` of ``samples``.
         heartbeat, stale: of the attempt's lease, in seconds; see :mod:`snakeval.lease`.
         ledger: whether a gateway asks the models: ``on``, ``memory`` or ``off``.
         is_adaptive: whether the gateway finds the parallelism; ``parallelism`` is then its ceiling.
@@ -177,14 +174,14 @@ class Transport:
         rivals: how many evaluations of the plan may ask the model's endpoint at once.
         ask_again: which stored answers to drop, with the id of the command that wants it.
         offline: whether the journals alone answer, except for the models *online*.
-        answers: paths of runs whose journals answer before its own, in their order.
-        health: the rules of answer health that are not the default; see
-            :mod:`snakeval.config.health_rules`.
+        answers: paths of runs whose journals answer before its own.
+        health: the rules of :mod:`snakeval.config.health_rules` that are not the default.
         answers_as: the model's name in the answers, if it is stated, by the name of the model.
-        keep: the name of the model whose answers count, by the model's name; the others are
-            dropped. Only a job sets it.
+        keep: the name of the model whose answers count, by the model's name. A job sets it.
         prices: of each model that it asks and that has some.
         budget: what the run may spend by kind, time in seconds; nothing without a budget.
+        tokenizer: as :func:`snakeval.serving.tokenizer.for_harness` returns it.
+        keys, inherit: see :func:`snakeval.runtimes.passed_on.withheld`.
     """
 
     parallelism: int = 4
@@ -216,6 +213,9 @@ class Transport:
     prices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budget: Mapping[str, float] = field(default_factory=dict)
     online: tuple[str, ...] = ()
+    tokenizer: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    inherit: tuple[str, ...] = ("*",)
 
     def asks(self, model: str) -> bool:
         """Whether requests may reach *model*, or its journal alone answers."""

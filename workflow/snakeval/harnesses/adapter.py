@@ -24,6 +24,9 @@ class Paths:
         gateway: how many requests the harness may have in flight at the ledger's gateway; 0 if it
             asks the endpoints itself. The gateway retries requests, ends late ones, and gives equal
             requests different seeds, so the harness does none of it.
+        tokenizer: the model's tokenizer, a directory or a name on a hub; empty if the harness is to
+            find it.
+        tokenizer_revision: the commit of such a name, or empty.
     """
 
     results: str
@@ -31,6 +34,8 @@ class Paths:
     endpoint_url: str
     auxiliary: Mapping[str, str] = field(default_factory=dict)
     gateway: int = 0
+    tokenizer: str = ""
+    tokenizer_revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

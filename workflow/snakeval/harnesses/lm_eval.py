@@ -89,7 +89,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
             f"lm-eval evaluates chat and completions endpoints, not {identity.endpoint_type}; "
             "choose another benchmark or model"
         )
-    model_args = _model_args(evaluation, paths) | (extra.pop("model_args", None) or {})
+    own = extra.pop("model_args", None) or {}
+    model_args = _model_args(evaluation, paths) | _tokenizer(paths, own) | own
     gen_kwargs = {
         name: params[key] for key, name in _GENERATION.items() if params.get(key) is not None
     } | (extra.pop("gen_kwargs", None) or {})
@@ -144,6 +145,17 @@ def _model_args(evaluation: Evaluation, paths: Paths) -> dict[str, Any]:
     if identity.endpoint_type == "chat":
         arguments |= {"tokenizer_backend": None, "tokenized_requests": False}
     return arguments
+
+
+def _tokenizer(paths: Paths, own: Mapping[str, Any]) -> dict[str, str]:
+    """Return the arguments for the model's tokenizer, unless those of the user choose one.
+
+    Without a tokenizer here, the harness asks the server for one, and then the hub.
+    """
+    if not paths.tokenizer or {"tokenizer", "tokenizer_backend"} & own.keys():
+        return {}
+    found = {"tokenizer": paths.tokenizer, "tokenizer_backend": "huggingface"}
+    return found | ({"revision": paths.tokenizer_revision} if paths.tokenizer_revision else {})
 
 
 def metrics(evaluation: Evaluation, artifacts: Path) -> tuple[Metric | Unscored, ...]:

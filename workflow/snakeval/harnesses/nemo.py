@@ -38,6 +38,8 @@ PARSER_VERSION = 1
 SCORES = ("results.yml", "eval_factory_metrics.json", "run_config.yml")
 
 _API_KEY = "SNAKEVAL_API_KEY"
+#: The harness that asks for a model's tokenizer, and its parameters that choose one.
+_LM_EVAL, _TOKENIZER = "lm-evaluation-harness", {"tokenizer", "tokenizer_backend"}
 #: Interceptors that keep files -> snakeval's default directory. Their own default is /tmp.
 _KEEP = {
     "caching": "cache",
@@ -58,7 +60,7 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     model: https://docs.nvidia.com/nemo/evaluator/latest/about/concepts/adapters.html
     """
     identity, transport = evaluation.identity, evaluation.transport
-    if identity.harness == "lm-evaluation-harness":
+    if identity.harness == _LM_EVAL:
         refuse_long_name(identity.model_id)
     params = {k: v for k, v in identity.params.items() if v is not None}
     extra = dict(params.get("extra") or {})
@@ -68,6 +70,8 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
     if "seed" in params:
         # The contract has no seed, but a harness may support it.
         extra.setdefault("seed", params.pop("seed"))
+    if identity.harness == _LM_EVAL and paths.tokenizer and not _TOKENIZER & extra.keys():
+        extra |= {"tokenizer": paths.tokenizer, "tokenizer_backend": "huggingface"}
     if "extra" in params or extra:
         params["extra"] = extra
     params |= {key: getattr(transport, key) for key in sorted(TRANSPORT_PARAMS)}

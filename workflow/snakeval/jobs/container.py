@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from snakeval.catalogue import gated
@@ -16,11 +16,13 @@ from snakeval.harnesses import command
 from snakeval.harnesses.adapter import Paths
 from snakeval.jobs.gateway import Asked
 from snakeval.jobs.proxies import bypass
+from snakeval.matrix.ledger import idle_keys
 from snakeval.run.pins import pinned_name
-from snakeval.runtimes import Runtime
+from snakeval.runtimes import Runtime, passed_on
 from snakeval.runtimes.spec import CONTAINER_RESULTS, ContainerSpec, Mount
 
 _INPUTS, _FILES, _CACHE = "/snakeval/inputs", "/snakeval/files", "/cache"
+_TOKENIZER = "/snakeval/tokenizer"
 _HERE = re.compile(r"(?<=//)(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1\])(?=[:/?]|$)")
 
 
@@ -32,15 +34,14 @@ def container(
     servers: Mapping[str, str] | None = None,
     attempt: AttemptDirectory | None = None,
     asked: Asked | None = None,
-    variables: Container[str] = os.environ,
+    variables: Mapping[str, str] = os.environ,
 ) -> ContainerSpec:
     """Return what to run for *evaluation*, and write the files that its command reads.
 
     *run* is the run's name for the container's labels. *servers* has the URLs of the models that
     snakeval serves for it, by the deployment's name. *asked* is the gateway that the harness asks
-    instead; without one, it asks the endpoints with their keys. Without an *attempt* the harness
-    writes to ``by-hand/``, so that people who run it by hand cannot change a finished evaluation.
-    Of *variables*, the harness gets ``HF_HUB_OFFLINE``, and the token for a gated task.
+    instead; without one, it asks the endpoints with their keys. Without an *attempt* people run it
+    by hand, and it writes to ``by-hand/``. It gets *variables* by ``runtimes.passed_on``.
 
     Raises:
         EvaluationError: the harness cannot evaluate this.
@@ -56,14 +57,14 @@ def container(
     made = command(evaluation, paths)
     for name, text in made.inputs.items():
         write_if_changed(inputs / name, text)
-    mounts = [Mount(str(results), there, read_only=False)]
-    workdir = there if inside else str(results)
+    mounts = [Mount(str(results), there, read_only=False), *_tokenizer(evaluation, runtime)]
+    workdir = folders[0]
     if made.inputs:
         mounts.append(Mount(str(inputs), root + _INPUTS))
     if transport.files:
         mounts.append(Mount(transport.files, root + _FILES))
         workdir = root + _FILES if inside else transport.files
-    caches, cache_env = _cache(inside)
+    caches, cache_env = _cache(inside, variables, {*identity.set_env, *transport.env})
     limits = transport.resources
     spec = ContainerSpec(
         name=directory.container_name,
@@ -71,7 +72,7 @@ def container(
         argv=made.argv,
         workdir=workdir,
         env={**made.env, **cache_env, **identity.set_env},
-        secrets={**_handed_out(evaluation, asked, variables), **made.secrets},
+        secrets={**_handed_out(evaluation, asked, variables, inside), **made.secrets},
         mounts=(*mounts, *(Mount(*mount) for mount in transport.mounts), *caches),
         labels=_labels(run, evaluation),
         network=transport.network,
@@ -82,8 +83,16 @@ def container(
         requirements=transport.requirements,
         packages=identity.packages,
         environ=asked.environ if asked is not None else None,
+        withheld=frozenset() if inside else _withheld(evaluation, asked),
     )
     return _around_proxies(spec, _served(evaluation, paths, servers, asked))
+
+
+def _tokenizer(evaluation: Evaluation, runtime: Runtime) -> list[Mount]:
+    """Return the mount of the model's tokenizer, if it is a directory of this machine."""
+    path = evaluation.transport.tokenizer.get("path")
+    target = str(getattr(runtime, "root", "")) + _TOKENIZER
+    return [Mount(path, target)] if path and runtime.isolated else []
 
 
 def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:
@@ -95,16 +104,28 @@ def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:
 
 
 def _handed_out(
-    evaluation: Evaluation, asked: Asked | None, variables: Container[str]
+    evaluation: Evaluation, asked: Asked | None, variables: Mapping[str, str], inside: bool
 ) -> dict[str, str]:
-    """Return the variables that the harness gets beside its own: name in it -> name here."""
+    """Return the variables that the harness gets beside its own: name in it -> name here.
+
+    A process inherits those that are no secret.
+    """
     aliases = asked.handed_out if asked is not None else {}
     env = evaluation.transport.env
     own = {inside: aliases.get(here, here) for inside, here in env.items()}
-    given = gated.secrets(evaluation.identity.task, variables)
-    if gated.OFFLINE in variables and gated.OFFLINE not in evaluation.identity.set_env:
-        given[gated.OFFLINE] = gated.OFFLINE
-    return given | own
+    bridged = inside and evaluation.transport.network == "bridge"
+    given = passed_on.passed_on(variables, evaluation.identity.set_env, bridged=bridged)
+    return {n: here for n, here in given.items() if inside or n == gated.VARIABLE} | own
+
+
+def _withheld(evaluation: Evaluation, asked: Asked | None) -> frozenset[str]:
+    """Return the variables that a harness without a container does not inherit."""
+    transport = evaluation.transport
+    own = {transport.api_key_name, *transport.auxiliary_keys.values()}
+    # The gateway put its token in place of these, and harnesses look for them.
+    own |= idle_keys(evaluation) if asked is not None else set()
+    here = os.environ if asked is None else asked.environ
+    return passed_on.withheld(here, transport.keys, own, transport.inherit)
 
 
 def _paths(
@@ -116,9 +137,14 @@ def _paths(
     inputs: str,
 ) -> Paths:
     """Return the folders and the URLs that the harness's command uses."""
+    found = evaluation.transport.tokenizer
+    mounted = _tokenizer(evaluation, runtime)
+    tokenizer = mounted[0].target if mounted else found.get("path") or found.get("name", "")
+    revision = found.get("revision", "")
     if asked is not None:
         auxiliary = {name: asked.urls[name] for name in evaluation.identity.auxiliary}
-        return Paths(results, inputs, asked.urls[evaluation.model], auxiliary, asked.slots)
+        urls = asked.urls[evaluation.model], auxiliary
+        return Paths(results, inputs, *urls, asked.slots, tokenizer, revision)
     bridged = runtime.isolated and evaluation.transport.network == "bridge"
 
     def reachable(name: str, url: str) -> str:
@@ -131,6 +157,8 @@ def _paths(
         inputs=inputs,
         endpoint_url=reachable(evaluation.model, evaluation.identity.endpoint_url),
         auxiliary={name: reachable(name, model["endpoint_url"]) for name, model in models},
+        tokenizer=tokenizer,
+        tokenizer_revision=revision,
     )
 
 
@@ -152,13 +180,19 @@ def _around_proxies(spec: ContainerSpec, served: list[str]) -> ContainerSpec:
     return replace(spec, env={**spec.env, **direct}, secrets=secrets)
 
 
-def _cache(inside: bool) -> tuple[list[Mount], dict[str, str]]:
-    """Return the mounts and the variables of the cache that all evaluations of all runs share."""
+def _cache(
+    inside: bool, variables: Mapping[str, str], taken: Collection[str]
+) -> tuple[list[Mount], dict[str, str]]:
+    """Return the mounts and the variables of the cache that all evaluations of all runs share.
+
+    The hub's directories of *variables* are stronger, except those that are *taken*.
+    """
     cache = home().resolve() / "cache"
     make_directory(cache)
     if inside:
-        env = {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"}
-        return [Mount(str(cache), _CACHE, read_only=False)], env
+        mounts, own = passed_on.folders(variables, taken)
+        env = {"HOME": "/tmp", "HF_HOME": f"{_CACHE}/huggingface"} | own
+        return [Mount(str(cache), _CACHE, read_only=False), *mounts], env
     return [], {} if "HF_HOME" in os.environ else {"HF_HOME": str(cache / "huggingface")}
 
 

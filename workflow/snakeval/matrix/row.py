@@ -76,6 +76,7 @@ class Row:
         self.asked = {name: model.identity for name, model in self.auxiliary.items()}
         self.asked_servers = tuple(n for n, model in self.auxiliary.items() if model.deployment)
         self.asked_keys = {n: m.api_key_name for n, m in self.auxiliary.items() if m.api_key_name}
+        self.inherited = {"keys": config.keys, "inherit": config.inherit}
         task, harness = catalogued(benchmark, spec)
         self.harness = harness
         self.task = task.name if task else (spec.task or benchmark)
@@ -187,9 +188,9 @@ class Row:
         ledger = transport_of(values["parallelism"], modes, {n: m.limits for n, m in asked.items()})
         require_gateway(ledger["ledger"], f"models.{model_name}", model.request, model.endpoint_url)
         for name, each in self.auxiliary.items():
-            place = f"auxiliary.{name}"
-            require_gateway(ledger["ledger"], place, each.request, each.endpoint_url)
+            require_gateway(ledger["ledger"], f"auxiliary.{name}", each.request, each.endpoint_url)
         ledger |= health_of(self.config, spec, model_name) | paid_by(self.config, asked)
+        ledger |= {"tokenizer": model.tokenizer, **self.inherited}
         identity = Identity(
             harness=self.harness.name,
             adapter=self.harness.adapter,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from snakeval.config.config import Config
 from snakeval.config.models import Model
 from snakeval.matrix.facts import NOTHING, Facts
+from snakeval.serving.tokenizer import for_harness
 
 
 class Served(NamedTuple):
@@ -22,6 +23,7 @@ class Served(NamedTuple):
     ledger: str = ""
     limits: Mapping[str, float] = {}
     request: Mapping[str, Any] = {}
+    tokenizer: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, name: str, model: Model, config: Config, facts: Facts = NOTHING) -> Served:
@@ -37,6 +39,7 @@ class Served(NamedTuple):
                 definition.identity,
                 lambda: definition.in_format_1(sampled()),
                 ledger=model.ledger or "",
+                tokenizer=for_harness(made),
             )
         endpoint = model.endpoint
         assert endpoint is not None, "the configuration has one or the other"

@@ -64,9 +64,8 @@ class Process:
         )
 
     def _env(self, spec: ContainerSpec) -> dict[str, str]:
-        inherited = dict(spec.surroundings)
-        for name in ("PYTHONPATH", "PYTHONHOME"):
-            inherited.pop(name, None)
+        left_out = {"PYTHONPATH", "PYTHONHOME", *spec.withheld}
+        inherited = {n: value for n, value in spec.surroundings.items() if n not in left_out}
         own = {MARK: spec.name}
         if environment := Environment.of(spec):
             target = environment.current

@@ -42,6 +42,7 @@ class ContainerSpec:
             the image's own arguments replace it.
         environ: the variables of which secrets are read and that a process inherits; None means
             the variables of this process.
+        withheld: the variables of ``environ`` that a process does not inherit.
         keep: open files that the container's process keeps until it ends, such as the locks of its
             GPUs, in a runtime that starts a process of this machine.
     """
@@ -66,6 +67,7 @@ class ContainerSpec:
     entry_point: bool = False
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     keep: tuple[int, ...] = ()
+    withheld: frozenset[str] = frozenset()
 
     @property
     def surroundings(self) -> Mapping[str, str]:

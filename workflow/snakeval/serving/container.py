@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from snakeval import catalogue
-from snakeval.catalogue import gated
 from snakeval.errors import EvaluationError
 from snakeval.files import home, make_directory
 from snakeval.run.pins import pinned_name
-from snakeval.runtimes import NEED_IMAGES, Runtime
+from snakeval.runtimes import NEED_IMAGES, Runtime, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
+from snakeval.serving.tokenizer import server_must_answer
 from snakeval.serving.weights import is_same_by_stat, require_unchanged
 from snakeval.shell import argv, fill, render
 
@@ -30,8 +31,11 @@ LOCAL_WEIGHTS = "SNAKEVAL_LOCAL_WEIGHTS"
 _CACHE = "/cache"
 
 
-def command(deployment: Deployment, values: Mapping[str, Any]) -> str:
+def command(deployment: Deployment, values: Mapping[str, Any], *, inside: bool = True) -> str:
     """Return the shell text that serves, or nothing for the image's entry point.
+
+    If it does not run *inside* a container, a program by its path in the image is the one of that
+    name on the PATH.
 
     Raises:
         EvaluationError: the template is wrong.
@@ -40,10 +44,16 @@ def command(deployment: Deployment, values: Mapping[str, Any]) -> str:
     if not definition.command:
         return ""
     text = render(definition.command, values, "the deployment's `command`").strip()
-    # The option is no part of the kind's template, whose text identities of format 1 contain.
-    option = catalogue.server_kind(definition.kind).revision_option
-    if option and definition.revision and definition.command_is_of_kind:
-        text += f" {option} {shlex.quote(definition.revision)}"
+    # The options are no part of the kind's template, whose text identities of format 1 contain.
+    kind = catalogue.server_kind(definition.kind)
+    if definition.command_is_of_kind:
+        if not inside:
+            text = re.sub(r"^/\S*/", "", text)
+        if kind.revision_option and definition.revision:
+            text += f" {kind.revision_option} {shlex.quote(definition.revision)}"
+        option = kind.tokenizer_option
+        if option and option not in definition.extra_args and server_must_answer(deployment):
+            text += f" {option}"
     return f"{text} {definition.extra_args}".strip()
 
 
@@ -147,7 +157,8 @@ def check(deployment: Deployment) -> None:
 def installed(deployment: Deployment, environ: Mapping[str, str]) -> bool:
     """Whether ``runtime: process`` finds the command's program on this machine's PATH."""
     try:
-        words = shlex.split(command(deployment, _values(deployment, "model", 1, 0)))
+        values = _values(deployment, "model", 1, 0)
+        words = shlex.split(command(deployment, values, inside=False))
     except (ValueError, EvaluationError):
         return False  # said with its reason when it is started
     words = words[words[:1] == ["exec"] :]
@@ -166,8 +177,7 @@ def container(
     """Return what to start for *deployment* on *port* and *gpu_ids*.
 
     *environ* has the values of the variables that the container gets. *name* is the name of one
-    of several instances. On several *nodes*, each part learns its rank at its start: see
-    :mod:`snakeval.serving.node_process`.
+    of several instances. On several *nodes*, :mod:`snakeval.serving.node_process` adds the rank.
 
     Raises:
         EvaluationError: the command's template is wrong, or the weights changed since the plan.
@@ -188,11 +198,13 @@ def container(
         mounts += _cache(definition.kind, kind, mounts)
         # The caller has no entry in the image's /etc/passwd, where PyTorch would look for a name.
         env |= {"HOME": "/tmp", "USER": "snakeval", kind.cache_env: kind.cache}
+        if kind.cache_env == "HF_HOME" and not hasattr(runtime, "root"):  # not of another machine
+            folders, own = passed_on.folders(here, {*definition.set_env, *serving.env})
+            mounts, env = [*mounts, *folders], env | own
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(_host_cache() / "huggingface")}
-    env |= _of_kind(kind, definition.kind, values)
-    env |= definition.set_env
-    text = command(deployment, values)
+    env |= {**_of_kind(kind, definition.kind, values), **definition.set_env}
+    text = command(deployment, values, inside=inside)
     return ContainerSpec(
         name=name,
         image=pinned_name(definition.image, definition.image_digest),
@@ -219,8 +231,8 @@ def _handed_out(
     names: Sequence[str], set_env: Mapping[str, str], here: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the variables that are set *here* and that a server gets under the same names."""
-    wanted = [*names, gated.OFFLINE]
-    return {name: name for name in wanted if name in here and name not in set_env}
+    own = {name: name for name in names if name in here and name not in set_env}
+    return passed_on.passed_on(here, set_env) | own
 
 
 def _checkpoint(deployment: Deployment, local: str = "") -> Mount:

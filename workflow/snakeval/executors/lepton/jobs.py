@@ -143,13 +143,14 @@ def job(
         transport = replace(transport, api_key_name=_variable(evaluation.model))
     asked = {n: _variable(n) for n in keys if n in evaluation.identity.auxiliary}
     transport = replace(transport, auxiliary_keys={**transport.auxiliary_keys, **asked})
+    has_token = gated.data_set(evaluation.identity.task) and gated.VARIABLE in there
     spec = container(
         replace(evaluation, transport=transport),
         directory,
         LeptonRuntime(),
         run,
         urls,
-        variables=there,
+        variables={gated.VARIABLE: ""} if has_token else {},
     )
     if not spec.image:
         raise EvaluationError("Lepton runs containers; add `image`")
