@@ -15,6 +15,8 @@ from snakeval.catalogue import rows
 
 #: The variable from which every library of Hugging Face reads its token.
 VARIABLE = "HF_TOKEN"
+#: The variable that keeps these libraries from the network, so that they use only their cache.
+OFFLINE = "HF_HUB_OFFLINE"
 
 
 @cache
