@@ -169,7 +169,13 @@ def _split(overrides: Mapping[str, Any]) -> tuple[Selection, dict[str, Any]]:
         if isinstance(value, list):
             chosen[key] = tuple(str(name) for name in value if str(name))
             del rest[key]
-    return Selection(**chosen), rest
+    try:
+        return Selection(**chosen), rest
+    except ValidationError as error:
+        key, given = str(error.errors()[0]["loc"][0]), error.errors()[0]["input"]
+        raise ConfigError(
+            f"'{given}' is neither true nor false", where=f"--config {key}", hint="write one"
+        ) from None
 
 
 def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Config:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from snakeval.catalogue import gated, task_of
@@ -27,11 +28,12 @@ _READ = 1 << 16
 def lacking(evaluations: Iterable[Evaluation], environment: Mapping[str, str]) -> list[Problem]:
     """Return what the *evaluations* lack, each only once."""
     found: dict[Problem, None] = {}
+    defined = cache(_defined)  # benchmarks on many models have the same files
     for evaluation in evaluations:
         for problem in (
             *_data(evaluation, environment),
             *_tokenizer(evaluation, environment),
-            *_own_tasks(evaluation),
+            *_own_tasks(evaluation, defined),
         ):
             found[problem] = None
     return list(found)
@@ -78,7 +80,7 @@ def _tokenizer(evaluation: Evaluation, environment: Mapping[str, str]) -> Iterat
     yield Problem(what, f"benchmarks.{evaluation.benchmark}", hint)
 
 
-def _own_tasks(evaluation: Evaluation) -> Iterator[Problem]:
+def _own_tasks(evaluation: Evaluation, defined_in: Callable[[Path], set[str]]) -> Iterator[Problem]:
     """Report a task that is neither one of lm-eval's known ones nor in the benchmark's files."""
     identity, place = evaluation.identity, evaluation.transport.files
     if identity.adapter != "lm-eval" or not place:
@@ -86,7 +88,7 @@ def _own_tasks(evaluation: Evaluation) -> Iterator[Problem]:
     wanted = str(identity.params.get("task") or identity.task).rpartition("lm-eval.")[2]
     if task_of("lm-eval", wanted) is not None:
         return
-    defined = _defined(Path(place))
+    defined = defined_in(Path(place))
     absent = [name for name in wanted.split(",") if name and name not in defined]
     if defined and absent:
         what = f"no file in {place} defines the task '{absent[0]}'"
