@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from snakeval.dag.needed_images import lacking_images
 from snakeval.errors import EvaluationError
 from snakeval.matrix.expand import expand
@@ -13,7 +15,9 @@ from snakeval.runtimes import Runtime
 from support.configs import COMMAND, MODEL, config
 
 
-def test_a_registry_is_asked_once_for_an_image_that_is_not_here(tmp_path: Path) -> None:
+def test_a_registry_is_asked_once_for_an_image_that_is_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = {"b": "r.example/t:1", "c": "r.example/t:1", "d": "here:1", "e": "mine.sif", "f": ""}
     benchmarks = {
         name: COMMAND | ({"image": image} if image else {}) for name, image in images.items()
@@ -32,10 +36,21 @@ def test_a_registry_is_asked_once_for_an_image_that_is_not_here(tmp_path: Path) 
         return "r.example requires a login", "docker login r.example"
 
     evaluations = expand(config(tmp_path, content))
-    (problem,) = lacking_images(evaluations, chosen, refused)
+    (problem,) = lacking_images(evaluations, chosen, refused, lambda: None)
     assert str(problem) == "benchmarks.b: r.example requires a login; docker login r.example"
     assert asked == ["r.example/t:1"]
-    assert lacking_images(evaluations, chosen, lambda image: ("", "")) == []
+
+    def pulled(image: str) -> tuple[str, str]:
+        return "", ""
+
+    assert lacking_images(evaluations, chosen, pulled, lambda: None) == []
+    usage = SimpleNamespace(free=3 * 1024**2)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
+    (problem,) = lacking_images(evaluations, chosen, pulled, lambda: tmp_path)
+    assert str(problem) == (
+        f"docker: {tmp_path} has 0.0 GiB free for the images to pull; remove unused images: docker "
+        "image prune"
+    )
 
 
 NO_ENGINE: dict[str, Any] = {"image": "no-engine:1"}

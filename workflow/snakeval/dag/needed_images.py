@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from snakeval.errors import EvaluationError, Problem
 from snakeval.evaluation.definition import Evaluation
 from snakeval.jobs.container import installable
 from snakeval.run.pins import pinned_name, why_not_pulled
-from snakeval.runtimes import Runtime, choose
+from snakeval.runtimes import Runtime, choose, local_images
 from snakeval.runtimes.spec import ContainerSpec
 
+#: No image of a harness fits into less.
+_ROOM_BYTES = 2 * 1024**3
 #: How many registries are asked at once.
 _AT_ONCE = 8
 
@@ -20,6 +24,7 @@ def lacking_images(
     evaluations: Iterable[Evaluation],
     chosen: Callable[[str, str, bool], tuple[Runtime, str]] = choose,
     refused: Callable[[str], tuple[str, str]] = why_not_pulled,
+    root: Callable[[], Path | None] = local_images.root,
 ) -> list[Problem]:
     """Return the images of *evaluations* that are not here and cannot be pulled.
 
@@ -32,13 +37,24 @@ def lacking_images(
             key = (evaluation.transport.runtime, image, installable(evaluation))
             wanted.setdefault(key, []).append(evaluation)
     absent = {key: users[0] for key, users in wanted.items() if _is_absent(*key, chosen)}
+    if not absent:
+        return []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(refused, (image for _, image, _ in absent)))
-    return [
+    problems = [
         Problem(what, f"benchmarks.{evaluation.benchmark}", hint)
         for evaluation, (what, hint) in zip(absent.values(), found, strict=True)
         if what
     ]
+    if len(problems) < len(absent) and (place := root()) is not None:
+        problems += _without_room(place)
+    return problems
+
+
+def _without_room(place: Path) -> Iterator[Problem]:
+    if (free := shutil.disk_usage(place).free) < _ROOM_BYTES:
+        what = f"{place} has {free / 1024**3:.1f} GiB free for the images to pull"
+        yield Problem(what, "docker", "remove unused images: docker image prune")
 
 
 def _is_absent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 #: How long the engine may take to answer, in seconds.
@@ -21,6 +22,17 @@ def digest_here(image: str) -> str | None:
     except (DockerException, OSError):
         return None
     return str(known[0]).rpartition("@")[2] if known else ""
+
+
+def root() -> Path | None:
+    """Return where the engine keeps its images; None if that is not on this machine."""
+    from docker.errors import DockerException
+
+    try:
+        place = str(_engine().info().get("DockerRootDir") or "")
+    except (DockerException, OSError):
+        return None
+    return Path(place) if place and Path(place).is_dir() else None
 
 
 @cache

@@ -206,8 +206,9 @@ def _endpoints(config: Config, evaluations: Sequence[Evaluation]) -> Iterator[Ch
 
 
 def _disks(config: Config | None) -> Iterator[Check]:
-    from snakeval.cli.doctor.probes import engine_root, free_bytes, unwritable
+    from snakeval.cli.doctor.probes import free_bytes, unwritable
     from snakeval.files import home
+    from snakeval.runtimes import local_images
 
     places = {"$SNAKEVAL_HOME": home()}
     if config:
@@ -224,7 +225,7 @@ def _disks(config: Config | None) -> Iterator[Check]:
             f"{place}: {free / 1024**3:.1f} GiB free",
             "" if enough else f"free some, {_ROOM_BYTES // 1024**3} GiB at least",
         )
-    if (root := engine_root()) is not None and (free := free_bytes(root)) < _ROOM_BYTES:
+    if (root := local_images.root()) is not None and (free := free_bytes(root)) < _ROOM_BYTES:
         found = f"{root}: {free / 1024**3:.1f} GiB free"
         yield Check("images of docker", "no", found, "remove unused images: docker image prune")
 

@@ -56,18 +56,6 @@ def _version(name: str) -> str:
     return plugins.origin(plugins.RUNTIMES, name)
 
 
-def engine_root() -> Path | None:
-    """Return where Docker keeps its images on this machine; None if it has none here."""
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        root = docker.from_env(timeout=_SECONDS).info().get("DockerRootDir")
-    except (DockerException, OSError):
-        return None
-    return Path(root) if root and Path(root).is_dir() else None
-
-
 def free_bytes(directory: Path) -> int:
     """Return the free bytes of the disk of *directory*, which need not exist yet."""
     existing = directory.absolute()
