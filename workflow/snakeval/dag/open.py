@@ -24,6 +24,7 @@ from snakeval.dag.planning import CHECK, executor_of
 from snakeval.dag.preflight import check, make_way_for_directories
 from snakeval.dag.read_only import plan_without_writing
 from snakeval.dag.shared_metadata import tolerate_another_snakemake
+from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
@@ -53,6 +54,10 @@ def open_matrix(workflow: Any) -> Matrix:
     # In the rules, `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
+        if workflow.is_main_process:
+            starts = not only_looks(workflow, sys.argv)
+            if starts or workflow.output_settings.dryrun:
+                require_workplace(starts=starts)
         values = as_written(settings.config or {}, settings.config_args or ())
         # A job finds no offer, since it is no child of the command.
         checked = handover.take(files, values)

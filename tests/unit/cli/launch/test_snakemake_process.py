@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from snakeval.cli.launch import snakemake_process
-from snakeval.errors import ConfigError
 from support.served import wait_for
 
 
@@ -100,14 +99,3 @@ def test_the_command_is_the_snakemake_of_this_interpreter(
         "snakemake",
         *words,
     ]
-
-
-def test_a_directory_that_snakemake_cannot_use_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(ConfigError, match=r"cannot be written, and Snakemake creates .snakemake"):
-        snakemake_process.require_place()
-    (tmp_path / ".snakemake").mkdir()
-    snakemake_process.require_place()

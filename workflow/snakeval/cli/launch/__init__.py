@@ -22,6 +22,7 @@ from snakeval.config.load import Selection
 from snakeval.dag.handover import Checked, Offer, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import check
+from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.files import home, make_directory
 from snakeval.run import heads, index
@@ -90,7 +91,7 @@ def launch(prepared: Prepared, where: Place) -> int:
         ConfigError: bad input, or another Snakemake works at the run.
     """
     strict_option.refuse_elsewhere(where)
-    snakemake_process.require_place()
+    require_workplace(starts=not prepared.dry_run)
     if preflight_option.is_off():
         prepared = prepared.without_preflight()
     configfile, config = prepared.configfile, prepared.config

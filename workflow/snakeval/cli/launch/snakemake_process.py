@@ -17,7 +17,6 @@ import click
 
 from snakeval.cli.launch import installation
 from snakeval.dag.handover import NOTHING, Offer
-from snakeval.errors import ConfigError
 from snakeval.files import make_directory
 
 #: Snakemake's exit codes: done, failed, and unknown options.
@@ -26,19 +25,6 @@ _INTERRUPTED = 130
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: How long to wait until Snakemake starts the run, in seconds.
 _START_SECONDS = 30.0
-
-
-def require_place() -> None:
-    """Check that Snakemake can work in this directory, also for a dry run.
-
-    Raises:
-        ConfigError: it cannot create its directory there.
-    """
-    if not Path(".snakemake").is_dir() and not os.access(".", os.W_OK):
-        raise ConfigError(
-            f"{Path.cwd()}: cannot be written, and Snakemake creates .snakemake there; give the "
-            "command in another directory"
-        )
 
 
 def command(
