@@ -110,21 +110,31 @@ _PRIORITY = re.compile(r"(low|mid|medium|high)?-?(\d)?(000)?")
 _DIGITS = {"low": "123", "mid": "456", "high": "789"}
 
 
+NO_PRIORITY = (
+    "is no priority; choose low, mid, high, a number from 1 to 9, or a word of the "
+    "service, such as mid-4000"
+)
+
+
 def priority(text: str | None, origin: str) -> str | None:
     """Return the service's word of a priority: high, high-8, 8 and high-8000 are as good."""
     if not text:
         return None
-    found = _PRIORITY.fullmatch(str(text).strip().lower())
+    if word := priority_word(str(text)):
+        return word
+    raise TaskError(f"{origin}: {text!r} {NO_PRIORITY}")
+
+
+def priority_word(text: str) -> str | None:
+    """Return the service's word of a priority, or None if *text* is no priority."""
+    found = _PRIORITY.fullmatch(text.strip().lower())
     word, digit = (found[1], found[2]) if found else (None, None)
     word = "mid" if word == "medium" else word
     if word is None and digit:
         word = next((name for name, digits in _DIGITS.items() if digit in digits), None)
     if word and (digit or _DIGITS[word][0]) in _DIGITS[word]:
         return f"{word}-{digit or _DIGITS[word][0]}000"
-    raise TaskError(
-        f"{origin}: {text!r} is no priority; choose low, mid, high, a number from 1 to 9, or a "
-        "word of the service, such as mid-4000"
-    )
+    return None
 
 
 def names(text: str | None) -> tuple[str, ...]:

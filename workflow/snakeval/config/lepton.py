@@ -5,16 +5,12 @@ No score depends on these options.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.types import Strict
-
-_PRIORITY = re.compile(r"(low|mid|medium|high)?-?(\d)?(000)?")
-_DIGITS = {"low": "123", "mid": "456", "high": "789"}
 
 
 class LeptonEndpoint(Strict):
@@ -69,18 +65,12 @@ class LeptonEndpoint(Strict):
         """Return the service's own word: `high` and 7 mean `high-7000`."""
         if given is None:
             return None
-        found = _PRIORITY.fullmatch(str(given).strip().lower())
-        word, digit = (found[1], found[2]) if found else (None, None)
-        word = "mid" if word == "medium" else word
-        if word is None and digit:
-            word = next((name for name, digits in _DIGITS.items() if digit in digits), None)
-        if word and (digit or _DIGITS[word][0]) in _DIGITS[word]:
-            return f"{word}-{digit or _DIGITS[word][0]}000"
-        raise PydanticCustomError(
-            "one",
-            "is no priority; choose low, mid, high, a number from 1 to 9, or a word of the "
-            "service, such as mid-4000",
-        )
+        # It imports Snakemake's interfaces, which few configurations require.
+        from snakemake_executor_plugin_lepton.options import NO_PRIORITY, priority_word
+
+        if (word := priority_word(str(given))) is None:
+            raise PydanticCustomError("one", NO_PRIORITY)
+        return word
 
     @model_validator(mode="after")
     def _order(self) -> Self:

@@ -54,10 +54,7 @@ def open_matrix(workflow: Any) -> Matrix:
     # In the rules, `python` is the interpreter that runs Snakemake, active or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
-        if workflow.is_main_process:
-            starts = not only_looks(workflow, sys.argv)
-            if starts or workflow.output_settings.dryrun:
-                require_workplace(starts=starts)
+        _check_workplace(workflow)
         values = as_written(settings.config or {}, settings.config_args or ())
         # A job finds no offer, since it is no child of the command.
         checked = handover.take(files, values)
@@ -98,6 +95,13 @@ def open_matrix(workflow: Any) -> Matrix:
     global opened
     opened = matrix
     return matrix
+
+
+def _check_workplace(workflow: Any) -> None:
+    if workflow.is_main_process:
+        starts = not only_looks(workflow, sys.argv)
+        if starts or workflow.output_settings.dryrun:
+            require_workplace(starts=starts)
 
 
 def _planned(
