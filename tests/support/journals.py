@@ -21,7 +21,7 @@ JSON = [["Content-Type", "application/json"]]
 LONG = "word " * 60
 
 
-def said(text: Any = "yes", finish: str = "stop", **more: Any) -> dict[str, Any]:
+def said(text: Any = "yes", finish: str | None = "stop", **more: Any) -> dict[str, Any]:
     """Return a chat completion; *more* are members of it, or of its message or choice."""
     message = {"role": "assistant", "content": text, **more.pop("message", {})}
     choice = {"index": 0, "message": message, "finish_reason": finish, **more.pop("choice", {})}
@@ -51,7 +51,7 @@ class Kept:
             "status": 200, "reason": "OK", "headers": JSON, "method": "POST", "path": CHAT,
             "time": 1000.0 + self.question, "first": 0.2, "whole": 0.5, "tries": 1, "waits": {},
         }  # fmt: skip
-        about = {} if self.body else facts([self.answer]).data()
+        about = {} if self.body else facts([self.answer], self.requested).data()
         body = self.body or json.dumps(self.answer).encode()
         return Answer({**known, **about, **self.meta}, self.requested, body)
 

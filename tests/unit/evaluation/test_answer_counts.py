@@ -12,7 +12,17 @@ from snakeval.evaluation.answer_counts import AnswerCounts
 from snakeval.evaluation.health import Answers
 from support.journals import LONG, Kept, said
 
-COUNTED = ("cut", "empty", "reasoning_only", "refused", "filtered", "form", "equal", "missing")
+COUNTED = (
+    "cut",
+    "unended",
+    "empty",
+    "reasoning_only",
+    "refused",
+    "filtered",
+    "form",
+    "equal",
+    "missing",
+)
 
 
 def counted(*kept: Kept) -> Answers:
@@ -50,9 +60,16 @@ USED_TOKENS = {"usage": {"completion_tokens_details": {"reasoning_tokens": 9}}}
         (said("yes", message=THINKS), {}),
         (said("", "content_filter"), {"refused": 1, "filtered": 1}),
         (said(None, message={"refusal": "I cannot"}), {"refused": 1, "filtered": 1}),
-        (said(None, "tool_calls", message={"tool_calls": [{"id": 1}]}), {}),
+        (said(None, "tool_calls", message={"tool_calls": [{"id": 1}]}), {"empty": 1}),
+        (said("<think>let me"), {"reasoning_only": 1}),
+        (said("<think>let me", "length"), {"cut": 1, "reasoning_only": 1}),
+        (said("yes", None), {"unended": 1}),
+        (said("yes", "other"), {"unended": 1}),
+        (said("yes", "eos_token"), {}),
+        (said("", "SAFETY"), {"refused": 1, "filtered": 1}),
         (said([{"type": "text", "text": "yes"}]), {"form": 1}),
-        ({"choices": [{"message": {"content": "yes"}}]}, {"form": 1}),
+        (said(None, None, choice={"message": None}), {"empty": 1, "unended": 1}),
+        ({"choices": [{"message": {"content": "yes"}}]}, {"form": 1, "unended": 1}),
         (text("yes"), {}),
         (text("", "length"), {"cut": 1, "empty": 1}),
         ({"data": [{"embedding": [0.1]}]}, {}),
@@ -85,6 +102,17 @@ def test_likelihoods_and_single_tokens_are_not_cut() -> None:
     assert found_in(Kept(1, text("A", "length"), request={"max_tokens": 2})) == {"cut": 1}
     del probable["choices"][0]["logprobs"]
     assert found_in(Kept(1, probable, request=asks)) == {"form": 1}, "logprobs are missing"
+
+
+def test_the_used_tokens_tell_a_cut_if_the_provider_does_not() -> None:
+    answer = said("yes", None)  # of 5 tokens
+    assert found_in(Kept(1, answer, request={"max_tokens": 5})) == {"cut": 1}
+    assert found_in(Kept(1, answer, request={"max_completion_tokens": 6})) == {"unended": 1}
+    assert found_in(Kept(1, said("yes"), request={"max_tokens": 5})) == {}, "it says stop"
+    twice = {**answer, "choices": answer["choices"] * 2}
+    twice["choices"][1] = {**twice["choices"][1], "index": 1}
+    assert found_in(Kept(1, twice, request={"max_tokens": 5})) == {"unended": 2}
+    assert found_in(Kept(1, said("", None), request={"max_tokens": 1})) == {"empty": 1}
 
 
 def test_a_kept_refusal_is_counted_and_is_no_answer() -> None:

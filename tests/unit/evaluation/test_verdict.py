@@ -14,7 +14,7 @@ from support.asking import Asking
 CLEAN: dict[str, Any] = {
     "asked": 60, "answered": 60, "choices": 60, "names": {"m-1": 60}, "asked_name": "m-1",
     **dict.fromkeys(["given_up", "error", "truncated", "html", "refused"], 0),
-    **dict.fromkeys(["cut", "empty", "reasoning_only", "form", "items", "equal"], 0),
+    **dict.fromkeys(["cut", "unended", "empty", "reasoning_only", "form", "items", "equal"], 0),
 }  # fmt: skip
 
 
@@ -47,6 +47,21 @@ def test_one_percent_of_bad_answers_warns(rule: str) -> None:
     assert levels(found) == ({rule: "warn"} if rule != "refused" else {})
     assert levels(verdict(choices=200, **{rule: 3})) == {rule: "warn"}
     assert verdict(choices=200, **{rule: 1}).cell == "ok", "half a percent"
+
+
+def test_answers_that_do_not_say_why_they_ended_leave_the_cut_ones_unknown() -> None:
+    found = verdict(unended=60)
+    assert (found.cell, found.findings) == ("cut unknown", ())
+    assert found.unknown == (
+        "60 of 60 answers of m have no known finish_reason, so the token limit may have cut them"
+    )
+    assert verdict(choices=600, unended=5).cell == "ok", "no warning would depend on them"
+    assert verdict(unended=1, cut=5).cell == "8 % cut", "it warns in any case"
+    assert verdict({"cut": {"warn": 0.01, "fail": 0.5}}, unended=30, cut=5).cell == (
+        "8 % cut, cut unknown"
+    )
+    assert verdict(unended=60, empty=6).cell == "10 % empty, cut unknown"
+    assert verdict({"cut": {}}, unended=60).cell == "ok", "the rule is ignored"
 
 
 def test_a_refusal_of_a_filter_counts_once() -> None:

@@ -17,7 +17,6 @@ from snakeval.ledger.answers import (
     PASSED,
     SOUND,
     facts,
-    is_cut,
     judge,
 )
 
@@ -118,12 +117,38 @@ def test_the_facts_of_a_chat_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [{"text": "4"}, {"text": "", "logprobs": {}}, {"message": {"tool_calls": [{}]}}]
+    ("choice", "request_"),
+    [
+        ({"text": "4"}, {}),
+        ({"text": "", "logprobs": {"tokens": ["a"]}}, {"max_tokens": 1, "logprobs": 1}),
+        ({"message": {"tool_calls": [{}]}}, {"tools": [{}]}),
+    ],
 )
-def test_an_answer_with_something_in_it_is_not_empty(choice: dict[str, Any]) -> None:
-    # An empty `logprobs` says nothing; a filled one is the answer of a log-likelihood request.
-    choice = {**choice, "logprobs": {"tokens": ["a"]}} if "logprobs" in choice else choice
-    assert facts([{"choices": [choice]}]).empty == 0
+def test_an_answer_with_what_was_asked_for_is_not_empty(
+    choice: dict[str, Any], request_: dict[str, Any]
+) -> None:
+    body = json.dumps(request_).encode()
+    assert facts([{"choices": [choice]}], body).empty == 0
+    assert facts([{"choices": [choice]}]).empty == (choice != {"text": "4"})
+
+
+def test_reasoning_alone_is_empty_and_no_finish_reason_is_unknown() -> None:
+    deltas = [{"index": 0, "delta": {"content": text}} for text in ("<thi", "nk>2 + 2", "")]
+    found = facts([{"choices": [delta]} for delta in deltas])
+    assert (found.empty, found.finish) == (1, ["unknown"])
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": "4", "finish_reason": "abort"},
+        {"text": "4", "finish_reason": "insufficient_system_resource"},
+        {"text": "4", "finish_reason": "error"},
+        {"text": "4", "finish_reason": "stop", "error": {"message": "the provider failed"}},
+    ],
+)
+def test_a_text_during_which_the_endpoint_failed_is_an_error(choice: dict[str, Any]) -> None:
+    assert judge(200, JSON, json.dumps({"choices": [choice]}).encode())[0] == ERROR
 
 
 def test_the_pieces_of_a_stream_are_one_answer() -> None:
@@ -138,11 +163,3 @@ def test_white_space_is_no_text() -> None:
     chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in (" ", "\n")]
     assert facts(chunks).empty == 1
     assert facts([*chunks, {"choices": [{"index": 0, "delta": {"content": "a"}}]}]).empty == 0
-
-
-@pytest.mark.parametrize(
-    ("finish", "cut"),
-    [("length", True), ("MAX_TOKENS", True), ("model_length", True), ("stop", False), ("", False)],
-)
-def test_providers_name_the_token_limit_differently(finish: str, cut: bool) -> None:
-    assert is_cut(finish) is cut

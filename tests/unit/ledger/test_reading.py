@@ -16,7 +16,8 @@ from snakeval.ledger.slots import key_of
 
 
 def answer(number: int, **meta: Any) -> Answer:
-    body = {"choices": [{"message": {"content": f"answer {number}"}}]}
+    text = "" if meta.get("empty") else f"answer {number}"
+    body = {"choices": [{"message": {"content": text}}]}
     fixed = {"status": 200, "reason": "OK", "headers": [["Content-Type", "application/json"]]}
     about = {"method": "POST", "path": "/v1/chat/completions", "time": float(number), "whole": 0.1}
     return Answer({**fixed, **about, **meta}, b'{"n": %d}' % number, json.dumps(body).encode())
@@ -55,7 +56,8 @@ def test_all_answers_are_listed_whatever_their_identity(place: Path) -> None:
     assert second.id == f"{key(1).hex()[:12]}-2"
     assert second.is_empty
     assert second.request() == {"n": 1}
-    assert second.response()["choices"][0]["message"]["content"] == "answer 1"
+    assert second.response()["choices"][0]["message"]["content"] == ""
+    assert found[1].response()["choices"][0]["message"]["content"] == "answer 1"
     assert [one.is_healthy for one in found] == [True, True, False, True, False]
 
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from snakeval.evaluation.choices import Choice, choices_of, named, parts_of
 from snakeval.evaluation.health import Answers
-from snakeval.ledger import answers
+from snakeval.ledger.asked import Asked
+from snakeval.ledger.choices import Choice, choices_of
 from snakeval.ledger.counts import Histogram
+from snakeval.ledger.endings import is_cut, is_known
 from snakeval.ledger.flights import HELPERS
+from snakeval.ledger.parts import named, parts_of
 from snakeval.ledger.records import Answer
 
 #: An answer of so many tokens is long: two equal ones at a temperature are no chance.
@@ -22,7 +24,6 @@ _LONG_TOKENS = 40
 _LONG_CHARACTERS = 4 * _LONG_TOKENS
 #: Names and examples that are kept of each kind.
 _NAMES, _EXAMPLES = 50, 20
-_FILTERED = "content_filter"
 
 
 class AnswerCounts:
@@ -56,18 +57,21 @@ class AnswerCounts:
             self._end_question()
             self._question = _Question(key)
         parts = parts_of(answer)
-        request = _Request(answer.request)
+        request = Asked(answer.request)
         self._asked_name = self._asked_name or str(request.data.get("model") or "")
         for said, found in (("model", self._names), ("system_fingerprint", self._fingerprints)):
             text = named(parts, said)
             if text and (text in found or len(found) < _NAMES):
                 found[text] += 1
         tokens = meta.get("tokens") or {}
-        texts = []
-        for choice in choices_of(parts):
+        choices = list(choices_of(parts))
+        for choice in choices:
             choice.reasoning |= bool(tokens.get("reasoning"))
             self._choice(choice, request, name)
-            texts.append(choice.text)
+            if request.wants_text:
+                used = tokens.get("completion") if len(choices) == 1 else None
+                self._ending(choice.finish, request.most_tokens, used, name)
+        texts = [choice.text for choice in choices]
         if 0 < len(texts) < request.samples:
             self._note("form", name)
         self._question.add(texts, tokens.get("completion"), request, meta.get("sent"))
@@ -95,17 +99,23 @@ class AnswerCounts:
         if len(kept) < _EXAMPLES and name not in kept:
             kept.append(name)
 
-    def _choice(self, choice: Choice, request: _Request, name: str) -> None:
+    def _choice(self, choice: Choice, request: Asked, name: str) -> None:
         self._n["choices"] += 1
-        if choice.finish.lower() == _FILTERED or choice.refusal:
+        if choice.is_refused:
             self._note("refused", name)
             self._n["filtered"] += 1
-        elif not (choice.text.strip() or choice.acts or choice.logprobs):
-            self._note("reasoning_only" if choice.reasoning else "empty", name)
-        if answers.is_cut(choice.finish) and request.wants_text:
-            self._note("cut", name)
+        elif lack := choice.lack(request):
+            self._note(lack, name)
         if choice.is_odd or (request.wants_logprobs and not choice.logprobs):
             self._note("form", name)
+
+    def _ending(self, finish: str, most: float | None, used: int | None, name: str) -> None:
+        """Count why a text ended; *used* of the *most* tokens tell it if the provider does not."""
+        if is_cut(finish):
+            self._note("cut", name)
+        elif not is_known(finish):
+            at_limit = most is not None and used is not None and used >= most > 0
+            self._note("cut" if at_limit else "unended", name)
 
     def _end_question(self) -> None:
         question = self._question
@@ -120,7 +130,10 @@ class AnswerCounts:
         """Return the counts."""
         self._end_question()
         self._question = _Question()
-        known = ("cut", "empty", "reasoning_only", "refused", "filtered", "form", "items", "equal")
+        known = (
+            "cut", "unended", "empty", "reasoning_only", "refused", "filtered", "form", "items",
+            "equal",
+        )  # fmt: skip
         counted = Answers(
             answered=self._n["answered"],
             choices=self._n["choices"],
@@ -140,58 +153,18 @@ class AnswerCounts:
         return replace(counted, **{name: self._n[name] for name in known})  # type: ignore[arg-type]
 
 
-class _Request:
-    """The members of a request that matter. Its body is parsed only if that is necessary."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._data: dict[str, Any] | None = None
-
-    @property
-    def data(self) -> dict[str, Any]:
-        if self._data is None:
-            found = answers.parsed(self._body) if self._body else None
-            self._data = found if isinstance(found, dict) else {}
-        return self._data
-
-    @property
-    def wants_text(self) -> bool:
-        """Whether it asks for more than the likelihood of a text, or one token."""
-        data = self.data
-        most = data.get("max_completion_tokens", data.get("max_tokens"))
-        return not data.get("echo") and not (isinstance(most, (int, float)) and most <= 1)
-
-    @property
-    def wants_logprobs(self) -> bool:
-        return b'"logprobs"' in self._body and bool(self.data.get("logprobs"))
-
-    @property
-    def samples(self) -> int:
-        """How many texts it asks for."""
-        number = self.data.get("n") if b'"n"' in self._body else None
-        return number if isinstance(number, int) and not isinstance(number, bool) else 1
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether equal requests may receive different answers."""
-        prompt, temperature = self.data.get("prompt"), self.data.get("temperature")
-        batch = isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
-        fixed = isinstance(temperature, (int, float)) and temperature == 0
-        return bool(self.data) and not batch and not fixed
-
-
 class _Question:
     """The answers to equal requests."""
 
     def __init__(self, key: bytes = b"") -> None:
         self.key = key
         self.seeds: set[str] = set()
-        self._first: tuple[bytes, bool, _Request, Any] | None = None
+        self._first: tuple[bytes, bool, Asked, Any] | None = None
         self._seen: dict[Any, bytes] = {}
         self._number = 0
         self.is_equal = self._is_long = True
 
-    def add(self, texts: list[str], tokens: int | None, request: _Request, sent: Any) -> None:
+    def add(self, texts: list[str], tokens: int | None, request: Asked, sent: Any) -> None:
         """Add the texts of an answer."""
         many = tokens if len(texts) == 1 else None
         for text in texts:
@@ -207,7 +180,7 @@ class _Question:
             self._is_long &= long
             self._compare_seeds(content, request, sent)
 
-    def _compare_seeds(self, content: bytes, request: _Request, sent: Any) -> None:
+    def _compare_seeds(self, content: bytes, request: Asked, sent: Any) -> None:
         assert self._first is not None
         if not self._seen:
             self._seen[_seed(self._first[2], self._first[3])] = self._first[0]
@@ -227,7 +200,7 @@ class _Question:
         )
 
 
-def _seed(request: _Request, sent: Any) -> int | None:
+def _seed(request: Asked, sent: Any) -> int | None:
     changed = sent.get("seed") if isinstance(sent, dict) else None
     seed = request.data.get("seed") if changed is None else changed
     return seed if isinstance(seed, int) else None

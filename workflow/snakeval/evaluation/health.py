@@ -15,7 +15,7 @@ from snakeval.evaluation.plain import build_known
 
 #: Raise it when health counts in another way: the health of finished evaluations is then read
 #: again from their journals.
-HEALTH_VERSION = 1
+HEALTH_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Answers:
             have an answer among the choices.
         choices: the texts in the answers; one answer can have several.
         cut, empty, reasoning_only: the choices that the token limit cut, that have no text, and
-            that have reasoning and no text.
+            that have reasoning and no text, also in tags such as ``<think>``.
+        unended: the choices of which nothing says whether they were cut.
         form: the choices that harnesses misread: without index, as parts, or without logprobs; and
             the answers with fewer choices than the ``n`` of their request.
         items: questions with several answers of 40 tokens or more, at a temperature that is not 0.
@@ -59,6 +60,7 @@ class Answers:
     filtered: int | None = None
     choices: int | None = None
     cut: int | None = None
+    unended: int | None = None
     empty: int | None = None
     reasoning_only: int | None = None
     form: int | None = None

@@ -17,7 +17,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.health import Answers, Health
 from snakeval.evaluation.requests import summary_parts
 from snakeval.files import DAMAGE
-from snakeval.ledger import answers, reading
+from snakeval.ledger import endings, reading
 from snakeval.ledger.losses import CAUSES, REFUSED
 from snakeval.ledger.summary import folder_of
 
@@ -115,13 +115,15 @@ def _received(part: Mapping[str, Any]) -> int:
 def _of_summary(part: Mapping[str, Any]) -> Answers:
     """Return what a summary alone knows of the answers."""
     latency, finish = part["latency"], part["finish_reasons"]
+    filtered = sum(int(n) for reason, n in finish.items() if endings.is_filtered(reason))
     return Answers(
         answered=_received(part),
         choices=sum(int(number) for number in finish.values()) or None,
-        cut=sum(int(n) for reason, n in finish.items() if answers.is_cut(reason)),
+        cut=sum(int(n) for reason, n in finish.items() if endings.is_cut(reason)),
+        unended=sum(int(n) for reason, n in finish.items() if not endings.is_known(reason)),
         empty=int(part["empty"]),
-        refused=int(finish.get("content_filter", 0)),
-        filtered=int(finish.get("content_filter", 0)),
+        refused=filtered,
+        filtered=filtered,
         first_byte={name: float(latency["first_byte"][name]) for name in ("median", "p95")},
         whole={name: float(latency["whole"][name]) for name in ("median", "p95")},
         tokens={str(name): int(number) for name, number in part["tokens"].items()},

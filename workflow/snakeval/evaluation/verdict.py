@@ -76,10 +76,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings of the rules in the health of an evaluation, the gravest first."""
+    """The findings of the rules in the health of an evaluation, the gravest first.
+
+    Attributes:
+        unknown: why nothing, or not all, is known of the answers, or an empty text.
+        undecided: the findings of which it is unknown, as in a cell: ``cut``.
+    """
 
     findings: tuple[Finding, ...] = ()
     unknown: str = ""
+    undecided: str = ""
 
     def _of(self, level: str) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.level == level)
@@ -110,10 +116,10 @@ class Verdict:
     @property
     def cell(self) -> str:
         """The verdict in a cell of a table: ``ok``, ``unknown``, or the findings."""
-        grave = [*self.fails, *self.warns]
-        if grave:
-            return ", ".join(each.cell for each in grave)
-        return "unknown" if self.unknown else "ok"
+        grave = [each.cell for each in (*self.fails, *self.warns)]
+        if self.undecided:
+            grave.append(f"{self.undecided} unknown")
+        return ", ".join(grave) or ("unknown" if self.unknown else "ok")
 
     @property
     def warning(self) -> str:
@@ -160,13 +166,28 @@ def judge(health: Health, rules: Mapping[str, Any], expected: Mapping[str, str])
     if health.unparsed:
         found += _found("unparsed", health.unparsed, health.samples or 0, rules)
     ranked = sorted(found, key=lambda each: LEVELS.index(each.level))
-    return Verdict(tuple(ranked), health.unknown or _missing(health))
+    unknown = health.unknown or _missing(health)
+    unended = "" if unknown else _unended(health, rules)
+    return Verdict(tuple(ranked), unknown or unended, RULES["cut"].short if unended else "")
 
 
 def _missing(health: Health) -> str:
     """Return why the health of a damaged journal is unknown, or nothing."""
     number = sum(answers.missing or 0 for answers in health.models.values())
     return f"{number} answers cannot be read from its journal" if number else ""
+
+
+def _unended(health: Health, rules: Mapping[str, Any]) -> str:
+    """Return why it is unknown whether the rule ``cut`` finds more, or nothing."""
+    for model, answers in health.models.items():
+        total, sure, open_ = answers.choices or 0, answers.cut or 0, answers.unended or 0
+        at_least = [each.level for each in _found("cut", sure, total, rules)]
+        if at_least != [each.level for each in _found("cut", sure + open_, total, rules)]:
+            return (
+                f"{open_} of {total} answers of {model} have no known finish_reason, so the token "
+                "limit may have cut them"
+            )
+    return ""
 
 
 def judge_evaluation(evaluation: Evaluation, health: object) -> Verdict:

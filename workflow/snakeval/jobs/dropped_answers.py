@@ -74,8 +74,8 @@ def _drop(evaluation: Evaluation, directory: EvaluationDirectory, which: str) ->
 
 def _drop_others(evaluation: Evaluation, directory: EvaluationDirectory) -> int:
     """Drop the answers of the last attempt's models that do not have the name that counts."""
-    from snakeval.evaluation.choices import name_in
     from snakeval.ledger import reading
+    from snakeval.ledger.parts import name_in
 
     keep = evaluation.transport.keep
     identities = {name: part.get("identity") for name, part in summary_parts(directory).items()}

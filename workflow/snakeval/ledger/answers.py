@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.ledger import http
+from snakeval.ledger.asked import Asked
+from snakeval.ledger.choices import choices_of
+from snakeval.ledger.endings import DIED, UNKNOWN, died
 from snakeval.ledger.events import Events
 from snakeval.ledger.http import Headers
 
@@ -29,8 +32,6 @@ FAILED = "5xx"
 AWAY = "502"
 #: A 200 whose body reports an error.
 ERROR = "error"
-#: The finish reason of an answer that a dying engine cut short.
-_ABORTED = "abort"
 #: No whole answer came, or none in time.
 BROKEN, LATE = "broken", "timeout"
 #: Statuses of requests that an endpoint refuses whatever its load.
@@ -61,8 +62,13 @@ class Facts:
         return {name: value for name, value in pairs.items() if value}
 
 
-def judge(status: int, headers: Headers, body: bytes, target: str = "") -> tuple[str, Facts]:
-    """Return the verdict on a whole answer to *target* that was no stream, and its facts."""
+def judge(
+    status: int, headers: Headers, body: bytes, target: str = "", request: bytes = b""
+) -> tuple[str, Facts]:
+    """Return the verdict on a whole answer that was no stream, and its facts.
+
+    It is the answer to the body *request*, sent to *target*.
+    """
     if status == 429:
         return LIMITED, Facts()
     if status == 503:
@@ -89,7 +95,7 @@ def judge(status: int, headers: Headers, body: bytes, target: str = "") -> tuple
         return (PASSED if page or "json" in kind else SOUND), Facts()
     if isinstance(data, dict) and data.get("choices", True) in ([], None):
         return PASSED, Facts()
-    return _of(facts([data] if isinstance(data, dict) else []))
+    return _of(facts([data] if isinstance(data, dict) else [], request))
 
 
 def is_refusal(status: int, headers: Headers, body: bytes) -> bool:
@@ -103,17 +109,17 @@ def is_refusal(status: int, headers: Headers, body: bytes) -> bool:
     return not plain.lstrip().startswith(b"<") and media_type(headers) != "text/html"
 
 
-def judge_stream(events: Events) -> tuple[str, Facts]:
+def judge_stream(events: Events, request: bytes = b"") -> tuple[str, Facts]:
     """Return the verdict on a stream that ended without breaking, and its facts."""
     if events.error is not None:
         return ERROR, Facts()
     if not events.ended:
         return PASSED, Facts()
-    return _of(facts(events.chunks))
+    return _of(facts(events.chunks, request))
 
 
 def _of(found: Facts) -> tuple[str, Facts]:
-    return (ERROR, Facts()) if _ABORTED in found.finish else (SOUND, found)
+    return (ERROR, Facts()) if any(map(died, found.finish)) else (SOUND, found)
 
 
 def media_type(headers: Headers) -> str:
@@ -164,46 +170,20 @@ def parsed(body: bytes) -> Any:
         return None
 
 
-def facts(parts: Sequence[dict[str, Any]]) -> Facts:
-    """Return the facts of an answer, which is one JSON object or the chunks of a stream."""
-    found, texts = Facts(), {}  # type: ignore[var-annotated]
+def facts(parts: Sequence[dict[str, Any]], request: bytes = b"") -> Facts:
+    """Return the facts of the answer to *request*: one JSON object, or the chunks of a stream."""
+    found, inner = Facts(), []
     for part in parts:
         part = part["response"] if isinstance(part.get("response"), dict) else part
+        inner.append(part)
         usage = part.get("usage")
         if isinstance(usage, dict):
             found.tokens = tokens(usage)
-        for place, choice in enumerate(_list(part.get("choices"))):
-            number = choice.get("index", place)
-            texts[number] = texts.get(number, False) or _has_text(choice)
-            if choice.get("finish_reason"):
-                found.finish.append(str(choice["finish_reason"]))
-        if part.get("object") == "response" and part.get("status") in ("completed", "incomplete"):
-            found.finish.append(str(part["status"]))
-            texts["response"] = bool(_list(part.get("output")))
-    found.empty = sum(not text for text in texts.values())
+    asked = Asked(request)
+    for choice in choices_of(inner):
+        found.finish.append(DIED if choice.is_error else choice.finish or UNKNOWN)
+        found.empty += bool(choice.lack(asked))
     return found
-
-
-def _list(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def is_cut(finish: str) -> bool:
-    """Whether the token limit ended a choice, by its ``finish_reason``; providers differ."""
-    return finish.lower() in ("length", "max_tokens", "model_length", "incomplete")
-
-
-def _has_text(choice: dict[str, Any]) -> bool:
-    message = choice.get("message") or choice.get("delta") or {}
-    if not isinstance(message, dict):
-        return False
-    # Log-likelihood requests have no text, and are not empty.
-    texts = (choice.get("text"), message.get("content"))
-    return bool(
-        any(text.strip() if isinstance(text, str) else text for text in texts)
-        or message.get("tool_calls")
-        or choice.get("logprobs")
-    )
 
 
 def tokens(usage: dict[str, Any]) -> dict[str, int]:

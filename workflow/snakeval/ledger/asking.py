@@ -186,7 +186,7 @@ class Asker:
             timer = loop.call_later(self._timeout, connection.abort, late)
             head = await self._head(call, connection)
             first = loop.time() - began
-            outcome = await self._body(call.target, head, connection, passing, began)
+            outcome = await self._body(call, head, connection, passing, began)
             outcome.first, outcome.whole = outcome.first or first, loop.time() - began
             self.client.keep(connection)
             connection = None
@@ -223,7 +223,7 @@ class Asker:
 
     async def _body(
         self,
-        target: str,
+        call: Call,
         head: Head,
         connection: Connection,
         passing: Passing,
@@ -233,7 +233,7 @@ class Asker:
         headers = [(name, self._keyless(text)) for name, text in http.end_to_end(head.headers)]
         outcome = Outcome(status, reason, headers, b"", retry_after=retry_after(headers))
         if status == 200 and answers.media_type(headers) == "text/event-stream":
-            await self._stream(outcome, connection, passing, began)
+            await self._stream(call, outcome, connection, passing, began)
             return outcome
         pieces = []
         while True:
@@ -242,7 +242,9 @@ class Asker:
                 break
             pieces.append(piece)
         outcome.body = b"".join(pieces)
-        outcome.verdict, outcome.facts = answers.judge(status, headers, outcome.body, target)
+        outcome.verdict, outcome.facts = answers.judge(
+            status, headers, outcome.body, call.target, call.body
+        )
         hide(outcome, self._key)
         return outcome
 
@@ -251,6 +253,7 @@ class Asker:
 
     async def _stream(
         self,
+        call: Call,
         outcome: Outcome,
         connection: Connection,
         passing: Passing,
@@ -282,6 +285,6 @@ class Asker:
                 waiting = []
         events.close()
         outcome.body = b"".join(pieces)
-        outcome.verdict, outcome.facts = answers.judge_stream(events)
+        outcome.verdict, outcome.facts = answers.judge_stream(events, call.body)
         if not (passing.started and answers.coding(outcome.headers)):
             hide(outcome, self._key)

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, Callable
 
 from snakeval.ledger import answers, records, unused
+from snakeval.ledger.asked import Asked
+from snakeval.ledger.choices import choices_of
+from snakeval.ledger.endings import died, is_cut, is_filtered
 from snakeval.ledger.index import Index
 from snakeval.ledger.journal import Journal, files_of
+from snakeval.ledger.parts import parts_of
 from snakeval.ledger.records import Answer
 from snakeval.ledger.summary import folder_of, name_of
 
-#: Finish reasons of answers that say nothing about the model.
-_UNHEALTHY = frozenset({"content_filter", "error"})
 #: Which stored answers can be asked for again.
 ALL, UNHEALTHY, LAST = "all", "unhealthy", "last"
 
@@ -58,8 +60,9 @@ class Stored:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer, or one of its choices, has no text."""
-        return bool(self.answer.meta.get("empty"))
+        """Whether the answer, or one of its choices, has no text besides reasoning."""
+        asked = Asked(self.answer.request)
+        return any(choice.lack(asked) for choice in choices_of(parts_of(self.answer)))
 
     @property
     def finish(self) -> list[str]:
@@ -70,12 +73,14 @@ class Stored:
     def is_healthy(self) -> bool:
         """Whether it is an answer of the model, and not a refusal, of a filter or of nothing."""
         refused = self.is_refusal or int(self.answer.meta.get("status", 200)) >= 400
-        return not (refused or self.is_empty) and _UNHEALTHY.isdisjoint(self.finish)
+        if refused or any(is_filtered(each) or died(each) for each in self.finish):
+            return False
+        return not self.is_empty
 
     @property
     def is_cut(self) -> bool:
         """Whether the token limit ended one of its choices."""
-        return any(map(answers.is_cut, self.finish))
+        return any(map(is_cut, self.finish))
 
     def request(self) -> Any:
         """Return the request as JSON data, or its text."""
