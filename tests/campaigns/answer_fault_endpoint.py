@@ -197,7 +197,7 @@ FAULTS: dict[str, tuple[Fault | None, bool, bool]] = {
     "truncated-stream": (lambda a, sound: a.stream(sound, is_whole=False), False, False),
     "html": (_page, False, False),
     "no-logprobs": (_without_logprobs, False, False),
-    "429": (_status(429, "too many requests", Retry_After="1"), False, True),
+    "429": (_status(429, "too many requests", Retry_After="25"), False, True),
 }
 
 

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 import yaml
 
+from snakeval.evaluation.attempts import AttemptDirectory
 from snakeval.executors.lepton.runtime import LeptonRuntime
 from snakeval.jobs.container import container
 from snakeval.jobs.gateway import Asked, slots
@@ -130,3 +131,22 @@ def test_every_harness_may_have_as_many_requests_in_flight_as_the_gateway_at_mos
     asked = Asked(urls, slots(evaluation), Event(), {}, {}, None)  # type: ignore[arg-type]
     spec = container(evaluation, directory, LeptonRuntime(), "run", asked=asked)
     assert concurrency(spec, directory.inputs) == most
+
+
+def test_each_eval_factory_harness_has_a_port_of_its_own(tmp_path: Path) -> None:
+    def port(where: AttemptDirectory | None, **more: object) -> str | None:
+        benchmark = {"task": "lm-evaluation-harness.ifeval", **more}
+        rows = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+        (evaluation,) = expand(config(tmp_path, rows))
+        directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
+        return container(evaluation, directory, LeptonRuntime(), "run", attempt=where).env.get(
+            "ADAPTER_PORT"
+        )
+
+    ports = [port(AttemptDirectory(tmp_path / f"attempts/{n}")) for n in range(3)]
+    assert len(set(ports)) == 3, "two harnesses on one port receive the answers of one model"
+    assert all(20000 <= int(each or 0) < 32000 for each in ports)
+    assert port(None) is None, "the script of an evaluation does not change with each start"
+    first = AttemptDirectory(tmp_path / "attempts/1")
+    assert port(first, set_env={"ADAPTER_PORT": "7"}) == "7"
+    assert port(first, task="lm-eval.gsm8k") is None

@@ -99,3 +99,13 @@ def test_the_report_lists_findings_with_their_requests(made: Made, tmp_path: Pat
         ("two", "fail", "given_up"), ("one", "warn", "cut"), ("one", "note", "fingerprint"),
     ]  # fmt: skip
     assert found[1][1].examples == ("3f9a6c01d2e4",)
+
+
+def test_the_report_says_why_health_is_unknown_once_for_all_evaluations(made: Made) -> None:
+    for name in ("one", "two"):
+        made.judged(name, unended=60)
+    found = collect(made.directory, Shelves(made.path / "samples"))
+    ((why, whose),) = found.unknown_health.items()
+    assert "60 of 60 answers of m have no known finish_reason" in why
+    assert whose == "m/one and 1 more"
+    assert rows(made)["one"] == ("cut unknown", None)

@@ -52,6 +52,17 @@ def test_a_finished_one_is_done_with_its_score_and_its_time(run: Made) -> None:
     )  # fmt: skip
 
 
+def test_a_finished_one_has_its_warning(run: Made) -> None:
+    run.judged("b", cut=7)
+    found = state(run)
+    assert found.warning == (
+        "7 of 60 answers were cut by the token limit; raise params.max_new_tokens"
+    )
+    assert said(found).endswith(f"; warning: {found.warning}")
+    run.judged("b", cut=0, given_up=0)
+    assert state(run).warning == ""
+
+
 def test_a_failed_one_has_its_reason(run: Made) -> None:
     run.failed("b", "out of coffee")
     assert (state(run).state, state(run).reason) == ("failed", "out of coffee")

@@ -100,7 +100,7 @@ def _tables(view: View, everything: bool) -> Iterator[Any]:
         yield _rows(view.states)
         return
     yield _totals(view.states)
-    telling = [s for s in view.states if s.active or s.state in ("failed", "unknown")]
+    telling = [s for s in view.states if s.active or s.state in ("failed", "unknown") or s.warning]
     if telling:
         yield Text("")
         yield _rows(telling[:_NAMED])

@@ -47,12 +47,14 @@ class Command:
         env: variables that are not secret.
         secrets: variable of the harness -> variable of the caller that has the value.
         inputs: name -> text of each file for :attr:`Paths.inputs`.
+        ports: variables that receive a free port, which no other harness on the machine uses.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

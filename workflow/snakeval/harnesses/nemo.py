@@ -97,6 +97,9 @@ def command(evaluation: Evaluation, paths: Paths) -> Command:
         env={"PYTHONUNBUFFERED": "1", "NEMO_EVALUATOR_TELEMETRY_LEVEL": "0"},
         secrets=secrets,
         inputs={"run_config.yml": yaml.safe_dump(run_config, sort_keys=True)},
+        # Two harnesses that start together find the same free port, and one of them then asks the
+        # proxy of the other: its answers are those of the other's model.
+        ports=("ADAPTER_PORT",),
     )
 
 

@@ -13,7 +13,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home, make_directory, write_if_changed
 from snakeval.harnesses import command
-from snakeval.harnesses.adapter import Paths
+from snakeval.harnesses.adapter import Command, Paths
 from snakeval.jobs.gateway import Asked
 from snakeval.jobs.proxies import bypass
 from snakeval.matrix.ledger import idle_keys
@@ -71,7 +71,7 @@ def container(
         image=pinned_name(identity.image, identity.image_digest),
         argv=made.argv,
         workdir=workdir,
-        env={**made.env, **cache_env, **identity.set_env},
+        env={**made.env, **_ports(made, attempt), **cache_env, **identity.set_env},
         secrets={**_handed_out(evaluation, asked, variables, inside), **made.secrets},
         mounts=(*mounts, *(Mount(*mount) for mount in transport.mounts), *caches),
         labels=_labels(run, evaluation),
@@ -93,6 +93,19 @@ def _tokenizer(evaluation: Evaluation, runtime: Runtime) -> list[Mount]:
     path = evaluation.transport.tokenizer.get("path")
     target = str(getattr(runtime, "root", "")) + _TOKENIZER
     return [Mount(path, target)] if path and runtime.isolated else []
+
+
+def _ports(made: Command, attempt: AttemptDirectory | None) -> dict[str, str]:
+    """Return free ports for the harness of an attempt; scripts for people have none."""
+    if not made.ports or attempt is None:
+        return {}
+    # Here, because hardly any job needs it.
+    from snakeval.serving.ports import free_port
+
+    found: dict[str, str] = {}
+    for name in made.ports:
+        found[name] = str(free_port([int(port) for port in found.values()]))
+    return found
 
 
 def _labels(run: str, evaluation: Evaluation) -> dict[str, str]:

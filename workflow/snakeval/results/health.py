@@ -51,6 +51,11 @@ def verdict(directory: EvaluationDirectory, done: Completion) -> Verdict:
     return _judged(directory, current(directory, done))
 
 
+def recorded_warning(directory: EvaluationDirectory, done: Completion) -> str:
+    """Return the warnings in the health that a record has, without reading a journal."""
+    return _judged(directory, Health.read(done.health)).warning if done.health else ""
+
+
 def of_failure(directory: EvaluationDirectory) -> Verdict | None:
     """Return the verdict on the newest attempt, if its harness has finished; else None."""
     try:

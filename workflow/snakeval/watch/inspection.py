@@ -19,6 +19,7 @@ from snakeval.evaluation.events import Event
 from snakeval.evaluation.record import Completion, headline
 from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.lease import Holder
+from snakeval.results.health import recorded_warning
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 from snakeval.run.plan import Planned
@@ -56,7 +57,12 @@ class Inspection:
     def __call__(self, item: Planned) -> State:
         """Return the state of the evaluation *item*, with visible texts."""
         found = self._found(item)
-        return replace(found, reason=visible(found.reason), metric=visible(found.metric))
+        return replace(
+            found,
+            reason=visible(found.reason),
+            metric=visible(found.metric),
+            warning=visible(found.warning),
+        )
 
     def _found(self, item: Planned) -> State:
         state = partial(State, item.model, item.benchmark)
@@ -118,7 +124,7 @@ class Inspection:
         holder = directory.holder()
         found = directory.find_completion(item.fingerprint)
         if isinstance(found, Completion):
-            return _done(item, found)
+            return _done(item, found, directory)
         attempt = directory.read_attempt()
         state = partial(State, item.model, item.benchmark, attempts=attempt.number)
         if holder is not None:
@@ -227,7 +233,7 @@ class Inspection:
         return undeployed(self._run)
 
 
-def _done(item: Planned, record: Completion) -> State:
+def _done(item: Planned, record: Completion, directory: EvaluationDirectory) -> State:
     best = headline(record.as_dict()) or {}
     chosen = f" ({best['filter']})" if best.get("filter") else ""
     return State(
@@ -241,6 +247,7 @@ def _done(item: Planned, record: Completion) -> State:
         metric=f"{best.get('metric', '')}{chosen}",
         value=best.get("value"),
         stderr=best.get("stderr"),
+        warning=recorded_warning(directory, record),
     )
 
 

@@ -32,6 +32,7 @@ class State:
         metric, value, stderr: the headline metric of a finished one.
         job: the id of the executor's job, if one was submitted and is not done.
         scheduler: the executor's title, if the evaluation has a job.
+        warning: what the rules of health warn of in the answers of a finished one.
     """
 
     model: str
@@ -51,6 +52,7 @@ class State:
     stderr: float | None = None
     job: str = ""
     scheduler: str = ""
+    warning: str = ""
 
     @property
     def id(self) -> str:

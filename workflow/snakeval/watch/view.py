@@ -55,6 +55,8 @@ class View:
         found = Counter(state.state for state in self.states)
         planned = len(self.states) - found["skipped"]
         others = [f"{found[state]} {state}" for state in STATES[1:] if found[state]]
+        if warned := sum(bool(state.warning) for state in self.states):
+            others.append(f"{warned} with a warning")
         return ", ".join([f"{found['done']} of {planned} done", *others])
 
     @property
@@ -132,10 +134,11 @@ def look(which: Target, before: View | None = None) -> View:
 
 
 def said(state: State) -> str:
-    """Say the one thing to know of an evaluation: its score, its requests, or a reason."""
+    """Say what to know of an evaluation: its score and warning, its requests, or a reason."""
     if state.value is not None:
         error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
-        return f"{state.metric} {state.value:.4f}{error}"
+        warning = f"; warning: {state.warning}" if state.warning else ""
+        return f"{state.metric} {state.value:.4f}{error}{warning}"
     if state.requests is not None:
         done, total = state.requests
         text = f"{done} / {total} requests" if total is not None else f"{done} requests"

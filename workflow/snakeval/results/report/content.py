@@ -87,6 +87,18 @@ class Facts:
         return sorted(found, key=lambda pair: LEVELS.index(pair[1].level))
 
     @property
+    def unknown_health(self) -> dict[str, str]:
+        """Why health is unknown, or a part of it -> the evaluations concerned."""
+        found: dict[str, list[str]] = {}
+        for cell in self.cells.values():
+            if cell.verdict and cell.verdict.unknown:
+                found.setdefault(cell.verdict.unknown, []).append(f"{cell.model}/{cell.benchmark}")
+        more = {
+            why: f" and {len(names) - 1} more" * (len(names) > 1) for why, names in found.items()
+        }
+        return {why: f"{names[0]}{more[why]}" for why, names in found.items()}
+
+    @property
     def samples(self) -> tuple[int, int]:
         """The number of all samples, and the number of samples in the report."""
         shelves = [cell.shelf for cell in self.cells.values() if cell.shelf]
