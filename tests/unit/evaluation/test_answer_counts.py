@@ -104,7 +104,7 @@ def test_likelihoods_and_single_tokens_are_not_cut() -> None:
     assert found_in(Kept(1, probable, request=asks)) == {"form": 1}, "logprobs are missing"
 
 
-def test_the_used_tokens_tell_a_cut_if_the_provider_does_not() -> None:
+def test_the_used_tokens_show_a_cut_if_the_provider_does_not() -> None:
     answer = said("yes", None)  # of 5 tokens
     assert found_in(Kept(1, answer, request={"max_tokens": 5})) == {"cut": 1}
     assert found_in(Kept(1, answer, request={"max_completion_tokens": 6})) == {"unended": 1}

@@ -16,7 +16,7 @@ _REASONING = (
 )  # fmt: skip
 #: The types of parts of a content that are no text of the answer.
 _THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
-#: What :attr:`Choice.lack` calls texts without an answer, as the rules of health do.
+#: The names of texts without an answer in :attr:`Choice.lack` and in the rules of health.
 EMPTY, REASONING_ONLY = "empty", "reasoning_only"
 
 

@@ -1,4 +1,4 @@
-"""What providers write about the end of a text, and where its reasoning ends.
+"""The words of providers for the end of a text, and the tags around its reasoning.
 
 Sources: OpenAI's API (``finish_reason``), and the words of Anthropic, Gemini, Mistral, DeepSeek,
 Zhipu, Cohere, Ollama, TGI and vLLM that routers pass on.
