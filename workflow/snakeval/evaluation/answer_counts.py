@@ -110,7 +110,7 @@ class AnswerCounts:
             self._note("form", name)
 
     def _ending(self, finish: str, most: float | None, used: int | None, name: str) -> None:
-        """Count why a text ended; *used* of the *most* tokens count if the provider says nothing."""
+        """Count why a text ended; *used* of *most* tokens count if the provider says nothing."""
         if is_cut(finish):
             self._note("cut", name)
         elif not is_known(finish):
