@@ -219,7 +219,7 @@ PARSERS = {
         f"ledger/{name}.py": "it also runs in containers, with the standard library alone"
         for name in (
             "__main__",
-            "answers",
+            "asked",
             "beside",
             "budget",
             "events",

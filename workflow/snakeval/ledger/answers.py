@@ -6,7 +6,6 @@ Only a whole and sane 2xx is sound. A 200 with an ``error`` is a failure of the 
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from snakeval.ledger import http
 from snakeval.ledger.asked import Asked
+from snakeval.ledger.asked import parsed as parsed
 from snakeval.ledger.choices import choices_of
 from snakeval.ledger.endings import DIED, UNKNOWN, died
 from snakeval.ledger.events import Events
@@ -160,14 +160,6 @@ def decoder_of(name: str) -> Any:
     if not name:
         return Plain()
     return zlib.decompressobj(47) if name in ("gzip", "x-gzip", "deflate") else None
-
-
-def parsed(body: bytes) -> Any:
-    """Return the JSON data of a body, or None."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def facts(parts: Sequence[dict[str, Any]], request: bytes = b"") -> Facts:

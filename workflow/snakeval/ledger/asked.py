@@ -6,6 +6,14 @@ import json
 from typing import Any
 
 
+def parsed(body: bytes) -> Any:
+    """Return the JSON data of a body, or None."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 class Asked:
     """A request. Its body is parsed only if that is necessary."""
 
@@ -17,10 +25,7 @@ class Asked:
     def data(self) -> dict[str, Any]:
         """Its JSON members; none if it is no JSON object."""
         if self._data is None:
-            try:
-                found = json.loads(self._body) if self._body else None
-            except (ValueError, RecursionError):
-                found = None
+            found = parsed(self._body) if self._body else None
             self._data = found if isinstance(found, dict) else {}
         return self._data
 
