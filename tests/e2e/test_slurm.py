@@ -19,11 +19,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from snakeval.demo.server import DemoServer, serve
+from support.faulty import faulty
+from support.journals import said
 from support.served import Served, wait_for
 from support.slurm import Job, ended, kill_node, mend, node_of, queue, slurm, stop_controller
 from support.workspace import REPOSITORY, Workspace
@@ -48,6 +51,25 @@ def ask(number):
 with ThreadPoolExecutor(4) as pool:
     score = sum(pool.map(ask, range(12)))
 pathlib.Path(results, "score.json").write_text(json.dumps({"score": score}))
+PYTHON
+"""
+
+
+#: Asks some questions one after the other, and takes a lost answer for a wrong one.
+TOLERANT = """exec python3 - {{ url }} {{ results }} %s <<'PYTHON'
+import json, pathlib, sys, urllib.request
+url, results, *numbers = sys.argv[1:]
+right = 0
+for number in numbers:
+    message = {"role": "user", "content": f"What is {number} + 1?"}
+    body = json.dumps({"model": "m-1", "messages": [message]}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            right += json.load(answer)["choices"][0]["message"]["content"] == "yes"
+    except OSError:
+        pass
+pathlib.Path(results, "score.json").write_text(json.dumps({"score": right}))
 PYTHON
 """
 
@@ -368,3 +390,53 @@ def test_kill_9_of_the_head_of_deployed_models_adopts_their_allocations(tmp_path
     assert set(made.recorded.answers.values()) == {1}
     assert made.recorded.answers.total() == 2 * 3 * 12
     cleared(made, work)
+
+
+def test_a_failure_of_health_a_warning_and_a_budget(endpoint: Served) -> None:
+    def behaves(number: int, before: int) -> tuple[int, Any]:
+        if number == 2:
+            return 500, {"error": {"message": "the engine broke"}}
+        return 200, said("yes", "length" if 10 <= number < 20 else "stop")
+
+    def asks(*numbers: int) -> dict[str, Any]:
+        score = {"file": "score.json", "values": {"score": "score"}}
+        command = TOLERANT % " ".join(map(str, numbers))
+        return {"harness": "generic", "command": command, "metrics": score}
+
+    work = endpoint.work
+    assert isinstance(work, Cluster)
+    with faulty(behaves) as model:
+        work.config |= {
+            "name": "health",
+            "params": {"max_retries": 0},
+            "models": {"m": {"endpoint": {"url": model.url, "model_id": "m-1"}}},
+            "benchmarks": {"fails": asks(1, 2, 3), "warns": asks(11, 12, 13)},
+        }
+        assert work.snakemake("-n").exit_code == 0
+        assert model.asked == []
+        done = work.snakemake("--retries", "0")
+        assert done.exit_code == 1, done.output
+        table = work.table()
+        assert dict(table["status"]) == {"m/fails": "failed", "m/warns": "done"}
+        assert "rule health.given_up: fail at 1" in table["reason"]["m/fails"]
+        assert table["health"]["m/warns"] == "100 % cut"
+        assert "Warning: m/warns: 3 of 3 answers were cut by the token limit" in done.output
+
+        (first,) = work.runs
+        work.config |= {
+            "name": "budget",
+            "benchmarks": {"counted": asks(*range(21, 31))},
+            "budget": {"requests": 4},
+        }
+        done = work.snakemake("--retries", "0")
+        assert done.exit_code == 1, done.output
+        (second,) = set(work.runs) - {first}
+        assert dict(work.table(second)["status"]) == {"m/counted": "failed"}
+        assert "is used up" in work.table(second)["reason"]["m/counted"]
+        counted = [number for number in model.asked if number > 20]
+        assert 4 <= len(counted) <= 5, "one request at a time was in flight"
+        work.config["budget"] = {"requests": 20}
+        done = work.snakemake("--retries", "0")
+        assert done.exit_code == 0, done.output
+        assert work.table(second)["value"]["m/counted"] == 10
+        assert sorted(n for n in model.asked if n > 20) == [*range(21, 31)], "none is asked twice"
