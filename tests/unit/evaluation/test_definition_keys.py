@@ -175,6 +175,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "exclude": ("exclude", ["e/b"]),
     "runtime": ("runtime", "process"),
     "network": ("network", "bridge"),
+    "inherit": ("inherit", ["*", "GITHUB_TOKEN"]),
     "resources.*": ("resources", {"cpus": 2, "mem_mb": 5, "shm_mb": 5, "gpus": 1, "runtime": 5}),
     "execution.*": ("execution", {"slurm": {"partition": "p"}}),
     "lease.*": ("lease", {"heartbeat": 1, "stale": 9}),

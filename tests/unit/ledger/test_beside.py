@@ -174,28 +174,38 @@ def test_the_package_imports_only_the_standard_library() -> None:
 class Ended:
     """A gateway's process that ends with a code, perhaps before anyone asks."""
 
-    def __init__(self, code: int, *, ended_before: bool) -> None:
-        self._code, self._ended_before, self.pid = code, ended_before, 1
+    def __init__(self, code: int, *, ended_before: bool, hangs: bool) -> None:
+        self._code, self._ended_before, self._hangs, self.pid = code, ended_before, hangs, 1
         self.stdin, self.stderr = io.StringIO(), io.StringIO("error: the disk is full\n")
 
     def poll(self) -> int | None:
         return self._code if self._ended_before else None
 
     def wait(self, timeout: float = 0) -> int:
+        if self._hangs:
+            raise subprocess.TimeoutExpired("gateway", timeout)
         return self._code
+
+    def kill(self) -> None:
+        self._hangs = False
 
 
 @pytest.mark.parametrize(
-    ("code", "ended_before", "is_lost"),
-    [(-9, True, True), (3, False, True), (0, False, False), (-9, False, False)],
-    ids=["killed", "full-disk", "drained", "killed-at-last"],
+    ("code", "ended_before", "hangs", "is_lost"),
+    [
+        pytest.param(-9, True, False, True, id="killed"),
+        pytest.param(-9, False, False, True, id="killed and seen to end only later"),
+        pytest.param(3, False, False, True, id="full disk"),
+        pytest.param(0, False, False, False, id="drained"),
+        pytest.param(-9, False, True, False, id="killed by its owner at last"),
+    ],
 )
 def test_a_gateway_that_ends_just_before_its_harness_is_lost(
-    code: int, ended_before: bool, is_lost: bool
+    code: int, ended_before: bool, hangs: bool, is_lost: bool
 ) -> None:
     """The harness may end before another thread has noticed the gateway's end."""
     reasons: list[str] = []
-    process: Any = Ended(code, ended_before=ended_before)
+    process: Any = Ended(code, ended_before=ended_before, hangs=hangs)
     gateway = Gateway(process, 1, {}, "token")
     gateway.drain(0)
     gateway.watch(reasons.append)

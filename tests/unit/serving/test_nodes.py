@@ -159,9 +159,9 @@ def test_more_nodes_than_the_job_has_are_refused(machine: Machine) -> None:
 
 
 def test_a_part_counts_its_own_gpus() -> None:
-    spec = ContainerSpec("n", "", ("true",), "/", gpu_ids=("4", "6"))
+    spec = ContainerSpec("n", "", ("true",), "/", gpu_ids=("4", "6"), withheld=("OTHER_KEY",))
     nodes = Nodes(("n1", "n2"), ("10.0.0.1", "10.0.0.2"), 20001)
     told = json.loads(node_process.message("process", spec, nodes, ("4", "5", "6")))
     here = node_process.part(told, "n2", {"CUDA_VISIBLE_DEVICES": "0,1,2"})
-    assert (here.name, here.gpu_ids) == ("n-1", ("0", "2"))
+    assert (here.name, here.gpu_ids, here.withheld) == ("n-1", ("0", "2"), ("OTHER_KEY",))
     assert here.env == {"SNAKEVAL_NODE_RANK": "1", "SNAKEVAL_NODE_ADDRESS": "10.0.0.2"}

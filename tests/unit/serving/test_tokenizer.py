@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from snakeval.config import models
+from snakeval.config.endpoints import EndpointType
 from snakeval.run.pins import Pin
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.resolve import Resolved, resolve
-from snakeval.serving.tokenizer import for_harness, is_tokenizer, server_must_answer
+from snakeval.serving.tokenizer import COMPLETIONS, for_harness, is_tokenizer, server_must_answer
 
 
 @pytest.fixture
@@ -23,6 +24,10 @@ def checkpoint(tmp_path: Path) -> Path:
 def deployed(**spec: Any) -> Deployment:
     spec = {"kind": "vllm", "type": "completions"} | spec
     return resolve("m", models.Deployment(**spec), "host", resolved=Resolved(Pin("i"), "abc"))
+
+
+def test_only_completions_count_tokens() -> None:
+    assert COMPLETIONS == EndpointType.COMPLETIONS
 
 
 def test_a_checkpoint_has_it_in_its_directory(checkpoint: Path) -> None:

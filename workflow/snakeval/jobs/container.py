@@ -83,7 +83,7 @@ def container(
         requirements=transport.requirements,
         packages=identity.packages,
         environ=asked.environ if asked is not None else None,
-        withheld=frozenset() if inside else _withheld(evaluation, asked),
+        withheld=() if inside else _withheld(evaluation, asked),
     )
     return _around_proxies(spec, _served(evaluation, paths, servers, asked))
 
@@ -131,14 +131,14 @@ def _handed_out(
     return {n: here for n, here in given.items() if inside or n == gated.VARIABLE} | own
 
 
-def _withheld(evaluation: Evaluation, asked: Asked | None) -> frozenset[str]:
+def _withheld(evaluation: Evaluation, asked: Asked | None) -> tuple[str, ...]:
     """Return the variables that a harness without a container does not inherit."""
     transport = evaluation.transport
     own = {transport.api_key_name, *transport.auxiliary_keys.values()}
     # The gateway put its token in place of these, and harnesses look for them.
     own |= idle_keys(evaluation) if asked is not None else set()
     here = os.environ if asked is None else asked.environ
-    return passed_on.withheld(here, transport.keys, own, transport.inherit)
+    return tuple(sorted(passed_on.withheld(here, transport.keys, own, transport.inherit)))
 
 
 def _paths(

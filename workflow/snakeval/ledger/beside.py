@@ -59,7 +59,7 @@ class Gateway:
         self.urls, self.token, self.port = urls, token, port
         self.used_up = False
         self._process = process
-        self._ending = False
+        self._ending = self._killed = False
         self._closing = threading.Lock()
 
     @property
@@ -84,7 +84,9 @@ class Gateway:
         text = self._process.stderr.read()
         code = self._process.wait()
         self.used_up = code == summary.USED_UP
-        if not self._ending or code in (summary.UNWRITABLE, summary.USED_UP):
+        # A kill closes its connections, of which a harness may end, before its process has ended.
+        by_itself = not self._ending or (code < 0 and not self._killed)
+        if by_itself or code in (summary.UNWRITABLE, summary.USED_UP):
             last = text.strip().splitlines()[-1:] or [f"exit code {code}"]
             lost(f"the gateway ended: {last[0].removeprefix('error: ')}")
 
@@ -107,6 +109,7 @@ class Gateway:
         try:
             self._process.wait(grace + _SLACK)
         except subprocess.TimeoutExpired:
+            self._killed = True
             self._process.kill()
             self._process.wait()
 

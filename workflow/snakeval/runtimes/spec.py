@@ -67,7 +67,7 @@ class ContainerSpec:
     entry_point: bool = False
     environ: Mapping[str, str] | None = field(default=None, repr=False)
     keep: tuple[int, ...] = ()
-    withheld: frozenset[str] = frozenset()
+    withheld: tuple[str, ...] = ()
 
     @property
     def surroundings(self) -> Mapping[str, str]:

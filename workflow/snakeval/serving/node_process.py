@@ -66,6 +66,7 @@ def part(told: Mapping[str, Any], node: str, environ: Mapping[str, str]) -> Cont
             **data,
             "argv": tuple(data["argv"]),
             "packages": tuple(data["packages"]),
+            "withheld": tuple(data["withheld"]),
             "keep": (),
             "mounts": tuple(Mount(**mount) for mount in data["mounts"]),
             "gpu_ids": gpu_ids,

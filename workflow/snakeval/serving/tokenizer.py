@@ -11,10 +11,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from snakeval.config.endpoints import EndpointType
 from snakeval.files import DAMAGE, json_value, read_text
 from snakeval.serving.deployment import Deployment
 
+#: The type of an endpoint (:class:`snakeval.config.endpoints.EndpointType`, which takes a job too
+#: long to import) whose harnesses count tokens.
+COMPLETIONS = "completions"
 #: The files from which Hugging Face's libraries read a tokenizer without the model's own code.
 _FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _CONFIG = "tokenizer_config.json"
@@ -29,7 +31,7 @@ def for_harness(deployment: Deployment) -> dict[str, str]:
     because harnesses and servers share the hub's cache.
     """
     definition = deployment.definition
-    if definition.endpoint_type != EndpointType.COMPLETIONS or _has_other(definition.extra_args):
+    if definition.endpoint_type != COMPLETIONS or _has_other(definition.extra_args):
         return {}
     if path := deployment.serving.checkpoint_path:
         return {"path": path} if is_tokenizer(Path(path)) else {}
@@ -40,9 +42,7 @@ def for_harness(deployment: Deployment) -> dict[str, str]:
 
 def server_must_answer(deployment: Deployment) -> bool:
     """Whether a harness can ask only the server about its tokens."""
-    return deployment.definition.endpoint_type == EndpointType.COMPLETIONS and not for_harness(
-        deployment
-    )
+    return deployment.definition.endpoint_type == COMPLETIONS and not for_harness(deployment)
 
 
 def is_tokenizer(directory: Path) -> bool:

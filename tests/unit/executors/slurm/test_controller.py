@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from copy import copy
 from pathlib import Path
 
 import pytest
@@ -121,13 +120,13 @@ def test_a_look_waits_a_few_seconds_in_all_and_a_stop_longer_for_the_first_answe
         raise subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(subprocess, "run", silent)
-    looks = copy(module.CONTROLLER), copy(module.ACCOUNTING)
+    looks = module.services()
     for service, command in zip(looks, ("squeue", "sacct"), strict=True):
         with pytest.raises(subprocess.TimeoutExpired):
             service.call(command, hurried=command == "sacct")
         assert service.silent, "no one asks it again in this look"
     assert sum(limits) <= 7
-    stops = copy(module.CONTROLLER)
+    stops, _ = module.services()
     stops.within(15)
     with pytest.raises(subprocess.TimeoutExpired):
         stops.call("squeue")

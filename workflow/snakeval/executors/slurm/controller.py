@@ -110,7 +110,10 @@ class Controller:
         return self._clock() - self._first if self._is_known_silent else 0.0
 
 
-#: The controller of this process's cluster. A command that looks waits only a few seconds for it.
-CONTROLLER = Controller(seconds=5.0)
-#: The accounting of the same cluster.
-ACCOUNTING = Controller(seconds=5.0, brief=2.0, commands=("sacct",))
+def services() -> tuple[Controller, Controller]:
+    """Return a cluster's controller and accounting, for which a look waits only a few seconds."""
+    return Controller(seconds=5.0), Controller(seconds=5.0, brief=2.0, commands=("sacct",))
+
+
+#: The controller of this process's cluster, and the accounting of the same cluster.
+CONTROLLER, ACCOUNTING = services()
