@@ -73,3 +73,18 @@ def test_changed_prompts_fail_the_evaluation_and_are_asked_with_permission(
         resumed = invocation(tmp_path, content, run=found.run.id, ask=True)
         assert play(resumed) == (0, "")
         assert asked(model)[0] == 6, "three prompts are new"
+
+
+def test_a_run_whose_answers_came_from_another_run_is_scored_again(tmp_path: Path) -> None:
+    with servers() as (model, judge):
+        content = asking(tmp_path, model.url, judge.url)
+        first = invocation(tmp_path, content)
+        assert play(first) == (0, "")
+        second = invocation(tmp_path, content, run="new", answers=str(first.directory.path))
+        assert (play(second), asked(model, judge)) == ((0, ""), [3, 3])
+        first.directory.path.rename(tmp_path / "elsewhere")
+        third = invocation(tmp_path, content, rescore=str(second.directory.path))
+        assert (play(third), asked(model, judge)) == ((0, ""), [3, 3])
+        assert third.rescoring is not None
+        said = third.rescoring.outcome(third.directory, third.everything[0])
+        assert said == "the scores are equal to the digit (the same definition)"

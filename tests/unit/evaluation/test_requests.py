@@ -86,3 +86,11 @@ def test_what_requests_wait_for_is_read_while_the_gateway_lives(tmp_path: Path) 
     summary.write_text(json.dumps({"upstreams": {"m": part | {"waiting": {"seconds": "x"}}}}))
     assert requests.waiting(found) == ""
     assert requests.waiting(EvaluationDirectory(tmp_path / "none")) == ""
+
+
+def test_the_answer_identity_is_that_of_the_model_alone() -> None:
+    model = {"model_id": "m", "endpoint_url": "http://host/v1", "deployment": {}}
+    same = requests.answer_identity({**model, "endpoint_type": "chat"})
+    assert requests.answer_identity(model) == same
+    for change in ({"model_id": "n"}, {"endpoint_url": "http://h/v1"}, {"deployment": {"w": 1}}):
+        assert requests.answer_identity({**model, **change}) != same

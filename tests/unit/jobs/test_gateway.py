@@ -247,14 +247,6 @@ def test_a_judge_has_a_window_of_its_own(
     assert (options["m"]["start"], options["m"]["ceiling"]) == (4, 4)
 
 
-def test_the_answer_identity_is_that_of_the_model_alone() -> None:
-    model = {"model_id": "m", "endpoint_url": "http://host/v1", "deployment": {}}
-    same = gateway.answer_identity({**model, "endpoint_type": "chat"})
-    assert gateway.answer_identity(model) == same
-    for change in ({"model_id": "n"}, {"endpoint_url": "http://h/v1"}, {"deployment": {"w": 1}}):
-        assert gateway.answer_identity({**model, **change}) != same
-
-
 @pytest.mark.parametrize("kind", ["pipe", "directory", "loop", "file"])
 def test_what_is_no_file_of_the_ledger_never_stops_an_evaluation(
     tmp_path: Path, server: DemoServer, kind: str

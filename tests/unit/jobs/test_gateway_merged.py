@@ -10,6 +10,8 @@ import pytest
 from snakeval.demo.server import serve
 from snakeval.evaluation.health import Health
 from support.asking import Asking
+from support.faulty import faulty, tolerant
+from support.journals import said
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -36,7 +38,7 @@ def test_the_journals_of_two_runs_answer_a_third_in_their_order(tmp_path: Path) 
         assert server.stats()["requests"] == 2 + 4 + 2, "one answer to each question was left"
         own = [third.answers[3], third.answers[7]]
         assert third.answers == [first[0], *second[:2], own[0], first[1], *second[2:], own[1]]
-        assert len(third.stored) == 2, "the other runs keep what is theirs"
+        assert len(third.stored) == 8, "copies of the six, and two of its own"
         assert counted(third) == (8, 0)
         third.count, third.same = 2, 3
         third.redefine(server.url, answers=paths, offline=True)
@@ -62,3 +64,30 @@ def test_a_journal_of_another_endpoint_answers_nothing(tmp_path: Path) -> None:
         job = Asking(tmp_path, server.url, answers=(str(tmp_path / "first/run"),))
         assert job() == (0, "")
         assert server.stats()["requests"] == 3
+
+
+def test_a_borrowed_answer_of_another_model_is_dropped_and_asked_again(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    with faulty(lambda number, before: (200, said(model="m-2"))) as endpoint:
+        assert tolerant(tmp_path / "first", endpoint)() == (0, "")
+        endpoint.asked.clear()
+        lender = (str(tmp_path / "first/run"),)
+        job = tolerant(tmp_path, endpoint, answers=lender, answers_as={"m": "m-1"})
+        assert job()[0] == 1
+        assert endpoint.asked == []
+        endpoint.behaviour = lambda number, before: (200, said())
+        assert job() == (0, "")
+        assert sorted(endpoint.asked) == [0, 1, 2, 3]
+        assert counted(job) == (4, 0)
+
+
+def test_borrowed_answers_stay_if_the_other_run_goes(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    with serve() as server:
+        assert Asking(tmp_path / "first", server.url)() == (0, "")
+        job = Asking(tmp_path, server.url, dies=2, answers=(str(tmp_path / "first/run"),))
+        assert job()[0] == 1
+        (tmp_path / "first/run").rename(tmp_path / "first/gone")
+        job.lives()
+        assert job() == (0, "")
+        assert server.stats()["requests"] == 3, "those of the first run"

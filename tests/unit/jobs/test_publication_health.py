@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from snakeval.jobs.dropped_answers import asks_again
 from snakeval.jobs.publication import failure_stands
+from snakeval.jobs.stored_answers import asks_again
 from support.asking import Asking
 from support.faulty import Faulty, faulty, redefine, tolerant
 from support.journals import said

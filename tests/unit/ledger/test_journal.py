@@ -27,11 +27,11 @@ def text(journal: Journal, key: bytes, occurrence: int) -> str | None:
     return None if found is None else found.response.decode()
 
 
-def keep(directory: Path, *answers: tuple[bytes, int, str], before: tuple[Path, ...] = ()) -> Path:
+def keep(directory: Path, *answers: tuple[bytes, int, str]) -> Path:
     """Keep answers by a process of their own."""
 
     async def write() -> None:
-        journal = Journal(directory, "identity", before)
+        journal = Journal(directory, "identity")
         for key, occurrence, response in answers:
             await journal.append(key, occurrence, answer(response))
         journal.close()
@@ -174,41 +174,6 @@ def test_of_a_list_of_models_only_the_latest_answer_counts(tmp_path: Path) -> No
     size = files_of(tmp_path)[0].stat().st_size
     asyncio.run(write())
     assert files_of(tmp_path)[1].stat().st_size < 2 * size
-
-
-def test_the_answers_of_a_later_journal_follow_those_of_the_earlier(tmp_path: Path) -> None:
-    first = keep(tmp_path / "a", (KEYS[0], 0, "a0"), (KEYS[0], 1, "a1"), (KEYS[1], 0, "a"))
-    second = keep(tmp_path / "b", (KEYS[0], 0, "b0"), (KEYS[2], 0, "b"))
-    whole = keep(tmp_path / "c", (KEYS[0], 3, "c3"), before=(first, second))
-    for _ in range(2):
-        journal = Journal(whole, "identity", (first, second))
-        assert [text(journal, KEYS[0], slot) for slot in range(5)] == ["a0", "a1", "b0", "c3", None]
-        assert (text(journal, KEYS[1], 0), text(journal, KEYS[2], 0)) == ("a", "b")
-        assert journal.kept == 6
-
-
-@settings(max_examples=40)  # each writes to the disk
-@given(
-    st.lists(st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 4)), unique=True), max_size=4)
-)
-def test_merged_journals_answer_in_their_order_and_without_gaps(
-    parts: list[list[tuple[bytes, int]]],
-) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folders = [
-            keep(Path(name) / str(number), *((k, o, f"{number}:{o}") for k, o in part))
-            for number, part in enumerate(parts)
-        ]
-        journal = Journal(Path(name) / "none", "identity", folders)
-        for key in KEYS:
-            wanted = [
-                f"{number}:{occurrence}"
-                for number, part in enumerate(parts)
-                for occurrence in sorted(o for k, o in part if k == key)
-            ]
-            found = [text(journal, key, slot) for slot in range(len(wanted) + 1)]
-            assert found == [*wanted, None]
-        journal.close()
 
 
 def test_after_a_failed_write_no_answer_is_kept_any_more(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.jobs.gateway import answer_identity, upstreams
+from snakeval.evaluation.requests import answer_identity
+from snakeval.jobs.gateway import upstreams
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
 

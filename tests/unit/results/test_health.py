@@ -10,7 +10,7 @@ import pytest
 
 from snakeval.evaluation.attempts import AttemptDirectory, Finished
 from snakeval.evaluation.health import Health
-from snakeval.jobs.gateway import answer_identity
+from snakeval.evaluation.requests import answer_identity
 from snakeval.results import health
 from snakeval.results.report.content import collect
 from snakeval.results.report.samples import Shelves

@@ -28,9 +28,10 @@ class Selection(Strict):
     which drops stored answers of unfinished evaluations, and ``offline=true``, with which the
     journals alone answer. ``rescore=RUN`` makes a new run over the stored answers of another one,
     in which ``judge=NAME`` names auxiliary models to ask again, and ``ask=true`` allows requests
-    that have no stored answer. ``answers=RUN1,RUN2`` lets the journals of other runs answer before
-    those of this one. ``preflight=false`` starts without asking the endpoints, and ``check=true``
-    lets a dry run ask them and the site.
+    that have no stored answer.
+    ``answers=RUN1,RUN2`` copies the answers of other runs' journals into this run, which keeps the
+    choice; ``answers=none`` ends it. ``preflight=false`` starts without asking the endpoints, and
+    ``check=true`` lets a dry run ask them and the site.
     """
 
     run: str | None = None

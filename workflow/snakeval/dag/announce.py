@@ -12,6 +12,7 @@ from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
 from snakeval.matrix.usage import Usages, predicted
+from snakeval.run.directory import RunDirectory
 
 #: How many lines of a kind are printed at most.
 _MOST = 20
@@ -26,6 +27,9 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     many = f"{len(invocation.selected)} evaluation" + "s" * (len(invocation.selected) != 1)
     lines = [f"Run {run.id} ({state}): {many} in {invocation.directory}"]
     lines += again(invocation)
+    if invocation.lenders:
+        names = " and ".join(RunDirectory(path).id or path for path in invocation.lenders)
+        lines.append(f"Answers of run {names} come first; `--config answers=none` ends this")
     reasons = Counter(item.reason for item in invocation.left_out)
     lines += [f"Left out: {reason}" for reason in list(reasons)[:_MOST]]
     if len(reasons) > _MOST:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
+from snakeval.dag.lenders import lenders_of
 from snakeval.dag.rescoring import Rescoring
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json, digest
@@ -23,7 +24,6 @@ from snakeval.files import DAMAGE
 from snakeval.harnesses import parser_versions
 from snakeval.matrix.expand import LeftOut, deployments, split
 from snakeval.matrix.facts import Facts
-from snakeval.run import index
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import Run, at, find, reserve
 from snakeval.run.plan import Planned, plan_text
@@ -47,6 +47,7 @@ class Invocation:
         deployed: the models that snakeval serves, by name.
         facts: pins of the run, and digests of weights. They are complete if the run *starts*.
         rescoring: the run whose stored answers it scores again; None for others.
+        lenders: the paths of the runs whose journals answer before this run's own.
     """
 
     def __init__(
@@ -85,7 +86,8 @@ class Invocation:
                 raise ConfigError(
                     f"{error.filename}: cannot be read ({error.strerror}); check it"
                 ) from None
-        self.everything = _once(everything, selection, self.run.directory)
+        self.lenders = lenders_of(selection, self.run.directory)
+        self.everything = _once(everything, selection, self.lenders)
         self.deployed = deployments(config, self.facts)
         if self.rescoring is not None:
             self.everything, excluded = self.rescoring.narrowed(self.everything)
@@ -115,7 +117,7 @@ class Invocation:
             return None
         made.config, made.selection, made._files = config, selection, ()
         made.run = at(config, saved.run_path.name)
-        made.facts, made.rescoring = Facts(made.run.directory), None
+        made.facts, made.rescoring, made.lenders = Facts(made.run.directory), None, ()
         made.__dict__["key"] = saved.path.name
         made.everything = definitions.evaluations
         made.left_out = tuple(
@@ -258,16 +260,11 @@ class Invocation:
 
 
 def _once(
-    everything: tuple[Evaluation, ...], selection: Selection, run: RunDirectory
+    everything: tuple[Evaluation, ...], selection: Selection, others: tuple[str, ...]
 ) -> tuple[Evaluation, ...]:
     """Return the evaluations with what this command alone wants of their ledgers."""
-    if not (selection.ask_again or selection.offline or selection.answers):
+    if not (selection.ask_again or selection.offline or others):
         return everything
-    others = tuple(str(index.find(name).path.resolve()) for name in selection.answers)
-    if str(run.path.resolve()) in others:
-        raise ConfigError(
-            "names the run itself, whose journals answer anyway", where="--config answers"
-        )
     # An attempt that repeats within the command must not drop answers again.
     again = f"{selection.ask_again} {uuid.uuid4().hex}" if selection.ask_again else ""
     return tuple(

@@ -88,6 +88,7 @@ class Start:
         is_new = not saved.exists
         if (rescoring := self.invocation.rescoring) is not None:
             rescoring.note(run)  # before all else: without it, the run would ask its models
+        run.write_lenders(self.invocation.lenders)  # the same
         # The index and the plan come before the directory's first other file: `status` finds them.
         remember(
             Entry(

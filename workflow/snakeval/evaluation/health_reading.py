@@ -7,7 +7,7 @@ never raises an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,12 @@ def read_health(
     directory: EvaluationDirectory,
     ledger: str = "on",
     identities: Mapping[str, str] | None = None,
-    before: Mapping[str, Sequence[Path]] | None = None,
 ) -> Health:
     """Return the health of the answers that the last harness of *directory* received.
 
     *ledger* is the mode of its gateway, and *identities* are the answer identities of the models,
-    if the harness may have been one of another definition. *before* are the journals of other runs
-    that answered first.
+    if the harness may have been one of another definition.
     """
-    known = before or {}
     if ledger == "off":
         return Health(unknown="its ledger is off")
     try:
@@ -42,10 +39,7 @@ def read_health(
         for name, identity in (identities or {}).items():
             if name in parts and _identity(directory.requests, name, parts[name]) != identity:
                 return Health(unknown="its journal is of another definition")
-        models = {
-            name: _answers(directory.requests, name, part, known.get(name, ()))
-            for name, part in parts.items()
-        }
+        models = {name: _answers(directory.requests, name, part) for name, part in parts.items()}
     except OSError as error:
         return Health(unknown=f"{error.filename} cannot be read ({error.strerror})")
     if not models:
@@ -53,7 +47,7 @@ def read_health(
     return Health(models)
 
 
-def _answers(requests: Path, name: str, part: Mapping[str, Any], before: Sequence[Path]) -> Answers:
+def _answers(requests: Path, name: str, part: Mapping[str, Any]) -> Answers:
     """Return the counts of one model: of its journals, and of its *part* of the summary.
 
     Raises:
@@ -61,7 +55,7 @@ def _answers(requests: Path, name: str, part: Mapping[str, Any], before: Sequenc
     """
     folder, identity = folder_of(requests, name), _identity(requests, name, part)
     counts = AnswerCounts()
-    for key, occurrence, answer in reading.used(folder, identity, before):
+    for key, occurrence, answer in reading.used(folder, identity):
         if answer is None:
             counts.miss()
             continue

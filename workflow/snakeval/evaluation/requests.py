@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import DAMAGE, make_way, make_way_for_file, read_json
 from snakeval.ledger.summary import FILES, folder_of
@@ -60,6 +61,27 @@ class Counts:
             tokens.get("cached"),
             int(data.get("uncounted", 0)),
         )
+
+
+def models_of(evaluation: Evaluation) -> dict[str, Mapping[str, Any]]:
+    """Return what an evaluation defines of each model that it asks, by name."""
+    identity = evaluation.identity
+    model = {
+        "model_id": identity.model_id,
+        "endpoint_url": identity.endpoint_url,
+        "deployment": identity.deployment,
+        "request": identity.request,
+    }
+    return {evaluation.model: model, **identity.auxiliary}
+
+
+def answer_identity(model: Mapping[str, Any]) -> str:
+    """Return the digest of all that determines a model's answers to a request.
+
+    The harness, its image, its task and its parameters are not in it: they make the requests.
+    """
+    parts = ("model_id", "endpoint_url", "deployment", "request")
+    return digest({name: model[name] for name in parts if model.get(name)})
 
 
 def read(directory: EvaluationDirectory) -> dict[str, Counts]:

@@ -11,21 +11,19 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
-from snakeval.evaluation.definition import Evaluation, Transport, digest
+from snakeval.evaluation.definition import Evaluation, Transport
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.requests import answer_identity, models_of
 from snakeval.harnesses.generic import asks_nothing
 from snakeval.jobs import budget
-from snakeval.jobs.dropped_answers import drop_answers
+from snakeval.jobs.stored_answers import prepare_answers
 from snakeval.ledger import beside
 from snakeval.ledger.beside import Gateway
-from snakeval.ledger.summary import folder_of
 from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START, idle_keys
-from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
 
 #: Seconds for which requests under way may continue when a job ends.
@@ -105,7 +103,7 @@ def ask_through_gateway(
         if ending.wait(seconds):
             raise Interrupted
 
-    drop_answers(evaluation, directory, wait, say)
+    prepare_answers(evaluation, directory, wait, say)
     running = beside.beside(
         directory.requests,
         upstreams(evaluation, served),
@@ -178,14 +176,8 @@ def bridge_address(runtime: Runtime) -> str:
 
 def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the options of each model that *evaluation* asks, for the gateway."""
-    identity, transport = evaluation.identity, evaluation.transport
-    model = {
-        "model_id": identity.model_id,
-        "endpoint_url": identity.endpoint_url,
-        "deployment": identity.deployment,
-        "request": identity.request,
-    }
-    asked: dict[str, Mapping[str, Any]] = {evaluation.model: model, **identity.auxiliary}
+    transport = evaluation.transport
+    asked = models_of(evaluation)
     keys = {evaluation.model: transport.api_key_name, **transport.auxiliary_keys}
     found = {}
     for name, what in asked.items():
@@ -202,7 +194,6 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "served": name in served,
             "request": what.get("request") or {},
             "offline": not transport.asks(name),
-            "before": [str(path) for path in journals_before(evaluation, name)],
             "start": start,
             "ceiling": ceiling,
             **{
@@ -214,24 +205,6 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "deadline": _RESTART_SECONDS if name in served else limits.get("patience", _PATIENCE),
         }
     return found
-
-
-def journals_before(evaluation: Evaluation, model: str) -> list[Path]:
-    """Return the journals of *model* in other runs, which answer before this evaluation's own.
-
-    Those of another answer identity answer nothing.
-    """
-    runs = (RunDirectory(path) for path in evaluation.transport.answers)
-    return [folder_of(run.evaluation(evaluation.id).requests, model) for run in runs]
-
-
-def answer_identity(model: Mapping[str, Any]) -> str:
-    """Return the digest of all that determines a model's answers to a request.
-
-    The harness, its image, its task and its parameters are not in it: they make the requests.
-    """
-    parts = ("model_id", "endpoint_url", "deployment", "request")
-    return digest({name: model[name] for name in parts if model.get(name)})
 
 
 def slots(evaluation: Evaluation) -> int:

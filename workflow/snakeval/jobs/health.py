@@ -11,7 +11,6 @@ from snakeval.evaluation.health import Health
 from snakeval.evaluation.health_reading import read_health
 from snakeval.harnesses.generic import asks_nothing
 from snakeval.harnesses.reading import read_unparsed
-from snakeval.jobs.gateway import journals_before
 
 
 def health_of(
@@ -23,9 +22,7 @@ def health_of(
     """
     if asks_nothing(evaluation):
         return Health(unknown="its harness asks no model")
-    models = (evaluation.model, *evaluation.identity.auxiliary)
-    before = {name: journals_before(evaluation, name) for name in models}
-    health = read_health(directory, ledger, before=before)
+    health = read_health(directory, ledger)
     if (found := read_unparsed(evaluation, artifacts)) is not None:
         health = replace(health, unparsed=found[0], samples=found[1])
     return health

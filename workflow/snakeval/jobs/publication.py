@@ -18,7 +18,7 @@ from snakeval.evaluation.verdict import judge_evaluation, names_to_keep
 from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
-from snakeval.jobs.dropped_answers import asks_again
+from snakeval.jobs.stored_answers import asks_again
 from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
 
 

@@ -13,7 +13,7 @@ command line or in an environment::
        "offline": false,
        "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
        "request": {"rename": {}, "drop": [], "add": {}}, "headers": {}, "query": {},
-       "before": ["…"], "prices": {"input": 0.15, "output": 0.6, "cached": 0.075},
+       "prices": {"input": 0.15, "output": 0.6, "cached": 0.075},
        "verify": true, "cert": null, "proxy": null}}}
 
 The process writes one line to standard output when it is ready: ``{"port": 40001}``. Each further

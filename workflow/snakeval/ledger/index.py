@@ -60,17 +60,3 @@ class Index:
             else:
                 for occurrence in sorted(found):
                     yield key, occurrence, found[occurrence]
-
-    def extend(self, later: Index) -> None:
-        """Add the answers of *later* behind those here, without gaps."""
-        for key, _, place in later.items():
-            self.put(key, self.count(key), place)
-
-    def followed_by(self, last: Index) -> Index:
-        """Return the answers here, and those of *last* behind them with its own gaps."""
-        if not self._places:
-            return last
-        firsts = {key: self.count(key) for key in last._places}
-        for key, occurrence, place in last.items():
-            self.put(key, firsts[key] + occurrence, place)
-        return self

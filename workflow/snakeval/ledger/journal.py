@@ -3,17 +3,13 @@
 A journal is a directory of files (``records.py`` has their format). Each gateway process writes a
 file of its own, ``0001.journal``, ``0002.journal`` and so on, so no two processes write to one
 file. A reader skips files of another answer identity.
-
-Several journals in a given order act as one: the answers of a key in a later journal follow those
-in the earlier journals.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
@@ -42,16 +38,13 @@ class Journal:
     Args:
         directory: of the journal's files; created with the first answer.
         identity: the answer identity.
-        before: directories of journals that precede this one, for example two halves of a task.
         account: pays the answers that this process adds; see :mod:`snakeval.ledger.budget`.
 
     Raises:
         OSError: a file cannot be read.
     """
 
-    def __init__(
-        self, directory: Path, identity: str, before: Sequence[Path] = (), account: str = ""
-    ) -> None:
+    def __init__(self, directory: Path, identity: str, account: str = "") -> None:
         self.directory, self.identity, self._account = directory, identity, account
         #: How many answers earlier processes stored.
         self.kept = 0
@@ -60,9 +53,6 @@ class Journal:
         self._files: list[int] = []
         self._latest: dict[bytes, int] = {}
         self._refused: dict[bytes, int] = {}
-        self._before = Index()
-        for place in before:
-            self._before.extend(self._read(place))
         self._index = self._read(directory)
         self._own, self._end, self._size = -1, 0, 0
         self._unflushed: list[asyncio.Future[None]] = []
@@ -97,10 +87,7 @@ class Journal:
 
     def find(self, key: bytes, occurrence: int) -> Answer | None:
         """Return an answer, or None if it is not kept; *occurrence* counts from 0."""
-        earlier = self._before.count(key)
-        if occurrence < earlier:
-            return self._answer(self._before.get(key, occurrence))
-        return self._answer(self._index.get(key, occurrence - earlier))
+        return self._answer(self._index.get(key, occurrence))
 
     def latest(self, key: bytes) -> Answer | None:
         """Return the latest answer of a key of which only the latest counts, or None."""
@@ -123,7 +110,6 @@ class Journal:
         Raises:
             JournalError: the disk is full, or the file cannot be written.
         """
-        occurrence -= self._before.count(key)
         place = await self._put(records.pack(records.ANSWER, key, occurrence, answer))
         self._index.put(key, occurrence, place)
 
@@ -170,17 +156,9 @@ class Journal:
         return self._index.get(key, occurrence) is not None
 
     def note_unused(self, wanted: Callable[[bytes], int]) -> None:
-        """Note the stored answers beyond those that the harness *wanted* of each key.
-
-        Their occurrences follow those of the journals before this one.
-        """
-        before = self._before.count
-        left = [(k, n) for k, n, _ in self._before.items() if n >= wanted(k)]
-        if left:
-            with contextlib.suppress(OSError):  # then the note is lost
-                self.directory.mkdir(parents=True, exist_ok=True)
-        own = ((k, before(k) + n) for k, n, _ in (self._index.items() if self.kept else ()))
-        left += ((k, n) for k, n in own if n >= wanted(k))
+        """Note the stored answers beyond those that the harness *wanted* of each key."""
+        own = self._index.items() if self.kept else ()
+        left = [(key, number) for key, number, _ in own if number >= wanted(key)]
         unused.write(self.directory, self.identity, left)
 
     def release(self, key: bytes, occurrence: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -149,23 +149,17 @@ def newest_identity(folder: Path) -> str:
     return ""
 
 
-def used(
-    folder: Path, identity: str, before: Sequence[Path] = ()
-) -> Iterator[tuple[bytes, int, Answer | None]]:
+def used(folder: Path, identity: str) -> Iterator[tuple[bytes, int, Answer | None]]:
     """Yield key, occurrence and answer of each one of *identity* that the last harness asked for.
 
-    All answers of a key follow each other. An answer that cannot be read is None. The journals
-    *before* answered first, as for :class:`snakeval.ledger.journal.Journal`.
+    All answers of a key follow each other. An answer that cannot be read is None.
 
     Raises:
         OSError: a file cannot be read.
     """
     files: list[int] = []
     try:
-        index = Index()
-        for other in before:
-            index.extend(_indexed(other, identity, files))
-        index = index.followed_by(_indexed(folder, identity, files))
+        index = _indexed(folder, identity, files)
         left = unused.read(folder, identity)
         for key, occurrence, place in index.items():
             if (key, occurrence) in left:

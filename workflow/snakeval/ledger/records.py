@@ -22,7 +22,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,14 @@ class Answer:
     response: bytes
 
 
-def header(identity: str, account: str = "") -> bytes:
-    """Return the beginning of a file of *identity*; *account* pays its answers, if one does."""
-    data = {"identity": identity, **({"account": account} if account else {})}
+def header(identity: str, account: str = "", lenders: Sequence[str] = ()) -> bytes:
+    """Return the beginning of a file of *identity*.
+
+    *account* pays its answers, if one does. *lenders* are the journals whose answers it copies.
+    """
+    data: dict[str, Any] = {"identity": identity}
+    data |= {"account": account} if account else {}
+    data |= {"lenders": list(lenders)} if lenders else {}
     text = json.dumps(data).encode()
     return MAGIC + _LENGTH.pack(len(text)) + text
 
@@ -80,6 +85,16 @@ def read_account(file: int) -> tuple[str, int]:
     """
     data, start = _header(file)
     return str(data.get("account", "")), start
+
+
+def read_lenders(file: int) -> set[str]:
+    """Return the journals whose answers a file copies.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    lenders = _header(file)[0].get("lenders")
+    return set(map(str, lenders)) if isinstance(lenders, list) else set()
 
 
 def _header(file: int) -> tuple[dict[str, Any], int]:
@@ -107,6 +122,20 @@ def pack(mark: bytes, key: bytes, occurrence: int, answer: Answer) -> bytes:
 def pack_dropped(key: bytes, occurrence: int) -> bytes:
     """Return the record that drops an answer."""
     return _record(DROPPED, key, occurrence, b"")
+
+
+def moved(file: int, offset: int, occurrence: int | None = None) -> bytes:
+    """Return the record at *offset*, which may be of another *occurrence* in another file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is shorter now.
+    """
+    mark, length, _, key, known = _HEAD.unpack(os.pread(file, _HEAD.size, offset))
+    payload = os.pread(file, length, offset + _HEAD.size)
+    if len(payload) < length:
+        raise ValueError(f"the record at {offset} is damaged (it ends early)")
+    return _record(mark, key, known if occurrence is None else occurrence, payload)
 
 
 def _record(mark: bytes, key: bytes, occurrence: int, payload: bytes) -> bytes:

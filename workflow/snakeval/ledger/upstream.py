@@ -123,11 +123,10 @@ class Upstream:
         self.name, self.options = name, options
         self.key, self.auth = str(options.get("key") or ""), str(options.get("auth") or "")
         self.counts = Counts()
-        before = [Path(place) for place in options.get("before", ())]
         self.journal: Journal | Memory = (
             Memory()
             if mode == "memory"
-            else Journal(directory, options["identity"], before, spending.id if spending else "")
+            else Journal(directory, options["identity"], spending.id if spending else "")
         )
         self.limit = Limit(bounds_of(options), time.monotonic())
         self.asker = None if offline else self._asker(spending)

@@ -38,7 +38,7 @@ def _read_again(
 ) -> Health:
     """Read health from the journal of the definition in a record."""
     from snakeval.evaluation.health_reading import read_health
-    from snakeval.jobs.gateway import answer_identity
+    from snakeval.evaluation.requests import answer_identity
 
     models = {done.model: done.identity, **(done.identity.get("auxiliary") or {})}
     identities = {name: answer_identity(model) for name, model in models.items()}

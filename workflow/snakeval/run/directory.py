@@ -296,6 +296,29 @@ class RunDirectory(Directory):
         """Note which run's answers this run scores again."""
         write_if_changed(self.rescore, json.dumps(note))
 
+    @property
+    def lenders(self) -> Path:
+        """The note of a run whose requests the journals of other runs answer first."""
+        return Path(f"{self._place}/.snakeval/answers.json")
+
+    def read_lenders(self) -> tuple[str, ...]:
+        """Return the paths of these other runs.
+
+        Raises:
+            OSError, ValueError: the note cannot be read.
+        """
+        note = read_json(str(self.lenders)) or {}
+        return tuple(map(str, note.get("runs") or ()))
+
+    def write_lenders(self, runs: Sequence[str]) -> None:
+        """Note the paths of these other runs; without any, remove the note."""
+        if runs:
+            self.make()
+            self.lenders.parent.mkdir(exist_ok=True)
+            write_if_changed(self.lenders, json.dumps({"runs": list(runs)}))
+        else:
+            self.lenders.unlink(missing_ok=True)
+
     # --- plan -----------------------------------------------------------------------------
 
     @property

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from snakeval.jobs.dropped_answers import asks_again, drop_answers
+from snakeval.jobs.stored_answers import asks_again, prepare_answers
 from snakeval.ledger.reading import stored
 from support.journals import Kept, keep, place, said, summarize
 
 
 def evaluation(ask_again: str = "", keep: Any = None, **transport: Any) -> Any:
-    known = {"ledger": "on", "health": {}, **transport}
+    known = {"ledger": "on", "health": {}, "answers": (), **transport}
     transport_ = SimpleNamespace(ask_again=ask_again, keep=keep or {}, **known)
     return SimpleNamespace(model="m", identity=SimpleNamespace(auxiliary={}), transport=transport_)
 
@@ -33,13 +33,13 @@ def test_answers_of_another_model_are_dropped_in_the_last_identity_only(tmp_path
     keep(directory, [Kept(1), Kept(2, said(model="m-2")), Kept(3, {"choices": []})])
     lines: list[str] = []
     other = evaluation(keep={"m": "m-1"})
-    drop_answers(other, directory, wait, lines.append)
+    prepare_answers(other, directory, wait, lines.append)
     assert left(directory) == [1, 3], "an answer without a name stays"
     assert lines == ["requests 1 stored answers again, which name another model"]
-    drop_answers(other, directory, wait, lines.append)
+    prepare_answers(other, directory, wait, lines.append)
     assert len(lines) == 1
     summarize(directory, "m", 2, identity="of another definition")
-    drop_answers(evaluation(keep={"m": "m-9"}), directory, wait, lines.append)
+    prepare_answers(evaluation(keep={"m": "m-9"}), directory, wait, lines.append)
     assert left(directory) == [1, 3]
 
 
@@ -47,12 +47,12 @@ def test_cut_answers_are_unhealthy_only_if_they_fail(tmp_path: Path) -> None:
     directory = place(tmp_path)
     refused = Kept(3, {"error": {"message": "no"}}, meta={"status": 400})
     keep(directory, [Kept(1, said("half", "length")), Kept(2, said("")), refused, Kept(4)])
-    drop_answers(evaluation("unhealthy 1"), directory, wait, [].append)
+    prepare_answers(evaluation("unhealthy 1"), directory, wait, [].append)
     assert left(directory) == [1, 4]
     fails = {"cut": {"fail": 0.01}}
-    drop_answers(evaluation("unhealthy 1", health=fails), directory, wait, [].append)
+    prepare_answers(evaluation("unhealthy 1", health=fails), directory, wait, [].append)
     assert left(directory) == [1, 4], "once for each command"
-    drop_answers(evaluation("unhealthy 2", health=fails), directory, wait, [].append)
+    prepare_answers(evaluation("unhealthy 2", health=fails), directory, wait, [].append)
     assert left(directory) == [4]
 
 

@@ -1,4 +1,7 @@
-"""Drops stored answers before a harness runs, so that their requests are asked again."""
+"""Prepares the stored answers of an evaluation before its harness runs.
+
+Answers of other runs come in, and those that a command wants to request again go.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from snakeval.config.health_rules import FAIL, thresholds
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.requests import repair, summary_parts
+from snakeval.evaluation.requests import answer_identity, models_of, repair, summary_parts
 from snakeval.files import write_if_changed
 from snakeval.ledger import summary
+from snakeval.ledger.summary import folder_of
+from snakeval.run.directory import RunDirectory
 
 
 def _note(directory: EvaluationDirectory) -> Path:
@@ -28,21 +33,58 @@ def asks_again(evaluation: Evaluation, directory: EvaluationDirectory) -> bool:
     return not (note.exists() and note.read_text(encoding="utf-8").strip() == command)
 
 
-def drop_answers(
+def prepare_answers(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
     wait: Callable[[float], None],
     say: Callable[[str], None],
 ) -> None:
-    """Drop the stored answers that the command wants to request again, once for each command.
+    """Repair the files of the requests, copy the answers of other runs, and drop some answers.
 
-    Drop also those of another model, if the health of the last attempt failed for them. Before
-    that, repair the files of the requests.
+    The command wants to request some of them again, once for each command. Others are of another
+    model, for which the health of the last attempt failed.
 
     Raises:
         EvaluationError: a journal cannot be read or written.
     """
+    _borrow(evaluation, directory, wait, say)
+    _drop_answers(evaluation, directory, wait, say)
+
+
+def _borrow(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
+    """Copy the answers that other runs have of this evaluation's models, once."""
+    transport = evaluation.transport
     repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
+    if not transport.answers or transport.ledger != "on":
+        return
+    # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
+    from snakeval.ledger.borrowed import borrow
+
+    runs = [RunDirectory(path).evaluation(evaluation.id).requests for path in transport.answers]
+    count = 0
+    try:
+        summary.wait_for_end(directory.requests / "gateway", wait)
+        for name, model in models_of(evaluation).items():
+            lenders = [folder_of(requests, name) for requests in runs]
+            folder = folder_of(directory.requests, name)
+            count += borrow(folder, answer_identity(model), lenders)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"the answers of other runs cannot be copied ({error})") from None
+    if count:
+        say(f"copied {count} stored answers of other runs")
+
+
+def _drop_answers(
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
     wanted, keep = asks_again(evaluation, directory), evaluation.transport.keep
     if not (wanted or keep):
         return
