@@ -66,7 +66,9 @@ def test_changed_prompts_fail_the_evaluation_and_are_asked_with_permission(
         code, reason = play(found)
         assert (code, asked(model, judge)) == (1, [3, 3])
         assert "no answer to at least 1 request: POST /v1/chat/completions" in reason
-        assert reason.endswith(f"; `snakeval resume {found.run.id} -- --config ask=true` asks")
+        assert reason.endswith(
+            f"; `snakeval resume {found.run.id} -- --config ask=true` asks the model"
+        )
         log = found.directory.evaluation("m/b").newest_log().read_text()
         assert "not in the journal: POST /v1/chat/completions" in log
         assert "Which is 0?" in log

@@ -78,6 +78,12 @@ def test_answers_that_the_last_harness_did_not_ask_for_do_not_count(tmp_path: Pa
     assert len(read_health(directory).models["m"].names) == 2
 
 
+def test_answers_that_a_filter_refused_hide_no_missing_ones(tmp_path: Path) -> None:
+    filtered = [Kept(n, said("", "content_filter")) for n in range(3)]
+    found = health(tmp_path, *filtered, Kept(9), answers={"asked": 6, "journal": 0})
+    assert (found.answered, found.refused, found.filtered, found.missing) == (4, 3, 3, 2)
+
+
 def test_each_model_that_an_evaluation_asks_has_counts_of_its_own(tmp_path: Path) -> None:
     directory = place(tmp_path)
     keep(directory, [Kept(1)], "m")

@@ -94,3 +94,34 @@ def test_the_answer_identity_is_that_of_the_model_alone() -> None:
     assert requests.answer_identity(model) == same
     for change in ({"model_id": "n"}, {"endpoint_url": "http://h/v1"}, {"deployment": {"w": 1}}):
         assert requests.answer_identity({**model, **change}) != same
+
+
+def test_finish_reasons_of_an_endpoint_are_bounded() -> None:
+    counts = Counts()
+    for number in range(1000):
+        reason = f"{'long' * 99}" if number % 2 else f"reason {number}"
+        counts.received({"finish": [reason, "stop"]}, b"k" * 16, number)
+    found = counts.data(0)["finish_reasons"]
+    assert sum(found.values()) == 2000
+    assert len(found) <= 17
+    assert max(map(len, found)) <= 40
+    assert found["stop"] == 1000
+
+
+def test_answers_that_another_run_paid_are_no_part_of_the_paid_ones() -> None:
+    counts = Counts()
+    counts.requests, counts.asked, counts.replayed = 3, 1, 2
+    tokens = {"prompt": 7, "completion": 1}
+    counts.received({"tokens": tokens}, b"k" * 16, 0)
+    counts.received({"tokens": tokens}, b"k" * 16, 1, is_free=True)
+    counts.received({}, b"k" * 16, 2, is_free=True)
+    whole = requests.Counts.of(counts.data(0))
+    assert (whole.answered, whole.uncounted, whole.prompt_tokens) == (3, 1, 14)
+    paid = whole.paid
+    assert (paid.answered, paid.uncounted, paid.prompt_tokens, paid.completion_tokens) == (
+        1,
+        0,
+        7,
+        1,
+    )
+    assert paid.paid == paid

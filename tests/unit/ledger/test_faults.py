@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from snakeval.ledger import answers
 from snakeval.ledger.client import Call
-from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, plain, said
+from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, plain, readable, said
 from snakeval.ledger.outcome import Outcome, problem
 from support.ledger import CHAT, KEY, answer, bed, completion, raw, run, says
 
@@ -67,6 +68,11 @@ def test_lists_that_nest_without_end_have_no_message() -> None:
         (NGINX, "502 Bad Gateway"),
         ("<html><body><h1>Sign\n in</h1><p>with</p></body></html>", "Sign in"),
         ("<html><style>p {}</style><body>Sign <b>in</b></body></html>", "Sign in"),
+        ("<title></title><H1 class='a'>Sign in</h1>", "Sign in"),
+        ("<title>Sign in", "Sign in"),
+        ("<script>if (a < b) {}</script ><b>Sign</b> in", "Sign in"),
+        ("<p>Sign<script>never closed</p> in", "Sign never closed in"),
+        ("Sign in < 3", "Sign in < 3"),
         ("upstream\tis\n away", "upstream is away"),
         ("", ""),
     ],
@@ -75,6 +81,17 @@ def test_the_message_of_a_page_and_of_text_is_readable(body: str, message: str) 
     assert said(HTML, body.encode())[0] == message
     zipped = [*HTML, ("Content-Encoding", "gzip")]
     assert said(zipped, gzip.compress(body.encode()))[0] == message
+
+
+@pytest.mark.parametrize(
+    "piece", ["<title>", "<title ", "<", "<h1>a", "<script>", "<script></", "</title ", "<b"]
+)
+def test_no_body_takes_long_to_read(piece: str) -> None:
+    text = piece * ((1 << 18) // len(piece))
+    before = time.process_time()
+    readable(text)
+    # In a time that grows with the square of the length, it was half a minute and more.
+    assert time.process_time() - before < 5
 
 
 def test_only_the_beginning_of_a_long_body_is_read() -> None:

@@ -196,3 +196,23 @@ def test_time_that_is_over_lets_requests_end_and_begins_none(tmp_path: Path) -> 
             ticking.cancel()
 
     run(scenario())
+
+
+def test_a_gateway_whose_account_was_ended_says_so_and_not_that_the_budget_is_used_up(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        own = budget(tmp_path, requests=1000)
+        async with bed(tmp_path, counting(), budget=own) as b:
+            assert await ask(b, 3) == [200] * 3
+            assert b.gateway.spending is not None
+            # Another process took this one for dead while it stood still.
+            file = spent(tmp_path, requests=1000)
+            (account,) = file.accounts.values()
+            file.end(account.id, {"requests": 3.0})
+            await ask(b, 20)
+            assert b.used_up == []
+            assert "stood still, and another one ended its account" in b.fatal[0]
+            assert len(b.endpoint.asked) <= 10, "its slice"
+
+    run(scenario())

@@ -53,6 +53,17 @@ def test_the_cost_of_an_evaluation_is_of_all_models_that_it_asks(tmp_path: Path)
     assert costs.of_model("m") == costs.total() == Money(pytest.approx(2.7), "EUR")
 
 
+def test_answers_that_another_run_paid_cost_nothing(tmp_path: Path) -> None:
+    run = started(tmp_path, m=PRICES)
+    tokens = {"prompt": 1_000_000, "completion": 100_000}
+    free = {"answers": 8, "uncounted": 0, "tokens": {"prompt": 900_000, "completion": 100_000}}
+    asked(run, "m/a", m=answered(9, tokens) | {"free": free})
+    asked(run, "m/b", m=answered(9, {}, 9) | {"free": {"answers": 9, "uncounted": 9}})
+    costs = Costs(run, PLAN)
+    assert costs.of(PLAN[0]) == Money(pytest.approx(0.2), "EUR")
+    assert costs.of(PLAN[1]) == Money(0.0, "EUR"), "all were replayed"
+
+
 @pytest.mark.parametrize(
     ("counts", "price", "cost", "text"),
     [

@@ -45,22 +45,23 @@ class Rule:
         object.__setattr__(self, "default", {self.level: self.at})
 
 
-_AGAIN = "run the same command to request them again"
+#: The advice of the rules that ask again.
+AGAIN = "run the same command to request them again"
 RULES: Mapping[str, Rule] = {
     "given_up": Rule(
-        FAIL, 1, "given up", "requests received no answer", _AGAIN, asks_again=True
+        FAIL, 1, "given up", "requests received no answer", AGAIN, asks_again=True
     ),
     "error": Rule(
-        FAIL, 1, "errors", "answers were errors with HTTP status 200", _AGAIN, asks_again=True
+        FAIL, 1, "errors", "answers were errors with HTTP status 200", AGAIN, asks_again=True
     ),
     "truncated": Rule(
-        FAIL, 1, "truncated", "answers broke before their end", _AGAIN, asks_again=True
+        FAIL, 1, "truncated", "answers broke before their end", AGAIN, asks_again=True
     ),
     "html": Rule(
-        FAIL, 1, "no JSON", "answers were pages and no JSON", _AGAIN, asks_again=True
+        FAIL, 1, "no JSON", "answers were pages and no JSON", AGAIN, asks_again=True
     ),
     "model": Rule(
-        FAIL, 1, "of another model", "answers name another model", _AGAIN, asks_again=True
+        FAIL, 1, "of another model", "answers name another model", AGAIN, asks_again=True
     ),
     "cut": Rule(
         WARN, 0.01, "cut", "answers were cut by the token limit", "raise params.max_new_tokens"

@@ -96,8 +96,11 @@ class End:
         spent = spending(invocation.directory) if budget and budget.limits else []
         if any(part.spent >= part.limit for part in spent):
             return f"{text}The budget is used up: `snakeval resume {run.id} --budget …` continues"
+        resume = f"`snakeval resume {run.id}`"
+        if invocation.selection.offline:
+            return f"{text}{resume} asks the models for what the journals lack"
         # The same command would score everything again, in another run.
-        again = f"`snakeval resume {run.id}`" if invocation.rescoring else "the same command"
+        again = resume if invocation.rescoring else "the same command"
         return f"{text}Run {again} to finish them."
 
     def shown(self) -> str:

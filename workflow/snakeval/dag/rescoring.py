@@ -23,6 +23,7 @@ from snakeval.evaluation.plain import build
 from snakeval.evaluation.record import LEDGER, Completion, Metric
 from snakeval.files import DAMAGE
 from snakeval.harnesses.generic import asks_nothing
+from snakeval.ledger import brought
 from snakeval.ledger.summary import folder_of
 from snakeval.matrix.expand import LeftOut
 from snakeval.run import index
@@ -198,8 +199,10 @@ class Rescoring:
                 if model in self.judges:
                     continue
                 folder = folder_of(own.requests, model)
-                for path in _files(origin, model):
+                if files := _files(origin, model):
                     folder.mkdir(parents=True, exist_ok=True)
+                    brought.note(folder, (path.name for path in files))
+                for path in files:
                     _link(path, folder / path.name)
 
     # --- scores -----------------------------------------------------------------------------

@@ -150,7 +150,8 @@ class AnswerCounts:
             missing=self._n["missing"],
             examples={rule: tuple(found) for rule, found in self._examples.items()},
         )
-        return replace(counted, **{name: self._n[name] for name in known})  # type: ignore[arg-type]
+        numbers: dict[str, Any] = {name: self._n[name] for name in known}
+        return replace(counted, **numbers)
 
 
 class _Question:

@@ -86,7 +86,9 @@ def _with_summary(found: Answers, part: Mapping[str, Any]) -> Answers:
     if received and not is_kept:
         found = _of_summary(part)  # `ledger: memory` keeps no answers
     elif not part.get("other_requests"):
-        counted = sum(each or 0 for each in (found.answered, found.refused, found.missing))
+        # A filter refuses in an answer, which `answered` counts already.
+        refused = (found.refused or 0) - (found.filtered or 0)
+        counted = (found.answered or 0) + refused + (found.missing or 0)
         # The end of a damaged journal cannot be read.
         lacking = max(0, received - counted)
         found = replace(found, missing=(found.missing or 0) + lacking)
@@ -95,9 +97,9 @@ def _with_summary(found: Answers, part: Mapping[str, Any]) -> Answers:
     found = replace(found, asked=int(part["requests"]), causes=causes)
     if lost is None:
         return found  # an earlier gateway did not distinguish healed requests from lost ones
-    counts = {cause: int(lost.get(cause, 0)) for cause in CAUSES}
+    counts: dict[str, Any] = {cause: int(lost.get(cause, 0)) for cause in CAUSES}
     counts[REFUSED] += found.refused or 0
-    return replace(found, **counts)  # type: ignore[arg-type]
+    return replace(found, **counts)
 
 
 def _received(part: Mapping[str, Any]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snakeval.evaluation.definition import Evaluation, digest
@@ -27,6 +27,7 @@ class Counts:
         latency: the seconds until the first byte and the whole answer: median, p95 and p99.
         cached_tokens: the part of ``prompt_tokens`` that the endpoint had in its cache.
         uncounted: answers without a count of their tokens.
+        free: ``answers``, ``uncounted`` and ``tokens`` of those for which another run paid.
     """
 
     requests: int = 0
@@ -39,6 +40,7 @@ class Counts:
     latency: Mapping[str, Mapping[str, float]] | None = None
     cached_tokens: int | None = None
     uncounted: int = 0
+    free: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Counts:
@@ -60,6 +62,27 @@ class Counts:
             dict(data["latency"]),
             tokens.get("cached"),
             int(data.get("uncounted", 0)),
+            dict(data.get("free") or {}),
+        )
+
+    @property
+    def paid(self) -> Counts:
+        """The counts without the answers for which another run paid."""
+        if not self.free.get("answers"):
+            return self
+        free, tokens = self.free, self.free.get("tokens") or {}
+
+        def less(counted: int | None, kind: str) -> int | None:
+            return None if counted is None else counted - int(tokens.get(kind, 0))
+
+        return replace(
+            self,
+            answered=self.answered - int(free["answers"]),
+            uncounted=self.uncounted - int(free.get("uncounted", 0)),
+            prompt_tokens=less(self.prompt_tokens, "prompt"),
+            completion_tokens=less(self.completion_tokens, "completion"),
+            cached_tokens=less(self.cached_tokens, "cached"),
+            free={},
         )
 
 

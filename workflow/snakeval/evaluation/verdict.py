@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snakeval.config.health_rules import (
+    AGAIN,
     FAIL,
     LEVELS,
     NOTE,
@@ -129,6 +130,10 @@ class Verdict:
     @property
     def reason(self) -> str:
         """Why the evaluation fails: counts, rule and what to do, in a sentence."""
+        return self.reason_with(AGAIN)
+
+    def reason_with(self, again: str) -> str:
+        """Return the reason of the failure; *again* says what requests again what failed."""
         first = self.fails[0]
         who = f" ({first.model})" if first.model else ""
         rule = f"rule health.{first.rule}: {FAIL} at {threshold_text(first.at)}"
@@ -136,12 +141,13 @@ class Verdict:
         others = [each.cell for each in self.fails[1:]]
         if others:
             parts.append(f"also {', '.join(others)}")
-        advice = RULES[first.rule].advice
-        if not self.asks_again:
+        asks, advice = RULES[first.rule].asks_again, RULES[first.rule].advice
+        if self.asks_again:
+            advice = again
+        else:
             which = "unhealthy" if first.rule in SELECTED else "all"
-            again = f"`snakeval resume ID --ask-again {which}` requests them again"
-            usual = "" if RULES[first.rule].asks_again else advice
-            advice = f"{usual}, or {again}" if usual else again
+            drops = f"`snakeval resume ID --ask-again {which}` requests them again"
+            advice = drops if asks or not advice else f"{advice}, or {drops}"
         parts.append(advice)
         text = "; ".join(part for part in parts if part)
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -35,7 +35,7 @@ from snakeval.jobs.attempt_log import AttemptLog, attempt_log
 from snakeval.jobs.container import installable
 from snakeval.jobs.publication import attempts_at, completion, finish, publish_finished
 from snakeval.jobs.run_harness import Ran, require_few, run_harness
-from snakeval.jobs.unanswered import why_unanswered
+from snakeval.jobs.unanswered import how_to_resume, why_unanswered
 from snakeval.lease import Lease, LeaseLost
 from snakeval.runtimes import choose
 
@@ -206,7 +206,7 @@ def _attempt(
         if not ran.is_valid:
             _discard(attempt)
         if stop.is_set():
-            log.say("interrupted; the same command resumes it")
+            log.say(f"interrupted; {how_to_resume(attempts.directory)} resumes it")
             return run_job.INTERRUPTED
         attempts.check()
         if ran.used_up:

@@ -19,6 +19,7 @@ from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 from snakeval.jobs.stored_answers import asks_again
+from snakeval.jobs.unanswered import how_again
 from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
 
 
@@ -111,7 +112,8 @@ def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Compl
         attempts.check()
         if result.artifacts == attempts.directory.artifacts:
             attempts.directory.retract()
-        reason = verdict.reason
+        model = verdict.fails[0].model
+        reason = verdict.reason_with(how_again(evaluation, attempts.directory, model))
         if verdict.asks_again:
             from snakeval.jobs.request_cause import with_message  # only a failure needs it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from snakeval.config.health_rules import AGAIN
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import misses
@@ -11,6 +12,29 @@ from snakeval.run.directory import RunDirectory
 
 #: The longest reason, in characters.
 _LONGEST = 300
+
+
+def how_to_ask(directory: EvaluationDirectory) -> str:
+    """Return how to ask the models of an evaluation that the journals alone answered."""
+    run = RunDirectory.of(directory)
+    more = " -- --config ask=true" if run.rescore.exists() else ""
+    return f"`snakeval resume {run.id}{more}` asks the model"
+
+
+def how_to_resume(directory: EvaluationDirectory) -> str:
+    """Return what resumes the run of an evaluation: the command of a re-score makes another one."""
+    run = RunDirectory.of(directory)
+    return f"`snakeval resume {run.id}`" if run.rescore.exists() else "the same command"
+
+
+def how_again(evaluation: Evaluation, directory: EvaluationDirectory, model: str) -> str:
+    """Return what requests again the answers of *model* that are missing."""
+    if not evaluation.transport.asks(model):
+        return how_to_ask(directory)
+    run = RunDirectory.of(directory)
+    # The command of a re-score makes another run.
+    is_rescore = run.rescore.exists()
+    return f"`snakeval resume {run.id}` requests them again" if is_rescore else AGAIN
 
 
 def why_unanswered(
@@ -31,8 +55,7 @@ def why_unanswered(
         return ""
     for each in named:
         say(f"not in the journal: {each}")
-    run = RunDirectory.of(directory)
-    hint = f"; `snakeval resume {run.id} -- --config ask=true` asks" if run.rescore.exists() else ""
+    hint = f"; {how_to_ask(directory)}"
     many = f"{'at least ' if exit_code else ''}{count} request{': ' if count == 1 else 's, first '}"
     reason = f"offline, and the journal has no answer to {many}{named[0]}"
     room = _LONGEST - len(hint)

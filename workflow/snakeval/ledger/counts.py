@@ -11,6 +11,8 @@ from snakeval.ledger.records import REFUSAL
 #: A histogram's classes are so much wider each: percentiles are exact to 1 %.
 _WIDTH = 1.02
 _SMALLEST = 1e-4
+#: How many finish reasons have a count each, how long they are, and the name of all others.
+_REASONS, _LONGEST, _OTHER = 16, 40, "other"
 
 
 class Histogram:
@@ -74,6 +76,9 @@ class Counts:
         self.tokens: dict[str, int] = {}
         #: Answers without a count of their tokens.
         self.uncounted = 0
+        #: Those of the answers for which another run paid.
+        self.free, self.free_uncounted = 0, 0
+        self.free_tokens: dict[str, int] = {}
         self.finish: dict[str, int] = {}
         self.empty = 0
         self.first, self.whole = Histogram(), Histogram()
@@ -106,18 +111,30 @@ class Counts:
         self.refused_again += 1
         self._deliver(key, REFUSAL)
 
-    def received(self, meta: dict[str, Any], key: bytes, occurrence: int) -> None:
-        """Count an answer that the harness received."""
+    def received(
+        self, meta: dict[str, Any], key: bytes, occurrence: int, *, is_free: bool = False
+    ) -> None:
+        """Count an answer that the harness received; if *is_free*, another run paid for it."""
         self.tries += meta.get("tries", 1)
         _add(self.waits, meta.get("waits", {}))
         _add(self.tokens, meta.get("tokens", {}))
         self.uncounted += not meta.get("tokens")
+        if is_free:
+            self.free += 1
+            self.free_uncounted += not meta.get("tokens")
+            _add(self.free_tokens, meta.get("tokens", {}))
         for reason in meta.get("finish", ()):
-            self.finish[reason] = self.finish.get(reason, 0) + 1
+            self._finish(str(reason)[:_LONGEST])
         self.empty += meta.get("empty", 0)
         self.first.add(meta.get("first", 0.0))
         self.whole.add(meta.get("whole", 0.0))
         self._deliver(key, occurrence)
+
+    def _finish(self, reason: str) -> None:
+        """Count a finish reason; an endpoint may send any number of them."""
+        if reason not in self.finish and len(self.finish) >= _REASONS:
+            reason = _OTHER
+        self.finish[reason] = self.finish.get(reason, 0) + 1
 
     def _deliver(self, key: bytes, occurrence: int) -> None:
         self.last.append((key.hex(), occurrence))
@@ -138,6 +155,11 @@ class Counts:
             "waits": {cause: round(seconds, 3) for cause, seconds in self.waits.items()},
             "tokens": self.tokens,
             "uncounted": self.uncounted,
+            "free": {
+                "answers": self.free,
+                "uncounted": self.free_uncounted,
+                "tokens": self.free_tokens,
+            },
             "finish_reasons": self.finish,
             "empty": self.empty,
             "latency": {"first_byte": self.first.data(), "whole": self.whole.data()},

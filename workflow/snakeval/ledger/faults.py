@@ -32,8 +32,9 @@ MOST = 16
 #: may hold up the other requests: the search for tokens takes seconds in a text of 64 KiB.
 _LONGEST, _READ, _SEARCHED = 300, 1 << 14, 1 << 12
 _IDS = re.compile(r"\b[0-9a-fA-F-]*\d[0-9a-fA-F-]*\b|\d+")
-_TITLE = re.compile(r"<(title|h1)\b[^>]*>(?P<text>.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
-_NO_TEXT = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+#: Elements that say what a page is, and those whose text no person sees.
+_TITLES = [re.compile(rf"<{name}\b", re.IGNORECASE) for name in ("title", "h1")]
+_UNSEEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
 _EVENT = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 #: The members of JSON that hold a message, the most usual one first.
 _MEMBERS = ("error", "message", "msg", "detail", "errors", "error_description", "reason", "title")
@@ -206,8 +207,38 @@ def readable(text: str) -> str:
     """Return the title of a page or, without one, its text; other text does not change."""
     if "<" not in text[:512]:
         return text
-    found = _TITLE.search(text)
-    return _NO_TEXT.sub(" ", found["text"] if found else text)
+    titles = (_without_tags(_element(text, begin)) for begin in _TITLES)
+    return next((title for title in titles if title.strip()), "") or _without_tags(text)
+
+
+def _element(text: str, begin: re.Pattern[str]) -> str:
+    """Return the content of the first element that *begin* finds, or nothing."""
+    found = begin.search(text)
+    start = text.find(">", found.end()) + 1 if found else 0
+    if not found or not start:
+        return ""
+    end = text.lower().find(f"</{found[0][1:].lower()}", start)
+    return text[start:end] if end >= 0 else ""
+
+
+def _without_tags(text: str) -> str:
+    """Return the text of HTML, in a time that grows only with its length, whatever it is."""
+    lower, parts, at = text.lower(), [], 0
+    unclosed: set[str] = set()
+    while (start := text.find("<", at)) >= 0:
+        begin = start
+        unseen = _UNSEEN.match(text, start)
+        if unseen and (name := unseen[1].lower()) not in unclosed:
+            begin = lower.find(f"</{name}", start)
+            if begin < 0:
+                unclosed.add(name)
+                begin = start
+        end = text.find(">", begin)
+        if end < 0:
+            break
+        parts.append(text[at:start])
+        at = end + 1
+    return " ".join([*parts, text[at:]])
 
 
 def message_of(data: Any, depth: int = 0) -> str:

@@ -176,7 +176,8 @@ class Flights:
                 if self.asker is not None:
                     self.asker.look(request.method, request.target, *content_of(kept))
                 if not helper:
-                    self.counts.received(kept.meta, key, slot)
+                    free = self.journal.is_free(key, slot)
+                    self.counts.received(kept.meta, key, slot, is_free=free)
             elif self.asker is None:
                 await self._miss(request, key, slot, reply)
             else:

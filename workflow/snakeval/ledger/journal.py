@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
 
-from snakeval.ledger import records, unused
+from snakeval.ledger import brought, records, unused
 from snakeval.ledger.index import Index
 from snakeval.ledger.records import Answer
 
@@ -53,6 +53,8 @@ class Journal:
         self._files: list[int] = []
         self._latest: dict[bytes, int] = {}
         self._refused: dict[bytes, int] = {}
+        #: The files with answers of other runs, which paid for them.
+        self._free: set[int] = set()
         self._index = self._read(directory)
         self._own, self._end, self._size = -1, 0, 0
         self._unflushed: list[asyncio.Future[None]] = []
@@ -61,13 +63,15 @@ class Journal:
         self._disk = ThreadPoolExecutor(_FLUSHES, thread_name_prefix="journal")
 
     def _read(self, directory: Path) -> Index:
-        index = Index()
+        index, foreign = Index(), brought.read(directory)
         for path in files_of(directory):
             file = os.open(path, os.O_RDONLY)
             identity, start = records.read_header(file)
             if not start or identity != self.identity:
                 os.close(file)
                 continue
+            if path.name in foreign or records.read_lenders(file):
+                self._free.add(len(self._files))
             number = len(self._files) << _OFFSET_BITS
             self._files.append(file)
             for mark, key, occurrence, offset in records.scan(file, start):
@@ -88,6 +92,11 @@ class Journal:
     def find(self, key: bytes, occurrence: int) -> Answer | None:
         """Return an answer, or None if it is not kept; *occurrence* counts from 0."""
         return self._answer(self._index.get(key, occurrence))
+
+    def is_free(self, key: bytes, occurrence: int) -> bool:
+        """Whether another run paid for an answer."""
+        place = self._index.get(key, occurrence)
+        return place is not None and place >> _OFFSET_BITS in self._free
 
     def latest(self, key: bytes) -> Answer | None:
         """Return the latest answer of a key of which only the latest counts, or None."""

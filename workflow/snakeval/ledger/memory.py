@@ -18,6 +18,10 @@ class Memory:
         """Return an answer, or None."""
         return self._answers.get((key, occurrence))
 
+    def is_free(self, key: bytes, occurrence: int) -> bool:
+        """Return False: no answer is of another run."""
+        return False
+
     def latest(self, key: bytes) -> Answer | None:
         """Return None: an answer of which only the latest counts is never asked for twice."""
         return None

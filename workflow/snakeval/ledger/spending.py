@@ -66,7 +66,8 @@ class Spending:
 
         Raises:
             Closed: the gateway drains, or the budget is used up.
-            JournalError: the budget's file cannot be written, so no answer may be passed on.
+            JournalError: the budget's file cannot be written, or another process ended the
+                account, so no answer may be passed on.
         """
         # Here, because in Python 3.9 it belongs to the loop that runs now.
         self._turn = self._turn or asyncio.Lock()
@@ -140,6 +141,9 @@ class Spending:
             self._taken = await loop.run_in_executor(self._disk, take, self.id, *sums, wanted)
         except OSError as error:
             raise JournalError(f"{self.budget.path} cannot be written ({error.strerror})") from None
+        if self.budget.accounts[self.id].has_ended:
+            # It has no part of the budget any more, which says nothing of the budget.
+            raise JournalError("the gateway stood still, and another one ended its account")
         return any(amount > before.get(kind, 0.0) for kind, amount in self._taken.items())
 
     def _unkept(self) -> Amounts:

@@ -102,8 +102,8 @@ class Costs:
         return self._sum(self._of_upstream(item, *one) for one in counts.items())
 
     def _of_upstream(self, item: Planned, model: str, each: Counts) -> Money:
-        """Return the cost of the answers of one model."""
-        price = self.prices.get(model)
+        """Return the cost of the answers of one model, without those that another run paid."""
+        price, each = self.prices.get(model), each.paid
         if price is None:
             return Money(None, self.currency, f"{model} has no price")
         if not each.answered or _is_free(price):

@@ -124,7 +124,11 @@ def launch(prepared: Prepared, where: Place) -> int:
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
             return _detached(argv, run.id, offer)
-        code = snakemake_process.run(argv, offer)
+        # The command of a re-score makes another run.
+        again = (
+            f"run `snakeval resume {run.id}`" if invocation.rescoring else snakemake_process.SAME
+        )
+        code = snakemake_process.run(argv, offer, resume=again)
     return strict_option.code_of(
         code, run.directory, invocation.selected.keys(), dry_run=prepared.dry_run
     )

@@ -25,6 +25,8 @@ _INTERRUPTED = 130
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: How long to wait until Snakemake starts the run, in seconds.
 _START_SECONDS = 30.0
+#: What resumes a run whose Snakemake ended.
+SAME = "run the same command"
 
 
 def command(
@@ -49,8 +51,12 @@ def _snakemake() -> list[str]:
     return [str(program)] if program.exists() else [sys.executable, "-m", "snakemake"]
 
 
-def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None) -> int:
+def run(
+    argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None, resume: str = SAME
+) -> int:
     """Run Snakemake to its end; return the exit code of ``snakeval``.
+
+    *resume* is what a person does to resume the run if a signal ends it.
 
     Snakemake has its own process group. This process passes a signal (Ctrl-C, a termination, a
     terminal that closes) to that whole group once, as a terminal would, and waits for its end.
@@ -86,14 +92,17 @@ def run(argv: Sequence[str], offer: Offer = NOTHING, *, cwd: Path | None = None)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return _INTERRUPTED if signals else _exit_code(code)
+    return _INTERRUPTED if signals else _exit_code(code, resume)
 
 
-def _exit_code(code: int) -> int:
-    """Return the exit code of ``snakeval`` for Snakemake's, and print which signal ended it."""
+def _exit_code(code: int, resume: str = SAME) -> int:
+    """Return the exit code of ``snakeval`` for Snakemake's, and print which signal ended it.
+
+    *resume* is what to run then.
+    """
     if code < 0:
         name = signal.Signals(-code).name
-        click.echo(f"snakeval: {name} ended Snakemake; run the same command to resume", err=True)
+        click.echo(f"snakeval: {name} ended Snakemake; {resume} to resume", err=True)
         return _INTERRUPTED if -code in _PASSED_ON else _FAILED
     return code if code in (_DONE, _BAD_INPUT) else _FAILED
 
