@@ -141,7 +141,7 @@ def test_journals_are_copied_if_links_are_impossible(
     made = again(origin)
     started(made)
     copy = made.directory.evaluation("m/b").requests / "m"
-    assert [path.name for path in copy.iterdir()] == ["0001.journal"]
+    assert [path.name for path in copy.glob("*.journal")] == ["0001.journal"]
     assert (copy / "0001.journal").stat().st_nlink == 1
     assert (copy / "0001.journal").read_text() == "answers of m"
 
