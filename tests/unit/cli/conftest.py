@@ -25,7 +25,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The command lines that were run; nothing runs."""
     lines: list[list[str]] = []
 
-    def run(argv: list[str], offer: Offer) -> int:
+    def run(argv: list[str], offer: Offer, resume: str) -> int:
         lines.append(argv)
         return 0
 

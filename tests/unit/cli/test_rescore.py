@@ -47,7 +47,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
     """The command lines that were run, and where; nothing runs."""
     lines: Ran = []
 
-    def run(argv: Sequence[str], offer: Offer) -> int:
+    def run(argv: Sequence[str], offer: Offer, resume: str) -> int:
         lines.append((Path.cwd(), list(argv)))
         return 0
 

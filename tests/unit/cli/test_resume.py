@@ -57,7 +57,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[str]]]:
     """The command lines that were run, and where; nothing runs."""
     lines: list[tuple[Path, list[str]]] = []
 
-    def run(argv: Sequence[str], offer: Offer) -> int:
+    def run(argv: Sequence[str], offer: Offer, resume: str) -> int:
         lines.append((Path.cwd(), list(argv)))
         return 0
 
