@@ -57,7 +57,7 @@ _Places = dict[tuple[bytes, int], tuple[Path, int]]
 
 
 class _Found:
-    """Where the answers of some journals are."""
+    """The places of the answers of some journals."""
 
     def __init__(self) -> None:
         #: Of each journal, the places of its answers by key and occurrence.

@@ -25,7 +25,7 @@ _INTERRUPTED = 130
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: How long to wait until Snakemake starts the run, in seconds.
 _START_SECONDS = 30.0
-#: What resumes a run whose Snakemake ended.
+#: The advice to resume a run whose Snakemake ended.
 SAME = "run the same command"
 
 
