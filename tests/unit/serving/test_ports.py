@@ -23,15 +23,16 @@ LISTEN = (
 
 def test_a_port_with_a_listener_is_not_free() -> None:
     for address in ("127.0.0.1", "127.0.0.2", "0.0.0.0"):
-        with socket.create_server((address, 0)) as taken:
-            port = taken.getsockname()[1]
+        # The kernel gives a port of its own range to another program as soon as it is free.
+        port = free_port(())
+        with socket.create_server((address, port)):
             assert not is_free(port), address
         assert is_free(port), address
 
 
 def test_a_port_is_free_although_its_last_connections_are_not_gone_yet() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port(())
+    with socket.create_server(("127.0.0.1", port)) as server:
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()
         accepted.close()  # the side that closes first waits in TIME_WAIT
