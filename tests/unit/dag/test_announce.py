@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.dag.announce import packing, prediction
+from snakeval.dag.announce import dropped_budget, packing, prediction
+from snakeval.ledger.budget import BudgetFile
 from support.allocations import Opened, content, learned
 from support.invocations import TWO, invocation, matrix, reruns
 
@@ -37,3 +38,23 @@ def test_only_evaluations_that_ask_a_model_have_a_prediction(tmp_path: Path) -> 
     for offline, lines in ((False, 1), (True, 0)):
         opened = invocation(tmp_path, data, offline=offline)
         assert len(prediction(opened, reruns(opened)[0])) == lines
+
+
+def test_a_command_without_the_former_budget_of_its_run_says_so(tmp_path: Path) -> None:
+    def lines(budget: dict[str, object]) -> list[str]:
+        opened = invocation(tmp_path, {**TWO, "budget": budget} if budget else TWO)
+        return dropped_budget(opened, reruns(opened)[0])
+
+    opened = invocation(tmp_path, TWO)
+    opened.run.start()
+    assert lines({}) == []
+    file = BudgetFile(opened.directory.budget, {"tokens": 9000, "wall": 7200.0})
+    file.open("m/a", is_kept=True)
+    assert lines({}) == [
+        "Budget: this command drops the run's limit of 9,000 tokens and 2 h 00 min; keep it with "
+        "--budget tokens=9000 --budget wall=120m"
+    ]
+    assert lines({"tokens": 20}) == [
+        "Budget: this command drops the run's limit of 2 h 00 min; keep it with --budget wall=120m"
+    ]
+    assert lines({"tokens": 20, "wall": "1h"}) == []

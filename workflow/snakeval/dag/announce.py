@@ -7,12 +7,14 @@ from collections.abc import Collection
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
+from snakeval.evaluation.amounts import amount_text, option_text
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
 from snakeval.matrix.usage import Usages, predicted
 from snakeval.run.directory import RunDirectory
+from snakeval.watch.spending import spending
 
 #: How many lines of a kind are printed at most.
 _MOST = 20
@@ -39,6 +41,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     lines += unknown(invocation)
     lines += packing(allocations)
     lines += prediction(invocation, reruns)
+    lines += dropped_budget(invocation, reruns)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
     return lines
 
@@ -82,6 +85,20 @@ def prediction(invocation: Invocation, reruns: Reruns) -> list[str]:
         return []
     to_do = [each for each in chosen if reruns.is_missing(each)]
     return [predicted(to_do, Usages.load())] if to_do else []
+
+
+def dropped_budget(invocation: Invocation, reruns: Reruns) -> list[str]:
+    """Report the kinds of the run's former budget that this command does not limit."""
+    if not any(_asks(each) and reruns.is_missing(each) for each in invocation.selected.values()):
+        return []
+    budget = invocation.config.budget
+    kept = budget.limits if budget else {}
+    parts = [part for part in spending(invocation.directory) if part.kind not in kept]
+    if not parts:
+        return []
+    limits = " and ".join(amount_text(part.kind, part.limit, part.currency) for part in parts)
+    option = " ".join(f"--budget {option_text(part.kind, part.limit)}" for part in parts)
+    return [f"Budget: this command drops the run's limit of {limits}; keep it with {option}"]
 
 
 def _asks(evaluation: Evaluation) -> bool:
