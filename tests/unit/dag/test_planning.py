@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from snakemake_executor_plugin_slurm_resume import official
 from snakeval.dag import planning
 from snakeval.executors.base import Executor
 from snakeval.executors.local import Local
@@ -52,6 +53,20 @@ def test_a_dry_run_lists_the_jobs_and_asks_nothing(monkeypatch: pytest.MonkeyPat
     assert planning.notes(workflow(True), matrix(JOB))[0] == "Slurm jobs: 1"
     assert planning.notes(workflow(False), matrix(JOB)) == []
     assert planning.notes(workflow(True), matrix()) == []
+
+
+@pytest.mark.parametrize("dryrun", [True, False])
+def test_a_missing_package_of_the_executor_ends_a_dry_run(
+    dryrun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--profile", PROFILE])
+    monkeypatch.setattr(official, "_version", lambda name: {"snakeval": "0.1.0"}.get(name, ""))
+    with pytest.raises(SystemExit) as ended:
+        planning.notes(workflow(dryrun), matrix(JOB))
+    sentence = f"{official.NAME} 2.8, which is not installed: pip install 'snakeval[slurm]'"
+    assert ended.value.code == f"snakeval: The executor slurm-resume requires {sentence}"
+    assert planning.notes(workflow(dryrun), matrix()) == []
+    assert Slurm().lacks("slurm") == ""
 
 
 def test_a_check_ends_with_what_the_site_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

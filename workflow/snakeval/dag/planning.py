@@ -22,12 +22,15 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
     """Return the lines of a dry run; a start only warns.
 
     Raises:
-        SystemExit: the site refuses a job.
+        SystemExit: the site refuses a job, or the executor's package is not installed.
     """
     jobs = matrix.jobs
     if not jobs:
         return []
     executor, settings = executor_and_settings(sys.argv[1:])
+    if lacks := executor.lacks(str(settings.get("executor") or "")):
+        # In a dry run, Snakemake does not load its executor.
+        raise SystemExit(f"snakeval: {lacks}")
     lines = [
         *walltimes.warnings(jobs, matrix.invocation.deployed),
         *executor.warnings(matrix.missing, settings),

@@ -241,6 +241,10 @@ class Executor:
         """Check what is needed here, for ``doctor`` and before the first job."""
         return ()
 
+    def lacks(self, plugin: str) -> str:
+        """Return what to install before Snakemake's *plugin* starts a job; empty for nothing."""
+        return ""
+
     def plan(self, jobs: Sequence[PlannedJob]) -> Sequence[str]:
         """Describe the jobs that a run will submit, for a dry run; ask nothing."""
         return ()

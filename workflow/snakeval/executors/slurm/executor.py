@@ -91,6 +91,12 @@ class Slurm(Executor):
         if intent.config is not None:
             yield from _refused(intent.config, intent.settings(self.name))
 
+    def lacks(self, plugin: str) -> str:
+        """Check the official plugin, which the plugin ``slurm-resume`` extends."""
+        from snakemake_executor_plugin_slurm_resume import official
+
+        return official.problem() if plugin == "slurm-resume" else ""
+
     def plan(self, jobs: Sequence[PlannedJob]) -> Sequence[str]:
         """Return a line for each job."""
         from snakeval.executors.slurm import plan
