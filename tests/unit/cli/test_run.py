@@ -33,7 +33,7 @@ C = ("--config", "c.yaml")
         ((), "no configuration; name its file, or create one with `snakeval init`"),
         (("--config-dir", "."), "--config-dir . chooses no file; add --config-name"),
         ((*C, "--config-name", "x"), "--config and --config-dir each choose a configuration"),
-        (("--config", "d.yaml"), "d.yaml: no such file; choose one of c"),
+        (("--config", "d.yaml"), "d.yaml: no such file; choose one of c.yaml"),
         (("--config-dir", "no", "--config-name", "c"), "no: no such directory; check the path"),
         ((*C, "--check"), "--check asks before a run; add --dry-run"),
         ((*C, "d.yaml"), "d.yaml: --config c.yaml is the configuration; remove one"),

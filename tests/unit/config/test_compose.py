@@ -159,6 +159,8 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
     ("name", "overrides", "sentence"),
     [
         ("plian", [], "plian.yaml: no such file; did you mean 'plain'?"),
+        ("plian.yaml", [], "plian.yaml: no such file; did you mean 'plain.yaml'?"),
+        ("zzz.yaml", [], "zzz.yaml: no such file; choose one of composed.yaml, plain.yaml"),
         ("zzz", [], "zzz.yaml: no such file; choose one of composed, plain"),
         (
             "plain",
@@ -177,6 +179,10 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
             ["benchmarks.home.params.num_fewshot=5"],
             "no key 'num_fewshot' in benchmarks.home.params; did you mean "
             "benchmarks.home.params.extra.num_fewshot?",
+        ),
+        *(
+            ("plain", [f"{sign}defaults=x"], "`defaults` has an effect only in a file; write it in")
+            for sign in ("", "+", "++")
         ),
         ("plain", ["~nothing"], "-o ~nothing: no key 'nothing' in plain.yaml"),
         ("plain", ["+name=x"], "name exists already; to change it write -o name=x"),

@@ -24,6 +24,7 @@ from snakeval.config.config import Config
 from snakeval.config.overrides import OPTION, Change, apply, parse, paths, unshared
 from snakeval.config.source import Key, Source, merge
 from snakeval.config.types import path_problem
+from snakeval.config.usual import find
 from snakeval.config.yaml_file import read, written
 from snakeval.errors import ConfigError, did_you_mean
 
@@ -47,9 +48,15 @@ def compose(config_dir: Path, config_name: str, overrides: Sequence[str] = ()) -
     Raises:
         ConfigError: one line for each problem.
     """
-    path = _find(config_dir, config_name)
+    path = find(config_dir, config_name)
     data = read(path)
     changes = [parse(text) for text in overrides]
+    for change in changes:
+        if change.key == "defaults":
+            raise change.fail(
+                f"`defaults` has an effect only in a file; write it in {path}, or choose a file of "
+                "a group with -o GROUP=NAME"
+            )
     if "defaults" not in data:
         source = merge([path])
         source = Source(unshared(source.data), source.origins, source.bases, source.files)
@@ -89,22 +96,6 @@ def save(config: Config, files: Sequence[str | Path] = (), *, dry_run: bool = Fa
     composed = f"{saved.header(paths)}{text(config)}"
     digest = hashlib.sha256(composed.encode()).hexdigest()[:8]
     return saved.save(f"{config.name}-{digest}.yaml", composed, dry_run=dry_run)
-
-
-def _find(directory: Path, name: str) -> Path:
-    given = directory / name
-    path = given if name.endswith((".yaml", ".yml")) else directory / f"{name}.yaml"
-    if path.is_file():
-        return path
-    if given.is_file():
-        return given
-    if not directory.is_dir():
-        raise ConfigError(f"{directory}: no such directory; check the path")
-    names = sorted(file.stem for file in directory.iterdir() if file.suffix in (".yaml", ".yml"))
-    hint = did_you_mean(path.stem, names) or (
-        f"; choose one of {', '.join(names[:10])}" if names else "; add a YAML file"
-    )
-    raise ConfigError(f"{path}: no such file{hint}")
 
 
 def _is_choice(change: Change, directory: Path) -> bool:

@@ -154,6 +154,18 @@ def _loaded(text: str, *, checked: bool = True) -> Any:
         loader.dispose()
 
 
+def is_file_or_link(path: Path) -> bool:
+    """Whether *path* is a file, or a link whose file is missing."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def dangling(path: Path) -> str:
+    """Return the problem of a link to a missing file; empty if *path* is no link."""
+    if not path.is_symlink():
+        return ""
+    return f"is a link to {path.readlink()}, which does not exist; correct the link"
+
+
 def read(path: Path, name: str | None = None, *, checked: bool = True) -> dict[str, Any]:
     """Read one YAML file whose top level is a mapping.
 
@@ -172,7 +184,7 @@ def read(path: Path, name: str | None = None, *, checked: bool = True) -> dict[s
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{name}: no such file; check the path") from None
+        raise ConfigError(f"{name}: {dangling(path) or 'no such file; check the path'}") from None
     except IsADirectoryError:
         raise ConfigError(f"{name}: is a directory; choose a YAML file in it") from None
     except UnicodeDecodeError as error:
