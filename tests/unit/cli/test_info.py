@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from snakeval.cli import first_config
 from snakeval.config.load import load
 from support.configs import MODEL, write
 from support.made import snakeval
@@ -34,6 +35,13 @@ def test_info_names_the_token_of_a_gated_data_set(capsys: Capture) -> None:
     assert line.split(None, 1)[1] == "HF_TOKEN (gated data set Idavidrein/gpqa)"
 
 
+def test_of_several_harnesses_it_shows_the_task_that_eval_runs(capsys: Capture) -> None:
+    said = snakeval(capsys, "info", "gsm8k")
+    assert said.err == "note: gsm8k is lm-eval.gsm8k here; also: lm-evaluation-harness.gsm8k\n"
+    assert said.out == snakeval(capsys, "info", "lm-eval.gsm8k").out
+    assert first_config.tasks(["gsm8k"], "chat") == {"gsm8k": "lm-eval.gsm8k"}
+
+
 def test_programs_get_json(capsys: Capture) -> None:
     facts = json.loads(snakeval(capsys, "info", "lm-eval.gsm8k", "--json").out)
     assert facts["endpoint types"] == ["chat", "completions"]
@@ -50,7 +58,7 @@ def test_its_last_lines_are_a_benchmark_that_loads(capsys: Capture, tmp_path: ob
 @pytest.mark.parametrize(
     ("task", "sentence"),
     [
-        ("gsm8k", "write one of lm-eval.gsm8k, lm-evaluation-harness.gsm8k"),
+        ("humaneval", "write one of bigcode-evaluation-harness.humaneval, simple_evals.humaneval"),
         ("gsm8kk", "did you mean 'gsm8k'"),
     ],
 )

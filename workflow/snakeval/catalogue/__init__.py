@@ -9,7 +9,7 @@ lists the number of samples of well-known data sets, from which snakeval estimat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -266,6 +266,15 @@ def task_of(harness: str, name: str) -> Task | None:
     """Return the task *name* of *harness*, or None if the catalogue does not list it."""
     found = _by_name().get(f"{harness}.{name}")
     return found[0] if found else None
+
+
+def preferred(found: Sequence[Task]) -> Task | None:
+    """Return upstream's own of equally named tasks: it requires no vendor's image.
+
+    None if there are several, and none is upstream's.
+    """
+    upstream = [task for task in found if task.harness == "lm-eval"]
+    return (upstream or found)[0] if upstream or len(found) == 1 else None
 
 
 def find_task(name: str) -> Task:

@@ -58,7 +58,7 @@ def tasks(names: Sequence[str], kind: str) -> dict[str, str]:
 def _task(name: str, kind: str) -> str:
     """Return the task of the catalogue that *name* means for a type of endpoint.
 
-    Of several harnesses that have it, upstream's own: it needs no vendor's image.
+    Of several harnesses that have it, see :func:`snakeval.catalogue.preferred`.
     """
     from snakeval import catalogue
 
@@ -76,11 +76,11 @@ def _task(name: str, kind: str) -> str:
             f"--benchmark {name}: asks a {' or '.join(types)} endpoint, and the model has --type "
             f"{kind}; correct one"
         )
-    upstream = [task for task in fitting if task.harness == "lm-eval"]
-    if len(fitting) > 1 and not upstream:
+    chosen = catalogue.preferred(fitting)
+    if chosen is None:
         several = ", ".join(task.qualified for task in fitting)
         raise ConfigError(f"--benchmark {name}: several harnesses have it; write one of {several}")
-    return (upstream or fitting)[0].qualified
+    return chosen.qualified
 
 
 def _text(answers: Answers, rows: dict[str, str], file: Path) -> str:

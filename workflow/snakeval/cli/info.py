@@ -30,7 +30,10 @@ def command(task: str, as_json: bool) -> None:
     snakeval info gsm8k_cot_llama
     snakeval info lm-eval.gsm8k
     """
-    found = catalogue.find_task(task)
+    named = [each for each in catalogue.tasks() if task in (each.name, each.qualified)]
+    found = catalogue.preferred(named) or catalogue.find_task(task)
+    if others := [each.qualified for each in named if each is not found]:
+        click.echo(f"note: {task} is {found.qualified} here; also: {', '.join(others)}", err=True)
     harness = catalogue.find_harness(found.harness)
     facts: dict[str, Any] = {
         "task": found.qualified,
