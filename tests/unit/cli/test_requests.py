@@ -67,6 +67,16 @@ def test_requests_are_filtered(
     assert [json.loads(line)["id"] for line in said.out.splitlines()] == found
 
 
+@pytest.mark.parametrize("options", [[], ["--jsonl"], ["0202"]])
+def test_an_evaluation_without_a_request_is_an_error_with_its_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    run = Made(tmp_path, "b")
+    said = snakeval(capsys, "requests", f"{run.path}/m/b", *options)
+    assert (said.exit_code, said.out) == (2, "")
+    assert said.err.endswith("/m/b: has no stored requests: it is pending\n")
+
+
 def test_a_request_has_its_answer(which: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(snakeval(capsys, "requests", which, "0202").out)
     assert shown["request"] == {"n": 2}

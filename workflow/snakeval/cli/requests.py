@@ -16,6 +16,7 @@ from snakeval.evaluation import requests
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.ledger.reading import Stored, stored
 from snakeval.run import target
+from snakeval.run.target import Target
 
 #: How many requests a list has, unless more are wanted.
 _LISTED = 50
@@ -61,6 +62,7 @@ def command(
     if not found.benchmark:
         raise ConfigError(f"{which}: choose one evaluation; write ID/MODEL/BENCHMARK")
     directory = found.run.evaluation(f"{found.model}/{found.benchmark}")
+    _refuse_unasked(found, directory)
     chosen = (
         one
         for one in _stored(directory)
@@ -76,6 +78,21 @@ def command(
             click.echo(_json(_whole(one)))
     else:
         _list(directory, chosen, lines)
+
+
+def _refuse_unasked(which: Target, directory: EvaluationDirectory) -> None:
+    """Check that the evaluation has sent a request.
+
+    Raises:
+        ConfigError: it has not; the message has its state.
+    """
+    if any(directory.requests.glob("*/*.journal")) or requests.read(directory):
+        return
+    from snakeval.watch.states import states  # slow to import
+
+    (state,) = states(which.run, only=which.covers)
+    why = f"{state.state}{f': {state.reason}' if state.reason else ''}"
+    raise ConfigError(f"{which.name}: has no stored requests: it is {why}")
 
 
 def _stored(directory: EvaluationDirectory) -> Iterator[Stored]:
