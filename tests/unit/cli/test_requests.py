@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from snakeval.cli.requests import _text
+from snakeval.ledger.counts import Counts
 from snakeval.ledger.journal import Journal
 from snakeval.ledger.records import Answer
 from support.made import Made, snakeval
@@ -90,6 +91,21 @@ def test_a_longer_list_says_how_many_more_there_are(
     said = snakeval(capsys, "requests", which, "-n", "1")
     assert len(said.out.splitlines()) == 2
     assert "and 2 more; -n 0 lists all" in said.err
+
+
+def test_the_counts_of_a_finished_evaluation_have_its_rates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Made(tmp_path, "b")
+    place = run.judged("b", seconds=30.0, tokens={"completion": 15000})
+    place.requests.mkdir(exist_ok=True)
+    part = Counts().data(0)
+    (place.requests / "summary.json").write_text(json.dumps({"upstreams": {"m": part}}))
+    said = snakeval(capsys, "requests", f"{run.path}/m/b")
+    assert said.err.startswith("m: 0 requests, 0 from the journal, ")
+    assert ", 2 requests/s, 500 tokens/s\n" in said.err
+    run.begun("b")
+    assert "requests/s" not in snakeval(capsys, "requests", f"{run.path}/m/b").err
 
 
 def test_a_run_is_no_evaluation(which: str, capsys: pytest.CaptureFixture[str]) -> None:

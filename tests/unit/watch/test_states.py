@@ -63,6 +63,15 @@ def test_a_finished_one_has_its_warning(run: Made) -> None:
     assert state(run).warning == ""
 
 
+def test_a_finished_one_has_the_rates_of_its_answers(run: Made) -> None:
+    run.judged("b", cut=0, seconds=30.0, tokens={"completion": 15000})
+    found = state(run)
+    assert (found.requests_per_second, found.tokens_per_second) == (2.0, 500.0)
+    assert said(found).endswith(", 2 requests/s, 500 tokens/s")
+    run.judged("b", cut=7, seconds=30.0)
+    assert ", 2 requests/s; warning: 7 of 60" in said(state(run))
+
+
 def test_a_failed_one_has_its_reason(run: Made) -> None:
     run.failed("b", "out of coffee")
     assert (state(run).state, state(run).reason) == ("failed", "out of coffee")

@@ -13,7 +13,9 @@ import click
 from snakeval.cli.output import show
 from snakeval.errors import ConfigError, visible
 from snakeval.evaluation import requests
+from snakeval.evaluation.amounts import rates_text
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.files import DAMAGE
 from snakeval.ledger.reading import Stored, stored
 from snakeval.run import target
 from snakeval.run.target import Target
@@ -103,14 +105,29 @@ def _stored(directory: EvaluationDirectory) -> Iterator[Stored]:
 
 
 def _list(directory: EvaluationDirectory, chosen: Iterator[Stored], lines: int) -> None:
-    counts = requests.read(directory)
-    for name, each in counts.items():
-        click.echo(f"{name}: {sentence(each)}", err=True)
+    rates = _rates(directory)
+    for name, each in requests.read(directory).items():
+        parts = filter(None, (sentence(each), rates.get(name, "")))
+        click.echo(f"{name}: {', '.join(parts)}", err=True)
     rows = [_row(one) for one in islice(chosen, lines or None)]
     left = sum(1 for _ in chosen)
     show(rows, _COLUMNS, as_json=False, empty="No such request is in the journal.")
     if left:
         click.echo(f"and {left} more; -n 0 lists all", err=True)
+
+
+def _rates(directory: EvaluationDirectory) -> dict[str, str]:
+    """Return the rates of each model, if the newest attempt of the evaluation is finished."""
+    from snakeval.evaluation.health import Health
+
+    try:
+        record = next(iter(directory.records()), None)
+        if record is None or record.attempt != directory.read_attempt().number:
+            return {}
+    except (OSError, *DAMAGE):
+        return {}
+    models = Health.read(record.health).models
+    return {n: rates_text(a.requests_per_second, a.tokens_per_second) for n, a in models.items()}
 
 
 def sentence(counts: requests.Counts) -> str:

@@ -45,6 +45,20 @@ def option_text(kind: str, amount: float) -> str:
     return f"{kind}={amount / 60:.0f}m" if kind == WALL else f"{kind}={amount:.15g}"
 
 
+def rates_text(requests: float | None, tokens: float | None) -> str:
+    """Return requests and tokens in a second; nothing of one that is unknown.
+
+    >>> rates_text(2.0, 1234.5), rates_text(0.0125, None), rates_text(None, None)
+    ('2 requests/s, 1,234 tokens/s', '0.0125 requests/s', '')
+    """
+    known = [(requests, "requests/s"), (tokens, "tokens/s")]
+    return ", ".join(
+        f"{rate:,.0f} {unit}" if rate >= 100 else f"{rate:.3g} {unit}"
+        for rate, unit in known
+        if rate is not None
+    )
+
+
 def currency_of(prices: Iterable[Mapping[str, Any]]) -> str:
     """Return the currency of prices, which is the same for all models of a budget of money."""
     return next((str(price["currency"]) for price in prices if price.get("currency")), CURRENCY)

@@ -16,6 +16,7 @@ from snakeval.errors import visible
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory, Kind
 from snakeval.evaluation.events import Event
+from snakeval.evaluation.health import Answers, Health
 from snakeval.evaluation.record import Completion, headline
 from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.lease import Holder
@@ -236,6 +237,7 @@ class Inspection:
 def _done(item: Planned, record: Completion, directory: EvaluationDirectory) -> State:
     best = headline(record.as_dict()) or {}
     chosen = f" ({best['filter']})" if best.get("filter") else ""
+    answers = Health.read(record.health).models.get(record.model, Answers())
     return State(
         item.model,
         item.benchmark,
@@ -248,6 +250,8 @@ def _done(item: Planned, record: Completion, directory: EvaluationDirectory) -> 
         value=best.get("value"),
         stderr=best.get("stderr"),
         warning=recorded_warning(directory, record),
+        requests_per_second=answers.requests_per_second,
+        tokens_per_second=answers.tokens_per_second,
     )
 
 

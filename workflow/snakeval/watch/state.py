@@ -32,6 +32,8 @@ class State:
         metric, value, stderr: the headline metric of a finished one.
         job: the id of the executor's job, if one was submitted and is not done.
         scheduler: the executor's title, if the evaluation has a job.
+        requests_per_second, tokens_per_second: of a finished one, in the answers of its model
+            while requests were under way; None if unknown.
         warning: what the rules of health warn of in the answers of a finished one.
     """
 
@@ -53,6 +55,8 @@ class State:
     job: str = ""
     scheduler: str = ""
     warning: str = ""
+    requests_per_second: float | None = None
+    tokens_per_second: float | None = None
 
     @property
     def id(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from snakeval.evaluation.amounts import rates_text
 from snakeval.executors.base import Endpoint
 from snakeval.run import heads as index_heads
 from snakeval.run import index
@@ -137,8 +138,10 @@ def said(state: State) -> str:
     """Say what to know of an evaluation: its score and warning, its requests, or a reason."""
     if state.value is not None:
         error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
+        score = f"{state.metric} {state.value:.4f}{error}"
+        rates = rates_text(state.requests_per_second, state.tokens_per_second)
         warning = f"; warning: {state.warning}" if state.warning else ""
-        return f"{state.metric} {state.value:.4f}{error}{warning}"
+        return f"{score}{', ' if rates else ''}{rates}{warning}"
     if state.requests is not None:
         done, total = state.requests
         text = f"{done} / {total} requests" if total is not None else f"{done} requests"
