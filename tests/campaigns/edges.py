@@ -56,11 +56,12 @@ from snakeval import cli  # noqa: E402
 from snakeval.config import compose  # noqa: E402
 from snakeval.config.load import check, load  # noqa: E402
 from snakeval.config.nemo_launcher import translate  # noqa: E402
-from snakeval.errors import ConfigError, EvaluationError, Problem, visible  # noqa: E402
+from snakeval.errors import ConfigError, EvaluationError, Problem  # noqa: E402
 from snakeval.evaluation import events  # noqa: E402
 from snakeval.evaluation.definition import Evaluation  # noqa: E402
 from snakeval.evaluation.record import Completion, Metric  # noqa: E402
 from snakeval.harnesses.reading import read_samples, read_scores  # noqa: E402
+from snakeval.ledger.plain_text import visible  # noqa: E402
 from snakeval.logs import last_error  # noqa: E402
 from snakeval.matrix.expand import expand  # noqa: E402
 from snakeval.results import readable  # noqa: E402

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.errors import (
-    ConfigError,
-    EvaluationError,
-    Problem,
-    holds_password,
-    holds_token,
-    without_tokens,
-)
+from snakeval.errors import ConfigError, EvaluationError, Problem, holds_password, holds_token
+from snakeval.ledger.plain_text import without_tokens
 
 TOKENS = [
     "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.errors import ConfigError, EvaluationError, Problem, visible
+from snakeval.errors import ConfigError, EvaluationError, Problem
+from snakeval.ledger.plain_text import visible
 from snakeval.logs import last_error, tail_lines
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\u202ertl\u2066\ud800\x00\x9b31m\u2028"

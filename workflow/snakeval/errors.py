@@ -9,10 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from snakeval.ledger.plain_text import PASSWORD, TOKEN
-from snakeval.ledger.plain_text import shortened as shortened
-from snakeval.ledger.plain_text import visible as visible
-from snakeval.ledger.plain_text import without_tokens as without_tokens
+from snakeval.ledger.plain_text import PASSWORD, TOKEN, visible, without_tokens
 
 
 def holds_token(text: str) -> bool:

@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from snakeval.errors import visible
 from snakeval.files import json_value
+from snakeval.ledger.plain_text import visible
 
 #: How many bytes of a log's end to read: some hundred steps of a progress bar.
 _TAIL_BYTES = 16 * 1024

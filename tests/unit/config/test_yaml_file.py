@@ -9,7 +9,8 @@ import yaml
 
 from snakeval.config.compose import save, text
 from snakeval.config.load import load, load_saved
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
+from snakeval.ledger.plain_text import visible
 from support.configs import write
 
 EXPONENTS = """

@@ -12,7 +12,8 @@ import sys
 import click
 
 from snakeval import __version__
-from snakeval.errors import ConfigError, Interrupted, did_you_mean, without_tokens
+from snakeval.errors import ConfigError, Interrupted, did_you_mean
+from snakeval.ledger.plain_text import without_tokens
 
 #: Exit codes: 0 done, 1 some evaluations failed, and these.
 BAD_INPUT, INTERRUPTED = 2, 130

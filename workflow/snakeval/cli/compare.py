@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import format_option
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
+from snakeval.ledger.plain_text import visible
 from snakeval.run import target
 from snakeval.run.target import Target
 

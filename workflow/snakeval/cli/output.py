@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from snakeval.errors import visible
+from snakeval.ledger.plain_text import visible
 
 #: The option of every command that lists something.
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")

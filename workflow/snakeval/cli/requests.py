@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from snakeval.cli.output import show
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
 from snakeval.evaluation import requests
 from snakeval.evaluation.amounts import rates_text
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import DAMAGE
+from snakeval.ledger.plain_text import visible
 from snakeval.ledger.reading import Stored, stored
 from snakeval.run import target
 from snakeval.run.target import Target

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
 from snakeval.files import DAMAGE
+from snakeval.ledger.plain_text import visible
 
 #: A file that expands to more values than this counts as an alias bomb. A real matrix of 1,000
 #: models and 1,000 benchmarks has about 20,000.

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snakeval.config.endpoints import Endpoint
-from snakeval.errors import Problem, shortened
+from snakeval.errors import Problem
 from snakeval.jobs.fault_words import Asked, words_of
 from snakeval.jobs.refused_parameter import refused_parameters
 from snakeval.ledger import answers
 from snakeval.ledger.faults import PAGE, REDIRECT, Fault
+from snakeval.ledger.plain_text import shortened
 
 #: The longest message of an endpoint, in characters.
 _LONGEST = 160

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from snakeval.errors import EvaluationError, visible
+from snakeval.errors import EvaluationError
 from snakeval.evaluation import trees
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, checked, now
@@ -45,6 +45,7 @@ from snakeval.files import (
     write_if_changed,
 )
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
+from snakeval.ledger.plain_text import visible
 
 _RECORD = "evaluation.json"
 

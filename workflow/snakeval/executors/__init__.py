@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import cache
 
 from snakeval.catalogue import plugins
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor, Report
 from snakeval.files import read_list, write_if_changed
+from snakeval.ledger.plain_text import visible
 from snakeval.run.directory import RunDirectory
 
 

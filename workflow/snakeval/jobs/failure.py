@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from snakeval.errors import shortened
 from snakeval.evaluation.attempts import Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -17,6 +16,7 @@ from snakeval.evaluation.requests import requests_seen
 from snakeval.harnesses import base_url
 from snakeval.jobs.client_errors import in_words
 from snakeval.jobs.request_cause import LEAST, LONGEST, cause_of
+from snakeval.ledger.plain_text import shortened
 from snakeval.ledger.routes import BadRoute, origin_of, proxy_for
 from snakeval.logs import last_error, refused, without_shell
 from snakeval.runtimes import Outcome

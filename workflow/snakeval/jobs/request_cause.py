@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from snakeval.errors import shortened, without_tokens
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import Seen, faults_seen
@@ -28,6 +27,7 @@ from snakeval.ledger import faults
 from snakeval.ledger.answers import REFUSALS
 from snakeval.ledger.faults import Fault
 from snakeval.ledger.flights import HELPERS
+from snakeval.ledger.plain_text import shortened, without_tokens
 
 #: The longest reason, in characters.
 LONGEST = 300

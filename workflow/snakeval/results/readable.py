@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from snakeval.errors import visible
 from snakeval.evaluation.amounts import money_text
+from snakeval.ledger.plain_text import visible
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from snakeval.errors import EvaluationError, visible
+from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.files import write_atomically
+from snakeval.ledger.plain_text import visible
 from snakeval.results import health, readable
 from snakeval.results.marks import Definitions, marks
 from snakeval.results.money import Costs, Money

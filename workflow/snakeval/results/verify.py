@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
-from snakeval.errors import ConfigError, EvaluationError, visible
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation, Transport, fingerprint_of, identity_of
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.files import DAMAGE, json_value, read_text
 from snakeval.harnesses import adapter, caches_of
 from snakeval.harnesses.reading import read_metrics
+from snakeval.ledger.plain_text import visible
 from snakeval.matrix.expand import split
 from snakeval.matrix.facts import Facts
 from snakeval.results.readable import cell

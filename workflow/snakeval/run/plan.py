@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from snakeval.errors import visible
 from snakeval.evaluation.plain import build
 from snakeval.files import json_value
+from snakeval.ledger.plain_text import visible
 
 
 @dataclass(frozen=True, slots=True)

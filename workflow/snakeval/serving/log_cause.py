@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval.errors import shortened, visible
+from snakeval.ledger.plain_text import shortened, visible
 from snakeval.logs import tail
 
 #: How many bytes of a log's end to search; tracebacks of many workers are long.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snakeval.errors import shortened
+from snakeval.ledger.plain_text import shortened
 from snakeval.logs import last_error, without_shell
 from snakeval.runtimes import Outcome
 from snakeval.serving.deployment import Deployment

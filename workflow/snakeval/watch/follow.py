@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from snakeval import executors
-from snakeval.errors import ConfigError, visible
+from snakeval.errors import ConfigError
 from snakeval.files import home
+from snakeval.ledger.plain_text import visible
 from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
 from snakeval.run.target import Target

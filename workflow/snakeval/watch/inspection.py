@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 
-from snakeval.errors import visible
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory, Kind
 from snakeval.evaluation.events import Event
@@ -20,6 +19,7 @@ from snakeval.evaluation.health import Answers, Health
 from snakeval.evaluation.record import Completion, headline
 from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.lease import Holder
+from snakeval.ledger.plain_text import visible
 from snakeval.results.health import recorded_warning
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads

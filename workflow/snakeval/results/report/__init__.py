@@ -22,10 +22,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from snakeval import __version__
-from snakeval.errors import visible
 from snakeval.evaluation.duration_text import duration_text
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
+from snakeval.ledger.plain_text import visible
 from snakeval.results.comparison import Compared, Measured, goodness
 from snakeval.results.report.content import Cell, Facts, collect
 from snakeval.results.report.costs import Total

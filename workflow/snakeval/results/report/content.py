@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from snakeval.config.health_rules import LEVELS
-from snakeval.errors import without_tokens
 from snakeval.evaluation.verdict import Finding, Verdict
 from snakeval.files import read_bytes
+from snakeval.ledger.plain_text import without_tokens
 from snakeval.results import comparison, health, table
 from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.money import Costs, Money

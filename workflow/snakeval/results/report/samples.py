@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snakeval.errors import visible
 from snakeval.evaluation.record import Metric
 from snakeval.files import write_if_changed
 from snakeval.harnesses.adapter import Sample
+from snakeval.ledger.plain_text import visible
 
 #: Samples per chunk: the page loads one chunk to show a page of samples.
 CHUNK = 100

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from snakeval.errors import visible
 from snakeval.evaluation.events import ENDS, Event, doing
 from snakeval.evaluation.progress import requests
+from snakeval.ledger.plain_text import visible
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.picture import Picture
 from snakeval.watch.display.reasons import printed_here, sentence

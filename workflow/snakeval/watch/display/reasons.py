@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-from snakeval.errors import visible
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event
+from snakeval.ledger.plain_text import visible
 from snakeval.serving.directory import DeploymentDirectory
 
 
