@@ -27,6 +27,21 @@ def test_it_runs_what_it_prints(
     assert argv[-2:] == ["--cores", "1"]
 
 
+def test_overrides_and_a_budget_are_in_what_it_runs_and_prints(
+    ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("-o", "params.temperature=0.5", "-o", "~params.limit_samples")
+    assert cli.main(["eval", *ALL, *more, "--budget", "tokens=1e6", "--strict", "-n"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["params"] == {"parallelism": "auto", "temperature": 0.5}
+    assert printed["budget"] == {"tokens": 1000000}
+    (argv,) = ran
+    saved, _, _ = load([Path(argv[argv.index("--configfile") + 1])])
+    assert saved.params.temperature == 0.5
+    assert saved.params.limit_samples is None
+    assert "budget={tokens: 1e6}" in argv
+
+
 def test_a_dry_run_prints_it_to_standard_output(
     ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,6 +58,8 @@ def test_a_dry_run_prints_it_to_standard_output(
         (ALL[:4], "Missing option '-t'"),
         ((*ALL, "-t", "gsm9k"), "--benchmark gsm9k: no such task; did you mean 'gsm8k'"),
         ((*ALL, "--base-url", "host"), "these options: models.org-m.endpoint.url: is not "),
+        ((*ALL, "-o", "params.temprature=0"), "did you mean 'temperature'"),
+        ((*ALL, "--budget", "tokens"), "tokens is no kind with an amount"),
         ((*ALL, "--api-key-name", "NOT_SET"), "$NOT_SET is not set"),
         ((*ALL, "--", "--profile", "x"), "-- --profile x: write --profile before the --"),
     ],

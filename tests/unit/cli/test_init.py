@@ -15,7 +15,7 @@ from snakeval.config.config import Config
 from snakeval.config.load import load
 from snakeval.matrix.expand import expand
 
-ALL = ("--endpoint", "http://host/v1", "--model-id", "org/m", "--benchmark", "gsm8k")
+ALL = ("--base-url", "http://host/v1", "--model-id", "org/m", "--benchmark", "gsm8k")
 FILE = Path("evaluation.yaml")
 
 
@@ -30,7 +30,7 @@ def written(file: Path = FILE) -> Config:
 
 
 def test_what_it_writes_is_a_configuration_that_says_how_it_runs() -> None:
-    more = ("--benchmark", "lm-eval.ifeval", "--limit-samples", "5", "--api-key-name", "MY_KEY")
+    more = ("--benchmark", "lm-eval.ifeval", "--limit", "5", "--api-key-name", "MY_KEY")
     assert cli.main(["init", *ALL, *more]) == 0
     config = written()
     assert [e.id for e in expand(config)] == ["org-m/gsm8k", "org-m/lm-eval.ifeval"]
@@ -39,6 +39,13 @@ def test_what_it_writes_is_a_configuration_that_says_how_it_runs() -> None:
     assert endpoint is not None
     assert endpoint.api_key_name == "MY_KEY"
     assert "snakeval run evaluation.yaml --dry-run" in FILE.read_text()
+
+
+def test_former_names_of_its_options_still_work() -> None:
+    former = ("--endpoint", "http://host/v1", "--model", "org/m", "--task", "gsm8k")
+    assert cli.main(["init", *former, "--limit-samples", "5"]) == 0
+    assert cli.main(["init", *ALL, "--limit", "5", "--output", "other.yaml"]) == 0
+    assert written().model_copy(update={"name": "other"}) == written(Path("other.yaml"))
 
 
 def test_options_that_are_not_set_are_comments() -> None:
@@ -60,13 +67,13 @@ def test_any_model_id_is_written_so_that_it_is_read_again(model: str) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "--endpoint, --model-id, --benchmark: not given; this is no terminal to ask in"),
+        ((), "--base-url, --model-id, --benchmark: not given; this is no terminal to ask in"),
         (ALL[:4], "--benchmark: not given"),
         ((*ALL, "--benchmark", "gsm9k"), "--benchmark gsm9k: no such task; did you mean 'gsm8k'"),
         ((*ALL, "--benchmark", "gsm8k"), "--benchmark gsm8k: is given twice"),
         ((*ALL, "--type", "embedding"), "asks a chat or completions endpoint, and the model has"),
         ((*ALL, "--benchmark", "humaneval_instruct"), "several harnesses have it; write one of"),
-        ((*ALL, "--endpoint", "host:8000"), "evaluation.yaml: models.org-m.endpoint.url: is not "),
+        ((*ALL, "--base-url", "host:8000"), "evaluation.yaml: models.org-m.endpoint.url: is not "),
         ((*ALL, "--api-key-name", "sk-1"), "is not the name of an environment variable"),
         ((*ALL, "--output", "/dev/null/x.yaml"), "/dev/null/x.yaml: cannot be written"),
     ],

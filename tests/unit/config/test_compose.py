@@ -180,8 +180,8 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
             "no key 'num_fewshot' in benchmarks.home.params; did you mean "
             "benchmarks.home.params.extra.num_fewshot?",
         ),
-        ("plain", ["defaults=x"], "`defaults` has an effect only in a file; write it in"),
-        ("plain", ["+defaults=x"], "`defaults` has an effect only in a file; write it in"),
+        ("plain", ["defaults=x"], "`defaults` has an effect only in a file; write it there"),
+        ("plain", ["+defaults=x"], "`defaults` has an effect only in a file; write it there"),
         ("plain", ["~nothing"], "-o ~nothing: no key 'nothing' in plain.yaml"),
         ("plain", ["+name=x"], "name exists already; to change it write -o name=x"),
         ("plain", ["+name.x=1"], "name is 'plain', which has no keys"),

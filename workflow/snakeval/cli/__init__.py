@@ -72,7 +72,7 @@ def app() -> None:
 
     \b
     snakeval eval --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k --limit 10
-    snakeval init --endpoint http://localhost:8000/v1 --model my-model --benchmark gsm8k
+    snakeval init --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k
     snakeval run evaluation.yaml --dry-run
     snakeval run evaluation.yaml --limit 10
     snakeval status

@@ -6,10 +6,14 @@ import sys
 
 import click
 
+from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.first_config import TYPES, Answers, source_of
+from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
-from snakeval.cli.run import profile_names
+from snakeval.cli.run import profile_names, with_choices
+from snakeval.cli.selection import Choice
+from snakeval.cli.strict_option import strict_option
 
 
 @click.command("eval", short_help="Score an endpoint on benchmarks without a configuration file")
@@ -30,6 +34,9 @@ from snakeval.cli.run import profile_names
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--profile", shell_complete=profile_names, default="local", show_default=True)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the plan.")
+@override_option("Change or add a value of the configuration, as in `snakeval run`.")
+@budget_option
+@strict_option
 @preflight_option
 @env_file_option
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
@@ -42,6 +49,8 @@ def command(
     limit: int | None,
     profile: str,
     dry_run: bool,
+    overrides: tuple[str, ...],
+    budget: tuple[str, ...],
     options: tuple[str, ...],
 ) -> int:
     """Score an endpoint. The same command again resumes, and costs nothing for what is done.
@@ -50,21 +59,28 @@ def command(
 
     \b
     snakeval eval --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k --limit 10
+    snakeval eval … -t gsm8k -o params.temperature=0 --budget tokens=1e6 --strict
     """
     from snakeval.cli.launch import Prepared, launch, refuse_own_options
     from snakeval.cli.launch import snakemake_options as snakemake
     from snakeval.cli.launch.installation import find_profile
     from snakeval.cli.launch.mode import Place
     from snakeval.config.compose import save
+    from snakeval.config.compose import text as written
     from snakeval.config.load import choose
+    from snakeval.config.overrides import apply, parse
 
     answers = Answers(base_url, model_id, benchmarks, kind, api_key_name, limit)
     text = answers.text("evaluation.yaml", "these options")
-    click.echo(text, err=not dry_run)
-    sys.stdout.flush()
+    source = source_of(text, "these options")
+    apply([parse(each) for each in overrides], source)
+    options = with_choices(options, Choice(), budget_pair(budget))
     refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
-    config, selection = choose(source_of(text, "these options"), values)
+    config, selection = choose(source, values)
+    # The text of a file has comments, and no override or budget.
+    click.echo(written(config) if overrides or budget else text, err=not dry_run)
+    sys.stdout.flush()
     plans = dry_run or any(option.name == "dryrun" for option in given)
     prepared = Prepared(
         config,

@@ -14,12 +14,36 @@ from snakeval.errors import ConfigError
 
 
 @click.command("init", short_help="Write a commented configuration that runs")
-@click.option("--endpoint", metavar="URL", help="The endpoint's base URL, such as http://…/v1.")
-@click.option("--model-id", "--model", help="The name that the endpoint knows the model by.")
+# --endpoint, --model and --limit-samples are the former names, until the next release.
+@click.option(
+    "--base-url",
+    "--endpoint",
+    "base_url",
+    metavar="URL",
+    help="The endpoint's base URL, such as http://…/v1.",
+)
+@click.option(
+    "--model-id", "--model", "model_id", help="The name that the endpoint knows the model by."
+)
 @click.option("--type", "kind", type=click.Choice(TYPES), help="Its route.  [default: chat]")
 @click.option("--api-key-name", help="The variable that holds its key; never the key itself.")
-@click.option("--benchmark", "benchmarks", multiple=True, help="A task of `snakeval ls tasks`.")
-@click.option("--limit-samples", type=click.IntRange(min=1), help="Only the first so many samples.")
+@click.option(
+    "-t",
+    "--benchmark",
+    "--task",
+    "benchmarks",
+    multiple=True,
+    metavar="NAME",
+    help="A task of `snakeval ls tasks`; repeat it for more.",
+)
+@click.option(
+    "--limit",
+    "--limit-samples",
+    "limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only the first N samples.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -30,12 +54,12 @@ from snakeval.errors import ConfigError
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 def command(
-    endpoint: str | None,
+    base_url: str | None,
     model_id: str | None,
     kind: str | None,
     api_key_name: str | None,
     benchmarks: tuple[str, ...],
-    limit_samples: int | None,
+    limit: int | None,
     output: Path,
     force: bool,
     directory: Path | None,
@@ -47,17 +71,17 @@ def command(
 
     \b
     snakeval init
-    snakeval init --endpoint http://localhost:8000/v1 --model-id my-model --benchmark gsm8k
+    snakeval init --base-url http://localhost:8000/v1 --model-id my-model --benchmark gsm8k
     snakeval init first && cd first && snakemake -n
     """
-    if directory is not None and not (endpoint or model_id or benchmarks):
+    if directory is not None and not (base_url or model_id or benchmarks):
         project.write(directory, None, force=force)
         return
     if directory is None and output.exists() and not force:
         raise ConfigError(f"{output}: is there already; name another with --output, or add --force")
     if _is_terminal():
-        complete = bool(endpoint and model_id and benchmarks)
-        endpoint = endpoint or click.prompt("Endpoint's URL (http://localhost:8000/v1)")
+        complete = bool(base_url and model_id and benchmarks)
+        base_url = base_url or click.prompt("Endpoint's URL (http://localhost:8000/v1)")
         model_id = model_id or click.prompt("Model, as the endpoint calls it")
         if kind is None and not complete:
             kind = click.prompt("Type of endpoint", type=click.Choice(TYPES), default="chat")
@@ -65,9 +89,9 @@ def command(
             question = "Variable that holds the API key (Enter: it needs none)"
             api_key_name = click.prompt(question, default="", show_default=False)
         benchmarks = benchmarks or _ask_benchmarks(kind or "chat")
-    _refuse_missing(endpoint=endpoint, model_id=model_id, benchmark=benchmarks)
-    texts = (str(endpoint), str(model_id), benchmarks, kind or "chat", api_key_name or "")
-    answers = Answers(*texts, limit_samples)
+    _refuse_missing(base_url=base_url, model_id=model_id, benchmark=benchmarks)
+    texts = (str(base_url), str(model_id), benchmarks, kind or "chat", api_key_name or "")
+    answers = Answers(*texts, limit)
     if directory is not None:
         project.write(directory, answers, force=force)
         return

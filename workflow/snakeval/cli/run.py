@@ -119,7 +119,7 @@ def command(
     from snakeval.config.nemo_launcher import translate
 
     switches = ["update_images=true"] * update_images + ["offline=true"] * offline
-    options = _with_choices(options, choice, [*switches, *budget_pair(budget)])
+    options = with_choices(options, choice, [*switches, *budget_pair(budget)])
     source = compose(place, name, overrides)
     translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
     refuse_own_options(given := snakemake.split(options))
@@ -140,7 +140,7 @@ def command(
     return launch(prepared, where)
 
 
-def _with_choices(
+def with_choices(
     options: tuple[str, ...], choice: Choice, wanted: Sequence[str]
 ) -> tuple[str, ...]:
     """Return Snakemake's options with what snakeval's options choose."""

@@ -51,12 +51,6 @@ def compose(config_dir: Path, config_name: str, overrides: Sequence[str] = ()) -
     path = find(config_dir, config_name)
     data = read(path)
     changes = [parse(text) for text in overrides]
-    for change in changes:
-        if change.key == "defaults":
-            raise change.fail(
-                f"`defaults` has an effect only in a file; write it in {path}, or choose a file of "
-                "a group with -o GROUP=NAME"
-            )
     if "defaults" not in data:
         source = merge([path])
         source = Source(unshared(source.data), source.origins, source.bases, source.files)

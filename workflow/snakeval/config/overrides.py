@@ -81,7 +81,13 @@ def parse(text: str) -> Change:
     if override.package is not None:
         key += f"@{override.package}"
     # Only the choice of a group has a package, which Hydra splits from the key.
-    return Change(text, kinds.get(override.type, ""), key, value)
+    change = Change(text, kinds.get(override.type, ""), key, value)
+    if key == "defaults":
+        raise change.fail(
+            "`defaults` has an effect only in a file; write it there, or choose a file of a group "
+            "with -o GROUP=NAME"
+        )
+    return change
 
 
 def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
