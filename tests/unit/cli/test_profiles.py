@@ -64,6 +64,18 @@ def test_a_link_that_leads_elsewhere_is_replaced_only_by_force(
     assert (own / "local").resolve() == (profiles() / "local").resolve()
 
 
+def test_a_link_to_another_installation_is_replaced(
+    own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    own.mkdir(parents=True)
+    other = tmp_path / "gone/lib/python3.12/site-packages/snakeval/_workflow/profiles/local"
+    (own / "local").symlink_to(other)
+    said = snakeval(capsys, "profiles", "install")
+    assert said.exit_code == 0
+    assert f"{own / 'local'}  linked to {profiles() / 'local'}" in said.out
+    assert (own / "local").readlink() == profiles() / "local"
+
+
 def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: Capture) -> None:
     snakeval(capsys, "profiles", "install")
     work = Workspace.below(tmp_path, **VALID)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+import snakeval
+from snakeval.cli.launch.installation import SHIPPED
+
 
 @click.group("profiles")
 def command() -> None:
@@ -20,7 +23,8 @@ def command() -> None:
 def install(force: bool) -> int:
     """Link snakeval's profiles into Snakemake's configuration directory (~/.config/snakemake).
 
-    This command never replaces a profile of your own. If you have a profile `slurm`, the link is
+    This command replaces links to another installation of snakeval, and never a profile of your
+    own. If you have a profile `slurm`, the link is
     called `snakeval-slurm`. The exit code is 1 if a profile was not linked.
     """
     from snakeval.cli.launch.installation import user_profiles
@@ -50,13 +54,21 @@ def of_snakeval() -> list[Path]:
     return [p for p in sorted(profiles().iterdir()) if is_profile(p) and p.name != "default"]
 
 
+def is_shipped(leads: Path) -> bool:
+    """Whether a link leads to a profile in an installed package of snakeval, here or elsewhere.
+
+    Only this command writes such a link. The environment of the package may be gone.
+    """
+    return leads.parts[-4:-1] == (snakeval.__name__, SHIPPED, "profiles")
+
+
 def _link(path: Path, source: Path, force: bool) -> tuple[bool, str]:
     """Make *path* a link to *source*; return whether something blocks it, and the result."""
     if path.is_symlink():
         if path.resolve() == source.resolve():
             return False, "is there already"
         leads = path.readlink()
-        if not force:
+        if not force and not is_shipped(leads):
             return True, f"left unchanged: it leads to {leads}; --force replaces it"
         path.unlink()
     elif path.exists():

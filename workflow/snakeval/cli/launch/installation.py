@@ -12,6 +12,8 @@ from snakeval.errors import ConfigError, did_you_mean
 from snakeval.files import read_text, yaml_value
 
 _PACKAGE = Path(snakeval.__file__).resolve().parent
+#: The directory of an installed package that has the Snakefile, rules and profiles.
+SHIPPED = "_workflow"
 _PROFILE_FILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
 #: Snakemake reads it with every other profile, and `--profile` never chooses it.
 _DEFAULT = "default"
@@ -19,7 +21,7 @@ _DEFAULT = "default"
 
 def _root() -> Path:
     """The directory of the Snakefile, with ``rules/`` and ``profiles/`` beside it."""
-    shipped = _PACKAGE / "_workflow"
+    shipped = _PACKAGE / SHIPPED
     return shipped if shipped.is_dir() else _PACKAGE.parents[1]
 
 
