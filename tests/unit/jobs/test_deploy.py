@@ -11,19 +11,37 @@ import pytest
 
 from snakeval.errors import EvaluationError
 from snakeval.jobs import deploy, run_job
+from snakeval.ledger.budget import BudgetFile
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory, Plan
 from support.invocations import invocation, serving
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models whose server is started."""
+    found: list[str] = []
+
+    def serve(run: Any, names: tuple[str, ...], **options: Any) -> Any:
+        found.extend(names)
+        raise EvaluationError("the test serves nothing")
+
+    monkeypatch.setattr(client, "serve", serve)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
 
 
 @pytest.mark.parametrize(
     ("offline", "online"), [(True, ()), (True, ("m",)), (True, ("judge",)), (False, ())]
 )
 def test_an_offline_run_starts_no_server_except_of_models_that_it_asks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool, online: tuple[str, ...]
+    tmp_path: Path, started: list[str], offline: bool, online: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(run_job.signal, "signal", lambda *arguments: None)
     opened = invocation(tmp_path, serving(), **({"offline": True} if offline else {}))
     mine = [each for each in opened.everything if each.model == "m"]
     for each in mine:
@@ -32,13 +50,6 @@ def test_an_offline_run_starts_no_server_except_of_models_that_it_asks(
     directory = DeploymentDirectory.of(opened.directory, "m")
     evaluations = tuple((each.id, each.fingerprint) for each in mine)
     directory.define(Plan("m", 0, opened.deployed["m"], evaluations))
-    started: list[str] = []
-
-    def serve(run: Any, names: tuple[str, ...], **options: Any) -> Any:
-        started.extend(names)
-        raise EvaluationError("the test serves nothing")
-
-    monkeypatch.setattr(client, "serve", serve)
     code = deploy.main([directory.output])
     if offline and "m" not in online:
         assert (code, started) == (0, [])
@@ -46,3 +57,26 @@ def test_an_offline_run_starts_no_server_except_of_models_that_it_asks(
         assert state == "not needed: the journals answer its evaluations"
     else:
         assert (code, started) == (1, ["m"])
+
+
+@pytest.mark.parametrize("used", [4, 5])
+def test_a_run_whose_budget_is_used_up_starts_no_server(
+    tmp_path: Path, started: list[str], used: int
+) -> None:
+    opened = invocation(tmp_path, {**serving(), "budget": {"requests": 5}})
+    mine = [each for each in opened.everything if each.model == "m"]
+    for each in mine:
+        opened.directory.evaluation(each.id).define(each)
+    directory = DeploymentDirectory.of(opened.directory, "m")
+    evaluations = tuple((each.id, each.fingerprint) for each in mine)
+    directory.define(Plan("m", 0, opened.deployed["m"], evaluations))
+    opened.directory.budget.parent.mkdir(parents=True, exist_ok=True)
+    file = BudgetFile(opened.directory.budget, {"requests": 5})
+    file.end(file.open("e/b", is_kept=True).id, {"requests": used})
+    code = deploy.main([directory.output])
+    if used < 5:
+        assert (code, started) == (1, ["m"])
+    else:
+        assert (code, started) == (0, [])
+        state = json.loads(directory.record.read_text())["state"]
+        assert state == "not needed: the run's budget is used up"

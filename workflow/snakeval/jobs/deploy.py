@@ -2,8 +2,9 @@
 
 The job waits until the server is ready and leaves it to the pool, which keeps it for the
 evaluations that follow. Each evaluation ensures that the server lives and does not trust the
-record. If no evaluation of the model is missing, or the journals answer all of them (`--offline`),
-the job starts nothing. If other models hold the GPUs, the first evaluation starts the server.
+record. If no evaluation of the model is missing, if the journals answer all of them (`--offline`),
+or if the budget of the run is used up, the job starts nothing. If other models hold the GPUs, the
+first evaluation starts the server.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
-from snakeval.jobs import publication, run_job
+from snakeval.jobs import budget, publication, run_job
 from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory
@@ -68,6 +69,8 @@ def _deploy(
         return {"state": "not needed: all its evaluations have finished"}
     if not any(_asks(plan.name, each, done) for each, done in missing):
         return {"state": "not needed: the journals answer its evaluations"}
+    if not any(_affords(each, done) for each, done in missing):
+        return {"state": "not needed: the run's budget is used up"}
     started, name = time.monotonic(), plan.name
     try:
         with client.serve(
@@ -95,6 +98,19 @@ def _asks(model: str, directory: EvaluationDirectory, fingerprint: str) -> bool:
         return directory.read_evaluation(fingerprint).transport.asks(model)
     except EvaluationError:
         return True  # the evaluation's own job fails with the reason
+
+
+def _affords(directory: EvaluationDirectory, fingerprint: str) -> bool:
+    """Whether the budget of the run has something left for an evaluation."""
+    try:
+        evaluation = directory.read_evaluation(fingerprint)
+    except EvaluationError:
+        return True  # the evaluation's own job fails with the reason
+    try:
+        budget.refuse_used_up(evaluation, directory)
+    except EvaluationError:
+        return False
+    return True
 
 
 def _stands(directory: EvaluationDirectory, fingerprint: str) -> bool:
