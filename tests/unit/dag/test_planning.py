@@ -55,17 +55,16 @@ def test_a_dry_run_lists_the_jobs_and_asks_nothing(monkeypatch: pytest.MonkeyPat
     assert planning.notes(workflow(True), matrix()) == []
 
 
-@pytest.mark.parametrize("dryrun", [True, False])
 def test_a_missing_package_of_the_executor_ends_a_dry_run(
-    dryrun: bool, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["snakemake", "-n", "--profile", PROFILE])
     monkeypatch.setattr(official, "_version", lambda name: {"snakeval": "0.1.0"}.get(name, ""))
     with pytest.raises(SystemExit) as ended:
-        planning.notes(workflow(dryrun), matrix(JOB))
+        planning.notes(workflow(True), matrix(JOB))
     sentence = f"{official.NAME} 2.8, which is not installed: pip install 'snakeval[slurm]'"
     assert ended.value.code == f"snakeval: The executor slurm-resume requires {sentence}"
-    assert planning.notes(workflow(dryrun), matrix()) == []
+    assert planning.notes(workflow(True), matrix()) == []
     assert Slurm().lacks("slurm") == ""
 
 

@@ -28,14 +28,15 @@ def notes(workflow: Any, matrix: Matrix) -> list[str]:
     if not jobs:
         return []
     executor, settings = executor_and_settings(sys.argv[1:])
-    if lacks := executor.lacks(str(settings.get("executor") or "")):
-        # In a dry run, Snakemake does not load its executor.
+    is_dry = getattr(getattr(workflow, "output_settings", None), "dryrun", False)
+    # In a dry run, Snakemake does not load its executor, which would say so itself.
+    if is_dry and (lacks := executor.lacks(str(settings.get("executor") or ""))):
         raise SystemExit(f"snakeval: {lacks}")
     lines = [
         *walltimes.warnings(jobs, matrix.invocation.deployed),
         *executor.warnings(matrix.missing, settings),
     ]
-    if not getattr(getattr(workflow, "output_settings", None), "dryrun", False):
+    if not is_dry:
         return lines
     lines = [*executor.plan(jobs), *lines]
     if os.environ.get(CHECK):
