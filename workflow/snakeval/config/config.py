@@ -18,9 +18,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from snakeval.config.benchmarks import Benchmark, Params
+from snakeval.config.checkpoints import ModelName
 from snakeval.config.execution import PACKING, Execution
 from snakeval.config.health import Health
 from snakeval.config.ledger import LedgerMode, OptionalBudget
+from snakeval.config.members import check_members, is_known
 from snakeval.config.models import Model
 from snakeval.config.types import (
     Name,
@@ -82,7 +84,7 @@ class Config(Strict):
     name: Name = "evaluation"
     output_dir: PathText = "results"
     params: Params = Params()
-    models: dict[Name, Model] = Field(min_length=1)
+    models: dict[ModelName, Model] = Field(min_length=1)
     auxiliary: dict[Name, Model] = Field(
         default_factory=dict, description="models that benchmarks query, but that get no scores"
     )
@@ -159,6 +161,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        check_members(self.models, self.auxiliary)
         _check_directories(self)
         _check_references(self)
         _check_packing(self)
@@ -197,7 +200,7 @@ def _check_references(config: Config) -> None:
     """Check that the models which benchmarks refer to exist."""
     for name, benchmark in config.benchmarks.items():
         for model in benchmark.per_model:
-            if model not in config.models:
+            if not is_known(model, config.models):
                 raise PydanticCustomError(
                     "unknown_model",
                     "benchmarks.{name}.per_model: no model '{model}'",

@@ -195,6 +195,11 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
         for name, model in models.items():
             if (deployment := model.deployment) is None:
                 continue
+            if (series := model.checkpoints) is not None:
+                place = source.base((section, name, "checkpoints", "pattern"))
+                pattern = str((place / Path(series.pattern).expanduser()).resolve())
+                series = series.model_copy(update={"pattern": pattern})
+                models[name] = model = model.model_copy(update={"checkpoints": series})
             where = (section, name, "deployment")
             mounts = _mounts(source, (*where, "mounts"), deployment.mounts, must_exist=serves)
             changes = {"mounts": mounts}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from snakeval import catalogue
 from snakeval.catalogue import plugins
+from snakeval.config.checkpoints import AUTO, Checkpoints, Member
 from snakeval.config.endpoints import Endpoint, EndpointType
 from snakeval.config.execution import Execution
 from snakeval.config.health import Health
@@ -67,6 +69,9 @@ class Deployment(Extensible):
     The defaults come from its kind (``catalogue/deployments.yaml``). An executor of another package
     can also have a section of its name here; those sections are in :attr:`installed`.
     """
+
+    #: Whether the checkpoints of a series are its weights.
+    is_of_series: ClassVar[bool] = False
 
     @classmethod
     def declared(cls) -> Declared:
@@ -172,7 +177,10 @@ def _unservable(deployment: Deployment) -> str:
         return "has both checkpoint_path and hf_model_handle; keep one"
     facts = catalogue.server_kind(kind)
     weights = deployment.checkpoint_path or deployment.hf_model_handle
-    if facts.needs_weights and not weights and not own:
+    if deployment.is_of_series and weights:
+        key = "checkpoint_path" if deployment.checkpoint_path else "hf_model_handle"
+        return f"has {key} beside the weights of `checkpoints`; remove {key}"
+    if facts.needs_weights and not weights and not own and not deployment.is_of_series:
         return f"kind {kind} requires weights; add checkpoint_path or hf_model_handle"
     if facts.needs_image and not deployment.image:
         return f"kind {kind} requires an image, which contains the model; add `image`"
@@ -201,15 +209,61 @@ def _unservable(deployment: Deployment) -> str:
     return ""
 
 
+class SeriesDeployment(Deployment):
+    """How each checkpoint of a series is served. The series adds its weights."""
+
+    is_of_series: ClassVar[bool] = True
+
+
+class SeriesEndpoint(Endpoint):
+    """The endpoint that lists the checkpoints of a series. The series adds the model's id."""
+
+    model_id: str = Field(default="", max_length=0)
+
+    @field_validator("model_id", mode="before")
+    @classmethod
+    def _no_id(cls, value: object) -> object:
+        raise PydanticCustomError(
+            "one", "model_id comes from `checkpoints.pattern`; remove it, or remove checkpoints"
+        )
+
+
+class _OfSeries(Strict):
+    """The parts of a series, of which two lack what the series adds."""
+
+    endpoint: SeriesEndpoint | None = None
+    deployment: SeriesDeployment | None = None
+    checkpoints: Checkpoints
+
+
 class Model(Strict):
-    """A model to score: an existing endpoint, or a deployment that snakeval serves."""
+    """A model to score: an existing endpoint, or a deployment that snakeval serves.
+
+    A model with ``checkpoints`` is a series of models.
+    """
 
     endpoint: Endpoint | None = None
     deployment: Deployment | None = None
+    checkpoints: Checkpoints | None = Field(
+        default=None, description="a series: each checkpoint is a model <name>@<step>"
+    )
+    member: Member | None = Field(
+        default=None, description="of a checkpoint's model; snakeval writes it"
+    )
     ledger: LedgerMode | None = None
     health: Health = Field(default=Health(), description="rules that differ from the run's")
     prices: Prices | None = None
     execution: Execution = Execution()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _series(cls, data: object) -> object:
+        """Check the parts of a series without what the series adds."""
+        if not isinstance(data, Mapping) or data.get("checkpoints") is None:
+            return data
+        given: dict[str, Any] = {k: data[k] for k in _OfSeries.model_fields if k in data}
+        checked = _OfSeries.model_validate(given)
+        return {**data, **{name: getattr(checked, name) for name in given}}
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -218,6 +272,16 @@ class Model(Strict):
         if not self.endpoint and not self.deployment:
             raise PydanticCustomError(
                 "one", "has no endpoint; add endpoint: {url: …, model_id: …}, or a deployment"
+            )
+        if self.checkpoints and self.member:
+            raise PydanticCustomError(
+                "one", "has both checkpoints and member, which snakeval writes; remove member"
+            )
+        if self.checkpoints and self.endpoint and self.checkpoints.ready != AUTO:
+            raise PydanticCustomError(
+                "one",
+                "checkpoints.ready is a file, but an endpoint serves the checkpoints that it "
+                "lists; remove ready",
             )
         return self
 

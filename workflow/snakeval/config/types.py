@@ -164,7 +164,7 @@ _RESERVED = frozenset(
 )
 
 
-def _name(value: object) -> object:
+def check_name(value: object) -> object:
     if value is None:
         raise PydanticCustomError("name", "is empty; write a name")
     if not isinstance(value, str):
@@ -294,7 +294,7 @@ def _model_id(value: str) -> str:
 
 
 ModelId = Annotated[str, AfterValidator(_model_id)]
-Name = Annotated[str, BeforeValidator(_name)]
+Name = Annotated[str, BeforeValidator(check_name)]
 PathText = Annotated[str, BeforeValidator(_path)]
 Plain = Annotated[dict[str, Any], BeforeValidator(_plain)]
 Variable = Annotated[str, BeforeValidator(_variable)]

@@ -1,0 +1,48 @@
+"""Checks the names of series, and of the models that they became in a saved configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic_core import PydanticCustomError
+
+from snakeval.config.checkpoints import MARK
+from snakeval.config.models import Model
+
+
+def check_members(models: Mapping[str, Model], auxiliary: Mapping[str, Model]) -> None:
+    """Check that names with ``@`` are those of checkpoints, and that no auxiliary is a series.
+
+    Raises:
+        PydanticCustomError: a name or an auxiliary model is wrong.
+    """
+    for name, model in models.items():
+        made = model.member.name if model.member else ""
+        if made and made != name:
+            raise PydanticCustomError(
+                "name",
+                "models.{name}.member: is of the model '{made}'; remove `member`, which snakeval "
+                "writes",
+                {"name": name, "made": made},
+            )
+        if MARK in name and not made:
+            raise PydanticCustomError(
+                "name",
+                "models: '{name}' has '@', which is in names of checkpoints only; rename it, or "
+                "write a model '{series}' with `checkpoints`",
+                {"name": name, "series": name.partition(MARK)[0]},
+            )
+    for name, model in auxiliary.items():
+        if model.checkpoints or model.member:
+            raise PydanticCustomError(
+                "one",
+                "auxiliary.{name}: an auxiliary model is one model; remove {key}",
+                {"name": name, "key": "checkpoints" if model.checkpoints else "member"},
+            )
+
+
+def is_known(name: str, models: Mapping[str, Model]) -> bool:
+    """Whether a name is a model's, or may be one of a checkpoint of a series."""
+    series, mark, _ = name.partition(MARK)
+    of_series = models.get(series) if mark else None
+    return name in models or bool(of_series and of_series.checkpoints)
