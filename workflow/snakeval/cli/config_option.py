@@ -34,5 +34,7 @@ def read(path: Path) -> Config:
     from snakeval.config.compose import compose
     from snakeval.config.load import check
     from snakeval.config.nemo_launcher import translate
+    from snakeval.series.load import Expansion
 
-    return check(translate(compose(path.parent, path.name), path.stem).source)
+    written = check(translate(compose(path.parent, path.name), path.stem).source)
+    return Expansion(waits=False)(written)[0]

@@ -18,6 +18,7 @@ from snakeval.config.source import Source
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.matrix.expand import expand
+from snakeval.series.load import Expansion
 
 
 def explain(evaluation: Evaluation, source: Source) -> list[tuple[str, str, str]]:
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("evaluation", metavar="MODEL/BENCHMARK")
     options = parser.parse_args(arguments)
     try:
-        config, _, source = load(options.configfile)
+        config, _, source = load(options.configfile, {}, Expansion(waits=False))
         evaluations = {evaluation.id: evaluation for evaluation in expand(config)}
         if options.evaluation not in evaluations:
             hint = did_you_mean(options.evaluation, evaluations) or f" in {options.configfile[0]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,7 @@ def command(
     from snakeval.config.compose import compose, save, text
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
+    from snakeval.series.load import Expansion
 
     switches = ["update_images=true"] * update_images + ["offline=true"] * offline
     options = with_choices(options, choice, [*switches, *budget_pair(budget)])
@@ -125,13 +127,14 @@ def command(
     refuse_own_options(given := snakemake.split(options))
     values = snakemake.config(given)
     choice.restrict(translated.source)
-    config, selection = choose(translated.source, values)
-    _say(text(config) if dry_run else "", resume)
     plans = dry_run or any(option.name == "dryrun" for option in given)
+    expansion = Expansion(waits=not plans, say=partial(click.echo, err=True))
+    config, selection = choose(translated.source, values, expansion)
+    _say(text(expansion.written or config) if dry_run else "", resume)
     prepared = Prepared(
         config,
         selection,
-        save(config, source.files, dry_run=plans),
+        save(expansion.written or config, source.files, dry_run=plans),
         values,
         find_profile(profile or translated.profile or "local"),
         [*_announced(translated, profile), *options, *(["--dry-run"] if dry_run else [])],

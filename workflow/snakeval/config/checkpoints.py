@@ -138,7 +138,9 @@ class Checkpoints(Strict):
             return ""
         step = number(values[self.axis])
         if step is None:
-            return f"its {self.axis} {values[self.axis]} is no number, as every, since and until are"
+            return (
+                f"its {self.axis} {values[self.axis]} is no number, as every, since and until are"
+            )
         if self.every is not None and step % self.every:
             return f"every is {self.every}"
         if self.since is not None and step < Decimal(str(self.since)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from snakeval.config.config import Config
+from snakeval.config.members import with_members
 from snakeval.config.problems import problems
 from snakeval.config.source import Source, merge, override
 from snakeval.config.tokens import refuse_tokens
@@ -48,8 +49,18 @@ class Selection(Strict):
     check: bool = False
 
 
+#: Returns a configuration without series, and why it leaves out names of models.
+Expand = Callable[[Config], tuple[Config, Mapping[str, str]]]
+
+
+def _as_it_is(config: Config) -> tuple[Config, Mapping[str, str]]:
+    return config, {}
+
+
 def load(
-    files: Sequence[Path], overrides: Mapping[str, Any] | None = None
+    files: Sequence[Path],
+    overrides: Mapping[str, Any] | None = None,
+    expand: Expand = _as_it_is,
 ) -> tuple[Config, Selection, Source]:
     """Read, merge and check configuration files and ``--config`` values.
 
@@ -60,7 +71,7 @@ def load(
         ConfigError: one line for each problem.
     """
     source = merge(files)
-    config, selection = choose(source, overrides or {})
+    config, selection = choose(source, overrides or {}, expand)
     return config, selection, source
 
 
@@ -87,20 +98,29 @@ def as_written(values: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any
     return found
 
 
-def choose(source: Source, overrides: Mapping[str, Any]) -> tuple[Config, Selection]:
+def choose(
+    source: Source, overrides: Mapping[str, Any], expand: Expand = _as_it_is
+) -> tuple[Config, Selection]:
     """Merge ``--config`` values into *source*, check it, and return what they chose.
+
+    *expand* makes models of its series: see :mod:`snakeval.series.load`.
 
     Raises:
         ConfigError: one line for each thing that is wrong.
     """
     selection, rest = _split(overrides)
     override(source, rest)
-    config = check(source, serves=not selection.rescore)
+    config, left_out = expand(check(source, serves=not selection.rescore))
+    selection = _with_members(selection, config)
     for kind, chosen, known in (
         ("models", selection.models, config.models),
         ("benchmarks", selection.benchmarks, config.benchmarks),
     ):
         for name in chosen or ():
+            if name not in known and name in left_out:
+                raise ConfigError(
+                    f"'{name}' is left out: {left_out[name]}", where=f"--config {kind}"
+                )
             if name not in known:
                 hint = nearest(name, list(known)) or f"choose one of {', '.join(known)}"
                 raise ConfigError(
@@ -122,7 +142,15 @@ def load_saved(file: Path, overrides: Mapping[str, Any]) -> tuple[Config, Select
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ConfigError(f"{file}: cannot be read again ({problem})") from None
-    return config, _split(overrides)[0]
+    return config, _with_members(_split(overrides)[0], config)
+
+
+def _with_members(selection: Selection, config: Config) -> Selection:
+    """Return the selection in which a series is its checkpoints."""
+    if selection.models is None:
+        return selection
+    chosen = with_members(selection.models, config.models)
+    return selection.model_copy(update={"models": chosen})
 
 
 def check(source: Source, *, serves: bool = True) -> Config:

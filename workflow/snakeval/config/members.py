@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic_core import PydanticCustomError
 
@@ -46,3 +46,12 @@ def is_known(name: str, models: Mapping[str, Model]) -> bool:
     series, mark, _ = name.partition(MARK)
     of_series = models.get(series) if mark else None
     return name in models or bool(of_series and of_series.checkpoints)
+
+
+def with_members(chosen: Iterable[str], models: Mapping[str, Model]) -> tuple[str, ...]:
+    """Return the *chosen* names of models, with the checkpoints of a series in its place."""
+    found: list[str] = []
+    for name in chosen:
+        members = [n for n, m in models.items() if m.member and m.member.series == name]
+        found += members or [name]
+    return tuple(dict.fromkeys(found))

@@ -130,9 +130,7 @@ _Runtime = Literal["auto", "docker", "podman", "apptainer", "pyxis", "process"]
 RuntimeName = Annotated[_Runtime, or_installed(plugins.RUNTIMES, "runtime", *get_args(_Runtime))]
 
 
-NAME_RULE = (
-    "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
-)
+_RULE = "use ASCII letters, digits, '.', '_' and '-', starting with a letter or digit, 64 at most"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: Snakemake takes a value whose end repeats a part so often for an endless recursion of rules.
@@ -165,6 +163,7 @@ _RESERVED = frozenset(
 
 
 def check_name(value: object) -> object:
+    """Return a name that fits a directory and Snakemake's wildcards; else raise an error."""
     if value is None:
         raise PydanticCustomError("name", "is empty; write a name")
     if not isinstance(value, str):
@@ -177,7 +176,7 @@ def check_name(value: object) -> object:
         raise PydanticCustomError(
             "name",
             "{value} is not a valid name; {rule}",
-            {"value": ascii(value), "rule": NAME_RULE},
+            {"value": ascii(value), "rule": _RULE},
         )
     if found := _PERIODIC.search(value):
         raise PydanticCustomError(

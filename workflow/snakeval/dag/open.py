@@ -28,6 +28,7 @@ from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
+from snakeval.series.load import Expansion
 
 #: Passes the name of the run's directory to the Snakemake processes of jobs.
 _RUN = "SNAKEVAL_RUN"
@@ -63,7 +64,7 @@ def open_matrix(workflow: Any) -> Matrix:
             if checked is not None:
                 config, selection = checked.config, checked.selection
             else:
-                config, selection, _ = load(files, values)
+                config, selection, _ = load(files, values, _expansion(workflow))
             try:
                 invocation = _planned(workflow, config, selection, files, is_checked=bool(checked))
             except ConfigError as error:
@@ -95,6 +96,17 @@ def open_matrix(workflow: Any) -> Matrix:
     global opened
     opened = matrix
     return matrix
+
+
+def _expansion(workflow: Any) -> Expansion:
+    """Return how this process makes models of series. Only a start looks twice at checkpoints."""
+    if not workflow.is_main_process:
+        return Expansion(waits=False)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    return Expansion(waits=not only_looks(workflow, sys.argv), say=say)
 
 
 def _check_workplace(workflow: Any) -> None:
