@@ -22,6 +22,7 @@ from snakeval.errors import ConfigError
 
 if TYPE_CHECKING:
     from snakeval.config.nemo_launcher import Translated
+    from snakeval.series.load import Expansion
 
 
 def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -118,7 +119,6 @@ def command(
     from snakeval.config.compose import compose, save, text
     from snakeval.config.load import choose
     from snakeval.config.nemo_launcher import translate
-    from snakeval.series.load import Expansion
 
     switches = ["update_images=true"] * update_images + ["offline=true"] * offline
     options = with_choices(options, choice, [*switches, *budget_pair(budget)])
@@ -128,8 +128,7 @@ def command(
     values = snakemake.config(given)
     choice.restrict(translated.source)
     plans = dry_run or any(option.name == "dryrun" for option in given)
-    expansion = Expansion(waits=not plans, say=partial(click.echo, err=True))
-    config, selection = choose(translated.source, values, expansion)
+    config, selection = choose(translated.source, values, expansion := _expansion(plans))
     _say(text(expansion.written or config) if dry_run else "", resume)
     prepared = Prepared(
         config,
@@ -153,6 +152,13 @@ def with_choices(
     for key, value in [*pairs, *(pair.split("=", 1) for pair in wanted)]:
         options = tuple(snakemake.with_config(options, key, value))
     return options
+
+
+def _expansion(plans: bool) -> Expansion:
+    """Return how the command makes models of series; a dry run does not wait for a second look."""
+    from snakeval.series.load import Expansion
+
+    return Expansion(waits=not plans, say=partial(click.echo, err=True))
 
 
 def _say(configuration: str, resume: bool) -> None:

@@ -8,7 +8,6 @@ changed within those seconds is not settled.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -171,7 +170,7 @@ def _tensors(file: WeightFile) -> frozenset[str]:
             raise ValueError("is half-written")
         text = content.read(length)
     try:
-        header = json.loads(text)
+        header = json_object(text)
         header.pop("__metadata__", None)
         ends = [int(tensor["data_offsets"][1]) for tensor in header.values()]
     except DAMAGE:
