@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from snakeval.config.models import SeriesEndpoint
 from snakeval.dag.endpoints import (
     WrongEndpointsError,
+    listed,
     models_asked,
     refuse_wrong_endpoints,
     targets,
 )
 from snakeval.dag.invocation import Invocation
+from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
 from support.configs import COMMAND
 from support.invocations import SERVER, invocation
-from support.standing import CHAT, standing
+from support.standing import CHAT, LIST, standing
 
 ASKS = COMMAND | {"command": "ask {{ url }}"}
 POST = "POST /v1/chat/completions"
@@ -102,3 +105,18 @@ def test_a_wrong_endpoint_stops_the_command_and_a_busy_one_warns(
         assert printed.endswith("; the run starts\n")
         assert refuse_wrong_endpoints(made, everything, remote=True) == 2
         assert capsys.readouterr().err.count("compute nodes may see another network") == 2
+
+
+def test_an_endpoint_lists_the_models_of_a_series() -> None:
+    with standing({"GET /v1/models": (200, LIST)}) as server:
+        endpoint = SeriesEndpoint(url=f"{server.url}/v1")
+        assert listed("run8", endpoint) == ("m", "other")
+        assert server.paths == ["GET /v1/models"]
+
+
+def test_an_endpoint_without_a_list_is_an_error_with_its_key() -> None:
+    with standing({"GET /v1/models": (401, {"error": {"message": "no key"}})}) as server:
+        endpoint = SeriesEndpoint(url=f"{server.url}/v1")
+        with pytest.raises(ConfigError) as error:
+            listed("run8", endpoint)
+    assert str(error.value).startswith("models.run8.endpoint.api_key_name: ")

@@ -180,8 +180,8 @@ def test_without_any_model_the_error_has_the_reasons() -> None:
     assert str(error.value) == (
         "models: no checkpoint of run7 is ready (run7@1: not settled yet: x (/train/step-1))"
     )
-    made = expand(config(others={"m": MODEL}), {})
+    made = expand(config(others={"m": MODEL}), {"run7": []})
     assert names(made) == ["m"]
     assert made.why_left_out() == {"run7": "no checkpoint is ready"}
     with pytest.raises(ConfigError, match="include: no checkpoint of run7 is ready"):
-        expand(config(others={"m": MODEL}, include=["run7/b"]), {})
+        expand(config(others={"m": MODEL}, include=["run7/b"]), {"run7": []})

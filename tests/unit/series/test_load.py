@@ -11,6 +11,8 @@ import pytest
 from snakeval.config.endpoints import Endpoint
 from snakeval.config.load import load
 from snakeval.errors import ConfigError
+from snakeval.matrix.expand import expand
+from snakeval.matrix.facts import Facts
 from snakeval.series.load import Expansion
 from support.checkpoints import checkpoint
 from support.configs import COMMAND, MODEL, write
@@ -87,14 +89,29 @@ def test_only_who_may_ask_an_endpoint_finds_its_models(tmp_path: Path) -> None:
     file = written(tmp_path, run8=run8, m=MODEL)
     asked: list[str] = []
 
-    def listed(endpoint: Endpoint) -> list[str]:
-        asked.append(endpoint.url)
+    def listed(name: str, endpoint: Endpoint) -> list[str]:
+        asked.append(f"{name} {endpoint.url}")
         return ["org/run8-2", "org/run9-1", "org/run8-11"]
 
     config, _, _ = load([file], {}, Expansion(True, listed=listed))
     assert list(config.models) == ["run8@11", "run8@2", "m"]
-    assert asked == ["http://host/v1"]
-    assert list(load([file], {}, Expansion(True))[0].models) == ["m"]
+    assert asked == ["run8 http://host/v1"]
+    said: list[str] = []
+    assert list(load([file], {}, Expansion(False, said.append))[0].models) == ["m"]
+    assert said == [
+        "Series run8: 0 checkpoints, 1 left out",
+        "  run8@*: a dry run does not ask its endpoint for models",
+    ]
+
+
+def test_equal_weights_under_two_steps_have_one_fingerprint(tmp_path: Path) -> None:
+    for step, weights in ((1, b"same"), (2, b"same"), (3, b"else")):
+        checkpoint(tmp_path / f"train/step-{step}", weights)
+    asked = COMMAND | {"command": "ask {{ url }}"}
+    file = write(tmp_path, {"models": {"run7": series()}, "benchmarks": {"b": asked}})
+    config, _, _ = load([file], {}, Expansion(False, clock=LATER))
+    found = {each.model: each.fingerprint for each in expand(config, Facts(reads=True))}
+    assert found["run7@1"] == found["run7@2"] != found["run7@3"]
 
 
 def test_other_steps_are_not_looked_at(tmp_path: Path) -> None:

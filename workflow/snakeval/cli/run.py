@@ -156,9 +156,11 @@ def with_choices(
 
 def _expansion(plans: bool) -> Expansion:
     """Return how the command makes models of series; a dry run does not wait for a second look."""
+    from snakeval.dag.endpoints import listed
     from snakeval.series.load import Expansion
 
-    return Expansion(waits=not plans, say=partial(click.echo, err=True))
+    asks = None if plans else listed
+    return Expansion(waits=not plans, say=partial(click.echo, err=True), listed=asks)
 
 
 def _say(configuration: str, resume: bool) -> None:

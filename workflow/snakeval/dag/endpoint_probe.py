@@ -96,13 +96,24 @@ class Probe:
         self._asked = words.asked_of(target, self._endpoint.request.identity, seconds)
         self._until = 0.0
 
+    async def list_models(self) -> Finding:
+        """Return the models that the endpoint lists, or why it lists none."""
+        self._until = asyncio.get_running_loop().time() + self._seconds
+        listed = await self._ask(self._models_url)
+        if listed.fault is not None:
+            return words.of_fault(self._target, listed.fault, self._asked)
+        return Finding(self._target, served=listed.models)
+
+    @property
+    def _models_url(self) -> str:
+        route, mark, query = self._endpoint.route_url.partition("?")
+        return f"{route.removesuffix(ROUTES[self._endpoint.type])}/models{mark}{query}"
+
     async def find(self) -> Finding:
         """Return what is wrong with the endpoint, if anything is."""
         self._until = asyncio.get_running_loop().time() + self._seconds
-        route, mark, query = self._endpoint.route_url.partition("?")
-        base = route.removesuffix(ROUTES[self._endpoint.type])
         try:
-            listed = await self._ask(f"{base}/models{mark}{query}", share=self._share)
+            listed = await self._ask(self._models_url, share=self._share)
             if listed.fault is not None and _is_unreachable(listed.fault):
                 return await self._broken(listed.fault)
             answer = await self._ask_token(self._endpoint.route_url, self._endpoint.type)

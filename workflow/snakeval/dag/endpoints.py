@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from snakeval.config.config import Config
+from snakeval.config.endpoints import Endpoint
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation, canonical_json
@@ -69,13 +70,44 @@ def targets(config: Config, models: Iterable[str]) -> list[Target]:
 def ask(
     asked: Sequence[Target], environment: Mapping[str, str] = os.environ, seconds: float = SECONDS
 ) -> list[Finding]:
-    """Ask all endpoints at once; return what each answered, after *seconds* at most.
+    """Ask all endpoints at once; return what each answered, after *seconds* at most."""
+    from snakeval.dag.endpoint_probe import Probe
+
+    return _within(seconds, asked, lambda each: Probe(each, environment, seconds).find())
+
+
+def listed(
+    name: str,
+    endpoint: Endpoint,
+    environment: Mapping[str, str] = os.environ,
+    seconds: float = SECONDS,
+) -> tuple[str, ...]:
+    """Return the ids of the models that the endpoint of the model *name* lists.
+
+    Raises:
+        ConfigError: it lists none.
+    """
+    from snakeval.dag.endpoint_probe import Probe
+    from snakeval.dag.endpoint_words import Target
+
+    target = Target((f"models.{name}",), endpoint)
+    (finding,) = _within(
+        seconds, [target], lambda each: Probe(each, environment, seconds).list_models()
+    )
+    if finding.problem is not None:
+        raise ConfigError.of([finding.problem])
+    return tuple(finding.served)
+
+
+def _within(
+    seconds: float, asked: Sequence[Target], ask_one: Callable[[Target], Awaitable[Finding]]
+) -> list[Finding]:
+    """Ask all at once; return what each answered, after *seconds* at most.
 
     A thread asks, since Python waits for the look-up of a host's name before it ends a loop.
     """
     import asyncio
 
-    from snakeval.dag.endpoint_probe import Probe
     from snakeval.dag.endpoint_words import late
 
     found: dict[int, Finding] = {}
@@ -83,7 +115,7 @@ def ask(
     ended = threading.Event()
 
     async def one(number: int) -> None:
-        found[number] = await Probe(asked[number], environment, seconds).find()
+        found[number] = await ask_one(asked[number])
 
     async def everything() -> None:
         tasks = [asyncio.ensure_future(one(number)) for number in range(len(asked))]

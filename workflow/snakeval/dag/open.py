@@ -106,7 +106,11 @@ def _expansion(workflow: Any) -> Expansion:
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
-    return Expansion(waits=not only_looks(workflow, sys.argv), say=say)
+    if only_looks(workflow, sys.argv):
+        return Expansion(waits=False, say=say)
+    from snakeval.dag.endpoints import listed  # a start only
+
+    return Expansion(waits=True, say=say, listed=listed)
 
 
 def _check_workplace(workflow: Any) -> None:

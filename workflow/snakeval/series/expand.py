@@ -23,6 +23,7 @@ from snakeval.series.pattern import Found
 from snakeval.series.ready import Judged
 
 _ADAPTER = "is a LoRA adapter, which no deployment of its own serves"
+_NOT_ASKED = "a dry run does not ask its endpoint for models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ def is_wanted(series: Checkpoints, found: Found) -> bool:
 def expand(config: Config, found: Mapping[str, Sequence[Candidate]]) -> Expanded:
     """Return *config* with a model for each ready checkpoint *found* of a series, by its name.
 
+    A series that is not in *found* was not looked for.
+
     Raises:
         ConfigError: a value of a path fits no name, two checkpoints have one name, or no model is
             left.
@@ -88,6 +91,8 @@ def expand(config: Config, found: Mapping[str, Sequence[Candidate]]) -> Expanded
             models[name] = model
             continue
         made, without = _series(name, model, model.checkpoints, found.get(name, ()))
+        if name not in found:
+            without = [LeftOut(name, f"{name}{MARK}*", model.checkpoints.pattern, _NOT_ASKED)]
         models |= made
         left_out += without
         members[name] = tuple(made)

@@ -31,13 +31,14 @@ class Expansion:
     Attributes:
         waits: whether it looks twice at a checkpoint, as a real start. A dry run looks once.
         say: prints a note; there are none without series.
-        listed: returns the model ids of an endpoint; None if endpoints must not be asked.
+        listed: returns the model ids that the endpoint of a model lists; None in a dry run, which
+            asks no endpoint.
         written: the configuration with its series, as the user wrote it; None before the call.
     """
 
     waits: bool
     say: Callable[[str], None] = _silent
-    listed: Callable[[Endpoint], Iterable[str]] | None = None
+    listed: Callable[[str, Endpoint], Iterable[str]] | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     written: Config | None = None
@@ -61,7 +62,11 @@ class Expansion:
         self, config: Config, series: Mapping[str, Checkpoints]
     ) -> dict[str, list[Candidate]]:
         """Return the checkpoints of each series."""
-        found = {name: self._found(config, name, each) for name, each in series.items()}
+        found = {
+            name: self._found(config, name, each)
+            for name, each in series.items()
+            if config.models[name].deployment or self.listed
+        }
         looked_at: dict[str, list[str]] = {}  # all of one kind at once, which is one wait
         for name, each in series.items():
             if config.models[name].deployment:
@@ -74,15 +79,14 @@ class Expansion:
                 for item in found[name]
             ]
             for name, each in series.items()
+            if name in found
         }
 
     def _found(self, config: Config, name: str, series: Checkpoints) -> list[pattern.Found]:
         endpoint = config.models[name].endpoint
-        if endpoint is None:
+        if endpoint is None or self.listed is None:
             return pattern.find(series.pattern)
-        if self.listed is None:
-            return []
-        return pattern.match(series.pattern, self.listed(endpoint))
+        return pattern.match(series.pattern, self.listed(name, endpoint))
 
     def _judged(self, paths: Iterable[str], ready: str = AUTO) -> dict[str, Judged]:
         each = dict.fromkeys(paths)
