@@ -127,7 +127,7 @@ def test_a_value_that_fits_no_name_is_an_error_with_the_path(value: str) -> None
         expand(config(), steps("1", value))
     (problem,) = error.value.problems
     assert problem.where == "models.run7.checkpoints.pattern"
-    assert problem.problem.startswith(f"/train/step-{value}: ")
+    assert problem.problem.startswith(f"/train/step-{value}: 'run7@")
     assert "rename it, or write a pattern that does not describe it" in problem.hint
 
 

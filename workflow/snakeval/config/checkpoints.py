@@ -185,7 +185,11 @@ def check_model_name(value: object) -> object:
         return check_name(value)
     series, _, rest = value.partition(MARK)
     check_name(series)
-    check_name(f"{series}-{rest}" if rest else "")
+    try:
+        check_name(f"{series}-{rest}" if rest else "")
+    except PydanticCustomError as error:
+        why = error.message().replace(f"'{series}-", f"'{series}{MARK}", 1)
+        raise PydanticCustomError("name", "{why}", {"why": why}) from None
     return value
 
 
