@@ -120,7 +120,7 @@ def _nothing(members: Mapping[str, object], left_out: Sequence[LeftOut]) -> str:
 def _series(
     name: str, model: Model, series: Checkpoints, candidates: Sequence[Candidate]
 ) -> tuple[dict[str, Model], list[LeftOut]]:
-    """Return the models of a series, and the checkpoints that are none."""
+    """Return the models of a series, and its other checkpoints."""
     made: dict[str, tuple[Candidate, Member]] = {}
     left_out: list[LeftOut] = []
     paths: dict[str, str] = {}

@@ -31,7 +31,7 @@ _HEADER_BYTES = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is known of a checkpoint.
+    """The result of a look at a checkpoint.
 
     Attributes:
         why_not: the reason why it is not ready; empty if it is.
