@@ -219,12 +219,20 @@ def waits_until(machine: Machine, stop: Event) -> None:
 def test_a_gpu_is_free_only_after_its_server_has_ended(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stubborn = f"trap '' TERM; {SERVE} & echo $! > {tmp_path}/pid; while :; do sleep 0.1; done"
+    # It notes the signal, and the server does not obey it.
+    told = tmp_path / "told"
+    notes = f"(trap 'touch {told}' TERM; while :; do sleep 0.1; done) &"
+    stubborn = f"{notes} trap '' TERM; {SERVE} & while :; do sleep 0.1; done"
     machine.deploys("careful", "careful/a", gpus=1, command=stubborn)
     names = gpus.physical(["0"], os.environ).values()
     with machine.serve("careful") as servers:
         serving = psutil.Process(pid_of(servers["careful"]))
         os.kill(pool_pid(), signal.SIGKILL)
+        eventually(told.exists, "the server does not learn of its pool's end")
+        assert gpus.locked(names)
+        assert serving.is_running()
+        # As at the end of its grace, 15 s later.
+        os.killpg(os.getpgid(serving.pid), signal.SIGKILL)
         while gpus.locked(names):
             time.sleep(0.02)
         assert not serving.is_running()
