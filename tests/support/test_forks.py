@@ -36,9 +36,12 @@ import atexit, functools, gc, json, locale, logging, multiprocessing.process, os
 import signal, threading, time, warnings
 from pathlib import Path
 
-import snakemake.cli, snakemake.workflow
-from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
-from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+def of_snakemake():
+    import snakemake.workflow
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+    from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+    registries = ExecutorPluginRegistry, LoggerPluginRegistry
+    return snakemake.workflow.Workflow._rundir, [sorted(r().plugins) for r in registries]
 
 def file(stream):
     kept = "mode encoding errors newlines line_buffering write_through closed"
@@ -61,13 +64,14 @@ open_files = sorted(os.readlink(f"/proc/self/fd/{{n}}").partition(":")[0]
                     for n in map(int, os.listdir("/proc/self/fd")) if n > 2
                     and os.path.exists(f"/proc/self/fd/{{n}}"))
 print(json.dumps({{
-    "arguments": [sys.argv, sys.orig_argv, sys.path, sys.executable, list(sys.flags)],
+    "arguments": [sys.argv, sys.orig_argv, sys.executable, list(sys.flags)],
+    "path": sys.path,
     "main": [main.__name__, main.__file__, main.__package__, main.__spec__.name],
     "environment": dict(os.environ),
     "shown command": Path("/proc/self/cmdline").read_text().rstrip("\\0"),
     "shown environment": sorted(Path("/proc/self/environ").read_text().rstrip("\\0").split("\\0")),
-    "directory": [os.getcwd(), multiprocessing.process.ORIGINAL_DIR,
-                  snakemake.workflow.Workflow._rundir],
+    "directory": [os.getcwd(), multiprocessing.process.ORIGINAL_DIR],
+    "snakemake": of_snakemake() if {imports} else None,
     "session": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
     "signals": {{int(n): str(signal.getsignal(n)) for n in signal.valid_signals()}},
     "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
@@ -81,7 +85,6 @@ print(json.dumps({{
     "logging": handlers(),
     "warnings": [str(f) for f in warnings.filters],
     "caches": filled(),
-    "plugins": [sorted(r().plugins) for r in (ExecutorPluginRegistry, LoggerPluginRegistry)],
     "limits": [resource.getrlimit(n) for n in range(resource.RLIMIT_AS + 1)],
     "mask": os.umask(0o022),
     "niceness": os.nice(0),
@@ -117,7 +120,7 @@ def said(each: forks.Process) -> str:
 
 
 #: What the imports change, which take two seconds and are the same in a group of its own.
-OF_IMPORTS = {"caches", "logging", "warnings"}
+OF_IMPORTS = {"caches", "logging", "path", "warnings"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""A job that waits for pip or for an image ends with its head, a signal or `kill`; so do those."""
+"""A job that waits for its image ends with its head, a signal or `kill`; so does the conversion.
+
+tests/e2e/test_preparing.py has the same of pip, which takes seconds of processor time to start.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
-from support.drip import drip
 from support.hanging import variables
 from support.machine import eventually, lines
 
@@ -77,22 +79,14 @@ def living(processes: list[psutil.Process]) -> list[str]:
     return lines(alive)
 
 
-def test_the_death_of_its_head_ends_the_job_and_pip(
-    tmp_path: Path, head: subprocess.Popen[bytes]
+def test_the_death_of_its_head_ends_the_job_and_what_it_waits_for(
+    job: tuple[psutil.Popen, list[psutil.Process]], head: subprocess.Popen[bytes]
 ) -> None:
-    with drip() as index:
-        wheel = f"slowthing @ {index.url}/slowthing-1.0-py3-none-any.whl"
-        job = started(
-            *(defined(tmp_path, requirements=[wheel]), head.pid),
-            SNAKEVAL_HOME=str(tmp_path / "home"),
-        )
-        assert index.asked.wait(100), "pip does not ask"
-        below = job.children(recursive=True)
-        head.kill()
-        head.wait()
-        assert living([job, *below]) == []
-        assert job.returncode == 130
-        eventually(lambda: index.connections == 0, "something is still connected")
+    process, below = job
+    head.kill()
+    head.wait()
+    assert living([process, *below]) == []
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
