@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -35,15 +34,6 @@ def head() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def defined(tmp_path: Path, **benchmark: Any) -> EvaluationDirectory:
-    settings = {"models": {"m": MODEL}, "benchmarks": {"b": {**COMMAND, **benchmark}}}
-    runtime = "apptainer" if "image" in benchmark else "process"
-    (evaluation,) = expand(config(tmp_path, {"runtime": runtime, **settings}))
-    directory = RunDirectory(tmp_path / "run").evaluation("m/b")
-    directory.define(evaluation)
-    return directory
-
-
 def started(directory: EvaluationDirectory, head: int, **env: str) -> psutil.Popen:
     fingerprint = directory.read_evaluation().fingerprint
     words = [sys.executable, "-m", "snakeval.jobs.evaluate", str(directory.published)]
@@ -53,7 +43,13 @@ def started(directory: EvaluationDirectory, head: int, **env: str) -> psutil.Pop
 
 @pytest.fixture
 def directory(tmp_path: Path) -> EvaluationDirectory:
-    return defined(tmp_path, image="registry.example/harness:1")
+    """An evaluation whose harness has an image."""
+    benchmark = {**COMMAND, "image": "registry.example/harness:1"}
+    settings = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+    (evaluation,) = expand(config(tmp_path, {"runtime": "apptainer", **settings}))
+    directory = RunDirectory(tmp_path / "run").evaluation("m/b")
+    directory.define(evaluation)
+    return directory
 
 
 @pytest.fixture

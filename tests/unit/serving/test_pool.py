@@ -220,9 +220,10 @@ def test_a_gpu_is_free_only_after_its_server_has_ended(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It notes the signal, and the server does not obey it.
-    told = tmp_path / "told"
-    notes = f"(trap 'touch {told}' TERM; while :; do sleep 0.1; done) &"
-    stubborn = f"{notes} trap '' TERM; {SERVE} & while :; do sleep 0.1; done"
+    ready, told = tmp_path / "ready", tmp_path / "told"
+    notes = f"(trap 'touch {told}' TERM; touch {ready}; while :; do sleep 0.1; done) &"
+    ready_first = f"while [ ! -e {ready} ]; do sleep 0.05; done"
+    stubborn = f"{notes} {ready_first}; trap '' TERM; {SERVE} & while :; do sleep 0.1; done"
     machine.deploys("careful", "careful/a", gpus=1, command=stubborn)
     names = gpus.physical(["0"], os.environ).values()
     with machine.serve("careful") as servers:
