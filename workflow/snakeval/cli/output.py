@@ -3,15 +3,127 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
 
 import click
 
 from snakeval.ledger.plain_text import visible
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_HELP = "Print JSON for programs."
+_META = "snakeval.json"
+
 #: The option of every command that lists something.
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help=_HELP)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_META] = value
+
+
+def json_switch(command: Command) -> Command:
+    """Add ``--json`` to a click command that asks :func:`wants_json` and has no argument for it."""
+    return click.option("--json", is_flag=True, expose_value=False, callback=_remember, help=_HELP)(
+        command
+    )
+
+
+def wants_json() -> bool:
+    """Whether the command that runs has :func:`json_switch`, set."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_META))
+
+
+def _quieten(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta["snakeval.quiet"] = True
+
+
+def _verbosely(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta["snakeval.verbose"] = True
+
+
+def _unpaged(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta["snakeval.no_pager"] = True
+
+
+def global_options() -> list[click.Option]:
+    """Return the options that each command has, before or after its name."""
+    return [
+        click.Option(names, is_flag=True, expose_value=False, callback=callback, help=text)
+        for names, callback, text in (
+            (["-q", "--quiet"], _quieten, "Print results and errors only, no notes."),
+            (["-v", "--verbose"], _verbosely, "Also print details, such as Snakemake's commands."),
+            (["--no-pager"], _unpaged, "Print long lists without a pager."),
+        )
+    ]
+
+
+def _is_set(name: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(f"snakeval.{name}"))
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs has ``-q``."""
+    return _is_set("quiet")
+
+
+def is_verbose() -> bool:
+    """Whether the command that runs has ``-v``."""
+    return _is_set("verbose")
+
+
+def note(text: str) -> None:
+    """Print a note to standard error, unless ``-q`` is set."""
+    if not is_quiet():
+        click.echo(text, err=True)
+
+
+def emit(data: object) -> None:
+    """Print *data* as JSON. :mod:`snakeval.cli.schemas` has the type of each command's data."""
+    click.echo(json.dumps(data, indent=1, default=str))
+
+
+def emit_or_say(data: object, text: str) -> None:
+    """Print *data* as JSON if ``--json`` is set, else *text*."""
+    if wants_json():
+        emit(data)
+    else:
+        click.echo(text)
+
+
+def zoned(moment: datetime) -> str:
+    """Return a time with the zone of this machine, for programs."""
+    return moment.astimezone().isoformat(timespec="seconds")
+
+
+def local_time(moment: datetime) -> str:
+    """Return a time with the zone of this machine, for people."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """Return how long ago *moment* was, in the largest whole unit.
+
+    >>> then = datetime(2026, 1, 2, 3, 4, 5)
+    >>> [age(then, then.replace(**later)) for later in ({"second": 40}, {"minute": 7}, {"day": 4})]
+    ['just now', '2 min ago', '2 days ago']
+    """
+    seconds = (now - moment).total_seconds()
+    for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
+        if count := int(seconds // size):
+            many = "s" if unit == "day" and count != 1 else ""
+            return f"{count} {unit}{many} ago"
+    return "just now"
+
 
 #: The option of every command that prints a table in the form that is wanted.
 format_option = click.option(
@@ -33,7 +145,7 @@ def show(
     script greps for is cut. If there are no rows, it prints *empty* instead of a table.
     """
     if as_json:
-        click.echo(json.dumps(list(rows), indent=1, default=str))
+        emit(list(rows))
         return
     if not rows:
         click.echo(empty, err=True)
@@ -49,8 +161,35 @@ def show(
     console = Console(width=None if sys.stdout.isatty() else 10_000, markup=False, highlight=False)
     with console.capture() as captured:
         console.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+    page([line.rstrip() for line in captured.get().splitlines()])
+
+
+def page(lines: Sequence[str]) -> None:
+    """Print *lines*; in a terminal that is too low for them, in a pager.
+
+    The pager is ``$SNAKEVAL_PAGER`` or ``$PAGER``, or else less. An empty value, ``cat`` and
+    ``--no-pager`` print without one.
+    """
+    pager = os.environ.get("SNAKEVAL_PAGER", os.environ.get("PAGER", "less -FRX"))
+    if not _is_set("no_pager") and pager not in ("", "cat") and _is_too_long(len(lines)):
+        import shlex
+        import shutil
+        import subprocess
+
+        words = shlex.split(pager)
+        if shutil.which(words[0]):
+            text = "".join(f"{line}\n" for line in lines)
+            subprocess.run(words, input=text, text=True, check=False)
+            return
+    for line in lines:
+        click.echo(line)
+
+
+def _is_too_long(count: int) -> bool:
+    """Whether standard input and output are a terminal with fewer lines than *count*."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return count >= os.get_terminal_size(sys.stdout.fileno()).lines
 
 
 def _text(value: object) -> str:
