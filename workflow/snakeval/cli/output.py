@@ -115,7 +115,7 @@ def age(moment: datetime, now: datetime) -> str:
 
     >>> then = datetime(2026, 1, 2, 3, 4, 5)
     >>> [age(then, then.replace(**later)) for later in ({"second": 40}, {"minute": 7}, {"day": 4})]
-    ['just now', '2 min ago', '2 days ago']
+    ['just now', '3 min ago', '2 days ago']
     """
     seconds = (now - moment).total_seconds()
     for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
