@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 import click
 
 from snakeval import __version__
-from snakeval.errors import ConfigError, Interrupted, did_you_mean
-from snakeval.ledger.plain_text import without_tokens
+from snakeval.errors import ConfigError, Interrupted, Problem, did_you_mean
+from snakeval.ledger.plain_text import visible, without_tokens
 
 #: Exit codes: 0 done, 1 some evaluations failed, and these.
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -37,6 +38,8 @@ _COMMANDS = {
     "init": "Write a commented configuration that runs",
     "doctor": "Check engine, disk, credentials and versions, and suggest fixes",
     "profiles": "Link the profiles, so that `snakemake --profile local` finds them",
+    "completion": "Print the completion script of a shell",
+    "help": "Print the help of a command",
 }
 
 
@@ -50,7 +53,9 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         found: click.Command = importlib.import_module(f"snakeval.cli.{cmd_name}").command
-        return found
+        from snakeval.cli.output import add_global_options
+
+        return add_global_options(found)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -81,6 +86,7 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         code = app.main(arguments, prog_name="snakeval", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -92,18 +98,47 @@ def main(arguments: list[str] | None = None) -> int:
             return BAD_INPUT
         where = error.ctx.command_path if error.ctx else "snakeval"
         message = without_tokens(error.format_message())
+        if _asks_json(words):
+            return _fail_as_json([Problem(message, hint=f"see `{where} --help`")])
         click.echo(f"snakeval: {message} (see `{where} --help`)", err=True)
         return BAD_INPUT
     except click.ClickException as error:
-        click.echo(f"snakeval: {error.format_message()}", err=True)
-        return BAD_INPUT
+        return _fail(words, [Problem(error.format_message())])
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"snakeval: {problem}", err=True)
-        return BAD_INPUT
+        return _fail(words, error.problems)
     except (KeyboardInterrupt, click.Abort, Interrupted):
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Nothing may be flushed to it at the end.
         sys.stdout = None
         return 0
+
+
+def _asks_json(words: Sequence[str]) -> bool:
+    """Whether ``--json`` is among snakeval's own options; those after ``--`` are Snakemake's."""
+    own = words[: words.index("--")] if "--" in words else words
+    return "--json" in own
+
+
+def _fail(words: Sequence[str], problems: Sequence[Problem]) -> int:
+    """Print what is wrong with the input: for people, or as one object if *words* ask for JSON."""
+    if _asks_json(words):
+        return _fail_as_json(problems)
+    for problem in problems:
+        click.echo(f"snakeval: {problem}", err=True)
+    return BAD_INPUT
+
+
+def _fail_as_json(problems: Sequence[Problem]) -> int:
+    from snakeval.cli.output import emit
+
+    first, *others = [
+        {
+            "problem": without_tokens(visible(each.problem)),
+            "place": without_tokens(visible(each.where)),
+            "hint": without_tokens(visible(each.hint)),
+        }
+        for each in problems or [Problem("")]
+    ]
+    emit({**first, "exit_code": BAD_INPUT, "others": others})
+    return BAD_INPUT

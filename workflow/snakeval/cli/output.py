@@ -54,8 +54,17 @@ def _unpaged(context: click.Context, parameter: click.Parameter, value: bool) ->
         context.meta["snakeval.no_pager"] = True
 
 
-def global_options() -> list[click.Option]:
-    """Return the options that each command has, before or after its name."""
+def add_global_options(command: click.Command) -> click.Command:
+    """Add the options of each command to *command*, or to the commands of a group; return it."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            add_global_options(each)
+    elif not any("--no-pager" in parameter.opts for parameter in command.params):
+        command.params += _global_options()
+    return command
+
+
+def _global_options() -> list[click.Option]:
     return [
         click.Option(names, is_flag=True, expose_value=False, callback=callback, help=text)
         for names, callback, text in (
@@ -117,7 +126,7 @@ def age(moment: datetime, now: datetime) -> str:
     >>> [age(then, then.replace(**later)) for later in ({"second": 40}, {"minute": 7}, {"day": 4})]
     ['just now', '3 min ago', '2 days ago']
     """
-    seconds = (now - moment).total_seconds()
+    seconds = max(0.0, (now - moment).total_seconds())
     for size, unit in ((86400, "day"), (3600, "h"), (60, "min")):
         if count := int(seconds // size):
             many = "s" if unit == "day" and count != 1 else ""

@@ -31,7 +31,7 @@ ONCE = frozenset(
         "targets", "config", "configfile", "dryrun", "snakefile", "profile", "directory", "until",
         "omit_from", "force", "forceall", "forcerun", "touch", "batch", "allowed_rules", "unlock",
         "cleanup_metadata", "drop_metadata", "delete_all_output", "delete_temp_output",
-        "ignore_incomplete", "replace_workflow_config",
+        "ignore_incomplete", "replace_workflow_config", "nocolor", "printshellcmds",
     }
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ import click
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.output import note
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.selection import Choice, selection_options
@@ -169,13 +170,13 @@ def _say(configuration: str, resume: bool) -> None:
         click.echo(configuration)
         sys.stdout.flush()
     if resume:
-        click.echo("--resume is the default; finished evaluations are never rerun", err=True)
+        note("--resume is the default; finished evaluations are never rerun")
 
 
 def _announced(translated: Translated, profile: str | None) -> tuple[str, ...]:
     """Print the notes on a launcher's configuration; return its options for its own executor."""
-    for note in translated.notes:
-        click.echo(f"note: {note}", err=True)
+    for each in translated.notes:
+        note(f"note: {each}")
     return translated.options if profile in (None, translated.profile) else ()
 
 

@@ -10,9 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 from snakeval.cli.launch import snakemake_process
+from snakeval.cli.output import add_global_options
 from support.served import wait_for
 
 
@@ -91,6 +93,7 @@ def test_the_command_is_the_snakemake_of_this_interpreter(
 ) -> None:
     here = Path(sys.executable).parent
     words = ["--snakefile", "S", "--profile", "p", "--configfile", "c.yaml", "-n"]
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     made = snakemake_process.command(Path("c.yaml"), "p", ["-n"], snakefile="S")
     assert made == [str(here / "snakemake"), *words]
@@ -99,3 +102,22 @@ def test_the_command_is_the_snakemake_of_this_interpreter(
         "snakemake",
         *words,
     ]
+
+
+def test_snakemake_prints_no_colours_if_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, count in (("1", 1), ("", 0)):
+        monkeypatch.setenv("NO_COLOR", value)
+        made = snakemake_process.command(Path("c.yaml"), "p", ["-n"])
+        assert made.count("--nocolor") == count
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snakemake_process.command(Path("c"), "p", ["--nocolor"]).count("--nocolor") == 1
+
+
+def test_verbose_also_prints_the_commands_of_snakemake() -> None:
+    @click.command()
+    def command() -> list[str]:
+        return snakemake_process.command(Path("c.yaml"), "p", [])
+
+    add_global_options(command)
+    assert "--printshellcmds" in command.main(["-v"], standalone_mode=False)
+    assert "--printshellcmds" not in command.main([], standalone_mode=False)

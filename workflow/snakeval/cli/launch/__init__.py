@@ -16,6 +16,7 @@ from snakeval.cli import preflight_option, strict_option
 from snakeval.cli.launch import snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.cli.launch.plugin import Plugin
+from snakeval.cli.output import note
 from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
@@ -114,7 +115,7 @@ def launch(prepared: Prepared, where: Place) -> int:
         configfile, prepared.profile, options, snakefile=prepared.snakefile
     )
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
-    click.echo(f"{place}{shlex.join(argv)}", err=True)
+    note(f"{place}{shlex.join(argv)}")
     if where is Place.CLUSTER:
         return _as_a_job(argv, run.id, config)
     selection = prepared.selection

@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from snakeval.cli.launch import installation
+from snakeval.cli.output import is_verbose
 from snakeval.dag.handover import NOTHING, Offer
 from snakeval.files import make_directory
 
@@ -38,6 +39,8 @@ def command(
         *("--snakefile", snakefile or str(installation.snakefile())),
         *("--profile", profile),
         *("--configfile", str(configfile)),
+        *(["--nocolor"] if os.environ.get("NO_COLOR") and "--nocolor" not in options else []),
+        *(["--printshellcmds"] if is_verbose() else []),
         *options,
     ]
 

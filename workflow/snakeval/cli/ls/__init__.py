@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from snakeval.cli import config_option
-from snakeval.cli.output import json_option, show
+from snakeval.cli.output import add_global_options, json_option, show
 from snakeval.errors import ConfigError, Problem, did_you_mean
 
 _TYPES = ("chat", "completions", "embedding", "vlm")
@@ -27,7 +27,7 @@ class _Lists(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "runs":
             runs: click.Command = importlib.import_module("snakeval.cli.ls.runs").command
-            return runs
+            return add_global_options(runs)
         return super().get_command(ctx, cmd_name)
 
 
