@@ -122,7 +122,7 @@ def test_status_reports_each_state_while_it_lasts(work: Workspace, gate: Path) -
     said = snakeval("status")
     assert f"Snakemake runs (process {head.pid})" in said.output
     (listed,) = json.loads(snakeval("ls", "runs", "--json").output)
-    assert (listed["live"], listed["done"], listed["total"]) == ("yes", 1, 3)
+    assert (listed["live"], listed["done"], listed["total"]) == (True, 1, 3)
     gate.touch()
     head.communicate(timeout=120)
     assert snakeval.said("m/slow") == "done"

@@ -145,12 +145,12 @@ def test_each_runtime_answers_or_says_what_is_missing(
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     monkeypatch.setenv("PATH", "/nowhere")
     docker, podman, apptainer, pyxis, process = listed(capsys, "runtimes")
-    assert {row["answers"] for row in (docker, podman, apptainer, pyxis)} == {"no"}
+    assert {row["answers"] for row in (docker, podman, apptainer, pyxis)} == {False}
     assert docker["problem"].endswith("start one, or set runtime: process")
     assert podman["problem"] == "there is no podman on the PATH; install it"
     assert apptainer["problem"].startswith("there is no apptainer and no singularity on the PATH")
     assert pyxis["problem"].startswith("there is no srun on the PATH")
-    assert process["answers"] == "yes"
+    assert process["answers"] is True
     assert process["version"].startswith("Python 3")
 
 
@@ -160,8 +160,8 @@ def test_of_profiles_of_one_name_the_users_is_taken(nowhere: Path, capsys: Captu
     (own / "config.yaml").write_text("cores: 1\n")
     rows = [row for row in listed(capsys, "profiles") if row["profile"] == "local"]
     assert [(row["whose"], row["--profile takes it"]) for row in rows] == [
-        ("yours", "yes"),
-        ("snakeval's", "no"),
+        ("yours", True),
+        ("snakeval's", False),
     ]
     assert installation.find_profile("local") == "local"
 

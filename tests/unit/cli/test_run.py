@@ -204,6 +204,11 @@ def test_a_detached_run_prints_its_process_and_how_to_follow_it(
     assert f"Run {run_id} continues in the background as process 1234." in out
     assert f"  log     {home()}/logs/{run_id}-" in out
     assert f"snakeval status {run_id} --watch" in out
+    assert cli.main(["run", *C, "--detach", "-q"]) == 0
+    assert capsys.readouterr() == (f"{run_id}\n", "")
+    assert cli.main(["run", *C, "--detach", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["id"], data["process"], data["exit_code"]) == (run_id, 1234, 0)
 
 
 def test_a_detached_run_that_ends_at_once_prints_the_end_of_its_log(

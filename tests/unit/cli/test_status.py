@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from snakeval.cli.ls.runs import command as ls_runs
 from snakeval.executors.slurm.queue import link_notes
 from snakeval.run import index
 from snakeval.run.heads import enter
+from snakeval.run.index import remember
 from support.made import Made, Said, between_looks, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -247,12 +251,32 @@ def test_runs_are_listed_with_what_is_done(run: Made, tmp_path: Path, capsys: Ca
     newest, told = json.loads(capsys.readouterr().out)
     assert (newest["id"], newest["evaluations"]) == ("00000000", "its plan cannot be read")
     assert told == {
-        "id": "0123abcd", "name": "named", "started": "2026-01-02 03:04:05",
+        "id": "0123abcd", "name": "named",
+        "started": datetime(2026, 1, 2, 3, 4, 5).astimezone().isoformat(),
         "evaluations": "1 × 4", "models": 1, "benchmarks": 4, "done": 1, "failed": 1, "total": 4,
-        "live": "yes", "directory": str(run.path),
+        "live": True, "hosts": [socket.gethostname()], "directory": str(run.path),
     }  # fmt: skip
-    listed()
-    assert str(run.path) in capsys.readouterr().out
+    assert str(run.path) not in snakeval(capsys, "ls", "runs").out
+    assert str(run.path) in snakeval(capsys, "ls", "runs", "-v").out
+
+
+def test_runs_fit_into_80_columns(run: Made, tmp_path: Path, capsys: Capture) -> None:
+    long = Made(tmp_path, "b", name="2026-01-03-00-00-00-00000000")
+    remember(replace(long.entry, name="a name of more words than a table can have"))
+    head, *lines = snakeval(capsys, "ls", "runs").out.splitlines()
+    assert (len(lines), max(map(len, [head, *lines])) <= 80) == (2, True)
+    assert "days ago" in lines[0]
+
+
+def test_a_head_on_another_host_may_be_live(run: Made, capsys: Capture) -> None:
+    other = run.directory.head_file("elsewhere", 1)
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.write_text(
+        json.dumps({"host": "elsewhere", "pid": 1, "start": "1", "command": "snakemake"})
+    )
+    (row,) = json.loads(snakeval(capsys, "ls", "runs", "--json").out)
+    assert (row["live"], row["hosts"]) == (None, ["elsewhere"])
+    assert snakeval(capsys, "ls", "runs").out.splitlines()[-1].endswith("perhaps")
 
 
 def test_only_those_begun_lately_may_be_asked_for(run: Made, capsys: Capture) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snakeval.cli.output import format_option
+from snakeval.cli.output import format_option, json_switch, wants_json
 from snakeval.errors import ConfigError
 from snakeval.ledger.plain_text import visible
 from snakeval.run import target
@@ -42,6 +42,7 @@ Key = tuple[str, str]
 )
 @click.option("--samples", "lists", is_flag=True, help="Name the samples that changed.")
 @format_option
+@json_switch
 def command(
     baseline: str,
     candidate: str,
@@ -63,6 +64,7 @@ def command(
     snakeval compare 8b1a/old 77fe/new --fail-if-worse 0.02
     snakeval compare 8b1a 77fe --policy release.yaml --format json
     """
+    form = "json" if wants_json() else form
     if policy_file is not None and fail_if_worse is not None:
         raise ConfigError("--policy and --fail-if-worse: give one; a policy has `max_drop`")
     targets = [target.find(text) for text in (baseline, candidate)]

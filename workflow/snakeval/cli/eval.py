@@ -9,6 +9,7 @@ import click
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.first_config import TYPES, Answers, source_of
+from snakeval.cli.output import json_switch, note, wants_json
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.run import profile_names, with_choices
@@ -39,6 +40,7 @@ from snakeval.cli.strict_option import strict_option
 @strict_option
 @preflight_option
 @env_file_option
+@json_switch
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     base_url: str,
@@ -79,7 +81,11 @@ def command(
     values = snakemake.config(given)
     config, selection = choose(source, values)
     # The text of a file has comments, and no override or budget.
-    click.echo(written(config) if overrides or budget else text, err=not dry_run)
+    text = written(config) if overrides or budget else text
+    if dry_run:
+        click.echo(text, err=wants_json())
+    else:
+        note(text)
     sys.stdout.flush()
     plans = dry_run or any(option.name == "dryrun" for option in given)
     prepared = Prepared(

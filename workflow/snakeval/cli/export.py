@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from snakeval.cli.output import emit, json_switch, wants_json
 from snakeval.errors import ConfigError
 from snakeval.run import target
 from snakeval.run.target import Target
@@ -59,6 +61,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     type=click.Path(path_type=Path, file_okay=False),
     help="The directory of local.  [default: export/ in the run's own]",
 )
+@json_switch
 def command(
     ids: Sequence[str],
     destinations: Sequence[str],
@@ -104,17 +107,25 @@ def command(
             if output:
                 values["output_dir"] = str(output / each.run.name if len(targets) > 1 else output)
             work.append((each, each.entry.name or title, name, find(name, values)))
-    failed = False
+    rows: list[dict[str, object]] = []
     for each, title, name, exporter in work:
         result = delivery.deliver(each.run, title, name, exporter, _say)
-        for place in (place for places in result.delivered.values() for place in places):
-            click.echo(place)
+        if not wants_json():
+            _print_places(result.delivered)
         _tell(each, name, result.undelivered, len(result.delivered))
         if result.partial:
             _say(f"{each.entry.id} is {result.partial}")
         delivery.renew_note(each.run, name, result)
-        failed |= bool(result.undelivered)
-    return int(failed)
+        rows.append({"id": each.entry.id, "destination": name, **asdict(result)})
+    if wants_json():
+        emit(rows)
+    return int(any(row["undelivered"] for row in rows))
+
+
+def _print_places(delivered: Mapping[str, Sequence[str]]) -> None:
+    for places in delivered.values():
+        for place in places:
+            click.echo(place)
 
 
 def _given(

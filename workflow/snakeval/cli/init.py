@@ -10,6 +10,7 @@ import click
 
 from snakeval.cli import project
 from snakeval.cli.first_config import TYPES, Answers, tasks
+from snakeval.cli.output import emit_or_say, json_switch, wants_json
 from snakeval.errors import ConfigError
 
 
@@ -52,6 +53,7 @@ from snakeval.errors import ConfigError
     help="The file to write.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@json_switch
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 def command(
     base_url: str | None,
@@ -103,15 +105,17 @@ def command(
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written ({error.strerror})") from None
     name = shlex.quote(str(output))
-    click.echo(f"{output} is written. Look at the plan, then run it:")
-    if api_key_name:
-        click.echo(f"  export {api_key_name}=…")
-    click.echo(f"  snakeval run {name} --dry-run")
-    click.echo(f"  snakeval run {name}")
+    lines = [
+        *([f"export {api_key_name}=…"] if api_key_name else []),
+        f"snakeval run {name} --dry-run",
+        f"snakeval run {name}",
+    ]
+    said = "\n  ".join([f"{output} is written. Look at the plan, then run it:", *lines])
+    emit_or_say({"files": [str(output)], "next": lines}, said)
 
 
 def _is_terminal() -> bool:
-    return sys.stdin.isatty()
+    return sys.stdin.isatty() and not wants_json()
 
 
 def _ask_benchmarks(kind: str) -> tuple[str, ...]:

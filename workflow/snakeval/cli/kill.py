@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from snakeval.cli.output import emit, json_switch, note, wants_json
 from snakeval.run import target
 from snakeval.run.target import Target
 from snakeval.watch.state import State
@@ -13,6 +14,7 @@ FAILED = 1
 
 @click.command("kill", short_help="Stop a run, or one evaluation; finished evaluations stay")
 @click.argument("which", metavar="ID[/MODEL/BENCHMARK]", shell_complete=target.complete)
+@json_switch
 def command(which: str) -> int:
     """Stop a run: Snakemake, its jobs, containers and model servers, here and in its executor.
 
@@ -31,7 +33,17 @@ def command(which: str) -> int:
         )
     from snakeval.watch.stop import kill
 
-    killed = kill(found, click.echo)
+    killed = kill(found, note if wants_json() else click.echo)
+    if wants_json():
+        emit(
+            {
+                "target": found.name,
+                "was_running": killed.was_any,
+                "left": killed.left,
+                "evaluations": {state.id: state.state for state in killed.after},
+            }
+        )
+        return FAILED if killed.left else 0
     for text in killed.left:
         click.echo(f"snakeval: left: {text}", err=True)
     click.echo(_summary(found, killed.after, killed.was_any, bool(killed.left)))

@@ -204,6 +204,8 @@ def _is_too_long(count: int) -> bool:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return visible(", ".join(map(str, value)), "")
     return visible(str(value), "")

@@ -8,6 +8,7 @@ import click
 
 import snakeval
 from snakeval.cli.launch.installation import SHIPPED
+from snakeval.cli.output import emit, json_switch, wants_json
 
 
 @click.group("profiles")
@@ -20,6 +21,7 @@ def command() -> None:
 
 @command.command("install")
 @click.option("--force", is_flag=True, help="Also replace links that lead elsewhere.")
+@json_switch
 def install(force: bool) -> int:
     """Link snakeval's profiles into Snakemake's configuration directory (~/.config/snakemake).
 
@@ -30,16 +32,23 @@ def install(force: bool) -> int:
     from snakeval.cli.launch.installation import user_profiles
 
     own = user_profiles()[0]
-    in_the_way = 0
+    rows: list[dict[str, object]] = []
     for source in of_snakeval():
         name = source.name
         if _is_theirs(own / name):
-            click.echo(f"{own / name}  left unchanged: it is your own")
+            _say(f"{own / name}  left unchanged: it is your own")
             name = f"snakeval-{name}"
         blocked, said = _link(own / name, source, force)
-        in_the_way += blocked
-        click.echo(f"{own / name}  {said}")
-    return 1 if in_the_way else 0
+        rows.append({"profile": name, "path": str(own / name), "linked": not blocked, "what": said})
+        _say(f"{own / name}  {said}")
+    if wants_json():
+        emit(rows)
+    return 0 if all(row["linked"] for row in rows) else 1
+
+
+def _say(line: str) -> None:
+    if not wants_json():
+        click.echo(line)
 
 
 def _is_theirs(path: Path) -> bool:

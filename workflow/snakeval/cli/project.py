@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import click
-
 import snakeval
 from snakeval.cli.first_config import Answers
+from snakeval.cli.output import emit_or_say
 from snakeval.errors import ConfigError
 
 _CONFIGURATION = "evaluation.yaml"
@@ -57,12 +56,12 @@ def write(directory: Path, answers: Answers | None, *, force: bool) -> None:
             write_atomically(path, text)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
-        click.echo(f"{path}  written")
-    click.echo("Look at the plan, then run it:")
-    if answers and answers.api_key_name:
-        click.echo(f"  export {answers.api_key_name}=…")
-    click.echo(f"  cd {shlex.quote(str(directory))}")
-    click.echo("  snakeval run --dry-run    # or snakemake -n")
-    click.echo(
-        "  snakeval run              # or snakemake --profile local, see `snakeval profiles`"
-    )
+    lines = [
+        *([f"export {answers.api_key_name}=…"] if answers and answers.api_key_name else []),
+        f"cd {shlex.quote(str(directory))}",
+        "snakeval run --dry-run    # or snakemake -n",
+        "snakeval run              # or snakemake --profile local, see `snakeval profiles`",
+    ]
+    written = [f"{path}  written" for path in found]
+    said = "\n  ".join(["\n".join([*written, "Look at the plan, then run it:"]), *lines])
+    emit_or_say({"files": [str(path) for path in found], "next": lines}, said)

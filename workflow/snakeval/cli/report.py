@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from snakeval.cli.output import emit_or_say, json_switch
 from snakeval.errors import ConfigError
 from snakeval.run import target
 
@@ -11,6 +12,7 @@ from snakeval.run import target
 @click.command("report", short_help="Build the report of a run, a page for a browser")
 @click.argument("wanted", metavar="ID", shell_complete=target.complete)
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+@json_switch
 def command(wanted: str, opens: bool) -> None:
     """Build the report of a run, whatever is finished, failed or missing, and print its path.
 
@@ -33,6 +35,6 @@ def command(wanted: str, opens: bool) -> None:
         raise ConfigError(
             f"{error.filename or run}: cannot be written ({error.strerror})"
         ) from None
-    click.echo(page)
+    emit_or_say({"id": found.entry.id, "page": str(page)}, str(page))
     if opens:
         click.launch(page.resolve().as_uri())

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from snakeval.cli.output import show
+from snakeval.cli.output import emit, json_switch, show, wants_json
 from snakeval.errors import ConfigError
 from snakeval.evaluation import requests
 from snakeval.evaluation.amounts import rates_text
@@ -41,6 +41,7 @@ _COLUMNS = ("id", "model", "time", "route", "status", "finish", "tokens", "secon
     show_default=True,
     help="List so many; 0 lists all.",
 )
+@json_switch
 @click.option("--jsonl", is_flag=True, help="Print every request with its answer as a JSON line.")
 def command(
     which: str,
@@ -79,6 +80,8 @@ def command(
     elif jsonl:
         for one in chosen:
             click.echo(_json(_whole(one)))
+    elif wants_json():
+        emit([_whole(one) for one in islice(chosen, lines or None)])
     else:
         _list(directory, chosen, lines)
 
@@ -199,6 +202,9 @@ def _json(data: dict[str, Any], indent: int | None = None) -> str:
 def _show_one(chosen: Iterator[Stored], request: str, name: str) -> None:
     found = [one for one in chosen if one.id.startswith(request) or request == one.key.hex()]
     exact = [one for one in found if one.id == request]
+    if found and wants_json():
+        emit([_whole(one) for one in exact or found])
+        return
     for one in exact or found:
         click.echo(_json(_whole(one), indent=1))
     if not found:

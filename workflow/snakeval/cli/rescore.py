@@ -12,6 +12,7 @@ import click
 
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.output import json_switch
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @strict_option
 @preflight_option
 @place_options
+@json_switch
 def command(
     wanted: str,
     words: tuple[str, ...],

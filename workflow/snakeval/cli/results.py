@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli import api
-from snakeval.cli.output import format_option
+from snakeval.cli.output import format_option, json_switch, wants_json
 from snakeval.cli.strict_option import WARNED, is_strict, strict_option
 from snakeval.run import target
 from snakeval.run.target import Target
@@ -27,6 +27,7 @@ _KEYS = ["model", "benchmark", "task", "metric", "filter"]
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
 @strict_option
 @format_option
+@json_switch
 def command(ids: Sequence[str], form: str) -> int:
     """Print the results of a run, whatever is finished, failed or missing.
 
@@ -37,6 +38,7 @@ def command(ids: Sequence[str], form: str) -> int:
     snakeval results 8b1a
     snakeval results 8b1a 77fe --format csv > both.csv
     """
+    form = "json" if wants_json() else form
     targets = list(dict.fromkeys(map(target.find, ids)))
     frames = [api.frame(each) for each in targets]
     if len(frames) == 1:

@@ -14,6 +14,7 @@ from snakeval import __version__
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.output import json_switch
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.run import profile_names
 from snakeval.cli.strict_option import strict_option
@@ -63,6 +64,7 @@ def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list
 @strict_option
 @preflight_option
 @place_options
+@json_switch
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
 def command(
     wanted: str,

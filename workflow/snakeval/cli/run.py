@@ -14,7 +14,7 @@ import click
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
-from snakeval.cli.output import note
+from snakeval.cli.output import json_switch, note, wants_json
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.selection import Choice, selection_options
@@ -78,6 +78,7 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
 @env_file_option
 @selection_options
 @place_options
+@json_switch
 @click.argument(
     "options", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [-- SNAKEMAKE OPTIONS]"
 )
@@ -167,7 +168,7 @@ def _expansion(plans: bool) -> Expansion:
 def _say(configuration: str, resume: bool) -> None:
     """Print the configuration of a dry run, and a note on an option that changes nothing."""
     if configuration:
-        click.echo(configuration)
+        click.echo(configuration, err=wants_json())
         sys.stdout.flush()
     if resume:
         note("--resume is the default; finished evaluations are never rerun")

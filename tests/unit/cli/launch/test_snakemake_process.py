@@ -14,7 +14,7 @@ import click
 import pytest
 
 from snakeval.cli.launch import snakemake_process
-from snakeval.cli.output import add_global_options
+from snakeval.cli.output import add_global_options, json_switch
 from support.served import wait_for
 
 
@@ -121,3 +121,16 @@ def test_verbose_also_prints_the_commands_of_snakemake() -> None:
     add_global_options(command)
     assert "--printshellcmds" in command.main(["-v"], standalone_mode=False)
     assert "--printshellcmds" not in command.main([], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("words", "streams"), [([], ("plan\n", "")), (["--json"], ("", "plan\n"))])
+def test_with_json_standard_output_has_no_text_of_snakemake(
+    words: list[str], streams: tuple[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    @json_switch
+    def command() -> int:
+        return snakemake_process.run([sys.executable, "-c", "print('plan')"])
+
+    assert command.main(words, standalone_mode=False) == 0
+    assert capfd.readouterr() == streams

@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from snakeval.cli import preflight_option, strict_option
-from snakeval.cli.launch import snakemake_options, snakemake_process
+from snakeval.cli.launch import outcome, snakemake_options, snakemake_process
 from snakeval.cli.launch.mode import Place
 from snakeval.cli.launch.plugin import Plugin
-from snakeval.cli.output import note
+from snakeval.cli.output import is_quiet, note, wants_json
 from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
@@ -117,29 +117,32 @@ def launch(prepared: Prepared, where: Place) -> int:
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     note(f"{place}{shlex.join(argv)}")
     if where is Place.CLUSTER:
-        return _as_a_job(argv, run.id, config)
+        return _as_a_job(argv, run, config)
     selection = prepared.selection
     if not prepared.dry_run and run.chosen:
         selection = selection.model_copy(update={"run": run.directory.name})
     checked = Checked((configfile,), prepared.overrides, config, selection)
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
-            return _detached(argv, run.id, offer)
+            return _detached(argv, run, offer)
         # The command of a re-score makes another run.
         again = (
             f"run `snakeval resume {run.id}`" if invocation.rescoring else snakemake_process.SAME
         )
         code = snakemake_process.run(argv, offer, resume=again)
-    return strict_option.code_of(
+    code = strict_option.code_of(
         code, run.directory, invocation.selected.keys(), dry_run=prepared.dry_run
     )
+    outcome.report(run, code, dry_run=prepared.dry_run)
+    return code
 
 
-def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:
+def _detached(argv: Sequence[str], run: Run, offer: Offer) -> int:
     """Start the run in the background; return as soon as `status` and `kill` can find it.
 
     If it ends before, because it fails or has nothing to do, print the end of its log.
     """
+    run_id = run.id
     log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
     child = snakemake_process.detach(argv, log, offer)
 
@@ -154,27 +157,37 @@ def _detached(argv: Sequence[str], run_id: str, offer: Offer) -> int:
         words = log.read_text(encoding="utf-8", errors="replace").splitlines()
         click.echo("\n".join(words[-_LAST_WORDS:]), err=True)
         click.echo(f"Run {run_id} has ended already: {log}", err=True)
+        outcome.report(run, code, log=log)
         return code
-    click.echo(f"Run {run_id} continues in the background as process {child.pid}.")
-    _say_how_to_follow(run_id, log)
+    outcome.report(run, 0, process=child.pid, log=log)
+    _say_how_to_follow(run_id, f"continues in the background as process {child.pid}", log)
     return 0
 
 
-def _as_a_job(argv: Sequence[str], run_id: str, config: Config) -> int:
+def _as_a_job(argv: Sequence[str], run: Run, config: Config) -> int:
     """Submit the run's Snakemake as a job of its own."""
     from snakeval import executors
 
     executor = executors.of_heads()
     directory = (home() / "logs").absolute()
     make_directory(directory)
-    log = directory / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
-    number = executor.submit_head(run_id, argv, log, config)
-    click.echo(f"Run {run_id} is {executor.title} job {number}, which continues without you.")
-    _say_how_to_follow(run_id, log)
+    log = directory / f"{run.id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
+    number = executor.submit_head(run.id, argv, log, config)
+    outcome.report(run, 0, job=str(number), log=log)
+    _say_how_to_follow(
+        run.id, f"is {executor.title} job {number}, which continues without you", log
+    )
     return 0
 
 
-def _say_how_to_follow(run_id: str, log: Path) -> None:
+def _say_how_to_follow(run_id: str, what: str, log: Path) -> None:
+    """Print what became of the run; with ``-q``, only its id, for scripts."""
+    if wants_json():
+        return
+    if is_quiet():
+        click.echo(run_id)
+        return
+    click.echo(f"Run {run_id} {what}.")
     click.echo(f"  log     {log}")
     click.echo(f"  follow  snakeval status {run_id} --watch")
     click.echo(f"  stop    snakeval kill {run_id}")

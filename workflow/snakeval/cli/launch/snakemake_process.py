@@ -16,13 +16,15 @@ from types import FrameType
 import click
 
 from snakeval.cli.launch import installation
-from snakeval.cli.output import is_verbose
+from snakeval.cli.output import is_verbose, wants_json
 from snakeval.dag.handover import NOTHING, Offer
 from snakeval.files import make_directory
 
 #: Snakemake's exit codes: done, failed, and unknown options.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
 _INTERRUPTED = 130
+#: With ``--json``, standard output has only the object of the command.
+_STDERR = 2
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: How long to wait until Snakemake starts the run, in seconds.
 _START_SECONDS = 30.0
@@ -85,6 +87,7 @@ def run(
             argv,
             cwd=cwd,
             stdin=subprocess.DEVNULL,
+            stdout=_STDERR if wants_json() else None,
             process_group=0,
             pass_fds=offer.descriptors,
             env=offer.environment,

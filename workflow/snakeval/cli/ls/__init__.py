@@ -148,7 +148,7 @@ def runtimes(as_json: bool) -> None:
     rows = [
         {
             "runtime": runtime.name,
-            "answers": "no" if runtime.problem else "yes",
+            "answers": not runtime.problem,
             "version": runtime.version,
             "problem": str(Problem(runtime.problem, hint=runtime.hint)),
         }
@@ -164,19 +164,19 @@ def runtimes(as_json: bool) -> None:
 @json_option
 def profiles(as_json: bool) -> None:
     """List the profiles of snakeval and of the user, and which of them `--profile NAME` takes."""
-    rows = []
+    rows: list[dict[str, object]] = []
     taken: set[str] = set()
     for whose, path in _profiles():
         rows.append(
             {
                 "profile": path.name,
                 "whose": whose,
-                "--profile takes it": "no" if path.name in taken else "yes",
+                "--profile takes it": path.name not in taken,
                 "path": _shown(path),
             }
         )
         taken.add(path.name)
-    rows.sort(key=lambda row: row["profile"])
+    rows.sort(key=lambda row: str(row["profile"]))
     show(rows, ("profile", "whose", "--profile takes it", "path"), as_json=as_json)
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import click
 
-from snakeval.cli.output import json_option, show
-from snakeval.errors import ConfigError
+from snakeval.cli.output import age, is_verbose, json_option, local_time, show, zoned
+from snakeval.errors import ConfigError, shortened
 from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.index import Entry
 from snakeval.watch.states import counts
 
-_COLUMNS = ("id", "name", "started", "evaluations", "done", "failed", "total", "live", "directory")
+_COLUMNS = ("id", "name", "started", "evaluations", "done", "failed", "live")
+#: With -v. A directory alone is often wider than a terminal.
+_DETAILS = ("total", "time", "hosts", "directory")
+#: A longer name is cut, so that a row fits into 80 columns.
+_NAME_LENGTH = 20
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -35,21 +39,32 @@ def _since(
 def command(since: timedelta | None, as_json: bool) -> None:
     """List the runs of this machine, newest first, whatever directory they were started in.
 
-    How many are done is counted by their records; `snakeval status ID` looks closer.
+    How many are done is counted by their records; `snakeval status ID` looks closer. With -v, the
+    list also has times, hosts and directories.
 
     \b
     snakeval ls runs --since 1d
+    snakeval ls runs -v
     """
-    rows = [_row(entry) for entry in index.entries(since)]
-    show(rows, _COLUMNS, as_json=as_json, empty="No run was started on this machine.")
+    entries = index.entries(since)
+    rows = [_row(entry) for entry in entries]
+    if not as_json:
+        now = datetime.now().astimezone()
+        rows = [
+            {**row, **_words(row, entry, now)} for row, entry in zip(rows, entries, strict=True)
+        ]
+    columns = (*_COLUMNS, *(_DETAILS if is_verbose() else ()))
+    show(rows, columns, as_json=as_json, empty="No run was started on this machine.")
 
 
 def _row(entry: Entry) -> dict[str, object]:
+    live, hosts = _live(entry)
     row: dict[str, object] = {
         "id": entry.id,
         "name": entry.name,
-        "started": entry.started.isoformat(sep=" "),
-        "live": _live(entry),
+        "started": zoned(entry.started),
+        "live": live,
+        "hosts": hosts,
         "directory": entry.directory,
     }
     try:
@@ -62,10 +77,21 @@ def _row(entry: Entry) -> dict[str, object]:
     return {**row, "evaluations": f"{len(models)} × {len(benchmarks)}"}
 
 
-def _live(entry: Entry) -> str:
-    """Whether something works at it: yes, no, or perhaps, on which host."""
+def _live(entry: Entry) -> tuple[bool | None, list[str]]:
+    """Return whether something works at it, and on which hosts; None if only they know."""
     heads = index_heads.heads(entry.run)
-    if any(head.lives for head in heads):
-        return "yes"
     hosts = sorted({head.host for head in heads})
-    return f"perhaps, on {', '.join(hosts)}" if hosts else "no"
+    if any(head.lives for head in heads):
+        return True, hosts
+    return (None if hosts else False), hosts
+
+
+def _words(row: dict[str, object], entry: Entry, now: datetime) -> dict[str, object]:
+    """Return the cells of a row that people read in another form than programs."""
+    return {
+        "evaluations": row["evaluations"] if "total" in row else "unreadable",
+        "name": shortened(entry.name, _NAME_LENGTH),
+        "started": age(entry.started.astimezone(), now),
+        "time": local_time(entry.started),
+        "live": "perhaps" if row["live"] is None else row["live"],
+    }
