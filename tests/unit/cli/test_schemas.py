@@ -16,6 +16,7 @@ from snakeval import cli
 from snakeval.cli import schemas
 from snakeval.config.compose import text
 from snakeval.evaluation.record import Metric
+from snakeval.files import home
 from snakeval.ledger.journal import Journal
 from snakeval.ledger.records import Answer
 from snakeval.run.index import Entry, remember
@@ -50,6 +51,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "init": ("new",),
     "doctor": (),
     "profiles install": (),
+    "cache ls": (),
+    "cache clean": (),
     "completion": ("fish",),
     "help": ("ls", "runs"),
 }
@@ -112,6 +115,7 @@ def runs(place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> 
         run = Made(place, "b", name=f"2026-01-0{number}-03-04-05-{number}0000000")
         run.done("b", Metric("m", "acc", 0.5, stderr=0.05, n=40, higher_is_better=True))
         asyncio.run(keep(run["b"].requests / "m"))
+    (home() / "envs/lm-eval-1/half").mkdir(parents=True)
     work = place / "work"
     work.mkdir()
     made = invocation(work, STORED)

@@ -38,6 +38,7 @@ _COMMANDS = {
     "init": "Write a commented configuration that runs",
     "doctor": "Check engine, disk, credentials and versions, and suggest fixes",
     "profiles": "Link the profiles, so that `snakemake --profile local` finds them",
+    "cache": "List or remove environments, images and data that snakeval keeps",
     "completion": "Print the completion script of a shell",
     "help": "Print the help of a command",
 }

@@ -163,7 +163,8 @@ def _row(one: Stored) -> dict[str, object]:
 
 
 def _time(meta: dict[str, Any]) -> str:
-    return datetime.fromtimestamp(meta.get("time", 0.0)).strftime("%Y-%m-%d %H:%M:%S")
+    moment = datetime.fromtimestamp(meta.get("time", 0.0)).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _text(response: Any) -> str:

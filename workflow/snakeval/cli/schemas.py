@@ -267,6 +267,23 @@ class Link(TypedDict):
     what: str
 
 
+Cached = TypedDict(
+    "Cached",
+    {
+        "kind": Literal["environment", "download"], "name": str, "path": str, "bytes": int,
+        "modified": str, "in use": bool | None,
+    },
+)  # fmt: skip
+
+
+class Cleaned(TypedDict):
+    """What was removed from the cache, or would be."""
+
+    removed: list[str]
+    bytes: int
+    dry_run: bool
+
+
 class Completion(TypedDict):
     """The completion script of a shell."""
 
@@ -304,6 +321,8 @@ DATA: dict[str, Any] = {
     "init": Written,
     "doctor": list[Check],
     "profiles install": list[Link],
+    "cache ls": list[Cached],
+    "cache clean": Cleaned,
     "completion": Completion,
     "help": Help,
 }

@@ -167,7 +167,7 @@ class Environment:
         The caller has the lease, so nothing else builds. A harness of this machine may still run
         from a broken one.
         """
-        used = set(_used_environments())
+        used = set(used_environments())
         for path in self.place.iterdir():
             is_build = path.is_dir() and not path.is_symlink() and path.name != "by-hand"
             if is_build and str(path) not in used:
@@ -280,7 +280,7 @@ def _remove(directory: Path) -> None:
         blocking.answer(["rm", "-rf", str(directory)], seconds=60, in_any_case=True)
 
 
-def _used_environments() -> Iterator[str]:
+def used_environments() -> Iterator[str]:
     """Yield the environments from which processes of this machine run."""
     for _, variables in environments():
         for variable in variables:
