@@ -51,11 +51,11 @@ def test_quiet_leaves_out_notes_only(words: list[str], note: str, capsys: Captur
     assert capsys.readouterr() == ("a result\n", note)
 
 
-def be_a_low_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let standard input and output be a terminal of five lines, for the rest of the test."""
+def be_a_low_terminal(monkeypatch: pytest.MonkeyPatch, lines: int = 5) -> None:
+    """Let standard input and output be a terminal of so many lines, for the rest of the test."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((80, 5)))
+    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((80, lines)))
 
 
 def test_a_long_list_goes_to_the_pager(
@@ -78,6 +78,15 @@ def test_without_a_pager_a_long_list_is_printed(
     be_a_low_terminal(monkeypatch)
     output.page(["x"] * 9)
     assert capfd.readouterr().out == "x\n" * 9
+
+
+def test_a_terminal_of_unknown_size_gets_no_pager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_PAGER", f"tee {tmp_path / 'shown'}")
+    be_a_low_terminal(monkeypatch, lines=0)
+    output.page(["x"] * 9)
+    assert not (tmp_path / "shown").exists()
 
 
 def test_a_pipe_gets_no_pager(

@@ -198,7 +198,8 @@ def _is_too_long(count: int) -> bool:
     """Whether standard input and output are a terminal with fewer lines than *count*."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    return count >= os.get_terminal_size(sys.stdout.fileno()).lines
+    lines = os.get_terminal_size(sys.stdout.fileno()).lines  # 0 if the terminal has not said it
+    return 0 < lines <= count
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from snakeval.cli.output import emit, json_switch, show, wants_json
+from snakeval.cli.output import emit, json_switch, show, wants_json, zoned
 from snakeval.errors import ConfigError
 from snakeval.evaluation import requests
 from snakeval.evaluation.amounts import rates_text
@@ -185,6 +185,7 @@ def _whole(one: Stored) -> dict[str, Any]:
         "id": one.id,
         "model": one.upstream,
         "number": one.number,
+        "time": zoned(datetime.fromtimestamp(meta["time"])) if "time" in meta else None,
         **{name: meta.pop(name) for name in ("method", "path", "status") if name in meta},
         "request": one.request(),
         "response": one.response(),

@@ -102,6 +102,7 @@ class Request(TypedDict):
     id: str
     model: str
     number: int
+    time: str | None
     method: NotRequired[str]
     path: NotRequired[str]
     status: NotRequired[int]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snakeval.cli.output import json_option
+from snakeval.cli.output import json_option, page
 from snakeval.evaluation.duration_text import duration_text
 from snakeval.run import target
 from snakeval.run.target import Target
@@ -72,7 +72,10 @@ def _print(views: Sequence[View], everything: bool) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(_picture(views, everything))
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(_picture(views, everything))
+    page(captured.get().splitlines())
 
 
 def _picture(views: Sequence[View], everything: bool) -> Group:
