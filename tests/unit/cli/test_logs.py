@@ -272,3 +272,16 @@ def test_the_last_lines_begin_where_they_do(length: int, end: str) -> None:
     for count in (1, 2, 5000):
         start = log_start(io.BytesIO(text.encode()), count)
         assert text[start:] == "".join(whole[-count:])
+
+
+# --- for programs -------------------------------------------------------------------------------
+
+
+def test_programs_get_the_last_lines_of_each_file(run: Made, capsys: Capture) -> None:
+    log = run.begun("b", "one\ntwo\nthree\n").newest_log()
+    data = json.loads(snakeval(capsys, "logs", "01/m/b", "--json", "-n", "2").out)
+    assert data == {
+        "target": "0123abcd/m/b",
+        "files": [{"path": str(log), "lines": ["two", "three"]}],
+    }
+    assert snakeval(capsys, "logs", "01/m/b", "--json", "--follow").exit_code == 2
