@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import click
 
 from snakeval.cli.output import age, is_verbose, json_option, local_time, show, zoned
-from snakeval.errors import ConfigError, shortened
+from snakeval.errors import ConfigError
+from snakeval.ledger.plain_text import shortened
 from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.index import Entry
