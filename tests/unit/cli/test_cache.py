@@ -81,7 +81,7 @@ def test_what_cannot_be_removed_is_an_error(
     assert said.err.endswith("envs/lm-eval-1/old: cannot be removed (Permission denied)\n")
 
 
-def test_an_empty_cache_is_said_to_be_empty(
+def test_cache_ls_reports_an_empty_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "none"))

@@ -1,7 +1,7 @@
 """The data that each command prints with ``--json``, and their JSON schema.
 
-Commands do not import this module. The published schema is made from it, and a test compares both:
-``python -m snakeval.cli.schemas > docs/json.schema.json``.
+Commands do not import this module. The published schema follows from it, and a test compares
+both: ``python -m snakeval.cli.schemas > docs/json.schema.json``.
 
 Long because one module has the type of each command's data.
 """
@@ -32,7 +32,7 @@ class Problem(TypedDict):
 
 
 class Error(Problem):
-    """What any command prints if its input is wrong."""
+    """The output of any command whose input is wrong."""
 
     exit_code: int
     others: list[Problem]
@@ -62,7 +62,7 @@ class Head(TypedDict):
 
 
 class Spending(TypedDict):
-    """What a run has spent of one limit of its budget."""
+    """The part of one limit of its budget that a run has spent."""
 
     spent: float | None
     limit: float
@@ -195,7 +195,7 @@ class Report(TypedDict):
 
 
 class Exported(TypedDict):
-    """What arrived at a destination, and where; what did not, and why."""
+    """The files or places that a destination received, and those that failed with the cause."""
 
     id: str
     destination: str
@@ -228,7 +228,7 @@ class Run(TypedDict):
 
 
 class Runtime(TypedDict):
-    """What can start a harness or a model's server."""
+    """A program that can start a harness or a model's server."""
 
     runtime: str
     answers: bool
@@ -278,7 +278,7 @@ Cached = TypedDict(
 
 
 class Cleaned(TypedDict):
-    """What was removed from the cache, or would be."""
+    """The entries that `cache clean` removed, or would remove."""
 
     removed: list[str]
     bytes: int
@@ -299,7 +299,7 @@ class Help(TypedDict):
     help: str
 
 
-#: What each command prints; also the errors, and the results of several runs side by side.
+#: The type of each command's output, of errors, and of the results of several runs side by side.
 DATA: dict[str, Any] = {
     "error": Error,
     **dict.fromkeys(("run", "eval", "resume", "rescore"), Started),
@@ -330,7 +330,7 @@ DATA: dict[str, Any] = {
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of all commands: each one's is below ``properties``."""
+    """Return the JSON schema of all commands, each of them below ``properties``."""
     wanted = [(name, "serialization", TypeAdapter(of)) for name, of in DATA.items()]
     found, definitions = TypeAdapter.json_schemas(wanted)  # type: ignore[arg-type]
     return {

@@ -1,4 +1,4 @@
-"""What ``run``, ``resume``, ``rescore`` and ``eval`` print of a run for programs."""
+"""Prints the outcome of ``run``, ``resume``, ``rescore`` and ``eval`` for programs."""
 
 from __future__ import annotations
 
