@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.evaluation.attempts import AttemptDirectory, Finished
-from snakeval.evaluation.health import Health
+from snakeval.evaluation.health import HEALTH_VERSION, Health
 from snakeval.evaluation.requests import answer_identity
 from snakeval.results import health
 from snakeval.results.report.content import collect
@@ -84,6 +84,23 @@ def test_an_old_ledger_gains_health_once_and_without_a_request(made: Made) -> No
 def test_a_journal_of_another_definition_says_nothing(made: Made) -> None:
     keep(made.done("one"), [Kept(1)])
     assert old_ledger(made).unknown == "its journal is of another definition"
+
+
+def test_health_stays_as_recorded_if_the_journal_is_gone(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later snakeval counts in another way, and `snakeval clean` has removed the journal."""
+    place = made.judged("one", cut=7)
+    done = place.completion(made.evaluations["one"].fingerprint)
+    assert done is not None
+    recorded = health.current(place, done)
+    own = answer_identity(made.evaluations["one"].identity.as_dict())
+    summarize(place, "m", 60, identity=own)
+    monkeypatch.setattr(health, "HEALTH_VERSION", HEALTH_VERSION + 1)
+    assert health.current(place, done) == recorded
+    assert recorded.models["m"].cut == 7
+    keep(place, [Kept(1)])
+    assert health.current(place, done) == recorded, "the journal is of another definition"
 
 
 def test_without_a_ledger_health_is_unknown(made: Made) -> None:

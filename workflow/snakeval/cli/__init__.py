@@ -32,6 +32,7 @@ _COMMANDS = {
     "report": "Build the report of a run, a page for a browser",
     "compare": "Compare a candidate's run with a baseline's; the exit code is a gate",
     "verify": "Check that a run's files have not changed since it finished",
+    "clean": "Remove stored requests and failed attempts of finished evaluations",
     "export": "Write a run's results as files, or send them to a service",
     "ls": "List tasks, models, runs, runtimes and profiles",
     "info": "Show a task's parameters, endpoint types and image",

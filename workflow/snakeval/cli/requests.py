@@ -115,7 +115,10 @@ def _list(directory: EvaluationDirectory, chosen: Iterator[Stored], lines: int) 
         click.echo(f"{name}: {', '.join(parts)}", err=True)
     rows = [_row(one) for one in islice(chosen, lines or None)]
     left = sum(1 for _ in chosen)
-    show(rows, _COLUMNS, as_json=False, empty="No such request is in the journal.")
+    empty = "No such request is in the journal."
+    if not any(directory.requests.glob("*/*.journal")):
+        empty = "It has no journal: `ledger` keeps none, or `snakeval clean` removed it."
+    show(rows, _COLUMNS, as_json=False, empty=empty)
     if left:
         click.echo(f"and {left} more; -n 0 lists all", err=True)
 

@@ -12,10 +12,14 @@ from snakeval.evaluation.health import HEALTH_VERSION, Health
 from snakeval.evaluation.record import LEDGER, Completion
 from snakeval.evaluation.verdict import Verdict, judge
 from snakeval.files import DAMAGE, has_seal, read_json, sealed, write_if_changed
+from snakeval.ledger.summary import folder_of
 
 
 def current(directory: EvaluationDirectory, done: Completion) -> Health:
-    """Return the health in a record; that of an earlier version is read again from the journal."""
+    """Return the health in a record; that of an earlier version is read again from the journal.
+
+    If the journal is gone, the health stays as it was recorded.
+    """
     known = Health.read(done.health)
     if done.health and known.version >= HEALTH_VERSION:
         return known
@@ -27,10 +31,22 @@ def current(directory: EvaluationDirectory, done: Completion) -> Health:
         kept = read_json(str(cache))
         if kept is not None and has_seal(kept):
             return Health.from_dict(kept["health"])
+    if mode == "on" and known.models and not _has_journals(directory, known):
+        return known
     found = _read_again(directory, done, mode, known)
+    if found.unknown and known.models:
+        return known
     with contextlib.suppress(OSError):  # the user can read this run but not write it
         write_if_changed(cache, sealed({"health": found.as_dict()}))
     return found
+
+
+def _has_journals(directory: EvaluationDirectory, known: Health) -> bool:
+    """Whether there is a journal of each model that answered; `snakeval clean` removes them."""
+    from snakeval.ledger.journal import files_of
+
+    answered = [name for name, each in known.models.items() if each.answered or each.refused]
+    return all(files_of(folder_of(directory.requests, name)) for name in answered)
 
 
 def _read_again(
