@@ -198,6 +198,11 @@ class AttemptDirectory(Directory):
         found = [read_state(path, Completion.from_dict) for path in self._records()]
         return [record for record in found if record is not None]
 
+    @property
+    def has_record(self) -> bool:
+        """Whether it has a record, sound or damaged: its artifacts may be whole."""
+        return bool(self._records())
+
     def _records(self) -> list[Path]:
         return sorted(self.path.glob("completion-*.json"))
 

@@ -41,7 +41,7 @@ class Cleaned:
     """What one evaluation has, or had, to remove.
 
     Attributes:
-        requests, attempts: bytes of stored requests and of failed attempts that become free.
+        requests, attempts: bytes of both that become free.
         shared: bytes to which another run has links, and which stay on the disk.
         places: how many directories.
         kept: why it keeps everything or a part, or an empty text.
@@ -103,9 +103,6 @@ def _evaluations(target: Target) -> Iterator[tuple[EvaluationDirectory, Planned]
     for item in target.run.plan():
         if target.covers(item.model, item.benchmark) and not item.left_out:
             yield target.run.evaluation(item.id), item
-
-
-# --- one evaluation ---------------------------------------------------------------------------
 
 
 def _look_at(directory: EvaluationDirectory, item: Planned, what: What) -> Cleaned:
@@ -212,8 +209,7 @@ def _failed(directory: EvaluationDirectory, done: Completion) -> Iterator[Attemp
         if not (place.name.isascii() and place.name.isdigit()) or place.is_symlink():
             continue
         attempt = AttemptDirectory(place)
-        # A damaged record is one, too: its artifacts may be whole.
-        if attempt.number in kept or any(place.glob("completion-*.json")):
+        if attempt.number in kept or attempt.has_record:
             continue
         finished = attempt.read_finished()
         if finished is None or finished.fingerprint == done.fingerprint:
@@ -230,9 +226,6 @@ def _remove(place: Path, *, is_attempt: bool) -> None:
         AttemptDirectory(place).remove()  # its note first: half a directory is no attempt
     if place.exists():
         shutil.rmtree(place)
-
-
-# --- who works at it --------------------------------------------------------------------------
 
 
 def _is_held(directory: EvaluationDirectory) -> bool:
@@ -283,9 +276,6 @@ def _drains(directory: EvaluationDirectory, pause: Callable[[float], None], sile
     except _Beats:
         return True
     return False
-
-
-# --- sizes ------------------------------------------------------------------------------------
 
 
 def _size(place: Path) -> tuple[int, int]:
