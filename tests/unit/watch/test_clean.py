@@ -67,6 +67,18 @@ def test_stored_requests_go_and_their_counts_stay(made: Made) -> None:
     assert of(clean(target, ALL)) == Cleaned("m/one"), "there is no more to remove"
 
 
+def test_the_stored_requests_of_its_script_go_also(made: Made) -> None:
+    place = made.done("one")
+    journal = place.requests_by_hand / "m/0001.journal"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(bytes(100))
+    heartbeat = summary.Heartbeat(place.requests_by_hand / "gateway")
+    assert of(clean(find(str(made.path)), ALL)).failed
+    heartbeat.close()
+    assert of(clean(find(str(made.path)), ALL)) == Cleaned("m/one", requests=100, places=1)
+    assert not journal.exists()
+
+
 def test_only_the_chosen_evaluation_loses_requests(made: Made) -> None:
     other = stores(made.done("two"))
     stores(made.done("one"))

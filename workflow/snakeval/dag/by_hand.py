@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snakeval import __version__
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import home
+from snakeval.harnesses.generic import asks_nothing
 from snakeval.matrix.slurm_requests import flags
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
@@ -20,17 +23,34 @@ from snakeval.shell import template
 
 
 def run_script(
-    evaluation: Evaluation, directory: EvaluationDirectory, spec: ContainerSpec, runtime: Runtime
+    evaluation: Evaluation,
+    directory: EvaluationDirectory,
+    spec: ContainerSpec,
+    runtime: Runtime,
+    served: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the text of ``run.sh``. It contains names of secrets, never values."""
+    """Return the text of ``run.sh``. It contains names of secrets, never values.
+
+    *served* has the URLs of the models that a person serves.
+    """
     run = RunDirectory.of(directory)
     notes = [
-        f"{evaluation.id}, by snakeval {__version__}. Runs the harness without snakeval and",
-        f"leaves the artifacts in {directory.by_hand.resolve()}.",
+        f"{evaluation.id}, by snakeval {__version__}. Runs the harness without a run of snakeval,",
+        f"and leaves the artifacts in {directory.by_hand.resolve()}.",
     ]
     for name in evaluation.transport.servers:
         notes.append(f"Requires {name}: bash {DeploymentDirectory.of(run, name).script.resolve()}")
-    return _script(notes, [directory.by_hand.resolve()], spec, runtime)
+    return _script(
+        notes, [directory.by_hand.resolve()], spec, runtime, _gateway(evaluation, served or {})
+    )
+
+
+def _gateway(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what ``run.sh`` needs to start the gateway; None if the harness asks directly."""
+    if evaluation.transport.ledger == "off" or asks_nothing(evaluation):
+        return None
+    mine = [(name, served[name]) for name in evaluation.transport.servers if name in served]
+    return {"python": sys.executable, "served": mine}
 
 
 def serve_script(name: str, port: int, spec: ContainerSpec, runtime: Runtime) -> str:
@@ -95,7 +115,11 @@ def _secrets(evaluation: Evaluation) -> list[str]:
 
 
 def _script(
-    notes: Sequence[str], places: Sequence[Path], spec: ContainerSpec, runtime: Runtime
+    notes: Sequence[str],
+    places: Sequence[Path],
+    spec: ContainerSpec,
+    runtime: Runtime,
+    gateway: Mapping[str, Any] | None = None,
 ) -> str:
     return template("run.sh.j2").render(
         notes=notes,
@@ -105,6 +129,7 @@ def _script(
         required=sorted(here for here in set(spec.secrets.values()) if not is_optional(here)),
         pairs=sorted(spec.secrets.items()),
         command=runtime.shell(spec),
+        gateway=gateway,
     )
 
 

@@ -162,7 +162,7 @@ class Start:
                 print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name, by_hand)
-            script = run_script(evaluation, directory, spec, runtime)
+            script = run_script(evaluation, directory, spec, runtime, by_hand)
             directory.write_script(script)
             # The definition is last: without it, the next start writes the script again.
             directory.define(evaluation)

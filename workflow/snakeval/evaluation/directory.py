@@ -260,6 +260,11 @@ class EvaluationDirectory(JobDirectory):
         return Path(f"{self._place}/requests")
 
     @property
+    def requests_by_hand(self) -> Path:
+        """The journals of the gateway that ``run.sh`` starts, in a folder of its own."""
+        return Path(f"{self._place}/.snakeval/by-hand/requests")
+
+    @property
     def private(self) -> Path:
         """The folder that Snakemake does not know of."""
         return Path(f"{self._place}/.snakeval")

@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -23,7 +24,7 @@ from snakeval.jobs import budget
 from snakeval.jobs.stored_answers import prepare_answers
 from snakeval.ledger import beside
 from snakeval.ledger.beside import Gateway
-from snakeval.matrix.ledger import CEILING, SERVED_CEILING, START, idle_keys
+from snakeval.matrix.ledger import idle_keys, window
 from snakeval.runtimes import Runtime
 
 #: Seconds for which requests under way may continue when a job ends.
@@ -90,6 +91,39 @@ def ask_through_gateway(
     if transport.ledger == "off" or asks_nothing(evaluation):
         yield None
         return
+    prepare_answers(evaluation, directory, pausing(ending), say)
+    running = run_gateway(
+        evaluation,
+        directory.requests,
+        upstreams(evaluation, served),
+        runtime,
+        ending,
+        lost,
+        **_options(evaluation, directory, served),
+    )
+    with running as asked:
+        yield asked
+
+
+@contextlib.contextmanager
+def run_gateway(
+    evaluation: Evaluation,
+    requests: Path,
+    asks: Mapping[str, Mapping[str, Any]],
+    runtime: Runtime,
+    ending: Event,
+    lost: Callable[[str], None] = lambda reason: None,
+    **options: Any,
+) -> Iterator[Asked]:
+    """Run a gateway in the context, with its journals and counts in *requests*.
+
+    *asks* are its upstreams by name. *ending* and *lost* are as in :func:`ask_through_gateway`, and
+    *options* those of the gateway's process.
+
+    Raises:
+        EvaluationError: the gateway cannot start.
+        Interrupted: *ending* was set while an earlier gateway drained.
+    """
     halt, left = Event(), Event()
     found: list[Asked] = []
 
@@ -99,19 +133,14 @@ def ask_through_gateway(
             lost(reason)
         halt.set()
 
-    def wait(seconds: float) -> None:
-        if ending.wait(seconds):
-            raise Interrupted
-
-    prepare_answers(evaluation, directory, wait, say)
     running = beside.beside(
-        directory.requests,
-        upstreams(evaluation, served),
+        requests,
+        asks,
         die,
-        address=_address(runtime, transport.network),
+        address=_address(runtime, evaluation.transport.network),
         grace=_SLURM_GRACE_SECONDS if os.environ.get("SLURM_JOB_ID") else GRACE_SECONDS,
-        pause=wait,
-        **_options(evaluation, directory, served),
+        pause=pausing(ending),
+        **options,
     )
     try:
         with running as gateway:
@@ -125,6 +154,16 @@ def ask_through_gateway(
                 left.set()
     except beside.NotStarted as error:
         raise EvaluationError(f"the ledger's gateway does not start: {error}") from None
+
+
+def pausing(ending: Event) -> Callable[[float], None]:
+    """Return a pause that raises :class:`Interrupted` if *ending* is set meanwhile."""
+
+    def wait(seconds: float) -> None:
+        if ending.wait(seconds):
+            raise Interrupted
+
+    return wait
 
 
 def _options(
@@ -184,7 +223,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
         limits = transport.limits.get(name) or {}
         # The harness's parallelism says nothing of how many requests a judge receives.
         is_adaptive = transport.is_adaptive or name != evaluation.model
-        start, ceiling = _window(transport, limits, is_adaptive, is_served=name in served)
+        start, ceiling = window(transport, limits, is_adaptive, is_served=name in served)
         found[name] = {
             "url": served.get(name, what["endpoint_url"]),
             "identity": answer_identity(what),
@@ -211,24 +250,7 @@ def slots(evaluation: Evaluation) -> int:
     """Return how many requests the harness may have in flight at its gateway."""
     transport, is_served = evaluation.transport, bool(evaluation.identity.deployment)
     limits = transport.limits.get(evaluation.model) or {}
-    return _window(transport, limits, transport.is_adaptive, is_served=is_served)[1]
-
-
-def _window(
-    transport: Transport, limits: Mapping[str, float], is_adaptive: bool, *, is_served: bool
-) -> tuple[int, int]:
-    """Return how many requests are in flight at the start, and at most.
-
-    All evaluations that may ask the endpoint at once share what it allows.
-    """
-    share = max(1, transport.rivals)
-    start, ceiling = transport.parallelism, transport.parallelism
-    if is_adaptive:
-        start = max(1, START // share)
-        ceiling = max(1, (SERVED_CEILING if is_served else CEILING) // share)
-    if stated := limits.get("concurrency"):
-        ceiling = min(ceiling, max(1, int(stated) // share))
-    return min(start, ceiling), ceiling
+    return window(transport, limits, transport.is_adaptive, is_served=is_served)[1]
 
 
 def without_keys(

@@ -81,7 +81,7 @@ def run_harness(
     run = RunDirectory.of(directory).name
     invalid = partial(attempt.fail, Failure("lost its model server", invalid=True))
     with (
-        _with_files(evaluation, attempt, runtime) as evaluation,
+        with_files(evaluation, attempt, runtime) as evaluation,
         serve_models(evaluation, directory, head, ending, log, invalid) as serving,
     ):
         servers = serving.servers
@@ -127,7 +127,7 @@ def run_harness(
 
 
 @contextmanager
-def _with_files(
+def with_files(
     evaluation: Evaluation, attempt: AttemptDirectory, runtime: Runtime
 ) -> Iterator[Evaluation]:
     """Yield *evaluation* with files that this harness alone can change, if it has any.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from snakeval.errors import ConfigError
-from snakeval.evaluation.definition import Evaluation
+from snakeval.evaluation.definition import Evaluation, Transport
 
 if TYPE_CHECKING:  # jobs import this module, and its import takes longer than all of theirs
     from snakeval.config.config import Config
@@ -78,6 +78,23 @@ def paid_by(config: Config, names: Iterable[str]) -> dict[str, Any]:
         if (given := models[name].prices) is not None
     }
     return {"prices": prices, "budget": config.budget.limits if config.budget else {}}
+
+
+def window(
+    transport: Transport, limits: Mapping[str, float], is_adaptive: bool, *, is_served: bool
+) -> tuple[int, int]:
+    """Return how many requests are in flight at the start, and at most.
+
+    All evaluations that may ask the endpoint at once share what it allows.
+    """
+    share = max(1, transport.rivals)
+    start, ceiling = transport.parallelism, transport.parallelism
+    if is_adaptive:
+        start = max(1, START // share)
+        ceiling = max(1, (SERVED_CEILING if is_served else CEILING) // share)
+    if stated := limits.get("concurrency"):
+        ceiling = min(ceiling, max(1, int(stated) // share))
+    return min(start, ceiling), ceiling
 
 
 def idle_keys(evaluation: Evaluation) -> frozenset[str]:

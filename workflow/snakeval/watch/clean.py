@@ -113,9 +113,9 @@ def _look_at(directory: EvaluationDirectory, item: Planned, what: What) -> Clean
         found = Cleaned(item.id)
         for is_request, place in _places(directory, done, what):
             found = _plus(found, _size(place), is_request)
-        if found.places and _is_held(directory):
+        if found.places and _Holder(directory)():
             return Cleaned(item.id, kept=_HELD, failed=True)
-        if found.places and summary.lives_here(directory.requests / "gateway") is not None:
+        if found.places and any(map(_drains_here, _requests(directory))):
             return Cleaned(item.id, kept=_DRAINS, failed=True)
         return found
     except (OSError, *DAMAGE) as error:
@@ -145,7 +145,7 @@ def _clean_one(
         with Lease(directory.lease, done=holds, heartbeat=heartbeat, stale=stale) as lease:
             if not lease.acquired:
                 return replace(found, kept=_HELD, failed=True)
-            if _drains(directory, pause, silence):
+            if any(_drains(place, pause, silence) for place in _requests(directory)):
                 return replace(found, kept=_DRAINS, failed=True)
             # Another command may have changed the definition, or the result, meanwhile.
             done = _finished(directory, item)
@@ -185,14 +185,18 @@ def _places(
     directory: EvaluationDirectory, done: Completion, what: What
 ) -> Iterator[tuple[bool, Path]]:
     """Yield each directory that can go, and whether it has stored requests."""
-    if what.requests and directory.requests.is_dir():
+    for requests in _requests(directory) if what.requests else ():
         # The files beside them are the counts, which money and health are read from.
-        for place in sorted(directory.requests.iterdir()):
+        for place in sorted(requests.iterdir()) if requests.is_dir() else ():
             if place.is_dir() and not place.is_symlink():
                 yield True, place
     if what.failed_attempts:
         for attempt in _failed(directory, done):
             yield False, attempt.path
+
+
+def _requests(directory: EvaluationDirectory) -> tuple[Path, Path]:
+    return directory.requests, directory.requests_by_hand
 
 
 def _failed(directory: EvaluationDirectory, done: Completion) -> Iterator[AttemptDirectory]:
@@ -228,11 +232,6 @@ def _remove(place: Path, *, is_attempt: bool) -> None:
         shutil.rmtree(place)
 
 
-def _is_held(directory: EvaluationDirectory) -> bool:
-    holder = directory.holder()
-    return holder is not None and holder.lives is True
-
-
 class _Holder:
     """Asks whether the lease of an evaluation has a live holder: one seen, or one that renews it.
 
@@ -259,11 +258,15 @@ class _Beats(Exception):
     """A gateway on another machine lives."""
 
 
-def _drains(directory: EvaluationDirectory, pause: Callable[[float], None], silence: float) -> bool:
+def _drains_here(requests: Path) -> bool:
+    return summary.lives_here(requests / "gateway") is not None
+
+
+def _drains(requests: Path, pause: Callable[[float], None], silence: float) -> bool:
     """Whether a gateway lives. It drains for some time after its job has died."""
-    path = directory.requests / "gateway"
+    path = requests / "gateway"
     first = summary.lives(path)
-    if first and summary.lives_here(path) is not None:
+    if first and _drains_here(requests):
         return True
 
     def wait(seconds: float) -> None:
