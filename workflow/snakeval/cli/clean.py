@@ -95,7 +95,8 @@ def _summary(parts: Sequence[Cleaned], verb: str) -> str:
     if not having:
         return "Nothing to remove"
     noun = "evaluation" if len(having) == 1 else "evaluations"
-    text = f"{_size(sum(each.freed for each in having))} of {len(having)} {noun} {verb}"
+    freed = _size(sum(each.requests + each.attempts for each in having))
+    text = f"{freed} of {len(having)} {noun} {verb}"
     if shared := sum(each.shared for each in having):
         text += f"; {_size(shared)} stay, since other runs have links to them"
     return text

@@ -56,11 +56,6 @@ class Cleaned:
     kept: str = ""
     failed: bool = False
 
-    @property
-    def freed(self) -> int:
-        """All bytes that become free."""
-        return self.requests + self.attempts
-
 
 def look(target: Target, what: What) -> list[Cleaned]:
     """Return what :func:`clean` would remove. Nothing is removed, and no lease is taken.
