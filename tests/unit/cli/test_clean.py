@@ -12,6 +12,7 @@ from snakeval.demo.server import serve
 from snakeval.evaluation import requests
 from snakeval.jobs import run_job
 from snakeval.lease import Lease
+from snakeval.ledger.counts import Counts
 from snakeval.results import table
 from support.asking import KEY
 from support.invocations import invocation
@@ -33,6 +34,8 @@ def made(tmp_path: Path) -> Made:
     folder = found.done("one").requests / "m"
     folder.mkdir(parents=True)
     (folder / "0001.journal").write_bytes(bytes(2500))
+    part = Counts().data(0)
+    (folder.parent / "summary.json").write_text(json.dumps({"upstreams": {"m": part}}))
     return found
 
 
@@ -81,6 +84,23 @@ class Terminal:
 
     def readline(self, size: int = -1) -> str:
         return self._answer
+
+
+def test_programs_get_bytes_and_reasons(made: Made, capsys: Capture) -> None:
+    said = snakeval(capsys, "clean", str(made.path), "--requests", "--json")
+    assert (said.exit_code, said.out) == (2, "")
+    assert "--json asks no question; add --yes or --dry-run" in said.err
+    for option, is_dry in (("--dry-run", True), ("--yes", False)):
+        said = snakeval(capsys, "clean", str(made.path), "--requests", "--json", option)
+        assert (said.exit_code, said.err) == (0, "")
+        data = json.loads(said.out)
+        assert (data["dry_run"], data["bytes"]) == (is_dry, 2500)
+        one, two = data["evaluations"]
+        nothing = {"attempts": 0, "shared": 0, "failed": False}
+        assert one == {"id": "m/one", "requests": 2500, "kept": "", **nothing}
+        assert two.pop("kept").startswith("it is not finished: ")
+        assert two == {"id": "m/two", "requests": 0, **nothing}
+        assert (made["one"].requests / "m").is_dir() is is_dry
 
 
 def test_an_evaluation_in_use_is_listed(made: Made, capsys: Capture) -> None:

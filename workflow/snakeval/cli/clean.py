@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from snakeval.cli.output import show
+from snakeval.cli.output import json_option, show
 from snakeval.run import target
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ _LOSS = (
 @click.option("--failed-attempts", is_flag=True, help="Remove attempts without a result.")
 @click.option("-n", "--dry-run", is_flag=True, help="List what can be removed; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Remove without a question.")
-def command(which: str, requests: bool, failed_attempts: bool, dry_run: bool, yes: bool) -> int:
+@json_option
+def command(
+    which: str, requests: bool, failed_attempts: bool, dry_run: bool, yes: bool, as_json: bool
+) -> int:
     """Remove stored requests, failed attempts, or both, of the finished evaluations of a run.
 
     Results, artifacts, logs and the counts of the requests stay, so `resume` repeats no finished
@@ -46,16 +50,18 @@ def command(which: str, requests: bool, failed_attempts: bool, dry_run: bool, ye
     """
     if not (requests or failed_attempts):
         raise click.UsageError("choose --requests, --failed-attempts or both")
+    if as_json and not (yes or dry_run):
+        raise click.UsageError("--json asks no question; add --yes or --dry-run")
     found = target.find(which)
     from snakeval.watch.clean import What, clean, look
 
     what = What(requests, failed_attempts)
     if dry_run or not yes:
         planned = look(found, what)
-        _list(planned)
+        if not as_json:
+            _list(planned)
         if dry_run or not any(each.places for each in planned):
-            click.echo(_summary(planned, "would become free"))
-            return FAILED if any(each.failed for each in planned) else 0
+            return _report(planned, dry_run=True, as_json=as_json)
         if requests:
             click.echo(_LOSS, err=True)
         if not sys.stdin.isatty():
@@ -64,10 +70,36 @@ def command(which: str, requests: bool, failed_attempts: bool, dry_run: bool, ye
             click.echo("Nothing was removed")
             return 0
     cleaned = clean(found, what)
-    if yes:
+    if yes and not as_json:
         _list(cleaned)
-    click.echo(_summary(cleaned, "are free now"))
-    return FAILED if any(each.failed for each in cleaned) else 0
+    return _report(cleaned, dry_run=False, as_json=as_json)
+
+
+def _report(parts: Sequence[Cleaned], *, dry_run: bool, as_json: bool) -> int:
+    """Print what is free now, or would become free; return the exit code."""
+    if as_json:
+        click.echo(json.dumps(_data(parts, dry_run), indent=1))
+    else:
+        click.echo(_summary(parts, "would become free" if dry_run else "are free now"))
+    return FAILED if any(each.failed for each in parts) else 0
+
+
+def _data(parts: Sequence[Cleaned], dry_run: bool) -> dict[str, object]:
+    return {
+        "dry_run": dry_run,
+        "bytes": sum(each.requests + each.attempts for each in parts),
+        "evaluations": [
+            {
+                "id": each.id,
+                "requests": each.requests,
+                "attempts": each.attempts,
+                "shared": each.shared,
+                "kept": each.kept,
+                "failed": each.failed,
+            }
+            for each in parts
+        ],
+    }
 
 
 def _list(parts: Sequence[Cleaned]) -> None:
