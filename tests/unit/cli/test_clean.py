@@ -48,7 +48,7 @@ def test_a_dry_run_lists_and_removes_nothing(made: Made, capsys: Capture) -> Non
     assert (made["one"].requests / "m").is_dir()
 
 
-def test_without_a_terminal_it_removes_nothing_unless_told(made: Made, capsys: Capture) -> None:
+def test_without_a_terminal_it_removes_nothing_without_yes(made: Made, capsys: Capture) -> None:
     said = snakeval(capsys, "clean", str(made.path), "--requests")
     assert said.exit_code == 2
     assert "this is no terminal to ask in; add --yes" in said.err

@@ -118,7 +118,7 @@ def test_attempts_without_a_result_go_and_results_stay(made: Made) -> None:
     assert place.why_incomplete(fingerprint) is None
 
 
-def test_a_run_at_which_a_snakemake_works_is_refused(made: Made) -> None:
+def test_a_run_at_which_a_snakemake_works_loses_nothing(made: Made) -> None:
     journal = stores(made.done("one"))
     enter(made.directory, ["snakemake"])
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FAILED = 1
 #: How many evaluations that keep something are listed.
 _LISTED = 20
-#: What the loss of stored requests means.
+#: The consequences of the loss of stored requests.
 _LOSS = (
     "Without them, `snakeval requests` lists nothing, `snakeval rescore` cannot score these "
     "evaluations again,\nand they answer no other run (`--config answers=`). Scores, counts, costs "

@@ -30,7 +30,7 @@ from snakeval.run.target import Target
 
 @dataclass(frozen=True, slots=True)
 class What:
-    """What is removed."""
+    """The things to remove."""
 
     requests: bool = False
     failed_attempts: bool = False
@@ -38,7 +38,7 @@ class What:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What one evaluation has, or had, to remove.
+    """The things of one evaluation that can go, or are gone.
 
     Attributes:
         requests, attempts: bytes of both that become free.
