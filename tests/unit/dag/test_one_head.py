@@ -17,6 +17,7 @@ from snakeval.dag.one_head import refuse_second_head
 from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor
 from snakeval.executors.slurm.executor import Slurm
+from snakeval.run import heads
 from snakeval.run.heads import HEAD_JOB, Head
 from support.configs import COMMAND
 from support.invocations import TWO, invocation, matrix
@@ -99,7 +100,7 @@ def test_the_same_slurm_job_that_starts_again_is_no_second_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works(invocation(tmp_path), 7, host="n3", beats=15.0, job="12")
-    monkeypatch.setattr("snakeval.run.heads._job_lives", lambda job: True)
+    monkeypatch.setattr(heads, "_job_lives", lambda job: True)
     assert "process 7 on n3" in refused(invocation(tmp_path))
     monkeypatch.setenv(HEAD_JOB, "12")
     assert not refused(invocation(tmp_path))

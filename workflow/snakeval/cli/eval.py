@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from snakeval.cli import api
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.first_config import TYPES, Answers, source_of
 from snakeval.cli.output import json_switch, note, wants_json
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
-from snakeval.cli.run import profile_names, with_choices
+from snakeval.cli.run import profile_names
 from snakeval.cli.selection import Choice
 from snakeval.cli.strict_option import strict_option
 
@@ -63,38 +64,28 @@ def command(
     snakeval eval --base-url http://localhost:8000/v1 --model-id my-model -t gsm8k --limit 10
     snakeval eval … -t gsm8k -o params.temperature=0 --budget tokens=1e6 --strict
     """
-    from snakeval.cli.launch import Prepared, launch, refuse_own_options
-    from snakeval.cli.launch import snakemake_options as snakemake
-    from snakeval.cli.launch.installation import find_profile
+    from snakeval.cli.launch import launch
     from snakeval.cli.launch.mode import Place
-    from snakeval.config.compose import save
-    from snakeval.config.compose import text as written
-    from snakeval.config.load import choose
+    from snakeval.config.compose import text as text_of
     from snakeval.config.overrides import apply, parse
 
     answers = Answers(base_url, model_id, benchmarks, kind, api_key_name, limit)
     text = answers.text("evaluation.yaml", "these options")
     source = source_of(text, "these options")
     apply([parse(each) for each in overrides], source)
-    options = with_choices(options, Choice(), budget_pair(budget))
-    refuse_own_options(given := snakemake.split(options))
-    values = snakemake.config(given)
-    config, selection = choose(source, values)
+    prepared, written = api.prepare(
+        source,
+        None,
+        Choice(),
+        profile=profile,
+        options=api.with_choices(options, Choice(), budget_pair(budget)),
+        dry_run=dry_run,
+    )
     # The text of a file has comments, and no override or budget.
-    text = written(config) if overrides or budget else text
+    text = text_of(written) if overrides or budget else text
     if dry_run:
         click.echo(text, err=wants_json())
     else:
         note(text)
     sys.stdout.flush()
-    plans = dry_run or any(option.name == "dryrun" for option in given)
-    prepared = Prepared(
-        config,
-        selection,
-        save(config, dry_run=plans),
-        values,
-        find_profile(profile),
-        [*options, *(["--dry-run"] if dry_run else [])],
-        plans,
-    )
     return launch(prepared, Place.HERE)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from snakeval.cli import api
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
@@ -20,10 +18,6 @@ from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.selection import Choice, selection_options
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
-
-if TYPE_CHECKING:
-    from snakeval.config.nemo_launcher import Translated
-    from snakeval.series.load import Expansion
 
 
 def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -115,54 +109,17 @@ def command(
     _note_check(check, dry_run)
     place, name = _named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
-    from snakeval.cli.launch import Prepared, launch, refuse_own_options
-    from snakeval.cli.launch import snakemake_options as snakemake
-    from snakeval.cli.launch.installation import find_profile
-    from snakeval.config.compose import compose, save, text
-    from snakeval.config.load import choose
-    from snakeval.config.nemo_launcher import translate
+    from snakeval.cli.launch import launch
+    from snakeval.config.compose import compose, text
 
     switches = ["update_images=true"] * update_images + ["offline=true"] * offline
-    options = with_choices(options, choice, [*switches, *budget_pair(budget)])
+    options = api.with_choices(options, choice, [*switches, *budget_pair(budget)])
     source = compose(place, name, overrides)
-    translated = translate(source, name.removesuffix(".yaml").removesuffix(".yml"))
-    refuse_own_options(given := snakemake.split(options))
-    values = snakemake.config(given)
-    choice.restrict(translated.source)
-    plans = dry_run or any(option.name == "dryrun" for option in given)
-    config, selection = choose(translated.source, values, expansion := _expansion(plans))
-    _say(text(expansion.written or config) if dry_run else "", resume)
-    prepared = Prepared(
-        config,
-        selection,
-        save(expansion.written or config, source.files, dry_run=plans),
-        values,
-        find_profile(profile or translated.profile or "local"),
-        [*_announced(translated, profile), *options, *(["--dry-run"] if dry_run else [])],
-        plans,
+    prepared, written = api.prepare(
+        source, place / name, choice, profile=profile, options=options, dry_run=dry_run
     )
+    _say(text(written) if dry_run else "", resume)
     return launch(prepared, where)
-
-
-def with_choices(
-    options: tuple[str, ...], choice: Choice, wanted: Sequence[str]
-) -> tuple[str, ...]:
-    """Return Snakemake's options with what snakeval's options choose."""
-    from snakeval.cli.launch import snakemake_options as snakemake
-
-    pairs = choice.pairs(snakemake.config(snakemake.split(options)))
-    for key, value in [*pairs, *(pair.split("=", 1) for pair in wanted)]:
-        options = tuple(snakemake.with_config(options, key, value))
-    return options
-
-
-def _expansion(plans: bool) -> Expansion:
-    """Return how the command makes models of series; a dry run does not wait for a second look."""
-    from snakeval.dag.endpoints import listed
-    from snakeval.series.load import Expansion
-
-    asks = None if plans else listed
-    return Expansion(waits=not plans, say=partial(click.echo, err=True), listed=asks)
 
 
 def _say(configuration: str, resume: bool) -> None:
@@ -172,13 +129,6 @@ def _say(configuration: str, resume: bool) -> None:
         sys.stdout.flush()
     if resume:
         note("--resume is the default; finished evaluations are never rerun")
-
-
-def _announced(translated: Translated, profile: str | None) -> tuple[str, ...]:
-    """Print the notes on a launcher's configuration; return its options for its own executor."""
-    for each in translated.notes:
-        note(f"note: {each}")
-    return translated.options if profile in (None, translated.profile) else ()
 
 
 def _note_check(check: bool, dry_run: bool) -> None:

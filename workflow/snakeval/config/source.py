@@ -81,6 +81,13 @@ def named(path: Path, name: str) -> Source:
     return source
 
 
+def of_mapping(data: Mapping[str, Any], name: str) -> Source:
+    """Return *data*, which errors call *name*; its paths start in the working directory."""
+    source = Source({}, files=(name,))
+    _update(source, source.data, data, (), name, Path.cwd())
+    return source
+
+
 def override(source: Source, values: Mapping[str, Any]) -> None:
     """Merge *values* (Snakemake's ``--config``) into *source*."""
     _update(source, source.data, values, (), "--config", Path.cwd())

@@ -27,6 +27,7 @@ from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.files import home, make_directory
 from snakeval.run import heads, index
+from snakeval.run.directory import RunDirectory
 from snakeval.run.find import Run
 
 #: How many lines to print of the log of a run that ended at once.
@@ -86,7 +87,14 @@ def refuse_own_options(given: Sequence[snakemake_options.Option]) -> None:
 
 
 def launch(prepared: Prepared, where: Place) -> int:
+    """Do as :func:`start` does; return only the exit code."""
+    return start(prepared, where)[0]
+
+
+def start(prepared: Prepared, where: Place) -> tuple[int, RunDirectory]:
     """Check all that can be checked, then run Snakemake in the working directory.
+
+    Returns the exit code and the run's directory.
 
     Raises:
         ConfigError: bad input, or another Snakemake works at the run.
@@ -117,24 +125,23 @@ def launch(prepared: Prepared, where: Place) -> int:
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     note(f"{place}{shlex.join(argv)}")
     if where is Place.CLUSTER:
-        return _as_a_job(argv, run, config)
+        return _as_a_job(argv, run, config), run.directory
     selection = prepared.selection
     if not prepared.dry_run and run.chosen:
         selection = selection.model_copy(update={"run": run.directory.name})
     checked = Checked((configfile,), prepared.overrides, config, selection)
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
-            return _detached(argv, run, offer)
+            return _detached(argv, run, offer), run.directory
         # The command of a re-score makes another run.
         again = (
             f"run `snakeval resume {run.id}`" if invocation.rescoring else snakemake_process.SAME
         )
         code = snakemake_process.run(argv, offer, resume=again)
-    code = strict_option.code_of(
-        code, run.directory, invocation.selected.keys(), dry_run=prepared.dry_run
-    )
+    selected = invocation.selected.keys()
+    code = strict_option.code_of(code, run.directory, selected, dry_run=prepared.dry_run)
     outcome.report(run, code, dry_run=prepared.dry_run)
-    return code
+    return code, run.directory
 
 
 def _detached(argv: Sequence[str], run: Run, offer: Offer) -> int:

@@ -22,7 +22,8 @@ from snakeval.files import make_directory
 
 #: Snakemake's exit codes: done, failed, and unknown options.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
-_INTERRUPTED = 130
+#: The exit code of ``snakeval`` if a signal ended the run.
+INTERRUPTED = 130
 #: With ``--json``, standard output has only the object of the command.
 _STDERR = 2
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -98,7 +99,7 @@ def run(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return _INTERRUPTED if signals else _exit_code(code, resume)
+    return INTERRUPTED if signals else _exit_code(code, resume)
 
 
 def _exit_code(code: int, resume: str = SAME) -> int:
@@ -109,7 +110,7 @@ def _exit_code(code: int, resume: str = SAME) -> int:
     if code < 0:
         name = signal.Signals(-code).name
         click.echo(f"snakeval: {name} ended Snakemake; {resume} to resume", err=True)
-        return _INTERRUPTED if -code in _PASSED_ON else _FAILED
+        return INTERRUPTED if -code in _PASSED_ON else _FAILED
     return code if code in (_DONE, _BAD_INPUT) else _FAILED
 
 
