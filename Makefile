@@ -14,7 +14,13 @@ export PYTHONDONTWRITEBYTECODE :=
 # Seconds that each campaign plays its next seeds.
 CAMPAIGN_SECONDS ?= 45
 
-.PHONY: demo test tests campaigns lint english format profiles constraints clean
+# An environment with the lowest versions that pyproject.toml allows, and the tests of the packages
+# that call libraries.
+LOWEST := $(VENV)/lowest
+LOWEST_TESTS ?= $(addprefix tests/unit/,cli config results exporters matrix harnesses)
+LOWEST_TOOLS := pytest|pytest-xdist|hypothesis|cryptography|snakemake-executor-plugin-cluster-generic
+
+.PHONY: demo test tests lowest campaigns lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -25,6 +31,9 @@ test: $(VENV)/ready  ## what cannot run here is skipped and named; in CI a skip 
 
 tests: $(VENV)/ready
 	@LEPTON_NO_SKIPS=$(SNAKEVAL_REQUIRE_TESTBEDS) $(BIN)/pytest $(PYTEST)
+
+lowest: $(LOWEST)/ready  ## not part of `make test`: a wrong lower bound fails here
+	@$(LOWEST)/bin/pytest $(PYTEST) -W ignore $(LOWEST_TESTS)
 
 campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns has their results
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(CAMPAIGN_SECONDS)
@@ -63,6 +72,16 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# pip has no lowest resolution.
+$(LOWEST)/ready: pyproject.toml constraints.txt
+	@echo "Creating $(LOWEST) with the lowest dependencies (once, some minutes)"
+	@rm -rf $(LOWEST) && $(PYTHON) -m venv $(LOWEST)
+	@$(LOWEST)/bin/pip install --quiet --disable-pip-version-check uv
+	@$(LOWEST)/bin/uv pip install --quiet --compile-bytecode --python $(LOWEST)/bin/python \
+	  --resolution lowest-direct --editable '.[lepton,parquet,wandb,mlflow,gsheets,slurm]' \
+	  $$(grep -E '^($(LOWEST_TOOLS))==' constraints.txt)
 	@touch $@
 
 constraints:

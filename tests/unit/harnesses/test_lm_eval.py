@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,26 @@ def evaluation(tmp_path: Path, endpoint: dict[str, Any], **benchmark: Any) -> Ev
 
 def options(argv: tuple[str, ...]) -> dict[str, str]:
     return dict(itertools.pairwise(argv))
+
+
+@pytest.mark.parametrize(
+    ("own", "revision", "expected"),
+    [
+        ({}, "", {"tokenizer": "o/m", "tokenizer_backend": "huggingface"}),
+        ({}, "c0", {"tokenizer": "o/m", "tokenizer_backend": "huggingface", "revision": "c0"}),
+        ({"tokenizer": "mine"}, "c0", {"tokenizer": "mine"}),
+        ({"tokenizer_backend": "remote"}, "c0", {"tokenizer_backend": "remote"}),
+        ({"add_bos_token": True}, "", {"tokenizer": "o/m", "tokenizer_backend": "huggingface"}),
+    ],
+)
+def test_the_harness_gets_the_tokenizer_unless_the_user_chooses_one(
+    tmp_path: Path, own: dict[str, Any], revision: str, expected: dict[str, str]
+) -> None:
+    made = evaluation(tmp_path, {"type": "completions"}, params={"extra": {"model_args": own}})
+    paths = replace(PATHS, tokenizer="o/m", tokenizer_revision=revision)
+    arguments = json.loads(options(lm_eval.command(made, paths).argv)["--model_args"])
+    keys = ("tokenizer", "tokenizer_backend", "revision")
+    assert {key: arguments[key] for key in keys if key in arguments} == expected
 
 
 def test_parameters_become_options_and_no_character_breaks_the_command_line(

@@ -68,6 +68,26 @@ def test_the_run_configuration_has_all_parameters(evaluation: Evaluation) -> Non
     assert command.secrets == {"SNAKEVAL_API_KEY": "KEY"}
 
 
+@pytest.mark.parametrize(
+    ("task", "own", "expected"),
+    [
+        ("lm-evaluation-harness.ifeval", {}, ["/t", "huggingface"]),
+        ("lm-evaluation-harness.ifeval", {"tokenizer": "o/m"}, ["o/m", None]),
+        ("lm-evaluation-harness.ifeval", {"tokenizer_backend": "tiktoken"}, [None, "tiktoken"]),
+        ("simple_evals.gpqa_diamond", {}, [None, None]),
+    ],
+)
+def test_lm_evaluation_harness_gets_the_tokenizer_unless_the_user_chooses_one(
+    evaluation: Evaluation, task: str, own: dict[str, str], expected: list[str | None]
+) -> None:
+    harness, _, name = task.partition(".")
+    identity = replace(evaluation.identity, harness=harness, task=name, params={"extra": own})
+    paths = Paths("/results", "/inputs", "http://host/v1/completions", tokenizer="/t")
+    command = nemo.command(replace(evaluation, identity=identity), paths)
+    extra = yaml.safe_load(command.inputs["run_config.yml"])["config"]["params"]["extra"]
+    assert [extra.get("tokenizer"), extra.get("tokenizer_backend")] == expected
+
+
 def adapter_of(evaluation: Evaluation, config: object) -> Any:
     """Return the adapter's configuration in the run configuration for `extra.adapter_config`."""
     params = {"extra": {"num_fewshot": 1, "adapter_config": config}}
