@@ -108,7 +108,7 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     ),
     (
         lambda run: (run.path.parent / "files/prompt.txt").write_text("3 + 3?"),
-        "m/a changed different definition: files_digest: ",
+        "m/a changed different definition: files changed",
     ),
 ]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from snakeval.dag.on_end import spent, warnings
+from snakeval.dag import on_end
+from snakeval.dag.on_end import End, spent, warnings
 from snakeval.executors.base import Job, JobState
 from support.allocations import Opened, content, learned
 
@@ -44,3 +47,21 @@ def test_each_evaluation_whose_health_warns_has_a_line() -> None:
     many = warnings([row(number, "cut") for number in range(25)])
     assert len(many) == 21
     assert many[-1] == "and 5 more warnings in the column health of the table"
+
+
+def test_a_terminal_also_shows_the_scores_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"model": model, "benchmark": benchmark, "metric": "acc", "value": value,
+         "higher_is_better": True, "status": "done"}
+        for model, benchmark, value in zip("aabb", "xyxy", (0.5, 0.5, 1, 0), strict=True)
+    ]  # fmt: skip
+    invocation = SimpleNamespace(directory=SimpleNamespace(table="t"), run=SimpleNamespace(id="8b"))
+    end = End(cast(Any, invocation), cast(Any, None), cast(Any, None))
+    monkeypatch.setattr(on_end, "columns", lambda: None)
+    assert "\x1b" not in end._text(rows)
+    monkeypatch.setattr(on_end, "columns", lambda: 80)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\na  0.5000  \x1b[1m0.5000\x1b[0m\nb  \x1b[1m1.0000\x1b[0m  0.0000\n" in end._text(rows)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\na  0.5000  0.5000\nb  1.0000  0.0000\n" in end._text(rows)
+    assert end._next.startswith("Next:    snakeval report 8b --open")

@@ -21,6 +21,7 @@ from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.usage import Usages
 from snakeval.results import readable
+from snakeval.results.pivot import pivot
 from snakeval.run.heads import leave
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.watch.display.terminal import columns
@@ -84,6 +85,8 @@ class End:
             self._report_exports()
         for line in warnings(rows):
             print(line, flush=True)
+        if columns():  # a person reads it
+            print(self._next, flush=True)
         if missing := missing & {each.id for each in self.invocation.selected.values()}:
             print(self._advice(len(missing)), flush=True)
 
@@ -113,9 +116,16 @@ class End:
         lines = [self._text(rows), f"Report:  {run.report}", *warnings(rows)]
         return "\n".join(lines)
 
+    @property
+    def _next(self) -> str:
+        run = self.invocation.run.id
+        return f"Next:    snakeval report {run} --open, or snakeval compare BASELINE {run}"
+
     def _text(self, rows: list[dict[str, Any]]) -> str:
         width = columns()
         shown = readable.fitted(rows, width) if width else readable.to_markdown(rows)
+        if width and (glance := pivot(rows, width, bold="NO_COLOR" not in os.environ)):
+            shown += f"\n\n{glance}\n"
         return f"{shown}\nResults: {self.invocation.directory.table}"
 
     def _compare(self) -> None:

@@ -151,6 +151,7 @@ class Start:
         everything = self.invocation.everything
         run.write_script(run_all_script(run, everything))
         runtimes: dict[tuple[str, str], Runtime] = {}
+        whys: set[str] = set()
         for evaluation in everything:
             directory = run.evaluation(evaluation.id)
             if directory.defines(evaluation):
@@ -159,7 +160,9 @@ class Start:
             key = (evaluation.transport.runtime, evaluation.identity.image)
             if key not in runtimes:
                 runtimes[key], why = self._runtime(*key, installable(evaluation))
-                print(f"{evaluation.identity.image or 'commands'}: {why}", file=sys.stderr)
+                if why not in whys:
+                    print(why, file=sys.stderr)
+                whys.add(why)
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name, by_hand)
             script = run_script(evaluation, directory, spec, runtime, by_hand)

@@ -133,11 +133,11 @@ def changes(before: object, after: object, key: str = "") -> list[str]:
         return [
             change
             for name in sorted({*before, *after})
-            for change in changes(
-                before.get(name), after.get(name), f"{key}.{name}" if key else name
-            )
+            for change in changes(before.get(name), after.get(name), f"{key}.{name}".lstrip("."))
         ]
-    return [] if before == after else [f"{key}: {before!r:.40} → {after!r:.40}"]
+    name = key.removesuffix("_digest")  # a digest says nothing to a person
+    text = f"{name} changed" if before and after and name != key else ""
+    return [] if before == after else [text or f"{key}: {before!r:.40} → {after!r:.40}"]
 
 
 def identity_of(data: Mapping[str, Any]) -> Identity:

@@ -93,7 +93,7 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         return connect(wanted), f"runtime: {wanted} (as configured)"
     if not image:
         return connect("process"), "runtime: process (auto: no image is configured)"
-    reasons = []
+    reasons, lacking = [], []
     for name in ("docker", "podman", "apptainer", "pyxis"):
         if name == "pyxis" and not os.environ.get("SLURM_JOB_ID"):
             continue
@@ -104,9 +104,11 @@ def choose(wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
             continue
         if not installable or engine.has(_image_only(image)):
             return engine, f"runtime: {name} (auto: it answers)"
-        reasons.append(f"{name} has no image {image}")
+        lacking.append(f"{name} has no image {image}")
     if installable:
-        return connect("process"), f"runtime: process (auto: {'; '.join(reasons)})"
+        # `doctor` lists why each engine does not answer.
+        why = "; ".join(lacking) or "no container engine; details: snakeval doctor"
+        return connect("process"), f"runtime: process ({why})"
     raise EvaluationError(f"nothing here can run {image}: {'; '.join(reasons)}; start an engine")
 
 
