@@ -14,6 +14,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -326,3 +327,15 @@ def test_a_key_that_an_endpoint_repeats_is_not_in_the_log(
     log = job.directory.attempt_log(1).read_text()
     assert f"Incorrect API key provided: {'*' * len(key)}" in log
     assert key not in log
+
+
+def test_what_takes_minutes_before_the_harness_is_also_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[str] = []
+    log: Any = SimpleNamespace(tell=lambda event: told.append(event.detail))
+    texts = ["pulling i:1", "i:1: 3 of 9 layers", "building the environment of i in /e", "built /e"]
+    for text in texts:
+        run_harness._prepares(log, text)
+    assert told == texts
+    assert capsys.readouterr().err.splitlines() == [texts[0], texts[2]]

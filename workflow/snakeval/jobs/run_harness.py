@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -87,7 +88,7 @@ def run_harness(
         servers = serving.servers
         urls = {name: server.url for name, server in (servers or {}).items()}
         direct = spec = container(evaluation, directory, runtime, run, urls, attempt)
-        image_digest = runtime.prepare(spec, partial(_tell, log, "preparing"))
+        image_digest = runtime.prepare(spec, partial(_prepares, log))
         same = (evaluation, directory, runtime, urls, serving.halt)
         gateway = ask_through_gateway(*same, partial(_lose_gateway, attempt, log), log.say)
         with gateway as asked:
@@ -145,8 +146,15 @@ def with_files(
             yield replace(evaluation, transport=transport)
 
 
-def _tell(log: AttemptLog, phase: str, text: str) -> None:
-    log.tell(events.Event(phase, detail=text))
+#: The beginnings of reports on what takes minutes; reports on each layer begin otherwise.
+_SLOW = ("pulling ", "converting ", "building ")
+
+
+def _prepares(log: AttemptLog, text: str) -> None:
+    """Note the progress of an image or an environment; also print what takes minutes."""
+    log.tell(events.Event("preparing", detail=text))
+    if text.startswith(_SLOW):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _require_answers(
