@@ -122,7 +122,7 @@ def test_another_image_never_becomes_a_process(
     made = invocation(tmp_path, content)
     monkeypatch.setattr(made, "rescoring", Rescoring(str(made.directory.path)))
     start = Start(made, cast(Any, None), False, cast(Any, None))
-    why = "runtime: process (auto: docker has no image mine:1)"
+    why = "runtime: process (docker has no image mine:1)"
     for isolated, remote in ((True, False), (False, True), (False, False)):
         runtime = SimpleNamespace(isolated=isolated)
         monkeypatch.setattr(on_start, "choose", lambda *of, runtime=runtime: (runtime, why))
