@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from snakeval.ledger.plain_text import PASSWORD, TOKEN, visible, without_tokens
+from snakeval.ledger.plain_text import PASSWORD, QUERY_SECRET, TOKEN, visible, without_tokens
 
 
 def holds_token(text: str) -> bool:
@@ -28,6 +28,16 @@ def holds_password(text: str) -> bool:
     [False, True]
     """
     return "://" in text and PASSWORD.search(text) is not None
+
+
+def secret_in_query(text: str) -> str:
+    """Return the name of a parameter that holds a key in a URL's query, or an empty text.
+
+    >>> [secret_in_query(f"http://host/v1?{query}") for query in ("api-version=1", "api-key=word")]
+    ['', 'api-key']
+    """
+    found = QUERY_SECRET.search(text) if "://" in text else None
+    return found["name"] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from support.configs import COMMAND, MODEL, VALID, write
 
 TOKEN = "nvapi-Zq9_x-Kp3Zq9_x-Kp3Zq9_x-Kp3"
 PASSWORD = "https://me:S3cr3tPassw0rd@host/x"
+QUERY = "https://host/v1?api-version=1&api-key=S3cr3tPassw0rd"
 
 
 def bench(**keys: Any) -> dict[str, Any]:
@@ -47,6 +48,12 @@ PLACES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "tracking_uri": ({"export": {"mlflow": {"tracking_uri": PASSWORD}}}, "mlflow.tracking_uri"),
     "image": (bench(image=PASSWORD), "benchmarks.b.image"),
+    "judge": ({"params": {"extra": {"judge": {"url": PASSWORD}}}}, "params.extra.judge.url"),
+    "query": (
+        {"models": {"m": {"endpoint": MODEL["endpoint"] | {"url": QUERY}}}},
+        "models.m.endpoint.url: holds a URL with a secret in its parameter 'api-key'",
+    ),
+    "query of a command": (bench(command=f"curl '{QUERY}'"), "benchmarks.b.command"),
 }
 
 
@@ -64,11 +71,40 @@ def test_a_token_is_an_error_in_every_place(
     assert cli.main(["run", "--config", "c.yaml", "--dry-run"]) == 2
     printed = capsys.readouterr()
     assert where in printed.err
-    assert re.search("write the name of the variable that holds it|export MLFLOW_", printed.err)
+    hints = "write the name of the variable (that holds it|as api_key_name)|export MLFLOW_"
+    assert re.search(hints, printed.err)
     assert TOKEN not in printed.out + printed.err
     assert "S3cr3t" not in printed.out + printed.err
     saved = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert not [path for path in saved if TOKEN in path.read_text() or "S3cr3t" in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["init", "new", "--base-url", QUERY], "evaluation.yaml: models.m.endpoint.url"),
+        (["eval", "--base-url", QUERY], "these options: models.m.endpoint.url"),
+        (["eval", "--base-url", PASSWORD], "these options: models.m.endpoint.url"),
+        (
+            ["eval", "--base-url", "http://h/v1", "-o", f"models.m.endpoint.url={QUERY}"],
+            "-o models.m.endpoint.url=",
+        ),
+    ],
+)
+def test_a_secret_in_the_url_of_an_option_is_an_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    where: str,
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*arguments, "--model-id", "m", "-t", "gsm8k"]) == 2
+    printed = capsys.readouterr()
+    assert where in printed.err
+    assert "S3cr3t" not in printed.out + printed.err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("line", [f"x: *{TOKEN}", f"x: !{TOKEN} 5", f"{TOKEN}: 1\n{TOKEN}: 2"])

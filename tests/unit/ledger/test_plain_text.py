@@ -29,3 +29,23 @@ def test_hidden_characters_and_tokens_are_replaced() -> None:
     assert visible("a\u202eb") == "a‹U+202E›b"
     assert without_tokens("key hf_AbCdEf123456AbCdEf") == "key ***"
     assert without_tokens("http://me:word@host") == "http://me:***@host"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["key", "api-key", "apiKey", "subscription-key", "access_token", "sig", "X-Amz-Signature",
+     "code", "client_secret", "pwd"],
+)  # fmt: skip
+def test_a_key_in_the_query_of_a_url_is_replaced(name: str) -> None:
+    for query in (f"?{name}=", f"?a=1&{name}="):
+        text = f"GET http://host/v1{query}S3cr3t%2B&b=2: 404"
+        assert without_tokens(text) == f"GET http://host/v1{query}***&b=2: 404"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["api-version=1", "max_tokens=5", "keys=a", "barcode=7", "key=", "key=$KEY", "key={{ key }}",
+     "key=<your key>", "key=%s"],
+)  # fmt: skip
+def test_other_queries_and_templates_stay(query: str) -> None:
+    assert without_tokens(f"http://host/v1?{query}") == f"http://host/v1?{query}"

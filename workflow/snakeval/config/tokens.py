@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from snakeval.config.source import Key, Source
-from snakeval.errors import ConfigError, Problem, holds_password, holds_token
+from snakeval.errors import ConfigError, Problem, holds_password, holds_token, secret_in_query
 
-#: A key whose own check explains its form, before anything is saved.
-_URL = "url"
+#: URLs of endpoints, whose own check explains their form before anything is saved.
+_URLS = (("endpoint", "url"), ("api_endpoint", "url"))
 _HINT = "export it as a variable, and write the name of the variable that holds it"
 #: The place of a password whose program reads variables of its own.
 _HINTS = {"tracking_uri": "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"}
+_IN_A_HEADER = (
+    "export it as a variable, and write the name of the variable as api_key_name, which sends it "
+    "in the header Authorization"
+)
 
 
 def refuse_tokens(source: Source) -> None:
@@ -25,13 +29,15 @@ def refuse_tokens(source: Source) -> None:
     for key, text in _texts(source.data, ()):
         if holds_token(text):
             what = "looks like a secret"
-        elif holds_password(text) and key[-1:] != (_URL,):
+        elif holds_password(text) and key[-2:] not in _URLS:
             what = "holds a URL with a password"
+        elif parameter := secret_in_query(text):
+            what = f"holds a URL with a secret in its parameter '{parameter}'"
         else:
             continue
         place = ".".join("***" if holds_token(part) else part for part in key)
         where = f"{source.origin(key)}: {place}" if key else source.origin(key)
-        hint = _HINTS.get(key[-1], _HINT) if key else _HINT
+        hint = _IN_A_HEADER if key[-2:] in _URLS else _HINTS.get(key[-1] if key else "", _HINT)
         found.append(Problem(what, where, hint))
     if found:
         raise ConfigError.of(found)

@@ -25,6 +25,15 @@ TOKEN = re.compile(
 #: A password in a URL, except one that a template or a shell fills in later.
 PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@")
 
+#: A key in the query of a URL, except one that a template or a shell fills in later. Its name says
+#: what it is: api-key, access_token, X-Amz-Signature.
+QUERY_SECRET = re.compile(
+    r"(?<=[?&])(?P<name>[\w.~-]*(?:key|token|secret|password|passwd|passphrase|pwd|sig|signature"
+    r"|auth|authorization|credentials?|jwt|sas)|code)="
+    r"(?P<secret>(?![${<*(]|%[(sd])[^\s&#'\"<>]+)",
+    re.IGNORECASE | re.ASCII,
+)
+
 
 def visible(text: str, plain: str = "\n\t") -> str:
     """Return *text* with control, format and direction characters shown as ``‹U+202E›``.
@@ -43,9 +52,10 @@ def visible(text: str, plain: str = "\n\t") -> str:
 
 
 def without_tokens(text: str) -> str:
-    """Return *text* with ``***`` in place of each token, and of each password in a URL."""
+    """Return *text* with ``***`` for each token, and for each password or key in a URL."""
     if "://" in text:
         text = PASSWORD.sub(r"\g<user>:***@", text)
+        text = QUERY_SECRET.sub(r"\g<name>=***", text)
     return TOKEN.sub("***", text)
 
 
