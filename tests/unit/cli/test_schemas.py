@@ -37,6 +37,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "logs": ("RUN/m/b",),
     "requests": ("RUN/m/b",),
     "kill": ("RUN",),
+    "clean": ("RUN", "--requests", "-n"),
     "results": ("RUN",),
     "report": ("RUN",),
     "compare": ("RUN", "OTHER"),

@@ -277,6 +277,25 @@ Cached = TypedDict(
 )  # fmt: skip
 
 
+class CleanedEvaluation(TypedDict):
+    """An evaluation and the bytes that `clean` frees; *kept* says why it keeps something."""
+
+    id: str
+    requests: int
+    attempts: int
+    shared: int
+    kept: str
+    failed: bool
+
+
+class CleanedRun(TypedDict):
+    """The bytes that `clean` removed from a run, or would remove."""
+
+    dry_run: bool
+    bytes: int
+    evaluations: list[CleanedEvaluation]
+
+
 class Cleaned(TypedDict):
     """The entries that `cache clean` removed, or would remove."""
 
@@ -307,6 +326,7 @@ DATA: dict[str, Any] = {
     "logs": Logs,
     "requests": list[Request],
     "kill": Killed,
+    "clean": CleanedRun,
     "results": list[Result],
     "results of several runs": list[dict[str, str | float | None]],
     "report": Report,
