@@ -80,3 +80,13 @@ def test_a_group_without_a_sample_is_reported(tmp_path: Path) -> None:
     metrics = BENCHMARK["metrics"] | {"samples": SAMPLES | {"group": "text"}}
     (one,) = all_of(Sampled(tmp_path, {"m": {"b": [0, 1]}}, metrics=metrics))
     assert one.problem == "no sample has a value at 'text'; correct samples.group"
+
+
+def test_a_point_of_equal_weights_is_measured_under_its_own_name(tmp_path: Path) -> None:
+    run = Sampled(tmp_path, {"m": {"b": answers(20, 0.9, 1)}})
+    (evaluation,) = run.evaluations.values()
+    point = Planned("twin", "b", evaluation.fingerprint, same_as="m")
+    found = measure(run.directory, point)
+    assert found is not None
+    assert found.model == "twin"
+    assert found.metric == all_of(run)[0].metric

@@ -139,3 +139,12 @@ def test_a_damaged_configuration_has_no_prices(tmp_path: Path) -> None:
     run.config.write_text("prices: [")
     assert not Costs(run, PLAN)
     assert Costs(run, PLAN).total() is None
+
+
+def test_a_point_of_equal_weights_costs_nothing(tmp_path: Path) -> None:
+    run = started(tmp_path, m=PRICES, twin=PRICES)
+    asked(run, "m/a", m=answered(9, {"prompt": 1_000_000, "completion": 0}))
+    point = Planned("twin", "a", "f", same_as="m")
+    costs = Costs(run, (PLAN[0], point))
+    assert costs.of(point) is None
+    assert costs.total() == costs.of(PLAN[0]) == Money(pytest.approx(2.0), "EUR")

@@ -67,10 +67,15 @@ def test_what_made_it_is_written_once(run: RunDirectory) -> None:
 
 
 def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
-    planned = (Planned("m", "b", "f" * 64), Planned("m", "c", left_out="no such endpoint type"))
+    planned = (
+        Planned("m", "b", "f" * 64),
+        Planned("m", "c", left_out="no such endpoint type"),
+        Planned("n", "b", "f" * 64, same_as="m"),
+    )
     run.write_plan(planned)
     assert run.plan() == planned
-    assert [item.id for item in planned] == ["m/b", "m/c"]
+    assert [item.id for item in planned] == ["m/b", "m/c", "n/b"]
+    assert [item.source for item in planned] == ["m/b", "m/c", "m/b"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,7 @@ def test_a_plan_is_read_as_it_was_written(run: RunDirectory) -> None:
         ('[["m", "/b"]]', "is damaged"),
         (r'[["m", "b", "\ud800"]]', "is damaged"),
         (r'[["m", "\u202e"]]', "is damaged"),
+        ('[["m", "b", "", "", "../n"]]', "is damaged"),
     ],
 )
 def test_a_plan_that_cannot_be_read_says_why(

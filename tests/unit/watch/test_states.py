@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -381,3 +382,14 @@ def test_the_headline_is_of_the_benchmark_s_own_task() -> None:
     assert headline(record) is metrics[1]
     assert headline({**record, "identity": {"task": "x", "params": {}}}) is metrics[0]
     assert headline({**record, "metrics": []}) is None
+
+
+def test_a_point_of_equal_weights_has_the_state_of_its_evaluation(tmp_path: Path) -> None:
+    run = Made(tmp_path, "b", "c")
+    run.done("b")
+    run.plan += [replace(item, model="twin", same_as="m") for item in run.plan]
+    run.save()
+    found = {state.id: state for state in states(run.directory)}
+    assert (found["twin/b"].state, found["twin/c"].state) == ("done", "pending")
+    assert replace(found["twin/b"], model="m") == found["m/b"]
+    assert counts(run.directory) == {"done": 2, "failed": 0, "total": 4}

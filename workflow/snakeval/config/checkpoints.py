@@ -156,11 +156,15 @@ class Member(Strict):
     Attributes:
         values: of the pattern's wildcards, in its order, as they are in the path.
         axis: the wildcard that is the step.
+        ready: of its series.
+        stat: a digest of its files' names, sizes and times, as they were judged to be whole.
     """
 
     series: Name
     values: dict[str, str] = Field(min_length=1)
     axis: str
+    ready: str = AUTO
+    stat: str = ""
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
@@ -22,7 +23,7 @@ from snakeval.config.checkpoints import ModelName
 from snakeval.config.execution import PACKING, Execution
 from snakeval.config.health import Health
 from snakeval.config.ledger import LedgerMode, OptionalBudget
-from snakeval.config.members import check_members, is_known
+from snakeval.config.members import check_members, check_params
 from snakeval.config.models import Model
 from snakeval.config.types import (
     Name,
@@ -114,6 +115,7 @@ class Config(Strict):
     export: dict[str, Plain] = Field(
         default_factory=dict, description="destinations of the results -> their options"
     )
+    _series: Mapping[str, frozenset[str]] | None = PrivateAttr(None)
 
     @field_validator("export", mode="before")
     @classmethod
@@ -170,6 +172,14 @@ class Config(Strict):
         return self
 
     @property
+    def series(self) -> Mapping[str, frozenset[str]] | None:
+        """The models of each series that ``every``, ``since`` and ``until`` leave out, by series.
+
+        None unless the series of this configuration became models in this process or its parent.
+        """
+        return self._series
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The variables with the keys of all models."""
         endpoints = (model.endpoint for model in (*self.models.values(), *self.auxiliary.values()))
@@ -198,18 +208,8 @@ def _check_directories(config: Config) -> None:
 
 def _check_references(config: Config) -> None:
     """Check that the models which benchmarks refer to exist."""
+    check_params(config.benchmarks, config.models)
     for name, benchmark in config.benchmarks.items():
-        for model in benchmark.per_model:
-            if not is_known(model, config.models):
-                raise PydanticCustomError(
-                    "unknown_model",
-                    "benchmarks.{name}.per_model: no model '{model}'",
-                    {
-                        "name": name,
-                        "model": model,
-                        "hint": nearest(model, list(config.models)) or "choose one of `models`",
-                    },
-                )
         for model in benchmark.auxiliary:
             if model not in config.auxiliary:
                 raise PydanticCustomError(

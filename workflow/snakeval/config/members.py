@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
+from snakeval.config.benchmarks import Benchmark
 from snakeval.config.checkpoints import MARK
 from snakeval.config.models import Model
+from snakeval.errors import nearest
+
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
 
 
 def check_members(models: Mapping[str, Model], auxiliary: Mapping[str, Model]) -> None:
@@ -39,6 +45,38 @@ def check_members(models: Mapping[str, Model], auxiliary: Mapping[str, Model]) -
                 "auxiliary.{name}: an auxiliary model is one model; remove {key}",
                 {"name": name, "key": "checkpoints" if model.checkpoints else "member"},
             )
+
+
+def check_params(benchmarks: Mapping[str, Benchmark], models: Mapping[str, Model]) -> None:
+    """Check that the models exist for which benchmarks have parameters.
+
+    Raises:
+        PydanticCustomError: one does not.
+    """
+    for name, benchmark in benchmarks.items():
+        for model in benchmark.per_model:
+            if not is_known(model, models):
+                raise PydanticCustomError(
+                    "unknown_model",
+                    "benchmarks.{name}.per_model: no model '{model}'",
+                    {
+                        "name": name,
+                        "model": model,
+                        "hint": nearest(model, list(models)) or "choose one of `models`",
+                    },
+                )
+
+
+def expanded(
+    config: Config, changes: Mapping[str, object], series: Mapping[str, frozenset[str]]
+) -> Config:
+    """Return a configuration with *changes*, by which its *series* became models.
+
+    *series* has the models of each series that it does not want.
+    """
+    made = config.model_copy(update=changes)
+    made._series = dict(series)
+    return made
 
 
 def is_known(name: str, models: Mapping[str, Model]) -> bool:

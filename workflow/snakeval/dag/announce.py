@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
@@ -13,6 +13,7 @@ from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
 from snakeval.matrix.usage import Usages, predicted
+from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.watch.spending import spending
 
@@ -38,6 +39,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
         lines.append(
             f"Left out: {len(reasons) - _MOST} more pairs, as {run.directory.table.name} lists"
         )
+    lines += checkpoints(invocation)
     lines += unknown(invocation)
     lines += packing(allocations)
     lines += prediction(invocation, reruns)
@@ -60,12 +62,38 @@ def again(invocation: Invocation) -> list[str]:
     return lines
 
 
+def checkpoints(invocation: Invocation) -> list[str]:
+    """Describe which checkpoints have the results of others, or are left out since they changed."""
+    found = invocation.checkpoints
+    lines = [f"Left out: {item}" for item in found.left_out[:_MOST]]
+    if len(found.left_out) > _MOST:
+        lines.append(f"Left out: {len(found.left_out) - _MOST} more checkpoints")
+    missed = [n for n in found.gone if n not in {item.model for item in found.left_out}]
+    if missed:
+        lines.append(f"Gone: {_listed(missed)}; finished results stay")
+    if found.same_as:
+        equal = [f"{name} = {other}" for name, other in found.same_as.items()]
+        lines.append(f"Equal weights, evaluated once: {_listed(equal)}")
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_MEMBERS
+    return ", ".join(names[:_MOST_MEMBERS]) + (f" and {more} more" if more > 0 else "")
+
+
 def unknown(invocation: Invocation) -> list[str]:
     """Describe what the definitions stand on without a digest."""
     facts = invocation.facts
     lines = [
         f"Weights of {name}: {NOT_HASHED}; a start hashes {checkpoint}"
         for name, checkpoint in facts.unhashed.items()
+        if not series_of(name)
+    ]
+    series = Counter(filter(None, map(series_of, facts.unhashed)))
+    lines += [
+        f"Weights of {name}: {many} checkpoint{'s' * (many > 1)} {NOT_HASHED}; a start hashes them"
+        for name, many in series.items()
     ]
     if facts.starts:
         # Harnesses and servers may have the same image, with a pin each.

@@ -29,6 +29,7 @@ from snakeval.run.find import Run, at, find, reserve
 from snakeval.run.plan import Planned, plan_text
 from snakeval.run.saved import SavedInvocation
 from snakeval.runtimes.local_images import digest_here
+from snakeval.series.settle import nothing, settle
 from snakeval.serving.deployment import Deployment
 
 
@@ -44,6 +45,8 @@ class Invocation:
         everything: all evaluations of the configuration.
         left_out: pairs that are not evaluated, with reasons.
         selected: the evaluations that this command chose, by model and benchmark.
+        points: rows of the plan whose results other evaluations, or earlier commands, have.
+        checkpoints: what the command does about the checkpoints of its series.
         deployed: the models that snakeval serves, by name.
         facts: pins of the run, and digests of weights. They are complete if the run *starts*.
         rescoring: the run whose stored answers it scores again; None for others.
@@ -67,14 +70,25 @@ class Invocation:
             evaluations=lambda run: split(config, Facts(run))[0],
         )
         self.rescoring = Rescoring.of(self.run.directory, selection)
+        # The answers of a re-score are stored, so it requires no checkpoint.
+        self.checkpoints = (
+            nothing(config)
+            if self.rescoring is not None
+            else settle(config, self.run.directory, selection.models, starts=starts)
+        )
+        self.config, config = self.checkpoints.config, self.checkpoints.plans
+        self.selection = selection = self.checkpoints.with_stand_ins(selection)
         self.facts = Facts(
             self.run.directory,
             starts=starts,
             update_images=selection.update_images,
             local=digest_here,
             origin=self.rescoring.run if self.rescoring is not None else None,
+            looked=self.checkpoints.weights,
         )
         everything, self.left_out = split(config, self.facts)
+        everything, shared = self.checkpoints.shared(everything)
+        self.points = (*shared, *self.checkpoints.rows(self.run.directory))
         if self.run.exists:
             directory = self.run.directory
             try:
@@ -88,7 +102,10 @@ class Invocation:
                 ) from None
         self.lenders = lenders_of(selection, self.run.directory)
         self.everything = _once(everything, selection, self.lenders)
-        self.deployed = deployments(config, self.facts)
+        served = {name for each in self.everything for name in each.transport.servers}
+        idle = self.checkpoints.same_as.keys() - served
+        deployed = deployments(config, self.facts).items()
+        self.deployed = {name: made for name, made in deployed if name not in idle}
         if self.rescoring is not None:
             self.everything, excluded = self.rescoring.narrowed(self.everything)
             self.left_out = (*self.left_out, *excluded)
@@ -115,16 +132,19 @@ class Invocation:
             made.deployed = {name: Deployment.from_dict(data) for name, data in deployed}
         except (OSError, *DAMAGE):
             return None
-        made.config, made.selection, made._files = config, selection, ()
+        plan = saved.plan() or ()
+        made.checkpoints = nothing(config, plan)
+        made.config, made._files = config, ()
+        made.selection = made.checkpoints.with_stand_ins(selection)
         made.run = at(config, saved.run_path.name)
         made.facts, made.rescoring, made.lenders = Facts(made.run.directory), None, ()
         made.__dict__["key"] = saved.path.name
         made.everything = definitions.evaluations
+        jobs = {each.id for each in made.everything}
         made.left_out = tuple(
-            LeftOut(item.model, item.benchmark, item.left_out)
-            for item in saved.plan() or ()
-            if item.left_out
+            LeftOut(item.model, item.benchmark, item.left_out) for item in plan if item.left_out
         )
+        made.points = tuple(item for item in plan if item.id not in jobs and not item.left_out)
         made._select()
         return made
 
@@ -206,6 +226,7 @@ class Invocation:
         """The plan of the command: its evaluations, and the pairs that it leaves out."""
         return (
             *(Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything),
+            *self.points,
             *(Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out),
         )
 
@@ -236,6 +257,7 @@ class Invocation:
         """
         shown = sorted([e.id, e.fingerprint] for e in self.everything)
         reasons = [[item.model, item.benchmark, item.reason] for item in self.left_out]
+        shown += [[p.id, p.fingerprint, p.same_as, p.left_out] for p in self.points]
         samples = {e.id: e.transport.samples for e in self.everything if e.transport.samples}
         rules = {e.id: [e.transport.health, e.transport.answers_as] for e in self.everything}
         rules = {name: given for name, given in rules.items() if any(given)}

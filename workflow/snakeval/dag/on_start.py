@@ -20,6 +20,7 @@ from snakeval.files import home, repair_damaged_state, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
+from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import reserve
 from snakeval.run.heads import enter, leave
@@ -117,6 +118,7 @@ class Start:
         )
         try:
             refuse_other_definitions(self.invocation, entered=True)
+            self.invocation.checkpoints.note(run)
             if self.executor.one_head:
                 refuse_second_head(self.invocation, entered=True)
         except ConfigError:
@@ -224,8 +226,13 @@ class Start:
                 serving.runtime, deployment.definition.image, installed(deployment, os.environ)
             )
             gpu_ids = serving.gpu_ids or tuple(str(number) for number in range(serving.gpus))
-            spec = server_container(deployment, runtime, port, gpu_ids)
-            if serving.nodes == 1:  # only snakeval starts a server on several nodes
+            try:
+                spec = server_container(deployment, runtime, port, gpu_ids)
+            except EvaluationError:
+                if not series_of(name):
+                    raise
+                spec = None  # its checkpoint is gone, so its job fails, and no other one
+            if spec is not None and serving.nodes == 1:  # only snakeval starts one on several
                 script = serve_script(name, port, spec, runtime)
                 directory.write_script(script)
             directory.define(plan)

@@ -15,6 +15,7 @@ from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
 from snakeval.files import make_way, make_way_for_file
 from snakeval.matrix.ledger import idle_keys
+from snakeval.run.checkpoints import series_of
 from snakeval.run.find import OtherDefinitionError, is_same
 from snakeval.run.heads import heads
 from snakeval.serving.directory import DeploymentDirectory
@@ -48,6 +49,8 @@ def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -
             continue
         for item in run.invocation(head.invocation).plan() or ():
             found = evaluations.get(item.id)
+            if head.models and series_of(item.model) and item.model not in head.models:
+                continue  # a row of an earlier plan: the head works at other checkpoints
             if found and item.fingerprint and not is_same(found, item.fingerprint):
                 by = f"process {head.pid} on {head.host}"
                 problems.append(

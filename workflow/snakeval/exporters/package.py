@@ -213,7 +213,7 @@ def _counts(frame: pd.DataFrame) -> tuple[int, int, int]:
 
 
 def _facts(run: RunDirectory, item: Planned) -> dict[str, str]:
-    done = run.evaluation(item.id).completion(item.fingerprint)
+    done = run.evaluation(item.source).completion(item.fingerprint)
     facts: dict[str, Any] = {"fingerprint": item.fingerprint}
     if done is not None:
         facts |= {**done.identity, "image_digest": done.image_digest, "runtime": done.runtime}
@@ -237,7 +237,7 @@ def _artifacts(run: RunDirectory, item: Planned, patterns: Iterable[str]) -> Ite
     patterns = tuple(patterns)
     if not patterns:
         return
-    place = run.evaluation(item.id)
+    place = run.evaluation(item.source)
     done = place.completion(item.fingerprint)
     root = run.path.resolve()
     for path in _candidates(place, done):

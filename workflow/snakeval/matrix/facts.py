@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from snakeval.config import models
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.files import DAMAGE, read_state, read_text, yaml_value
 from snakeval.run import pins
+from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins, resolve_all, resolve_image, resolve_model
+from snakeval.series.look import Looked
 from snakeval.serving import weights
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.directory import DeploymentDirectory
@@ -51,6 +54,7 @@ class Facts:
         starts: whether the run starts, so that missing facts are worth their price.
         reads: whether weights whose digest is not kept may be read.
         origin: a run whose answers this run scores again. Its pins count, and its weights.
+        looked: the weights of checkpoints of series, at which the command has looked.
         unhashed: checkpoints that are not hashed yet, by the deployment's name.
         snapshots: the directories of benchmarks' files, by their digest.
     """
@@ -64,9 +68,10 @@ class Facts:
         update_images: bool = False,
         local: Callable[[str], str | None] = lambda image: None,
         origin: RunDirectory | None = None,
+        looked: Mapping[str, Looked] = MappingProxyType({}),
     ) -> None:
         self._run, self.starts, self._local = run, starts, local
-        self.origin = origin
+        self.origin, self._looked = origin, looked
         self.reads = reads or starts
         self._renew = update_images and starts
         self.unhashed: dict[str, str] = {}
@@ -186,7 +191,18 @@ class Facts:
             known, seen = self._planned(name, checkpoint)
             if known:
                 return Weights(known, seen, str)
-        stat = weights.by_stat(weights.files_of(place))
+        if (looked := self._looked.get(name)) is not None:
+            if not looked.digest:
+                self.unhashed[name] = checkpoint
+            return Weights(looked.digest, looked.stat, str)
+        try:
+            stat = weights.by_stat(weights.files_of(place))
+        except ConfigError:
+            if not series_of(name):
+                raise
+            # It was deleted. Its evaluations that finished keep their definition.
+            was = self._run.read_series().get(name) if self._run is not None else None
+            return Weights(was.digest, was.stat, str) if was else Weights("", "", str)
 
         def sampled() -> str:
             found = sampled_digest(place, read=self.reads)

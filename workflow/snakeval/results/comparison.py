@@ -92,10 +92,12 @@ def measure(
 
     *keep* receives each of its samples.
     """
-    directory = run.evaluation(item.id)
+    directory = run.evaluation(item.source)
     record = None if item.left_out else directory.completion(item.fingerprint)
     if record is None:
         return None
+    if item.same_as:
+        record = replace(record, model=item.model)
     try:
         metrics = table.current_metrics(directory, record)
     except EvaluationError:

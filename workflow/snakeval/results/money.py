@@ -49,7 +49,8 @@ class Costs:
     """The costs of a run's evaluations, models and of all of it. Empty without prices."""
 
     def __init__(self, run: RunDirectory, plan: Sequence[Planned]) -> None:
-        self._run, self._plan = run, [item for item in plan if not item.left_out]
+        mine = [item for item in plan if not (item.left_out or item.same_as)]  # each once
+        self._run, self._plan = run, mine
         self.prices = run.prices()
         self.currency = next((str(p.get("currency", CURRENCY)) for p in self.prices.values()), "")
         self.gpu_hours = cache(self._gpu_hours)
@@ -63,7 +64,7 @@ class Costs:
 
         A finished one has a share of the cost of its model's servers, by its running time.
         """
-        if item.model not in self.prices:
+        if item.model not in self.prices or item.same_as:
             return None
         found = self._of_requests(item)
         seconds = self.seconds(item.model)

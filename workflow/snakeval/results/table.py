@@ -79,12 +79,12 @@ def _rows(run: RunDirectory, item: Planned, definitions: Definitions) -> Iterato
     if item.left_out:
         yield {**base, "status": "skipped", "reason": item.left_out}
         return
-    directory = run.evaluation(item.id)
-    base |= {"fingerprint": item.fingerprint, "path": item.id}
+    directory = run.evaluation(item.source)
+    base |= {"fingerprint": item.fingerprint, "path": item.source}
     done = directory.find_completion(item.fingerprint)
     if isinstance(done, Incomplete):
         # If a model's deployment failed, all its evaluations fail and never start.
-        deployment = DeploymentDirectory.of(run, item.model)
+        deployment = DeploymentDirectory.of(run, item.same_as or item.model)
         if reason := directory.failure_reason() or deployment.failure_reason():
             found = health.of_failure(directory)
             cell = found.cell if found else None

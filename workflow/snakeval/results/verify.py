@@ -56,7 +56,7 @@ def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding],
     records: dict[str, Completion] = {}
     sound = 0
     for item in plan:
-        if item.left_out:
+        if item.left_out or item.same_as:
             continue
         name = item.id
         record, said = _evaluation(run.evaluation(name), item.fingerprint)
@@ -71,7 +71,7 @@ def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding],
 
 def is_of_earlier_format(run: RunDirectory, item: Planned) -> bool:
     """Whether the record of *item* has a fingerprint of an earlier format."""
-    done = None if item.left_out else run.evaluation(item.id).completion(item.fingerprint)
+    done = None if item.left_out else run.evaluation(item.source).completion(item.fingerprint)
     return done is not None and done.identity.get("format") == 1
 
 
@@ -184,10 +184,11 @@ def _configuration(
         return
     if (before := run.identity()) is not None and before != identity(config):
         yield Finding(run.config.name, CHANGED, "its name and params are of another run")
+    seen = run.read_series()
     for item in plan:
         name = item.id
-        if item.left_out:
-            continue
+        if item.left_out or (name not in made and item.model in seen):
+            continue  # of a checkpoint that is gone, or that the last command did not plan
         if name not in made:
             yield Finding(run.config.name, CHANGED, f"does not define {name}")
         elif item.fingerprint not in (made[name].fingerprint, *made[name].older):

@@ -15,7 +15,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,7 @@ from snakeval.files import (
     DAMAGE,
     Directory,
     NotAFileError,
+    read_bytes,
     read_json,
     read_list,
     read_text,
@@ -38,6 +39,8 @@ from snakeval.files import (
     write_if_changed,
     yaml_value,
 )
+from snakeval.ledger.locked import locked
+from snakeval.run.checkpoints import Seen, read_seen, seen_text
 from snakeval.run.plan import Planned, plan_text, read_plan
 from snakeval.run.saved import SavedInvocation
 
@@ -439,6 +442,29 @@ class RunDirectory(Directory):
     def probe(self, key: str) -> Path:
         """The note on whether containers of an image and a network can connect to a gateway."""
         return Path(f"{self._place}/.snakeval/probes/{key}")
+
+    # --- series ---------------------------------------------------------------------------
+
+    @property
+    def series(self) -> Path:
+        """The checkpoints of series that heads have seen; see :mod:`snakeval.run.checkpoints`."""
+        return Path(f"{self._place}/.snakeval/series.json")
+
+    def read_series(self) -> dict[str, Seen]:
+        """Return these checkpoints by the names of their models; none if the file is damaged."""
+        with contextlib.suppress(OSError, *DAMAGE):
+            return read_seen(read_bytes(self.series) or b"{}")
+        return {}
+
+    def update_series(self, change: Callable[[dict[str, Seen]], Mapping[str, Seen]]) -> None:
+        """Replace these checkpoints by those that *change* returns, under a lock.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        self.series.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.series.with_name("series.lock")):
+            write_if_changed(self.series, seen_text(change(self.read_series())))
 
     # --- deployments ----------------------------------------------------------------------
 

@@ -17,22 +17,37 @@ from snakeval.ledger.plain_text import visible
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An evaluation of the plan, or a pair that was left out of it with a reason."""
+    """An evaluation of the plan, or a pair that was left out of it with a reason.
+
+    Attributes:
+        same_as: the model whose evaluation has the result, since the weights of both are equal.
+    """
 
     model: str
     benchmark: str
     fingerprint: str = ""
     left_out: str = ""
+    same_as: str = ""
 
     @property
     def id(self) -> str:
         """``model/benchmark``: unique in a run."""
         return f"{self.model}/{self.benchmark}"
 
+    @property
+    def source(self) -> str:
+        """``model/benchmark`` of the evaluation that has the result."""
+        return f"{self.same_as or self.model}/{self.benchmark}"
+
 
 def plan_text(planned: Iterable[Planned]) -> str:
     """Return a plan as its file has it."""
-    return json.dumps([[p.model, p.benchmark, p.fingerprint, p.left_out] for p in planned])
+    return json.dumps(
+        [
+            [p.model, p.benchmark, p.fingerprint, p.left_out, *([p.same_as] if p.same_as else [])]
+            for p in planned
+        ]
+    )
 
 
 def read_plan(text: str) -> tuple[Planned, ...]:
@@ -47,11 +62,15 @@ def read_plan(text: str) -> tuple[Planned, ...]:
     if any(len(row) > len(Planned.__slots__) for row in rows):
         raise ValueError("a plan of another version")
     plan = tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)
-    if not all(_is_name(part) for item in plan for part in (item.model, item.benchmark)):
+    if not all(_is_name(part) for item in plan for part in _names(item)):
         raise ValueError("a name in a plan is no name of a directory")
     for item in plan:  # half a surrogate raises a ValueError
         f"{item.fingerprint}{item.left_out}".encode()
     return plan
+
+
+def _names(item: Planned) -> tuple[str, ...]:
+    return (item.model, item.benchmark, *([item.same_as] if item.same_as else []))
 
 
 def _is_name(text: str) -> bool:

@@ -16,7 +16,7 @@ from snakeval.config.benchmarks import Benchmark
 from snakeval.config.checkpoints import MARK, Checkpoints, Member, check_model_name, number
 from snakeval.config.config import Config, Pair
 from snakeval.config.endpoints import Endpoint
-from snakeval.config.members import with_members
+from snakeval.config.members import expanded, with_members
 from snakeval.config.models import Deployment, Model
 from snakeval.errors import ConfigError
 from snakeval.series.pattern import Found
@@ -86,10 +86,12 @@ def expand(config: Config, found: Mapping[str, Sequence[Candidate]]) -> Expanded
     models: dict[str, Model] = {}
     left_out: list[LeftOut] = []
     members: dict[str, tuple[str, ...]] = {}
+    unwanted: dict[str, frozenset[str]] = {}
     for name, model in config.models.items():
         if model.checkpoints is None:
             models[name] = model
             continue
+        unwanted[name] = _unwanted(name, model.checkpoints, found.get(name, ()))
         made, without = _series(name, model, model.checkpoints, found.get(name, ()))
         if name not in found:
             without = [LeftOut(name, f"{name}{MARK}*", model.checkpoints.pattern, _NOT_ASKED)]
@@ -109,7 +111,15 @@ def expand(config: Config, found: Mapping[str, Sequence[Candidate]]) -> Expanded
     if config.include and not changes["include"]:
         raise ConfigError(f"include: {_nothing(members, left_out)}")
     changes = {k: v for k, v in changes.items() if v != getattr(config, k)}
-    return Expanded(config.model_copy(update=changes), tuple(left_out), members)
+    return Expanded(expanded(config, changes, unwanted), tuple(left_out), members)
+
+
+def _unwanted(name: str, series: Checkpoints, candidates: Sequence[Candidate]) -> frozenset[str]:
+    """Return the names of the checkpoints that a series does not want."""
+    found = (candidate.found for candidate in candidates)
+    return frozenset(
+        _member(name, series, each).name for each in found if not is_wanted(series, each)
+    )
 
 
 def _nothing(members: Mapping[str, object], left_out: Sequence[LeftOut]) -> str:
@@ -140,6 +150,7 @@ def _series(
         if reason:
             left_out.append(LeftOut(name, member.name, found.path, reason))
         else:
+            member = member.model_copy(update={"stat": candidate.judged.stat})
             made[member.name] = candidate, member
     order = _order(series, [member for _, member in made.values()])
     return (
@@ -158,7 +169,9 @@ def _member(name: str, series: Checkpoints, found: Found) -> Member:
         ConfigError: its values fit no name.
     """
     values = {key: found.values[key] for key in series.wildcards}
-    member = Member.model_construct(series=name, values=values, axis=series.axis)
+    member = Member.model_construct(
+        series=name, values=values, axis=series.axis, ready=series.ready
+    )
     try:
         check_model_name(member.name)
     except ValueError as error:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snakeval.config.checkpoints import AUTO
 from snakeval.errors import ConfigError
 from snakeval.files import DAMAGE, json_object
-from snakeval.serving.weights import WeightFile, files_of
+from snakeval.serving.weights import WeightFile, by_stat, files_of
 
 #: Seconds between two looks.
 APART = 5.0
@@ -36,10 +36,12 @@ class Judged:
     Attributes:
         why_not: the reason why it is not ready; empty if it is.
         is_adapter: whether it is a LoRA adapter, which requires the weights of its base model.
+        stat: a digest of the names, sizes and times of its files, if it is ready.
     """
 
     why_not: str = ""
     is_adapter: bool = False
+    stat: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,10 @@ def judge(
 def _marked(path: Path, ready: str) -> Judged:
     is_adapter = (path / _ADAPTER).exists()
     if (path / ready).exists():
-        return Judged(is_adapter=is_adapter)
+        try:
+            return Judged(is_adapter=is_adapter, stat=by_stat(files_of(path)))
+        except ConfigError as error:
+            return _unsettled(f"it cannot be read ({_reason(error)})", is_adapter)
     if not path.is_dir():
         return Judged(GONE)
     return _unsettled(f"it has no {ready}", is_adapter)
@@ -110,7 +115,9 @@ def _look(path: Path) -> _Look:
     if not path.is_dir():
         return _Look((), Judged(GONE))
     is_adapter = _ADAPTER in names
-    return _Look(files, _unsettled(why, is_adapter) if why else Judged("", is_adapter))
+    if why:
+        return _Look(files, _unsettled(why, is_adapter))
+    return _Look(files, Judged("", is_adapter, by_stat(files)))
 
 
 def _reason(error: Exception) -> str:

@@ -70,6 +70,10 @@ class Inspection:
         if item.left_out:
             return state("skipped", item.left_out)
         try:
+            if item.same_as:
+                twin = replace(item, model=item.same_as, same_as="")
+                found = self._state(twin, self._run.evaluation(twin.id))
+                return replace(found, model=item.model)
             return self._state(item, self._run.evaluation(item.id))
         except OSError as error:
             return state("unknown", f"{error.filename} cannot be read ({error.strerror})")

@@ -59,9 +59,9 @@ def counts(run: RunDirectory) -> dict[str, int]:
     without_model = undeployed(run)
     done = failed = 0
     for item in plan:
-        directory = run.evaluation(item.id)
+        directory = run.evaluation(item.source)
         if directory.why_incomplete(item.fingerprint) is None:
             done += 1
-        elif item.id in without_model or directory.has_failure():
+        elif item.source in without_model or directory.has_failure():
             failed += 1
     return {"done": done, "failed": failed, "total": len(plan)}

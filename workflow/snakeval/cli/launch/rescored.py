@@ -27,7 +27,8 @@ def narrow(
     """
     run = chosen[0].run
     planned = [item for item in run.plan() if not item.left_out]
-    kept = [p for p in planned if any(each.covers(p.model, p.benchmark) for each in chosen)]
+    own_answers = [p for p in planned if not p.same_as]
+    kept = [p for p in own_answers if any(each.covers(p.model, p.benchmark) for each in chosen)]
     benchmarks = source.data["benchmarks"]
     own = {item.benchmark: _without_repeat(item.benchmark, benchmarks) for item in kept}
     if len(kept) < len(planned):

@@ -175,6 +175,6 @@ class _There:
         return {
             item.id
             for item in self._run.plan()
-            if not item.left_out
+            if not (item.left_out or item.same_as)
             and self._run.evaluation(item.id).why_incomplete(item.fingerprint) is not None
         }

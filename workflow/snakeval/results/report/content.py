@@ -187,7 +187,7 @@ def _cells(
                 shade,
                 shelved.get(key),
                 str(marks[key]),
-                one_of.verdict if one_of else health.of_failure(run.evaluation(item.id)),
+                one_of.verdict if one_of else health.of_failure(run.evaluation(item.source)),
             ),
         )
 

@@ -67,6 +67,9 @@ def costs(
 ) -> Iterator[Cost]:
     """Yield the cost of each model in *plan*."""
     paid = Costs(run, plan)
+    plan = [item for item in plan if not item.same_as]  # each evaluation once
+    planned = {(item.model, item.benchmark) for item in plan}
+    everything = [one for one in everything if (one.model, one.benchmark) in planned]
     for model in dict.fromkeys(item.model for item in plan):
         mine = [one for one in everything if one.model == model]
         counts = [usage(one) for one in mine]
