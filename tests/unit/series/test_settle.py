@@ -82,7 +82,7 @@ def test_equal_weights_are_one_evaluation_and_two_points(train: Training) -> Non
     assert chosen.models == ("run7@100", "run7@300")
 
 
-def test_a_step_keeps_its_stand_in(train: Training) -> None:
+def test_a_step_keeps_the_step_that_it_is_equal_to(train: Training) -> None:
     train.write(s200="a")
     train.start()
     train.write(s100="a", s300="a")
@@ -136,7 +136,7 @@ def test_finished_results_of_a_checkpoint_that_is_gone_stay(
     assert not train.run.read_series()["run7@100"].gone
 
 
-def test_the_weights_of_a_stand_in_that_is_gone_are_loaded_from_an_equal_step(
+def test_the_weights_of_a_first_step_that_is_gone_are_loaded_from_an_equal_step(
     train: Training, done: set[str]
 ) -> None:
     train.write(s100="a")

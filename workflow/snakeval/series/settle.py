@@ -1,6 +1,6 @@
 """Decides what a command does about each checkpoint of its configuration, before it plans.
 
-A configuration is loaded before its run is known. This module looks at the checkpoints once more:
+A configuration is loaded before its run is known. This module looks at the checkpoints again:
 at the digest of their weights, and at what earlier heads of the run have seen. A checkpoint that
 changes or disappears meanwhile is left out, and the command continues with the others.
 """
@@ -135,7 +135,7 @@ def _stands_for(theirs: Seen, mine: Seen) -> bool:
 
 
 def nothing(config: Config, plan: Iterable[Planned] = ()) -> Settled:
-    """Return the models of a configuration as they are, without a look at any checkpoint.
+    """Return the models of a configuration without a look at any checkpoint.
 
     *plan* is the one that the command saved, if it has one.
     """
