@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from snakeval.cli.output import json_option, show
+from snakeval.cli.output import emit, json_option, note, show
 from snakeval.run import target
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def command(
 def _report(parts: Sequence[Cleaned], *, dry_run: bool, as_json: bool) -> int:
     """Print what is free now, or would become free; return the exit code."""
     if as_json:
-        click.echo(json.dumps(_data(parts, dry_run), indent=1))
+        emit(_data(parts, dry_run))
     else:
         click.echo(_summary(parts, "would become free" if dry_run else "are free now"))
     return FAILED if any(each.failed for each in parts) else 0
@@ -117,9 +116,13 @@ def _list(parts: Sequence[Cleaned]) -> None:
     # Those in use first: they are few, and each is worth another call.
     kept = sorted((each for each in parts if each.kept), key=lambda each: not each.failed)
     for each in kept[:_LISTED]:
-        click.echo(f"snakeval: {each.id} is kept, since {each.kept}", err=True)
+        text = f"snakeval: {each.id} is kept, since {each.kept}"
+        if each.failed:
+            click.echo(text, err=True)
+        else:
+            note(text)
     if len(kept) > _LISTED:
-        click.echo(f"snakeval: and {len(kept) - _LISTED} more are kept", err=True)
+        note(f"snakeval: and {len(kept) - _LISTED} more are kept")
 
 
 def _summary(parts: Sequence[Cleaned], verb: str) -> str:
