@@ -24,13 +24,21 @@ def _note(directory: EvaluationDirectory) -> Path:
     return directory.requests / "asked-again"
 
 
+def _wish(evaluation: Evaluation) -> tuple[str, str]:
+    """Return which answers a command wants dropped, and its id; nothing if it wants none."""
+    if evaluation.transport.ledger != "on":
+        return "", ""
+    which, _, command = evaluation.transport.ask_again.partition(" ")
+    return which, command
+
+
 def asks_again(evaluation: Evaluation, directory: EvaluationDirectory) -> bool:
     """Whether the command wants stored answers dropped, and no attempt of it has done that yet."""
-    which, _, command = evaluation.transport.ask_again.partition(" ")
+    which, command = _wish(evaluation)
     note = _note(directory)
-    if not which or evaluation.transport.ledger != "on":
-        return False
-    return not (note.exists() and note.read_text(encoding="utf-8").strip() == command)
+    return bool(which) and not (
+        note.exists() and note.read_text(encoding="utf-8").strip() == command
+    )
 
 
 def prepare_answers(
@@ -42,33 +50,39 @@ def prepare_answers(
     """Repair the files of the requests, copy the answers of other runs, and drop some answers.
 
     The command wants to request some of them again, once for each command. Others are of another
-    model, for which the health of the last attempt failed.
+    model, for which the health of the last attempt failed. An earlier gateway, which drains, has
+    ended before any file changes; *wait* sleeps until then.
 
     Raises:
         EvaluationError: a journal cannot be read or written.
     """
-    _borrow(evaluation, directory, wait, say)
-    _drop_answers(evaluation, directory, wait, say)
+    transport = evaluation.transport
+    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
+    borrows = bool(transport.answers) and transport.ledger == "on"
+    drops = asks_again(evaluation, directory) or bool(transport.keep)
+    if not (borrows or drops):
+        return
+    try:
+        summary.wait_for_end(directory.requests / "gateway", wait)
+    except OSError as error:
+        raise EvaluationError(f"{directory.requests}: cannot be read ({error})") from None
+    if borrows:
+        _borrow(evaluation, directory, say)
+    if drops:
+        _drop_answers(evaluation, directory, say)
 
 
 def _borrow(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    wait: Callable[[float], None],
-    say: Callable[[str], None],
+    evaluation: Evaluation, directory: EvaluationDirectory, say: Callable[[str], None]
 ) -> None:
     """Copy the answers that other runs have of this evaluation's models, once."""
-    transport = evaluation.transport
-    repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
-    if not transport.answers or transport.ledger != "on":
-        return
     # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
     from snakeval.ledger.borrowed import borrow
 
-    runs = [RunDirectory(path).evaluation(evaluation.id).requests for path in transport.answers]
+    answers = evaluation.transport.answers
+    runs = [RunDirectory(path).evaluation(evaluation.id).requests for path in answers]
     count = 0
     try:
-        summary.wait_for_end(directory.requests / "gateway", wait)
         for name, model in models_of(evaluation).items():
             lenders = [folder_of(requests, name) for requests in runs]
             folder = folder_of(directory.requests, name)
@@ -80,21 +94,15 @@ def _borrow(
 
 
 def _drop_answers(
-    evaluation: Evaluation,
-    directory: EvaluationDirectory,
-    wait: Callable[[float], None],
-    say: Callable[[str], None],
+    evaluation: Evaluation, directory: EvaluationDirectory, say: Callable[[str], None]
 ) -> None:
-    wanted, keep = asks_again(evaluation, directory), evaluation.transport.keep
-    if not (wanted or keep):
-        return
     # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
     from snakeval.ledger.journal import JournalError
 
-    which, _, command = evaluation.transport.ask_again.partition(" ")
+    which, command = _wish(evaluation)
+    wanted = asks_again(evaluation, directory)
     try:
-        summary.wait_for_end(directory.requests / "gateway", wait)
-        if keep and (count := _drop_others(evaluation, directory)):
+        if evaluation.transport.keep and (count := _drop_others(evaluation, directory)):
             say(f"requests {count} stored answers again, which name another model")
         if wanted:
             count = _drop(evaluation, directory, which)
