@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.ledger.summary import Heartbeat, lives, wait_for_end, write
+from snakeval.ledger import summary
+from snakeval.ledger.summary import Heartbeat, lives, lives_here, wait_for_end, write
 
 
 def test_a_summary_replaces_the_one_before_at_once(tmp_path: Path) -> None:
@@ -105,3 +107,61 @@ def test_a_gateway_of_another_machine_is_judged_by_its_beats(tmp_path: Path) -> 
     (tmp_path / "gateway").write_text(text())
     assert wait_for_end(tmp_path / "gateway", pause, stale=0.4)
     assert beat == 20
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: int, how: int) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(summary.fcntl, "flock", flock)
+
+
+def test_without_locks_the_process_says_whether_a_gateway_lives(
+    tmp_path: Path, beating: subprocess.Popen[bytes], no_locks: None
+) -> None:
+    place = tmp_path / "gateway"
+    assert lives_here(place) == beating.pid
+    with pytest.raises(BlockingIOError):
+        Heartbeat(place)
+    beating.kill()
+    beating.communicate()
+    assert place.exists()
+    assert lives_here(place) is None
+    assert not wait_for_end(place, no_wait)
+    Heartbeat(place).close()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({}, True),
+        ({"start": "1"}, False),  # its number is that of another process now
+        ({"namespace": "pid:[1]"}, None),  # only its beats say whether it lives
+        ({"boot": "another"}, None),
+    ],
+)
+def test_without_locks_a_process_counts_only_if_it_is_the_same(
+    tmp_path: Path, no_locks: None, changes: dict[str, str], seen: bool | None
+) -> None:
+    place = tmp_path / "gateway"
+    heartbeat = Heartbeat(place)
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+    assert bool(lives(place)) is (seen is not False)
+    assert lives_here(place) == (os.getpid() if seen else None)
+    heartbeat.close()
+
+
+def no_wait(seconds: float) -> None:
+    raise AssertionError("no gateway lives")
+
+
+def test_a_gateway_that_counted_as_dead_leaves_the_file_of_its_successor(tmp_path: Path) -> None:
+    first = Heartbeat(tmp_path / "gateway")
+    (tmp_path / "gateway").unlink()
+    second = Heartbeat(tmp_path / "gateway")
+    first.close()
+    assert lives(tmp_path / "gateway")
+    second.close()
+    assert not (tmp_path / "gateway").exists()

@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
+from snakeval.ledger.summary import WITHOUT_LOCKS
+
 #: Seconds after which a wait for the lock fails.
 PATIENCE = 60.0
 #: Seconds without a change after which the file in the place of a lock is broken.
 STALE = 15.0
 _PAUSE = 0.005
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def locked(
                 pause(_PAUSE)
                 continue
             except OSError as error:
-                if error.errno not in _WITHOUT_LOCKS:
+                if error.errno not in WITHOUT_LOCKS:
                     raise
                 with _instead(path.with_name(f"{path.name}.lock"), pause, clock):
                     yield file

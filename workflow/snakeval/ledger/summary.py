@@ -15,6 +15,10 @@ from typing import Any, Callable
 
 #: Seconds between two beats, and without one after which a gateway counts as dead.
 BEAT, STALE = 1.0, 15.0
+#: The length of a beat, which stays the same: the next one overwrites it.
+_LENGTH = 512
+#: The errors of `flock` on a file system without locks.
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 #: The exit code of a gateway that could not keep an answer, and therefore did not pass it on.
 UNWRITABLE = 3
 #: The exit code of a gateway that ended since the run's budget is used up.
@@ -48,8 +52,8 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
 class Heartbeat:
     """The file that says that a gateway lives.
 
-    A lock of the kernel says it at once on the same machine. Beats say it elsewhere, for example to
-    the next Slurm job on another node.
+    A lock of the kernel says it at once on the same machine, or the process if the file system has
+    no locks. Beats say it elsewhere, for example to the next Slurm job on another node.
 
     Raises:
         BlockingIOError: a gateway of this evaluation lives.
@@ -61,7 +65,8 @@ class Heartbeat:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            lock(self._file)
+            if not lock(self._file) and _is_seen(os.pread(self._file, _LENGTH, 0)):
+                raise BlockingIOError(errno.EWOULDBLOCK, "another gateway lives", str(path))
             self.beat()
         except OSError:
             os.close(self._file)
@@ -71,18 +76,20 @@ class Heartbeat:
         """Write the next beat in place: a new file would have no lock."""
         self._beats += 1
         owner = {"beat": self._beats, "pid": os.getpid(), "host": socket.gethostname()}
-        text = json.dumps({**owner, "boot": boot(), "time": round(time.time(), 1)})
-        os.pwrite(self._file, text.ljust(240).encode() + b"\n", 0)
+        process = {"start": _start(os.getpid()), "namespace": _namespace(), "boot": boot()}
+        text = json.dumps({**owner, **process, "time": round(time.time(), 1)})
+        os.pwrite(self._file, text.ljust(_LENGTH - 1).encode() + b"\n", 0)
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the file, unless it is that of another gateway, which took this one for dead."""
         with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+            if os.path.samestat(self._path.stat(), os.fstat(self._file)):
+                self._path.unlink()
         os.close(self._file)
 
 
-def lock(file: int) -> None:
-    """Lock a file; file systems without locks rely on the beats.
+def lock(file: int) -> bool:
+    """Lock a file; return whether its file system has locks.
 
     Raises:
         BlockingIOError: another process has the lock.
@@ -90,8 +97,10 @@ def lock(file: int) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+        if error.errno not in WITHOUT_LOCKS:
             raise
+        return False
+    return True
 
 
 def boot() -> str:
@@ -113,26 +122,64 @@ def lives(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     try:
-        text = os.pread(file, 4096, 0)
+        text = os.pread(file, _LENGTH, 0)
         if not _of_this_boot(text):
             return text or b"?"
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return b"" if lock(file) or _is_seen(text) is False else text
         except OSError:
             return text
-        return b""
     finally:
         os.close(file)
 
 
 def lives_here(path: Path) -> int | None:
-    """Return the process of the gateway that beats in *path*, if it runs on this machine.
+    """Return the process of the gateway that beats in *path*, if this process can see it.
 
     Raises:
         OSError: the file cannot be read.
     """
     text = lives(path)
-    return int(json.loads(text)["pid"]) if _of_this_boot(text) else None
+    if not _of_this_boot(text):
+        return None
+    owner = json.loads(text)
+    # The number of a process means nothing in another namespace.
+    return int(owner["pid"]) if owner.get("namespace", _namespace()) == _namespace() else None
+
+
+def _is_seen(text: bytes) -> bool | None:
+    """Whether the process that wrote a beat lives; None if this process cannot see it."""
+    try:
+        owner = json.loads(text)
+        pid, start = int(owner["pid"]), str(owner["start"])
+        if not _of_this_boot(text) or owner["namespace"] != _namespace():
+            return None
+        with contextlib.suppress(PermissionError):  # of another user
+            os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+    # Another process may have the number of one that ended; a hidden one has no start.
+    return _start(pid) in (start, "")
+
+
+def _start(pid: int) -> str | None:
+    """Return field 22 of /proc/PID/stat (proc(5)); None for a zombie, which has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _namespace() -> str:
+    """Return the namespace in which processes have their numbers, or an empty text."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _of_this_boot(text: bytes) -> bool:
