@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,19 @@ def cells(row: Mapping[str, Any], *, reasons: bool = True) -> dict[str, str]:
     if "currency" in row:
         found["cost"] = _cost(row)
     return {column: " ".join(str(cell).split()) for column, cell in found.items()}
+
+
+def score_text(value: float | None) -> str:
+    """Return a score in a few digits.
+
+    >>> score_text(0.71249), score_text(1234.5), score_text(1.5e-7), score_text(None)
+    ('0.712', '1,234.5', '1.5e-07', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:.3g}"
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -175,6 +175,18 @@ class RunDirectory(Directory):
             return {name: found for name, model in models.items() if (found := model.get("prices"))}
         return {}
 
+    def members(self) -> Iterator[dict[str, Any]]:
+        """Yield the models that are checkpoints, with their places, by each saved configuration.
+
+        The configuration of the run is first, then those of its commands, the newest first.
+        """
+        saved = sorted(self.invocations(), key=lambda invocation: invocation.saved, reverse=True)
+        for path in (self.config, *(invocation.config for invocation in saved)):
+            with contextlib.suppress(OSError, *DAMAGE):
+                text = read_text(path)
+                models = (yaml_value(text).get("models") or {}) if "member" in text else {}
+                yield {name: m["member"] for name, m in models.items() if m.get("member")}
+
     @property
     def _resolved(self) -> Path:
         return Path(f"{self._place}/.snakeval/resolved.json")
@@ -619,6 +631,11 @@ class RunDirectory(Directory):
     def report_samples(self) -> Path:
         """The folder of the samples that the report's page loads."""
         return Path(f"{self._place}/report")
+
+    @property
+    def curves(self) -> Path:
+        """The page of curves, if the run has a series of checkpoints."""
+        return Path(f"{self._place}/report/curves.html")
 
     @property
     def report_summary(self) -> Path:

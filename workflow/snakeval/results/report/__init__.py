@@ -11,14 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from snakeval import __version__
@@ -27,6 +26,9 @@ from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.ledger.plain_text import visible
 from snakeval.results.comparison import Compared, Measured, goodness
+from snakeval.results.curves import page as curves_page
+from snakeval.results.curves.points import Source
+from snakeval.results.readable import score_text
 from snakeval.results.report.content import Cell, Facts, collect
 from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import CHUNK, Shelves, script_json
@@ -38,10 +40,20 @@ _CONTROL = [bytes([n]) for n in (*range(0x20), 0x7F) if chr(n) not in "\t\n\r"]
 _CONTROL_OF_TWO_BYTES = re.compile(rb"\xc2([\x80-\x9f])")
 
 
-def write(run: RunDirectory) -> Path:
-    """Write the report of *run*, which may have unfinished evaluations; return its path."""
+def write(run: RunDirectory, baselines: Sequence[Source] = ()) -> Path:
+    """Write the report of *run*, which may have unfinished evaluations; return its path.
+
+    The curves of a series of checkpoints are a page of their own, with *baselines* of other runs.
+    """
     shelves = Shelves(run.report_samples)
-    facts = collect(run, shelves)
+    facts = collect(run, shelves, baselines)
+    if facts.curves:
+        page = curves_page.render(
+            facts.name or facts.id, _about(facts), facts.curves, back=f"../{run.report.name}"
+        )
+        write_atomically(run.curves, page)
+    else:
+        run.curves.unlink(missing_ok=True)
     write_atomically(run.report, render(facts))
     write_atomically(run.report_summary, render(facts, summary=True))
     shelves.tidy()  # last, so that the page always has its samples
@@ -83,7 +95,7 @@ def page() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "score": _score,
+        "score": score_text,
         "duration": duration_text,
         "count": _count,
         "small": _small,
@@ -201,15 +213,16 @@ def _visible(data: Any) -> Any:
     return data
 
 
+def _about(facts: Facts) -> str:
+    """Return the line under the title of the page of curves."""
+    names = {curve.name for figure in facts.curves for curve in figure.curves}
+    models = {p.model for figure in facts.curves for curve in figure.curves for p in curve.points}
+    counts = [(len(names), "series"), (len(models), "checkpoint"), (len(facts.curves), "benchmark")]
+    parts = [f"{n} {what}{'s' * (n != 1 and what != 'series')}" for n, what in counts]
+    return " · ".join([f"Run {facts.run}", *parts])
+
+
 # --- texts ------------------------------------------------------------------------------------
-
-
-def _score(value: float | None) -> str:
-    if value is None or pd.isna(value):
-        return "–"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
-    return f"{value:.3g}"
 
 
 def _count(value: int | None) -> str:

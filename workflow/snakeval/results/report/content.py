@@ -15,6 +15,8 @@ from snakeval.files import read_bytes
 from snakeval.ledger.plain_text import without_tokens
 from snakeval.results import comparison, health, table
 from snakeval.results.comparison import Compared, Measured, Repeated
+from snakeval.results.curves import load, points
+from snakeval.results.curves.points import Figure, Source
 from snakeval.results.money import Costs, Money
 from snakeval.results.report.costs import Cost, costs
 from snakeval.results.report.samples import Kept, Shelf, Shelves
@@ -59,7 +61,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The content of a run's report; ``samples_folder`` is next to the page."""
+    """The content of a run's report; ``samples_folder`` and ``curves_page`` are next to the page."""
 
     run: str
     name: str
@@ -78,6 +80,8 @@ class Facts:
     samples_folder: str
     counts: Mapping[str, int] = field(default_factory=dict)
     money: Money | None = None
+    curves: tuple[Figure, ...] = ()
+    curves_page: str = ""
 
     @property
     def health(self) -> list[tuple[Cell, Finding]]:
@@ -112,8 +116,11 @@ class Facts:
         return {f"{cell.model}/{cell.benchmark}": problem for cell, problem in found if problem}
 
 
-def collect(run: RunDirectory, shelves: Shelves) -> Facts:
-    """Collect the report's content of *run*, and write its samples to *shelves*."""
+def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = ()) -> Facts:
+    """Collect the report's content of *run*, and write its samples to *shelves*.
+
+    *baselines* are results of other runs, for the curves.
+    """
     plan = run.plan()
     frame = table.table(run)
     limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, len(plan)))
@@ -149,7 +156,18 @@ def collect(run: RunDirectory, shelves: Shelves) -> Facts:
         samples_folder=run.report_samples.name,
         counts=_counts(frame),
         money=Costs(run, plan).total(),
+        curves=tuple(_curves(run, plan, frame, baselines)),
+        curves_page=run.curves.relative_to(run.path).as_posix(),
     )
+
+
+def _curves(
+    run: RunDirectory, plan: Sequence[Planned], frame: pd.DataFrame, baselines: Sequence[Source]
+) -> list[Figure]:
+    """Return the curves of a run that has a series of checkpoints."""
+    if not load.has_series(plan):
+        return []
+    return points.figures([load.source(run, frame=frame), *baselines])
 
 
 def _counts(frame: pd.DataFrame) -> dict[str, int]:
