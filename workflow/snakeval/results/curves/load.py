@@ -46,9 +46,10 @@ def source(
     rows = table.records(table.table(run, plan) if frame is None else frame)
     planned = {item.id for item in plan}
     earlier = [
-        Planned(*id.split("/", 1), fingerprint)
+        Planned(model, benchmark, fingerprint)
         for id, fingerprint in run.fingerprints().items()
-        if id not in planned and MARK in id.partition("/")[0]
+        for model, _, benchmark in [id.partition("/")]
+        if id not in planned and MARK in model
     ]
     if earlier:
         rows += [r for r in table.records(table.table(run, earlier)) if r["status"] == "done"]

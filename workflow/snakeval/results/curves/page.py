@@ -88,7 +88,7 @@ def render(title: str, about: str, figures: Sequence[Figure], *, back: str = "")
     """Return the page. *about* is a line under its title, *back* the address of the report."""
     drawn = panels(figures)
     most = max((len(figure.curves) for figure in figures), default=0)
-    found = _template().render(
+    return _template().render(
         title=title,
         about=about,
         back=back,
@@ -102,7 +102,6 @@ def render(title: str, about: str, figures: Sequence[Figure], *, back: str = "")
         version=__version__,
         made=now(),
     )
-    return found
 
 
 def _style(package: str, name: str) -> str:

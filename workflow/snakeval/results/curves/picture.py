@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from snakeval.config.checkpoints import number
 from snakeval.results.curves import words
-from snakeval.results.curves.points import FAILED, Curve, Figure, Point
+from snakeval.results.curves.points import FAILED, Baseline, Curve, Figure, Point
 from snakeval.results.readable import score_text
 from snakeval.results.svg import plot, scale
 from snakeval.results.svg.plot import tag
@@ -74,10 +74,8 @@ def by_time(figure: Figure, name: str) -> Markup:
 
 def _scores(figure: Figure) -> Scale:
     """Return the vertical axis: all scores, intervals and baselines are on it."""
-    everything = [
-        *(point for curve in figure.curves for point in curve.scored),
-        *figure.baselines,
-    ]
+    everything: list[Point | Baseline] = [p for curve in figure.curves for p in curve.scored]
+    everything += figure.baselines
     values = [value for e in everything for value in (e.value, e.low, e.high) if value is not None]
     return scale.of_scores(values)
 
@@ -174,15 +172,16 @@ def _names_of_rules(figure: Figure, axes: _Axes) -> Iterator[Markup]:
     ]
     for baseline in figure.baselines:
         at = axes.up(baseline.value)
-
-        def crowd(x: float, at: float = at) -> int:
-            return sum(abs(x - other) < 0.25 and -0.04 < y - at < 0.12 for other, y in taken)
-
-        x = min((1.0, 0.0, 0.5), key=crowd)
+        crowds = {side: _crowd(taken, side, at) for side in (1.0, 0.0, 0.5)}
+        spot = (min(crowds, key=lambda side: crowds[side]), at)
         text = f"{baseline.name} {score_text(baseline.value)}"
-        yield plot.label(text, (x, at), above=at < 0.93, kind="label base")
-        # The next one does not lie over it.
-        taken += [(x, at + n / 100) for n in range(8) for _ in range(_DOTS)]
+        yield plot.label(text, spot, above=at < 0.93, kind="label base")
+        taken += [spot] * _DOTS  # the next name goes elsewhere
+
+
+def _crowd(taken: Sequence[plot.Spot], x: float, y: float) -> int:
+    """Return how many points are where a name above *y* would be."""
+    return sum(abs(x - other) < 0.25 and -0.04 < up - y < 0.12 for other, up in taken)
 
 
 def _missing(curves: Sequence[Curve], axes: _Axes) -> Iterable[Markup]:

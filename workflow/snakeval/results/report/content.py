@@ -61,7 +61,10 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The content of a run's report; ``samples_folder`` and ``curves_page`` are next to the page."""
+    """The content of a run's report.
+
+    ``samples_folder`` and ``curves_page`` are next to the page.
+    """
 
     run: str
     name: str
