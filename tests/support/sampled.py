@@ -43,7 +43,7 @@ BENCHMARK: dict[str, Any] = {
 class Sampled:
     """A run whose models × benchmarks are *scores*, each a list of samples' scores or items.
 
-    A benchmark without a list has not finished.
+    A benchmark without a list has not finished. A model `run@200` is a checkpoint of a series.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Sampled:
             samples = SAMPLES | {"group": "group"}
             benchmark["metrics"] = BENCHMARK["metrics"] | {"samples": samples}
         rows = dict.fromkeys(names, BENCHMARK | benchmark)
-        models = {m: {"endpoint": {"url": "http://host/v1", "model_id": m}} for m in scores}
+        models = {m: _model(m) for m in scores}
         content = {"name": name, "models": models, "benchmarks": rows}
         made = config(directory, content)
         self.evaluations = {e.id: e for e in expand(made)}
@@ -104,6 +104,14 @@ class Sampled:
         # The hosts tell two runs apart that a test makes within one second.
         host = self.directory.id
         place.complete(replace(record, manifest=place.manifest(), host=host))
+
+
+def _model(name: str) -> dict[str, Any]:
+    """Return a model; the name of a checkpoint, such as `run@200`, has its place in its series."""
+    series, mark, step = name.partition("@")
+    member = {"series": series, "values": {"step": step}, "axis": "step"}
+    endpoint = {"url": "http://host/v1", "model_id": name}
+    return {"endpoint": endpoint, **({"member": member} if mark else {})}
 
 
 def _dicts(scores: Mapping[str, Mapping[str, Sequence[Any] | None]]) -> Iterator[dict[str, Any]]:

@@ -6,11 +6,11 @@ is its step or its time. Models of no series are baselines.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from snakeval.config.checkpoints import number
@@ -171,7 +171,7 @@ def _order(step: str) -> tuple[Any, ...]:
     value = number(step)
     if value is not None:
         return 0, value, step
-    parts = re.split(r"(\d+)", step)
+    parts = ("".join(part) for _, part in groupby(step, str.isdecimal))
     return 1, Decimal(0), [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], step
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup, escape
 
+from snakeval.ledger.plain_text import visible
 from snakeval.results.svg.scale import Scale
 
 #: Units of a line's coordinates on each side; whole numbers are short.
@@ -21,18 +22,24 @@ Spot = tuple[float, float]
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
-    """Return an element. ``_`` in names of attributes is ``-``; None leaves an attribute out.
+    """Return an element with visible texts.
+
+    ``_`` in names of attributes is ``-``; None leaves an attribute out.
 
     >>> tag("text", "a < b", x="1%", text_anchor="end", class_=None)
     Markup('<text x="1%" text-anchor="end">a &lt; b</text>')
     """
     words = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_text(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
-    inside = "".join(escape(child) for child in children)
+    inside = "".join(map(_text, children))
     return Markup(f"<{name}{words}>{inside}</{name}>" if inside else f"<{name}{words}/>")
+
+
+def _text(value: object) -> Markup:
+    return value if isinstance(value, Markup) else escape(visible(str(value)))
 
 
 def percent(share: float) -> str:

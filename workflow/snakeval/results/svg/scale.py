@@ -65,6 +65,8 @@ def of_steps(values: Iterable[Decimal], wanted: int = 6) -> Scale:
     found = list(values)
     low, high = _spread(min(found), max(found))
     step = _step(high - low, wanted)
+    if all(value == value.to_integral_value() for value in found):
+        step = max(step, Decimal(1))
     first = (low / step).to_integral_value(ROUND_CEILING)
     last = (high / step).to_integral_value(ROUND_FLOOR)
     ticks = [step * (first + n) for n in range(int(last - first) + 1)]

@@ -1,0 +1,90 @@
+"""The curves of a run's directory: its table, the places of its models, and its headlines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snakeval.results import report
+from snakeval.results.curves import load
+from snakeval.results.curves.points import Curve, Place, figures
+from snakeval.run.plan import Planned, plan_text
+from support.sampled import Sampled
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Sampled:
+    found = {"r@200": {"b": [1, 0]}, "r@1000": {"b": [1, 1]}, "r@3000": {"b": None}}
+    return Sampled(tmp_path, {**found, "base": {"b": [0, 0]}})
+
+
+def curve(run: Sampled) -> Curve:
+    (figure,) = figures([load.source(run.directory)])
+    (found,) = figure.curves
+    return found
+
+
+def test_a_run_has_a_curve_of_its_checkpoints(run: Sampled) -> None:
+    (figure,) = figures([load.source(run.directory)])
+    (found,) = figure.curves
+    assert [(p.step, p.value, p.n) for p in found.points] == [
+        ("200", 0.5, 2), ("1000", 1.0, 2), ("3000", None, None),
+    ]  # fmt: skip
+    assert [(each.name, each.value) for each in figure.baselines] == [("base", 0.0)]
+
+
+def test_a_finished_checkpoint_that_left_the_plan_keeps_its_point(run: Sampled) -> None:
+    run.directory.invocation("first").plan_file.parent.mkdir(parents=True)
+    plan = run.directory.plan()
+    run.directory.invocation("first").plan_file.write_text(plan_text(plan))
+    run.directory.write_plan([item for item in plan if item.model in ("r@200", "base")])
+    assert [point.step for point in curve(run).points] == ["200", "1000"]
+
+
+def test_places_come_from_the_saved_configurations(run: Sampled) -> None:
+    assert load.places(run.directory, {"r@200"}) == {"r@200": Place("r", "200")}
+
+
+def test_a_place_of_several_values_has_the_axis_of_its_pattern(run: Sampled) -> None:
+    text = run.directory.config.read_text()
+    text = text.replace("step: '200'", "lr: '1e-5'\n        step: '200'")
+    run.directory.config.write_text(text)
+    found = load.places(run.directory, {"r@200"})["r@200"]
+    assert (found.curve, found.step, found.axis) == ("r lr=1e-5", "200", "step")
+
+
+def test_without_a_configuration_the_name_has_the_step(run: Sampled) -> None:
+    run.directory.config.unlink()
+    assert [point.step for point in curve(run).points] == ["200", "1000", "3000"]
+
+
+def test_a_run_without_series_has_none() -> None:
+    assert not load.has_series([Planned("m", "b")])
+    assert load.has_series([Planned("m@1", "b")])
+
+
+def test_the_main_metric_is_drawn(run: Sampled) -> None:
+    assert load.source(run.directory).headlines == {"b": ("b", "acc", "")}
+
+
+def test_the_report_of_a_series_has_a_page_of_curves(run: Sampled) -> None:
+    page = report.write(run.directory)
+    assert '<a href="report/curves.html"><strong>Curves</strong></a>' in page.read_text()
+    curves = run.directory.curves.read_text()
+    assert 'href="../report.html"' in curves
+    assert " · 1 series · 3 checkpoints · 1 benchmark · made " in curves
+    assert "curves.html" not in run.directory.report_summary.read_text()
+
+
+def test_a_report_without_series_removes_an_old_page(tmp_path: Path) -> None:
+    run = Sampled(tmp_path, {"m": {"b": [1, 0]}}, id="feedbeef")
+    run.directory.report_samples.mkdir()
+    run.directory.curves.write_text("old")
+    assert "curves.html" not in report.write(run.directory).read_text()
+    assert not run.directory.curves.exists()
