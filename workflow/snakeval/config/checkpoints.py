@@ -14,10 +14,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from snakeval.config.member_names import MARK as MARK
 from snakeval.config.types import Name, Strict, check_name, path_problem
 
-#: Separates the name of a series from the values of a checkpoint. No other name has it.
-MARK = "@"
 #: ``ready`` of a checkpoint that snakeval judges by its files.
 AUTO = "auto"
 _WILDCARD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)

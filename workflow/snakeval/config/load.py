@@ -233,7 +233,12 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
             changes = {"mounts": mounts}
             if path := deployment.checkpoint_path:
                 changes["checkpoint_path"] = _path_in(
-                    source, *where, "checkpoint_path", path, must_exist=serves
+                    source,
+                    *where,
+                    "checkpoint_path",
+                    path,
+                    # Of a checkpoint that a training deleted, the finished results stay.
+                    must_exist=serves and model.member is None,
                 )
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from snakeval.config.member_names import series_of
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
 from snakeval.evaluation.amounts import amount_text, option_text
@@ -13,7 +14,6 @@ from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
 from snakeval.matrix.usage import Usages, predicted
-from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.watch.spending import spending
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snakeval import __version__, executors
 from snakeval.config import compose
+from snakeval.config.member_names import series_of
 from snakeval.dag.by_hand import Served, run_all_script, run_script, sbatch_script, serve_script
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.one_head import refuse_second_head
@@ -20,7 +21,6 @@ from snakeval.files import home, repair_damaged_state, write_if_changed
 from snakeval.jobs.container import container, installable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
-from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import reserve
 from snakeval.run.heads import enter, leave

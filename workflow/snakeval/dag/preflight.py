@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from snakeval.config.member_names import series_of
 from snakeval.dag.invocation import Invocation
 from snakeval.errors import ConfigError, Problem
 from snakeval.files import make_way, make_way_for_file
 from snakeval.matrix.ledger import idle_keys
-from snakeval.run.checkpoints import series_of
 from snakeval.run.find import OtherDefinitionError, is_same
 from snakeval.run.heads import heads
 from snakeval.serving.directory import DeploymentDirectory

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from snakeval.config import models
+from snakeval.config.member_names import series_of
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.files import DAMAGE, read_state, read_text, yaml_value
 from snakeval.run import pins
-from snakeval.run.checkpoints import series_of
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins, resolve_all, resolve_image, resolve_model
 from snakeval.series.look import Looked

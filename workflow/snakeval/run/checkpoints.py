@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snakeval.config.checkpoints import MARK
+from snakeval.config.member_names import name_of, series_of, step_of
 from snakeval.evaluation.plain import build_known
 from snakeval.files import json_object
 
@@ -36,34 +36,6 @@ class Seen:
     seen: float = 0.0
     same_as: str = ""
     gone: bool = False
-
-
-def series_of(model: str) -> str:
-    """Return the series of the model ``<series>@<step>``; empty for another model.
-
-    >>> series_of("run7@200"), series_of("small")
-    ('run7', '')
-    """
-    series, mark, _ = model.partition(MARK)
-    return series if mark else ""
-
-
-def step_of(model: str) -> str:
-    """Return the step of the model ``<series>@<step>``.
-
-    >>> step_of("run7@200")
-    '200'
-    """
-    return model.partition(MARK)[2]
-
-
-def name_of(series: str, step: str) -> str:
-    """Return the name of the model of a step.
-
-    >>> name_of("run7", "200")
-    'run7@200'
-    """
-    return f"{series}{MARK}{step}"
 
 
 def seen_text(seen: Mapping[str, Seen]) -> str:

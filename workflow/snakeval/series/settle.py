@@ -14,10 +14,11 @@ from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
+from snakeval.config.member_names import series_of, step_of
 from snakeval.config.models import Model
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
-from snakeval.run.checkpoints import Seen, series_of, step_of
+from snakeval.run.checkpoints import Seen
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.series.expand import LeftOut

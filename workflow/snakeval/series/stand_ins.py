@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snakeval.config.benchmarks import Benchmark
+from snakeval.config.member_names import name_of, series_of
 from snakeval.config.models import Model
-from snakeval.run.checkpoints import Seen, name_of, series_of
+from snakeval.run.checkpoints import Seen
 from snakeval.series.look import Looked, is_unchanged, path_of
 
 
