@@ -41,7 +41,7 @@ class Workflow:
             _parsed_default_resources=SimpleNamespace(get=lambda name: nothing),
         )
         self.dag = SimpleNamespace(forcefiles=set())
-        self.scheduler = SimpleNamespace(job_rate_limiter=None)
+        self.scheduler = SimpleNamespace(job_rate_limiter=None, _handle_error=lambda job: None)
 
 
 def matrix(directory: Path, content: dict[str, Any] = TWO, **overrides: Any) -> Matrix:

@@ -102,13 +102,22 @@ class EvaluationError(RuntimeError):
 
     Attributes:
         problem, where, hint: as in :class:`Problem`.
+        kind: a word by which programs recognise the failure in its note; empty for most.
     """
+
+    kind = ""
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
         self.problem, self.where, self.hint = (
             without_tokens(visible(" ".join(text.split()))) for text in (problem, where, hint)
         )
         super().__init__(str(Problem(self.problem, self.where, self.hint)))
+
+
+class GoneError(EvaluationError):
+    """The checkpoint of an evaluation was deleted, so no other try can succeed."""
+
+    kind = "gone"
 
 
 class Interrupted(Exception):

@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from snakeval.errors import EvaluationError
+from snakeval.errors import EvaluationError, GoneError
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal, read
 from snakeval.files import _Damage
@@ -65,6 +65,26 @@ def test_what_a_stopped_job_lost_is_no_failure(
             signal.signal(number, handler)
     assert [event.phase for event in read(directory.events)] == [phase]
     assert bool(directory.failure_reason()) is not stopped
+
+
+def test_the_kind_of_a_failure_is_in_its_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Damage, "repairs", False)
+    directory = EvaluationDirectory(tmp_path / "m/b")
+    directory.events.parent.mkdir(parents=True)
+
+    def work(stop: Event) -> int:
+        raise GoneError("gone: it was deleted")
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert run_job.run(directory, Journal(directory.events), directory.log, 0, work) == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    failure = directory.read_failure() or {}
+    assert (failure["reason"], failure["kind"]) == ("gone: it was deleted", "gone")
 
 
 def test_what_starts_for_each_evaluation_or_server_imports_no_configuration() -> None:

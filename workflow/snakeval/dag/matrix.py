@@ -16,6 +16,7 @@ from snakeval.dag import announce, planning
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.job_rate import lift_default
 from snakeval.dag.lookup import DeploymentWildcards, Input, Lookup, Wildcards, signed
+from snakeval.dag.no_retry import spare
 from snakeval.dag.reruns import Reruns
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
@@ -279,8 +280,8 @@ class Matrix:
                 f"snakeval: {error.filename or self.run} cannot be written ({error.strerror}); "
                 "correct output_dir or free some space"
             ) from None
-        scheduler = self._workflow.scheduler
-        lift_default(scheduler)
+        lift_default(scheduler := self._workflow.scheduler)
+        spare(scheduler)
         if not self._workflow.local_exec:
             from snakeval.dag.refusals import Refusals
 

@@ -38,21 +38,23 @@ def run(
     none). The event also ends the commands of *work*, see :mod:`snakeval.runtimes.blocking`.
     A failure leaves its reason in *directory*, in *journal* and on the terminal, with its *log*.
     """
-    code, reason = _result(directory, head, work)
+    code, reason, kind = _result(directory, head, work)
     if code == INTERRUPTED:
         journal.add(events.Event("interrupted", host=socket.gethostname(), head=head))
     if not reason:
         return code
     with contextlib.suppress(OSError):  # the disk is full, which is the reason itself
-        directory.fail(reason)
+        directory.fail(reason, **({"kind": kind} if kind else {}))
     print(f"{directory.name} failed: {reason} [log: {log}]", file=sys.stderr)
     # Last: a reader of this event finds the reason in its file and on the terminal.
     journal.add(events.Event("failed", detail=reason, host=socket.gethostname(), head=head))
     return code
 
 
-def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) -> tuple[int, str]:
-    """Return the exit code of *work*, and why it failed."""
+def _result(
+    directory: JobDirectory, head: int, work: Callable[[Event], int]
+) -> tuple[int, str, str]:
+    """Return the exit code of *work*, why it failed, and the kind of the failure."""
     stop = Event()
     repair_damaged_state()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -62,21 +64,21 @@ def _result(directory: JobDirectory, head: int, work: Callable[[Event], int]) ->
         threading.Thread(target=_watch, args=(head, stop), daemon=True).start()
     try:
         with blocking.ended_by(stop):
-            return work(stop), ""
+            return work(stop), "", ""
     except Interrupted:
-        return INTERRUPTED, ""
+        return INTERRUPTED, "", ""
     except EvaluationError as error:
         # A kill may end the gateway or the server before the job notices the kill.
-        return (INTERRUPTED, "") if stop.is_set() else (1, str(error))
+        return (INTERRUPTED, "", "") if stop.is_set() else (1, str(error), error.kind)
     except OSError as error:
         where = error.filename or directory.path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return 1, f"no space left for {where}; free some"
-        return 1, f"{where}: {error.strerror or error}; check the file system of the run"
+            return 1, f"no space left for {where}; free some", ""
+        return 1, f"{where}: {error.strerror or error}; check the file system of the run", ""
     except Exception as error:
         # A fault of snakeval: the terminal gets the traceback, and the run the reason.
         traceback.print_exc()
-        return 1, f"a fault of snakeval: {type(error).__name__}: {error}"[:500]
+        return 1, f"a fault of snakeval: {type(error).__name__}: {error}"[:500], ""
 
 
 def _watch(head: int, stop: Event) -> None:

@@ -25,6 +25,7 @@ from snakeval.evaluation import events
 from snakeval.processes import start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes.spec import ContainerSpec
+from snakeval.serving import gone
 from snakeval.serving.gpus import Locks, with_gpus
 from snakeval.serving.wire import Channel, Message, connect, directory, path
 
@@ -34,8 +35,7 @@ _POOL_TRIES = 5
 _CONFIRM_SECONDS = 120.0
 _POOL_ENDED = "the pool of servers ended"
 
-#: Gets what happens while a job waits for its servers.
-Report = Callable[[events.Event], None]
+Report = Callable[[events.Event], None]  # gets what happens while a job waits for its servers
 
 
 class Busy(Exception):
@@ -160,7 +160,8 @@ def serve(
         "eager": eager,
         "gpus": gpus,
     }
-    channel, servers = _acquire(request, stop, report)
+    with gone.noticed(run, names):
+        channel, servers = _acquire(request, stop, report)
     try:
         with _listening(channel, servers, lost):
             yield servers
@@ -287,8 +288,7 @@ def _connect(stop: Event) -> Channel:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    # In a session of its own: a terminal's Ctrl-C, or the death of the job that happened to need
-    # it first, is nothing to it.
+    # In a session of its own: neither a terminal's Ctrl-C nor the end of this job ends it.
     with (directory() / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "snakeval.serving.supervisor"],
