@@ -156,6 +156,7 @@ class Member(Strict):
         values: of the pattern's wildcards, in its order, as they are in the path.
         axis: the wildcard that is the step.
         ready: of its series.
+        path: the checkpoint's directory, or its model id at an endpoint.
         stat: a digest of its files' names, sizes and times, as they were judged to be whole.
     """
 
@@ -163,6 +164,7 @@ class Member(Strict):
     values: dict[str, str] = Field(min_length=1)
     axis: str
     ready: str = AUTO
+    path: str = ""
     stat: str = ""
 
     @property

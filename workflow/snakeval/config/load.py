@@ -231,14 +231,14 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
             where = (section, name, "deployment")
             mounts = _mounts(source, (*where, "mounts"), deployment.mounts, must_exist=serves)
             changes = {"mounts": mounts}
-            if path := deployment.checkpoint_path:
+            # The path of a checkpoint is absolute. If a training deleted it, its results stay.
+            if (path := deployment.checkpoint_path) and model.member is None:
                 changes["checkpoint_path"] = _path_in(
                     source,
                     *where,
                     "checkpoint_path",
                     path,
-                    # Of a checkpoint that a training deleted, the finished results stay.
-                    must_exist=serves and model.member is None,
+                    must_exist=serves,
                 )
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})

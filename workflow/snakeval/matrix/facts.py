@@ -191,7 +191,7 @@ class Facts:
             known, seen = self._planned(name, checkpoint)
             if known:
                 return Weights(known, seen, str)
-        if (looked := self._looked.get(name)) is not None:
+        if (looked := self._looked.get(name)) is not None and looked.path == checkpoint:
             if not looked.digest:
                 self.unhashed[name] = checkpoint
             return Weights(looked.digest, looked.stat, str)

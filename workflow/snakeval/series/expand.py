@@ -170,7 +170,7 @@ def _member(name: str, series: Checkpoints, found: Found) -> Member:
     """
     values = {key: found.values[key] for key in series.wildcards}
     member = Member.model_construct(
-        series=name, values=values, axis=series.axis, ready=series.ready
+        series=name, values=values, axis=series.axis, ready=series.ready, path=found.path
     )
     try:
         check_model_name(member.name)

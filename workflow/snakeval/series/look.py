@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakeval.config.checkpoints import Member
 from snakeval.config.models import Model
 from snakeval.errors import ConfigError
 from snakeval.run.checkpoints import Seen
@@ -16,13 +17,15 @@ from snakeval.serving import weights
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The weights of a checkpoint. Both texts are empty for one at an endpoint.
+    """The weights of a checkpoint. An endpoint's have neither digest nor state.
 
     Attributes:
+        path: its directory, or its model id at an endpoint.
         digest: as of :class:`snakeval.serving.deployment.Definition`; empty if it is not known.
         stat: a digest of the names, sizes and times of its files.
     """
 
+    path: str
     digest: str = ""
     stat: str = ""
 
@@ -43,9 +46,9 @@ def look(
     found: dict[str, Looked] = {}
     left_out = []
     for name, model in members.items():
-        path = _directory(model)
-        if not path:
-            found[name] = Looked()
+        path = member_of(model).path
+        if model.endpoint is not None:
+            found[name] = Looked(path)
             continue
         why = judged[name].why_not
         if not why:
@@ -54,8 +57,7 @@ def look(
                 found[name] = one
                 continue
             why = one
-        assert model.member is not None, "the caller passes members"
-        left_out.append(LeftOut(model.member.series, name, path, why))
+        left_out.append(LeftOut(member_of(model).series, name, path, why))
     return found, left_out
 
 
@@ -64,13 +66,10 @@ def is_unchanged(path: str, stat: str) -> bool:
     return weights.is_same_by_stat(Path(path), stat) and Path(path).is_dir()
 
 
-def path_of(model: Model) -> str:
-    """Return the directory of a checkpoint, or its model id at an endpoint."""
-    return model.endpoint.model_id if model.endpoint is not None else _directory(model)
-
-
-def _directory(model: Model) -> str:
-    return (model.deployment.checkpoint_path or "") if model.deployment else ""
+def member_of(model: Model) -> Member:
+    """Return the place of a model, which is a checkpoint, in its series."""
+    assert model.member is not None, "the caller passes checkpoints"
+    return model.member
 
 
 def _judged(
@@ -87,9 +86,8 @@ def _judged(
     found: dict[str, Judged] = {}
     stale: dict[str, dict[str, str]] = {}
     for name, model in members.items():
-        member, path = model.member, _directory(model)
-        assert member is not None, "the caller passes members"
-        if not path or (member.stat and is_unchanged(path, member.stat)):
+        member, path = member_of(model), member_of(model).path
+        if model.endpoint or (member.stat and is_unchanged(path, member.stat)):
             found[name] = Judged(stat=member.stat)
         else:
             stale.setdefault(member.ready, {})[name] = path
@@ -104,18 +102,19 @@ def _weighed(
 ) -> Looked | str:
     """Return the weights of a checkpoint that was judged with the state *stat*, or why not."""
     assert model.deployment is not None, "an endpoint has no weights"
-    place = Path(_directory(model))
+    path = member_of(model).path
+    place = Path(path)
     if model.deployment.weights_digest == "stat":
-        return Looked(f"stat:{stat}", stat)
+        return Looked(path, f"stat:{stat}", stat)
     try:
         files = weights.files_of(place) if place.is_dir() else []
         if files and weights.by_stat(files) == stat:
             if not starts:
                 same = before.digest if before and before.stat == stat else ""
-                return Looked(weights.known(place) or same, stat)
+                return Looked(path, weights.known(place) or same, stat)
             digest = weights.weigh(place, name=name)
             if weights.files_of(place) == files:
-                return Looked(digest, stat)
+                return Looked(path, digest, stat)
     except ConfigError as error:
         if place.is_dir():
             return f"{NOT_SETTLED}: {error.problems[0].problem.partition(': ')[2] or error}"

@@ -22,7 +22,7 @@ from snakeval.run.checkpoints import Seen
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.series.expand import LeftOut
-from snakeval.series.look import Looked, look, path_of
+from snakeval.series.look import Looked, look, member_of
 from snakeval.series.stand_ins import same_as as stand_ins_of
 from snakeval.series.stand_ins import with_params, with_stand_ins, without_stand_ins
 
@@ -213,7 +213,6 @@ def _is_gone(name: str, seen: Seen, config: Config, starts: bool) -> bool:
 
 
 def _seen(model: Model, looked: Looked, before: Seen | None, now: float) -> Seen:
-    assert model.member is not None, "the caller passes members"
     is_same = before is not None and before.digest == looked.digest
     since = before.seen if before is not None and is_same else now
-    return Seen(path_of(model), dict(model.member.values), looked.digest, looked.stat, since)
+    return Seen(looked.path, dict(member_of(model).values), looked.digest, looked.stat, since)

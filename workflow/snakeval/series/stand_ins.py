@@ -8,7 +8,7 @@ from snakeval.config.benchmarks import Benchmark
 from snakeval.config.member_names import name_of, series_of
 from snakeval.config.models import Model
 from snakeval.run.checkpoints import Seen
-from snakeval.series.look import Looked, is_unchanged, path_of
+from snakeval.series.look import Looked, is_unchanged, member_of
 
 
 def without_stand_ins(models: Mapping[str, Model], before: Mapping[str, Seen]) -> dict[str, Model]:
@@ -22,8 +22,8 @@ def without_stand_ins(models: Mapping[str, Model], before: Mapping[str, Seen]) -
     for name, model in models.items():
         if model.member is None:
             continue
-        path = path_of(model)
-        other = by_path.setdefault(path, name) if path and model.deployment else name
+        path = model.member.path
+        other = by_path.setdefault(path, name)
         if other != name:
             is_mine = (mine := before.get(name)) is not None and mine.path == path
             name, loser = (name, other) if is_mine else (other, name)
@@ -77,10 +77,9 @@ def with_stand_ins(
         was, own, equal = before[other], members.get(other), members[name]
         weights[other] = looked[name]
         if own is not None and is_unchanged(was.path, was.stat):
-            weights[other] = Looked(was.digest, was.stat)
+            weights[other] = Looked(was.path, was.digest, was.stat)
         else:
-            assert equal.member is not None, "the caller passes members"
-            member = equal.member.model_copy(update={"values": dict(was.values)})
+            member = member_of(equal).model_copy(update={"values": dict(was.values)})
             own = equal.model_copy(update={"member": member})
         made[name] = other, own
     found: dict[str, Model] = {}
