@@ -22,12 +22,13 @@ from snakeval.ledger.records import Answer
 from snakeval.run.index import Entry, remember
 from support.invocations import invocation
 from support.made import Made, snakeval
+from support.sampled import Sampled
 from support.stored import STORED, finish
 
 Capture = pytest.CaptureFixture[str]
 PUBLISHED = Path(__file__).parents[3] / "docs/json.schema.json"
 EVAL = ("--base-url", "http://host/v1", "--model-id", "org/m", "-t", "gsm8k")
-#: The words after each command; RUN, OTHER and STORED are the ids of runs.
+#: The words after each command; RUN, OTHER, SERIES and STORED are the ids of runs.
 WORDS: dict[str, tuple[str, ...]] = {
     "run": ("c.yaml",),
     "eval": EVAL,
@@ -40,6 +41,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "clean": ("RUN", "--requests", "-n"),
     "results": ("RUN",),
     "report": ("RUN",),
+    "curve": ("SERIES",),
     "compare": ("RUN", "OTHER"),
     "verify": ("RUN",),
     "export": ("RUN",),
@@ -127,7 +129,13 @@ def runs(place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> 
         finish(each, made.directory.evaluation(each.id))
     words = ("/bin/snakemake", "--cores", "3")
     remember(Entry(made.run.id, "r", str(made.directory.path), str(work), words, "0.1.0"))
-    return {"RUN": "30000000", "OTHER": "40000000", "STORED": made.run.id}
+    series = Sampled(place, {"r@1": {"b": [1, 0]}, "r@2": {"b": None}, "base": {"b": [1, 1]}})
+    return {
+        "SERIES": series.directory.id,
+        "RUN": "30000000",
+        "OTHER": "40000000",
+        "STORED": made.run.id,
+    }
 
 
 async def keep(directory: Path) -> None:

@@ -30,6 +30,7 @@ _COMMANDS = {
     "kill": "Stop a run, or one evaluation; finished evaluations stay",
     "results": "Print the results table of one run, or of several side by side",
     "report": "Build the report of a run, a page for a browser",
+    "curve": "Draw the scores of the checkpoints of a training",
     "compare": "Compare a candidate's run with a baseline's; the exit code is a gate",
     "verify": "Check that a run's files have not changed since it finished",
     "clean": "Remove stored requests and failed attempts of finished evaluations",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from snakeval.cli.baseline_option import baseline, baseline_option
 from snakeval.cli.output import emit_or_say, json_switch
 from snakeval.errors import ConfigError
 from snakeval.run import target
@@ -12,15 +15,18 @@ from snakeval.run import target
 @click.command("report", short_help="Build the report of a run, a page for a browser")
 @click.argument("wanted", metavar="ID", shell_complete=target.complete)
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+@baseline_option
 @json_switch
-def command(wanted: str, opens: bool) -> None:
+def command(wanted: str, opens: bool, baselines: Sequence[str]) -> None:
     """Build the report of a run, whatever is finished, failed or missing, and print its path.
 
     A run builds its report when it ends. Use this command before that, or after a change. The
-    samples are in the directory report/ beside the page: move the two together.
+    samples are in the directory report/ beside the page, as are the curves of a series of
+    checkpoints: move the two together.
 
     \b
     snakeval report 8b1a --open
+    snakeval report 8b1a --baseline 77fe/base
     """
     found = target.find(wanted)
     if found.model:
@@ -30,7 +36,7 @@ def command(wanted: str, opens: bool) -> None:
     run = found.run
     run.plan()  # a run without one fails before anything is written
     try:
-        page = report.write(run)
+        page = report.write(run, [baseline(name) for name in dict.fromkeys(baselines)])
     except OSError as error:
         raise ConfigError(
             f"{error.filename or run}: cannot be written ({error.strerror})"

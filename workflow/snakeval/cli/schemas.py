@@ -194,6 +194,29 @@ class Report(TypedDict):
     page: str
 
 
+class CurvePoint(TypedDict):
+    """A checkpoint on a curve, or a baseline, which has no series and no step."""
+
+    run: str | None
+    series: str | None
+    benchmark: str
+    task: str | None
+    metric: str | None
+    filter: str | None
+    model: str
+    step: str | None
+    time: str | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int | None
+    status: str
+    reason: str | None
+    best: bool
+    last: bool
+    baseline: bool
+
+
 class Exported(TypedDict):
     """The files or places that a destination received, and those that failed with the cause."""
 
@@ -330,6 +353,7 @@ DATA: dict[str, Any] = {
     "results": list[Result],
     "results of several runs": list[dict[str, str | float | None]],
     "report": Report,
+    "curve": list[CurvePoint],
     "compare": list[Compared],
     "verify": list[Finding],
     "export": list[Exported],

@@ -47,7 +47,7 @@ def find(text: str) -> Target:
         ConfigError: there is no such run, model or evaluation (the nearest are offered), or there
             are several.
     """
-    entry, rest = _split(text)
+    entry, rest = split(text)
     if len(rest) > 2:
         raise ConfigError(f"{text}: write ID, ID/MODEL or ID/MODEL/BENCHMARK")
     target = Target(entry, *rest)
@@ -56,7 +56,12 @@ def find(text: str) -> Target:
     return target
 
 
-def _split(text: str) -> tuple[Entry, tuple[str, ...]]:
+def split(text: str) -> tuple[Entry, tuple[str, ...]]:
+    """Return the run that *text* begins with, and the names after it, which may not exist.
+
+    Raises:
+        ConfigError: there is no such run, or there are several.
+    """
     if not text.strip("/"):
         raise ConfigError("'': is no run's id; `snakeval ls runs` lists them")
     path = Path(text)
@@ -101,7 +106,7 @@ def complete(context: click.Context, parameter: click.Parameter, typed: str) -> 
     try:
         if "/" not in typed:
             return [entry.id for entry in index.entries() if entry.id.startswith(typed)]
-        entry, rest = _split(typed)
+        entry, rest = split(typed)
         begun = typed.rpartition("/")[0]
         names = {
             f"{begun}/{item.model if len(rest) < 2 else item.benchmark}"

@@ -58,6 +58,16 @@ def source(
     return Source(name or run.id, rows, places(run, models), _headlines(run, [*plan, *earlier]))
 
 
+def baseline(run: RunDirectory, name: str, covers: Callable[[str, str], bool]) -> Source:
+    """Return the results of *run* that *covers* accepts as baselines of other runs' curves.
+
+    Raises:
+        ConfigError: the run has no plan.
+    """
+    rows = table.records(table.table(run, run.plan()))
+    return Source(name, [row for row in rows if covers(row["model"], row["benchmark"])])
+
+
 def places(run: RunDirectory, models: set[str]) -> dict[str, Place]:
     """Return the places of *models* in their series, by the configurations that the run saved."""
     found: dict[str, Place] = {}

@@ -85,11 +85,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points of one series on one benchmark, by their steps."""
+    """The points of one series of a run on one benchmark, by their steps."""
 
     name: str
     points: tuple[Point, ...]
     higher_is_better: bool = True
+    run: str = ""
 
     @property
     def scored(self) -> tuple[Point, ...]:
@@ -204,6 +205,7 @@ class _Groups:
         self._baselines: dict[tuple[str, Key], list[Baseline]] = {}
         self._direction: dict[tuple[str, Key], bool | None] = {}
         self._axes: dict[str, list[str]] = {}
+        self._runs: dict[str, str] = {}
 
     def add(self, source: Source, row: Mapping[str, Any]) -> None:
         """Add a row of the table of *source*."""
@@ -216,6 +218,7 @@ class _Groups:
                 self._baselines.setdefault((benchmark, key), []).append(found)
             return
         curve = f"{place.curve} · {source.name}" if self._several else place.curve
+        self._runs[curve] = source.name
         point = _point(row, place)
         axes = self._axes.setdefault(benchmark, [])
         if place.axis not in axes:
@@ -242,6 +245,7 @@ class _Groups:
                 name,
                 tuple(sorted([*scored.get(name, ()), *missing.get(name, ())], key=_order_of_point)),
                 direction is not False,
+                self._runs[name],
             )
             for name in dict.fromkeys([*scored, *missing])
         ]
