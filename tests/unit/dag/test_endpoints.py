@@ -9,6 +9,7 @@ import pytest
 
 from snakeval.config.models import SeriesEndpoint
 from snakeval.dag.endpoints import (
+    Tokenizers,
     WrongEndpointsError,
     listed,
     models_asked,
@@ -120,3 +121,39 @@ def test_an_endpoint_without_a_list_is_an_error_with_its_key() -> None:
         with pytest.raises(ConfigError) as error:
             listed("run8", endpoint)
     assert str(error.value).startswith("models.run8.endpoint.api_key_name: ")
+
+
+INFO, TOKENIZE = "GET /tokenizer_info", "POST /tokenize"
+
+
+@pytest.mark.parametrize(
+    ("answers", "tokenizes"),
+    [
+        ({INFO: (200, {"eos_token": "</s>"}), TOKENIZE: (200, {"tokens": [1]})}, True),
+        ({INFO: (200, {"eos_token": "</s>"}), TOKENIZE: (404, {})}, False),
+        ({INFO: (200, {}), TOKENIZE: (200, {"tokens": [1]})}, False),
+        ({INFO: (200, "<html>")}, False),
+        ({}, False),
+        ({INFO: None}, False),
+    ],
+)
+def test_a_completions_endpoint_is_asked_for_its_tokenizer_as_lm_eval_asks(
+    tmp_path: Path, answers: dict[str, Any], tokenizes: bool
+) -> None:
+    with standing(answers) as server:
+        models = {"m": model(f"{server.url}/v1", type="completions", api_key_name="KEY")}
+        made = opened(tmp_path, models)
+        tokenizers = Tokenizers(made.config, 5, {"KEY": "k"})
+        for evaluation in made.selected.values():
+            assert tokenizers.answers(evaluation) is tokenizes
+        assert server.paths.count(INFO) == 1, "once for both benchmarks"
+        assert not any("Authorization" in headers for _, headers, _ in server.asked)
+
+
+def test_no_endpoint_is_asked_for_its_tokenizer_after_the_deadline(tmp_path: Path) -> None:
+    with standing({}) as server:
+        made = opened(tmp_path, {"m": model(f"{server.url}/v1", type="completions")})
+        times = iter([0.0, 5.0])
+        tokenizers = Tokenizers(made.config, 5, {}, lambda: next(times))
+        assert not any(tokenizers.answers(each) for each in made.selected.values())
+        assert server.asked == []

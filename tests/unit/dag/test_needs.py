@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from snakeval.dag.needs import lacking
+from snakeval.evaluation.definition import Evaluation
 from snakeval.matrix.expand import expand
-from support.configs import config
+from support.configs import MODEL, config
 
 
 def found(
@@ -91,3 +92,39 @@ def test_an_own_task_must_be_in_the_files_of_its_benchmark(tmp_path: Path) -> No
     ]
     for task in ("my_sum", "mine", "my_sum,mine", "ifeval"):
         assert found(tmp_path, own | {"params": {"task": task}}, {}) == []
+
+
+def test_a_server_that_answers_for_its_tokenizer_lacks_none(tmp_path: Path) -> None:
+    model = {"endpoint": {"url": "http://h/v1", "model_id": "m", "type": "completions"}}
+    content = {"models": {"m": model}, "benchmarks": {"b": {"task": "lm-eval.ifeval"}}}
+    evaluations = expand(config(tmp_path, content))
+    assert len(lacking(evaluations, {})) == 1
+    assert lacking(evaluations, {}, lambda evaluation: evaluation.model == "m") == []
+
+
+def test_the_harness_decides_about_tasks_that_no_file_defines(tmp_path: Path) -> None:
+    files = tmp_path / "mine"
+    files.mkdir()
+    (files / "sums.yaml").write_text("task: my_sum\n")
+    calls = []
+
+    def lacks(task: str, answer: dict[str, str] | None, own: str | None = "mine") -> list[str]:
+        def asked(evaluation: Evaluation, names: Any) -> dict[str, str] | None:
+            calls.append(list(names))
+            return answer
+
+        benchmark = {"harness": "lm-eval", "task": task, "files": own}
+        content = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+        found = lacking(expand(config(tmp_path, content)), {}, asked=asked)
+        return [str(problem) for problem in found]
+
+    assert lacks("my_sum", None) == lacks("gsm8k", None, None) == []
+    assert calls == []
+    assert lacks("my_sum,hellaswag_xx", {}) == []
+    assert lacks("hellaswag_x", {"hellaswag_x": "hellaswag"}, None) == [
+        "benchmarks.b: lm-eval has no task 'hellaswag_x'; did you mean 'hellaswag'?"
+    ]
+    assert lacks("zzz", {"zzz": ""}) == ["benchmarks.b: lm-eval has no task 'zzz'"]
+    assert calls == [["hellaswag_xx"], ["hellaswag_x"], ["zzz"]]
+    assert lacks("mmlu_*", None) == lacks("mine/own.yaml", None) == []
+    assert lacks("zzz", None, None) == [], "nothing is known of it"

@@ -55,12 +55,19 @@ class _Answer:
         return words.is_alive(self.outcome.status, self.fault)
 
     @property
+    def data(self) -> Any:
+        """The JSON of a sound answer, or None."""
+        if self.outcome.status != 200:
+            return None
+        return answers.parsed(answers.decoded(self.outcome.headers, self.outcome.body) or b"")
+
+    @property
     def models(self) -> tuple[str, ...]:
         """The ids in a list of models, in any form in which servers send it."""
-        data = answers.parsed(answers.decoded(self.outcome.headers, self.outcome.body) or b"")
+        data = self.data
         if isinstance(data, dict):
             data = data.get("data") or data.get("models")
-        items = data if isinstance(data, list) and self.outcome.status == 200 else []
+        items = data if isinstance(data, list) else []
         found = (each.get("id") or each.get("name") for each in items if isinstance(each, dict))
         return tuple(name for name in found if isinstance(name, str))
 
@@ -103,6 +110,18 @@ class Probe:
         if listed.fault is not None:
             return words.of_fault(self._target, listed.fault, self._asked)
         return Finding(self._target, served=listed.models)
+
+    async def find_tokenizer(self) -> Finding:
+        """Return whether the server answers for its tokenizer, asked as lm-eval asks."""
+        self._until = asyncio.get_running_loop().time() + self._seconds
+        base = self._endpoint.route_url.partition("?")[0].replace("/v1/completions", "").rstrip("/")
+        about = (await self._ask(f"{base}/tokenizer_info")).data
+        if not isinstance(about, dict) or "eos_token" not in about:
+            return Finding(self._target)
+        text = json.dumps({"prompt": "test", "add_special_tokens": False}).encode()
+        made = (await self._ask(f"{base}/tokenize", text)).data
+        tokenizes = isinstance(made, dict) and isinstance(made.get("tokens"), list)
+        return Finding(self._target, tokenizes=tokenizes)
 
     @property
     def _models_url(self) -> str:

@@ -71,12 +71,14 @@ class Finding:
     Attributes:
         stops: whether no run can start with it; else a later request may succeed.
         served: the ids of its models, if it lists them.
+        tokenizes: whether it answers for its tokenizer, if it was asked that.
     """
 
     target: Target
     problem: Problem | None = None
     stops: bool = False
     served: Sequence[str] = ()
+    tokenizes: bool = False
 
 
 def is_alive(status: int, fault: Fault | None) -> bool:

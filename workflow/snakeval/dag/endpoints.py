@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,44 @@ def listed(
     if finding.problem is not None:
         raise ConfigError.of([finding.problem])
     return tuple(finding.served)
+
+
+class Tokenizers:
+    """The endpoints of one command that answer for their tokenizers, asked within *seconds*."""
+
+    def __init__(
+        self,
+        config: Config,
+        seconds: float = SECONDS,
+        environment: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._environment, self._clock = config, environment, clock
+        self._until = clock() + seconds
+        self._answers: dict[str, bool] = {}
+
+    def answers(self, evaluation: Evaluation) -> bool:
+        """Whether the endpoint of *evaluation* answers for its tokenizer."""
+        model = self._config.models.get(evaluation.model)
+        endpoint = model.endpoint if model else None
+        if endpoint is None:
+            return False
+        if endpoint.route_url not in self._answers:
+            self._answers[endpoint.route_url] = self._ask(evaluation.model, endpoint)
+        return self._answers[endpoint.route_url]
+
+    def _ask(self, name: str, endpoint: Endpoint) -> bool:
+        from snakeval.dag.endpoint_probe import Probe
+        from snakeval.dag.endpoint_words import Target
+
+        if (left := self._until - self._clock()) <= 0:
+            return False
+        # Harnesses ask for tokenizers without a key, and the gateway adds none.
+        target = Target((f"models.{name}",), endpoint.model_copy(update={"api_key_name": None}))
+        (finding,) = _within(
+            left, [target], lambda each: Probe(each, self._environment, left).find_tokenizer()
+        )
+        return finding.tokenizes
 
 
 def _within(

@@ -1,14 +1,12 @@
-"""Finds what evaluations lack besides a model that answers: data sets, tokenizers, own tasks.
+"""Finds what evaluations lack besides a model that answers: data sets, tokenizers, tasks.
 
-It reads variables and files of this machine and sends nothing. Each finding is a warning, since a
-harness may find elsewhere what is not here.
+It reads variables and files of this machine. Only the functions of its caller ask an endpoint or a
+harness. Each finding is a warning, since a harness may find elsewhere what is not here.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,24 +14,38 @@ from snakeval.catalogue import gated, task_of
 from snakeval.errors import Problem, nearest
 from snakeval.evaluation.definition import Evaluation
 from snakeval.files import home
+from snakeval.harnesses import lm_eval_tasks
 
-#: The key that names a task, a group or a tag in a file of lm-eval, which has tags of its own.
-_DEFINED = re.compile(
-    r"^(?:task|group|tag): *[\"']?(?P<name>[\w.+-]+)[\"']? *(?:#.*)?$", re.MULTILINE
-)
-#: Files of lm-eval's tasks are small.
-_READ = 1 << 16
+#: The signs of a pattern of tasks.
+_PATTERN = frozenset("*?[")
+#: Whether the endpoint of an evaluation answers for its tokenizer.
+Tokenizes = Callable[[Evaluation], bool]
+#: Returns which tasks the harness of an evaluation lacks; None if the harness cannot be asked.
+Asked = Callable[[Evaluation, Sequence[str]], Mapping[str, str] | None]
 
 
-def lacking(evaluations: Iterable[Evaluation], environment: Mapping[str, str]) -> list[Problem]:
+def _asks_no_endpoint(evaluation: Evaluation) -> bool:
+    return False
+
+
+def _asks_no_harness(evaluation: Evaluation, names: Sequence[str]) -> None:
+    return None
+
+
+def lacking(
+    evaluations: Iterable[Evaluation],
+    environment: Mapping[str, str],
+    tokenizes: Tokenizes = _asks_no_endpoint,
+    asked: Asked = _asks_no_harness,
+) -> list[Problem]:
     """Return what the *evaluations* lack, each only once."""
     found: dict[Problem, None] = {}
-    defined = cache(_defined)  # benchmarks on many models have the same files
+    defined = cache(lm_eval_tasks.defined)  # benchmarks on many models have the same files
     for evaluation in evaluations:
         for problem in (
             *_data(evaluation, environment),
-            *_tokenizer(evaluation, environment),
-            *_own_tasks(evaluation, defined),
+            *_tokenizer(evaluation, environment, tokenizes),
+            *_tasks(evaluation, defined, asked),
         ):
             found[problem] = None
     return list(found)
@@ -64,7 +76,9 @@ def _is_cached(name: str, environment: Mapping[str, str], kind: str = "datasets"
     return (cache / "hub" / f"{kind}--{name.replace('/', '--')}").is_dir()
 
 
-def _tokenizer(evaluation: Evaluation, environment: Mapping[str, str]) -> Iterator[Problem]:
+def _tokenizer(
+    evaluation: Evaluation, environment: Mapping[str, str], tokenizes: Tokenizes
+) -> Iterator[Problem]:
     """Report an endpoint whose model id names no tokenizer that lm-eval can load."""
     identity, name = evaluation.identity, evaluation.identity.model_id
     if identity.adapter != "lm-eval" or identity.endpoint_type != "completions":
@@ -75,32 +89,39 @@ def _tokenizer(evaluation: Evaluation, environment: Mapping[str, str]) -> Iterat
     has_one = "/" in name and (not is_offline or _is_cached(name, environment, "models"))
     if given or identity.deployment or has_one or Path(name).is_dir():
         return
+    if tokenizes(evaluation):
+        return
     what = f"lm-eval looks for a tokenizer under the model id '{name}', and finds none"
     hint = "set params.extra.model_args.tokenizer to a name on the hub or a path"
     yield Problem(what, f"benchmarks.{evaluation.benchmark}", hint)
 
 
-def _own_tasks(evaluation: Evaluation, defined_in: Callable[[Path], set[str]]) -> Iterator[Problem]:
-    """Report a task that is neither one of lm-eval's known ones nor in the benchmark's files."""
+def _tasks(
+    evaluation: Evaluation, defined_in: Callable[[str], set[str]], asked: Asked
+) -> Iterator[Problem]:
+    """Report a task that neither lm-eval nor the benchmark's files have."""
     identity, place = evaluation.identity, evaluation.transport.files
-    if identity.adapter != "lm-eval" or not place:
+    if identity.adapter != "lm-eval":
         return
     wanted = str(identity.params.get("task") or identity.task).rpartition("lm-eval.")[2]
-    if task_of("lm-eval", wanted) is not None:
+    defined = defined_in(place) if place else set()
+    absent = [
+        name
+        for name in wanted.split(",")
+        if name and name not in defined and not _is_file(name) and not task_of("lm-eval", name)
+    ]
+    if not absent:
         return
-    defined = defined_in(Path(place))
-    absent = [name for name in wanted.split(",") if name and name not in defined]
-    if defined and absent:
+    where, lacks = f"benchmarks.{evaluation.benchmark}", asked(evaluation, absent)
+    for name, near in (lacks or {}).items():
+        yield Problem(
+            f"lm-eval has no task '{name}'", where, f"did you mean '{near}'?" * bool(near)
+        )
+    if lacks is None and defined and not _PATTERN & set(absent[0]):
         what = f"no file in {place} defines the task '{absent[0]}'"
         hint = nearest(absent[0], sorted(defined)) or f"it defines {', '.join(sorted(defined)[:5])}"
-        yield Problem(what, f"benchmarks.{evaluation.benchmark}", hint)
+        yield Problem(what, where, hint)
 
 
-def _defined(place: Path) -> set[str]:
-    found: set[str] = set()
-    for folder, _, names in os.walk(place):
-        for name in names:
-            if name.endswith((".yaml", ".yml")):
-                with Path(folder, name).open(encoding="utf-8", errors="replace") as file:
-                    found.update(each["name"] for each in _DEFINED.finditer(file.read(_READ)))
-    return found
+def _is_file(name: str) -> bool:
+    return "/" in name or name.endswith((".yaml", ".yml"))

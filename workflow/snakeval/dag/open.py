@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,15 @@ def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
     starts, looks = matrix.invocation.facts.starts, workflow.output_settings.dryrun
     if not selection.preflight or not (starts or (looks and os.environ.get(CHECK))):
         return
-    from snakeval.dag.endpoints import WrongEndpointsError, refuse_wrong_endpoints  # a start only
+    from snakeval.dag import endpoints  # a start only
 
+    until = time.monotonic() + endpoints.SECONDS
     remote = workflow.resource_settings.nodes is not None
     try:
-        count = refuse_wrong_endpoints(matrix.invocation, matrix.reruns.is_missing, remote=remote)
-    except WrongEndpointsError as error:
+        count = endpoints.refuse_wrong_endpoints(
+            matrix.invocation, matrix.reruns.is_missing, remote=remote
+        )
+    except endpoints.WrongEndpointsError as error:
         for each in error.within(names(files)).problems:
             print(f"snakeval: {each}", file=sys.stderr)
         skip = "--no-preflight (snakemake: --config preflight=false) skips this check"
@@ -177,16 +181,24 @@ def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
         raise SystemExit(2) from None
     if looks and count:
         print(f"Endpoints: {count} asked", file=sys.stderr)
-    _warn(matrix, images=starts and not remote)
+    _warn(matrix, until - time.monotonic(), starts=starts and not remote)
 
 
-def _warn(matrix: Matrix, *, images: bool) -> None:
-    """Print what the evaluations to do lack on this machine."""
+def _warn(matrix: Matrix, seconds: float, *, starts: bool) -> None:
+    """Print what the evaluations to do lack on this machine.
+
+    Only a command that *starts* jobs here asks harnesses and engines. Endpoints and harnesses have
+    *seconds* to answer.
+    """
+    from snakeval.dag.endpoints import Tokenizers
+    from snakeval.dag.harness_tasks import HarnessTasks
     from snakeval.dag.needs import lacking
 
     missing = matrix.missing
-    found = lacking(missing, os.environ)
-    if images and any(evaluation.identity.image for evaluation in missing):
+    tokenizers = Tokenizers(matrix.invocation.config, seconds)
+    asked = HarnessTasks(seconds if starts else 0)
+    found = lacking(missing, os.environ, tokenizers.answers, asked.lacking)
+    if starts and any(evaluation.identity.image for evaluation in missing):
         from snakeval.dag.needed_images import lacking_images
 
         found += lacking_images(missing)

@@ -169,6 +169,8 @@ def _variables(config: Config) -> dict[str, set[str]]:
 
 def _evaluations(config: Config | None) -> Iterator[Check]:
     """Check what the evaluations need: endpoints that answer, data sets, tokenizers and images."""
+    from snakeval.dag.endpoints import SECONDS, Tokenizers
+    from snakeval.dag.harness_tasks import HarnessTasks
     from snakeval.dag.needed_images import lacking_images
     from snakeval.dag.needs import lacking
     from snakeval.matrix.expand import expand
@@ -183,7 +185,9 @@ def _evaluations(config: Config | None) -> Iterator[Check]:
             yield Check("evaluations", "wrong", found, each.hint or "correct it")
         return
     yield from _endpoints(config, evaluations)
-    for problem in (*lacking(evaluations, os.environ), *lacking_images(evaluations)):
+    tokenizers, asked = Tokenizers(config), HarnessTasks(SECONDS)
+    lacks = lacking(evaluations, os.environ, tokenizers.answers, asked.lacking)
+    for problem in (*lacks, *lacking_images(evaluations)):
         yield Check(problem.where, "no", problem.problem, problem.hint)
 
 
