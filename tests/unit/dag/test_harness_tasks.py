@@ -6,13 +6,15 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
+import pytest
+
 from snakeval.dag.harness_tasks import HarnessTasks
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.harnesses.lm_eval_tasks import MARK
 from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
-from snakeval.runtimes.spec import ContainerSpec, Mount
+from snakeval.runtimes.spec import ContainerSpec
 from support.configs import MODEL, config
 
 
@@ -47,57 +49,51 @@ def evaluation(directory: Path, **benchmark: Any) -> Evaluation:
     return only
 
 
-LACKS = f'a line of its log\n{MARK}{{"my_sums": "my_sum"}}\n'
+TASKS = f'a line of its log\n{MARK}["sums", "words"]\n'
 
 
-def test_a_harness_is_asked_once_with_the_files_of_the_benchmark(tmp_path: Path) -> None:
-    files = tmp_path / "mine"
-    files.mkdir()
-    one, engine = evaluation(tmp_path, files="mine"), Engine("docker", LACKS)
-    tasks = HarnessTasks(5, engine.chosen)
-    for _ in range(2):
-        assert tasks.lacking(one, ["my_sums"]) == {"my_sums": "my_sum"}
-    (spec,) = engine.specs
-    assert spec.argv[-2:] == ("/snakeval/files", "my_sums")
-    assert spec.mounts == (Mount(str(files), "/snakeval/files"),)
-    assert not spec.secrets
-    assert tasks.lacking(one, ["other"]) is not None
-    assert len(engine.specs) == 2
-
-
-def test_an_environment_gets_the_files_in_their_place_and_no_secret(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    monkeypatch.setenv("MY_API_KEY", "secret")
+def test_a_harness_is_asked_once_for_all_benchmarks(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    engine = Engine("process", LACKS)
-    HarnessTasks(5, engine.chosen).lacking(evaluation(tmp_path, files="mine"), ["my_sums"])
+    engine = Engine("docker", TASKS)
+    tasks = HarnessTasks(5, engine.chosen)
+    for more in ({}, {"task": "other"}, {"files": "mine"}):
+        assert tasks.of(evaluation(tmp_path, **more)) == {"sums", "words"}
     (spec,) = engine.specs
-    assert spec.argv[-2:] == (str(tmp_path / "mine"), "my_sums")
-    assert (spec.mounts, spec.requirements != "") == ((), True)
-    assert "MY_API_KEY" not in (spec.environ or {"MY_API_KEY": ""})
+    assert spec.argv[:3] == ("python3", "-I", "-c")
+    assert (spec.mounts, spec.secrets, spec.env) == ((), {}, {"HOME": "/tmp"})
+    assert tasks.of(evaluation(tmp_path, image="mine:1")) == {"sums", "words"}
+    assert [spec.image == "mine:1" for spec in engine.specs] == [False, True]
 
 
-def test_a_harness_that_cannot_be_asked_says_nothing(tmp_path: Path) -> None:
+def test_an_environment_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "secret")
+    engine = Engine("process", TASKS)
+    assert HarnessTasks(5, engine.chosen).of(evaluation(tmp_path)) == {"sums", "words"}
+    (spec,) = engine.specs
+    assert spec.requirements
+    assert spec.environ is not None
+    assert "MY_API_KEY" not in spec.environ
+
+
+def test_a_harness_that_cannot_be_asked_has_no_names(tmp_path: Path) -> None:
     one = evaluation(tmp_path)
-    absent = Engine("docker", LACKS, has=False)
-    assert HarnessTasks(5, absent.chosen).lacking(one, ["my_sums"]) is None
-    assert HarnessTasks(5, Engine("pyxis", LACKS).chosen).lacking(one, ["my_sums"]) is None
-    assert HarnessTasks(0.5, Engine("docker", LACKS).chosen).lacking(one, ["my_sums"]) is None
-    for text in ("Traceback", f"{MARK}{{", f"{MARK}[]"):
+    absent = Engine("docker", TASKS, has=False)
+    assert not HarnessTasks(5, absent.chosen).of(one)
+    assert not HarnessTasks(5, Engine("pyxis", TASKS).chosen).of(one)
+    assert not HarnessTasks(0.5, Engine("docker", TASKS).chosen).of(one)
+    for text in ("Traceback", f"{MARK}[", f"{MARK}{{}}"):
         engine = Engine("docker", text)
-        assert HarnessTasks(5, engine.chosen).lacking(one, ["my_sums"]) is None
+        assert not HarnessTasks(5, engine.chosen).of(one)
         assert len(engine.specs) == 1
 
     def none(wanted: str, image: str, installable: bool) -> Any:
         raise EvaluationError("no Docker engine answers")
 
-    assert HarnessTasks(5, none).lacking(one, ["my_sums"]) is None
+    assert not HarnessTasks(5, none).of(one)
 
 
 def test_a_harness_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     times = iter([0.0, 0.0, 4.99])
     engine = Engine("docker", None)
-    tasks = HarnessTasks(5, engine.chosen, lambda: next(times))
-    assert tasks.lacking(evaluation(tmp_path), ["my_sums"]) is None
+    assert not HarnessTasks(5, engine.chosen, lambda: next(times)).of(evaluation(tmp_path))
     assert len(engine.specs) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,25 +107,23 @@ def test_the_harness_decides_about_tasks_that_no_file_defines(tmp_path: Path) ->
     files = tmp_path / "mine"
     files.mkdir()
     (files / "sums.yaml").write_text("task: my_sum\n")
-    calls = []
+    asked = []
 
-    def lacks(task: str, answer: dict[str, str] | None, own: str | None = "mine") -> list[str]:
-        def asked(evaluation: Evaluation, names: Any) -> dict[str, str] | None:
-            calls.append(list(names))
-            return answer
+    def lacks(task: str, own: str | None = "mine", known: Sequence[str] = ("words_ar",)) -> str:
+        def tasks_of(evaluation: Evaluation) -> Sequence[str]:
+            asked.append(evaluation.identity.task)
+            return known
 
         benchmark = {"harness": "lm-eval", "task": task, "files": own}
         content = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
-        found = lacking(expand(config(tmp_path, content)), {}, asked=asked)
-        return [str(problem) for problem in found]
+        found = lacking(expand(config(tmp_path, content)), {}, tasks_of=tasks_of)
+        return "\n".join(map(str, found))
 
-    assert lacks("my_sum", None) == lacks("gsm8k", None, None) == []
-    assert calls == []
-    assert lacks("my_sum,hellaswag_xx", {}) == []
-    assert lacks("hellaswag_x", {"hellaswag_x": "hellaswag"}, None) == [
-        "benchmarks.b: lm-eval has no task 'hellaswag_x'; did you mean 'hellaswag'?"
-    ]
-    assert lacks("zzz", {"zzz": ""}) == ["benchmarks.b: lm-eval has no task 'zzz'"]
-    assert calls == [["hellaswag_xx"], ["hellaswag_x"], ["zzz"]]
-    assert lacks("mmlu_*", None) == lacks("mine/own.yaml", None) == []
-    assert lacks("zzz", None, None) == [], "nothing is known of it"
+    assert lacks("my_sum") == lacks("gsm8k", None) == lacks("mine/own.yaml") == ""
+    assert asked == [], "these need no harness"
+    assert lacks("my_sum,words_ar") == lacks("words_*", None) == ""
+    line = "benchmarks.b: lm-eval has no task 'words_a'; did you mean 'words_ar'?"
+    assert lacks("words_a,gsm8k", None) == line
+    assert lacks("zzz") == "benchmarks.b: lm-eval has no task 'zzz'"
+    assert asked == ["my_sum,words_ar", "words_*", "words_a,gsm8k", "zzz"]
+    assert lacks("zzz", None, ()) == lacks("words_*", "mine", ()) == "", "nothing is known of them"

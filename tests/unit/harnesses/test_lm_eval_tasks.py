@@ -1,4 +1,4 @@
-"""Which tasks lm-evaluation-harness lacks, by its files and then by its index."""
+"""The names of the tasks that the files of lm-evaluation-harness define."""
 
 from __future__ import annotations
 
@@ -15,54 +15,37 @@ from snakeval.harnesses import lm_eval_tasks
 
 
 @pytest.fixture
-def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A harness with the tasks ``sums`` and ``sums_hard``, and a tag that only its index knows."""
+def harness(tmp_path: Path) -> Path:
     tasks = tmp_path / "lm_eval" / "tasks" / "sums"
     tasks.mkdir(parents=True)
     (tasks / "sums.yaml").write_text("task: sums\ndoc_to_text: !function utils.text\n")
-    (tasks / "hard.yml").write_text("include: sums.yaml\ntask: 'sums_hard'  # harder\n")
-
-    class Manager:
-        def __init__(self, include_path: str | None) -> None:
-            asked.append(include_path)
-
-        def match_tasks(self, names: list[str]) -> list[str]:
-            return [name for name in names if name in ("sums_*", "arithmetic")]
-
-    asked: list[str | None] = []
-    module = SimpleNamespace(TaskManager=Manager, asked=asked)
-    monkeypatch.setitem(sys.modules, "lm_eval.tasks", module)  # type: ignore[arg-type]
+    (tasks / "hard.yml").write_text('include: _base\n"task": "sums_hard"  # harder: (yes)\n')
+    (tasks / "_base").write_text("tag:\n  # all\n\n  - numbers\n- sums_tag\ndataset_path: x\n")
+    group = "group: all_sums\ntask:\n  - sums\n  - group: inner\n    task: [part_(a), 'part_b']\n"
+    (tasks / "group.yaml").write_text(f"{group}metric: [acc]\n")
+    (tasks / "utils.py").write_text("task: no_task\n")
     return tmp_path / "lm_eval"
 
 
-def test_names_in_files_need_no_index(harness: Path, tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "mine.yaml").write_text("task: mine\n")
-    names = ["sums", "sums_hard", "mine"]
-    assert lm_eval_tasks.lacking(str(own), names, [str(harness)]) == {}
-    assert sys.modules["lm_eval.tasks"].asked == []
+def test_files_define_tasks_groups_and_tags(harness: Path) -> None:
+    assert lm_eval_tasks.defined(str(harness)) == {
+        "all_sums", "inner", "numbers", "part_(a)", "part_b", "sums", "sums_hard", "sums_tag",
+    }  # fmt: skip
 
 
-def test_the_index_decides_about_other_names(harness: Path) -> None:
-    names = ["sums_*", "arithmetic", "sums_hards", "x"]
-    found = lm_eval_tasks.lacking("", names, [str(harness)])
-    assert found == {"sums_hards": "sums_hard", "x": ""}
-    assert sys.modules["lm_eval.tasks"].asked == [None]
-
-
-def test_the_program_prints_the_result_after_a_mark(
+def test_the_program_prints_the_names_after_a_mark(
     harness: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = SimpleNamespace(submodule_search_locations=[str(harness)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    assert lm_eval_tasks.main(["", "sums", "sum"]) == 0
+    assert lm_eval_tasks.main() == 0
     mark, _, found = capsys.readouterr().out.partition(": ")
-    assert (f"{mark}: ", json.loads(found)) == (lm_eval_tasks.MARK, {"sum": "sums"})
+    assert f"{mark}: " == lm_eval_tasks.MARK
+    assert json.loads(found) == sorted(lm_eval_tasks.defined(str(harness)))
 
 
 def test_the_program_runs_alone_and_says_nothing_without_the_harness() -> None:
     text = Path(lm_eval_tasks.__file__).read_text(encoding="utf-8")
-    words = [sys.executable, "-I", "-S", "-c", text, "", "sums"]
+    words = [sys.executable, "-I", "-S", "-c", text]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

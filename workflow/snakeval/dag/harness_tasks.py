@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from snakeval.errors import ConfigError, EvaluationError
@@ -20,11 +20,10 @@ from snakeval.harnesses import lm_eval_tasks
 from snakeval.jobs.container import installable
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import Runtime, choose
-from snakeval.runtimes.spec import ContainerSpec, Mount
+from snakeval.runtimes.spec import ContainerSpec
 
 #: Runtimes that start a command on this machine at once.
 _QUICK = ("process", "docker", "podman", "apptainer")
-_FILES = "/snakeval/files"
 #: What a program requires to start. The harness gets no other variable.
 _VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DOCKER_HOST")
 #: No harness answers in less.
@@ -32,7 +31,7 @@ _LEAST_SECONDS = 1.0
 
 
 class HarnessTasks:
-    """The harnesses of one command, each of which is asked within *seconds* in all.
+    """The harnesses of one command, which answer within *seconds* in all.
 
     A harness without an environment or an image on this machine is not asked.
     """
@@ -44,36 +43,30 @@ class HarnessTasks:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._until, self._chosen, self._clock = clock() + seconds, chosen, clock
-        self._answers: dict[tuple[object, ...], Mapping[str, str] | None] = {}
+        self._answers: dict[tuple[object, ...], frozenset[str]] = {}
 
-    def lacking(self, evaluation: Evaluation, names: Sequence[str]) -> Mapping[str, str] | None:
-        """Return which *names* the harness lacks, and the nearest one of each or nothing.
-
-        None if the harness cannot be asked.
-        """
+    def of(self, evaluation: Evaluation) -> frozenset[str]:
+        """Return the names of the harness's tasks; empty if it cannot be asked."""
         transport, identity = evaluation.transport, evaluation.identity
         image = pinned_name(identity.image, identity.image_digest)
-        place = (transport.runtime, image, transport.requirements, identity.packages)
-        key = (*place, transport.files, *names)
+        key = (transport.runtime, image, transport.requirements, identity.packages)
         if key not in self._answers:
-            self._answers[key] = self._ask(evaluation, image, names)
+            self._answers[key] = frozenset(self._ask(evaluation, image))
         return self._answers[key]
 
-    def _ask(
-        self, evaluation: Evaluation, image: str, names: Sequence[str]
-    ) -> Mapping[str, str] | None:
+    def _ask(self, evaluation: Evaluation, image: str) -> Collection[str]:
         if self._left() < _LEAST_SECONDS:
-            return None
+            return ()
         try:
             runtime, _ = self._chosen(evaluation.transport.runtime, image, installable(evaluation))
-            spec = _spec(evaluation, image, names, runtime)
+            spec = _spec(evaluation, image, inside=runtime.isolated)
             if runtime.name not in _QUICK or not (runtime.isolated or spec.requirements):
-                return None
-            return self._run(runtime, spec) if runtime.has(spec) else None
+                return ()
+            return self._run(runtime, spec) if runtime.has(spec) else ()
         except (ConfigError, EvaluationError, OSError):
-            return None  # the run reports what does not work
+            return ()  # the run reports what does not work
 
-    def _run(self, runtime: Runtime, spec: ContainerSpec) -> Mapping[str, str] | None:
+    def _run(self, runtime: Runtime, spec: ContainerSpec) -> Collection[str]:
         stop = threading.Event()
         timer = threading.Timer(max(0.0, self._left()), stop.set)
         timer.daemon = True
@@ -82,7 +75,7 @@ class HarnessTasks:
             with tempfile.TemporaryFile() as log:
                 runtime.run(spec, log, stop)
                 log.seek(0)
-                return _answer(log.read().decode(errors="replace"))
+                return _names(log.read().decode(errors="replace"))
         finally:
             timer.cancel()
 
@@ -90,33 +83,27 @@ class HarnessTasks:
         return self._until - self._clock()
 
 
-def _answer(text: str) -> Mapping[str, str] | None:
+def _names(text: str) -> Collection[str]:
     for line in text.splitlines():
         if line.startswith(lm_eval_tasks.MARK):
             try:
                 found = json_value(line[len(lm_eval_tasks.MARK) :].encode())
             except DAMAGE:
-                return None
-            return found if isinstance(found, dict) else None
-    return None
+                return ()
+            return found if isinstance(found, list) else ()
+    return ()
 
 
-def _spec(
-    evaluation: Evaluation, image: str, names: Sequence[str], runtime: Runtime
-) -> ContainerSpec:
-    transport, inside = evaluation.transport, runtime.isolated
-    files = transport.files
-    own = str(getattr(runtime, "root", "")) + _FILES if inside and files else files
+def _spec(evaluation: Evaluation, image: str, *, inside: bool) -> ContainerSpec:
     program = Path(lm_eval_tasks.__file__).read_text(encoding="utf-8")
     return ContainerSpec(
         name=f"snakeval-tasks-{uuid.uuid4().hex[:12]}",
         image=image,
-        argv=("python3", "-I", "-c", program, own, *names),
+        argv=("python3", "-I", "-c", program),
         workdir="/tmp" if inside else tempfile.gettempdir(),
-        env={"HF_HUB_OFFLINE": "1"} | ({"HOME": "/tmp"} if inside else {}),
-        mounts=(Mount(files, own),) if inside and files else (),
+        env={"HOME": "/tmp"} if inside else {},
         grace=1,
-        requirements=transport.requirements,
+        requirements=evaluation.transport.requirements,
         packages=evaluation.identity.packages,
         environ={name: os.environ[name] for name in _VARIABLES if name in os.environ},
     )

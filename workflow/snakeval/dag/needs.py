@@ -6,7 +6,8 @@ harness. Each finding is a warning, since a harness may find elsewhere what is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -20,23 +21,23 @@ from snakeval.harnesses import lm_eval_tasks
 _PATTERN = frozenset("*?[")
 #: Whether the endpoint of an evaluation answers for its tokenizer.
 Tokenizes = Callable[[Evaluation], bool]
-#: Returns which tasks the harness of an evaluation lacks; None if the harness cannot be asked.
-Asked = Callable[[Evaluation, Sequence[str]], Mapping[str, str] | None]
+#: Returns the tasks of the harness of an evaluation; empty if the harness cannot be asked.
+TasksOf = Callable[[Evaluation], Collection[str]]
 
 
 def _asks_no_endpoint(evaluation: Evaluation) -> bool:
     return False
 
 
-def _asks_no_harness(evaluation: Evaluation, names: Sequence[str]) -> None:
-    return None
+def _asks_no_harness(evaluation: Evaluation) -> Collection[str]:
+    return ()
 
 
 def lacking(
     evaluations: Iterable[Evaluation],
     environment: Mapping[str, str],
     tokenizes: Tokenizes = _asks_no_endpoint,
-    asked: Asked = _asks_no_harness,
+    tasks_of: TasksOf = _asks_no_harness,
 ) -> list[Problem]:
     """Return what the *evaluations* lack, each only once."""
     found: dict[Problem, None] = {}
@@ -45,7 +46,7 @@ def lacking(
         for problem in (
             *_data(evaluation, environment),
             *_tokenizer(evaluation, environment, tokenizes),
-            *_tasks(evaluation, defined, asked),
+            *_tasks(evaluation, defined, tasks_of),
         ):
             found[problem] = None
     return list(found)
@@ -97,7 +98,7 @@ def _tokenizer(
 
 
 def _tasks(
-    evaluation: Evaluation, defined_in: Callable[[str], set[str]], asked: Asked
+    evaluation: Evaluation, defined_in: Callable[[str], set[str]], tasks_of: TasksOf
 ) -> Iterator[Problem]:
     """Report a task that neither lm-eval nor the benchmark's files have."""
     identity, place = evaluation.identity, evaluation.transport.files
@@ -112,12 +113,12 @@ def _tasks(
     ]
     if not absent:
         return
-    where, lacks = f"benchmarks.{evaluation.benchmark}", asked(evaluation, absent)
-    for name, near in (lacks or {}).items():
-        yield Problem(
-            f"lm-eval has no task '{name}'", where, f"did you mean '{near}'?" * bool(near)
-        )
-    if lacks is None and defined and not _PATTERN & set(absent[0]):
+    where, known = f"benchmarks.{evaluation.benchmark}", {*defined, *tasks_of(evaluation)}
+    unknown = [name for name in absent if not fnmatch.filter(known, name)]
+    if known > defined:
+        for name in unknown:
+            yield Problem(f"lm-eval has no task '{name}'", where, nearest(name, sorted(known)))
+    elif defined and not _PATTERN & {*absent[0]}:
         what = f"no file in {place} defines the task '{absent[0]}'"
         hint = nearest(absent[0], sorted(defined)) or f"it defines {', '.join(sorted(defined)[:5])}"
         yield Problem(what, where, hint)

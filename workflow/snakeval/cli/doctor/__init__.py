@@ -185,8 +185,8 @@ def _evaluations(config: Config | None) -> Iterator[Check]:
             yield Check("evaluations", "wrong", found, each.hint or "correct it")
         return
     yield from _endpoints(config, evaluations)
-    tokenizers, asked = Tokenizers(config), HarnessTasks(SECONDS)
-    lacks = lacking(evaluations, os.environ, tokenizers.answers, asked.lacking)
+    tokenizers, tasks = Tokenizers(config), HarnessTasks(SECONDS)
+    lacks = lacking(evaluations, os.environ, tokenizers.answers, tasks.of)
     for problem in (*lacks, *lacking_images(evaluations)):
         yield Check(problem.where, "no", problem.problem, problem.hint)
 
