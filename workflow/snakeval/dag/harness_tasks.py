@@ -24,7 +24,7 @@ from snakeval.runtimes.spec import ContainerSpec
 
 #: Runtimes that start a command on this machine at once.
 _QUICK = ("process", "docker", "podman", "apptainer")
-#: What a program requires to start. The harness gets no other variable.
+#: Variables that a program requires to start. The harness gets no other one.
 _VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DOCKER_HOST")
 #: No harness answers in less.
 _LEAST_SECONDS = 1.0

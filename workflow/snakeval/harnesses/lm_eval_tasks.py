@@ -29,7 +29,7 @@ _READ = 1 << 16
 def defined(place: str) -> set[str]:
     """Return the tasks, groups and tags that files below *place* define.
 
-    A file may include one without an ending, which may have tags, too.
+    A file may include one without an ending, which may also have tags.
     """
     found: set[str] = set()
     for folder, _, names in os.walk(place):
