@@ -136,7 +136,6 @@ PATTERNS = {
     "jobs/request_cause.py": "exceptions of HTTP clients in the logs of harnesses",
     "jobs/container.py": "the host in a URL that the user writes",
     "dag/endpoint_words.py": "messages of endpoints about what they refuse",
-    "dag/needs.py": "files of tasks that the user writes",
     "dag/open.py": "options of Snakemake",
     "results/comparison.py": "names of repeats",
     "results/report/__init__.py": "control characters in plotly.js",
