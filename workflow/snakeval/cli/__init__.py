@@ -21,6 +21,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 _COMMANDS = {
     "run": "Run the evaluations of a configuration; the same command resumes them",
+    "follow": "Evaluate the checkpoints of a training as they become ready",
     "eval": "Score an endpoint on benchmarks without a configuration file",
     "resume": "Resume an unfinished run, from any directory",
     "rescore": "Score the stored answers of a finished run again; no model is asked",

@@ -96,11 +96,13 @@ def prepare(
     profile: str | None,
     options: tuple[str, ...],
     dry_run: bool,
+    expands: bool = True,
 ) -> tuple[Prepared, Config]:
     """Check the configuration *source*, which may be the launcher's, and save it for Snakemake.
 
     *file* is its own file, if it has one. *options* are for Snakemake, and contain *choice*. The
-    second value is the configuration with its series of checkpoints, as the user wrote it.
+    second value is the configuration with its series of checkpoints, as the user wrote it. A
+    follower *expands* them itself.
 
     Raises:
         ConfigError: the configuration, an option or the profile is wrong.
@@ -118,8 +120,12 @@ def prepare(
     values = snakemake.config(given)
     choice.restrict(translated.source)
     plans = dry_run or any(option.name == "dryrun" for option in given)
-    config, selection = choose(translated.source, values, expansion := _expansion(plans))
-    written = expansion.written or config
+    if expands:
+        config, selection = choose(translated.source, values, expansion := _expansion(plans))
+        written = expansion.written or config
+    else:
+        written, selection = choose(translated.source, values)
+        config = written
     prepared = Prepared(
         config,
         selection,

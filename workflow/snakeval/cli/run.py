@@ -105,9 +105,9 @@ def command(
     snakeval run my.yaml --profile slurm --head-on-cluster
     snakeval run my.yaml -- --cores 8 --config models=small
     """
-    file, options = _positional(file, options)
+    file, options = positional(file, options)
     _note_check(check, dry_run)
-    place, name = _named(file, config_dir, config_name)
+    place, name = named(file, config_dir, config_name)
     where = place_of(dry_run, detach, head_on_cluster)
     from snakeval.cli.launch import launch
     from snakeval.config.compose import compose, text
@@ -142,7 +142,7 @@ def _note_check(check: bool, dry_run: bool) -> None:
     os.environ[CHECK] = "1"
 
 
-def _positional(file: Path | None, words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+def positional(file: Path | None, words: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
     """Take the configuration's file from the first word, if it is one; return the other words.
 
     Raises:
@@ -159,7 +159,7 @@ def _positional(file: Path | None, words: tuple[str, ...]) -> tuple[Path | None,
     return Path(first), words[1:]
 
 
-def _named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
+def named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
     """Return the configuration's directory and its name there."""
     from snakeval.config.usual import usual
 

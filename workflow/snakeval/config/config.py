@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from snakeval.config.benchmarks import Benchmark, Params
 from snakeval.config.checkpoints import ModelName
 from snakeval.config.execution import PACKING, Execution
+from snakeval.config.follow import Follow
 from snakeval.config.health import Health
 from snakeval.config.ledger import LedgerMode, OptionalBudget
 from snakeval.config.members import check_members, check_params
@@ -112,6 +113,7 @@ class Config(Strict):
     budget: OptionalBudget = Field(
         default=None, description="what the run may spend before it stops; null = no limit"
     )
+    follow: Follow = Field(default=Follow(), description="how `snakeval follow` works")
     export: dict[str, Plain] = Field(
         default_factory=dict, description="destinations of the results -> their options"
     )

@@ -247,6 +247,9 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
         absolute = source.base(("export", "local", "output_dir")) / Path(directory).expanduser()
         local = {**config.export["local"], "output_dir": str(absolute.resolve())}
         updates["export"] = {**config.export, "local": local}
+    if end := config.follow.end:
+        absolute = source.base(("follow", "end")) / Path(end).expanduser()
+        updates["follow"] = config.follow.model_copy(update={"end": str(absolute.resolve())})
     return config.model_copy(update=updates)
 
 

@@ -48,6 +48,8 @@ def refuse_other_definitions(invocation: Invocation, *, entered: bool = False) -
         if entered and own and (own.since, own.host, own.pid) < (head.since, head.host, head.pid):
             continue
         for item in run.invocation(head.invocation).plan() or ():
+            if head.models and item.model not in head.models:
+                continue  # another command may start the new content of an overwritten checkpoint
             found = evaluations.get(item.id)
             if head.models and series_of(item.model) and item.model not in head.models:
                 continue  # a row of an earlier plan: the head works at other checkpoints

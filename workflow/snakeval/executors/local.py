@@ -24,7 +24,7 @@ from snakeval.executors.job_processes import job_processes
 from snakeval.ledger.summary import lives_here
 from snakeval.processes import process_lives, start_time
 from snakeval.run.directory import RunDirectory
-from snakeval.run.heads import Head, heads
+from snakeval.run.heads import Head, followers, heads
 from snakeval.runtimes.marked import marked
 from snakeval.serving import client as pool
 from snakeval.serving.deployment import server_names
@@ -96,6 +96,9 @@ class Work:
     def workers(self) -> Iterator[Remain]:
         """Yield Snakemake and its jobs."""
         if not self._evaluation:
+            # A follower would start the next Snakemake.
+            mine = followers(self._run)
+            yield from (_follower(each) for each in mine if each.lives and not each.job)
             # One that has left the run has a table to print before it ends.
             self._seen.update((head, None) for head in heads(self._run))
             yield from (_head(head) for head in self._seen if head.lives and not head.job)
@@ -215,6 +218,14 @@ def _head(head: Head) -> Remain:
         f"Snakemake (process {head.pid})",
         (ask, partial(send, signal.SIGTERM), partial(send, signal.SIGKILL)),
     )
+
+
+def _follower(head: Head) -> Remain:
+    send = partial(_signal, head.pid, head.start)
+    # SIGTERM leaves its heads alone, which are stopped beside it.
+    acts = (partial(send, signal.SIGTERM), partial(send, signal.SIGKILL), None)
+    text = f"the follower (process {head.pid})"
+    return Remain(f"follower {head.pid} {head.start}", text, acts)
 
 
 def _ignores(pid: int, number: signal.Signals) -> bool:

@@ -511,6 +511,15 @@ class RunDirectory(Directory):
         suffix = "" if number in ("", _FIRST_NAMESPACE) else f"-{number}"
         return Path(f"{self._place}/.snakeval/heads/{host}-{pid}{suffix}.json")
 
+    @property
+    def follow_lease(self) -> Path:
+        """The lease of the follower that works; see :mod:`snakeval.follow`."""
+        return Path(f"{self._place}/.snakeval/follow.lease")
+
+    def head_log(self, model: str) -> Path:
+        """The output of the heads that followers start for a model."""
+        return Path(f"{self._place}/.snakeval/heads/logs/{model}.log")
+
     def head_files(self) -> list[Path]:
         """Return the notes of all Snakemake processes."""
         return list(self.head_file("x", 0).parent.glob("*.json"))

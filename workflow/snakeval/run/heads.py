@@ -42,6 +42,7 @@ class Head:
         invocation: the key of what its command saved; see :mod:`snakeval.run.saved`.
         since: when it began to work at the run, in seconds since 1970.
         models, benchmarks: what its command chose of the run; nothing means everything.
+        follows: whether it is a follower, which starts Snakemake for each checkpoint.
     """
 
     host: str
@@ -56,6 +57,7 @@ class Head:
     since: float = 0.0
     models: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
+    follows: bool = False
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Head:
@@ -109,31 +111,34 @@ def enter(
     invocation: str = "",
     models: Sequence[str] = (),
     benchmarks: Sequence[str] = (),
+    follows: bool = False,
 ) -> None:
     """Note that this process works at *run*, and show every *beats* seconds that it lives.
 
     *invocation* is the key of what its command saved in the run. *models* and *benchmarks* are what
     the command chose of it.
     """
-    me = ProcessIdentity.of(os.getpid())
+    chosen = (invocation, time.time(), tuple(models), tuple(benchmarks), follows)
+    file = _note(run, os.getpid(), command, beats, *chosen)
+    threading.Thread(target=_show_life, args=(file, beats), daemon=True).start()
+
+
+def announce(run: RunDirectory, pid: int, command: Sequence[str], models: Sequence[str]) -> None:
+    """Note that the process *pid* of this machine has started, which will :func:`enter` *run*.
+
+    Raises:
+        OSError: the note cannot be written.
+    """
+    _note(run, pid, command, _BEAT_SECONDS, "", time.time(), tuple(models))
+
+
+def _note(run: RunDirectory, pid: int, command: Sequence[str], beats: float, *chosen: Any) -> Path:
+    me = ProcessIdentity.of(pid)
     job, words = os.environ.get(HEAD_JOB, ""), shlex.join(command)
-    head = Head(
-        me.host,
-        me.pid,
-        me.start,
-        words,
-        job,
-        me.boot,
-        me.namespace,
-        beats,
-        invocation,
-        time.time(),
-        tuple(models),
-        tuple(benchmarks),
-    )
+    head = Head(me.host, me.pid, me.start, words, job, me.boot, me.namespace, beats, *chosen)
     file = run.head_file(head.host, head.pid, head.namespace)
     write_if_changed(file, json.dumps(asdict(head)))
-    threading.Thread(target=_show_life, args=(file, beats), daemon=True).start()
+    return file
 
 
 def _show_life(file: Path, beats: float) -> None:
@@ -152,13 +157,23 @@ def leave(run: RunDirectory) -> None:
     run.head_file(socket.gethostname(), os.getpid(), pid_namespace()).unlink(missing_ok=True)
 
 
+def followers(run: RunDirectory) -> list[Head]:
+    """Return the followers of *run* that live or wait, and those that this process cannot see."""
+    return [each for each in workers(run) if each.follows]
+
+
 def heads(run: RunDirectory, *, writes: bool = True) -> list[Head]:
     """Return the heads at *run* that live, and those of which this process cannot know it.
 
     The one that began first comes first, since a directory lists files in no order.
     A head that cannot be seen and that shows no sign of life any more is gone. If it *writes*, this
-    process asks the file server for its time, with a file.
+    process asks the file server for its time, with a file. A follower is no head.
     """
+    return [each for each in workers(run, writes=writes) if not each.follows]
+
+
+def workers(run: RunDirectory, *, writes: bool = True) -> list[Head]:
+    """Return the heads at *run* and its followers, as :func:`heads` does."""
     found = []
     now: float | None = None
     for path in run.head_files():

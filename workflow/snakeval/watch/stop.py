@@ -131,11 +131,13 @@ def kill(which: Target, report: Callable[[str], None]) -> Killed:
 
 def _elsewhere(which: Target, after: list[State]) -> Iterator[str]:
     """Yield what runs on other hosts, and what cannot be known."""
-    for head in [] if which.benchmark else heads.heads(which.run):
+    for head in [] if which.benchmark else heads.workers(which.run):
         if head.lives is None:
+            what = "the follower" if head.follows else "Snakemake"
+            file = which.run.head_file(head.host, head.pid, head.namespace)
             yield (
-                f"Snakemake on {head.host} (process {head.pid}): give the same command there, or "
-                f"remove {which.run.head_file(head.host, head.pid, head.namespace)} if it is gone"
+                f"{what} on {head.host} (process {head.pid}): give the same command there, or "
+                f"remove {file} if it is gone"
             )
     here = socket.gethostname()
     for state in after:

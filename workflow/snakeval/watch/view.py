@@ -64,7 +64,10 @@ class View:
     def who(self) -> str:
         """Who works at it."""
         here = [head for head in self.heads if head.lives]
-        parts = [f"Snakemake runs (process {head.pid})" for head in here]
+        parts = [
+            f"{'a follower works' if head.follows else 'Snakemake runs'} (process {head.pid})"
+            for head in here
+        ]
         parts += [
             f"started on {head.host} (process {head.pid}), of which nothing is known here"
             for head in self.heads
@@ -114,14 +117,14 @@ class View:
 def current_targets() -> list[Target]:
     """Return the live runs, or the run that was started last if none is live."""
     known = index.entries()
-    live = [entry for entry in known if any(head.lives for head in index_heads.heads(entry.run))]
+    live = [entry for entry in known if any(head.lives for head in index_heads.workers(entry.run))]
     return [Target(entry) for entry in live or (known and [index.last_started(known)])]
 
 
 def look(which: Target, before: View | None = None) -> View:
     """Read the state of one target."""
     # Heads first. Otherwise a head that ends in between would make its run look interrupted.
-    heads = index_heads.heads(which.run)
+    heads = index_heads.workers(which.run)
     jobs = jobs_of(which.run)
     found = states(which.run, before.states if before else (), only=which.covers, jobs=jobs)
     served = [

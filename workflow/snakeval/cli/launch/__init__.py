@@ -20,7 +20,7 @@ from snakeval.cli.output import is_quiet, note, wants_json
 from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
-from snakeval.dag.handover import Checked, Offer, offered
+from snakeval.dag.handover import NOTHING, Checked, Offer, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import check
 from snakeval.dag.workplace import require_workplace
@@ -125,14 +125,14 @@ def start(prepared: Prepared, where: Place) -> tuple[int, RunDirectory]:
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     note(f"{place}{shlex.join(argv)}")
     if where is Place.CLUSTER:
-        return _as_a_job(argv, run, config), run.directory
+        return on_cluster(argv, run, config), run.directory
     selection = prepared.selection
     if not prepared.dry_run and run.chosen:
         selection = selection.model_copy(update={"run": run.directory.name})
     checked = Checked((configfile,), prepared.overrides, config, selection)
     with offered(checked) as offer:
         if where is Place.BACKGROUND:
-            return _detached(argv, run, offer), run.directory
+            return in_background(argv, run, offer), run.directory
         # The command of a re-score makes another run.
         again = (
             f"run `snakeval resume {run.id}`" if invocation.rescoring else snakemake_process.SAME
@@ -144,7 +144,7 @@ def start(prepared: Prepared, where: Place) -> tuple[int, RunDirectory]:
     return code, run.directory
 
 
-def _detached(argv: Sequence[str], run: Run, offer: Offer) -> int:
+def in_background(argv: Sequence[str], run: Run, offer: Offer = NOTHING) -> int:
     """Start the run in the background; return as soon as `status` and `kill` can find it.
 
     If it ends before, because it fails or has nothing to do, print the end of its log.
@@ -155,7 +155,7 @@ def _detached(argv: Sequence[str], run: Run, offer: Offer) -> int:
 
     def has_a_head() -> bool:
         runs = (entry.run for entry in index.entries() if entry.id == run_id)
-        return any(child.pid == one.pid for run in runs for one in heads.heads(run))
+        return any(child.pid == one.pid for run in runs for one in heads.workers(run))
 
     code = None
     with contextlib.suppress(KeyboardInterrupt):  # a Ctrl-C ends the wait, not the run
@@ -171,7 +171,7 @@ def _detached(argv: Sequence[str], run: Run, offer: Offer) -> int:
     return 0
 
 
-def _as_a_job(argv: Sequence[str], run: Run, config: Config) -> int:
+def on_cluster(argv: Sequence[str], run: Run, config: Config) -> int:
     """Submit the run's Snakemake as a job of its own."""
     from snakeval import executors
 

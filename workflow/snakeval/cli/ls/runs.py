@@ -80,7 +80,7 @@ def _row(entry: Entry) -> dict[str, object]:
 
 def _live(entry: Entry) -> tuple[bool | None, list[str]]:
     """Return whether something works at it, and on which hosts; None if only they know."""
-    heads = index_heads.heads(entry.run)
+    heads = index_heads.workers(entry.run)
     hosts = sorted({head.host for head in heads})
     if any(head.lives for head in heads):
         return True, hosts

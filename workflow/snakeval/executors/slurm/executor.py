@@ -33,7 +33,7 @@ from snakeval.executors.slurm.queue import Job as SlurmJob
 from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.processes import first_line
 from snakeval.run.directory import RunDirectory
-from snakeval.run.heads import Head, heads
+from snakeval.run.heads import Head, followers, heads
 
 if TYPE_CHECKING:
     from snakeval.config.config import Config
@@ -207,7 +207,8 @@ class _Live:
     def __call__(self) -> Iterator[Remain]:
         if not self._evaluation:
             # One that has left the run has a table to print before it ends.
-            self._heads.update((head, None) for head in heads(self._run) if head.job)
+            working = [*heads(self._run), *followers(self._run)]
+            self._heads.update((head, None) for head in working if head.job)
             yield from (_head(head) for head in self._heads if head.lives)
         if time.monotonic() - self._asked > _QUEUE_SECONDS:
             self._queue, self._asked = Queue(self._run), time.monotonic()

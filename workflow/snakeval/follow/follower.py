@@ -1,0 +1,311 @@
+"""The follower: the only scheduler of a series. It keeps no state of its own.
+
+What is finished is in the records of the run, which heads work is in its notes of heads, and what
+is ready is on disk. A follower that starts again reads all three and continues.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from snakeval.config.config import Config
+from snakeval.errors import ConfigError
+from snakeval.evaluation.duration_text import duration_text
+from snakeval.follow.schedule import Failure, Step, next_steps
+from snakeval.follow.sight import Seen
+from snakeval.follow.until import Until
+
+#: Seconds between two looks at the heads, and at heads that another follower started.
+TICK_SECONDS, OTHERS_SECONDS = 0.5, 2.0
+#: A series is at rest if no checkpoint changed for so many seconds.
+REST_SECONDS = 10.0
+#: The shortest pause between two looks, and how many times longer it is than a look took.
+_GAP_SECONDS, _GAP_SHARE = 0.2, 10
+#: How many times a step may fail once the follower is to end.
+_LAST_TRIES = 2
+
+
+class Child(Protocol):
+    """A head that a follower started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+
+
+class Sights(Protocol):
+    """The series, at which a follower looks."""
+
+    def look(self) -> Seen:
+        """Look once."""
+
+    @property
+    def due(self) -> float | None:
+        """When the next look makes a checkpoint ready, by the follower's clock."""
+
+    @property
+    def resting_since(self) -> float:
+        """When a checkpoint changed last, by the follower's clock."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a change, at most *seconds*; return whether there was one."""
+
+    @property
+    def look_seconds(self) -> float:
+        """The longest time between two looks."""
+
+
+class Work(Protocol):
+    """The run, which a follower reads and whose heads it starts."""
+
+    def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
+        """Return those of *models* that have evaluations to run."""
+
+    def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
+        """Return the models of each living head whose process is none of *mine*."""
+
+    def start(self, config: Config, model: str) -> Child:
+        """Start the head of one model.
+
+        Raises:
+            ConfigError, OSError: it cannot start.
+        """
+
+
+class Stop(Enum):
+    """Why a follower ends before its end."""
+
+    NO = 0
+    #: It asks its heads to end, and waits for them.
+    WITH_HEADS = 1
+    #: Its heads continue, and the next follower waits for them.
+    WITHOUT_HEADS = 2
+
+
+@dataclass
+class Follower:
+    """One follower, which holds the lease of its run.
+
+    Attributes:
+        slots: how many heads work side by side.
+        retry: the first pause after a failure, in seconds.
+        say: prints a line.
+        is_mine: whether this follower still holds the lease.
+        clock: of looks and pauses; ``wall`` is the time of day.
+    """
+
+    sights: Sights
+    work: Work
+    slots: int
+    retry: float
+    until: Until
+    say: Callable[[str], None]
+    is_mine: Callable[[], bool] = lambda: True
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    stopped: Stop = Stop.NO
+    _seen: Seen = field(default_factory=lambda: Seen(None))
+    _heads: dict[Step, Child] = field(default_factory=dict)
+    _others: Sequence[frozenset[str]] = ()
+    _done: set[Step] = field(default_factory=set)
+    _checked: set[Step] = field(default_factory=set)
+    _failed: dict[Step, Failure] = field(default_factory=dict)
+    _said: dict[str, str] = field(default_factory=dict)
+
+    def stop(self, how: Stop) -> None:
+        """End soon; a signal handler calls it."""
+        self.stopped = how
+
+    def run(self) -> bool:
+        """Follow until the end; return whether all that was ready is done."""
+        next_look = next_others = self.clock()
+        changed = False
+        while self.stopped is Stop.NO and self.is_mine():
+            now = self.clock()
+            due = self.sights.due
+            if now >= next_look or (due is not None and now >= due):
+                changed = False
+                self._look()
+                cost = self.clock() - now
+                gap = max(_GAP_SECONDS, _GAP_SHARE * cost)
+                earliest, next_look = now + gap, now + max(gap, self.sights.look_seconds)
+            if now >= next_others:
+                self._look_at_others()
+                next_others = now + OTHERS_SECONDS
+            self._collect()
+            self._start()
+            if self._has_ended():
+                break
+            changed |= self.sights.wait(self._pause(next_look))
+            if changed:
+                next_look = min(next_look, max(earliest, self.clock()))
+        self._finish()
+        return not self._failed and self.stopped is Stop.NO and self.is_mine()
+
+    def _pause(self, next_look: float) -> float:
+        """Return how long nothing happens that no event reports."""
+        due = self.sights.due
+        until = min([next_look, *([due] if due is not None else [])])
+        return max(0.0, min(TICK_SECONDS, until - self.clock()))
+
+    # --- looks ------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        before, self._seen = self._seen, self.sights.look()
+        seen = self._seen
+        for problem in seen.problems:
+            self._say_once(f"problem {problem}", f"error: {problem}")
+        contents = {step.model: step.content for step in before.steps}
+        now_there = {step.model for step in seen.steps} | seen.waiting.keys()
+        for step in before.steps:
+            if step.model not in now_there:
+                self.say(f"{step.model} is gone{self._note_of(step)}")
+        for step in seen.steps:
+            if contents.get(step.model, step.content) != step.content:
+                self.say(f"{step.model} was overwritten")
+            elif step.model not in contents:
+                self._say_once(f"ready {step}", f"{step.model} is ready")
+        for model, why in seen.waiting.items():
+            self._say_once(f"waits {model}", f"{model}: {why}", why.partition(":")[0])
+        kept = {*seen.steps}
+        self._failed = {step: failure for step, failure in self._failed.items() if step in kept}
+        self._check()
+
+    def _note_of(self, step: Step) -> str:
+        if step in self._done:
+            return "; its results stay"
+        return " while it runs" if step in self._heads else " before it started"
+
+    def _check(self) -> None:
+        """Find out which steps are finished by the records of the run."""
+        config = self._seen.config
+        working = {model for models in self._others for model in models}
+        new = [s for s in self._seen.steps if s not in self._checked and s.model not in working]
+        new = [step for step in new if step not in self._heads and step not in self._done]
+        if config is None or not new:
+            return
+        left = self.work.unfinished(config, [step.model for step in new])
+        self._done.update(step for step in new if step.model not in left)
+        self._checked.update(new)
+
+    def _look_at_others(self) -> None:
+        """Look at the heads of an earlier follower. What they have finished is in records."""
+        before = {model for models in self._others for model in models}
+        self._others = self.work.others([child.pid for child in self._heads.values()])
+        ended = before - {model for models in self._others for model in models}
+        if ended:
+            self._checked = {step for step in self._checked if step.model not in ended}
+            self._check()
+
+    # --- heads ------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Note the heads that have ended."""
+        for step, child in list(self._heads.items()):
+            if (code := child.poll()) is None:
+                continue
+            del self._heads[step]
+            if code == 0:
+                self._done.add(step)
+                self._failed.pop(step, None)
+                self.say(f"{step.model} is done")
+                continue
+            if step not in self._seen.steps:
+                self.say(
+                    f"{step.model} ended ({_ended(code)}): its checkpoint was changed or deleted"
+                )
+                continue
+            again = self._note_failure(step)
+            self.say(f"{step.model} failed ({_ended(code)}); it starts again in {again}")
+
+    def _note_failure(self, step: Step) -> str:
+        """Note that a step failed; return the pause until it starts again."""
+        now = self.clock()
+        failure = self._failed[step] = Failure.after(self._failed.get(step), now, self.retry)
+        return duration_text(failure.again - now)
+
+    def _start(self) -> None:
+        config = self._seen.config
+        if config is None or self.until.is_over(self.wall()):
+            return
+        running = [*({step.model} for step in self._heads), *self._others]
+        chosen = next_steps(
+            self._seen.steps,
+            done=self._done,
+            running=running,
+            failed=self._failed,
+            slots=self.slots,
+            now=self.clock(),
+        )
+        for step in chosen:
+            try:
+                child = self._heads[step] = self.work.start(config, step.model)
+            except (ConfigError, OSError) as error:
+                again = self._note_failure(step)
+                self.say(f"{step.model} cannot start, and tries again in {again}: {error}")
+            else:
+                waits = len(self._unfinished()) - len(self._heads)
+                more = f"; {waits} more wait" if waits > 0 else ""
+                self.say(f"{step.model} starts (process {child.pid}){more}")
+
+    def _unfinished(self) -> list[Step]:
+        return [step for step in self._seen.steps if step not in self._done]
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def _has_ended(self) -> bool:
+        """Whether nothing is left to do, by the end that the user chose."""
+        if self._heads or self._others:
+            return False
+        if self.until.is_over(self.wall()):
+            return True
+        last = self.until.has_file and self.clock() - self.sights.resting_since >= REST_SECONDS
+        if not last:
+            last = any(self._is_last(step) for step in self._done if step in self._seen.steps)
+        return last and all(self._is_hopeless(step) for step in self._unfinished())
+
+    def _is_last(self, step: Step) -> bool:
+        model = self._seen.config.models.get(step.model) if self._seen.config else None
+        member = model.member if model else None
+        return member is not None and self.until.is_last(member.values[member.axis])
+
+    def _is_hopeless(self, step: Step) -> bool:
+        failure = self._failed.get(step)
+        return failure is not None and failure.count >= _LAST_TRIES
+
+    def _finish(self) -> None:
+        """Wait for the heads, unless they outlive this follower."""
+        if self._leaves_heads() or not self.is_mine():
+            for step, child in self._heads.items():
+                self.say(f"{step.model} continues as process {child.pid}")
+            return
+        for child in self._heads.values():
+            child.interrupt()
+        while self._heads and not self._leaves_heads():
+            self._collect()
+            time.sleep(0.05)
+        if self._failed:
+            names = ", ".join(step.model for step in self._failed)
+            self.say(f"not done: {names}; the same command tries again")
+
+    def _leaves_heads(self) -> bool:
+        return self.stopped is Stop.WITHOUT_HEADS
+
+    def _say_once(self, key: str, line: str, state: str = "") -> None:
+        if self._said.get(key) != (state or line):
+            self._said[key] = state or line
+            self.say(line)
+
+
+def _ended(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

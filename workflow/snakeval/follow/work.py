@@ -1,0 +1,149 @@
+"""The run of a follower: what is left to do in it, and the heads that work at it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakeval.config.config import Config
+from snakeval.config.load import Selection
+from snakeval.dag.handover import Checked, offered
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.reruns import Reruns
+from snakeval.errors import ConfigError
+from snakeval.files import make_directory
+from snakeval.run import heads
+from snakeval.run.find import Run, find, reserve
+
+
+def open_run(config: Config, choice: str | None, files: Sequence[Path]) -> Run:
+    """Return the run of a configuration, and start it: no checkpoint may be ready yet.
+
+    Raises:
+        ConfigError: the output directory cannot be written, or no run fits *choice*.
+        OSError: the run's directory cannot be written.
+    """
+    run = reserve(find(config, choice, files=files))
+    if not run.directory.was_started:
+        run.start()
+    if not run.directory.plan_file.exists():
+        run.directory.write_plan(())
+    return run
+
+
+@dataclass(slots=True)
+class HeadProcess:
+    """A head that this process started. It has a session of its own, and outlives its parent."""
+
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        return self.process.poll()
+
+    def interrupt(self) -> None:
+        """Ask it and its jobs to end, as Ctrl-C does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class RunWork:
+    """A run whose heads a follower starts.
+
+    Attributes:
+        files: the configuration's files, with which a run is found again.
+        command: returns the command line of the head of a run's model, and its values of
+            ``--config`` as Snakemake reads them.
+        check: finds what would fail later, such as a variable that is not set.
+    """
+
+    run: Run
+    configfile: Path
+    files: Sequence[Path]
+    selection: Selection
+    command: Callable[[str, str], tuple[Sequence[str], Mapping[str, Any]]]
+    check: Callable[[Invocation], object] = field(default=lambda invocation: None)
+
+    def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
+        """Return those of *models* that have evaluations to run, by the run's records.
+
+        Reads no weights: a checkpoint whose digest is not kept is not finished.
+        """
+        try:
+            left = self._left(config, models)
+        except ConfigError:
+            if len(models) == 1:
+                return models  # its head reports the reason
+            # One of them has a problem, which must not hide the results of the others.
+            left = {name for each in models for name in self.unfinished(config, [each])}
+        return left
+
+    def _left(self, config: Config, models: Sequence[str]) -> set[str]:
+        invocation = self._invocation(config, models)
+        reruns = Reruns(invocation, head=True, force=lambda targets: None)
+        missing = {e.model for e in invocation.selected.values() if reruns.is_missing(e)}
+        planned = {e.model for e in invocation.selected.values()}
+        return {name for name in models if name in missing or name not in planned}
+
+    def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
+        """Return the models of each living head whose process is none of *mine*."""
+        me = os.uname().nodename
+        found = []
+        for head in heads.heads(self.run.directory):
+            if head.host == me and head.pid in mine:
+                continue
+            models = head.models
+            if not models and head.invocation:
+                plan = self.run.directory.invocation(head.invocation).plan() or ()
+                models = tuple({item.model for item in plan})
+            found.append(frozenset(models))
+        return found
+
+    def start(self, config: Config, model: str) -> HeadProcess:
+        """Start the head of one model, with the configuration that this process has checked.
+
+        Raises:
+            ConfigError: a check fails.
+            OSError: the process cannot start.
+        """
+        self.check(self._invocation(config, [model]))
+        argv, values = self.command(self.run.directory.name, model)
+        log = self.run.directory.head_log(model)
+        make_directory(log.parent)
+        checked = Checked((self.configfile,), values, config, self._selected([model]))
+        with (
+            offered(checked) as offer,
+            open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output,
+        ):
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=offer.descriptors,
+                env=offer.environment,
+            )
+        # If this process dies before the head notes itself, the next follower finds it.
+        with contextlib.suppress(OSError):
+            heads.announce(self.run.directory, process.pid, argv, [model])
+        return HeadProcess(process)
+
+    def _invocation(self, config: Config, models: Sequence[str]) -> Invocation:
+        return Invocation(config, self._selected(models), self.files, run=self.run)
+
+    def _selected(self, models: Sequence[str]) -> Selection:
+        update = {"run": self.run.directory.name, "models": tuple(models)}
+        return self.selection.model_copy(update=update)
