@@ -28,9 +28,15 @@ from support.stored import STORED, finish
 Capture = pytest.CaptureFixture[str]
 PUBLISHED = Path(__file__).parents[3] / "docs/json.schema.json"
 EVAL = ("--base-url", "http://host/v1", "--model-id", "org/m", "-t", "gsm8k")
+#: A model becomes a series, of which no checkpoint is there.
+TRAINED = (
+    "-o", "~models.m.endpoint", "-o", "+models.m.deployment={kind: generic, command: serve}",
+    "-o", "+models.m.checkpoints={pattern: 'step-{step}'}",
+)  # fmt: skip
 #: The words after each command; RUN, OTHER, SERIES and STORED are the ids of runs.
 WORDS: dict[str, tuple[str, ...]] = {
     "run": ("c.yaml",),
+    "follow": ("c.yaml", "--until", "0s", *TRAINED),
     "eval": EVAL,
     "resume": ("STORED",),
     "rescore": ("STORED", "-n"),

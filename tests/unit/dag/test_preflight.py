@@ -137,6 +137,16 @@ def test_a_command_that_defines_what_another_works_at_differently_fails(
     check(invocation(tmp_path, params={"parallelism": 1}), {})
 
 
+def test_a_command_works_at_the_models_that_it_chose(tmp_path: Path) -> None:
+    opened = invocation(tmp_path)
+    works(opened, os.getppid())
+    (file,) = opened.directory.head_files()
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"models": ["m"]}))
+    with pytest.raises(OtherDefinitionError) as refused:
+        check(invocation(tmp_path, HOT), {})
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == ["m/b"]
+
+
 def test_a_command_that_has_ended_refuses_no_other(tmp_path: Path) -> None:
     works(invocation(tmp_path), gone())
     check(invocation(tmp_path, HOT), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -192,13 +193,13 @@ def test_failed_step_waits_and_the_pause_doubles() -> None:
     script = [writes(100), *[fails] * 600]
     world = World(script)
     followed(world)
-    gaps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(starts)]
     assert len(gaps) >= 2
     for gap, pause in zip(gaps, (60, 120, 240), strict=False):
         assert pause <= gap <= pause + 5
 
 
-def test_start_that_is_refused_pauses_and_another_starts() -> None:
+def test_start_that_fails_its_checks_pauses_and_another_starts() -> None:
     world = World([writes(100, 200), passes(1), passes(1)], refused={"run7@200"})
     followed(world)
     assert world.started == ["run7@100"]
@@ -241,14 +242,13 @@ def test_end_with_a_failed_step_is_no_success(tmp_path: Any) -> None:
     assert world.lines[-1] == "not done: run7@100; the same command tries again"
 
 
-def test_interrupt_ends_the_heads_and_termination_leaves_them() -> None:
-    for how in (Stop.WITH_HEADS, Stop.WITHOUT_HEADS):
-        world = World([])
-        follower = Follower(world, world, 1, 60.0, Until(), world.lines.append)
-        world.script = [writes(100), passes(1), lambda world, how=how: follower.stop(how)]
-        follower.clock = lambda world=world: world.now
-        assert not follower.run()
-        assert world.heads["run7@100"].asked == (how is Stop.WITH_HEADS)
+@pytest.mark.parametrize("how", [Stop.WITH_HEADS, Stop.WITHOUT_HEADS])
+def test_interrupt_ends_the_heads_and_termination_leaves_them(how: Stop) -> None:
+    world = World([])
+    follower = Follower(world, world, 1, 60.0, Until(), world.lines.append, clock=lambda: world.now)
+    world.script = [writes(100), passes(1), lambda world: follower.stop(how)]
+    assert not follower.run()
+    assert world.heads["run7@100"].asked == (how is Stop.WITH_HEADS)
 
 
 def test_follower_that_lost_its_lease_starts_nothing() -> None:

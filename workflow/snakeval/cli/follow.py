@@ -10,6 +10,7 @@ import click
 
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
+from snakeval.cli.output import json_switch
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.run import named, positional, profile_names
@@ -54,6 +55,7 @@ from snakeval.errors import ConfigError
 @env_file_option
 @selection_options
 @place_options
+@json_switch
 @click.argument(
     "options", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [-- SNAKEMAKE OPTIONS]"
 )

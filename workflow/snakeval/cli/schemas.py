@@ -344,7 +344,7 @@ class Help(TypedDict):
 #: The type of each command's output, of errors, and of the results of several runs side by side.
 DATA: dict[str, Any] = {
     "error": Error,
-    **dict.fromkeys(("run", "eval", "resume", "rescore"), Started),
+    **dict.fromkeys(("run", "follow", "eval", "resume", "rescore"), Started),
     "status": list[Status],
     "logs": Logs,
     "requests": list[Request],

@@ -1,20 +1,19 @@
 """The follower: the only scheduler of a series. It keeps no state of its own.
 
-What is finished is in the records of the run, which heads work is in its notes of heads, and what
-is ready is on disk. A follower that starts again reads all three and continues.
+The records of the run have the finished evaluations, its notes of heads have the heads that work,
+and the disk has the checkpoints. A follower that starts again reads all three and continues.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
 
-from snakeval.config.config import Config
 from snakeval.errors import ConfigError
 from snakeval.evaluation.duration_text import duration_text
+from snakeval.follow.parts import Child, Sights, Work
 from snakeval.follow.schedule import Failure, Step, next_steps
 from snakeval.follow.sight import Seen
 from snakeval.follow.until import Until
@@ -27,59 +26,6 @@ REST_SECONDS = 10.0
 _GAP_SECONDS, _GAP_SHARE = 0.2, 10
 #: How many times a step may fail once the follower is to end.
 _LAST_TRIES = 2
-
-
-class Child(Protocol):
-    """A head that a follower started."""
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-
-    def poll(self) -> int | None:
-        """Return its exit code, or None while it runs."""
-
-    def interrupt(self) -> None:
-        """Ask it to end, as Ctrl-C does."""
-
-
-class Sights(Protocol):
-    """The series, at which a follower looks."""
-
-    def look(self) -> Seen:
-        """Look once."""
-
-    @property
-    def due(self) -> float | None:
-        """When the next look makes a checkpoint ready, by the follower's clock."""
-
-    @property
-    def resting_since(self) -> float:
-        """When a checkpoint changed last, by the follower's clock."""
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for a change, at most *seconds*; return whether there was one."""
-
-    @property
-    def look_seconds(self) -> float:
-        """The longest time between two looks."""
-
-
-class Work(Protocol):
-    """The run, which a follower reads and whose heads it starts."""
-
-    def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
-        """Return those of *models* that have evaluations to run."""
-
-    def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
-        """Return the models of each living head whose process is none of *mine*."""
-
-    def start(self, config: Config, model: str) -> Child:
-        """Start the head of one model.
-
-        Raises:
-            ConfigError, OSError: it cannot start.
-        """
 
 
 class Stop(Enum):
@@ -199,7 +145,7 @@ class Follower:
         self._checked.update(new)
 
     def _look_at_others(self) -> None:
-        """Look at the heads of an earlier follower. What they have finished is in records."""
+        """Look at the heads of an earlier follower. The records have their finished evaluations."""
         before = {model for models in self._others for model in models}
         self._others = self.work.others([child.pid for child in self._heads.values()])
         ended = before - {model for models in self._others for model in models}

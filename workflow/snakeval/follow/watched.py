@@ -32,7 +32,7 @@ class WatchedSeries:
         """Look once; first watch the folders, so that no later change is missed."""
         self._watch.follow(self._series.folders())
         seen = self._series.look()
-        # What happened in a folder before its watch is no event.
+        # No event reports a change in a folder before its watch.
         has_new = self._watch.follow(self._series.folders())
         self._soon = self._clock() + _SOON_SECONDS if has_new else None
         return seen

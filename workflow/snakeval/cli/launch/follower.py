@@ -15,10 +15,11 @@ from typing import Any
 import click
 
 from snakeval import __version__
-from snakeval.cli.launch import Prepared, in_background, on_cluster, snakemake_options
+from snakeval.cli.launch import Prepared, in_background, on_cluster, outcome, snakemake_options
 from snakeval.cli.launch import snakemake_process as processes
 from snakeval.cli.launch.mode import Place
 from snakeval.cli.launch.plugin import Plugin
+from snakeval.cli.output import wants_json
 from snakeval.config.composed import composed_of, names
 from snakeval.dag.endpoints import listed
 from snakeval.dag.invocation import Invocation
@@ -37,7 +38,7 @@ from snakeval.lease import Lease
 from snakeval.run import heads, index
 
 _DONE, _FAILED = 0, 1
-#: What a signal does: Ctrl-C ends the heads, and the restart of a service does not.
+#: The effect of each signal: Ctrl-C ends the heads, and the restart of a service does not.
 _SIGNALS = {
     signal.SIGINT: Stop.WITH_HEADS,
     signal.SIGHUP: Stop.WITH_HEADS,
@@ -155,9 +156,10 @@ class Following:
         finally:
             watch.close()
             heads.leave(run.directory)
-        if follower.stopped is not Stop.NO:
-            return processes.INTERRUPTED
-        return _DONE if is_done else _FAILED
+        code = _DONE if is_done else _FAILED
+        code = code if follower.stopped is Stop.NO else processes.INTERRUPTED
+        outcome.report(run, code)
+        return code
 
     @property
     def _patterns(self) -> str:
@@ -170,8 +172,8 @@ def _check(invocation: Invocation, plugin: Plugin) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line with its time."""
-    click.echo(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}")
+    """Print a line with its time; with ``--json``, standard output is for programs."""
+    click.echo(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", err=wants_json())
     sys.stdout.flush()
 
 

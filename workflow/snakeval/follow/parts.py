@@ -1,0 +1,65 @@
+"""The parts that a follower works with: its heads, its series and its run.
+
+Tests give it a world of their own, with a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from snakeval.config.config import Config
+from snakeval.follow.sight import Seen
+
+
+class Child(Protocol):
+    """A head that a follower started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+
+
+class Sights(Protocol):
+    """The series, at which a follower looks."""
+
+    def look(self) -> Seen:
+        """Look once."""
+
+    @property
+    def due(self) -> float | None:
+        """When the next look makes a checkpoint ready, by the follower's clock."""
+
+    @property
+    def resting_since(self) -> float:
+        """When a checkpoint changed last, by the follower's clock."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a change, at most *seconds*; return whether there was one."""
+
+    @property
+    def look_seconds(self) -> float:
+        """The longest time between two looks."""
+
+
+class Work(Protocol):
+    """The run, which a follower reads and whose heads it starts."""
+
+    def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
+        """Return those of *models* that have evaluations to run."""
+
+    def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
+        """Return the models of each living head whose process is none of *mine*."""
+
+    def start(self, config: Config, model: str) -> Child:
+        """Start the head of one model.
+
+        Raises:
+            ConfigError, OSError: it cannot start.
+        """
