@@ -20,6 +20,7 @@ from snakeval.files import home
 from snakeval.ledger.journal import Journal
 from snakeval.ledger.records import Answer
 from snakeval.run.index import Entry, remember
+from support.configs import COMMAND, write
 from support.invocations import invocation
 from support.made import Made, snakeval
 from support.sampled import Sampled
@@ -28,15 +29,20 @@ from support.stored import STORED, finish
 Capture = pytest.CaptureFixture[str]
 PUBLISHED = Path(__file__).parents[3] / "docs/json.schema.json"
 EVAL = ("--base-url", "http://host/v1", "--model-id", "org/m", "-t", "gsm8k")
-#: A model becomes a series, of which no checkpoint is there.
-TRAINED = (
-    "-o", "~models.m.endpoint", "-o", "+models.m.deployment={kind: generic, command: serve}",
-    "-o", "+models.m.checkpoints={pattern: 'step-{step}'}",
-)  # fmt: skip
+#: A series without a checkpoint.
+TRAINED = {
+    "models": {
+        "run7": {
+            "checkpoints": {"pattern": "step-{step}"},
+            "deployment": {"kind": "generic", "command": "serve"},
+        }
+    },
+    "benchmarks": {"b": COMMAND},
+}
 #: The words after each command; RUN, OTHER, SERIES and STORED are the ids of runs.
 WORDS: dict[str, tuple[str, ...]] = {
     "run": ("c.yaml",),
-    "follow": ("c.yaml", "--until", "0s", *TRAINED),
+    "follow": ("trained.yaml", "--until", "0s"),
     "eval": EVAL,
     "resume": ("STORED",),
     "rescore": ("STORED", "-n"),
@@ -125,6 +131,7 @@ def runs(place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> 
         run.done("b", Metric("m", "acc", 0.5, stderr=0.05, n=40, higher_is_better=True))
         asyncio.run(keep(run["b"].requests / "m"))
     (home() / "envs/lm-eval-1/half").mkdir(parents=True)
+    write(place, TRAINED, "trained.yaml")
     work = place / "work"
     work.mkdir()
     made = invocation(work, STORED)
