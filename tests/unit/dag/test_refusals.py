@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from snakeval.dag.refusals import Refusals, forget
+from snakeval.errors import GoneError
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import Attempt, EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
@@ -146,6 +147,23 @@ def test_the_end_of_a_job_is_the_reason_of_what_it_had_not_begun(
     run(job, lambda executor, job: executor.report_job_error(info(job, "7"), message))
     assert evaluation.failure_reason() == "Slurm job 7 was cancelled by uid 0."
     assert events.read(evaluation.events) == []  # the executor has printed it
+
+
+def test_a_checkpoint_that_is_gone_is_the_reason_of_all_evaluations_of_its_job(
+    tmp_path: Path, evaluation: EvaluationDirectory
+) -> None:
+    deployment = DeploymentDirectory(tmp_path / "m" / "deployment")
+    deployment.path.mkdir()
+    job = Job(members=(Job(deployment.output), Job(evaluation.output)))
+
+    def fails(executor: Executor, job: Job) -> None:
+        Journal(deployment.events).add(Event("failed"))
+        deployment.fail("gone: it was deleted", kind=GoneError.kind)
+        executor.report_job_error(info(job, "7"), "Slurm job 7 failed.")
+
+    run(job, fails)
+    failure = evaluation.read_failure() or {}
+    assert (failure["reason"], failure["kind"]) == ("gone: it was deleted", "gone")
 
 
 def test_an_interrupted_attempt_is_no_failure(evaluation: EvaluationDirectory) -> None:

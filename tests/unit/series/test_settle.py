@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_an_overwritten_checkpoint_has_another_definition_and_other_steps_keep_t
     assert found.same_as == {"run7@300": "run7@200"}
     assert plan["run7@200/b"].fingerprint == before["run7@100/b"].fingerprint
     assert train.run.read_series()["run7@300"].same_as == "200"
+    assert found.heirs == {"run7@200": "run7@100"}
+    assert train.start(order="oldest")[0].heirs == {}
+
+
+def test_steps_that_a_command_did_not_choose_keep_the_results_of_the_old_content(
+    train: Training, done: set[str]
+) -> None:
+    train.write(s100="a", s200="a", s300="a")
+    before = train.start(order="oldest")[1]
+    done.add(f"run7@100/b {before['run7@100/b'].fingerprint}")
+    train.write(s100="new")
+    shutil.rmtree(train.step(300))
+    shutil.rmtree(train.step(200))
+    found, plan = train.start("run7@100", order="oldest")
+    assert found.heirs == {"run7@200": "run7@100"}
+    assert plan["run7@200/b"] == replace(before["run7@200/b"], same_as="")
+    assert plan["run7@300/b"] == replace(before["run7@300/b"], same_as="run7@200")
+    assert plan["run7@200/c"].left_out == LEFT_OUT_AS_GONE
 
 
 def test_the_time_of_a_content_is_that_of_its_first_head(train: Training) -> None:

@@ -16,9 +16,11 @@ from snakeval.dag.invocation import Invocation
 from snakeval.dag.one_head import refuse_second_head
 from snakeval.dag.preflight import refuse_other_definitions
 from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation.takeover import take_over
 from snakeval.executors.base import Executor, Intent
 from snakeval.files import home, repair_damaged_state, write_if_changed
 from snakeval.jobs.container import container, installable
+from snakeval.lease import LeaseLost
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
 from snakeval.run.directory import RunDirectory
@@ -65,6 +67,7 @@ class Start:
         self.invocation.facts.save()
         self._take_snapshots(run)
         self._write_plan(run)
+        self._take_over(run)
         self.allocations.save()
         by_hand = self._write_deployments(run)
         self._write_batch_scripts(run)
@@ -139,6 +142,21 @@ class Start:
         saved = home() / "run_configs" / f"{self.invocation.run.id}.yaml"
         write_if_changed(saved, self._config_text)
         run.write_plan(self.invocation.planned)
+
+    def _take_over(self, run: RunDirectory) -> None:
+        """Give steps the results of equal ones whose checkpoint was overwritten.
+
+        A step without them evaluates the weights itself.
+        """
+        for heir, old in self.invocation.checkpoints.heirs.items():
+            for item in self.invocation.planned:
+                if item.model != heir or item.same_as or not item.fingerprint:
+                    continue
+                source = run.evaluation(f"{old}/{item.benchmark}")
+                try:
+                    take_over(source, run.evaluation(item.id), item.fingerprint)
+                except (OSError, LeaseLost) as error:
+                    print(f"snakeval: {item.id}: no result of {old} ({error})", file=sys.stderr)
 
     @property
     def _config_text(self) -> str:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
+from snakeval.errors import GoneError
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory, JobDirectory
 from snakeval.evaluation.events import Event, Journal
@@ -78,14 +79,29 @@ class Refusals:
             Journal(directory.events).add(refused)
 
     def _record_end(self, job: Any, message: str) -> None:
-        """Make *message* the reason of what a job that has ended had not begun."""
+        """Make *message* the reason of what a job that has ended had not begun.
+
+        If a server of the job found no checkpoint, that is the reason instead.
+        """
+        gone = next(filter(None, map(self._gone, directories(job))), None)
         for directory in directories(job):
             known = self._fingerprint(directory.name)
             if directory.has_failure() or self._has_begun(directory):
                 continue
             if isinstance(directory, EvaluationDirectory) and directory.unended_attempt(known):
                 continue  # interrupted, and the next job resumes it
-            directory.fail(_sentence(message), kind=_REFUSED, fingerprint=known)
+            reason, kind = gone or (_sentence(message), _REFUSED)
+            directory.fail(reason, kind=kind, fingerprint=known)
+
+    def _gone(self, directory: JobDirectory) -> tuple[str, str] | None:
+        """Return why a job has failed as gone, and the kind, if it has since this start."""
+        try:
+            failure = directory.read_failure() or {}
+        except (OSError, ValueError):
+            return None
+        if failure.get("kind") != GoneError.kind or not self._has_begun(directory):
+            return None
+        return str(failure["reason"]), GoneError.kind
 
     def _has_begun(self, directory: JobDirectory) -> bool:
         """Whether the job itself has left an event since this Snakemake started."""

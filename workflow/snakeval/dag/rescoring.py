@@ -7,8 +7,6 @@ asked. The other run does not change.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,6 +19,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.plain import build
 from snakeval.evaluation.record import LEDGER, Completion, Metric
+from snakeval.evaluation.takeover import link
 from snakeval.files import DAMAGE
 from snakeval.harnesses.generic import asks_nothing
 from snakeval.ledger import brought
@@ -203,7 +202,7 @@ class Rescoring:
                     folder.mkdir(parents=True, exist_ok=True)
                     brought.note(folder, (path.name for path in files))
                 for path in files:
-                    _link(path, folder / path.name)
+                    link(path, folder / path.name)
 
     # --- scores -----------------------------------------------------------------------------
 
@@ -223,18 +222,6 @@ class Rescoring:
 def _files(directory: EvaluationDirectory, model: str) -> list[Path]:
     """Return the files of the journal of *model*."""
     return sorted(folder_of(directory.requests, model).glob("*.journal"))
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make *target* a link to a file, or a copy of it, unless it is there."""
-    if target.exists():
-        return
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, another user's file, or a file system without links
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(source, draft)
-        draft.replace(target)
 
 
 def differences(before: Completion, after: Completion) -> list[str]:

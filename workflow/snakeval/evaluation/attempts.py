@@ -195,15 +195,16 @@ class AttemptDirectory(Directory):
 
     def records(self) -> list[Completion]:
         """Return the attempt's records; there are several only in directories of 0bdcd8f."""
-        found = [read_state(path, Completion.from_dict) for path in self._records()]
+        found = [read_state(path, Completion.from_dict) for path in self.record_files()]
         return [record for record in found if record is not None]
 
     @property
     def has_record(self) -> bool:
         """Whether it has a record, sound or damaged: its artifacts may be whole."""
-        return bool(self._records())
+        return bool(self.record_files())
 
-    def _records(self) -> list[Path]:
+    def record_files(self) -> list[Path]:
+        """Return the files of the attempt's records."""
         return sorted(self.path.glob("completion-*.json"))
 
     def write_record(self, record: Completion) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
-from snakeval.config.member_names import series_of, step_of
+from snakeval.config.member_names import name_of, series_of, step_of
 from snakeval.config.models import Model
 from snakeval.errors import ConfigError
 from snakeval.evaluation.definition import Evaluation
@@ -23,8 +23,8 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.series.expand import LeftOut
 from snakeval.series.look import Looked, look, member_of
+from snakeval.series.stand_ins import elected, with_params, with_stand_ins, without_stand_ins
 from snakeval.series.stand_ins import same_as as stand_ins_of
-from snakeval.series.stand_ins import with_params, with_stand_ins, without_stand_ins
 
 #: Why an unfinished evaluation of a checkpoint that is gone is in no plan.
 LEFT_OUT_AS_GONE = "gone: its checkpoint was deleted"
@@ -42,6 +42,9 @@ class Settled:
         seen: the checkpoints that the command adds to ``series.json``, by the names of their
             models.
         gone: the checkpoints of earlier heads that are gone.
+        heirs: a model -> the model whose results it takes over, since the checkpoint of that one
+            was overwritten and both had equal weights.
+        before: the checkpoints that earlier heads have seen.
         kept: the models whose rows of the run's earlier plan stay, since this command does not
             plan them.
         left_out: checkpoints of the configuration that the command does not plan, and why.
@@ -53,6 +56,8 @@ class Settled:
     same_as: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Seen] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    heirs: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, Seen] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     left_out: tuple[LeftOut, ...] = ()
 
@@ -103,6 +108,10 @@ class Settled:
             done = item.fingerprint and run.evaluation(item.source).completion(item.fingerprint)
             if item.model in self.gone and not done:
                 item = Planned(item.model, item.benchmark, left_out=LEFT_OUT_AS_GONE)
+            elif item.same_as in self.heirs.values():
+                step = self.seen[item.model].same_as
+                other = name_of(series_of(item.model), step) if step else ""
+                item = replace(item, same_as=other)
             rows.append(item)
         return tuple(rows)
 
@@ -122,7 +131,8 @@ class Settled:
     def _added(self, there: dict[str, Seen]) -> Mapping[str, Seen]:
         for model, mine in self.seen.items():
             for other, theirs in there.items():
-                stands = _stands_for(theirs, mine) and other not in self.seen
+                is_known = other in self.seen or self.before.get(other) == theirs
+                stands = _stands_for(theirs, mine) and not is_known
                 if stands and series_of(other) == series_of(model) and not mine.same_as:
                     raise ConfigError(
                         f"{model}: another command evaluates equal weights as {other}",
@@ -172,12 +182,14 @@ def settle(
     if not (frozenset(planned) if names is None else names.intersection(planned)):
         reasons = "; ".join(map(str, left_out[:3]))
         raise ConfigError(f"no checkpoint is left{f' ({reasons})' if reasons else ''}")
+    there, (before, heirs) = before, elected(before, looked)
     known = _known(config, members, before)
     gone = [n for n, each in before.items() if n in known and _is_gone(n, each, config, starts)]
     gone = [n for n in gone if n not in looked]
     same_as = stand_ins_of(before, looked)
     now = clock()
-    seen = {n: _seen(wanted[n], each, before.get(n), now) for n, each in looked.items()}
+    seen = {n: each for n, each in before.items() if each != there[n]}
+    seen |= {n: _seen(wanted[n], each, before.get(n), now) for n, each in looked.items()}
     seen |= {n: replace(seen[n], same_as=step_of(other)) for n, other in same_as.items()}
     seen |= {n: replace(before[n], gone=True) for n in gone}
     stand_ins = {other: n for n, other in same_as.items() if other not in looked}
@@ -187,7 +199,16 @@ def settle(
         config = config.model_copy(update={"models": models, "benchmarks": benchmarks})
     plans = frozenset([*planned, *stand_ins])
     return Settled(
-        config, plans, weights, same_as, seen, tuple(gone), known - plans, tuple(left_out)
+        config,
+        plans,
+        weights,
+        same_as,
+        seen,
+        tuple(gone),
+        heirs=heirs,
+        before=there,
+        kept=known - plans,
+        left_out=tuple(left_out),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from snakeval.config.benchmarks import Benchmark
-from snakeval.config.member_names import name_of, series_of
+from snakeval.config.member_names import name_of, series_of, step_of
 from snakeval.config.models import Model
 from snakeval.run.checkpoints import Seen
 from snakeval.series.look import Looked, is_unchanged, member_of
@@ -32,6 +33,35 @@ def without_stand_ins(models: Mapping[str, Model], before: Mapping[str, Seen]) -
             model = models[name]
         found[name] = model
     return found
+
+
+def elected(
+    before: Mapping[str, Seen], looked: Mapping[str, Looked]
+) -> tuple[dict[str, Seen], dict[str, str]]:
+    """Return *before* with other stand-ins for the steps whose stand-in has other weights now.
+
+    Also return the models that take its results over, with the model whose results they were.
+    """
+    changed = [
+        name
+        for name, each in looked.items()
+        if each.digest and name in before and before[name].digest != each.digest
+    ]
+    after, heirs = dict(before), {}
+    for old in changed:
+        equal = [
+            name
+            for name, each in before.items()
+            if each.same_as == step_of(old)
+            and (series_of(name), each.digest) == (series_of(old), before[old].digest)
+            and name not in changed
+        ]
+        if equal:
+            heir, *others = sorted(equal, key=lambda name: before[name].gone)
+            heirs[heir] = old
+            after[heir] = replace(before[heir], same_as="")
+            after |= {n: replace(before[n], same_as=step_of(heir)) for n in others}
+    return after, heirs
 
 
 def same_as(before: Mapping[str, Seen], looked: Mapping[str, Looked]) -> dict[str, str]:
