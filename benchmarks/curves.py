@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.results.curves import page
-from snakeval.results.curves.points import Place, Source, figures
+from snakeval.results.curves.grouping import figures
+from snakeval.results.curves.points import Place, Source
 from support.browser import browser
 
 LOADS = 5

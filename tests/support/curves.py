@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from snakeval.results.curves.points import Figure, Place, Source, figures
+from snakeval.results.curves.grouping import figures
+from snakeval.results.curves.points import Figure, Place, Source
 
 
 def row(

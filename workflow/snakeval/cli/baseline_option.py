@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snakeval.config.checkpoints import MARK
+from snakeval.config.member_names import series_of
 from snakeval.run import target
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ def baseline(name: str) -> Source:
     part = target.find(name)
 
     def covers(model: str, benchmark: str) -> bool:
-        return part.covers(model, benchmark) and (bool(part.model) or MARK not in model)
+        return part.covers(model, benchmark) and (bool(part.model) or not series_of(model))
 
     return load.baseline(part.run, part.entry.id, covers)

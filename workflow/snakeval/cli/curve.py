@@ -12,7 +12,7 @@ import click
 
 from snakeval.cli.baseline_option import baseline, baseline_option
 from snakeval.cli.output import json_switch, page, show, wants_json
-from snakeval.config.checkpoints import MARK
+from snakeval.config.member_names import series_of
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.run import index, target
 from snakeval.run.index import Entry
@@ -101,7 +101,7 @@ def _chosen(
     Raises:
         ConfigError: there is none.
     """
-    from snakeval.results.curves.points import figures
+    from snakeval.results.curves.grouping import figures
 
     found = figures(sources, all_metrics=metric is not None)
     for wanted in benchmarks:
@@ -148,12 +148,12 @@ def _sources(names: Sequence[str]) -> list[Source]:
 
 def _covers(series: set[str]) -> Callable[[str, str], bool]:
     """Return what accepts the checkpoints of *series*, and models of no series."""
-    return lambda model, benchmark: MARK not in model or model.partition(MARK)[0] in series
+    return lambda model, benchmark: series_of(model) in {"", *series}
 
 
 def _series(names: Iterable[str]) -> set[str]:
     """Return the series in the names of models or evaluations."""
-    return {name.partition(MARK)[0] for name in names if MARK in name.partition("/")[0]}
+    return {series_of(name) for name in names} - {""}
 
 
 def _find(name: str) -> tuple[Entry, tuple[str, ...]]:

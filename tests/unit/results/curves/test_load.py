@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from snakeval.results import report
 from snakeval.results.curves import load
-from snakeval.results.curves.points import Curve, Place, figures
-from snakeval.run.plan import Planned, plan_text
+from snakeval.results.curves.grouping import figures
+from snakeval.results.curves.points import Curve, Place
+from snakeval.run.checkpoints import Seen
+from snakeval.run.plan import plan_text
 from support.sampled import Sampled
 
 
@@ -48,14 +51,14 @@ def test_a_finished_checkpoint_that_left_the_plan_keeps_its_point(run: Sampled) 
 
 
 def test_places_come_from_the_saved_configurations(run: Sampled) -> None:
-    assert load.places(run.directory, {"r@200"}) == {"r@200": Place("r", "200")}
+    assert load.places(run.directory, {"r@200"}, {}) == {"r@200": Place("r", "200")}
 
 
 def test_a_place_of_several_values_has_the_axis_of_its_pattern(run: Sampled) -> None:
     text = run.directory.config.read_text()
     text = text.replace("step: '200'", "lr: '1e-5'\n        step: '200'")
     run.directory.config.write_text(text)
-    found = load.places(run.directory, {"r@200"})["r@200"]
+    found = load.places(run.directory, {"r@200"}, {})["r@200"]
     assert (found.curve, found.step, found.axis) == ("r lr=1e-5", "200", "step")
 
 
@@ -64,9 +67,34 @@ def test_without_a_configuration_the_name_has_the_step(run: Sampled) -> None:
     assert [point.step for point in curve(run).points] == ["200", "1000", "3000"]
 
 
-def test_a_run_without_series_has_none() -> None:
-    assert not load.has_series([Planned("m", "b")])
-    assert load.has_series([Planned("m@1", "b")])
+def test_what_heads_have_seen_is_in_the_points(run: Sampled) -> None:
+    seen = {
+        "r@200": Seen("/r/200", {"step": "200"}, seen=9.0, gone=True),
+        "r@1000": Seen("/r/1000", {"step": "1000"}, seen=99.0),
+        "r@4000": Seen("/r/4000", {"lr": "2", "step": "4000"}, same_as="1000"),
+    }
+    found = load.places(run.directory, {*seen}, seen)
+    assert found["r@200"] == Place("r", "200", seen=9.0, gone=True)
+    assert found["r@4000"] == Place("r", "4000", others=(("lr", "2"),), same_as="r@1000")
+
+
+def test_equal_weights_have_two_points_of_one_result(run: Sampled) -> None:
+    plan = [
+        replace(item, fingerprint=run.evaluations["r@1000/b"].fingerprint, same_as="r@1000")
+        if item.model == "r@3000"
+        else item
+        for item in run.directory.plan()
+    ]
+    run.directory.write_plan(plan)
+    assert [(p.step, p.value) for p in curve(run).points] == [
+        ("200", 0.5), ("1000", 1.0), ("3000", 1.0),
+    ]  # fmt: skip
+
+
+def test_a_run_without_series_has_none(run: Sampled, tmp_path: Path) -> None:
+    assert load.has_series(run.directory, run.directory.plan())
+    plain = Sampled(tmp_path, {"m": {"b": [1, 0]}}, id="feedbeef").directory
+    assert not load.has_series(plain, plain.plan())
 
 
 def test_the_main_metric_is_drawn(run: Sampled) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from snakeval.results.curves import page
-from snakeval.results.curves.points import Source, figures
+from snakeval.results.curves.grouping import figures
+from snakeval.results.curves.points import Source
 from support.curves import row, source
 
 

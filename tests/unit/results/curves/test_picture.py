@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from snakeval.results.curves import picture
-from snakeval.results.curves.points import Place, Source, figures
+from snakeval.results.curves.grouping import figures
+from snakeval.results.curves.points import Place, Source
 from support.curves import only, row, source
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from snakeval.config.checkpoints import MARK, Member
+from snakeval.config.checkpoints import Member
+from snakeval.config.member_names import name_of, series_of, step_of
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.record import headline
 from snakeval.results import table
-from snakeval.results.curves.points import Key, Place, Source
+from snakeval.results.curves.points import FAILED, Key, Place, Source
 from snakeval.results.scores import current_metrics
+from snakeval.run.checkpoints import Seen
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def has_series(plan: Sequence[Planned]) -> bool:
-    """Whether some models of a plan are checkpoints of a series."""
-    return any(MARK in item.model for item in plan)
+def has_series(run: RunDirectory, plan: Sequence[Planned]) -> bool:
+    """Whether some models of the *plan* of a run, or of an earlier one, are checkpoints."""
+    return any(series_of(item.model) for item in plan) or any(map(series_of, run.fingerprints()))
 
 
 def source(
@@ -36,8 +38,8 @@ def source(
 ) -> Source:
     """Return the results of *run* for its curves, of the evaluations that *covers* accepts.
 
-    *frame* is the run's table, if it is known. Finished checkpoints that left the plan, since their
-    files are gone or another command planned them, keep their points.
+    *frame* is the run's table, if it is known. Checkpoints that have finished or failed and left
+    the plan, since their files are gone or another command planned them, keep their points.
 
     Raises:
         ConfigError: the run has no plan.
@@ -45,17 +47,20 @@ def source(
     plan = run.plan()
     rows = table.records(table.table(run, plan) if frame is None else frame)
     planned = {item.id for item in plan}
+    seen = run.read_series()
     earlier = [
-        Planned(model, benchmark, fingerprint)
+        Planned(model, benchmark, fingerprint, same_as=_same_as(model, seen.get(model)))
         for id, fingerprint in run.fingerprints().items()
         for model, _, benchmark in [id.partition("/")]
-        if id not in planned and MARK in model
+        if id not in planned and series_of(model)
     ]
     if earlier:
-        rows += [r for r in table.records(table.table(run, earlier)) if r["status"] == "done"]
+        found = table.records(table.table(run, earlier))
+        rows += [row for row in found if row["status"] in ("done", FAILED)]
     rows = [row for row in rows if covers(row["model"], row["benchmark"])]
-    models = {row["model"] for row in rows if MARK in row["model"]}
-    return Source(name or run.id, rows, places(run, models), _headlines(run, [*plan, *earlier]))
+    models = {row["model"] for row in rows if series_of(row["model"])}
+    found_places = places(run, models, seen)
+    return Source(name or run.id, rows, found_places, _headlines(run, [*plan, *earlier]))
 
 
 def baseline(run: RunDirectory, name: str, covers: Callable[[str, str], bool]) -> Source:
@@ -68,29 +73,49 @@ def baseline(run: RunDirectory, name: str, covers: Callable[[str, str], bool]) -
     return Source(name, [row for row in rows if covers(row["model"], row["benchmark"])])
 
 
-def places(run: RunDirectory, models: set[str]) -> dict[str, Place]:
-    """Return the places of *models* in their series, by the configurations that the run saved."""
+def places(run: RunDirectory, models: set[str], seen: Mapping[str, Seen]) -> dict[str, Place]:
+    """Return the places of *models* in their series, by the configurations that the run saved.
+
+    *seen* are the checkpoints that heads of the run have seen.
+    """
     found: dict[str, Place] = {}
     for members in run.members():
         found = {name: place for name in models if (place := _place(members.get(name)))} | found
         if models <= found.keys():
             break
-    return found | {name: _place_by_name(name) for name in models if name not in found}
+    found |= {name: _place_by_name(name, seen.get(name)) for name in models - found.keys()}
+    return {
+        name: replace(place, seen=s.seen, gone=s.gone, same_as=_same_as(name, s))
+        if (s := seen.get(name))
+        else place
+        for name, place in found.items()
+    }
+
+
+def _same_as(model: str, seen: Seen | None) -> str:
+    """Return the model that has the result of *model*, since their weights are equal."""
+    return name_of(series_of(model), seen.same_as) if seen and seen.same_as else ""
 
 
 def _place(data: object) -> Place | None:
     with contextlib.suppress(ValidationError):
         member = Member.model_validate(data)
         if member.axis in member.values:
-            others = tuple((k, v) for k, v in member.values.items() if k != member.axis)
-            return Place(member.series, member.values[member.axis], member.axis, others)
+            return _placed(member.series, member.values, member.axis)
     return None
 
 
-def _place_by_name(model: str) -> Place:
-    """Return the place of a model in a run without its configuration: the name has its values."""
-    series, _, rest = model.partition(MARK)
-    return Place(series, rest)
+def _placed(series: str, values: Mapping[str, str], axis: str) -> Place:
+    others = tuple((name, value) for name, value in values.items() if name != axis)
+    return Place(series, values[axis], axis, others)
+
+
+def _place_by_name(model: str, seen: Seen | None) -> Place:
+    """Return the place of a model that no configuration has: its name has the values."""
+    if seen and seen.values:
+        axis = "step" if "step" in seen.values else [*seen.values][-1]
+        return _placed(series_of(model), seen.values, axis)
+    return Place(series_of(model), step_of(model))
 
 
 def _headlines(run: RunDirectory, plan: Sequence[Planned]) -> Mapping[str, Key]:
@@ -99,7 +124,7 @@ def _headlines(run: RunDirectory, plan: Sequence[Planned]) -> Mapping[str, Key]:
     for item in plan:
         if item.benchmark in found or item.left_out:
             continue
-        directory = run.evaluation(item.id)
+        directory = run.evaluation(item.source)
         record = directory.completion(item.fingerprint)
         if record is None:
             continue

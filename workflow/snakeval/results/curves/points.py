@@ -1,4 +1,4 @@
-"""Groups rows of results tables into curves: series × benchmark × metric. Pure.
+"""The nouns of curves: the points of a series, and what is known of them.
 
 The models of a series are its checkpoints. Each one is a point of the series' curves, whose place
 is its step or its time. Models of no series are baselines.
@@ -6,9 +6,9 @@ is its step or its time. Models of no series are baselines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -19,6 +19,8 @@ from snakeval.config.checkpoints import number
 Key = tuple[str, str, str]
 #: The statuses of rows without a result, in the order of their gravity.
 FAILED, MISSING, LEFT_OUT = "failed", "pending", "skipped"
+#: The names of an axis of time: of the checkpoints, or of the results.
+FOUND, EVALUATED = "time when found (UTC)", "time of evaluation (UTC)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,18 @@ class Place:
         step: the value that is the step, as in the checkpoint's path.
         axis: the name of that value, such as ``step``.
         others: the other values with their names; each combination of them is a curve.
-        seen: when a head saw the checkpoint first, in ISO 8601; empty if that is unknown.
+        seen: when a head saw the checkpoint first, in seconds since 1970; 0 if that is unknown.
         same_as: the checkpoint with equal weights whose result this is; empty for its own.
+        gone: whether the checkpoint was deleted.
     """
 
     series: str
     step: str
     axis: str = "step"
     others: tuple[tuple[str, str], ...] = ()
-    seen: str = ""
+    seen: float = 0.0
     same_as: str = ""
+    gone: bool = False
 
     @property
     def curve(self) -> str:
@@ -69,7 +73,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A checkpoint on one curve. ``value`` is None without a score; ``status`` then says why."""
+    """A checkpoint on one curve. ``value`` is None without a score; ``status`` then says why.
+
+    Attributes:
+        seen: when a head saw the checkpoint first.
+        time: the time on an axis of time; see :attr:`Figure.time_axis`.
+    """
 
     model: str
     step: str
@@ -79,6 +88,7 @@ class Point:
     high: float | None = None
     n: int | None = None
     time: datetime | None = None
+    seen: datetime | None = None
     reason: str = ""
     note: str = ""
 
@@ -126,7 +136,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """All curves of one metric of a benchmark. ``metric`` is empty without any score."""
+    """All curves of one metric of a benchmark. ``metric`` is empty without any score.
+
+    ``time_axis`` says whose time that of a point is.
+    """
 
     benchmark: str
     task: str
@@ -136,6 +149,7 @@ class Figure:
     curves: tuple[Curve, ...]
     baselines: tuple[Baseline, ...] = ()
     higher_is_better: bool | None = None
+    time_axis: str = EVALUATED
 
     @property
     def title(self) -> str:
@@ -165,123 +179,13 @@ def ordered(steps: Iterable[str]) -> tuple[str, ...]:
     >>> ordered(["1000", "200", "final"]), ordered(["b", "a10", "a9"])
     (('200', '1000', 'final'), ('a9', 'a10', 'b'))
     """
-    return tuple(sorted(steps, key=_order))
+    return tuple(sorted(steps, key=order_of))
 
 
-def _order(step: str) -> tuple[Any, ...]:
+def order_of(step: str) -> tuple[Any, ...]:
+    """Return the sort key of a step."""
     value = number(step)
     if value is not None:
         return 0, value, step
     parts = ("".join(part) for _, part in groupby(step, str.isdecimal))
     return 1, Decimal(0), [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], step
-
-
-def figures(sources: Sequence[Source], *, all_metrics: bool = False) -> list[Figure]:
-    """Return a figure for each benchmark's main metric, or for each metric, in the rows' order."""
-    groups = _Groups(several=len({s.name for s in sources if s.places}) > 1)
-    for source in sources:
-        for row in source.rows:
-            if all_metrics or _is_headline(row, source.headlines):
-                groups.add(source, row)
-    return list(groups.figures())
-
-
-def _is_headline(row: Mapping[str, Any], headlines: Mapping[str, Key]) -> bool:
-    wanted = headlines.get(row["benchmark"])
-    return not row.get("metric") or wanted is None or _key(row) == wanted
-
-
-def _key(row: Mapping[str, Any]) -> Key:
-    return row.get("task") or "", row.get("metric") or "", row.get("filter") or ""
-
-
-class _Groups:
-    """Collects points by benchmark, metric and curve."""
-
-    def __init__(self, *, several: bool) -> None:
-        self._several = several
-        self._scored: dict[str, dict[Key, dict[str, list[Point]]]] = {}
-        self._missing: dict[str, dict[str, list[Point]]] = {}
-        self._baselines: dict[tuple[str, Key], list[Baseline]] = {}
-        self._direction: dict[tuple[str, Key], bool | None] = {}
-        self._axes: dict[str, list[str]] = {}
-        self._runs: dict[str, str] = {}
-
-    def add(self, source: Source, row: Mapping[str, Any]) -> None:
-        """Add a row of the table of *source*."""
-        benchmark, key = row["benchmark"], _key(row)
-        place = source.places.get(row["model"])
-        if place is None:
-            if row.get("value") is not None:
-                named = f"{row['model']} ({source.name})" if not source.places else row["model"]
-                found = Baseline(named, row["value"], row.get("ci_low"), row.get("ci_high"))
-                self._baselines.setdefault((benchmark, key), []).append(found)
-            return
-        curve = f"{place.curve} · {source.name}" if self._several else place.curve
-        self._runs[curve] = source.name
-        point = _point(row, place)
-        axes = self._axes.setdefault(benchmark, [])
-        if place.axis not in axes:
-            axes.append(place.axis)
-        if key[1]:
-            curves = self._scored.setdefault(benchmark, {}).setdefault(key, {})
-            curves.setdefault(curve, []).append(point)
-            if self._direction.get((benchmark, key)) is None:
-                self._direction[benchmark, key] = row.get("higher_is_better")
-        else:
-            self._missing.setdefault(benchmark, {}).setdefault(curve, []).append(point)
-
-    def figures(self) -> Iterator[Figure]:
-        """Yield the figures; a benchmark without a score has one without a metric."""
-        for benchmark in self._axes:
-            for key, curves in self._scored.get(benchmark, {("", "", ""): {}}).items():
-                yield self._figure(benchmark, key, curves)
-
-    def _figure(self, benchmark: str, key: Key, scored: Mapping[str, Sequence[Point]]) -> Figure:
-        missing = self._missing.get(benchmark, {})
-        direction = self._direction.get((benchmark, key))
-        curves = [
-            Curve(
-                name,
-                tuple(sorted([*scored.get(name, ()), *missing.get(name, ())], key=_order_of_point)),
-                direction is not False,
-                self._runs[name],
-            )
-            for name in dict.fromkeys([*scored, *missing])
-        ]
-        return Figure(
-            benchmark,
-            *key,
-            axis=" or ".join(self._axes[benchmark]),
-            curves=tuple(curves),
-            baselines=tuple(self._baselines.get((benchmark, key), ())),
-            higher_is_better=direction,
-        )
-
-
-def _order_of_point(point: Point) -> tuple[Any, ...]:
-    return _order(point.step)
-
-
-def _point(row: Mapping[str, Any], place: Place) -> Point:
-    known: Callable[[str], Any] = row.get
-    return Point(
-        model=row["model"],
-        step=place.step,
-        status=row["status"],
-        value=known("value"),
-        low=known("ci_low"),
-        high=known("ci_high"),
-        n=known("n"),
-        time=_time(place.seen or known("finished") or ""),
-        reason=known("reason") or "",
-        note=f"weights equal to {place.same_as}" if place.same_as else "",
-    )
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -115,7 +115,7 @@ def _plot(figure: Figure, width: int, *, by_time: bool) -> Iterator[str]:
         edge = "┤" if n in labels else "│"
         yield f"{labels.get(n, ''):>{margin - 2}} {edge}{''.join(cells)}".rstrip()
     yield f"{'':>{margin - 1}}└{axis}"
-    yield from _labels(canvas, margin, "time (UTC)" if by_time else figure.axis)
+    yield from _labels(canvas, margin, figure.time_axis if by_time else figure.axis)
 
 
 Place = Callable[[Point], Decimal | None]

@@ -15,7 +15,7 @@ from snakeval.files import read_bytes
 from snakeval.ledger.plain_text import without_tokens
 from snakeval.results import comparison, health, table
 from snakeval.results.comparison import Compared, Measured, Repeated
-from snakeval.results.curves import load, points
+from snakeval.results.curves import grouping, load
 from snakeval.results.curves.points import Figure, Source
 from snakeval.results.money import Costs, Money
 from snakeval.results.report.costs import Cost, costs
@@ -168,9 +168,9 @@ def _curves(
     run: RunDirectory, plan: Sequence[Planned], frame: pd.DataFrame, baselines: Sequence[Source]
 ) -> list[Figure]:
     """Return the curves of a run that has a series of checkpoints."""
-    if not load.has_series(plan):
+    if not load.has_series(run, plan):
         return []
-    return points.figures([load.source(run, frame=frame), *baselines])
+    return grouping.figures([load.source(run, frame=frame), *baselines])
 
 
 def _counts(frame: pd.DataFrame) -> dict[str, int]:
