@@ -23,7 +23,6 @@ import pkgutil
 import re
 import runpy
 import select
-import shlex
 import shutil
 import signal
 import socket
@@ -37,6 +36,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fcntl import F_DUPFD, fcntl, ioctl
 from pathlib import Path
+from platform import machine
 from termios import TIOCSCTTY
 from typing import Any, NoReturn
 
@@ -55,6 +55,8 @@ WITHOUT_THREADS = {
 }
 #: Arguments and a variable of the server that no one reads: room for those of its forks.
 ROOM, ROOM_VARIABLE = "-" * 16_384, "SNAKEVAL_FORKS_ROOM"
+#: What `/proc` shows of a process from which the children of a command come.
+NURSERY = (sys.executable, __file__, "nursery")
 #: Names a program that each fork runs first, as a new process runs `sitecustomize`.
 FIRST_VARIABLE = "SNAKEVAL_FORKS_FIRST"
 #: What an interpreter or a library in C reads when it starts.
@@ -64,12 +66,16 @@ READ_AT_START = re.compile(
 #: Read by imports that read them again when it matters (solvers), or only where another is set
 #: (leptonai, on the platform itself).
 _READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP", "LEPTON_WORKSPACE_ID"}
-#: How Snakemake begins the shell command of a rule's script.
-_BY_SHELL = f"set -euo pipefail;  {sys.executable} "
+#: How Snakemake begins the shell command of a rule.
+_BY_SHELL = "set -euo pipefail;  "
+#: Of the words that a shell only passes on: neither quotes nor spaces, nor what it replaces.
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
 #: How the text of `snakeval.ledger.beside` ends that starts a gateway.
 _GATEWAY = "from snakeval.ledger.__main__ import main; sys.exit(main())"
 _SET_NAME, _SET_MM, _SET_MM_MAP = 15, 35, 14
 _COLLAPSE, _LARGE_PAGE = 25, 2 << 20
+#: Of clone(2): the number of the system call by machine, and who is the parent.
+_CLONE, _CLONE_PARENT = {"x86_64": 56, "aarch64": 220}, 0x8000
 _LENGTH = struct.Struct("!I")
 _MOST_FILES = 64
 
@@ -106,7 +112,7 @@ def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     env = os.environ if asked["env"] is None else asked["env"]
     request = {
-        "command": _script(asked) if asked["shell"] else _command(asked, env),
+        "command": _script(asked, env) if asked["shell"] else _command(asked, env),
         "cwd": os.fspath(asked["cwd"] or os.getcwd()),  # noqa: PTH109
         "env": {os.fspath(name): os.fspath(value) for name, value in env.items()},
         "session": asked["start_new_session"],
@@ -117,13 +123,19 @@ def request_of(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return request if request["command"] else None
 
 
-def _script(asked: Mapping[str, Any]) -> list[str]:
-    """Return the words of a script of a rule, which Snakemake runs by a shell."""
+def _script(asked: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
+    """Return the words of a script or a module of a rule, which Snakemake runs by a shell."""
     text = asked["args"]
     if not isinstance(text, str) or not text.startswith(_BY_SHELL):
         return []
-    words = [sys.executable, *shlex.split(text.removeprefix(_BY_SHELL))]
-    return words if len(words) == 2 and "/.snakemake/scripts/" in words[1] else []
+    words = text.removeprefix(_BY_SHELL).replace(" $PPID", f" {os.getpid()}").split(" ")
+    if not all(map(_PLAIN.fullmatch, words)):
+        return []
+    if words[:2] == ["python", "-m"]:
+        found = shutil.which("python", path=env.get("PATH"))
+        return words if found == str(Path(sys.executable).with_name("python")) else []
+    is_script = len(words) == 2 and words[0] == sys.executable
+    return words if is_script and "/.snakemake/scripts/" in words[1] else []
 
 
 def _command(asked: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
@@ -370,6 +382,10 @@ class Server:
         os.close(handle)
         return False
 
+    def show(self, command: Sequence[str]) -> None:
+        """Let `/proc` show another command for this process, and no environment."""
+        self._shown.show(command, {})
+
     def refuses(self, request: Mapping[str, Any]) -> str:
         """Say why a fork cannot stand for a process, if it cannot."""
         if not Path(request["cwd"]).is_dir():
@@ -462,68 +478,106 @@ def open_standard_files() -> None:
         setattr(sys, f"__{name}__", new)
 
 
-class Spares:
-    """Further forks, made before the first does anything, for what the first will start.
+class Nursery:
+    """Another fork, made before a command does anything: what the command starts is a fork of it.
 
-    They are its children, of its session and process group, as what `subprocess` starts.
+    Those forks are children of the command, of its session and process group, as what `subprocess`
+    starts. It ends with the command.
     """
 
-    def __init__(self, server: Server, number: int) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._lock = threading.Lock()
-        self._waiting: list[tuple[int, socket.socket]] = []
-        #: In a spare that is used: what it is to run.
+        self._channel, other = socket.socketpair()
+        #: In a fork of the nursery: what it is to run.
         self.request: dict[str, Any] | None = None
-        for _ in range(number):
-            channel, other = socket.socketpair()
-            if (pid := os.fork()) == 0:
-                self._wait(channel, other)
-                break
+        if os.fork() == 0:
+            self._channel.close()
+            self._serve(other)
+        else:
             other.close()
-            self._waiting.append((pid, channel))
 
-    def _wait(self, channel: socket.socket, other: socket.socket) -> None:
-        for mine in (channel, *(channel for _, channel in self._waiting)):
-            mine.close()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self.request, files = receive(other)
-        if self.request is None:
-            os._exit(0)
-        self._server.become(self.request, files, other)
+    def _serve(self, channel: socket.socket) -> None:
+        """Return in each fork, and never in the nursery."""
+        self._server.show(NURSERY)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with Path(os.devnull).open("r+b") as null:
+            for number in range(3):
+                os.dup2(null.fileno(), number)
+        while True:
+            request, files = receive(channel)
+            if request is None:
+                os._exit(0)
+            ready, other = socket.socketpair()
+            if (pid := _sibling()) == 0:
+                channel.close()
+                ready.close()
+                self.request = request
+                self._server.become(request, files, other)
+                return
+            other.close()
+            receive(ready)
+            ready.close()
+            for file in files:
+                os.close(file)
+            send(channel, pid)
 
     def install(self) -> None:
-        """Let `subprocess` use them for the first commands that a fork can stand for."""
+        """Let `subprocess` ask it for what a fork can stand for."""
         start = subprocess.Popen._execute_child  # type: ignore[attr-defined]
         parameters = inspect.signature(start)
 
         def execute_child(process: Any, *arguments: Any) -> None:
             asked = parameters.bind(process, *arguments).arguments
-            request = request_of(asked) if self._waiting else None
+            request = request_of(asked)
             if request is None or self._server.refuses(request):
+                pid = None
+            else:
+                pid = self._fork(request, files_of(asked))
+            if pid is None:
                 start(process, *arguments)
                 return
-            with self._lock:
-                process.pid, channel = self._waiting.pop()
-            send(channel, request, files_of(asked))
-            receive(channel)
-            channel.close()
+            process.pid = pid
             process._child_created = True
             close_pipes(process, asked)
 
         subprocess.Popen._execute_child = execute_child  # type: ignore[attr-defined]
 
+    def _fork(self, request: dict[str, Any], files: list[int]) -> int | None:
+        """Return the process of a new fork; None, if a signal to the group ended the nursery."""
+        with self._lock:
+            try:
+                send(self._channel, request, files)
+                pid: int | None = receive(self._channel)[0]
+            except ConnectionError:
+                pid = None
+        return pid
 
-def spares_of(command: Sequence[str]) -> int:
-    """Return how many children of a command may be forks."""
+
+def _sibling() -> int:
+    """Fork a child of this process's parent; return its pid, and 0 in it."""
+    # Unlike `os.fork`, and without threads, it can leave out what the C library does at a fork.
+    python = ctypes.pythonapi
+    system = ctypes.PyDLL(None)  # keeps the lock of the interpreter
+    python.PyOS_BeforeFork()
+    pid: int = system.syscall(_CLONE[machine()], _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+    else:
+        python.PyOS_AfterFork_Parent()
+    return pid
+
+
+def starts_python(command: Sequence[str]) -> bool:
+    """Whether a command starts others that a fork can stand for."""
     program, words = Path(command[1]).name, [*command[2:]]
     if program == "-m":
         program = words.pop(0)
     if program == "snakeval":
-        return int(words[:1] in (["run"], ["resume"]))
+        return words[:1] in (["run"], ["resume"])
     if program == "snakemake":
-        has_scripts = "--snakefile" in words and not {"-n", "--dry-run", "--unlock"} & {*words}
-        return 2 if has_scripts else 0  # table and report
-    return 0
+        return "--snakefile" in words and not {"-n", "--dry-run", "--unlock"} & {*words}
+    return program in ("snakeval.jobs.evaluate", "snakeval.jobs.deploy")  # gateway, supervisor
 
 
 def run(command: Sequence[str]) -> None:
@@ -553,15 +607,17 @@ def _main() -> None:
     request = server.serve()
     while request is not None:
         command = request["command"]
-        spares = Spares(server, spares_of(command))
-        request = spares.request
-        if request is None:
-            spares.install()
-            try:
-                run(command)
-            except SystemExit as ended:
-                end(ended.code)
-            end(None)
+        if machine() in _CLONE and starts_python(command):
+            nursery = Nursery(server)
+            if nursery.request is not None:
+                request = nursery.request
+                continue
+            nursery.install()
+        try:
+            run(command)
+        except SystemExit as ended:
+            end(ended.code)
+        end(None)
 
 
 def end(code: Any) -> NoReturn:
