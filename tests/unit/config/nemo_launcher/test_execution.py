@@ -50,3 +50,21 @@ def test_a_variables_value_in_the_older_form_is_read_as_its_name(
     config = made(tmp_path, content(env_vars=variables))
     assert config.benchmarks["ifeval"].env == {"HF_TOKEN": "MY_TOKEN"}
     assert "the-secret-itself" not in config.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"), [("local", "600 s"), ("slurm", "the walltime"), ("lepton", "1200 s")]
+)
+def test_another_default_time_for_a_server_is_reported(
+    tmp_path: Path, kind: str, default: str
+) -> None:
+    server = {"type": "generic", "command": "serve", "image": "i", "served_model_name": "m"}
+    data = {"execution": {"type": kind}, "deployment": server, "evaluation": TASKS}
+    note = (
+        f"execution.endpoint_readiness_timeout: is 1800 s, and the launcher's default is {default}"
+    )
+    assert note in read(tmp_path, data).notes
+    if kind != "lepton":
+        data["execution"] = {"type": kind, "endpoint_readiness_timeout": 600}
+        assert note not in read(tmp_path, data).notes
+    assert note not in read(tmp_path, {**data, "deployment": {}, "target": TARGET}).notes

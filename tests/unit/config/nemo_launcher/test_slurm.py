@@ -101,3 +101,26 @@ def test_defaults_of_the_launcher_that_do_not_apply_are_reported(tmp_path: Path)
     assert "partition (batch), max_walltime (120:00:00), sbatch_extra_flags (exclus" in note
     assert "walltime (01" not in note
     assert "gres" not in note
+
+
+def test_a_walltime_that_all_tasks_of_a_model_share_is_reported(tmp_path: Path) -> None:
+    def notes(tasks: int, deployed: bool = True, **execution: Any) -> list[str]:
+        server = {"type": "generic", "command": "serve", "image": "i", "served_model_name": "m"}
+        names = [{"name": name} for name in ("ifeval", "gpqa_diamond")[:tasks]]
+        execution = {"type": "slurm", **execution}
+        data = {"execution": execution, "evaluation": {"tasks": names}}
+        data |= {"deployment": server} if deployed else {"target": TARGET}
+        found = read(tmp_path, data).notes
+        return [note for note in found if note.startswith("execution.walltime: limits a job, and")]
+
+    assert len(notes(2, walltime="02:00:00")) == 1
+    assert notes(2) == notes(1, walltime="02:00:00") == []
+    assert notes(2, deployed=False, walltime="02:00:00") == []
+
+
+def test_the_proxy_of_several_instances_is_reported_without_its_section(tmp_path: Path) -> None:
+    for instances, count in ((2, 1), (1, 0)):
+        found = read(tmp_path, content(num_nodes=2, num_instances=instances)).notes
+        assert (
+            sum(note.startswith("execution.proxy: snakeval starts its") for note in found) == count
+        )

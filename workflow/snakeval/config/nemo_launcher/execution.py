@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from snakeval.config.execution import is_section
+from snakeval.config.models import Deployment
 from snakeval.config.nemo_launcher import docker_args, lepton, slurm
 from snakeval.config.nemo_launcher.draft import Draft, Variables, says
 from snakeval.config.nemo_launcher.where import Handler, Where
@@ -130,6 +131,9 @@ def _lepton_platform(draft: Draft, where: Where, value: Any, key: Key) -> None:
         where.lepton["image_pull_secrets"] = defaults["image_pull_secrets"]
 
 
+#: The launcher's default time for a server to become ready, by executor.
+_READINESS = {"local": "600 s", "slurm": "the walltime", "lepton": "1200 s"}
+
 _COMMON: dict[str, Handler] = {
     "output_dir": _output_dir,
     "endpoint_readiness_timeout": _readiness,
@@ -184,8 +188,15 @@ def read(draft: Draft) -> Where:
         draft.note(
             ("execution", "mode"), "is sequential, the launcher's default; or write parallel"
         )
+    served = (draft.section("deployment").get("type") or "none") != "none"
+    if served and where.readiness_timeout is None:
+        ours = Deployment.model_fields["readiness_timeout"].default
+        draft.note(
+            ("execution", "endpoint_readiness_timeout"),
+            f"is {ours} s, and the launcher's default is {_READINESS[kind]}",
+        )
     if kind == "slurm":
-        slurm.note_defaults(draft, section)
+        slurm.note_defaults(draft, section, served=served)
         if not says(section.get("mounts")):
             slurm.mounts_home(draft, where, {}, ("execution", "mounts"))
     return where

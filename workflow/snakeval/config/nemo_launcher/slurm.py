@@ -20,6 +20,7 @@ _DEFAULTS = {
     "gres": "gpu:8",
     "sbatch_extra_flags": "exclusive nodes",
 }
+_OWN_PROXY = "snakeval starts its own HAProxy for several instances"
 #: Flags of sbatch that have their own key in snakeval's ``execution.slurm``.
 _FLAGS = {
     "constraint": "constraint",
@@ -43,8 +44,8 @@ def mounts_home(draft: Draft, where: Where, value: Any, key: Key) -> None:
         )
 
 
-def note_defaults(draft: Draft, section: Mapping[str, Any]) -> None:
-    """Report the launcher's defaults that do not apply."""
+def note_defaults(draft: Draft, section: Mapping[str, Any], *, served: bool) -> None:
+    """Report the launcher's defaults that do not apply; *served* models are deployments."""
     missing = {name: text for name, text in _DEFAULTS.items() if not says(section.get(name))}
     if section.get("gpus_per_node"):
         missing.pop("gres", None)
@@ -54,6 +55,14 @@ def note_defaults(draft: Draft, section: Mapping[str, Any]) -> None:
             ("execution",),
             f"the profile and the model's GPUs replace the launcher's defaults of {theirs}",
         )
+    tasks = draft.section("evaluation").get("tasks")
+    if says(section.get("walltime")) and isinstance(tasks, list) and len(tasks) > 1 and served:
+        draft.note(
+            ("execution", "walltime"),
+            "limits a job, and a job evaluates all tasks of a served model; the launcher's has one",
+        )
+    if section.get("num_instances") not in (None, 1) and not says(section.get("proxy")):
+        draft.note(("execution", "proxy"), _OWN_PROXY)
 
 
 def _slurm(ours: str) -> Handler:
@@ -138,7 +147,7 @@ def _proxy(draft: Draft, where: Where, value: Any, key: Key) -> None:
     if kind != "haproxy":
         draft.refuse((*key, "type"), "several instances share HAProxy; write haproxy")
     else:
-        draft.note(key, "snakeval starts its own HAProxy for several instances")
+        draft.note(key, _OWN_PROXY)
 
 
 def _visible(draft: Draft, where: Where, value: Any, key: Key) -> None:
