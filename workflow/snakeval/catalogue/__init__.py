@@ -160,6 +160,13 @@ class ServerKind:
         revision_option: the option of ``command`` for a commit on the hub, or empty.
         tokenizer_option: the option of ``command`` that lets harnesses ask the server about tokens,
             or empty.
+        adapter_options: options of ``command`` that let a server load LoRA adapters, a template.
+            ``adapter_option`` is the one that loads an adapter at the start.
+        adapter_env: the variables of such a server.
+        adapter_load, adapter_unload: the paths of the requests that load and unload an adapter, or
+            empty if the kind cannot.
+        swap_env: the variables of a server that replaces its weights, as vLLM does; none if the
+            kind cannot.
         needs_weights: whether the command requires weights (a handle or a checkpoint).
         needs_image: whether the user must choose the image, which contains the model.
         has_sizes: whether the command knows tensor and pipeline parallelism.
@@ -185,6 +192,12 @@ class ServerKind:
     needs_gpus: bool = True
     revision_option: str = ""
     tokenizer_option: str = ""
+    adapter_options: str = ""
+    adapter_option: str = ""
+    adapter_env: Mapping[str, str] = field(default_factory=dict)
+    adapter_load: str = ""
+    adapter_unload: str = ""
+    swap_env: Mapping[str, str] = field(default_factory=dict)
     needs_weights: bool = False
     needs_image: bool = False
     has_sizes: bool = True

@@ -240,6 +240,10 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
                     path,
                     must_exist=serves,
                 )
+            if path := deployment.adapter_path:
+                changes["adapter_path"] = _path_in(
+                    source, *where, "adapter_path", path, must_exist=serves
+                )
             changed = deployment.model_copy(update=changes)
             models[name] = model.model_copy(update={"deployment": changed})
         updates[section] = models

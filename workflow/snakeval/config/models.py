@@ -86,6 +86,13 @@ class Deployment(Extensible):
         description="shell command that serves on {{ host }}:{{ port }}, a jinja2 template",
     )
     checkpoint_path: PathText | None = Field(default=None, description="weights on this machine")
+    adapter_path: PathText | None = Field(
+        default=None, description="a LoRA adapter on this machine, which is added to the weights"
+    )
+    swap: bool = Field(
+        default=False,
+        description="of a series: one server replaces its weights by those of each checkpoint",
+    )
     weights_digest: Literal["whole", "stat"] = Field(
         default="whole",
         description="how snakeval knows the weights: by their whole content, or by names, sizes "
@@ -177,9 +184,8 @@ def _unservable(deployment: Deployment) -> str:
         return "has both checkpoint_path and hf_model_handle; keep one"
     facts = catalogue.server_kind(kind)
     weights = deployment.checkpoint_path or deployment.hf_model_handle
-    if deployment.is_of_series and weights:
-        key = "checkpoint_path" if deployment.checkpoint_path else "hf_model_handle"
-        return f"has {key} beside the weights of `checkpoints`; remove {key}"
+    if problem := _unshareable(deployment, facts, weights or ""):
+        return problem
     if facts.needs_weights and not weights and not own and not deployment.is_of_series:
         return f"kind {kind} requires weights; add checkpoint_path or hf_model_handle"
     if facts.needs_image and not deployment.image:
@@ -206,6 +212,25 @@ def _unservable(deployment: Deployment) -> str:
             f"kind {kind} uses all GPUs that it gets; set `gpus` instead of "
             "tensor_parallel_size and pipeline_parallel_size"
         )
+    return ""
+
+
+def _unshareable(deployment: Deployment, facts: catalogue.ServerKind, weights: str) -> str:
+    """Return why one server cannot serve the checkpoints of a series, or nothing."""
+    kind = deployment.kind
+    adds = bool(deployment.adapter_path or (deployment.is_of_series and weights))
+    if deployment.adapter_path and deployment.is_of_series:
+        return "has adapter_path, which comes from `checkpoints.pattern`; remove it"
+    if deployment.adapter_path and not weights:
+        return "has an adapter and no weights; add checkpoint_path or hf_model_handle"
+    if adds and not facts.adapter_load:
+        return f"kind {kind} loads no adapters; use kind vllm or sglang, or remove its weights"
+    if deployment.swap and adds:
+        return "has both swap and weights that adapters are added to; remove one"
+    if deployment.swap and not facts.swap_env:
+        return f"kind {kind} cannot replace its weights; remove swap, or use kind vllm"
+    if (deployment.swap or adds) and deployment.instances > 1:
+        return "has several instances, but one server serves its checkpoints; set instances: 1"
     return ""
 
 

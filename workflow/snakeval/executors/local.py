@@ -146,7 +146,9 @@ class Work:
     def _served(self) -> tuple[list[Remain], dict[str, str]]:
         """Return the servers of this run alone, and the names of servers that no pool has."""
         try:
-            plans = {plan.deployment.id: plan for plan in DeploymentDirectory.plans(self._run)}
+            plans = {
+                plan.deployment.server_id: plan for plan in DeploymentDirectory.plans(self._run)
+            }
             status: dict[str, Any] = pool.status() or {}
         except EvaluationError:
             return [], {}

@@ -7,6 +7,7 @@ and the caches know, sends nothing and reads no weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from snakeval.run import pins
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins, resolve_all, resolve_image, resolve_model
 from snakeval.series.look import Looked
-from snakeval.serving import weights
+from snakeval.serving import adapters, weights
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.resolve import Resolved, image_of, resolve
@@ -168,6 +169,15 @@ class Facts:
             found.digest,
             found.stat,
         )
+        if spec.adapter_path:
+            by_stat = spec.weights_digest == "stat"
+            adapter = self.weights(name, spec.adapter_path, by_stat=by_stat)
+            rank = adapters.rank(Path(spec.adapter_path))
+            resolved = replace(
+                resolved, adapter_digest=adapter.digest, adapter_stat=adapter.stat, rank=rank
+            )
+        elif spec.swap and spec.checkpoint_path:
+            resolved = replace(resolved, rest=weights.rest(Path(spec.checkpoint_path)))
         made = resolve(name, spec, network, runtime, resolved)
         return made, found.sampled
 
@@ -226,9 +236,13 @@ class Facts:
         if run is None or not run.exists:
             return "", ""
         plan = DeploymentDirectory.of(run, name).known_plan()
-        if plan is None or plan.deployment.serving.checkpoint_path != checkpoint:
+        if plan is None:
             return "", ""
-        deployment = plan.deployment
+        deployment, loading = plan.deployment, plan.deployment.serving.loading
+        if loading is not None and loading.path == checkpoint:
+            return deployment.definition.adapter_digest, loading.stat
+        if deployment.serving.checkpoint_path != checkpoint:
+            return "", ""
         return deployment.definition.checkpoint_digest, deployment.serving.weights_stat
 
 

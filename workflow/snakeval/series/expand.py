@@ -13,16 +13,25 @@ from fnmatch import fnmatchcase
 from pydantic import ValidationError
 
 from snakeval.config.benchmarks import Benchmark
-from snakeval.config.checkpoints import MARK, Checkpoints, Member, check_model_name, number
+from snakeval.config.checkpoints import (
+    MARK,
+    Checkpoints,
+    Member,
+    check_model_name,
+    number,
+    split,
+)
 from snakeval.config.config import Config, Pair
 from snakeval.config.endpoints import Endpoint
 from snakeval.config.members import expanded, with_members
 from snakeval.config.models import Deployment, Model
+from snakeval.config.types import Mount
 from snakeval.errors import ConfigError
 from snakeval.series.pattern import Found
 from snakeval.series.ready import Judged
 
-_ADAPTER = "is a LoRA adapter, which no deployment of its own serves"
+_ADAPTER = "is a LoRA adapter; add its base model to the deployment as checkpoint_path"
+_NO_ADAPTER = "has weights of its own, but the deployment has a base model for adapters"
 _NOT_ASKED = "a dry run does not ask its endpoint for models"
 
 
@@ -145,8 +154,8 @@ def _series(
                 hint="rename one, or change the pattern",
             )
         reason = series.left_out(dict(found.values)) or candidate.judged.why_not
-        if not reason and candidate.judged.is_adapter and model.deployment:
-            reason = _ADAPTER
+        if not reason and model.deployment:
+            reason = _why_unfit(candidate.judged.is_adapter, model.deployment)
         if reason:
             left_out.append(LeftOut(name, member.name, found.path, reason))
         else:
@@ -160,6 +169,14 @@ def _series(
         },
         left_out,
     )
+
+
+def _why_unfit(is_adapter: bool, deployment: Deployment) -> str:
+    """Return why a deployment cannot serve a checkpoint, or nothing."""
+    has_base = bool(deployment.checkpoint_path or deployment.hf_model_handle)
+    if is_adapter != has_base:
+        return _ADAPTER if is_adapter else _NO_ADAPTER
+    return ""
 
 
 def _member(name: str, series: Checkpoints, found: Found) -> Member:
@@ -211,7 +228,10 @@ def _plain(name: str, model: Model, path: str, member: Member) -> Model:
     try:
         if model.deployment:
             # The name of the server must not differ between steps: equal weights, equal answers.
-            served = {**values, "checkpoint_path": path}
+            is_adapter = bool(model.deployment.checkpoint_path or model.deployment.hf_model_handle)
+            served = {**values, "adapter_path" if is_adapter else "checkpoint_path": path}
+            if is_adapter or model.deployment.swap:  # a container sees all that it may load
+                served["mounts"] = (*model.deployment.mounts, _root(model.checkpoints))
             served["served_model_name"] = values.get("served_model_name") or name
             update["deployment"] = Deployment.model_validate(served)
         else:
@@ -223,6 +243,13 @@ def _plain(name: str, model: Model, path: str, member: Member) -> Model:
     set_keys = model.model_fields_set - {"checkpoints"} | {"member"}
     made = model.model_copy(update=update)
     return Model.model_construct(set_keys, **{k: getattr(made, k) for k in Model.model_fields})
+
+
+def _root(series: Checkpoints | None) -> Mount:
+    """Return the mount of the directory that has all checkpoints of a series, at its own path."""
+    assert series is not None, "only a series has checkpoints"
+    directory = split(series.pattern)[0].rpartition("/")[0] or "/"
+    return Mount(source=directory, target=directory, read_only=True)
 
 
 def _of_members(benchmark: Benchmark, models: Mapping[str, Model]) -> Benchmark:

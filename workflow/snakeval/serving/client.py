@@ -71,6 +71,7 @@ class Servers(dict[str, Served]):
     Attributes:
         gpus: the GPUs of the job's harness, if it asked for some.
         locks: of these GPUs, and only of these.
+        is_stale: whether a server had other weights, so that its answers do not count.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Servers(dict[str, Served]):
         self._answered = threading.Condition()
         self._answers = 0
         self._broken = ""
+        self.is_stale = False
 
     def with_gpus(self, spec: ContainerSpec, runtime: str) -> ContainerSpec:
         """Return the harness's *spec* with its own GPUs, which stay locked while it runs."""
@@ -240,6 +242,7 @@ def _heard(channel: Channel, servers: Servers) -> str:
     with contextlib.suppress(EOFError):
         while message := channel.receive():
             if message["event"] == "confirmed":
+                servers.is_stale = servers.is_stale or bool(message.get("stale"))
                 servers.hear(str(message["broken"]))
             if message["event"] == "lost":
                 reason = str(message["reason"])

@@ -17,7 +17,7 @@ from snakeval.files import home, make_directory
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import NEED_IMAGES, Runtime, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
-from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
+from snakeval.serving.deployment import ADAPTER, GRACE, MARK, Deployment, Nodes, server_name
 from snakeval.serving.tokenizer import server_must_answer
 from snakeval.serving.weights import is_same_by_stat, require_unchanged
 from snakeval.shell import argv, fill, render
@@ -54,7 +54,31 @@ def command(deployment: Deployment, values: Mapping[str, Any], *, inside: bool =
         option = kind.tokenizer_option
         if option and option not in definition.extra_args and server_must_answer(deployment):
             text += f" {option}"
+        text += _of_adapter(deployment, kind)
     return f"{text} {definition.extra_args}".strip()
+
+
+def _of_adapter(deployment: Deployment, kind: catalogue.ServerKind) -> str:
+    """Return the options by which a server loads an adapter, and others later."""
+    loading = deployment.serving.loading
+    if loading is None or loading.how != ADAPTER:
+        return ""
+    name = deployment.definition.served_model_name
+    values = {"rank": loading.rank, "name": name, "path": loading.path}
+    what = f"the options for adapters of kind {deployment.definition.kind}"
+    words = shlex.split(render(f"{kind.adapter_options} {kind.adapter_option}", values, what))
+    given = {word.partition("=")[0] for word in shlex.split(deployment.definition.extra_args)}
+    return "".join(f" {shlex.join(option)}" for option in _options(words) if option[0] not in given)
+
+
+def _options(words: Sequence[str]) -> list[list[str]]:
+    """Return each option of a command line with its values."""
+    found: list[list[str]] = []
+    for word in words:
+        if word.startswith("--"):
+            found.append([])
+        found[-1].append(word)
+    return found
 
 
 def _values(
@@ -69,7 +93,7 @@ def _values(
         # asks another node through that of its network.
         "host": "127.0.0.1" if only_here else "0.0.0.0",
         "port": port,
-        "served_model_name": definition.served_model_name,
+        "served_model_name": deployment.listed_name,
         "tensor_parallel_size": serving.tensor_parallel_size,
         "pipeline_parallel_size": serving.pipeline_parallel_size,
         "data_parallel_size": serving.data_parallel_size,
@@ -203,7 +227,9 @@ def container(
             mounts, env = [*mounts, *folders], env | own
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(_host_cache() / "huggingface")}
-    env |= {**_of_kind(kind, definition.kind, values), **definition.set_env}
+    _require_adapter(deployment)
+    env |= {**_of_kind(kind, definition.kind, values), **_of_sharing(deployment, kind)}
+    env |= definition.set_env
     text = command(deployment, values, inside=inside)
     return ContainerSpec(
         name=name,
@@ -214,7 +240,7 @@ def container(
         secrets={**_handed_out(kind.secrets, definition.set_env, here), **serving.env},
         mounts=tuple(mounts),
         labels={
-            "snakeval.server": deployment.id,
+            "snakeval.server": deployment.server_id,
             "snakeval.model": definition.served_model_name,
         },
         network="host",
@@ -233,6 +259,26 @@ def _handed_out(
     """Return the variables that are set *here* and that a server gets under the same names."""
     own = {name: name for name in names if name in here and name not in set_env}
     return passed_on.passed_on(here, set_env) | own
+
+
+def _of_sharing(deployment: Deployment, kind: catalogue.ServerKind) -> Mapping[str, str]:
+    """Return the variables of a server that serves several checkpoints."""
+    loading = deployment.serving.loading
+    if loading is None:
+        return {}
+    return kind.adapter_env if loading.how == ADAPTER else kind.swap_env
+
+
+def _require_adapter(deployment: Deployment) -> None:
+    """Check that the adapter is the one of the plan.
+
+    Raises:
+        EvaluationError: its files are different, or gone.
+    """
+    loading = deployment.serving.loading
+    if loading is not None and loading.how == ADAPTER and loading.stat:
+        digest = deployment.definition.adapter_digest
+        require_unchanged(Path(loading.path), digest, loading.stat)
 
 
 def _checkpoint(deployment: Deployment, local: str = "") -> Mount:

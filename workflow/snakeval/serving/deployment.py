@@ -8,7 +8,8 @@ into a container once its port and its GPUs are known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from snakeval.evaluation.canonical import canonical_template
@@ -27,6 +28,10 @@ _FORMAT_1 = (
     "kind", "image", "command", "model", "checkpoint_digest", "served_model_name",
     "endpoint_type", "path", "set_env", "extra_args",
 )  # fmt: skip
+#: Values of :attr:`Loading.how`.
+ADAPTER, SWAP = "adapter", "swap"
+#: Fields that are absent if they are empty.
+_LATER = (("definition", "adapter_digest"), ("serving", "executors"), ("serving", "loading"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Definition:
             empty.
         runs: what :attr:`command` renders to without what differs between two starts.
         variables: the variables of its kind, in the same way.
+        adapter_digest: of the LoRA adapter that the server adds to its weights, or empty.
     """
 
     kind: str
@@ -59,6 +65,7 @@ class Definition:
     revision: str = ""
     runs: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    adapter_digest: str = ""
 
     @property
     def command_is_of_kind(self) -> bool:
@@ -80,12 +87,34 @@ class Definition:
             "path": self.path,
             "env": {**self.variables, **self.set_env},
             "extra_args": self.extra_args.strip(),
+            **({"adapter": self.adapter_digest} if self.adapter_digest else {}),
         }
 
     def in_format_1(self, checkpoint_digest: str) -> dict[str, Any]:
         """The same part in format 1, with the sampled digest of weights."""
         data = {name: getattr(self, name) for name in _FORMAT_1}
         return data | {"checkpoint_digest": checkpoint_digest}
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How one server serves the checkpoints of a series; no score depends on it.
+
+    Attributes:
+        how: ``adapter`` if it adds each checkpoint to its own weights, ``swap`` if each checkpoint
+            replaces the one before.
+        path, stat: of the adapter, as ``checkpoint_path`` and ``weights_stat`` of full weights.
+        base: the name of the server's own weights, to which it adds adapters.
+        rank: the largest rank of an adapter that the server can load.
+        rest: digest of what a swap does not replace, such as the tokenizer.
+    """
+
+    how: str
+    path: str = ""
+    stat: str = ""
+    base: str = ""
+    rank: int = 0
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +132,7 @@ class Serving:
         lepton: :class:`snakeval.config.lepton.LeptonEndpoint`, as plain data.
         executors: the section of each installed executor by its name, as plain data.
         weights_stat: names, sizes and times of change of the checkpoint's files, as a digest.
+        loading: how the server serves other checkpoints as well; None if it serves only this one.
     """
 
     checkpoint_path: str
@@ -128,6 +158,7 @@ class Serving:
     lepton: Mapping[str, Any] = field(default_factory=dict)
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights_stat: str = ""
+    loading: Loading | None = None
 
     @property
     def hosts(self) -> int:
@@ -154,7 +185,7 @@ class Nodes:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deployment:
     """A model's server. Equal deployments are one server, whichever run asks for it."""
 
@@ -163,14 +194,63 @@ class Deployment:
 
     @property
     def id(self) -> str:
-        """Sixteen hex digits that name the server on this machine."""
+        """Sixteen hex digits that name the deployment."""
         return digest(self.as_dict())[:16]
+
+    @cached_property
+    def server_id(self) -> str:
+        """Sixteen hex digits that name the server on this machine.
+
+        They are those of the deployment, except if one server serves the checkpoints of a series:
+        then they are the same for all of these checkpoints.
+        """
+        loading = self.serving.loading
+        if loading is None:
+            return self.id
+        shared = replace(self.serving, loading=replace(loading, path="", stat=""))
+        definition = replace(self.definition, adapter_digest="", served_model_name="")
+        if loading.how == SWAP:
+            shared = replace(shared, checkpoint_path="", weights_stat="")
+            definition = replace(self.definition, checkpoint_digest="")
+        return Deployment(definition, shared).id
+
+    @property
+    def weights(self) -> str:
+        """The digest of what a shared server must have loaded; empty without :class:`Loading`."""
+        loading = self.serving.loading
+        if loading is None:
+            return ""
+        definition = self.definition
+        return definition.checkpoint_digest if loading.how == SWAP else definition.adapter_digest
+
+    @property
+    def weights_path(self) -> str:
+        """The directory of :attr:`weights`."""
+        loading = self.serving.loading
+        return (loading.path if loading else "") or self.serving.checkpoint_path
+
+    @property
+    def starts_with_weights(self) -> bool:
+        """Whether a shared server has :attr:`weights` from its start.
+
+        A command of the configuration has no option that loads an adapter.
+        """
+        loading = self.serving.loading
+        return loading is not None and (loading.how == SWAP or self.definition.command_is_of_kind)
+
+    @property
+    def listed_name(self) -> str:
+        """The name under which the server lists its own weights."""
+        loading = self.serving.loading
+        return (loading.base if loading else "") or self.definition.served_model_name
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
         data = asdict(self)
-        if not self.serving.executors:  # it is absent in deployments of earlier versions
-            del data["serving"]["executors"]
+        # Deployments of earlier versions do not have these.
+        for part, name in _LATER:
+            if not data[part][name]:
+                del data[part][name]
         return data
 
     @classmethod
@@ -196,7 +276,7 @@ def server_name(deployment: Deployment) -> str:
 
     Another pool (:func:`snakeval.files.domain`) may serve an equal one beside it.
     """
-    return f"snakeval-server-{digest([deployment.id, domain()])[:16]}"
+    return f"snakeval-server-{digest([deployment.server_id, domain()])[:16]}"
 
 
 def server_names(deployment: Deployment) -> list[str]:

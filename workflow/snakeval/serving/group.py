@@ -104,6 +104,11 @@ class Group:
         return {**self._members[0].described(), "url": url, "gpus": self.gpu_ids}
 
     @property
+    def url(self) -> str:
+        """Where the proxy is."""
+        return self.deployment.base_url(self.port)
+
+    @property
     def instances(self) -> list[str]:
         """The state of each instance."""
         return [member.state for member in self._members]

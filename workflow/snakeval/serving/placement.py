@@ -138,10 +138,10 @@ def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bo
         plan
         for plan in readable_plans(client.run)
         if plan.rank < rank
-        and plan.deployment.id not in account.failures
+        and not {plan.deployment.id, plan.deployment.server_id} & account.failures.keys()
         and to_do(client.run, plan) == "missing"
     ]
-    distinct = {plan.deployment.id: plan for plan in [*before, *missing]}
+    distinct = {plan.deployment.server_id: plan for plan in [*before, *missing]}
     return fit(list(distinct.values()), (), client.environ) is not None
 
 
@@ -150,6 +150,17 @@ def readable_plans(run: RunDirectory) -> Iterator[Plan]:
     for directory in DeploymentDirectory.all(run):
         with contextlib.suppress(EvaluationError):
             yield directory.plan()
+
+
+def sharing(run: RunDirectory, plan: Plan) -> list[str]:
+    """Return the deployments of *run* that the server of *plan* serves as well.
+
+    It stays for their evaluations, also for those that have not asked for it yet.
+    """
+    if plan.deployment.serving.loading is None:
+        return []
+    i = plan.deployment.server_id
+    return [each.name for each in readable_plans(run) if each.deployment.server_id == i]
 
 
 def to_do(run: RunDirectory, plan: Plan) -> str:

@@ -12,16 +12,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snakeval.errors import EvaluationError
+from snakeval.evaluation.events import Event, Journal
 from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.gpus import Locks, holder
 from snakeval.serving.group import Group
+from snakeval.serving.loading import Doubt, brought
 from snakeval.serving.nodes import Place
-from snakeval.serving.placement import closed, fit, impossible, leaves_room, lock_all, to_do
+from snakeval.serving.placement import (
+    closed,
+    fit,
+    impossible,
+    leaves_room,
+    lock_all,
+    sharing,
+    to_do,
+)
 from snakeval.serving.plan import Plan
 from snakeval.serving.pool_client import Account, Client, Head
 from snakeval.serving.server import Server
+from snakeval.serving.turns import Turns
 from snakeval.serving.vigil import PATIENCE, Patience
 from snakeval.serving.wire import Message
 
@@ -47,6 +58,7 @@ class Pool:
         self._idle_since: dict[str, float] = {}
         self._clients: list[Client] = []
         self._heads: dict[Head, Account] = {}
+        self._turns = Turns()
         self._closing = self._closed = False
         self.left = False
 
@@ -62,8 +74,9 @@ class Pool:
             account = self._heads.setdefault(client.head, Account())
             if client.eager:  # a new try of a deployment starts with a clean slate
                 for plan in client.plans:
-                    account.failures.pop(plan.deployment.id, None)
-                    account.deaths.pop(plan.deployment.id, None)
+                    for i in (plan.deployment.id, plan.deployment.server_id):
+                        account.failures.pop(i, None)
+                        account.deaths.pop(i, None)
             try:
                 if self._acquire(client, account):
                     while not client.gone and client.holds:
@@ -72,6 +85,7 @@ class Pool:
                 client.holds = False
                 client.locks.release()
                 self._clients.remove(client)
+                self._turns.leave(client, self._clients)
                 self._note_idle()
                 self._changed.notify_all()
 
@@ -91,7 +105,10 @@ class Pool:
             given = client.given
         for server, _ in given:
             server.check()
+        stale = self._why_stale(client, given)
         with self._changed:
+            if stale and not client.broken:
+                client.broken, client.is_stale = stale, True
             if client.broken or not client.holds:
                 return client.broken or "its servers ended"
             for server, faults in given:
@@ -99,11 +116,20 @@ class Pool:
                     return server.reason or "one of its servers was unhealthy"
             return ""
 
+    def _why_stale(self, client: Client, given: Sequence[tuple[Server | Group, int]]) -> str:
+        """Return why a shared server may have had other weights than those that *client* asks."""
+        for plan, (server, _) in zip(client.plans, given, strict=False):
+            loading = self._turns.of(plan)
+            if loading and (why := loading.why_stale(server.url, plan.deployment)):
+                return why
+        return ""
+
     def _acquire(self, client: Client, account: Account) -> bool:
         """Wait for the client's servers, and send it "ready", or the reason of a failure."""
         while not (client.gone or self._closing) and client.head in self._heads:
             for plan in client.plans:
-                if why := account.failures.get(plan.deployment.id):
+                failures, deployment = account.failures, plan.deployment
+                if why := failures.get(deployment.id) or failures.get(deployment.server_id):
                     client.tell("failed", reason=why)
                     return False
             problem = impossible(client)
@@ -117,16 +143,24 @@ class Pool:
                     return False
                 client.progress("waiting", waits)
             if client.holds:
-                servers = [self._servers.get(plan.deployment.id) for plan in client.plans]
+                servers = [self._servers.get(plan.deployment.server_id) for plan in client.plans]
                 found = [server for server in servers if server is not None]
                 if len(found) == len(servers) and all(s.state == "ready" for s in found):
                     if not self._are_well(client, found):
                         continue
-                    client.ready(self._described(client))
-                    return True
+                    turn = self._load(client, account)
+                    if turn is None:
+                        continue
+                    if not turn:
+                        client.ready(self._described(client))
+                        return True
+                    if client.eager:
+                        client.tell("busy", why=turn)
+                        return False
+                    client.progress("waiting", turn)
                 for server in found:
                     if server.progress:
-                        name = server.deployment.definition.served_model_name
+                        name = server.deployment.listed_name
                         prefix = f"{name}: " if len(found) > 1 else ""
                         client.progress("deploying", f"{prefix}{server.progress}")
             self._changed.wait(TICK)
@@ -145,18 +179,58 @@ class Pool:
         client.given = tuple((server, server.faults) for server in servers)
         return True
 
+    def _load(self, client: Client, account: Account) -> str | None:
+        """Have shared servers load the weights of *client*.
+
+        Returns:
+            Nothing if they have them, else the reason to wait; None if something has changed.
+        """
+        for plan in client.plans:
+            loading, i = self._turns.of(plan), plan.deployment.server_id
+            if loading is None:
+                continue
+            if waits := self._turns.why_not_yet(client, plan, self._clients):
+                return waits
+            server = self._servers[i]
+            if loading.must_restart(plan.deployment):
+                client.holds = False
+                server.stop()
+                return None
+            client.turns[i] = plan.deployment.weights
+            self._changed.release()
+            try:
+                problem = brought(loading, server.url, plan.deployment)
+            finally:
+                self._changed.acquire()
+            if server.state != "ready":
+                problem = Doubt(f"the server ended while it loaded the weights ({server.reason})")
+            if isinstance(problem, Doubt):
+                self._turns.doubt(client, plan, problem)
+                client.progress("deploying", f"its server starts again: {problem}")
+            elif problem:
+                client.turns.pop(i, None)
+                account.failures[plan.deployment.id] = str(problem)
+            self._changed.notify_all()
+            if problem or not client.holds:
+                return None
+        return ""
+
     def _described(self, client: Client) -> Message:
-        return {plan.name: self._servers[plan.deployment.id].described() for plan in client.plans}
+        return {
+            plan.name: self._servers[plan.deployment.server_id].described() for plan in client.plans
+        }
 
     # --- where a server goes --------------------------------------------------------------
 
     def _place(self, client: Client, account: Account) -> bool:
         """Start what *client* lacks if all of it fits at once; make room if that may be."""
-        wanted = {plan.deployment.id: plan for plan in client.plans}
+        wanted = {plan.deployment.server_id: plan for plan in client.plans}
         alive = {i for i in wanted if (s := self._servers.get(i)) and _usable(s)}
         missing = [plan for i, plan in wanted.items() if i not in alive]
-        if any(plan.deployment.id in self._servers for plan in missing):
+        if any(plan.deployment.server_id in self._servers for plan in missing):
             return False  # its predecessor is still stopping
+        if not self._turns.may_start(missing):
+            return False
         if missing and client.eager and not leaves_room(client, missing, account):
             return False
         gpus = self._gpus(client)
@@ -170,11 +244,12 @@ class Pool:
             return False  # another process was faster
         if own.gpu_ids:
             client.own, client.locks = own, locks[-1]
+        client.turns.clear()
         for plan in client.plans:
-            self._users.setdefault(plan.deployment.id, set()).add(
-                (client.head, client.run, plan.name)
-            )
-            self._idle_since.pop(plan.deployment.id, None)
+            i = plan.deployment.server_id
+            names = {plan.name, *sharing(client.run, plan)}
+            self._users.setdefault(i, set()).update((client.head, client.run, n) for n in names)
+            self._idle_since.pop(i, None)
         client.holds = True
         for plan, place, each in zip(missing, fitting.places, locks[:-1], strict=True):
             self._start(plan, place, each, client)
@@ -229,9 +304,11 @@ class Pool:
         return f"waits for GPUs that are in use, some by {' and '.join(others)}"
 
     def _start(self, plan: Plan, places: Sequence[Place], locks: Locks, client: Client) -> None:
-        i = plan.deployment.id
+        i, directory = plan.deployment.server_id, DeploymentDirectory.of(client.run, plan.name)
+        journal = Journal(directory.events)
+        self._turns.start(plan, lambda text: journal.add(Event("doubted", detail=text)))
         common = (
-            DeploymentDirectory.of(client.run, plan.name),
+            directory,
             client.environ,
             self._ports,
             lambda: self._on_change(i),
@@ -285,14 +362,18 @@ class Pool:
         self._idle_since.pop(i, None)
         users = self._users.pop(i, set())
         self._lose(i, server)
+        if not any(user[0] in self._heads for user in users):
+            self._turns.forget(i)
         if not server.reason:
             return
+        own = server.deployment.id
+        is_of_one = not server.was_ready and self._turns.failed(i, own)
         for head in {user[0] for user in users} & self._heads.keys():
             account = self._heads[head]
             account.deaths[i] += 1
             limit = server.deployment.serving.max_restarts
             if not server.was_ready:
-                account.failures[i] = server.reason
+                account.failures[own if is_of_one else i] = server.reason
             elif account.deaths[i] > limit:
                 times = f"{account.deaths[i]} times" if limit else "and max_restarts is 0"
                 account.failures[i] = f"the server died {times}; at last: {server.reason}"
@@ -362,7 +443,7 @@ class Pool:
                 "servers": [
                     {
                         "id": i,
-                        "model": server.deployment.definition.served_model_name,
+                        "model": server.deployment.listed_name,
                         "state": "stopping" if server.stopping else server.state,
                         "port": server.port,
                         "gpus": server.gpu_ids,

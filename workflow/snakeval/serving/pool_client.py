@@ -37,7 +37,8 @@ class Client:
     ``holds``: the job has them, so the pool stops none of them. ``given``: those it got, with the
     faults that each had until then. ``broken``: why one of them did not serve it to the end.
     ``gpus``: how many GPUs its harness needs for itself. ``own``: those it got, with their locks.
-    ``holders``: the processes that have the GPUs that it waits for.
+    ``holders``: the processes that have the GPUs that it waits for. ``turns``: the weights that it
+    may ask shared servers for, by the server's id. ``is_stale``: whether one had other weights.
     """
 
     channel: Channel
@@ -56,6 +57,8 @@ class Client:
     own: Place = field(default_factory=lambda: Place(()))
     locks: Locks = field(default_factory=Locks)
     holders: dict[str, str] = field(default_factory=dict)
+    turns: dict[str, str] = field(default_factory=dict)
+    is_stale: bool = False
 
     def tell(self, event: str, **details: Any) -> None:
         """Send an event. If the client is gone, the thread that receives from it notices that."""
@@ -79,6 +82,11 @@ class Client:
         """How many GPUs the harness gets; none if this machine is not known to have any."""
         return self.gpus if gpus.slots(self.environ) else 0
 
-    def wants(self, deployment: str) -> bool:
-        """Whether the job asks for the deployment of that id."""
-        return any(plan.deployment.id == deployment for plan in self.plans)
+    def wants(self, server: str) -> bool:
+        """Whether the job asks for the server of that id."""
+        return any(plan.deployment.server_id == server for plan in self.plans)
+
+    def weights(self, server: str) -> str:
+        """Return the weights that the job wants at a shared server; empty if none."""
+        found = (p.deployment for p in self.plans if p.deployment.server_id == server)
+        return next((deployment.weights for deployment in found), "")

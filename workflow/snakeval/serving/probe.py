@@ -39,7 +39,7 @@ def examine(
 ) -> Health:
     """Ask the health path and the list of models, each for at most *seconds*."""
     base = deployment.base_url(port, address)
-    name, serving = deployment.definition.served_model_name, deployment.serving
+    name, serving = deployment.listed_name, deployment.serving
     try:
         get(base + serving.health_path, seconds)
         entries = json_value(get(base + serving.models_path, seconds))["data"]
@@ -56,8 +56,10 @@ def examine(
     return Health(f"{serving.models_path} does not list '{name}'", listed)
 
 
-def get(url: str, seconds: float) -> bytes:
-    """Return the body of *url*. The whole exchange, redirections included, has *seconds*.
+def get(url: str, seconds: float, body: bytes | None = None) -> bytes:
+    """Return what *url* answers; to a POST of a *body*, which is JSON, if there is one.
+
+    The whole exchange, redirections included, has *seconds*.
 
     Raises:
         TimeoutError: there was no whole answer in time.
@@ -67,8 +69,9 @@ def get(url: str, seconds: float) -> bytes:
         # No proxy is between this machine and itself.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Handler(deadline))
         try:
-            with opener.open(url, timeout=seconds) as answer:
-                body: bytes = answer.read(_LONGEST + 1)
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            with opener.open(request, timeout=seconds) as answer:
+                said: bytes = answer.read(_LONGEST + 1)
         except urllib.error.HTTPError:
             raise
         except (OSError, http.client.HTTPException) as error:
@@ -81,9 +84,9 @@ def get(url: str, seconds: float) -> bytes:
     # A connection that the deadline ended looks like an answer that ended.
     if deadline.passed:
         raise TimeoutError(f"no whole answer within {seconds:g} s")
-    if len(body) > _LONGEST:
+    if len(said) > _LONGEST:
         raise ValueError(f"{url} answers with more than {_LONGEST >> 20} MiB")
-    return body
+    return said
 
 
 class _Deadline:

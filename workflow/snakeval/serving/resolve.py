@@ -10,7 +10,10 @@ from snakeval.config.endpoints import EndpointType
 from snakeval.evaluation.canonical import canonical_template
 from snakeval.run.pins import Pin, key_of
 from snakeval.serving.container import rendered_for_identity, variables_for_identity
-from snakeval.serving.deployment import Definition, Deployment, Serving
+from snakeval.serving.deployment import ADAPTER, SWAP, Definition, Deployment, Loading, Serving
+
+#: How many digits of an adapter's digest are in its name.
+_DIGITS = 12
 
 
 def image_of(spec: models.Deployment) -> tuple[str, str]:
@@ -29,12 +32,19 @@ class Resolved:
         image: the run's pin of its image; None if there is none.
         revision: the run's pin of its model's commit on the hub, or empty.
         checkpoint_digest, weights_stat: of weights on this machine, or empty.
+        adapter_digest, adapter_stat: of a LoRA adapter, or empty.
+        rank: of the adapter.
+        rest: digest of what a swap of the weights does not replace, or empty.
     """
 
     image: Pin | None = None
     revision: str = ""
     checkpoint_digest: str = ""
     weights_stat: str = ""
+    adapter_digest: str = ""
+    adapter_stat: str = ""
+    rank: int = 0
+    rest: str = ""
 
 
 def resolve(
@@ -51,8 +61,10 @@ def resolve(
     kind = catalogue.server_kind(spec.kind)
     made = Deployment(
         _definition(name, spec, kind, resolved),
-        _serving(spec, kind, network, runtime, resolved.weights_stat),
+        _serving(spec, kind, network, runtime, resolved),
     )
+    if loading := _loading(name, spec, resolved):
+        made = replace(made, serving=replace(made.serving, loading=loading))
     definition = made.definition
     runs = (
         canonical_template(spec.command)
@@ -81,7 +93,8 @@ def _definition(
         command=spec.command or ("" if spec.image and not kind.command else kind.command),
         model=spec.hf_model_handle or "",
         checkpoint_digest=resolved.checkpoint_digest,
-        served_model_name=spec.served_model_name or spec.hf_model_handle or name,
+        served_model_name=_served_name(name, spec, resolved.adapter_digest),
+        adapter_digest=resolved.adapter_digest,
         endpoint_type=spec.type.value,
         path=route,
         set_env=spec.set_env,
@@ -89,8 +102,36 @@ def _definition(
     )
 
 
+def _served_name(name: str, spec: models.Deployment, adapter_digest: str = "") -> str:
+    """Return the name that requests have; of an adapter, with a part of its digest.
+
+    Equal adapters have equal names, whatever their steps, so their evaluations are equal. Different
+    ones have different names, so a server never keeps an old adapter under the name of a new one.
+    """
+    own = spec.served_model_name or spec.hf_model_handle or name
+    digits = adapter_digest.rpartition(":")[2][:_DIGITS]
+    return f"{own}-{digits}" if digits else own
+
+
+def _loading(name: str, spec: models.Deployment, resolved: Resolved) -> Loading | None:
+    """Return how a server serves other checkpoints as well, if it does."""
+    if spec.adapter_path:
+        return Loading(
+            ADAPTER,
+            path=spec.adapter_path,
+            stat=resolved.adapter_stat,
+            base=_served_name(name, spec),
+            rank=resolved.rank,
+        )
+    return Loading(SWAP, rest=resolved.rest) if spec.swap else None
+
+
 def _serving(
-    spec: models.Deployment, kind: catalogue.ServerKind, network: str, runtime: str, stat: str
+    spec: models.Deployment,
+    kind: catalogue.ServerKind,
+    network: str,
+    runtime: str,
+    resolved: Resolved,
 ) -> Serving:
     """Return how the server starts here."""
     paths = spec.endpoints
@@ -99,7 +140,7 @@ def _serving(
     gpus = len(gpu_ids) if gpu_ids or not kind.needs_gpus else sizes // spec.nodes
     return Serving(
         checkpoint_path=spec.checkpoint_path or "",
-        weights_stat=stat,
+        weights_stat=resolved.weights_stat,
         models_path=paths.models,
         health_path=paths.health or kind.health,
         port=spec.port or 0,

@@ -116,6 +116,11 @@ class Server:
         }
 
     @property
+    def url(self) -> str:
+        """Where the server itself is."""
+        return self.deployment.base_url(self.port, self.address)
+
+    @property
     def instances(self) -> list[str]:
         """The state of each instance: it is the only one."""
         return [self.state]
@@ -266,7 +271,7 @@ class Server:
             unlisted_since = (unlisted_since or now) if health.listed else None
             if unlisted_since and now - unlisted_since > _UNLISTED_SECONDS:
                 self._give_up(
-                    f"/v1/models does not list '{self.deployment.definition.served_model_name}', "
+                    f"/v1/models does not list '{self.deployment.listed_name}', "
                     f"but {', '.join(health.listed)}; correct served_model_name"
                 )
                 return

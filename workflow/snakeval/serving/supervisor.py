@@ -105,7 +105,8 @@ def _watch(pool: Pool, client: Client) -> None:
 
 
 def _confirm(pool: Pool, client: Client) -> None:
-    client.tell("confirmed", broken=pool.confirm(client))
+    broken = pool.confirm(client)
+    client.tell("confirmed", broken=broken, stale=client.is_stale)
 
 
 def _head(request: Message) -> Head:

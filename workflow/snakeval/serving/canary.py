@@ -1,0 +1,179 @@
+"""Asks a server a fixed question, whose answer shows which weights it serves.
+
+The log-probabilities of a fixed prompt differ between weights and are computed without the prefix
+cache. An answer from cached blocks shows if these blocks are of the weights: it must be the answer
+without the cache. Both use numbers of tokens, so the tokenizer does not matter.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from snakeval.files import DAMAGE, json_value
+from snakeval.serving.probe import get
+
+#: Tokens of the prompt: more than a block of the prefix cache, which has at most 256 by default.
+_TOKENS, _ANSWER = 288, 8
+#: Numbers of tokens that each vocabulary has.
+_FIRST, _RANGE = 3, 240
+#: The answer with and without the cache may differ by the noise of batches, not by more.
+_ANSWER_NOISE = 0.25
+#: Weights that differ by less than this factor of the noise are not told apart.
+_CLEARLY = 3.0
+#: Differences of equal numbers that were printed.
+_PRINTED = 1e-6
+#: Log-probabilities of the same weights never differ by more, in the median.
+_DRIFT = 0.25
+_SECONDS = 120.0
+_ERRORS = (OSError, http.client.HTTPException, *DAMAGE)
+_BLOCK = re.compile(r'cache_config_info\{[^}]*\bblock_size="(\d+)"')
+_HITS = re.compile(r"^vllm:prefix_cache_hits_total\S* (\S+)$", re.MULTILINE)
+_BUSY = re.compile(r"^vllm:num_requests_(?:running|waiting)\{\S* (\S+)$", re.MULTILINE)
+
+
+class CanaryError(Exception):
+    """The server does not answer the question, so nothing is known of its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A greedy answer: its tokens and their log-probabilities."""
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+
+    def agrees(self, other: Answer, limit: float = _ANSWER_NOISE) -> bool:
+        """Whether two answers are of the same weights. At a near tie, tokens may differ."""
+        for mine, theirs, a, b in zip(
+            self.tokens, other.tokens, self.logprobs, other.logprobs, strict=False
+        ):
+            if abs(a - b) > limit:
+                return False
+            if mine != theirs:
+                break  # what follows is another text
+        return bool(self.tokens) and len(self.tokens) == len(other.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a server answered.
+
+    Attributes:
+        prompt: log-probabilities of the prompt's tokens.
+        cached: the answer that may come from cached blocks; ``plain`` is the one without the cache.
+        noise: how much the log-probabilities differed between two requests.
+        hits: tokens of the prompt that came from the cache; None if the server does not count them.
+    """
+
+    prompt: tuple[float, ...]
+    cached: Answer
+    plain: Answer
+    noise: float = 0.0
+    hits: float | None = None
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether cached blocks, if there are any, are of the weights that answer."""
+        return self.cached.agrees(self.plain)
+
+    def distance(self, other: Sight) -> float:
+        """How much the log-probabilities differ, in the median: one token may be noisy."""
+        if len(self.prompt) != len(other.prompt):
+            return float("inf")
+        return median(abs(a - b) for a, b in zip(self.prompt, other.prompt, strict=True))
+
+    def differs(self, other: Sight) -> bool:
+        """Whether the weights are surely others, and no cached answer is left from *other*."""
+        limit = max(_CLEARLY * self.noise, _CLEARLY * other.noise, _PRINTED)
+        return self.distance(other) > limit and not self.cached.agrees(other.cached, _PRINTED)
+
+    def is_of(self, own: Sight, others: Sequence[Sight]) -> bool:
+        """Whether the weights are those that *own* saw: as near as noise, and nearer than *others*.
+
+        In a busy server, batches change the numbers a little.
+        """
+        near = self.distance(own)
+        if near <= max(_PRINTED, self.noise, own.noise):
+            return True
+        return near <= _DRIFT and all(self.distance(each) > near / _CLEARLY for each in others)
+
+
+def look(base: str, model: str) -> Sight:
+    """Return what the server at *base* answers as *model*.
+
+    Raises:
+        CanaryError: it does not answer, or without log-probabilities.
+    """
+    try:
+        prompt = _prompt(base)
+        before = _counted(base)
+        # The cached answer first: a request without the cache would fill the cache.
+        cached = _complete(base, model, prompt, echo=False)
+        after = _counted(base)
+        first, second = (_complete(base, model, prompt, echo=True) for _ in range(2))
+        ends = len(prompt)
+        numbers = [tuple(each.logprobs[:ends]) for each in (first, second)]
+        pairs = zip(*numbers, strict=True)
+        return Sight(
+            numbers[0],
+            cached,
+            Answer(first.tokens[ends:], first.logprobs[ends:]),
+            median(abs(a - b) for a, b in pairs),
+            None if before is None or after is None else after - before,
+        )
+    except _ERRORS as error:
+        raise CanaryError(f"{type(error).__name__}: {error}") from None
+
+
+def is_busy(base: str) -> bool:
+    """Whether the server still answers requests; False if it does not count them."""
+    try:
+        return any(float(number) for number in _BUSY.findall(_metrics(base)))
+    except _ERRORS:
+        return False
+
+
+def _complete(base: str, model: str, prompt: Sequence[int], *, echo: bool) -> Answer:
+    """Return a completion, with the prompt if *echo*, whose first token has the number 0."""
+    body = {
+        "model": model,
+        "prompt": list(prompt),
+        "max_tokens": _ANSWER,
+        "temperature": 0,
+        "logprobs": 1,
+        "echo": echo,
+    }
+    said = get(f"{base}/v1/completions", _SECONDS, json.dumps(body).encode())
+    found: Mapping[str, Any] = json_value(said)
+    answer = found["choices"][0]["logprobs"]
+    logprobs = [0.0 if number is None else float(number) for number in answer["token_logprobs"]]
+    return Answer(tuple(map(str, answer["tokens"])), tuple(logprobs))
+
+
+def _prompt(base: str) -> tuple[int, ...]:
+    """Return the prompt, which is longer than a block of the server's cache."""
+    count = _TOKENS
+    try:
+        if block := _BLOCK.search(_metrics(base)):
+            count = max(count, int(block[1]) + _TOKENS - 256)
+    except _ERRORS:
+        pass  # it has no such page; most blocks are shorter than the prompt
+    return tuple(_FIRST + (7919 * place) % _RANGE for place in range(count))
+
+
+def _counted(base: str) -> float | None:
+    try:
+        found = _HITS.findall(_metrics(base))
+        return sum(map(float, found)) if found else None
+    except _ERRORS:
+        return None
+
+
+def _metrics(base: str) -> str:
+    return get(f"{base}/metrics", _SECONDS).decode()
