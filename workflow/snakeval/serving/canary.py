@@ -2,7 +2,11 @@
 
 The log-probabilities of a fixed prompt differ between weights and are computed without the prefix
 cache. An answer from cached blocks shows if these blocks are of the weights: it must be the answer
-without the cache. Both use numbers of tokens, so the tokenizer does not matter.
+without the cache. Prompts are numbers of tokens, so the tokenizer does not matter.
+
+With adapters, the log-probabilities are those of the first tokens of answers. Those of a prompt end
+the engine of vLLM 0.32 on a CPU while other requests run: it takes the adapters of as many tokens
+as there are requests.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -20,6 +25,8 @@ from snakeval.serving.probe import get
 
 #: Tokens of the prompt: more than a block of the prefix cache, which has at most 256 by default.
 _TOKENS, _ANSWER = 288, 8
+#: Short prompts and how many of the likeliest next tokens count, of a server with adapters.
+_SHORT, _LENGTH, _LIKELIEST = 16, 24, 5
 #: Numbers of tokens that each vocabulary has.
 _FIRST, _RANGE = 3, 240
 #: The answer with and without the cache may differ by the noise of batches, not by more.
@@ -65,7 +72,7 @@ class Sight:
     """What a server answered.
 
     Attributes:
-        prompt: log-probabilities of the prompt's tokens.
+        prompt: log-probabilities of the prompt's tokens, or of the tokens that follow prompts.
         cached: the answer that may come from cached blocks; ``plain`` is the one without the cache.
         noise: how much the log-probabilities differed between two requests.
         hits: tokens of the prompt that came from the cache; None if the server does not count them.
@@ -104,8 +111,8 @@ class Sight:
         return near <= _DRIFT and all(self.distance(each) > near / _CLEARLY for each in others)
 
 
-def look(base: str, model: str) -> Sight:
-    """Return what the server at *base* answers as *model*.
+def look(base: str, model: str, *, adapter: bool = False) -> Sight:
+    """Return what the server at *base* answers as *model*, which may be one of several adapters.
 
     Raises:
         CanaryError: it does not answer, or without log-probabilities.
@@ -114,19 +121,15 @@ def look(base: str, model: str) -> Sight:
         prompt = _prompt(base)
         before = _counted(base)
         # The cached answer first: a request without the cache would fill the cache.
-        cached = _complete(base, model, prompt, echo=False)
+        cached = _complete(base, model, prompt)
         after = _counted(base)
-        first, second = (_complete(base, model, prompt, echo=True) for _ in range(2))
-        ends = len(prompt)
-        numbers = [tuple(each.logprobs[:ends]) for each in (first, second)]
-        pairs = zip(*numbers, strict=True)
-        return Sight(
-            numbers[0],
-            cached,
-            Answer(first.tokens[ends:], first.logprobs[ends:]),
-            median(abs(a - b) for a, b in pairs),
-            None if before is None or after is None else after - before,
+        (first, plain), (second, _) = (
+            _of_next(base, model, prompt) if adapter else _of_prompt(base, model, prompt)
+            for _ in range(2)
         )
+        noise = median(abs(a - b) for a, b in zip(first, second, strict=True))
+        hits = None if adapter or before is None or after is None else after - before
+        return Sight(first, cached, plain, noise, hits)
     except _ERRORS as error:
         raise CanaryError(f"{type(error).__name__}: {error}") from None
 
@@ -139,21 +142,36 @@ def is_busy(base: str) -> bool:
         return False
 
 
-def _complete(base: str, model: str, prompt: Sequence[int], *, echo: bool) -> Answer:
-    """Return a completion, with the prompt if *echo*, whose first token has the number 0."""
-    body = {
-        "model": model,
-        "prompt": list(prompt),
-        "max_tokens": _ANSWER,
-        "temperature": 0,
-        "logprobs": 1,
-        "echo": echo,
-    }
-    said = get(f"{base}/v1/completions", _SECONDS, json.dumps(body).encode())
-    found: Mapping[str, Any] = json_value(said)
-    answer = found["choices"][0]["logprobs"]
+def _of_prompt(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float, ...], Answer]:
+    """Return the log-probabilities of a prompt, and the answer, both without the cache."""
+    both, ends = _complete(base, model, prompt, echo=True), len(prompt)
+    return both.logprobs[:ends], Answer(both.tokens[ends:], both.logprobs[ends:])
+
+
+def _of_next(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float, ...], Answer]:
+    """Return the log-probabilities of what follows short prompts, and the answer to *prompt*."""
+    salt = {"cache_salt": secrets.token_hex(8)}  # no cached block has it
+    short = [list(prompt[n : n + _LENGTH]) for n in range(_SHORT)]
+    asked = {"prompt": short, "max_tokens": 1, "logprobs": _LIKELIEST, **salt}
+    choices = sorted(_ask(base, model, asked), key=lambda choice: int(choice["index"]))
+    likeliest = [sorted(c["logprobs"]["top_logprobs"][0].values()) for c in choices]
+    numbers = tuple(float(number) for each in likeliest for number in each[-_LIKELIEST:])
+    return numbers, _complete(base, model, prompt, **salt)
+
+
+def _complete(base: str, model: str, prompt: Sequence[int], **more: Any) -> Answer:
+    """Return a completion, with the prompt if it is echoed, whose first token has the number 0."""
+    asked = {"prompt": list(prompt), "max_tokens": _ANSWER, "logprobs": 1, **more}
+    answer = _ask(base, model, asked)[0]["logprobs"]
     logprobs = [0.0 if number is None else float(number) for number in answer["token_logprobs"]]
     return Answer(tuple(map(str, answer["tokens"])), tuple(logprobs))
+
+
+def _ask(base: str, model: str, asked: Mapping[str, Any]) -> list[Any]:
+    """Return the choices of a greedy completion."""
+    body = json.dumps({"model": model, "temperature": 0, **asked}).encode()
+    choices: list[Any] = json_value(get(f"{base}/v1/completions", _SECONDS, body))["choices"]
+    return choices
 
 
 def _prompt(base: str) -> tuple[int, ...]:

@@ -123,7 +123,7 @@ class Loading:
         if (own := self._seen.get(weights)) is None:
             return ""  # it never answered the canary, so each of its weights was a cold start
         try:
-            sight = canary.look(base, deployment.definition.served_model_name)
+            sight = _look(base, deployment)
         except CanaryError as error:
             return f"its server does not answer the canary ({error})"
         if not sight.is_consistent or not sight.is_of(own, self._others(weights)):
@@ -139,7 +139,7 @@ class Loading:
         """Look at weights that the server has; at those of a cold start for the first time."""
         weights = deployment.weights
         try:
-            sight = canary.look(base, deployment.definition.served_model_name)
+            sight = _look(base, deployment)
         except CanaryError as error:
             if weights in self._seen:
                 raise Doubt(f"it does not answer the canary ({error})") from None
@@ -204,7 +204,7 @@ class Loading:
         self._wait(lambda: not canary.is_busy(base), "it still answers requests to other weights")
         engine.reload(base, deployment.weights_path)
         self._wait(lambda: engine.has_emptied_cache(base), "its prefix cache cannot be emptied")
-        sight = canary.look(base, deployment.definition.served_model_name)
+        sight = _look(base, deployment)
         if sight.hits:
             raise Doubt("its answers come from cached blocks of other weights", sight)
         return sight
@@ -229,11 +229,11 @@ class Loading:
         loading, name = deployment.serving.loading, deployment.definition.served_model_name
         assert loading is not None, "it is an adapter"
         if "" not in self._seen:
-            self._seen[""] = canary.look(base, loading.base)
+            self._seen[""] = _look(base, deployment, loading.base)
         if self._first is not None and not self._is_proven:
             self._prove_adapter(base, self._first)
         engine.load(base, deployment, name)
-        sight = canary.look(base, name)
+        sight = _look(base, deployment)
         zero = adapters.changes_nothing(Path(loading.path))
         others = [s for s in self._seen.values() if not (zero and not s.differs(self._seen[""]))]
         try:
@@ -253,7 +253,7 @@ class Loading:
             engine.load(base, first, name)
         except EvaluationError as error:
             raise Doubt(f"the first load cannot be compared with a cold start: {error}") from None
-        sight = canary.look(base, name)
+        sight = _look(base, first, name)
         engine.unload(base, first, name)
         weights = first.weights
         if not sight.is_consistent or not sight.is_of(self._seen[weights], self._others(weights)):
@@ -273,6 +273,11 @@ def brought(loading: Loading, base: str, deployment: Deployment) -> Doubt | Eval
 def _swaps(deployment: Deployment) -> bool:
     loading = deployment.serving.loading
     return loading is not None and loading.how == SWAP
+
+
+def _look(base: str, deployment: Deployment, name: str = "") -> Sight:
+    name = name or deployment.definition.served_model_name
+    return canary.look(base, name, adapter=not _swaps(deployment))
 
 
 def _require_files(deployment: Deployment) -> None:
