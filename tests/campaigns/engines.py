@@ -203,23 +203,23 @@ def main() -> int:
     subprocess.run(
         [f"{given.vllm}/bin/python", maker, given.series, str(given.checkpoints)], check=True
     )
-    right: dict[str, dict[str, float]] = {}
-    bad = 0
+    results = {}
     for way in given.ways.split(","):
-        played = Played(given, way, place / way)
-        result = played.play()
-        if way in ("cold", "cold-adapters"):
-            right["lora" if played.adds else "full"] = result["scores"]
-        result["problems"] = problems(result, right.get("lora" if played.adds else "full", {}))
+        results[way] = Played(given, way, place / way).play()
+        print(f"{way}: {results[way]['seconds']} s", flush=True)
+    right = {way: results[way]["scores"] for way in ("cold", "cold-adapters") if way in results}
+    for way, result in results.items():
+        cold = "cold-adapters" if way.endswith("adapters") else "cold"
+        result["problems"] = problems(result, right.get(cold, {}))
+        result["compared"] = len(right.get(cold, {}).keys() & result["scores"].keys())
         scores = result.pop("scores")
         result |= {"evaluations": len(scores), "different_scores": len(set(scores.values()))}
         print(json.dumps(result), flush=True)
-        bad += bool(result["problems"])
         if given.append:
             with RESULTS.open("a") as file:
                 file.write(json.dumps(result) + "\n")
     print(f"files: {place}")
-    return bool(bad)
+    return int(any(result["problems"] for result in results.values()))
 
 
 if __name__ == "__main__":
