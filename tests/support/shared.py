@@ -9,6 +9,7 @@ from snakeval.config import models
 from snakeval.serving import weights
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.resolve import Resolved, resolve
+from snakeval.serving.unswapped import rest_of
 
 
 def swapped(path: Path, **spec: Any) -> Deployment:
@@ -22,7 +23,7 @@ def swapped(path: Path, **spec: Any) -> Deployment:
     found = Resolved(
         checkpoint_digest=weights.weigh(path, say=lambda line: None),
         weights_stat=weights.by_stat(weights.files_of(path)),
-        rest=weights.rest(path),
+        rest=rest_of(path),
     )
     return resolve(path.name, models.Deployment(**given | spec), "host", resolved=found)
 

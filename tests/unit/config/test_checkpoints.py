@@ -74,11 +74,8 @@ def test_problems_of_both_parts_are_reported_at_once() -> None:
 
 
 def test_the_weights_and_the_model_id_come_from_the_pattern_alone() -> None:
-    twice = of_series() | {"deployment": {"kind": "vllm", "hf_model_handle": "org/m"}}
-    assert problem(twice) == (
-        "models.run7.deployment: has hf_model_handle beside the weights of `checkpoints`; "
-        "remove hf_model_handle"
-    )
+    twice = of_series() | {"deployment": {"kind": "vllm", "adapter_path": "/adapter"}}
+    assert problem(twice).startswith("models.run7.deployment: has adapter_path, which comes from")
     endpoint = {"url": "http://host/v1"}
     series = {"pattern": "org/run7-{step}"}
     found = checked({"endpoint": endpoint, "checkpoints": series}).models["run7"]

@@ -106,6 +106,8 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "models.*.deployment.image": ("models.d.deployment.image", "my/vllm:2"),
     "models.*.deployment.command": ("models.g.deployment.command", "serve -p {{ port }}"),
     "models.*.deployment.checkpoint_path": ("models.w.deployment.checkpoint_path", "tuned"),
+    "models.*.deployment.adapter_path": ("models.d.deployment.adapter_path", "tuned"),
+    "models.*.deployment.swap": ("models.w.deployment.swap", True),
     "models.*.deployment.weights_digest": ("models.w.deployment.weights_digest", "stat"),
     "models.*.deployment.hf_model_handle": ("models.d.deployment.hf_model_handle", "org/other"),
     "models.*.deployment.served_model_name": ("models.d.deployment.served_model_name", "other"),

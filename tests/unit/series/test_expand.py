@@ -118,7 +118,36 @@ def test_an_adapter_is_no_model_of_a_server_of_its_own() -> None:
     }
     made = expand(config(), found)
     assert names(made) == ["run7@2"]
-    assert "is a LoRA adapter" in made.why_left_out()["run7@1"]
+    assert "is a LoRA adapter; add its base model" in made.why_left_out()["run7@1"]
+
+
+def with_deployment(**deployment: Any) -> Config:
+    series = {"deployment": {"kind": "vllm", **deployment}, "checkpoints": {"pattern": "/t/{step}"}}
+    return check(Source({"models": {"run7": series}, "benchmarks": {"b": COMMAND}}))
+
+
+def test_adapters_are_added_to_the_weights_of_their_deployment() -> None:
+    found = {
+        "run7": [
+            Candidate(Found("/t/1", {"step": "1"}), Judged(is_adapter=True)),
+            Candidate(Found("/t/2", {"step": "2"}), Judged()),
+        ]
+    }
+    made = expand(with_deployment(hf_model_handle="org/base"), found)
+    assert names(made) == ["run7@1"]
+    assert made.why_left_out()["run7@2"].startswith("has weights of its own, but")
+    deployment = made.config.models["run7@1"].deployment
+    assert deployment is not None
+    assert (deployment.hf_model_handle, deployment.adapter_path) == ("org/base", "/t/1")
+    assert [(m.source, m.target, m.read_only) for m in deployment.mounts] == [("/t", "/t", True)]
+
+
+def test_a_server_that_swaps_weights_sees_all_of_them() -> None:
+    found = {"run7": [Candidate(Found("/t/2", {"step": "2"}), Judged())]}
+    deployment = expand(with_deployment(swap=True), found).config.models["run7@2"].deployment
+    assert deployment is not None
+    assert deployment.checkpoint_path == "/t/2"
+    assert [mount.source for mount in deployment.mounts] == ["/t"]
 
 
 @pytest.mark.parametrize("value", ["a b", "ä", "x" * 60, "a@b", "line\nbreak", "\udcff", "0" * 25])

@@ -150,27 +150,17 @@ class ServerKind:
     their variables.
 
     Attributes:
-        health: the path that answers 200 when the weights are loaded.
-        routes: endpoint type -> path.
-        cache, cache_env: the directory of a hub's weights in the container, and the variable that
-            contains its path.
+        health: answers 200 when the weights are loaded. ``routes``: endpoint type -> path.
+        cache, cache_env: the directory of a hub's weights in the container, and its variable.
         secrets: variables of the caller that the server gets if they are set.
         shm_mb: size of /dev/shm in MiB.
         needs_gpus: whether a server has a GPU for each part that the sizes make of it.
-        revision_option: the option of ``command`` for a commit on the hub, or empty.
-        tokenizer_option: the option of ``command`` that lets harnesses ask the server about tokens,
-            or empty.
-        adapter_options: options of ``command`` that let a server load LoRA adapters, a template.
-            ``adapter_option`` is the one that loads an adapter at the start.
-        adapter_env: the variables of such a server.
-        adapter_load, adapter_unload: the paths of the requests that load and unload an adapter, or
-            empty if the kind cannot.
-        swap_env: the variables of a server that replaces its weights, as vLLM does; none if the
-            kind cannot.
-        needs_weights: whether the command requires weights (a handle or a checkpoint).
-        needs_image: whether the user must choose the image, which contains the model.
-        has_sizes: whether the command knows tensor and pipeline parallelism.
-        has_data_parallel: whether the command knows data parallelism.
+        revision_option, tokenizer_option: for a commit on the hub, and for questions about tokens.
+        adapter_options, adapter_env: let a server load LoRA adapters; the options are a template.
+        adapter_option: loads one at the start, as ``adapter_load`` and ``_unload`` do by requests.
+        swap_env: the variables of a server that replaces its weights as vLLM; none if it cannot.
+        needs_weights, needs_image: what the user must choose; the image contains the model.
+        has_sizes, has_data_parallel: whether the command knows these kinds of parallelism.
     """
 
     image: str = ""

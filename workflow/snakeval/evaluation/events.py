@@ -10,6 +10,7 @@ The phases of an attempt at an evaluation, in their usual order:
 ``begun``       the attempt starts; has ``runtime`` and ``container``
 ``deploying``   the model's server loads
 ``serving``     the server answers; has ``model``, ``url``, ``runtime`` and ``log``
+``doubted``     a shared server's weights are in doubt, or a cold start has decided
 ``lost``        the server ended while the harness used it
 ``preparing``   the runtime pulls or converts the image
 ``running``     the harness runs; has ``use`` and ``log``

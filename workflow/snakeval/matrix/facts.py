@@ -26,6 +26,7 @@ from snakeval.serving.deployment import Deployment
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.resolve import Resolved, image_of, resolve
 from snakeval.serving.sampled_weights import sampled as sampled_digest
+from snakeval.serving.unswapped import rest_of
 
 #: The text of a dry run in the place of a digest.
 NOT_HASHED = "not hashed yet"
@@ -159,9 +160,8 @@ class Facts:
         Raises:
             ConfigError: its weights cannot be read.
         """
-        found = Weights("", "", str)
+        found, by_stat = Weights("", "", str), spec.weights_digest == "stat"
         if spec.checkpoint_path:
-            by_stat = spec.weights_digest == "stat"
             found = self.weights(name, spec.checkpoint_path, by_stat=by_stat)
         resolved = Resolved(
             self.image(*image_of(spec)),
@@ -170,14 +170,13 @@ class Facts:
             found.stat,
         )
         if spec.adapter_path:
-            by_stat = spec.weights_digest == "stat"
             adapter = self.weights(name, spec.adapter_path, by_stat=by_stat)
             rank = adapters.rank(Path(spec.adapter_path))
             resolved = replace(
                 resolved, adapter_digest=adapter.digest, adapter_stat=adapter.stat, rank=rank
             )
         elif spec.swap and spec.checkpoint_path:
-            resolved = replace(resolved, rest=weights.rest(Path(spec.checkpoint_path)))
+            resolved = replace(resolved, rest=rest_of(Path(spec.checkpoint_path)))
         made = resolve(name, spec, network, runtime, resolved)
         return made, found.sampled
 
@@ -212,6 +211,8 @@ class Facts:
                 raise
             # It was deleted. Its evaluations that finished keep their definition.
             was = self._run.read_series().get(name) if self._run is not None else None
+            if was and was.path != checkpoint:  # it is the base model of adapters
+                raise
             return Weights(was.digest, was.stat, str) if was else Weights("", "", str)
 
         def sampled() -> str:

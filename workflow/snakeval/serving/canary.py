@@ -31,7 +31,7 @@ _SHORT, _LENGTH, _LIKELIEST = 16, 24, 5
 _FIRST, _RANGE = 3, 240
 #: The answer with and without the cache may differ by the noise of batches, not by more.
 _ANSWER_NOISE = 0.25
-#: Weights that differ by less than this factor of the noise are not told apart.
+#: Weights are others if they differ by more than this factor of the noise.
 _CLEARLY = 3.0
 #: Differences of equal numbers that were printed.
 _PRINTED = 1e-6
@@ -69,7 +69,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a server answered.
+    """The answers of a server.
 
     Attributes:
         prompt: log-probabilities of the prompt's tokens, or of the tokens that follow prompts.

@@ -47,9 +47,8 @@ class Served:
     """A server that is ready.
 
     Attributes:
-        url: the full URL of its route.
+        url: the full URL of its route. ``log``: where its log is.
         version: its image with the image's digest, where it has one.
-        log: where its log stands.
     """
 
     url: str
@@ -69,8 +68,7 @@ class Servers(dict[str, Served]):
     """The servers of a job by name, and the question whether they served it to the end.
 
     Attributes:
-        gpus: the GPUs of the job's harness, if it asked for some.
-        locks: of these GPUs, and only of these.
+        gpus, locks: the GPUs of the job's harness, if it asked for some, and their locks.
         is_stale: whether a server had other weights, so that its answers do not count.
     """
 
@@ -86,9 +84,7 @@ class Servers(dict[str, Served]):
         self.locks = locks or Locks()
         self.channel = channel
         self._answered = threading.Condition()
-        self._answers = 0
-        self._broken = ""
-        self.is_stale = False
+        self._answers, self._broken, self.is_stale = 0, "", False
 
     def with_gpus(self, spec: ContainerSpec, runtime: str) -> ContainerSpec:
         """Return the harness's *spec* with its own GPUs, which stay locked while it runs."""

@@ -17,7 +17,8 @@ from snakeval.files import home, make_directory
 from snakeval.run.pins import pinned_name
 from snakeval.runtimes import NEED_IMAGES, Runtime, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
-from snakeval.serving.deployment import ADAPTER, GRACE, MARK, Deployment, Nodes, server_name
+from snakeval.serving import shared_start
+from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
 from snakeval.serving.tokenizer import server_must_answer
 from snakeval.serving.weights import is_same_by_stat, require_unchanged
 from snakeval.shell import argv, fill, render
@@ -54,31 +55,8 @@ def command(deployment: Deployment, values: Mapping[str, Any], *, inside: bool =
         option = kind.tokenizer_option
         if option and option not in definition.extra_args and server_must_answer(deployment):
             text += f" {option}"
-        text += _of_adapter(deployment, kind)
+        text += shared_start.options(deployment, kind)
     return f"{text} {definition.extra_args}".strip()
-
-
-def _of_adapter(deployment: Deployment, kind: catalogue.ServerKind) -> str:
-    """Return the options by which a server loads an adapter, and others later."""
-    loading = deployment.serving.loading
-    if loading is None or loading.how != ADAPTER:
-        return ""
-    name = deployment.definition.served_model_name
-    values = {"rank": loading.rank, "name": name, "path": loading.path}
-    what = f"the options for adapters of kind {deployment.definition.kind}"
-    words = shlex.split(render(f"{kind.adapter_options} {kind.adapter_option}", values, what))
-    given = {word.partition("=")[0] for word in shlex.split(deployment.definition.extra_args)}
-    return "".join(f" {shlex.join(option)}" for option in _options(words) if option[0] not in given)
-
-
-def _options(words: Sequence[str]) -> list[list[str]]:
-    """Return each option of a command line with its values."""
-    found: list[list[str]] = []
-    for word in words:
-        if word.startswith("--"):
-            found.append([])
-        found[-1].append(word)
-    return found
 
 
 def _values(
@@ -227,9 +205,8 @@ def container(
             mounts, env = [*mounts, *folders], env | own
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(_host_cache() / "huggingface")}
-    _require_adapter(deployment)
-    env |= {**_of_kind(kind, definition.kind, values), **_of_sharing(deployment, kind)}
-    env |= definition.set_env
+    shared_start.require_adapter(deployment)
+    env |= _variables(deployment, kind, values)
     text = command(deployment, values, inside=inside)
     return ContainerSpec(
         name=name,
@@ -239,10 +216,7 @@ def container(
         env=env,
         secrets={**_handed_out(kind.secrets, definition.set_env, here), **serving.env},
         mounts=tuple(mounts),
-        labels={
-            "snakeval.server": deployment.server_id,
-            "snakeval.model": definition.served_model_name,
-        },
+        labels=_labels(deployment),
         network="host",
         mem_mb=serving.mem_mb,
         shm_mb=serving.shm_mb,
@@ -253,32 +227,25 @@ def container(
     )
 
 
+def _labels(deployment: Deployment) -> dict[str, str]:
+    name = deployment.definition.served_model_name
+    return {"snakeval.server": deployment.server_id, "snakeval.model": name}
+
+
+def _variables(
+    deployment: Deployment, kind: catalogue.ServerKind, values: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the variables of a server without secrets. Those of the configuration win."""
+    own, definition = shared_start.variables(deployment, kind), deployment.definition
+    return {**_of_kind(kind, definition.kind, values), **own, **definition.set_env}
+
+
 def _handed_out(
     names: Sequence[str], set_env: Mapping[str, str], here: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the variables that are set *here* and that a server gets under the same names."""
     own = {name: name for name in names if name in here and name not in set_env}
     return passed_on.passed_on(here, set_env) | own
-
-
-def _of_sharing(deployment: Deployment, kind: catalogue.ServerKind) -> Mapping[str, str]:
-    """Return the variables of a server that serves several checkpoints."""
-    loading = deployment.serving.loading
-    if loading is None:
-        return {}
-    return kind.adapter_env if loading.how == ADAPTER else kind.swap_env
-
-
-def _require_adapter(deployment: Deployment) -> None:
-    """Check that the adapter is the one of the plan.
-
-    Raises:
-        EvaluationError: its files are different, or gone.
-    """
-    loading = deployment.serving.loading
-    if loading is not None and loading.how == ADAPTER and loading.stat:
-        digest = deployment.definition.adapter_digest
-        require_unchanged(Path(loading.path), digest, loading.stat)
 
 
 def _checkpoint(deployment: Deployment, local: str = "") -> Mount:

@@ -105,7 +105,7 @@ class Group:
 
     @property
     def url(self) -> str:
-        """Where the proxy is."""
+        """The URL of the proxy."""
         return self.deployment.base_url(self.port)
 
     @property

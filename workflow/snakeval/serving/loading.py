@@ -20,12 +20,12 @@ from snakeval.serving.deployment import SWAP, Deployment
 from snakeval.serving.engine import EngineError
 from snakeval.serving.weights import require_unchanged
 
-#: How long requests that nobody waits for may keep a swap waiting, in seconds.
+#: How long requests that no client waits for may delay a swap, in seconds.
 _QUIET_SECONDS, _PAUSE = 60.0, 0.1
 
 
 class Doubt(Exception):
-    """Nobody knows which weights the server has; a cold start decides.
+    """The weights of a server are not known; a cold start decides.
 
     ``sight`` is what the server answered, if it did.
     """

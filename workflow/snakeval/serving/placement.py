@@ -141,6 +141,9 @@ def leaves_room(client: Client, missing: Sequence[Plan], account: Account) -> bo
         and not {plan.deployment.id, plan.deployment.server_id} & account.failures.keys()
         and to_do(client.run, plan) == "missing"
     ]
+    shared = {plan.deployment.server_id for plan in missing if plan.deployment.serving.loading}
+    if any(plan.deployment.server_id in shared for plan in before):
+        return False  # it starts with the weights of the first one
     distinct = {plan.deployment.server_id: plan for plan in [*before, *missing]}
     return fit(list(distinct.values()), (), client.environ) is not None
 

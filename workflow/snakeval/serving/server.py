@@ -117,7 +117,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where the server itself is."""
+        """The URL of the server itself."""
         return self.deployment.base_url(self.port, self.address)
 
     @property

@@ -71,7 +71,7 @@ class Turns:
         client.turns.pop(plan.deployment.server_id, None)
 
     def leave(self, client: Client, clients: Iterable[Client]) -> None:
-        """End the turns of *client*. A doubt that concerns nobody else ends with it."""
+        """End the turns of *client*. A doubt that concerns no other client ends with it."""
         left = list(clients)
         client.turns.clear()
         for plan in client.plans:

@@ -27,12 +27,6 @@ from snakeval.files import home, read_state, sealed, without_seal, write_atomica
 
 #: Files in a checkpoint's directory that no server reads.
 _NOT_WEIGHTS = ("*.md", "LICENSE*", "NOTICE*", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.pdf")
-#: Files that a server reads once, at its start.
-_REST = (
-    "config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json",
-    "added_tokens.json", "vocab*", "merges.txt", "*.model", "*.jinja", "chat_template*",
-    "*processor_config.json", "*.py",
-)  # fmt: skip
 #: How many files are read at once, and how much of a file at a time.
 _AT_ONCE, _PART = 4, 1 << 22
 #: A file that changed less than so many seconds ago may change again within the same tick.
@@ -201,26 +195,6 @@ def require_unchanged(checkpoint: Path, digest: str, stat: str) -> None:
         f"{checkpoint}: the weights changed since the run started",
         hint="run the same command again",
     )
-
-
-def rest(checkpoint: Path) -> str:
-    """Return a digest of what a server reads beside the tensors: tokenizer, configuration, code.
-
-    A swap of the weights does not replace these files. Reads no weights.
-
-    Raises:
-        ConfigError: a file cannot be read.
-    """
-    kept = Kept(checkpoint)
-    found = [f for f in files_of(checkpoint) if any(fnmatchcase(f.name, p) for p in _REST)]
-    try:
-        return digest([[f.name, kept.get(f.path, f.key) or _read_whole(f)] for f in found])
-    except OSError as error:
-        raise unreadable(error, checkpoint) from None
-
-
-def _read_whole(file: WeightFile) -> str:
-    return hashlib.sha256(Path(file.path).read_bytes()).hexdigest()
 
 
 def is_same_by_stat(checkpoint: Path, stat: str) -> bool:
