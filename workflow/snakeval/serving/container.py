@@ -27,8 +27,6 @@ from snakeval.shell import argv, fill, render
 _CHECKPOINT = "/checkpoint"
 #: The variable with the directory of copies of checkpoints on this node.
 LOCAL_WEIGHTS = "SNAKEVAL_LOCAL_WEIGHTS"
-
-
 _CACHE = "/cache"
 
 
@@ -206,7 +204,7 @@ def container(
     elif "HF_HOME" not in here:
         env |= {"HF_HOME": str(_host_cache() / "huggingface")}
     shared_start.require_adapter(deployment)
-    env |= _variables(deployment, kind, values)
+    env |= _variables(deployment, values)
     text = command(deployment, values, inside=inside)
     return ContainerSpec(
         name=name,
@@ -232,12 +230,11 @@ def _labels(deployment: Deployment) -> dict[str, str]:
     return {"snakeval.server": deployment.server_id, "snakeval.model": name}
 
 
-def _variables(
-    deployment: Deployment, kind: catalogue.ServerKind, values: Mapping[str, Any]
-) -> dict[str, str]:
+def _variables(deployment: Deployment, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables of a server without secrets. Those of the configuration win."""
-    own, definition = shared_start.variables(deployment, kind), deployment.definition
-    return {**_of_kind(kind, definition.kind, values), **own, **definition.set_env}
+    name, kind = deployment.definition.kind, catalogue.server_kind(deployment.definition.kind)
+    own = shared_start.variables(deployment, kind)
+    return {**_of_kind(kind, name, values), **own, **deployment.definition.set_env}
 
 
 def _handed_out(

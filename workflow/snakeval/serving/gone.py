@@ -26,7 +26,7 @@ def noticed(run: RunDirectory, names: Sequence[str]) -> Iterator[None]:
     except EvaluationError:
         for name in filter(series_of, names):
             plan = DeploymentDirectory.of(run, name).known_plan()
-            path = plan.deployment.serving.checkpoint_path if plan is not None else ""
+            path = plan.deployment.weights_path if plan is not None else ""
             if path and not Path(path).is_dir():
                 raise GoneError(f"gone: its checkpoint {path} was deleted") from None
         raise
