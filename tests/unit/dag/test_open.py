@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from snakeval.dag.matrix import Matrix
-from snakeval.dag.open import _check, _preflight
+from snakeval.dag.open import _check, _expansion, _preflight
 from snakeval.dag.planning import CHECK
 from snakeval.errors import ConfigError
 from support.configs import COMMAND, changed
@@ -94,3 +94,26 @@ def test_a_checked_plan_says_how_many_endpoints_it_asked(
         matrix = asking(tmp_path, f"{server.url}/v1", starts=False)
         _preflight(Workflow(dryrun=True), matrix, [])
     assert capsys.readouterr().err == "Endpoints: 1 asked\n"
+
+
+def test_only_a_start_or_a_dry_run_that_checks_asks_endpoints_for_series(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(CHECK, raising=False)
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
+    head, plans = (
+        SimpleNamespace(is_main_process=True, output_settings=SimpleNamespace(dryrun=dryrun))
+        for dryrun in (False, True)
+    )
+    asks = [
+        (made.waits, made.listed is not None)
+        for made in (
+            _expansion(head, {}),
+            _expansion(plans, {}),
+            _expansion(plans, {"check": "True"}),
+            _expansion(plans, {"check": "false"}),
+        )
+    ]
+    assert asks == [(True, True), (False, False), (False, True), (False, False)]
+    monkeypatch.setenv(CHECK, "1")
+    assert _expansion(plans, {}).listed is not None

@@ -100,7 +100,7 @@ def test_only_who_may_ask_an_endpoint_finds_its_models(tmp_path: Path) -> None:
     assert list(load([file], {}, Expansion(False, said.append))[0].models) == ["m"]
     assert said == [
         "Series run8: 0 checkpoints, 1 left out",
-        "  run8@*: a dry run does not ask its endpoint for models",
+        "  run8@*: a dry run asks its endpoint for models only with --check",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,9 +142,11 @@ def prepare(
 def _expansion(plans: bool) -> Expansion:
     """Return how a run makes models of series; a dry run does not wait for a second look."""
     from snakeval.dag.endpoints import listed
+    from snakeval.dag.planning import CHECK
     from snakeval.series.load import Expansion
 
-    return Expansion(waits=not plans, say=note, listed=None if plans else listed)
+    asks = not plans or os.environ.get(CHECK)
+    return Expansion(waits=not plans, say=note, listed=listed if asks else None)
 
 
 def _announced(translated: Translated, profile: str | None) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def open_matrix(workflow: Any) -> Matrix:
             if checked is not None:
                 config, selection = checked.config, checked.selection
             else:
-                config, selection, _ = load(files, values, _expansion(workflow))
+                config, selection, _ = load(files, values, _expansion(workflow, values))
             try:
                 invocation = _planned(workflow, config, selection, files, is_checked=bool(checked))
             except ConfigError as error:
@@ -99,7 +99,7 @@ def open_matrix(workflow: Any) -> Matrix:
     return matrix
 
 
-def _expansion(workflow: Any) -> Expansion:
+def _expansion(workflow: Any, values: Mapping[str, Any]) -> Expansion:
     """Return how this process makes models of series. Only a start looks twice at checkpoints."""
     if not workflow.is_main_process:
         return Expansion(waits=False)
@@ -107,11 +107,12 @@ def _expansion(workflow: Any) -> Expansion:
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
-    if only_looks(workflow, sys.argv):
+    looks = only_looks(workflow, sys.argv)
+    if looks and not (os.environ.get(CHECK) or str(values.get("check", "")).lower() == "true"):
         return Expansion(waits=False, say=say)
-    from snakeval.dag.endpoints import listed  # a start only
+    from snakeval.dag.endpoints import listed  # a start only, or a dry run that checks
 
-    return Expansion(waits=True, say=say, listed=listed)
+    return Expansion(waits=not looks, say=say, listed=listed)
 
 
 def _check_workplace(workflow: Any) -> None:

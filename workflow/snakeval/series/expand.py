@@ -32,7 +32,7 @@ from snakeval.series.ready import Judged
 
 _ADAPTER = "is a LoRA adapter; add its base model to the deployment as checkpoint_path"
 _NO_ADAPTER = "has weights of its own, but the deployment has a base model for adapters"
-_NOT_ASKED = "a dry run does not ask its endpoint for models"
+_NOT_ASKED = "a dry run asks its endpoint for models only with --check"
 
 
 @dataclass(frozen=True, slots=True)
