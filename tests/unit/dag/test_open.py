@@ -9,13 +9,18 @@ from typing import Any, cast
 
 import pytest
 
+from snakeval.config.load import load
+from snakeval.dag.invocation import Invocation
 from snakeval.dag.matrix import Matrix
-from snakeval.dag.open import _check, _expansion, _preflight
+from snakeval.dag.open import _check, _expansion, _noted, _preflight
 from snakeval.dag.planning import CHECK
 from snakeval.errors import ConfigError
-from support.configs import COMMAND, changed
-from support.invocations import invocation, reruns
+from snakeval.series.load import Expansion
+from support.checkpoints import checkpoint
+from support.configs import COMMAND, changed, write
+from support.invocations import SERVER, invocation, reruns
 from support.standing import CHAT, standing
+from support.training import LATER
 from support.workspace import REPOSITORY
 
 LEPTON = str(REPOSITORY / "profiles" / "lepton")
@@ -117,3 +122,26 @@ def test_only_a_start_or_a_dry_run_that_checks_asks_endpoints_for_series(
     assert asks == [(True, True), (False, False), (False, True), (False, False)]
     monkeypatch.setenv(CHECK, "1")
     assert _expansion(plans, {}).listed is not None
+
+
+def test_a_command_plans_again_if_another_one_evaluates_equal_weights(tmp_path: Path) -> None:
+    for step in (100, 200):
+        checkpoint(tmp_path / f"train/step-{step}")
+    series = {"pattern": f"{tmp_path}/train/step-{{step}}"}
+    models = {"run7": {"deployment": SERVER, "checkpoints": series}}
+    asks = COMMAND | {"command": "ask {{ url }}"}
+    file = write(tmp_path, {"models": models, "benchmarks": {"b": asks}})
+
+    def planned(**overrides: Any) -> Invocation:
+        values = {"output_dir": str(tmp_path / "out"), **overrides}
+        config, selection, _ = load([file], values, Expansion(False, clock=LATER))
+        return Invocation(config, selection, [file], starts=True)
+
+    first = planned(models="run7@100")
+    assert _noted(first) is first, "its run has not started"
+    first.run.start()
+    one, other = (planned(models=f"run7@{step}", run=first.run.id) for step in (100, 200))
+    assert _noted(one) is one
+    again = _noted(other)
+    assert [item.same_as for item in again.points] == ["run7@100"]
+    assert [each.id for each in again.selected.values()] == ["run7@100/b"]

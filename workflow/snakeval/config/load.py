@@ -240,7 +240,7 @@ def _with_absolute_paths(config: Config, source: Source, *, serves: bool) -> Con
                     path,
                     must_exist=serves,
                 )
-            if path := deployment.adapter_path:
+            if (path := deployment.adapter_path) and model.member is None:
                 changes["adapter_path"] = _path_in(
                     source, *where, "adapter_path", path, must_exist=serves
                 )

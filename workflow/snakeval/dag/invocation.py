@@ -62,11 +62,11 @@ class Invocation:
         starts: bool = False,
         run: Run | None = None,
     ) -> None:
-        self.config, self.selection, self._files = config, selection, tuple(files)
+        self.config, self.selection, self.files = config, selection, tuple(files)
         self.run: Run = run or find(
             config,
             "new" if selection.rescore and not selection.run else selection.run,
-            files=self._files,
+            files=self.files,
             evaluations=lambda run: split(config, Facts(run))[0],
         )
         self.rescoring = Rescoring.of(self.run.directory, selection)
@@ -134,7 +134,7 @@ class Invocation:
             return None
         plan = saved.plan() or ()
         made.checkpoints = nothing(config, plan)
-        made.config, made._files = config, ()
+        made.config, made.files = config, ()
         made.selection = made.checkpoints.with_stand_ins(selection)
         made.run = at(config, saved.run_path.name)
         made.facts, made.rescoring, made.lenders = Facts(made.run.directory), None, ()
@@ -196,11 +196,11 @@ class Invocation:
         if run == self.run:
             if not run.gives_way():
                 return self
-            found = type(self)(self.config, self.selection, self._files, starts=self.facts.starts)
+            found = type(self)(self.config, self.selection, self.files, starts=self.facts.starts)
             return found.reserved(lasting=lasting)
         # Not by `run=`: the equal command may not have made its directory yet.
         return type(self)(
-            self.config, self.selection, self._files, starts=self.facts.starts, run=run
+            self.config, self.selection, self.files, starts=self.facts.starts, run=run
         )
 
     # --- files of the run -----------------------------------------------------------------

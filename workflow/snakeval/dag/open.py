@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,23 @@ def _planned(
         make_way_for_directories(invocation, starts=starts)
         if not is_checked:
             _check(invocation, starts)
-    return invocation.reserved() if starts else invocation
+    return _noted(invocation.reserved()) if starts else invocation
+
+
+def _noted(invocation: Invocation) -> Invocation:
+    """Note the checkpoints of a command that continues its run; plan again if another was first.
+
+    Heads that start at the same time may find equal weights, of which only one is evaluated.
+    """
+    if not invocation.run.exists:
+        return invocation  # nothing else works at the run, and its start notes them
+    try:
+        with suppress(OSError):  # the start says what cannot be written
+            invocation.checkpoints.note(invocation.directory)
+    except ConfigError:
+        config, selection, starts = invocation.config, invocation.selection, invocation.facts.starts
+        return Invocation(config, selection, invocation.files, starts=starts, run=invocation.run)
+    return invocation
 
 
 def _check(invocation: Invocation, starts: bool) -> None:
