@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from snakeval.config.load import load
 from snakeval.errors import ConfigError
+from snakeval.matrix.expand import split
+from snakeval.matrix.facts import Facts
+from snakeval.run.directory import RunDirectory
+from snakeval.series.load import Expansion
+from snakeval.series.settle import settle
 from snakeval.serving import weights
-from support.training import Training
+from support.checkpoints import adapter, checkpoint
+from support.configs import COMMAND, write
+from support.training import LATER, Training
 
 
 @pytest.fixture
@@ -73,3 +81,29 @@ def test_a_digest_that_must_not_be_read_is_one_of_names_sizes_and_times(train: T
     models = {"run7@100": model.model_copy(update={"deployment": by_stat})}
     found = train.settle(config=config.model_copy(update={"models": models}))
     assert found.weights["run7@100"].digest.startswith("stat:")
+
+
+def test_adapters_are_checkpoints_with_digests_of_their_own(tmp_path: Path) -> None:
+    for step, rank in ((100, 1), (200, 2), (300, 1)):
+        path = adapter(tmp_path / f"train/step-{step}")
+        (path / "adapter_config.json").write_text(f'{{"peft_type": "LORA", "r": {rank}}}')
+    base = checkpoint(tmp_path / "base")
+    served = {"kind": "vllm", "checkpoint_path": str(base)}
+    series = {"pattern": f"{tmp_path}/train/step-{{step}}"}
+    models = {"run7": {"deployment": served, "checkpoints": series}}
+    asks = COMMAND | {"command": "ask {{ url }}"}
+    content = {"runtime": "process", "models": models, "benchmarks": {"b": asks}}
+    config = load([write(tmp_path, content)], {}, Expansion(False, clock=LATER))[0]
+    run = RunDirectory(tmp_path / "run")
+    found = settle(config, run, starts=True, clock=LATER)
+    assert found.same_as == {"run7@100": "run7@300"}
+    facts = Facts(run, starts=True, looked=found.weights)
+    jobs, points = found.shared(split(found.plans, facts)[0])
+    weights, adapters = (
+        [each.identity.deployment[key] for each in jobs] for key in ("weights", "adapter")
+    )
+    assert [each.model for each in jobs] == ["run7@300", "run7@200"]
+    assert [item.model for item in points] == ["run7@100"]
+    assert weights[0] == weights[1] == facts.weights("base", str(base), by_stat=False).digest
+    assert adapters == [found.weights[each.model].digest for each in jobs]
+    assert adapters[0] != adapters[1]
