@@ -184,7 +184,8 @@ def planned(text: str, name: str, place: Path) -> str:
         if not expand(config):
             return "plans no evaluation"
     except ConfigError as error:
-        return str(error).replace(f"{place}/{name}.yaml: ", "").replace(f"{place}/", "")
+        said = str(error).replace(f"{place}/{name}.yaml: ", "").replace(f"{place}/", "")
+        return said.replace(str(place), ".")
     return ""
 
 

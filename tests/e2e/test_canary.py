@@ -15,6 +15,8 @@ from support.command import snakeval
 from support.workspace import REPOSITORY, Workspace
 
 KEY = "sk-canary-5d0c1f7e9b"
+#: Variables that every harness of this machine gets (docs/runtimes.md#variables).
+GIVEN = {"HF_TOKEN": "token-canary-77aa01", "https_proxy": "http://me:proxy-canary@127.0.0.1:9"}
 
 #: Asks four questions; python3 prints the body of an error, as many harnesses do. Then it keeps
 #: what it can read of its processes.
@@ -34,6 +36,7 @@ for question in fine 429 500 401; do
   fi
 done | tee {{ results }}/answers.txt
 env > {{ results }}/env.txt
+touch "$HF_HOME/written"
 for process in PROCESSES; do
   cat $process/environ $process/cmdline >> {{ results }}/processes.txt
 done 2> /dev/null
@@ -128,7 +131,9 @@ def test_the_key_is_nowhere_also_after_errors(
     runtime: str,
     options: tuple[str, ...],
 ) -> None:
-    monkeypatch.setenv("CANARY", KEY)
+    for name, value in {"CANARY": KEY, "HF_HOME": str(tmp_path / "hub"), **GIVEN}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "hub").mkdir()
     work = work_of(tmp_path, runtime, endpoint)
     done = work.snakemake(*options)
     assert done.exit_code == 0, done.output
@@ -139,10 +144,17 @@ def test_the_key_is_nowhere_also_after_errors(
     artifacts = work.run / "m/b/artifacts"
     assert (artifacts / "answers.txt").read_text().count("well") == 3
     assert "API_KEY=" in (artifacts / "processes.txt").read_text(errors="replace")
+    inside = "/mnt/snakeval/hf_home" if runtime in ("docker", "podman") else str(tmp_path / "hub")
+    given = {f"{name}={value}" for name, value in {**GIVEN, "HF_HOME": inside}.items()}
+    assert given <= {*(artifacts / "env.txt").read_text().splitlines()}
+    assert (tmp_path / "hub" / "written").exists()
     requests = snakeval(work, "requests", f"{work.run}/m/b", "--jsonl")
     assert requests.stdout.count("well") == 3, requests.stderr
     said = done.output + requests.stdout + requests.stderr
-    assert KEY not in said
+    assert not [value for value in (KEY, *GIVEN.values()) if value in said]
     assert list((work.directory / "lake").rglob("*.csv")), "the run was exported"
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    others = [path for path in files if path.name not in ("env.txt", "processes.txt")]
+    values = [value.encode() for value in GIVEN.values()]
+    assert not [path for path in others if any(each in path.read_bytes() for each in values)]

@@ -30,6 +30,7 @@ from snakeval.errors import EvaluationError
 from snakeval.processes import process_lives
 from snakeval.runtimes import Outcome, Runtime, connect
 from snakeval.runtimes.marked import marked
+from snakeval.runtimes.passed_on import folders, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from support.machine import eventually
 
@@ -174,9 +175,18 @@ def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
     runtime: Runtime, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CANARY", NASTY)
-    what = spec(
-        runtime, results, f'printf %s "$KEY" > key; {UNTIL_SEEN}', secrets={"KEY": "CANARY"}
-    )
+    hub = {
+        "HF_HOME": str(results.parent / "hub"),
+        "HF_TOKEN": "hub-token",
+        "https_proxy": "http://w@p",
+    }
+    for name, value in hub.items():
+        monkeypatch.setenv(name, value)
+    mounts, env = folders(hub) if runtime.isolated else ([], {})
+    write = 'printf %s "$KEY" > key; echo "$HF_TOKEN $https_proxy" > "$HF_HOME/given"'
+    secrets = {"KEY": "CANARY", **passed_on(hub)}
+    what = spec(runtime, results, f'mkdir -p "$HF_HOME"; {write}; {UNTIL_SEEN}', secrets=secrets)
+    what = replace(what, env={**what.env, **env}, mounts=(*what.mounts, *mounts))
     seen: list[str] = []
 
     def look() -> None:
@@ -189,6 +199,7 @@ def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
             inspect = [runtime.name, "inspect", what.name]
             seen.append(subprocess.run(inspect, capture_output=True, text=True).stdout)
             assert what.name in seen[-1]
+            assert "HF_HOME=/mnt/snakeval/hf_home" in seen[-1]
         if runtime.name == "pyxis":
             show = ["scontrol", "show", "step", os.environ["SLURM_JOB_ID"]]
             seen.append(subprocess.run(show, capture_output=True, text=True).stdout)
@@ -199,7 +210,9 @@ def test_only_the_harness_sees_a_secret_and_sees_it_unchanged(
     assert outcome.exit_code == 0, log
     assert (results / "key").read_text() == NASTY
     assert any("sleep" in text for text in seen)
-    assert not any("second line" in text for text in [*seen, log])
+    assert (results.parent / "hub" / "given").read_text() == "hub-token http://w@p\n"
+    values = ("second line", "hub-token", "http://w@p")
+    assert [text for value in values for text in [*seen, log] if value in text] == []
     assert not list(results.rglob("executed"))
     assert not Path("executed").exists()
 

@@ -40,6 +40,9 @@ def command_line(
     words = [engine, "run", "--rm", "--init", "--name", spec.name, "--network", spec.network]
     if user:
         words += ["--user", user]
+    if engine == "podman":
+        # Podman would write the proxies of its environment into the container's definition.
+        words.append("--http-proxy=false")
     if engine == "podman" and user and not user.startswith("0:"):
         words += ["--userns", "keep-id"]
     if engine == "docker" and spec.network == "bridge":
