@@ -86,9 +86,13 @@ def read_bytes(path: Path | str) -> bytes | None:
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if stat.S_ISCHR(os.fstat(file).st_mode):  # some have no end
+                found = os.fstat(file)
+                if stat.S_ISCHR(found.st_mode):  # some have no end
                     raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-                parts = []
+                content = os.read(file, found.st_size + 1)
+                if stat.S_ISREG(found.st_mode) and len(content) == found.st_size:
+                    return content  # another read would find the end
+                parts = [content]
                 while part := os.read(file, 1 << 20):
                     parts.append(part)
                 return b"".join(parts)
@@ -167,6 +171,10 @@ class TwiceError(ValueError):
     """A text has a key twice in one mapping, so the value of the key is not known."""
 
 
+#: Decodes a text without spaces at its ends, which is most of them, quicker than `json.loads`.
+_DECODER = json.JSONDecoder()
+
+
 def json_value(content: bytes | str, *, unique: bool = False) -> Any:
     """Return the value of a JSON text.
 
@@ -179,6 +187,11 @@ def json_value(content: bytes | str, *, unique: bool = False) -> Any:
     hook = _unique if unique else None
     try:
         text = content if isinstance(content, str) else content.decode()
+        if hook is None:
+            with contextlib.suppress(json.JSONDecodeError):  # whose words are those of `loads`
+                found, end = _DECODER.raw_decode(text)
+                if end == len(text):
+                    return found
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError:
         raise ValueError("nested too deeply") from None

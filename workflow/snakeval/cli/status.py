@@ -139,13 +139,11 @@ def _rows(found: Sequence[State]) -> Table | Text:
 
 
 def _totals(found: Sequence[State]) -> Table:
-    by_model: dict[str, Counter[str]] = {}
-    for state in found:
-        by_model.setdefault(state.model, Counter())[state.state] += 1
-    present = [name for name in STATES if any(counts[name] for counts in by_model.values())]
+    counts = Counter((state.model, state.state) for state in found)
+    present = [name for name in STATES if any(name == state for _, state in counts)]
     table = _table("model", *present)
-    for model, counts in by_model.items():
-        table.add_row(model, *(str(counts[name] or "") for name in present))
+    for model in dict.fromkeys(model for model, _ in counts):
+        table.add_row(model, *(str(counts[model, name] or "") for name in present))
     return table
 
 

@@ -19,11 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation import trees
-from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Completion, checked, now
 from snakeval.files import (
     DAMAGE,
@@ -47,7 +46,13 @@ from snakeval.files import (
 from snakeval.lease import HEARTBEAT_SECONDS, STALE_SECONDS, Holder
 from snakeval.ledger.plain_text import visible
 
+if TYPE_CHECKING:
+    from snakeval.evaluation.definition import Evaluation
+
 _RECORD = "evaluation.json"
+
+#: More than a lease has.
+_LEASE_BYTES = 1 << 16
 
 
 class Kind(StrEnum):
@@ -63,7 +68,10 @@ class Kind(StrEnum):
     @property
     def weight(self) -> int:
         """The rank of the kind: if records disagree, the most informative one counts."""
-        return [*Kind].index(self)
+        return _WEIGHTS[self]
+
+
+_WEIGHTS = {kind: weight for weight, kind in enumerate(Kind)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +317,11 @@ class EvaluationDirectory(JobDirectory):
         """The job that an executor's plugin runs for this evaluation on another machine."""
         return Path(f"{self.output}.job")
 
+    @property
+    def was_submitted(self) -> bool:
+        """Whether :attr:`remote_job` is there."""
+        return os.path.exists(f"{self.output}.job")
+
     def arrived(self, fingerprint: str) -> Path:
         """Artifacts of *fingerprint* that came back from another machine.
 
@@ -352,6 +365,8 @@ class EvaluationDirectory(JobDirectory):
         Raises:
             EvaluationError: there is none, or it cannot be read.
         """
+        from snakeval.evaluation.definition import Evaluation  # slow to import
+
         try:
             found = Evaluation.from_json(read_text(self.spec))
             own = found.fingerprint  # a definition with a NaN has none: it is damaged
@@ -465,16 +480,16 @@ class EvaluationDirectory(JobDirectory):
 
     def _read_record(self, path: str, fingerprint: str) -> Mapping[str, Any] | Incomplete:
         """Return the record in *path* if it is of *fingerprint*."""
-        name = os.path.basename(path)
         try:
             content = read_bytes(path)
             if content is None:
                 return Incomplete(Kind.ABSENT, "it has no record")
             record = checked(json_object(content))
         except NotAFileError as error:
-            return Incomplete(Kind.DAMAGED, f"{name} is {error.strerror}")
+            return Incomplete(Kind.DAMAGED, f"{os.path.basename(path)} is {error.strerror}")
         except ValueError as error:
-            return Incomplete(Kind.DAMAGED, f"{name} is damaged ({str(error)[:100]})")
+            why = f"{os.path.basename(path)} is damaged ({str(error)[:100]})"
+            return Incomplete(Kind.DAMAGED, why)
         except OSError as error:
             return _unreadable(error, path)
         if record["fingerprint"] != fingerprint:
@@ -781,10 +796,13 @@ class EvaluationDirectory(JobDirectory):
         """
         try:
             # An open makes NFS ask its server what the name means now.
-            with open(f"{self._place}/.snakeval/lease", "rb", opener=without_waiting) as file:
-                return Holder.read(file.read(), os.fstat(file.fileno()).st_mtime)
+            file = without_waiting(f"{self._place}/.snakeval/lease", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        try:
+            return Holder.read(os.read(file, _LEASE_BYTES), os.fstat(file).st_mtime)
+        finally:
+            os.close(file)
 
     def lease_times(self) -> tuple[float, float]:
         """Return how often the holder renews the lease and when it is stale, in seconds.

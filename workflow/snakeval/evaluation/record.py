@@ -13,7 +13,6 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from snakeval.evaluation.definition import Identity
 from snakeval.evaluation.plain import require_types
 from snakeval.files import has_seal, json_object, sealed, without_seal
 
@@ -171,10 +170,6 @@ def checked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _FIELDS = tuple(name for name in Completion.__slots__ if name != "more")
-#: Each format of an identity holds these.
-_REQUIRED = {
-    each.name for each in fields(Identity) if {each.default, each.default_factory} == {MISSING}
-}
 _TEXTS = tuple(name for name, of in Completion.__annotations__.items() if of == "str")
 
 
@@ -200,13 +195,23 @@ def _completion(record: Mapping[str, Any]) -> Completion:
     ]
     wrong += [n for n in ("attempt", "parser_version") if not _is_whole(getattr(found, n))]
     if not wrong and found.format < _SEALED_FORMAT:
-        require_types(Identity, found.identity)
-        json.dumps(data["identity"], allow_nan=False)  # 1e999 is a number of JSON, and too large
-        if absent := _REQUIRED - found.identity.keys():
-            raise ValueError(f"Identity.{min(absent)}: missing")
+        _require_identity(found.identity)
     if not _is_number(found.seconds) or wrong:
         raise ValueError(f"{', '.join(wrong) or 'seconds'}: of another type")
     return found
+
+
+def _require_identity(data: dict[str, Any]) -> None:
+    from snakeval.evaluation.definition import Identity  # slow to import
+
+    require_types(Identity, data)
+    json.dumps(data, allow_nan=False)  # 1e999 is a number of JSON, and too large
+    # Each format of an identity holds these.
+    required = {
+        each.name for each in fields(Identity) if {each.default, each.default_factory} == {MISSING}
+    }
+    if absent := required - data.keys():
+        raise ValueError(f"Identity.{min(absent)}: missing")
 
 
 def _is_number(value: object) -> bool:

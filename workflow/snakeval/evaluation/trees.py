@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import json
@@ -278,6 +277,8 @@ def _flush_file_system(directory: Path) -> bool:
     """Call syncfs(2); return whether this system has it and it succeeded."""
     file = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        import ctypes  # slow to import
+
         return bool(ctypes.CDLL(None).syncfs(file) == 0)
     except (AttributeError, OSError):
         return False

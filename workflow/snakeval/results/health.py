@@ -67,9 +67,9 @@ def verdict(directory: EvaluationDirectory, done: Completion) -> Verdict:
     return _judged(directory, current(directory, done))
 
 
-def recorded_warning(directory: EvaluationDirectory, done: Completion) -> str:
-    """Return the warnings in the health that a record has, without reading a journal."""
-    return _judged(directory, Health.read(done.health)).warning if done.health else ""
+def warning(directory: EvaluationDirectory, health: Health) -> str:
+    """Return what the rules of the last command warn of in *health*."""
+    return _judged(directory, health).warning
 
 
 def of_failure(directory: EvaluationDirectory) -> Verdict | None:

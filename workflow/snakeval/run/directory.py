@@ -57,6 +57,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _folders(path: str) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        return [entry.name for entry in entries if _is_folder(entry)]
+    return []
+
+
 class RunDirectory(Directory):
     """``<output_dir>/<YYYY-MM-DD-HH-MM-SS>-<id>/`` and its files."""
 
@@ -128,10 +134,14 @@ class RunDirectory(Directory):
         pattern = EvaluationDirectory("*/*").spec
         return [EvaluationDirectory(spec.parent.parent) for spec in self.path.glob(str(pattern))]
 
-    def remote_jobs(self, name: str = "*/*") -> list[EvaluationDirectory]:
+    def remote_jobs(self, name: str = "") -> list[EvaluationDirectory]:
         """Return the evaluations that were submitted to another machine; or the one of *name*."""
-        pattern = EvaluationDirectory(name).remote_job
-        return [EvaluationDirectory(job.parent) for job in self.path.glob(str(pattern))]
+        models = [] if name else _folders(self._place)
+        names = [
+            f"{model}/{each}" for model in models for each in _folders(f"{self._place}/{model}")
+        ]
+        found = map(self.evaluation, [name] if name else names)
+        return [directory for directory in found if directory.was_submitted]
 
     def misplaced(self, places: Iterable[str]) -> list[Path]:
         """Return what is in the place of one of the run's directories but is none.

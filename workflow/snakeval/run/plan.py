@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from snakeval.evaluation.plain import build
 from snakeval.files import json_value
 from snakeval.ledger.plain_text import visible
 
@@ -40,6 +39,10 @@ class Planned:
         return f"{self.same_as or self.model}/{self.benchmark}"
 
 
+#: A model and a benchmark.
+_FEWEST = 2
+
+
 def plan_text(planned: Iterable[Planned]) -> str:
     """Return a plan as its file has it."""
     return json.dumps(
@@ -59,13 +62,15 @@ def read_plan(text: str) -> tuple[Planned, ...]:
     rows = json_value(text)
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError("a plan is a list of lists")
-    if any(len(row) > len(Planned.__slots__) for row in rows):
+    if not all(_FEWEST <= len(row) <= len(Planned.__slots__) for row in rows):
         raise ValueError("a plan of another version")
-    plan = tuple(build(Planned, dict(zip(Planned.__slots__, row, strict=False))) for row in rows)
-    if not all(_is_name(part) for item in plan for part in _names(item)):
+    if not all(isinstance(each, str) for row in rows for each in row):
+        raise ValueError("a plan has texts only")
+    plan = tuple(Planned(*row) for row in rows)
+    if not all(map(_is_name, {name for item in plan for name in _names(item)})):
         raise ValueError("a name in a plan is no name of a directory")
-    for item in plan:  # half a surrogate raises a ValueError
-        f"{item.fingerprint}{item.left_out}".encode()
+    # Half a surrogate raises a ValueError.
+    "".join(f"{item.fingerprint}{item.left_out}" for item in plan).encode()
     return plan
 
 

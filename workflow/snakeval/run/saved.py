@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from snakeval.evaluation.definition import Evaluation
 from snakeval.files import (
     DAMAGE,
     Directory,
@@ -24,6 +23,9 @@ from snakeval.files import (
     write_if_changed,
 )
 from snakeval.run.plan import Planned, plan_text, read_plan
+
+if TYPE_CHECKING:
+    from snakeval.evaluation.definition import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class SavedInvocation(Directory):
 
 
 def _evaluation(data: Mapping[str, Any]) -> Evaluation:
+    from snakeval.evaluation.definition import Evaluation  # slow to import
+
     evaluation = Evaluation.from_dict(data)
     # The one that the command planned with: no job computes it again.
     evaluation.__dict__["fingerprint"] = str(data["fingerprint"])

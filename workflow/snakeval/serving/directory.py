@@ -11,14 +11,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
 from snakeval.files import read_state, read_text, replace_link, write_atomically, write_if_changed
 from snakeval.run.directory import RunDirectory
-from snakeval.serving.plan import Plan
+
+if TYPE_CHECKING:
+    from snakeval.serving.plan import Plan
 
 _FOLDER, _RECORD = "deployment", "deployment.json"
 
@@ -112,6 +114,8 @@ class DeploymentDirectory(JobDirectory):
         Raises:
             EvaluationError: the plan is not there, or cannot be read.
         """
+        from snakeval.serving.plan import Plan  # slow to import
+
         path = self.plan_file
         try:
             found = read_state(path, Plan.from_dict)

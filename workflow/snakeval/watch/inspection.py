@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from typing import Any
 
 from snakeval.evaluation import events
-from snakeval.evaluation.directory import Attempt, EvaluationDirectory, Kind
+from snakeval.evaluation.directory import Attempt, EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.events import Event
-from snakeval.evaluation.health import Answers, Health
-from snakeval.evaluation.record import Completion, headline
+from snakeval.evaluation.record import Metric, headline
 from snakeval.executors.base import Job, Jobs, JobState
 from snakeval.lease import Holder
 from snakeval.ledger.plain_text import visible
-from snakeval.results.health import recorded_warning
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 from snakeval.run.plan import Planned
@@ -58,12 +57,12 @@ class Inspection:
     def __call__(self, item: Planned) -> State:
         """Return the state of the evaluation *item*, with visible texts."""
         found = self._found(item)
-        return replace(
-            found,
-            reason=visible(found.reason),
-            metric=visible(found.metric),
-            warning=visible(found.warning),
-        )
+        texts = found.reason, found.metric, found.warning
+        shown = tuple(visible(text) if text else "" for text in texts)
+        if shown == texts:
+            return found
+        reason, metric, warning = shown
+        return replace(found, reason=reason, metric=metric, warning=warning)
 
     def _found(self, item: Planned) -> State:
         state = partial(State, item.model, item.benchmark)
@@ -125,10 +124,12 @@ class Inspection:
         return None
 
     def _by_files(self, item: Planned, directory: EvaluationDirectory) -> State:
-        # The lease before the record: a job writes its record before it gives its lease back.
-        holder = directory.holder()
-        found = directory.find_completion(item.fingerprint)
-        if isinstance(found, Completion):
+        found = directory.find_record(item.fingerprint)
+        if isinstance(found, Incomplete):
+            # The lease before the record: a job writes its record before it gives its lease back.
+            holder = directory.holder()
+            found = directory.find_record(item.fingerprint)
+        if not isinstance(found, Incomplete):
             return _done(item, found, directory)
         attempt = directory.read_attempt()
         state = partial(State, item.model, item.benchmark, attempts=attempt.number)
@@ -238,25 +239,35 @@ class Inspection:
         return undeployed(self._run)
 
 
-def _done(item: Planned, record: Completion, directory: EvaluationDirectory) -> State:
-    best = headline(record.as_dict()) or {}
-    chosen = f" ({best['filter']})" if best.get("filter") else ""
-    answers = Health.read(record.health).models.get(record.model, Answers())
-    return State(
+def _done(item: Planned, record: Mapping[str, Any], directory: EvaluationDirectory) -> State:
+    """Return the state of a finished evaluation. Runs have thousands, so it builds no record."""
+    done = State(
         item.model,
         item.benchmark,
         "done",
-        attempts=record.attempt,
-        elapsed=record.seconds,
-        host=record.host,
-        runtime=record.runtime,
-        metric=f"{best.get('metric', '')}{chosen}",
-        value=best.get("value"),
-        stderr=best.get("stderr"),
-        warning=recorded_warning(directory, record),
-        requests_per_second=answers.requests_per_second,
-        tokens_per_second=answers.tokens_per_second,
+        attempts=int(record["attempt"]),
+        elapsed=record["seconds"] + 0.0,
+        host=str(record["host"]),
+        runtime=str(record["runtime"]),
     )
+    if best := headline(record):
+        metric = Metric.from_dict(best)
+        chosen = f" ({metric.filter})" if metric.filter else ""
+        name = f"{metric.metric}{chosen}"
+        done = replace(done, metric=name, value=metric.value, stderr=metric.stderr)
+    if recorded := record.get("health"):
+        from snakeval.evaluation.health import Answers, Health
+        from snakeval.results.health import warning
+
+        health = Health.read(recorded)
+        answers = health.models.get(record["model"], Answers())
+        done = replace(
+            done,
+            warning=warning(directory, health),
+            requests_per_second=answers.requests_per_second,
+            tokens_per_second=answers.tokens_per_second,
+        )
+    return done
 
 
 def _seconds(started: object, ended: object) -> float | None:

@@ -52,7 +52,7 @@ def stopping(run: RunDirectory, evaluation: str = "") -> Stopping:
     A job that has ended stays: it costs nothing, and the next start collects it.
     """
     noted = Notes(run).all()
-    submitted = bool(run.remote_jobs(evaluation or "*/*"))
+    submitted = bool(run.remote_jobs(evaluation))
     if not submitted and not noted:
         return Stopping()
     there = _There(run, evaluation, submitted, noted)

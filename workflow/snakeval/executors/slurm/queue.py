@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from snakemake_executor_plugin_slurm_resume import waits
-from snakeval.evaluation.definition import digest
 from snakeval.executors.slurm.commands import ENDED, refuses
 from snakeval.executors.slurm.controller import ACCOUNTING, CONTROLLER
 from snakeval.files import read_json, replace_link
@@ -220,6 +219,8 @@ def link_notes(run: RunDirectory) -> None:
 
     Other Snakemakes may have started in other directories.
     """
+    from snakeval.evaluation.definition import digest  # slow to import
+
     target = Path(".snakemake/slurm_resume").absolute()
     for link in (run.slurm_notes_of(digest(str(target))[:8]), run.slurm_notes):
         if not (link.is_symlink() and link.readlink() == target):
