@@ -9,7 +9,7 @@ import click
 from snakeval.cli import api
 from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
-from snakeval.cli.first_config import TYPES, Answers, source_of
+from snakeval.cli.first_config import TYPES, Answers, source_of, task_option
 from snakeval.cli.output import json_switch, note, wants_json
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
@@ -23,16 +23,7 @@ from snakeval.cli.strict_option import strict_option
 @click.option("--model-id", required=True, help="The name that the endpoint knows the model by.")
 @click.option("--type", "kind", type=click.Choice(TYPES), default="chat", show_default=True)
 @click.option("--api-key-name", default="", help="The variable that holds its key; never the key.")
-@click.option(
-    "-t",
-    "--benchmark",
-    "--task",
-    "benchmarks",
-    multiple=True,
-    required=True,
-    metavar="NAME",
-    help="A task of `snakeval ls tasks`; repeat it for more.",
-)
+@task_option(required=True)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--profile", shell_complete=profile_names, default="local", show_default=True)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the configuration and the plan.")

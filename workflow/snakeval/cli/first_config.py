@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from snakeval.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from snakeval.config.source import Source
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 #: The types of endpoints.
 TYPES = ("chat", "completions", "embedding", "vlm")
+
+
+def task_option(*, required: bool = False) -> Callable[[Command], Command]:
+    """Return what adds the option for the benchmarks to a click command, as ``benchmarks``."""
+    return click.option(
+        "-t",
+        "--benchmark",
+        "--task",
+        "benchmarks",
+        multiple=True,
+        required=required,
+        metavar="NAME",
+        help="A task of `snakeval ls tasks`; repeat it for more.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

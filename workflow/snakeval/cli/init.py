@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from snakeval.cli import project
-from snakeval.cli.first_config import TYPES, Answers, tasks
+from snakeval.cli.first_config import TYPES, Answers, task_option, tasks
 from snakeval.cli.output import emit_or_say, json_switch, wants_json
 from snakeval.errors import ConfigError
 
@@ -28,15 +28,7 @@ from snakeval.errors import ConfigError
 )
 @click.option("--type", "kind", type=click.Choice(TYPES), help="Its route.  [default: chat]")
 @click.option("--api-key-name", help="The variable that holds its key; never the key itself.")
-@click.option(
-    "-t",
-    "--benchmark",
-    "--task",
-    "benchmarks",
-    multiple=True,
-    metavar="NAME",
-    help="A task of `snakeval ls tasks`; repeat it for more.",
-)
+@task_option()
 @click.option(
     "--limit",
     "--limit-samples",

@@ -5,53 +5,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
 
 import click
 
+from snakeval.cli.flag import Flag
 from snakeval.ledger.plain_text import visible
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _HELP = "Print JSON for programs."
-_META = "snakeval.json"
 
 #: The option of every command that lists something.
 json_option = click.option("--json", "as_json", is_flag=True, help=_HELP)
+#: The same for a command that has no argument for it.
+json_switch = Flag("--json", help=_HELP)
+wants_json = json_switch.is_set
 
-
-def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.meta[_META] = value
-
-
-def json_switch(command: Command) -> Command:
-    """Add ``--json`` to a click command that asks :func:`wants_json` and has no argument for it."""
-    return click.option("--json", is_flag=True, expose_value=False, callback=_remember, help=_HELP)(
-        command
-    )
-
-
-def wants_json() -> bool:
-    """Whether the command that runs has :func:`json_switch`, set."""
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(_META))
-
-
-def _quieten(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta["snakeval.quiet"] = True
-
-
-def _verbosely(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta["snakeval.verbose"] = True
-
-
-def _unpaged(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta["snakeval.no_pager"] = True
+_QUIET = Flag("-q", "--quiet", help="Print results and errors only, no notes.")
+_VERBOSE = Flag("-v", "--verbose", help="Also print details, such as Snakemake's commands.")
+_NO_PAGER = Flag("--no-pager", help="Print long lists without a pager.")
+is_quiet = _QUIET.is_set
+is_verbose = _VERBOSE.is_set
 
 
 def add_global_options(command: click.Command) -> click.Command:
@@ -60,34 +34,8 @@ def add_global_options(command: click.Command) -> click.Command:
         for each in command.commands.values():
             add_global_options(each)
     elif not any("--no-pager" in parameter.opts for parameter in command.params):
-        command.params += _global_options()
+        command.params += [flag.option() for flag in (_QUIET, _VERBOSE, _NO_PAGER)]
     return command
-
-
-def _global_options() -> list[click.Option]:
-    return [
-        click.Option(names, is_flag=True, expose_value=False, callback=callback, help=text)
-        for names, callback, text in (
-            (["-q", "--quiet"], _quieten, "Print results and errors only, no notes."),
-            (["-v", "--verbose"], _verbosely, "Also print details, such as Snakemake's commands."),
-            (["--no-pager"], _unpaged, "Print long lists without a pager."),
-        )
-    ]
-
-
-def _is_set(name: str) -> bool:
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(f"snakeval.{name}"))
-
-
-def is_quiet() -> bool:
-    """Whether the command that runs has ``-q``."""
-    return _is_set("quiet")
-
-
-def is_verbose() -> bool:
-    """Whether the command that runs has ``-v``."""
-    return _is_set("verbose")
 
 
 def note(text: str) -> None:
@@ -180,7 +128,7 @@ def page(lines: Sequence[str]) -> None:
     ``--no-pager`` print without one.
     """
     pager = os.environ.get("SNAKEVAL_PAGER", os.environ.get("PAGER", "less -FRX"))
-    if not _is_set("no_pager") and pager not in ("", "cat") and _is_too_long(len(lines)):
+    if not _NO_PAGER.is_set() and pager not in ("", "cat") and _is_too_long(len(lines)):
         import shlex
         import shutil
         import subprocess

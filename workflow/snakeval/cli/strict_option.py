@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-import click
-
+from snakeval.cli.flag import Flag
 from snakeval.cli.launch.mode import Place
 from snakeval.errors import ConfigError
 from snakeval.run.directory import RunDirectory
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 #: The exit code if all is done and the health of an evaluation warns.
 WARNED = 3
-_KEY = "snakeval.strict"
-
-
-def strict_option(command: Command) -> Command:
-    """Add the option to a click command."""
-    return click.option(
-        "--strict",
-        is_flag=True,
-        expose_value=False,
-        callback=_remember,
-        help=f"Exit with {WARNED} if the health of an evaluation warns.",
-    )(command)
-
-
-def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.meta[_KEY] = value
-
-
-def is_strict() -> bool:
-    """Whether the command that runs has the option."""
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(_KEY))
+strict_option = Flag("--strict", help=f"Exit with {WARNED} if the health of an evaluation warns.")
+is_strict = strict_option.is_set
 
 
 def refuse_elsewhere(where: Place) -> None:

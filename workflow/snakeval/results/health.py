@@ -8,7 +8,7 @@ from typing import Any
 
 from snakeval.evaluation.attempts import AttemptDirectory
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.evaluation.health import HEALTH_VERSION, Health
+from snakeval.evaluation.health import HEALTH_VERSION, Answers, Health
 from snakeval.evaluation.record import LEDGER, Completion
 from snakeval.evaluation.verdict import Verdict, judge
 from snakeval.files import DAMAGE, has_seal, read_json, sealed, write_if_changed
@@ -67,9 +67,15 @@ def verdict(directory: EvaluationDirectory, done: Completion) -> Verdict:
     return _judged(directory, current(directory, done))
 
 
-def warning(directory: EvaluationDirectory, health: Health) -> str:
-    """Return what the rules of the last command warn of in *health*."""
-    return _judged(directory, health).warning
+def recorded_answers(
+    directory: EvaluationDirectory, model: str, recorded: object
+) -> tuple[Answers, str]:
+    """Return the answers of *model* in the health of a record, and what its rules warn of.
+
+    It reads no journal.
+    """
+    health = Health.read(recorded)
+    return health.models.get(model, Answers()), _judged(directory, health).warning
 
 
 def of_failure(directory: EvaluationDirectory) -> Verdict | None:

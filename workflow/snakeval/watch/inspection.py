@@ -251,21 +251,16 @@ def _done(item: Planned, record: Mapping[str, Any], directory: EvaluationDirecto
         runtime=str(record["runtime"]),
     )
     if best := headline(record):
-        metric = Metric.from_dict(best)
-        chosen = f" ({metric.filter})" if metric.filter else ""
-        name = f"{metric.metric}{chosen}"
-        done = replace(done, metric=name, value=metric.value, stderr=metric.stderr)
+        score = Metric.from_dict(best)
+        name = f"{score.metric} ({score.filter})" if score.filter else score.metric
+        done = replace(done, metric=name, value=score.value, stderr=score.stderr)
     if recorded := record.get("health"):
-        from snakeval.evaluation.health import Answers, Health
-        from snakeval.results.health import warning
+        from snakeval.results.health import recorded_answers
 
-        health = Health.read(recorded)
-        answers = health.models.get(record["model"], Answers())
+        answers, warning = recorded_answers(directory, record["model"], recorded)
+        rates = answers.requests_per_second, answers.tokens_per_second
         done = replace(
-            done,
-            warning=warning(directory, health),
-            requests_per_second=answers.requests_per_second,
-            tokens_per_second=answers.tokens_per_second,
+            done, warning=warning, requests_per_second=rates[0], tokens_per_second=rates[1]
         )
     return done
 
