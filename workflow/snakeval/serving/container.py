@@ -19,14 +19,12 @@ from snakeval.runtimes import NEED_IMAGES, Runtime, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
 from snakeval.serving import shared_start
 from snakeval.serving.deployment import GRACE, MARK, Deployment, Nodes, server_name
+from snakeval.serving.loaded import weights_of
 from snakeval.serving.tokenizer import server_must_answer
-from snakeval.serving.weights import is_same_by_stat, require_unchanged
 from snakeval.shell import argv, fill, render
 
 #: The checkpoint as a container sees it.
 _CHECKPOINT = "/checkpoint"
-#: The variable with the directory of copies of checkpoints on this node.
-LOCAL_WEIGHTS = "SNAKEVAL_LOCAL_WEIGHTS"
 _CACHE = "/cache"
 
 
@@ -188,7 +186,9 @@ def container(
     mounts = [Mount(*mount) for mount in serving.mounts]
     model = definition.model
     if serving.checkpoint_path:
-        checkpoint = _checkpoint(deployment, here.get(LOCAL_WEIGHTS, ""))
+        source = weights_of(deployment, here)
+        target = f"{_CHECKPOINT}/{source.name}" if source.is_file() else _CHECKPOINT
+        checkpoint = Mount(str(source), target)
         model = checkpoint.target if inside else checkpoint.source
         mounts.append(checkpoint)
     name = name or server_name(deployment)
@@ -243,23 +243,6 @@ def _handed_out(
     """Return the variables that are set *here* and that a server gets under the same names."""
     own = {name: name for name in names if name in here and name not in set_env}
     return passed_on.passed_on(here, set_env) | own
-
-
-def _checkpoint(deployment: Deployment, local: str = "") -> Mount:
-    """Return the mount of a checkpoint, which is a folder or a file.
-
-    A copy in the directory *local* of this node counts if its files have the same sizes and times.
-
-    Raises:
-        EvaluationError: its files are not those of the plan.
-    """
-    source, stat = deployment.serving.checkpoint_path, deployment.serving.weights_stat
-    place = Path(source)
-    if local and stat and is_same_by_stat(copy := Path(local) / place.name, stat):
-        source, place = str(copy), copy
-    elif stat:
-        require_unchanged(place, deployment.definition.checkpoint_digest, stat)
-    return Mount(source, f"{_CHECKPOINT}/{place.name}" if place.is_file() else _CHECKPOINT)
 
 
 def _of_nodes(nodes: Nodes | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from snakeval.serving.container import container, installed
 from snakeval.serving.deployment import MARK, Deployment, Nodes, server_name
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.gpus import Locks, with_gpus
+from snakeval.serving.loaded import why_changed
 from snakeval.serving.nodes import Place
 from snakeval.serving.server_end import why_ended
 from snakeval.serving.vigil import PATIENCE, Patience, Vigil
@@ -262,6 +263,9 @@ class Server:
             if not problem:
                 if not self._place.hosts and ports.belongs_to_another(self.port, self._name):
                     problem = f"something else answers on port {self.port}"
+                elif why := why_changed(self.deployment, self._environ):
+                    self._give_up(why)
+                    return
                 else:
                     here = 0 if self._place.hosts else self.port
                     self._vigil = Vigil(self._examine, here, self.patience.watch)
