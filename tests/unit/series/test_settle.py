@@ -13,6 +13,7 @@ from snakeval.config.load import Selection, load
 from snakeval.errors import ConfigError
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.run.directory import RunDirectory
+from snakeval.run.plan import Planned
 from snakeval.series.settle import LEFT_OUT_AS_GONE, settle
 from snakeval.serving import weights
 from support.configs import COMMAND, MODEL, write
@@ -175,6 +176,17 @@ def test_the_weights_of_a_first_step_that_is_gone_are_loaded_from_an_equal_step(
     assert (again.same_as, same) == (found.same_as, plan), "`resume` reads the saved configuration"
     assert train.run.read_series()["run7@100"].path == str(train.step(100))
     assert train.run.read_series()["run7@100"].gone
+
+
+def test_rows_that_another_command_has_added_meanwhile_stay(train: Training) -> None:
+    train.write(s100="a", s200="b")
+    later = train.settle("run7@200")
+    plan = train.start("run7@100")[1]
+    mine = [Planned("run7@200", "b", "f" * 64), Planned("m", "b", "f" * 64)]
+    merged = later.merged(mine, train.run)
+    assert merged == (*mine, plan["run7@100/b"], plan["run7@100/c"])
+    train.run.write_plan(merged)
+    assert later.merged(merged, train.run) == merged
 
 
 def test_steps_that_the_series_wants_no_more_leave_the_plan(train: Training) -> None:

@@ -35,7 +35,7 @@ def command(wanted: str, as_json: bool) -> int:
         show(rows, ("where", "state", "what"), as_json=as_json)
     changed = sum(each.state == CHANGED for each in findings)
     if not as_json:
-        planned = sum(not item.left_out for item in part)
+        planned = sum(not (item.left_out or item.same_as) for item in part)
         said = f"{changed} changed" if changed else "nothing was changed"
         click.echo(f"{sound} of {planned} evaluations are as they were; {said}", err=True)
         if earlier := sum(is_of_earlier_format(run, item) for item in part):

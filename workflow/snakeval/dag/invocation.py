@@ -226,8 +226,8 @@ class Invocation:
         """The plan of the command: its evaluations, and the pairs that it leaves out."""
         return (
             *(Planned(e.model, e.benchmark, e.fingerprint) for e in self.everything),
-            *self.points,
             *(Planned(o.model, o.benchmark, left_out=o.reason) for o in self.left_out),
+            *self.points,
         )
 
     @cached_property

@@ -141,7 +141,12 @@ class Start:
         run.write_config(self._config_text, __version__)
         saved = home() / "run_configs" / f"{self.invocation.run.id}.yaml"
         write_if_changed(saved, self._config_text)
-        run.write_plan(self.invocation.planned)
+        checkpoints, planned = self.invocation.checkpoints, self.invocation.planned
+        if not checkpoints.kept:
+            run.write_plan(planned)
+            return
+        with run.lock_series():  # heads of a series start at the same time
+            run.write_plan(checkpoints.merged(planned, run))
 
     def _take_over(self, run: RunDirectory) -> None:
         """Give steps the results of equal ones whose checkpoint was overwritten.

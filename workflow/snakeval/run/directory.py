@@ -484,9 +484,19 @@ class RunDirectory(Directory):
         Raises:
             OSError: they cannot be written.
         """
+        with self.lock_series():
+            write_if_changed(self.series, seen_text(change(self.read_series())))
+
+    @contextlib.contextmanager
+    def lock_series(self) -> Iterator[None]:
+        """Let no other command change the plan of checkpoints meanwhile.
+
+        Raises:
+            OSError: the lock cannot be taken.
+        """
         self.series.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.series.with_name("series.lock")):
-            write_if_changed(self.series, seen_text(change(self.read_series())))
+            yield
 
     # --- deployments ----------------------------------------------------------------------
 

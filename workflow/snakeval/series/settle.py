@@ -115,6 +115,11 @@ class Settled:
             rows.append(item)
         return tuple(rows)
 
+    def merged(self, planned: Sequence[Planned], run: RunDirectory) -> tuple[Planned, ...]:
+        """Return the plan of the command with the rows that other commands have added meanwhile."""
+        own = [item for item in planned if item.model not in self.kept]
+        return (*own, *self.rows(run))
+
     def _has(self, benchmark: str) -> bool:
         return self.config.base(benchmark) in self.config.benchmarks
 
