@@ -78,6 +78,10 @@ class Sampled:
     def __getitem__(self, id: str) -> EvaluationDirectory:
         return self.directory.evaluation(id)
 
+    def complete(self, id: str, scores: Sequence[Any]) -> None:
+        """Finish an evaluation, or evaluate it again."""
+        self._complete(self.evaluations[id], scores)
+
     def logged(self, id: str, more: bytes, stderr: float | None = None) -> None:
         """Let the harness of an evaluation have logged *more* bytes after its samples."""
         place, evaluation = self[id], self.evaluations[id]

@@ -70,7 +70,7 @@ class Wandb:
             "summaryMetrics": json.dumps(run.summary), "config": run.last("config"),
             "tags": run.last("tags") or [], "notes": "", "logLineCount": 0,
             "historyLineCount": len(run.history), "eventsLineCount": 0,
-            "historyTail": "[]", "eventsTail": "[]", "wandbConfig": "{}",
+            "historyTail": json.dumps(run.history[-1:]), "eventsTail": "[]", "wandbConfig": "{}",
         }  # fmt: skip
         return {"model": {**self._project(given["project"]), "bucket": bucket}}
 

@@ -28,7 +28,12 @@ class Offline:
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
-    history: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def history(self) -> int:
+        """The number of rows of the history."""
+        return len(self.rows)
 
 
 def read(directory: Path) -> Offline:
@@ -51,7 +56,8 @@ def read(directory: Path) -> Offline:
         elif kind == "config":
             _set(run.config, record.config.update)
         elif kind == "history":
-            run.history += 1
+            run.rows.append({})
+            _set(run.rows[-1], record.history.item)
         elif kind == "artifact":
             run.files += [entry.path for entry in record.artifact.manifest.contents]
         elif kind == "request" and record.request.HasField("log_artifact"):

@@ -16,6 +16,7 @@ from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
 from support.made import Made
+from support.sampled import Sampled
 from support.servers import answering
 
 if TYPE_CHECKING:
@@ -37,16 +38,21 @@ def connected(url: str) -> MlflowClient:
     return MlflowClient(tracking_uri=url)
 
 
-def sent(run: Made, url: str, **options: Any) -> Delivery:
-    values = {"tracking_uri": url, "experiment_name": run.cwd.name, **options}
+def sent(run: Made | Sampled, url: str, **options: Any) -> Delivery:
+    values = {"tracking_uri": url, "experiment_name": run.path.parent.name, **options}
     return deliver(run.directory, "named", "mlflow", exporters.find("mlflow", values), print)
+
+
+def everything(run: Made | Sampled, url: str) -> list[Run]:
+    """The runs of the test's experiment."""
+    client = connected(url)
+    experiment = client.get_experiment_by_name(run.path.parent.name)
+    return list(client.search_runs([experiment.experiment_id]))
 
 
 def runs(run: Made, url: str) -> dict[str, Run]:
     """The runs of the test's experiment, by name; no two of one name."""
-    client = connected(url)
-    experiment = client.get_experiment_by_name(run.cwd.name)
-    found = client.search_runs([experiment.experiment_id])
+    found = everything(run, url)
     assert len({each.info.run_name for each in found}) == len(found)
     return {each.info.run_name: each for each in found}
 
@@ -71,6 +77,31 @@ def test_an_evaluation_is_a_run_with_scores_params_tags_and_files(run: Made, ser
     assert good.data.params["model_id"] == "m"
     assert (good.data.tags["team"], good.data.tags["snakeval.complete"]) == ("nlp", "true")
     assert files(good, server) == ["artifacts/results_1.json", "results.csv"]
+
+
+def test_a_series_is_a_run_with_the_steps_of_the_training(training: Sampled, server: str) -> None:
+    def histories() -> dict[str, list[tuple[int, float]]]:
+        return {
+            each.data.tags["snakeval.key"]: sorted(
+                (metric.step, metric.value)
+                for metric in connected(server).get_metric_history(each.info.run_id, "b/b/acc")
+            )
+            for each in everything(training, server)
+            if each.data.tags.get("snakeval.series") == "run7"
+        }
+
+    key = f"{training.path.name}/run7"
+    for _ in range(2):
+        assert not sent(training, server).undelivered
+    assert histories() == {key: [(200, 0.5), (1000, 1.0)]}
+    training.complete("run7@3000/b", [0, 0])
+    sent(training, server)
+    assert histories() == {key: [(200, 0.5), (1000, 1.0), (3000, 0.0)]}
+    training.complete("run7@200/b", [0, 0])
+    sent(training, server)
+    assert histories() == {
+        key: [(200, 0.0), (1000, 1.0), (3000, 0.0)], "": [(200, 0.5), (1000, 1.0), (3000, 0.0)],
+    }  # fmt: skip
 
 
 def test_a_failed_or_missing_evaluation_is_marked(run: Made, server: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from snakeval.evaluation.record import Metric
 from support import forks, wandb_files
 from support.made import Made
+from support.sampled import Sampled
 from support.wandb_api import KEY, Wandb, serve
 
 
@@ -23,11 +25,13 @@ def wandb() -> Iterator[Wandb]:
         yield wandb
 
 
-def exported(run: Made, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def exported(
+    run: Made | Sampled, *words: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """In a process of its own, for the library keeps a service."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     # No credentials or settings of the user. A fork could not have another HOME.
-    home = run.cwd / "home"
+    home = run.path.parent / "home"
     private = {f"WANDB_{name}_DIR": str(home) for name in ("CONFIG", "CACHE", "DATA")}
     return forks.finished(
         [sys.executable, "-m", "snakeval", "export", "0123", "--dest", "wandb", *words],
@@ -36,7 +40,7 @@ def exported(run: Made, *words: str, **variables: str) -> subprocess.CompletedPr
     )
 
 
-def offline(run: Made, *words: str) -> dict[str, wandb_files.Offline]:
+def offline(run: Made | Sampled, *words: str) -> dict[str, wandb_files.Offline]:
     """What stands in `export/wandb` after an export, by its name."""
     done = exported(run, *words, WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
@@ -47,7 +51,7 @@ def offline(run: Made, *words: str) -> dict[str, wandb_files.Offline]:
 
 
 def online(
-    run: Made, wandb: Wandb, *words: str, **variables: str
+    run: Made | Sampled, wandb: Wandb, *words: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     return exported(run, *words, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY, **variables)
 
@@ -90,6 +94,17 @@ def test_with_per_run_the_whole_run_is_one_entry(run: Made) -> None:
     assert whole.summary["snakeval/partial"].startswith("partial: 1 of 3")
 
 
+def test_a_series_is_one_run_whose_history_has_the_steps_of_the_training(
+    training: Sampled,
+) -> None:
+    runs = offline(training)
+    assert set(runs) == {"run7", "base/b"}
+    rows = [(row["_step"], row["step"], row["b/b/acc"]) for row in runs["run7"].rows]
+    assert rows == [(200, 200, 0.5), (1000, 1000, 1.0)]
+    assert runs["run7"].summary["b/b/acc"] == 1.0
+    assert runs["run7"].config["series"] == "run7"
+
+
 # --- online -------------------------------------------------------------------------------
 
 
@@ -111,6 +126,17 @@ def test_a_second_export_creates_no_duplicate_and_a_new_result_updates_the_same_
     (found,) = (each for each in wandb.runs.values() if each.last("displayName") == "m/to_do")
     assert found.summary["to_do/acc"] == 0.5
     assert found.last("tags") == ["complete"]
+
+
+def test_a_series_gets_each_row_once(training: Sampled, wandb: Wandb) -> None:
+    assert online(training, wandb).returncode == 0
+    training.complete("run7@3000/b", [0, 0])
+    assert online(training, wandb).returncode == 0
+    (run,) = (each for each in wandb.runs.values() if each.last("displayName") == "run7")
+    rows = map(json.loads, run.history)
+    assert [(row["_step"], row["step"], row["b/b/acc"]) for row in rows] == [
+        (200, 200, 0.5), (1000, 1000, 1.0), (3000, 3000, 0.0),
+    ]  # fmt: skip
 
 
 def test_files_that_do_not_arrive_are_reported(

@@ -1,7 +1,8 @@
 """``mlflow``: exports to an MLflow tracking server (https://mlflow.org/docs/latest/tracking.html).
 
 A package is one MLflow run, which the tag ``snakeval.key`` identifies. The scores are its metrics,
-the evaluation's definition is its params, and everything that may change is in its tags.
+the evaluation's definition is its params, and everything that may change is in its tags. Metrics of
+a series have the steps of the training.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.errors import ConfigError
 from snakeval.exporters import ExportError, Options, require, unreachable
-from snakeval.exporters.package import Package
+from snakeval.exporters.package import Package, Step
 from snakeval.files import write_atomically
 from snakeval.results.readable import to_csv
 
 Result = TypeVar("Result")
 _KEY = "snakeval.key"
 _ARTIFACTS = "snakeval.artifacts"
+#: The value of a metric at a step.
+_History = Mapping[tuple[str, int], float]
 #: MLflow's limits on the lengths of params and tags.
 _PARAM, _TAG = 6000, 5000
 
@@ -98,10 +101,15 @@ class Mlflow:
         tags = self._tags(package)
         params = {name: _cut(value, _PARAM) for name, value in package.facts.items()}
         run = self._find(package.key, params)
+        known = self._history(run) if run is not None and package.steps else {}
+        if run is not None and _contradicts(known, package.steps):
+            self._supersede(run, package.key)
+            run, known = None, {}
         if run is None:
             created = self._client.create_run(self._experiment, tags={_KEY: package.key})
             run = self._client.get_run(created.info.run_id)
-        self._log(run, package, tags, params)
+        metrics = _new(package.steps, known) if package.steps else _scores(run, package)
+        self._log(run, metrics, tags, params)
         run_id: str = run.info.run_id
         self._upload(run_id, package, run.data.tags.get(_ARTIFACTS, ""))
         status = "FAILED" if package.failed else "SCHEDULED" if package.missing else "FINISHED"
@@ -111,8 +119,7 @@ class Mlflow:
     def _find(self, key: str, params: Mapping[str, str]) -> Any:
         """Return the MLflow run of *key*.
 
-        MLflow cannot change params. If the definition has changed, the old MLflow run stays. It
-        loses the key and gets a tag that names its successor.
+        MLflow cannot change params. If the definition has changed, the old MLflow run stays.
         """
         where = f"tags.`{_KEY}` = '{key}'"  # only names and digits, which need no escaping
         found = self._client.search_runs(
@@ -124,9 +131,21 @@ class Mlflow:
             if kept is None and all(params.get(name, value) == value for name, value in there):
                 kept = run
             else:  # has another definition, or a simultaneous export created it
-                self._client.set_tag(run.info.run_id, _KEY, "")
-                self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
+                self._supersede(run, key)
         return kept
+
+    def _supersede(self, run: Any, key: str) -> None:
+        """Take the key from an MLflow run, and give it a tag that names its successor."""
+        self._client.set_tag(run.info.run_id, _KEY, "")
+        self._client.set_tag(run.info.run_id, "snakeval.superseded", key)
+
+    def _history(self, run: Any) -> _History:
+        """Return the values of each metric that an MLflow run has, by their steps."""
+        return {
+            (name, metric.step): metric.value
+            for name in run.data.metrics
+            for metric in self._client.get_metric_history(run.info.run_id, name)
+        }
 
     def _tags(self, package: Package) -> dict[str, str]:
         tags = {
@@ -144,22 +163,22 @@ class Mlflow:
             reasons = package.frame["reason"].dropna()
             tags["snakeval.status"] = str(package.frame["status"].iloc[0])
             tags["snakeval.reason"] = str(reasons.iloc[0]) if len(reasons) else ""
+        if package.series:
+            tags["snakeval.series"] = package.series
         if self.options.description:
             tags["mlflow.note.content"] = self.options.description
         return {name: _cut(value, _TAG) for name, value in tags.items()}
 
     def _log(
-        self, run: Any, package: Package, tags: Mapping[str, str], params: Mapping[str, str]
+        self,
+        run: Any,
+        metrics: Sequence[Any],
+        tags: Mapping[str, str],
+        params: Mapping[str, str],
     ) -> None:
-        """Log only what is new, so that a metric's history has each value once."""
-        from mlflow.entities import Metric, Param, RunTag
+        """Log the metrics, and only those params and tags that are new."""
+        from mlflow.entities import Param, RunTag
 
-        began = run.info.start_time
-        metrics = [
-            Metric(name, value, began, 0)
-            for name, value in package.scores.items()
-            if run.data.metrics.get(name) != value
-        ]
         new = [Param(name, v) for name, v in params.items() if name not in run.data.params]
         changed = [RunTag(n, v) for n, v in tags.items() if run.data.tags.get(n) != v]
         # A batch has at most 1000 entities, 100 params and 100 tags among them.
@@ -183,6 +202,36 @@ class Mlflow:
             above = Path(artifact.name).parent.as_posix()
             self._client.log_artifact(run_id, str(artifact.path), None if above == "." else above)
         self._client.set_tag(run_id, _ARTIFACTS, state)
+
+
+def _scores(run: Any, package: Package) -> list[Any]:
+    """Return the metrics of a package that are new, so that a history has each value once."""
+    from mlflow.entities import Metric
+
+    began = run.info.start_time
+    there = run.data.metrics
+    return [Metric(n, v, began, 0) for n, v in package.scores.items() if there.get(n) != v]
+
+
+def _new(steps: Sequence[Step], known: _History) -> list[Any]:
+    """Return the metrics of a series that no MLflow run has yet, with their steps and times."""
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, value, int(1000 * step.time), step.number)
+        for step in steps
+        for name, value in step.scores.items()
+        if (name, step.number) not in known
+    ]
+
+
+def _contradicts(known: _History, steps: Sequence[Step]) -> bool:
+    """Whether a step has another value now; MLflow cannot change one, and would show both."""
+    return any(
+        known.get((name, step.number), value) != value
+        for step in steps
+        for name, value in step.scores.items()
+    )
 
 
 def _cut(text: str, limit: int) -> str:

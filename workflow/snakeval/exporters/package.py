@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snakeval.config.member_names import series_of
 from snakeval.errors import holds_token
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion
 from snakeval.exporters import Options
+from snakeval.exporters.scores import scores_of
 from snakeval.files import read_bytes
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The columns with scores, and the endings of the scores' names.
-_SCORES = {"value": "", "stderr": "_stderr", "ci_low": "_ci_low", "ci_high": "_ci_high"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,23 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """The scores of a checkpoint of a series.
+
+    Attributes:
+        number: the step; the checkpoint's place in the series if its steps are no whole numbers.
+        step: as in the checkpoint's path.
+        time: when its evaluations ended, in seconds since 1970.
+        scores: by ``benchmark/task/metric/filter``, as :attr:`Package.scores`.
+    """
+
+    number: int
+    step: str
+    time: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """The content of one entry at a destination.
 
@@ -48,7 +61,9 @@ class Package:
         key: identifies the entry at the destination; the same at every export.
         directory: the run's directory.
         title: the configuration's name.
-        model, benchmark: of one evaluation; empty for a run.
+        model, benchmark: of one evaluation; empty for a run and for a series.
+        series: the series of the entry, with its other values, as ``run7 lr=1e-5``; else empty.
+        steps: the scores of the series' checkpoints, by their steps.
         frame: the rows of the results table, see :func:`snakeval.results.table.table`.
         done, failed, missing: numbers of evaluations.
         facts: the evaluation's definition, by dotted names; empty for a run.
@@ -64,6 +79,8 @@ class Package:
     missing: int
     model: str = ""
     benchmark: str = ""
+    series: str = ""
+    steps: tuple[Step, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
@@ -83,6 +100,8 @@ class Package:
         """The name to display."""
         if self.benchmark:
             return f"{self.model}/{self.benchmark}"
+        if self.series:
+            return self.series
         return " ".join(filter(None, (self.title, self.run)))
 
     @property
@@ -102,20 +121,13 @@ class Package:
     def scores(self) -> dict[str, float]:
         """The scores by ``task/metric/filter``, with their standard errors and intervals.
 
-        For a run, the names begin with the model and the benchmark.
+        For a run, the names begin with the model and the benchmark. For a series, they are those of
+        its last checkpoint with a score.
         """
-        found: dict[str, float] = {}
-        scored = self.frame[self.frame["value"].notna()]
-        for row in scored.to_dict(orient="records"):
-            parts = [row["task"], row["metric"], row["filter"]]
-            if not self.benchmark:
-                parts = [row["model"], row["benchmark"], *parts]
-            name = _named("/".join(str(part) for part in parts if part))
-            for column, ending in _SCORES.items():
-                value = row.get(column)
-                if value is not None and not math.isnan(value):
-                    found[name + ending] = float(value)
-        return found
+        if self.series:
+            return dict(self.steps[-1].scores) if self.steps else {}
+        above = () if self.benchmark else ("model", "benchmark")
+        return scores_of(self.frame.to_dict(orient="records"), above)
 
     @property
     def size(self) -> int:
@@ -137,26 +149,16 @@ def lack(done: int, failed: int, missing: int) -> str:
     )
 
 
-def _named(name: str) -> str:
-    """Return a name that every destination accepts; a changed name ends with a digest."""
-    fitting = re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)
-    if fitting == name and len(name) <= 200:
-        return name
-    return f"{fitting[:190]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
     """Return the packages that *options* select from *run*, read from its records.
 
-    A pair that no endpoint type allows is a row of the run, but not an evaluation.
+    A pair that no endpoint type allows is a row of the run, but not an evaluation. The evaluations
+    of a series of checkpoints are one package, whose scores have steps.
     """
     from snakeval.results.table import table
 
     whole = table(run)
-    chosen = whole["metric"].isna() | whole["metric"].map(
-        lambda metric: any(fnmatchcase(str(metric), pattern) for pattern in options.metrics)
-    )
-    frame = whole[chosen].reset_index(drop=True)
+    frame = with_metrics(whole, options)
     plan = [item for item in run.plan() if not item.left_out]
     files = {item: tuple(_artifacts(run, item, options.artifacts)) for item in plan}
     if options.per == "run":
@@ -172,7 +174,7 @@ def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
             for item, found in files.items()
             for file in found
         )
-        counts = _counts(whole)
+        counts = counts_of(whole)
         made = Package(
             run.name,
             run.path,
@@ -183,8 +185,11 @@ def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
             artifacts=tuple(artifacts),
         )
         return [made]
+    from snakeval.exporters.series import series_packages
+
     groups = dict(iter(frame.groupby(["model", "benchmark"], sort=False)))
-    made_of = ((item, groups.get((item.model, item.benchmark))) for item in plan)
+    single = (item for item in plan if not series_of(item.model))
+    made_of = ((item, groups.get((item.model, item.benchmark))) for item in single)
     return [
         Package(
             key=f"{run.name}/{item.id}",
@@ -202,11 +207,20 @@ def packages(run: RunDirectory, title: str, options: Options) -> list[Package]:
         )
         for item, rows in made_of
         if rows is not None
-        for counts in [_counts(rows)]
-    ]
+        for counts in [counts_of(rows)]
+    ] + series_packages(run, title, whole, options, files)
 
 
-def _counts(frame: pd.DataFrame) -> tuple[int, int, int]:
+def with_metrics(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Return the rows of a table without the metrics that *options* leave out."""
+    chosen = frame["metric"].isna() | frame["metric"].map(
+        lambda metric: any(fnmatchcase(str(metric), pattern) for pattern in options.metrics)
+    )
+    return frame[chosen].reset_index(drop=True)
+
+
+def counts_of(frame: pd.DataFrame) -> tuple[int, int, int]:
+    """Return how many evaluations of a table are done, failed and missing."""
     counts = frame.drop_duplicates(["model", "benchmark"])["status"].value_counts()
     done, failed, missing = (int(counts.get(state, 0)) for state in ("done", "failed", "pending"))
     return done, failed, missing

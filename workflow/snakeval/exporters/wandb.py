@@ -3,12 +3,16 @@
 A package is one W&B run. The W&B run's id is a digest of the package's key, so a second export
 resumes it. Scores go into the summary, which has each value once; a second export would lengthen
 the history. Files are an artifact; W&B creates no new version of an artifact for the same files.
+
+A series of checkpoints is one W&B run. Its scores are the history, with the step of the training as
+the step. A note in the run's directory has what the history has, so that an export adds only what
+is new. W&B can change no row of a history: if the score of a step has changed, the series becomes
+another W&B run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -23,6 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from snakeval.exporters import ExportError, Options, require
 from snakeval.exporters.package import Package
+from snakeval.exporters.wandb_history import Logged
 from snakeval.results.readable import to_csv
 from snakeval.run.directory import RunDirectory
 
@@ -102,9 +107,10 @@ class Wandb:
     def _send(self, package: Package) -> Sequence[str]:
         import wandb
 
-        key = hashlib.sha256(package.key.encode()).hexdigest()[:16]
         place = RunDirectory(package.directory).exports
         place.mkdir(exist_ok=True)
+        logged = Logged.read(place, package)
+        key = logged.key
         earlier = list(place.glob(f"wandb/*run-*-{key}"))
         status = "partial" if package.partial else "complete"
         run = wandb.init(
@@ -125,6 +131,8 @@ class Wandb:
         if run.disabled:
             raise ExportError("WANDB_MODE or WANDB_DISABLED switches W&B off; unset it")
         try:
+            if package.series:
+                self._log_steps(run, package, logged)
             run.summary.update({**package.scores, "snakeval/partial": package.partial})
             self._log_files(run, package, key)
         except BaseException:
@@ -139,7 +147,22 @@ class Wandb:
         if run.offline:
             return [f"wandb: {package.name} is {here}, for `wandb sync`"]
         shutil.rmtree(here, ignore_errors=True)
+        if package.series:
+            logged.write(package.steps)
         return [f"wandb: {package.name} is {run.url}"]
+
+    @staticmethod
+    def _log_steps(run: Any, package: Package, logged: Logged) -> None:
+        """Add a row for each step that the history lacks; offline, for each step."""
+        run.define_metric("step", hidden=True)
+        run.define_metric("*", step_metric="step")
+        for step in package.steps:
+            if not run.offline and step.step in logged.steps:
+                continue
+            row = {"step": step.number, "finished": step.time, **step.scores}
+            # W&B drops a row whose own step is lower than that of an earlier row. Plots use the
+            # column `step`, so a checkpoint that is evaluated late is at its place also.
+            run.log(row, step=step.number if step.number >= run.step else None, commit=True)
 
     def _log_files(self, run: Any, package: Package, key: str) -> None:
         import wandb
@@ -170,6 +193,8 @@ def _config(package: Package) -> dict[str, Any]:
             "done": package.done, "failed": package.failed, "missing": package.missing
         },
     }  # fmt: skip
+    if package.series:
+        config |= {"series": package.series, "definition": dict(package.facts)}
     if package.benchmark:
         reasons = package.frame["reason"].dropna()
         config |= {
