@@ -41,6 +41,7 @@ campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns ha
 	@$(BIN)/python tests/campaigns/mutations.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/edges.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/budgets.py --seconds $(CAMPAIGN_SECONDS)
+	@$(BIN)/python tests/campaigns/series.py --seconds $(CAMPAIGN_SECONDS)
 
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .

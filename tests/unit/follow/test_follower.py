@@ -48,6 +48,7 @@ class World:
     started: list[str] = field(default_factory=list)
     elsewhere: list[frozenset[str]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     changed: float = 0.0
     due: float | None = None
@@ -79,12 +80,19 @@ class World:
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         return list(self.elsewhere)
 
-    def start(self, config: Config, model: str) -> Head:
-        if model in self.refused:
+    shared: frozenset[str] = frozenset()
+
+    def lost(self, models: Collection[str]) -> Sequence[str]:
+        return sorted(self.deleted - {*models})
+
+    def start(self, config: Config, models: Sequence[str]) -> Head:
+        if self.refused.intersection(models):
             raise ConfigError("$KEY is not set")
-        assert model in config.models
-        self.started.append(model)
-        head = self.heads[model] = Head(len(self.started))
+        head = Head(len(self.started) + 1)
+        for model in models:
+            assert model in config.models
+            self.started.append(model)
+            self.heads[model] = head
         return head
 
     # --- what happens ---------------------------------------------------------------------
@@ -180,6 +188,27 @@ def test_gone_step_is_reported_and_is_no_failure() -> None:
     followed(world)
     assert world.started == ["run7@200"]
     assert "run7@100 is gone before it started" in world.lines
+
+
+def test_checkpoint_that_disappeared_before_this_follower_is_reported() -> None:
+    world = World([passes(5)] * 3, deleted={"run7@50"})
+    followed(world)
+    assert [line for line in world.lines if "gone" in line] == [
+        "run7@50 is gone; finished results stay"
+    ]
+
+
+def test_shared_server_gets_all_ready_steps_and_keeps_what_it_finished() -> None:
+    def one_is_done(world: World) -> None:
+        world.finished.add(("run7@200", "c"))
+        world.end("run7@100", 1)
+
+    script = [writes(100, 200), writes(300), passes(1), one_is_done, passes(1)]
+    world = World(script, shared=frozenset({"run7"}))
+    followed(world, slots=3)
+    assert world.started == ["run7@200", "run7@100", "run7@300"]
+    assert "run7@200 is done" in world.lines
+    assert any(line.startswith("run7@100 failed") for line in world.lines)
 
 
 def test_failed_step_waits_and_the_pause_doubles() -> None:

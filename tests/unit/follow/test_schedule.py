@@ -14,8 +14,8 @@ def steps(*numbers: int, series: str = "run7") -> list[Step]:
     return [Step(f"{series}@{number}", "c") for number in sorted(numbers, reverse=True)]
 
 
-def names(chosen: list[Step]) -> list[str]:
-    return [step.model for step in chosen]
+def names(chosen: list[tuple[Step, ...]]) -> list[str]:
+    return [step.model for head in chosen for step in head]
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -38,7 +38,7 @@ def test_newest_ready_starts_at_a_third_of_the_needed_capacity(slots: int, seed:
             done.add(heapq.heappop(ends)[1])  # type: ignore[misc]
         running = [{step.model} for _, step in ends]
         chosen = next_steps(steps(*ready), done=done, running=running, slots=slots, now=now)
-        for step in chosen:
+        for (step,) in chosen:
             number = int(step.model.partition("@")[2])
             busy = {s for _, s in ends}
             waiting = [s for s in steps(*ready) if s not in done and s not in busy]
@@ -69,7 +69,7 @@ def test_pauses_double_up_to_an_hour() -> None:
 def test_overwritten_step_starts_again_once_its_head_has_ended() -> None:
     old, new = Step("run7@100", "old"), Step("run7@100", "new")
     assert next_steps([new], done={old}, running=[{"run7@100"}], slots=2) == []
-    assert next_steps([new], done={old}, slots=2) == [new]
+    assert next_steps([new], done={old}, slots=2) == [(new,)]
 
 
 def test_heads_of_others_hold_slots() -> None:
@@ -83,3 +83,15 @@ def test_series_share_the_slots() -> None:
     ready = [*steps(1, 2, 3), *steps(1, 2, series="b")]
     assert names(next_steps(ready, slots=3)) == ["run7@3", "b@2", "run7@2"]
     assert names(next_steps(ready, running=[{"run7@9"}], slots=3)) == ["b@2", "run7@3"]
+
+
+def test_one_head_gets_all_ready_steps_of_a_shared_server() -> None:
+    ready = [*steps(1, 2, 3), *steps(1, 2, series="b")]
+    chosen = next_steps(ready, shared={"run7"}, slots=4)
+    assert [[step.model for step in head] for head in chosen] == [
+        ["run7@3", "run7@2", "run7@1"],
+        ["b@2"],
+        ["b@1"],
+    ]
+    running = [{"run7@2", "run7@1"}]
+    assert names(next_steps(steps(1, 2, 3), running=running, shared={"run7"}, slots=4)) == []

@@ -61,11 +61,14 @@ def test_model_is_unfinished_until_each_evaluation_has_a_record(place: Path) -> 
     for (model, benchmark), evaluation in invocation.selected.items():
         if model == "m" or benchmark == "a":
             finish(evaluation, work.run.directory.evaluation(evaluation.id))
+    assert set(work.unfinished(config, ["m", "n"])) == {"m", "n"}, "the plan has no model yet"
+    work.run.directory.write_plan(invocation.planned)
     assert set(work.unfinished(config, ["m", "n"])) == {"n"}
 
 
 def test_problem_of_one_model_hides_no_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, config = opened(place)
+    work.run.directory.write_plan(work._invocation(config, ["m"]).planned)
     for evaluation in work._invocation(config, ["m"]).selected.values():
         finish(evaluation, work.run.directory.evaluation(evaluation.id))
     whole = RunWork._left
@@ -82,7 +85,7 @@ def test_problem_of_one_model_hides_no_other(place: Path, monkeypatch: pytest.Mo
 def test_head_is_known_before_it_notes_itself_and_outlives_the_follower(place: Path) -> None:
     wait = "import sys, time; print('started', flush=True); time.sleep(600)"
     work, config = opened(place, (sys.executable, "-S", "-c", wait))
-    head = work.start(config, "m")
+    head = work.start(config, ["m"])
     try:
         assert os.getsid(head.pid) == head.pid
         (noted,) = heads(work.run.directory)
@@ -103,7 +106,7 @@ def test_check_that_fails_starts_nothing(place: Path) -> None:
 
     work, config = opened(place, check=check)
     with pytest.raises(ConfigError, match="KEY"):
-        work.start(config, "m")
+        work.start(config, ["m"])
     assert heads(work.run.directory) == []
 
 

@@ -219,3 +219,17 @@ def test_two_commands_do_not_both_evaluate_equal_weights(train: Training) -> Non
     with pytest.raises(ConfigError, match="run7@200: another command evaluates equal weights as"):
         other.note(train.run)
     assert list(train.run.read_series()) == ["run7@100"]
+
+
+def test_checkpoint_that_was_not_ready_for_a_slow_command_stays_in_the_plan(
+    train: Training,
+) -> None:
+    train.write(s200="b")
+    slow = train.settle("run7@200", every=100)
+    for number, content in ((300, "c"), (450, "d")):
+        train.write(**{f"s{number}": content})
+        train.start(f"run7@{number}")
+    merged = slow.merged((), train.run)
+    assert {item.id for item in merged} == {"run7@300/b", "run7@300/c", "run7@450/b", "run7@450/c"}
+    train.start("run7@300", every=100)
+    assert "run7@450/b" not in {item.id for item in train.run.plan()}

@@ -142,7 +142,7 @@ class Start:
         saved = home() / "run_configs" / f"{self.invocation.run.id}.yaml"
         write_if_changed(saved, self._config_text)
         checkpoints, planned = self.invocation.checkpoints, self.invocation.planned
-        if not checkpoints.kept:
+        if not (checkpoints.weights or checkpoints.kept):
             run.write_plan(planned)
             return
         with run.lock_series():  # heads of a series start at the same time

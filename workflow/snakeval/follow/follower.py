@@ -7,7 +7,7 @@ and the disk has the checkpoints. A follower that starts again reads all three a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -61,11 +61,12 @@ class Follower:
     wall: Callable[[], float] = time.time
     stopped: Stop = Stop.NO
     _seen: Seen = field(default_factory=lambda: Seen(None))
-    _heads: dict[Step, Child] = field(default_factory=dict)
+    _heads: dict[tuple[Step, ...], Child] = field(default_factory=dict)
     _others: Sequence[frozenset[str]] = ()
     _done: set[Step] = field(default_factory=set)
     _checked: set[Step] = field(default_factory=set)
     _failed: dict[Step, Failure] = field(default_factory=dict)
+    _is_new: bool = True
     _said: dict[str, str] = field(default_factory=dict)
 
     def stop(self, how: Stop) -> None:
@@ -113,6 +114,9 @@ class Follower:
             self._say_once(f"problem {problem}", f"error: {problem}")
         contents = {step.model: step.content for step in before.steps}
         now_there = {step.model for step in seen.steps} | seen.waiting.keys()
+        for model in self.work.lost(now_there) if self._is_new else ():
+            self.say(f"{model} is gone; finished results stay")
+        self._is_new = False
         for step in before.steps:
             if step.model not in now_there:
                 self.say(f"{step.model} is gone{self._note_of(step)}")
@@ -130,14 +134,15 @@ class Follower:
     def _note_of(self, step: Step) -> str:
         if step in self._done:
             return "; its results stay"
-        return " while it runs" if step in self._heads else " before it started"
+        return " while it runs" if step in self._working() else " before it started"
 
     def _check(self) -> None:
         """Find out which steps are finished by the records of the run."""
         config = self._seen.config
         working = {model for models in self._others for model in models}
         new = [s for s in self._seen.steps if s not in self._checked and s.model not in working]
-        new = [step for step in new if step not in self._heads and step not in self._done]
+        busy = self._working() | self._done
+        new = [step for step in new if step not in busy]
         if config is None or not new:
             return
         left = self.work.unfinished(config, [step.model for step in new])
@@ -157,22 +162,32 @@ class Follower:
 
     def _collect(self) -> None:
         """Note the heads that have ended."""
-        for step, child in list(self._heads.items()):
+        for steps, child in list(self._heads.items()):
             if (code := child.poll()) is None:
                 continue
-            del self._heads[step]
-            if code == 0:
-                self._done.add(step)
-                self._failed.pop(step, None)
-                self.say(f"{step.model} is done")
-                continue
-            if step not in self._seen.steps:
-                self.say(
-                    f"{step.model} ended ({_ended(code)}): its checkpoint was changed or deleted"
-                )
-                continue
-            again = self._note_failure(step)
-            self.say(f"{step.model} failed ({_ended(code)}); it starts again in {again}")
+            del self._heads[steps]
+            there = [step for step in steps if step in self._seen.steps]
+            left = self._left(there) if code else set()
+            for step in steps:
+                if step not in there:
+                    end = "its checkpoint was changed or deleted"
+                    self.say(f"{step.model} ended ({_ended(code)}): {end}")
+                elif step.model in left:
+                    again = self._note_failure(step)
+                    self.say(f"{step.model} failed ({_ended(code)}); it starts again in {again}")
+                else:
+                    self._done.add(step)
+                    self._failed.pop(step, None)
+                    self.say(f"{step.model} is done")
+
+    def _working(self) -> set[Step]:
+        return {step for steps in self._heads for step in steps}
+
+    def _left(self, steps: Sequence[Step]) -> Collection[str]:
+        """Return the models of *steps* that are not finished, by the records."""
+        config = self._seen.config
+        names = [step.model for step in steps]
+        return self.work.unfinished(config, names) if config and names else set()
 
     def _note_failure(self, step: Step) -> str:
         """Note that a step failed; return the pause until it starts again."""
@@ -184,25 +199,29 @@ class Follower:
         config = self._seen.config
         if config is None or self.until.is_over(self.wall()):
             return
-        running = [*({step.model} for step in self._heads), *self._others]
+        mine = [{step.model for step in steps} for steps in self._heads]
+        running = [*mine, *self._others]
         chosen = next_steps(
             self._seen.steps,
             done=self._done,
             running=running,
             failed=self._failed,
+            shared=self.sights.shared,
             slots=self.slots,
             now=self.clock(),
         )
-        for step in chosen:
+        for steps in chosen:
+            names = [step.model for step in steps]
             try:
-                child = self._heads[step] = self.work.start(config, step.model)
+                child = self._heads[steps] = self.work.start(config, names)
             except (ConfigError, OSError) as error:
-                again = self._note_failure(step)
-                self.say(f"{step.model} cannot start, and tries again in {again}: {error}")
+                for step in steps:
+                    again = self._note_failure(step)
+                    self.say(f"{step.model} cannot start, and tries again in {again}: {error}")
             else:
-                waits = len(self._unfinished()) - len(self._heads)
+                waits = len(self._unfinished()) - len(self._working())
                 more = f"; {waits} more wait" if waits > 0 else ""
-                self.say(f"{step.model} starts (process {child.pid}){more}")
+                self.say(f"{', '.join(names)} starts (process {child.pid}){more}")
 
     def _unfinished(self) -> list[Step]:
         return [step for step in self._seen.steps if step not in self._done]
@@ -232,8 +251,9 @@ class Follower:
     def _finish(self) -> None:
         """Wait for the heads, unless they outlive this follower."""
         if self._leaves_heads() or not self.is_mine():
-            for step, child in self._heads.items():
-                self.say(f"{step.model} continues as process {child.pid}")
+            for steps, child in self._heads.items():
+                names = ", ".join(step.model for step in steps)
+                self.say(f"{names} continues as process {child.pid}")
             return
         for child in self._heads.values():
             child.interrupt()

@@ -5,7 +5,7 @@ Tests give it a world of their own, with a clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import Protocol
 
 from snakeval.config.config import Config
@@ -33,6 +33,10 @@ class Sights(Protocol):
         """Look once."""
 
     @property
+    def shared(self) -> Container[str]:
+        """The series of which one server holds all steps."""
+
+    @property
     def due(self) -> float | None:
         """When the next look makes a checkpoint ready, by the follower's clock."""
 
@@ -57,8 +61,11 @@ class Work(Protocol):
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         """Return the models of each living head whose process is none of *mine*."""
 
-    def start(self, config: Config, model: str) -> Child:
-        """Start the head of one model.
+    def lost(self, models: Collection[str]) -> Sequence[str]:
+        """Return checkpoints that heads have seen, are none of *models*, and are gone."""
+
+    def start(self, config: Config, models: Sequence[str]) -> Child:
+        """Start the head of some models.
 
         Raises:
             ConfigError, OSError: it cannot start.

@@ -55,14 +55,16 @@ def next_steps(
     done: Container[Step] = frozenset(),
     running: Sequence[Collection[str]] = (),
     failed: Mapping[Step, Failure] | None = None,
+    shared: Container[str] = frozenset(),
     slots: int,
     now: float = 0.0,
-) -> list[Step]:
-    """Return the steps that start now, in their order.
+) -> list[tuple[Step, ...]]:
+    """Return the steps of each head that starts now, in their order.
 
     *ready* has the newest step of each series first. *running* has the models of each head that
     works. The newest ready step of a series is always the next one of that series. If several
-    series wait, a free slot goes to the one with the fewest heads.
+    series wait, a free slot goes to the one with the fewest heads. One server holds all steps of a
+    series in *shared*, so one head at a time gets all of them that are ready.
     """
     failed = failed or {}
     working = {model for models in running for model in models}
@@ -72,12 +74,14 @@ def next_steps(
         if step not in done and step.model not in working and not paused:
             waiting.setdefault(series_of(step.model), []).append(step)
     heads = Counter(series for models in running for series in {*map(series_of, models)})
-    chosen: list[Step] = []
+    chosen: list[tuple[Step, ...]] = []
     for _ in range(slots - len(running)):
+        waiting = {n: s for n, s in waiting.items() if s and not (n in shared and heads[n])}
         if not waiting:
             break
         series = min(waiting, key=lambda name: heads[name])
-        chosen.append(waiting[series].pop(0))
+        count = len(waiting[series]) if series in shared else 1
+        chosen.append(tuple(waiting[series][:count]))
+        waiting[series] = waiting[series][count:]
         heads[series] += 1
-        waiting = {name: steps for name, steps in waiting.items() if steps}
     return chosen

@@ -61,6 +61,16 @@ class Series:
         return found
 
     @property
+    def shared(self) -> frozenset[str]:
+        """The series of which one server holds all steps: it swaps weights or loads adapters."""
+        served = {name: self._config.models[name].deployment for name in self._series}
+        return frozenset(
+            name
+            for name, each in served.items()
+            if each and (each.swap or each.checkpoint_path or each.hf_model_handle)
+        )
+
+    @property
     def asks(self) -> bool:
         """Whether an endpoint lists the checkpoints of a series, which no folder reports."""
         return any(self._config.models[name].endpoint for name in self._series)

@@ -38,6 +38,11 @@ class WatchedSeries:
         return seen
 
     @property
+    def shared(self) -> frozenset[str]:
+        """The series of which one server holds all steps."""
+        return self._series.shared
+
+    @property
     def due(self) -> float | None:
         """When the next look makes a checkpoint ready, or looks into a new folder."""
         times = [time for time in (self._looks.due, self._soon) if time is not None]

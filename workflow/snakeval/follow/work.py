@@ -37,6 +37,11 @@ def open_run(config: Config, choice: str | None, files: Sequence[Path]) -> Run:
     return run
 
 
+def is_there(path: str) -> bool:
+    """Whether the directory of a checkpoint exists."""
+    return Path(path).is_dir()
+
+
 @dataclass(slots=True)
 class HeadProcess:
     """A head that this process started. It has a session of its own, and outlives its parent."""
@@ -64,7 +69,7 @@ class RunWork:
 
     Attributes:
         files: the configuration's files, with which a run is found again.
-        command: returns the command line of the head of a run's model, and its values of
+        command: returns the command line of the head of a run's models, and its values of
             ``--config`` as Snakemake reads them.
         check: finds what would fail later, such as a variable that is not set.
     """
@@ -93,9 +98,23 @@ class RunWork:
     def _left(self, config: Config, models: Sequence[str]) -> set[str]:
         invocation = self._invocation(config, models)
         reruns = Reruns(invocation, head=True, force=lambda targets: None)
-        missing = {e.model for e in invocation.selected.values() if reruns.is_missing(e)}
-        planned = {e.model for e in invocation.selected.values()}
-        return {name for name in models if name in missing or name not in planned}
+        chosen = invocation.selected.values()
+        missing = {e.model for e in chosen if reruns.is_missing(e)}
+        planned = {e.model for e in chosen}
+        # A finished checkpoint that is in no plan has no row in the table.
+        listed = {item.model for item in self.run.directory.plan()}
+        stands = invocation.checkpoints.same_as
+        sources = {name: stands.get(name, name) for name in models}
+        return {
+            name
+            for name, source in sources.items()
+            if source in missing or source not in planned or name not in listed
+        }
+
+    def lost(self, models: Collection[str]) -> Sequence[str]:
+        """Return checkpoints that heads have seen, are none of *models*, and are gone."""
+        seen = self.run.directory.read_series()
+        return [n for n, e in seen.items() if n not in models and e.stat and not is_there(e.path)]
 
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         """Return the models of each living head whose process is none of *mine*."""
@@ -111,18 +130,18 @@ class RunWork:
             found.append(frozenset(models))
         return found
 
-    def start(self, config: Config, model: str) -> HeadProcess:
-        """Start the head of one model, with the configuration that this process has checked.
+    def start(self, config: Config, models: Sequence[str]) -> HeadProcess:
+        """Start the head of some models, with the configuration that this process has checked.
 
         Raises:
             ConfigError: a check fails.
             OSError: the process cannot start.
         """
-        self.check(self._invocation(config, [model]))
-        argv, values = self.command(self.run.directory.name, model)
-        log = self.run.directory.head_log(model)
+        self.check(self._invocation(config, models))
+        argv, values = self.command(self.run.directory.name, ",".join(models))
+        log = self.run.directory.head_log(models[0])
         make_directory(log.parent)
-        checked = Checked((self.configfile,), values, config, self._selected([model]))
+        checked = Checked((self.configfile,), values, config, self._selected(models))
         with (
             offered(checked) as offer,
             open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output,
@@ -138,7 +157,7 @@ class RunWork:
             )
         # If this process dies before the head notes itself, the next follower finds it.
         with contextlib.suppress(OSError):
-            heads.announce(self.run.directory, process.pid, argv, [model])
+            heads.announce(self.run.directory, process.pid, argv, models)
         return HeadProcess(process)
 
     def _invocation(self, config: Config, models: Sequence[str]) -> Invocation:

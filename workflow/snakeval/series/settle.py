@@ -8,7 +8,7 @@ changes or disappears meanwhile is left out, and the command continues with the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,14 +95,8 @@ class Settled:
 
     def rows(self, run: RunDirectory) -> tuple[Planned, ...]:
         """Return the rows of the run's plan that stay, of models that the command does not plan."""
-        if not self.kept or not run.exists:
-            return ()
-        try:
-            plan = run.plan()
-        except ConfigError:
-            return ()  # nothing is planned yet
         rows = []
-        for item in plan:
+        for item in _plan_of(run) if self.kept else ():
             if item.model not in self.kept or not self._has(item.benchmark):
                 continue
             done = item.fingerprint and run.evaluation(item.source).completion(item.fingerprint)
@@ -118,7 +112,18 @@ class Settled:
     def merged(self, planned: Sequence[Planned], run: RunDirectory) -> tuple[Planned, ...]:
         """Return the plan of the command with the rows that other commands have added meanwhile."""
         own = [item for item in planned if item.model not in self.kept]
-        return (*own, *self.rows(run))
+        ids = {item.id for item in own}
+        later = [item for item in self._later(run) if item.id not in ids]
+        return (*own, *self.rows(run), *later)
+
+    def _later(self, run: RunDirectory) -> Iterator[Planned]:
+        """Yield the rows of checkpoints that were not ready when this command began."""
+        series = self.config.series
+        for item in _plan_of(run):
+            of = series_of(item.model)
+            is_mine = of and (series is None or (of in series and item.model not in series[of]))
+            if is_mine and item.model not in self.planned | self.kept and self._has(item.benchmark):
+                yield item
 
     def _has(self, benchmark: str) -> bool:
         return self.config.base(benchmark) in self.config.benchmarks
@@ -144,6 +149,13 @@ class Settled:
                         hint="run the same command again",
                     )
         return {**there, **self.seen}
+
+
+def _plan_of(run: RunDirectory) -> tuple[Planned, ...]:
+    try:
+        return run.plan() if run.exists else ()
+    except ConfigError:
+        return ()  # nothing is planned yet
 
 
 def _stands_for(theirs: Seen, mine: Seen) -> bool:
