@@ -127,6 +127,26 @@ def test_steps_that_a_command_did_not_choose_keep_the_results_of_the_old_content
     assert plan["run7@200/c"].left_out == LEFT_OUT_AS_GONE
 
 
+def test_a_step_takes_over_the_results_that_another_one_had_of_its_weights(train: Training) -> None:
+    train.write(s100="a")
+    first = train.start()[0].seen["run7@100"].digest
+    train.write(s100="b")
+    train.start()
+    assert train.run.read_series()["run7@100"].former == (first,)
+    train.write(s200="a", s300="a")
+    found, plan = train.start()
+    assert found.same_as == {"run7@200": "run7@300"}
+    assert found.heirs == {"run7@300": "run7@100"}
+    assert plan["run7@300/b"].same_as == ""
+    assert train.start()[0].heirs == {}
+    train.write(s100="c")
+    train.start()
+    train.write(s100="b")
+    found = train.start()[0]
+    assert found.heirs == {}, "its own attempts have the result"
+    assert len(found.seen["run7@100"].former) == 2
+
+
 def test_the_time_of_a_content_is_that_of_its_first_head(train: Training) -> None:
     train.write(s100="a")
     config = train.config()

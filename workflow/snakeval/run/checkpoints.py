@@ -27,6 +27,7 @@ class Seen:
         seen: when a head has seen this content first, in seconds since 1970.
         same_as: the step whose evaluations have its results, since its weights are equal.
         gone: whether a head has missed it.
+        former: the digests of earlier contents whose results are in its evaluations' attempts.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Seen:
     seen: float = 0.0
     same_as: str = ""
     gone: bool = False
+    former: tuple[str, ...] = ()
 
 
 def seen_text(seen: Mapping[str, Seen]) -> str:

@@ -23,7 +23,14 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 from snakeval.series.expand import LeftOut
 from snakeval.series.look import Looked, look, member_of
-from snakeval.series.stand_ins import elected, with_params, with_stand_ins, without_stand_ins
+from snakeval.series.stand_ins import (
+    elected,
+    former,
+    takers,
+    with_params,
+    with_stand_ins,
+    without_stand_ins,
+)
 from snakeval.series.stand_ins import same_as as stand_ins_of
 
 #: Why an unfinished evaluation of a checkpoint that is gone is in no plan.
@@ -42,8 +49,8 @@ class Settled:
         seen: the checkpoints that the command adds to ``series.json``, by the names of their
             models.
         gone: the checkpoints of earlier heads that are gone.
-        heirs: a model -> the model whose results it takes over, since the checkpoint of that one
-            was overwritten and both had equal weights.
+        heirs: a model -> the model whose results it takes over, since that one had the same
+            weights and its checkpoint was overwritten.
         before: the checkpoints that earlier heads have seen.
         kept: the models whose rows of the run's earlier plan stay, since this command does not
             plan them.
@@ -102,9 +109,8 @@ class Settled:
             done = item.fingerprint and run.evaluation(item.source).completion(item.fingerprint)
             if item.model in self.gone and not done:
                 item = Planned(item.model, item.benchmark, left_out=LEFT_OUT_AS_GONE)
-            elif item.same_as in self.heirs.values():
-                step = self.seen[item.model].same_as
-                other = name_of(series_of(item.model), step) if step else ""
+            elif item.same_as and (seen := self.seen.get(item.model)) is not None:
+                other = name_of(series_of(item.model), seen.same_as) if seen.same_as else ""
                 item = replace(item, same_as=other)
             rows.append(item)
         return tuple(rows)
@@ -204,6 +210,7 @@ def settle(
     gone = [n for n, each in before.items() if n in known and _is_gone(n, each, config, starts)]
     gone = [n for n in gone if n not in looked]
     same_as = stand_ins_of(before, looked)
+    heirs = {**takers(before, looked, same_as), **heirs}
     now = clock()
     seen = {n: each for n, each in before.items() if each != there[n]}
     seen |= {n: _seen(wanted[n], each, before.get(n), now) for n, each in looked.items()}
@@ -253,4 +260,11 @@ def _is_gone(name: str, seen: Seen, config: Config, starts: bool) -> bool:
 def _seen(model: Model, looked: Looked, before: Seen | None, now: float) -> Seen:
     is_same = before is not None and before.digest == looked.digest
     since = before.seen if before is not None and is_same else now
-    return Seen(looked.path, dict(member_of(model).values), looked.digest, looked.stat, since)
+    return Seen(
+        looked.path,
+        dict(member_of(model).values),
+        looked.digest,
+        looked.stat,
+        since,
+        former=former(before, looked.digest),
+    )

@@ -89,6 +89,34 @@ def same_as(before: Mapping[str, Seen], looked: Mapping[str, Looked]) -> dict[st
     return found
 
 
+def former(before: Seen | None, digest: str) -> tuple[str, ...]:
+    """Return the former contents of a checkpoint that has the weights *digest* now."""
+    if before is None or before.digest == digest:
+        return before.former if before is not None else ()
+    mine = (before.digest,) if before.digest and not before.same_as else ()
+    return (*(each for each in before.former if each not in (digest, *mine)), *mine)
+
+
+def takers(
+    before: Mapping[str, Seen], looked: Mapping[str, Looked], same_as: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the models of *looked* whose weights another one had formerly, with that one."""
+    found = {}
+    for name, each in looked.items():
+        was = before.get(name)
+        is_new = was is None or was.digest != each.digest or bool(was.same_as)
+        if is_new and each.digest and name not in same_as:
+            had = (
+                other
+                for other, seen in before.items()
+                if each.digest in seen.former
+                and (series_of(other), other != name) == (series_of(name), True)
+            )
+            if other := next(had, None):
+                found[name] = other
+    return found
+
+
 def with_stand_ins(
     models: Mapping[str, Model],
     members: Mapping[str, Model],
