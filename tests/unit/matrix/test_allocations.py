@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from snakeval.matrix.planned_jobs import planned
 from support.allocations import SERVER, SIX, Opened, content, learned
+from support.checkpoints import checkpoint
 from support.configs import COMMAND, MODEL
 
 
@@ -47,6 +50,48 @@ def test_the_allocation_has_the_memory_of_its_server_and_its_evaluations(
     assert allocations.gpus("m", 1) == 2 + 3 * 1
     assert Opened(tmp_path, content({"mem_mb": 9}), slots=3).mem_mb("m", 1) == 9
     assert Opened(tmp_path, content()).mem_mb("m", 1) is None
+
+
+def series(place: Path, **slurm: Any) -> dict[str, Any]:
+    """A training's checkpoints, which share a server."""
+    models = {}
+    for step in (200, 100):
+        path = checkpoint(place / f"step-{step}", b"weights %d" % step)
+        server = {"kind": "vllm", "checkpoint_path": str(path), "served_model_name": "run7"}
+        models[f"run7@{step}"] = {
+            "deployment": server | {"swap": True, "gpus": 2, "mem_mb": 4000},
+            "member": {"series": "run7", "values": {"step": str(step)}, "axis": "step"},
+        }
+    return content(slurm, models=models)
+
+
+def test_checkpoints_that_share_a_server_are_one_allocation(tmp_path: Path) -> None:
+    data = series(tmp_path, cpus_per_task=9, account="a")
+    allocations = Opened(tmp_path, data)
+    groups = {allocations.group(each) for each in allocations.by_id.values()}
+    assert groups == {"run7@200"} == {allocations.group_of("run7@100", 1)}
+    assert allocations.servers(allocations["run7@100/b0"]) == [("run7@100", 1)]
+    first, second = ("run7@200", 1), ("run7@100", 1)
+    assert (allocations.gpus(*first), allocations.gpus(*second)) == (2, 0)
+    assert (allocations.mem_mb(*first), allocations.mem_mb(*second)) == (4000, 0)
+    texts = {"slurm_account": "a"}
+    assert allocations.site_of_server(*first) == texts | {"cpus_per_task": 9}
+    assert allocations.site_of_server(*second) == texts
+    assert texts in allocations.sites_of_servers()
+    here = Opened(tmp_path, data, remote=False)
+    assert here.gpus(*second) == 2
+
+
+def test_the_first_checkpoint_with_a_missing_evaluation_requests_the_allocation(
+    tmp_path: Path,
+) -> None:
+    allocations = Opened(tmp_path, series(tmp_path), missing=lambda each: each.model == "run7@100")
+    assert (allocations.gpus("run7@200", 1), allocations.gpus("run7@100", 1)) == (0, 2)
+    assert allocations.group_of("run7@100", 1) == "run7@200"
+    chosen = {(e.model, e.benchmark): e for e in allocations.by_id.values()}
+    (job,) = planned(allocations, chosen, {}, lambda each: each.model == "run7@100")
+    assert (job.name, job.loading, job.resources["gpu"]) == ("run7@200", "run7@100", 2)
+    assert job.members == tuple(SIX)
 
 
 def test_gres_replaces_the_request_for_gpus(tmp_path: Path) -> None:

@@ -37,12 +37,22 @@ class Hosting:
 
     @cached_property
     def hosted(self) -> dict[str, list[Evaluation]]:
-        """The evaluations of each host."""
+        """The evaluations of each host. Checkpoints that share a server have one host."""
         found: dict[str, list[Evaluation]] = {}
         for evaluation in self._selected:
             if name := host(evaluation):
-                found.setdefault(name, []).append(evaluation)
+                found.setdefault(self.lead(name), []).append(evaluation)
         return found
+
+    def lead(self, name: str) -> str:
+        """Return the first deployment that has the server of *name*: mostly *name* itself."""
+        return self._leads.get(name, name)
+
+    @cached_property
+    def _leads(self) -> dict[str, str]:
+        shared = {n: made.server_id for n, made in self._deployed.items() if made.serving.loading}
+        first: dict[str, str] = {}
+        return {name: first.setdefault(server, name) for name, server in shared.items()}
 
     def total_gpus(self, name: str, members: Sequence[Evaluation]) -> int:
         """The GPUs of an allocation of *name*: its servers' and its evaluations'."""
