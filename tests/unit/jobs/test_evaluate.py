@@ -251,6 +251,8 @@ def test_results_of_a_harness_whose_server_was_lost_are_never_published(
     real, broken = run_harness.serve_models, [True]
 
     class Servers(dict[str, Any]):
+        is_stale = False
+
         def why_broken(self) -> str:
             return "the server was killed" if broken.pop() else ""
 

@@ -13,7 +13,7 @@ from support.asking import Asking
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
-@pytest.mark.parametrize("name", ["gateway", "summary.json", "asked-again"])
+@pytest.mark.parametrize("name", ["gateway", "summary.json", "asked-again", "stale"])
 def test_a_model_may_have_the_name_of_a_file_beside_its_journal(tmp_path: Path, name: str) -> None:
     with serve() as server:
         job = Asking(tmp_path, server.url, dies=2)

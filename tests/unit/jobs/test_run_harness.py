@@ -108,7 +108,9 @@ class Job:
         *,
         heal: Callable[[], None] | None = None,
         is_noticed: bool = True,
+        is_stale: bool = False,
     ) -> None:
+        self.is_stale = is_stale
         self.place, self.model, self.heal, self.is_noticed = place, model, heal, is_noticed
         (place / "harness.py").write_text(_HARNESS)
         command = f"exec python3 {place}/harness.py {{{{ url }}}} {place} {{{{ results }}}}"
@@ -170,6 +172,7 @@ class Pool(client.Servers):
     def __init__(self, found: dict[str, client.Served], job: Job | None) -> None:
         super().__init__(found)
         self._job = job
+        self.is_stale = job is not None and job.is_stale
 
     def why_broken(self, timeout: float = 0) -> str:
         known = self._job is not None and self._job.is_noticed and self._job.model.broken.is_set()
@@ -220,6 +223,15 @@ def test_what_a_sick_server_answered_is_never_published(
     assert job() == (0, "")
     assert (job.right, job.ran) == (4, 2)
     assert job.model.sound == 4, "a sound answer is requested once"
+
+
+def test_sound_answers_of_other_weights_are_requested_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Model]
+) -> None:
+    job = Job(tmp_path, monkeypatch, serve(_SOUND), is_stale=True)
+    assert job() == (0, "")
+    assert (job.right, job.ran) == (4, 2)
+    assert job.model.requests == 2 * 4
 
 
 def test_after_a_break_results_count_only_if_the_gateway_wrote_its_summary(

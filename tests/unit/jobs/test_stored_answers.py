@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from snakeval.jobs.stored_answers import asks_again, prepare_answers
+from snakeval.jobs.stored_answers import asks_again, note_stale, prepare_answers
 from snakeval.ledger.reading import stored
 from support.journals import Kept, keep, place, said, summarize
 
@@ -54,6 +54,18 @@ def test_cut_answers_are_unhealthy_only_if_they_fail(tmp_path: Path) -> None:
     assert left(directory) == [1, 4], "once for each command"
     prepare_answers(evaluation("unhealthy 2", health=fails), directory, wait, [].append)
     assert left(directory) == [4]
+
+
+def test_answers_of_other_weights_are_dropped_once(tmp_path: Path) -> None:
+    directory = place(tmp_path)
+    keep(directory, [Kept(1), Kept(2)])
+    keep(directory, [Kept(3)], "judge")
+    note_stale(directory, ["m"])
+    lines: list[str] = []
+    for _ in range(2):
+        prepare_answers(evaluation(), directory, wait, lines.append)
+    assert left(directory) == [3]
+    assert lines == ["requests 2 stored answers again, since their server had other weights"]
 
 
 def test_only_a_journal_is_asked_again(tmp_path: Path) -> None:

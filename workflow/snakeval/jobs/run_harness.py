@@ -23,6 +23,7 @@ from snakeval.jobs.container import container
 from snakeval.jobs.gateway import ask_through_gateway
 from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
+from snakeval.jobs.stored_answers import note_stale
 from snakeval.matrix.benchmark_files import private_copy, require_snapshot
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
@@ -106,7 +107,10 @@ def run_harness(
             seconds = time.monotonic() - clock
             # A harness may end, and count wrong answers, before the pool notices a dead server.
             why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
-            if asked is None and why:
+            is_stale = bool(why and serving.servers and serving.servers.is_stale)
+            if is_stale:
+                note_stale(directory, serving.servers or ())
+            if why and (asked is None or is_stale):
                 serving.lose(why)
             serving.leave()
     if asked is not None and not ending.is_set():

@@ -5,7 +5,7 @@ Answers of other runs come in, and those that a command wants to request again g
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from snakeval.config.health_rules import FAIL, thresholds
@@ -22,6 +22,11 @@ from snakeval.run.directory import RunDirectory
 def _note(directory: EvaluationDirectory) -> Path:
     """The file with the id of the command whose wish was fulfilled last."""
     return directory.requests / "asked-again"
+
+
+def _stale_note(directory: EvaluationDirectory) -> Path:
+    """The file with the models whose stored answers may be of other weights."""
+    return directory.requests / "stale"
 
 
 def _wish(evaluation: Evaluation) -> tuple[str, str]:
@@ -41,6 +46,23 @@ def asks_again(evaluation: Evaluation, directory: EvaluationDirectory) -> bool:
     )
 
 
+def note_stale(directory: EvaluationDirectory, models: Iterable[str]) -> None:
+    """Note that the stored answers of *models* may be of other weights, so that none is replayed.
+
+    Raises:
+        OSError: the note cannot be written.
+    """
+    directory.requests.mkdir(parents=True, exist_ok=True)
+    write_if_changed(_stale_note(directory), "".join(f"{name}\n" for name in models))
+
+
+def _stale(directory: EvaluationDirectory) -> frozenset[str]:
+    try:
+        return frozenset(_stale_note(directory).read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return frozenset()
+
+
 def prepare_answers(
     evaluation: Evaluation,
     directory: EvaluationDirectory,
@@ -50,8 +72,8 @@ def prepare_answers(
     """Repair the files of the requests, copy the answers of other runs, and drop some answers.
 
     The command wants to request some of them again, once for each command. Others are of another
-    model, for which the health of the last attempt failed. An earlier gateway, which drains, has
-    ended before any file changes; *wait* sleeps until then.
+    model, for which the health of the last attempt failed, or of a server with other weights. An
+    earlier gateway, which drains, has ended before any file changes; *wait* sleeps until then.
 
     Raises:
         EvaluationError: a journal cannot be read or written.
@@ -59,7 +81,7 @@ def prepare_answers(
     transport = evaluation.transport
     repair(directory, [evaluation.model, *evaluation.identity.auxiliary])
     borrows = bool(transport.answers) and transport.ledger == "on"
-    drops = asks_again(evaluation, directory) or bool(transport.keep)
+    drops = asks_again(evaluation, directory) or bool(transport.keep or _stale(directory))
     if not (borrows or drops):
         return
     try:
@@ -97,11 +119,16 @@ def _drop_answers(
     evaluation: Evaluation, directory: EvaluationDirectory, say: Callable[[str], None]
 ) -> None:
     # Here, because hardly any job needs it: asyncio takes a tenth of a job's start.
+    from snakeval.ledger import reading
     from snakeval.ledger.journal import JournalError
 
     which, command = _wish(evaluation)
     wanted = asks_again(evaluation, directory)
     try:
+        if stale := _stale(directory):
+            count = reading.drop_where(directory.requests, lambda one: one.upstream in stale)
+            say(f"requests {count} stored answers again, since their server had other weights")
+            _stale_note(directory).unlink()
         if evaluation.transport.keep and (count := _drop_others(evaluation, directory)):
             say(f"requests {count} stored answers again, which name another model")
         if wanted:

@@ -25,7 +25,7 @@ UNWRITABLE = 3
 USED_UP = 4
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: Files beside the folders of the models. No model's name ends with the mark.
-FILES, _MARK = ("gateway", "summary.json", "asked-again"), "~"
+FILES, _MARK = ("gateway", "summary.json", "asked-again", "stale"), "~"
 
 
 def folder_of(directory: Path, name: str) -> Path:
