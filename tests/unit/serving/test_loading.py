@@ -166,6 +166,22 @@ def test_gone_and_changed_weights_do_not_reach_the_engine(
     assert not server.brings(full[0])
 
 
+def test_weights_that_change_while_they_are_loaded_are_in_doubt(
+    server: Server, full: list[Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.starts(full[0])
+    assert not server.brings(full[0])
+    replace = server.engine.replace
+
+    def overwritten(path: str) -> None:
+        Path(path, "model.safetensors").write_bytes(safetensors({"a": b"half of others"}))
+        replace(path)
+
+    monkeypatch.setattr(server.engine, "replace", overwritten)
+    assert server.brings(full[1]).startswith("its weights changed while it loaded them")
+    assert server.loading.must_restart(full[1])
+
+
 def test_a_first_swap_without_the_first_weights_is_a_cold_start(
     server: Server, full: list[Deployment]
 ) -> None:
@@ -234,3 +250,21 @@ def test_an_adapter_that_the_server_refuses_fails_alone(
     assert server.brings(adapters[2]).startswith("its server refuses the adapter: HTTP 404")
     assert not server.loading.doubted
     assert not server.brings(adapters[1])
+
+
+def test_an_adapter_that_changes_while_it_is_loaded_is_not_served(
+    server: Server, adapters: list[Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = server.engine.load
+
+    def overwritten(name: str, path: str) -> tuple[int, object]:
+        said = load(name, path)
+        if path == adapters[1].weights_path:
+            Path(path, "adapter_model.safetensors").write_bytes(safetensors({"b": b"others"}))
+        return said
+
+    monkeypatch.setattr(server.engine, "load", overwritten)
+    server.starts(adapters[0])
+    assert "changed since the run started" in server.brings(adapters[1])
+    assert adapters[1].definition.served_model_name not in server.engine.names
+    assert not server.brings(adapters[2])

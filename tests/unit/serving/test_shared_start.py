@@ -66,3 +66,14 @@ def test_an_adapter_that_is_gone_starts_no_server(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(EvaluationError, match="a: "):
         shared_start.require_adapter(made)
+
+
+def test_weights_that_are_gone_reach_no_engine(tmp_path: Path) -> None:
+    made = swapped(checkpoint(tmp_path / "a"))
+    shared_start.require_weights(made)
+    (tmp_path / "a/model.safetensors").write_bytes(b"other")
+    with pytest.raises(EvaluationError, match="changed since the run started"):
+        shared_start.require_weights(made)
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(EvaluationError, match="gone: "):
+        shared_start.require_weights(made)

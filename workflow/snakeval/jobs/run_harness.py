@@ -107,10 +107,7 @@ def run_harness(
             seconds = time.monotonic() - clock
             # A harness may end, and count wrong answers, before the pool notices a dead server.
             why = serving.servers.why_broken() if serving.servers and not ending.is_set() else ""
-            is_stale = bool(why and serving.servers and serving.servers.is_stale)
-            if is_stale:
-                note_stale(directory, serving.servers or ())
-            if why and (asked is None or is_stale):
+            if why and (_is_stale(serving, directory) or asked is None):
                 serving.lose(why)
             serving.leave()
     if asked is not None and not ending.is_set():
@@ -129,6 +126,14 @@ def run_harness(
         reaches,
         asked is not None and asked.gateway.used_up,
     )
+
+
+def _is_stale(serving: Serving, directory: EvaluationDirectory) -> bool:
+    """Whether a server had other weights. A note has its answers requested again."""
+    if serving.servers is None or not serving.servers.is_stale:
+        return False
+    note_stale(directory, serving.servers)
+    return True
 
 
 @contextmanager

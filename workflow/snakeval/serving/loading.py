@@ -18,7 +18,7 @@ from snakeval.serving import adapters, canary, engine
 from snakeval.serving.canary import CanaryError, Sight
 from snakeval.serving.deployment import SWAP, Deployment
 from snakeval.serving.engine import EngineError
-from snakeval.serving.weights import require_unchanged
+from snakeval.serving.shared_start import require_weights
 
 #: How long requests that no client waits for may delay a swap, in seconds.
 _QUIET_SECONDS, _PAUSE = 60.0, 0.1
@@ -172,7 +172,7 @@ class Loading:
         (before,) = self._loaded.values() if len(self._loaded) == 1 else (None,)
         if before is None:
             raise Doubt("its weights are not known")
-        _require_files(deployment)
+        require_weights(deployment)
         # This look also fills the cache with blocks of the old weights.
         self._look_again(base, before)
         old = self._seen[before.weights]
@@ -187,7 +187,7 @@ class Loading:
     def _prove(self, base: str, before: Deployment, after: Deployment, sight: Sight) -> None:
         """Swap back, to the weights of the cold start, and forth: the answers must be the same."""
         try:
-            _require_files(before)
+            require_weights(before)
         except EvaluationError as error:
             raise Doubt(f"the first swap cannot be compared with a cold start: {error}") from None
         again = self._replace(base, before)
@@ -203,6 +203,10 @@ class Loading:
         self._loaded, self.current = {}, ""
         self._wait(lambda: not canary.is_busy(base), "it still answers requests to other weights")
         engine.reload(base, deployment.weights_path)
+        try:
+            require_weights(deployment)  # a training may have overwritten them meanwhile
+        except EvaluationError as error:
+            raise Doubt(f"its weights changed while it loaded them ({error})") from None
         self._wait(lambda: engine.has_emptied_cache(base), "its prefix cache cannot be emptied")
         sight = _look(base, deployment)
         if sight.hits:
@@ -225,7 +229,7 @@ class Loading:
     # --- adapters ---------------------------------------------------------------------------
 
     def _add(self, base: str, deployment: Deployment) -> None:
-        _require_files(deployment)
+        require_weights(deployment)
         loading, name = deployment.serving.loading, deployment.definition.served_model_name
         assert loading is not None, "it is an adapter"
         if "" not in self._seen:
@@ -233,6 +237,11 @@ class Loading:
         if self._first is not None and not self._is_proven:
             self._prove_adapter(base, self._first)
         engine.load(base, deployment, name)
+        try:
+            require_weights(deployment)  # a training may have overwritten it meanwhile
+        except EvaluationError:
+            engine.unload(base, deployment, name)
+            raise
         sight = _look(base, deployment)
         zero = adapters.changes_nothing(Path(loading.path))
         others = [s for s in self._seen.values() if not (zero and not s.differs(self._seen[""]))]
@@ -248,7 +257,7 @@ class Loading:
         """Load the adapter of the start again, under another name: the answers must be the same."""
         name = f"{first.definition.served_model_name}-again"
         try:
-            _require_files(first)
+            require_weights(first)
             self._look_again(base, first)
             engine.load(base, first, name)
         except EvaluationError as error:
@@ -278,17 +287,3 @@ def _swaps(deployment: Deployment) -> bool:
 def _look(base: str, deployment: Deployment, name: str = "") -> Sight:
     name = name or deployment.definition.served_model_name
     return canary.look(base, name, adapter=not _swaps(deployment))
-
-
-def _require_files(deployment: Deployment) -> None:
-    """Look at the files before a server does: an absent path ends an engine.
-
-    Raises:
-        EvaluationError: the weights are gone, or changed since the plan.
-    """
-    path, loading = Path(deployment.weights_path), deployment.serving.loading
-    if not path.exists():
-        raise EvaluationError(f"gone: {path} is not there any more")
-    stat = (loading.stat if loading else "") or deployment.serving.weights_stat
-    if stat:
-        require_unchanged(path, deployment.weights, stat)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snakeval import catalogue
+from snakeval.errors import EvaluationError
 from snakeval.serving.deployment import ADAPTER, Deployment
 from snakeval.serving.weights import require_unchanged
 from snakeval.shell import render
@@ -53,3 +54,17 @@ def require_adapter(deployment: Deployment) -> None:
     if loading is not None and loading.how == ADAPTER and loading.stat:
         digest = deployment.definition.adapter_digest
         require_unchanged(Path(loading.path), digest, loading.stat)
+
+
+def require_weights(deployment: Deployment) -> None:
+    """Look at the files before a server does: an absent path ends an engine.
+
+    Raises:
+        EvaluationError: the weights are gone, or changed since the plan.
+    """
+    path, loading = Path(deployment.weights_path), deployment.serving.loading
+    if not path.exists():
+        raise EvaluationError(f"gone: {path} is not there any more")
+    stat = (loading.stat if loading else "") or deployment.serving.weights_stat
+    if stat:
+        require_unchanged(path, deployment.weights, stat)
