@@ -128,6 +128,16 @@ def test_a_new_directory_has_what_plain_snakemake_reads(place: Path) -> None:
     assert settings["keep-incomplete"] is True
 
 
+def test_a_new_directory_without_benchmarks_has_the_quizzes_for_the_users_endpoint(
+    place: Path,
+) -> None:
+    assert cli.main(["init", *ALL[:4], "mine"]) == 0
+    config = load([place / "mine/evaluation.yaml"])[0]
+    assert [e.id for e in expand(config)] == ["org-m/letters", "org-m/arithmetic"]
+    assert config.runtime == "process"
+    assert cli.main(["init", *ALL[:4], "--type", "completions", "other"]) == 2
+
+
 def test_a_new_directory_can_have_an_endpoint_of_the_users(place: Path) -> None:
     assert cli.main(["init", *ALL, "first"]) == 0
     assert list(load([place / "first/evaluation.yaml"])[0].models) == ["org-m"]

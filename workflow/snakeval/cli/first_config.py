@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+import snakeval
 from snakeval.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Answers:
     Attributes:
         kind: the type of the endpoint, one of :data:`TYPES`.
         api_key_name: the variable that holds the endpoint's key, or nothing.
-        benchmarks: tasks of the catalogue, as the user calls them.
+        benchmarks: tasks of the catalogue, as the user calls them; without any, the two quizzes of
+            the demo, which are parts of snakeval and ask a chat endpoint.
         limit: how many samples of each benchmark; None is all.
     """
 
@@ -107,13 +109,14 @@ def _text(answers: Answers, rows: dict[str, str], file: Path) -> str:
     limit = f"limit_samples: {answers.limit}" if answers.limit else "# limit_samples: 10"
     name = answers.api_key_name
     key = f"api_key_name: {name}" if name else "# api_key_name: MY_API_KEY"
-    benchmarks = "\n".join(f"  {_yaml(fit(n))}:\n    task: {task}" for n, task in rows.items())
+    benchmarks = "".join(f"  {_yaml(fit(n))}:\n    task: {task}\n" for n, task in rows.items())
+    runtime = "" if rows else "runtime: process               # no container engine is required\n"
     return f"""\
 # This file says what snakeval measures. All keys: docs/configuration.md of snakeval.
 #   snakeval run {file.name} --dry-run     what would run
 #   snakeval run {file.name}               run it; the same again resumes
 name: {_yaml(fit(file.stem))}
-params:
+{runtime}params:
   # Parameters of every evaluation. The task sets the others.
   # Only the first samples, for a first look. A run with this limit is a separate run.
   {limit}
@@ -130,8 +133,13 @@ models:
       {key}
 # `snakeval ls tasks` lists them, `snakeval info TASK` explains one.
 benchmarks:
-{benchmarks}
-"""
+{benchmarks or _quizzes()}"""
+
+
+def _quizzes() -> str:
+    """Return the benchmarks of the configuration that ``snakeval init DIRECTORY`` writes."""
+    template = Path(snakeval.__file__).parent / "templates/project/evaluation.yaml"
+    return template.read_text(encoding="utf-8").partition("\nbenchmarks:\n")[2]
 
 
 def _yaml(value: str) -> str:

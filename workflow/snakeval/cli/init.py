@@ -60,21 +60,24 @@ def command(
 ) -> None:
     """Write a commented configuration. In a terminal, snakeval asks for missing values.
 
-    With DIRECTORY, write a configuration that runs unchanged, with a Snakefile and Snakemake's
-    settings, so that plain `snakemake` works there.
+    With DIRECTORY, also write a Snakefile and Snakemake's settings, so that plain `snakemake` works
+    there. Without --benchmark, its configuration has two small quizzes; without --base-url also, it
+    serves two models of the demo, and runs unchanged.
 
     \b
     snakeval init
     snakeval init --base-url http://localhost:8000/v1 --model-id my-model --benchmark gsm8k
     snakeval init first && cd first && snakemake -n
+    snakeval init mine --base-url http://localhost:8000/v1 --model-id my-model && cd mine
     """
     if directory is not None and not (base_url or model_id or benchmarks):
         project.write(directory, None, force=force)
         return
     if directory is None and output.exists() and not force:
         raise ConfigError(f"{output}: is there already; name another with --output, or add --force")
+    has_quizzes = directory is not None and not benchmarks and kind in (None, "chat")
     if _is_terminal():
-        complete = bool(base_url and model_id and benchmarks)
+        complete = bool(base_url and model_id and (benchmarks or has_quizzes))
         base_url = base_url or click.prompt("Endpoint's URL (http://localhost:8000/v1)")
         model_id = model_id or click.prompt("Model, as the endpoint calls it")
         if kind is None and not complete:
@@ -82,8 +85,10 @@ def command(
         if api_key_name is None and not complete:
             question = "Variable that holds the API key (Enter: it needs none)"
             api_key_name = click.prompt(question, default="", show_default=False)
-        benchmarks = benchmarks or _ask_benchmarks(kind or "chat")
-    _refuse_missing(base_url=base_url, model_id=model_id, benchmark=benchmarks)
+        has_quizzes = has_quizzes and kind in (None, "chat")
+        if not (benchmarks or has_quizzes):
+            benchmarks = _ask_benchmarks(kind or "chat")
+    _refuse_missing(base_url=base_url, model_id=model_id, benchmark=benchmarks or has_quizzes)
     texts = (str(base_url), str(model_id), benchmarks, kind or "chat", api_key_name or "")
     answers = Answers(*texts, limit)
     if directory is not None:
@@ -96,6 +101,10 @@ def command(
         write_atomically(output, text)
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written ({error.strerror})") from None
+    _report(output, api_key_name)
+
+
+def _report(output: Path, api_key_name: str | None) -> None:
     name = shlex.quote(str(output))
     lines = [
         *([f"export {api_key_name}=…"] if api_key_name else []),
