@@ -43,11 +43,13 @@ class Written:
         loads: the path and the digest of each load of whole weights.
         half: the paths of half-written weights that a server was to load.
         asked: the digest and the prompt of each request.
+        gone: the paths of weights that were deleted before a server could load them.
     """
 
     loads: tuple[tuple[str, str], ...]
     half: tuple[str, ...]
     asked: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...] = ()
 
 
 def deployment(ledger: Path, **keys: Any) -> dict[str, Any]:
@@ -79,12 +81,13 @@ def digest_of(checkpoint: Path) -> str:
     """Return the digest of the weights in a checkpoint's directory.
 
     Raises:
-        ValueError: a file is not as long as it declares, or there is none.
+        FileNotFoundError: there is no file.
+        ValueError: a file is not as long as it declares.
     """
     total = hashlib.sha256()
     files = sorted(checkpoint.glob("*.safetensors"))
     if not files:
-        raise ValueError(f"{checkpoint} has no weights")
+        raise FileNotFoundError(f"{checkpoint} has no weights")
     for file in files:
         content = file.read_bytes()
         length = int.from_bytes(content[:8], "little")
@@ -115,6 +118,7 @@ def read(ledger: Path) -> Written:
         tuple((line["load"], line["digest"]) for line in lines if "load" in line),
         tuple(line["half"] for line in lines if "half" in line),
         tuple((line["digest"], line["asked"]) for line in lines if "asked" in line),
+        tuple(line["gone"] for line in lines if "gone" in line),
     )
 
 
@@ -178,6 +182,10 @@ def main() -> int:
     options = parser.parse_args()
     try:
         digest = digest_of(options.model)
+    except FileNotFoundError as error:
+        _note(options.ledger, gone=str(options.model))
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     except (OSError, ValueError) as error:
         _note(options.ledger, half=str(options.model))
         print(f"Error: {error}", file=sys.stderr)

@@ -90,8 +90,10 @@ def _link_answers(source: EvaluationDirectory, own: EvaluationDirectory) -> None
         files = sorted(folder.glob("*.journal"))
         if not files or target.exists():
             continue
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.mkdir(parents=True)
+        own.requests.mkdir(exist_ok=True)
+        # Not beside the others: what a killed start leaves is no journal.
+        draft = own.private / f"answers-{uuid.uuid4().hex[:12]}"
+        draft.mkdir()
         brought.note(draft, (file.name for file in files))
         for file in files:
             link(file, draft / file.name)
