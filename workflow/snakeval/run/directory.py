@@ -185,8 +185,8 @@ class RunDirectory(Directory):
             return {name: found for name, model in models.items() if (found := model.get("prices"))}
         return {}
 
-    def members(self) -> Iterator[dict[str, Any]]:
-        """Yield the models that are checkpoints, with their places, by each saved configuration.
+    def members(self) -> Iterator[dict[str, dict[str, Any] | None]]:
+        """Yield the models of each saved configuration with series: their places, or None.
 
         The configuration of the run is first, then those of its commands, the newest first.
         """
@@ -195,7 +195,7 @@ class RunDirectory(Directory):
             with contextlib.suppress(OSError, *DAMAGE):
                 text = read_text(path)
                 models = (yaml_value(text).get("models") or {}) if "member" in text else {}
-                yield {name: m["member"] for name, m in models.items() if m.get("member")}
+                yield {name: model.get("member") for name, model in models.items()}
 
     @property
     def _resolved(self) -> Path:

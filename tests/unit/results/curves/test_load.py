@@ -42,12 +42,20 @@ def test_a_run_has_a_curve_of_its_checkpoints(run: Sampled) -> None:
     assert [(each.name, each.value) for each in figure.baselines] == [("base", 0.0)]
 
 
-def test_a_finished_checkpoint_that_left_the_plan_keeps_its_point(run: Sampled) -> None:
-    run.directory.invocation("first").plan_file.parent.mkdir(parents=True)
+def test_what_finished_and_left_the_plan_keeps_its_point(run: Sampled) -> None:
     plan = run.directory.plan()
-    run.directory.invocation("first").plan_file.write_text(plan_text(plan))
-    run.directory.write_plan([item for item in plan if item.model in ("r@200", "base")])
-    assert [point.step for point in curve(run).points] == ["200", "1000"]
+    earlier = run.directory.invocation("first")
+    earlier.path.mkdir(parents=True)
+    earlier.plan_file.write_text(plan_text(plan))
+    run.directory.write_plan([item for item in plan if item.model == "r@200"])
+    (figure,) = figures([load.source(run.directory)])
+    assert [point.step for point in figure.curves[0].points] == ["200", "1000"]
+    assert [each.name for each in figure.baselines] == ["base"]
+
+    text = run.directory.config.read_text()
+    run.directory.config.write_text(text.replace("  base:\n", "  other:\n"))
+    (figure,) = figures([load.source(run.directory)])
+    assert figure.baselines == (), "the configuration has no such model"
 
 
 def test_places_come_from_the_saved_configurations(run: Sampled) -> None:

@@ -38,13 +38,14 @@ def source(
 ) -> Source:
     """Return the results of *run* for its curves, of the evaluations that *covers* accepts.
 
-    *frame* is the run's table, if it is known. Checkpoints that have finished or failed and left
-    the plan, since their files are gone or another command planned them, keep their points.
+    *frame* is the run's table, if it is known. What finished or failed and left the plan counts
+    also: checkpoints whose files are gone, and what another command planned.
 
     Raises:
         ConfigError: the run has no plan.
     """
     plan = run.plan()
+    known = next(run.members(), {})
     rows = table.records(table.table(run, plan) if frame is None else frame)
     planned = {item.id for item in plan}
     seen = run.read_series()
@@ -52,7 +53,7 @@ def source(
         Planned(model, benchmark, fingerprint, same_as=_same_as(model, seen.get(model)))
         for id, fingerprint in run.fingerprints().items()
         for model, _, benchmark in [id.partition("/")]
-        if id not in planned and series_of(model)
+        if id not in planned and (series_of(model) or model in known)
     ]
     if earlier:
         found = table.records(table.table(run, earlier))
