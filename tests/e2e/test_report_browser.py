@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.results import report
+from snakeval.run.checkpoints import Seen
 from support.browser import Browser, browser
 from support.sampled import Sampled, answers
 
@@ -108,3 +109,31 @@ def test_the_page_is_there_at_once_though_there_are_100_000_samples(
     chromium.open(page)
     chromium.click(".matrix a[href='#samples/b/one']")
     assert len(chromium.texts("#items .item")) == 10
+
+
+def test_curves_are_there_without_a_script_and_a_screen_reader_reads_them(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    scores = {f"run7@{200 * n}": {"b": answers(99, 0.05 * n, n)} for n in range(1, 15)}
+    run = Sampled(tmp_path, {**scores, "base": {"b": answers(99, 0.3, 1)}})
+    seen = {
+        f"run7@{200 * n}": Seen("", {"step": str(200 * n)}, seen=60.0 * n) for n in range(1, 15)
+    }
+    run.directory.update_series(lambda before: seen)
+    report.write(run.directory)
+    chromium.open(run.directory.curves)
+    assert chromium.texts("script", 0) == []
+    assert chromium.shown(".by-step svg.chart", ".by-time svg.chart") == [True, False]
+    chromium.click(".switch label:last-of-type")
+    assert chromium.shown(".by-step svg.chart", ".by-time svg.chart") == [False, True]
+    chromium.click(".switch label:first-of-type")
+    images = [node for node in chromium.accessible() if node["role"] == "image"]
+    assert [node["name"] for node in images] == ["b: acc"]
+    assert chromium.texts(".by-time .axis") == ["time when found (UTC)"]
+    assert images[0]["description"].startswith("run7: 14 checkpoints, step 200 to 2800. Best ")
+    chromium.size(390, 844)
+    wide = "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not chromium.run(wide)
+    chromium.size(1280, 1000)
+    chromium.click("details summary")
+    assert len(chromium.texts(".points tbody tr")) == 14

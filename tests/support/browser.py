@@ -88,6 +88,28 @@ class Browser:
         time.sleep(1)  # plots are drawn anew
         return base64.b64decode(self._send("GET", "/screenshot"))
 
+    def size(self, width: int, height: int) -> None:
+        """Give the page the size of a screen."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._send(
+            "POST", "/goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=size
+        )
+
+    def shown(self, *selectors: str) -> list[bool]:
+        """Whether each element takes place on the page."""
+        script = "return document.querySelector(arguments[0]).getBoundingClientRect().width > 0"
+        return [self.run(script, css) for css in selectors]
+
+    def accessible(self) -> list[dict[str, str]]:
+        """The role, the name and the description of all that a screen reader reads."""
+        for command in ("Accessibility.enable", "Accessibility.getFullAXTree"):
+            found = self._send("POST", "/goog/cdp/execute", cmd=command, params={})
+        return [
+            {key: node.get(key, {}).get("value", "") for key in ("role", "name", "description")}
+            for node in found["nodes"]
+            if not node["ignored"]
+        ]
+
     def close(self) -> None:
         self._send("DELETE", "")
 

@@ -26,6 +26,6 @@ def test_each_point_and_each_baseline_is_a_row() -> None:
 def test_a_table_has_a_row_for_each_step() -> None:
     found = rows.table(only(source(row("r@2", 0.5), row("s@1", status="failed", reason="lost"))))
     assert found == [
-        {"step": "1", "r": "", "s": "failed: lost"},
+        {"step": "1", "r": "", "s": "failed"},
         {"step": "2", "r": "0.500  0.400 – 0.600", "s": ""},
     ]

@@ -20,7 +20,7 @@ def test_hostile_texts_are_text() -> None:
 def test_a_screen_reader_finds_a_title_and_a_description() -> None:
     root = ElementTree.fromstring(plot.image("p", "a title", "what it shows"))
     assert root.attrib["role"] == "img"
-    ids = root.attrib["aria-labelledby"].split()
+    ids = [root.attrib[f"aria-{name}"] for name in ("labelledby", "describedby")]
     assert [(each.attrib["id"], each.text) for each in root] == [
         (ids[0], "a title"), (ids[1], "what it shows"),
     ]  # fmt: skip

@@ -67,6 +67,6 @@ def _cell(point: Point | None) -> str:
     if point is None:
         return ""
     if point.value is None:
-        return words.status(point)
+        return words.state(point)
     range_ = words.interval(point)
     return f"{score_text(point.value)}  {range_}".rstrip()

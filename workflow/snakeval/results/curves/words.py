@@ -24,8 +24,12 @@ def status(point: Point) -> str:
     """Return the state of a point and its reason; its note if it has a score."""
     if point.value is not None:
         return point.note
-    known = _STATUS.get(point.status, point.status)
-    return f"{known}: {point.reason}" if point.reason else known
+    return f"{state(point)}: {point.reason}" if point.reason else state(point)
+
+
+def state(point: Point) -> str:
+    """Return the state of a point without a score."""
+    return _STATUS.get(point.status, point.status)
 
 
 def interval(point: Point) -> str:
@@ -57,7 +61,7 @@ def missing(points: Iterable[Point]) -> str:
     """Return how many of *points*, which have no score, are in each state."""
     counts: dict[str, int] = {}
     for point in points:
-        known = _STATUS.get(point.status, point.status)
+        known = state(point)
         counts[known] = counts.get(known, 0) + 1
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 

@@ -63,7 +63,8 @@ def image(name: str, title: str, description: str, *parts: Markup, kind: str = "
         *parts,
         class_=f"chart {kind}".rstrip(),
         role="img",
-        aria_labelledby=f"{name}-title {name}-description",
+        aria_labelledby=f"{name}-title",
+        aria_describedby=f"{name}-description",
     )
 
 
