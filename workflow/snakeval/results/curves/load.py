@@ -38,8 +38,8 @@ def source(
 ) -> Source:
     """Return the results of *run* for its curves, of the evaluations that *covers* accepts.
 
-    *frame* is the run's table, if it is known. What finished or failed and left the plan counts
-    also: checkpoints whose files are gone, and what another command planned.
+    *frame* is the run's table, if it is known. Evaluations that finished or failed and left the
+    plan count also: their checkpoint is gone, or another command planned them.
 
     Raises:
         ConfigError: the run has no plan.
