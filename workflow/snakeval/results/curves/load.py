@@ -45,15 +45,17 @@ def source(
         ConfigError: the run has no plan.
     """
     plan = run.plan()
-    known = next(run.members(), {})
     rows = table.records(table.table(run, plan) if frame is None else frame)
     planned = {item.id for item in plan}
     seen = run.read_series()
+    left = {id: key for id, key in run.fingerprints().items() if id not in planned}
+    plain = {model for id in left if not series_of(model := id.partition("/")[0])}
+    plain &= next(run.members(), {}).keys() if plain else set()
     earlier = [
         Planned(model, benchmark, fingerprint, same_as=_same_as(model, seen.get(model)))
-        for id, fingerprint in run.fingerprints().items()
+        for id, fingerprint in left.items()
         for model, _, benchmark in [id.partition("/")]
-        if id not in planned and (series_of(model) or model in known)
+        if series_of(model) or model in plain
     ]
     if earlier:
         found = table.records(table.table(run, earlier))
@@ -75,22 +77,27 @@ def baseline(run: RunDirectory, name: str, covers: Callable[[str, str], bool]) -
 
 
 def places(run: RunDirectory, models: set[str], seen: Mapping[str, Seen]) -> dict[str, Place]:
-    """Return the places of *models* in their series, by the configurations that the run saved.
+    """Return the places of *models* in their series.
 
-    *seen* are the checkpoints that heads of the run have seen.
+    *seen* are the checkpoints that heads of the run have seen. Of other models, the configurations
+    that the run saved have the places, or else their names.
     """
-    found: dict[str, Place] = {}
-    for members in run.members():
-        found = {name: place for name in models if (place := _place(members.get(name)))} | found
-        if models <= found.keys():
-            break
-    found |= {name: _place_by_name(name, seen.get(name)) for name in models - found.keys()}
-    return {
-        name: replace(place, seen=s.seen, gone=s.gone, same_as=_same_as(name, s))
-        if (s := seen.get(name))
-        else place
-        for name, place in found.items()
-    }
+    found = {n: place for n in models if (each := seen.get(n)) and (place := _seen(n, each))}
+    if models > found.keys():
+        for members in run.members():
+            found = {n: place for n in models if (place := _place(members.get(n)))} | found
+            if models <= found.keys():
+                break
+    return found | {n: Place(series_of(n), step_of(n)) for n in models - found.keys()}
+
+
+def _seen(model: str, seen: Seen) -> Place | None:
+    """Return the place of a checkpoint; its step is the value `step`, or else the last one."""
+    if not seen.values:
+        return None
+    axis = "step" if "step" in seen.values else [*seen.values][-1]
+    place = _placed(series_of(model), seen.values, axis)
+    return replace(place, seen=seen.seen, gone=seen.gone, same_as=_same_as(model, seen))
 
 
 def _same_as(model: str, seen: Seen | None) -> str:
@@ -109,14 +116,6 @@ def _place(data: object) -> Place | None:
 def _placed(series: str, values: Mapping[str, str], axis: str) -> Place:
     others = tuple((name, value) for name, value in values.items() if name != axis)
     return Place(series, values[axis], axis, others)
-
-
-def _place_by_name(model: str, seen: Seen | None) -> Place:
-    """Return the place of a model that no configuration has: its name has the values."""
-    if seen and seen.values:
-        axis = "step" if "step" in seen.values else [*seen.values][-1]
-        return _placed(series_of(model), seen.values, axis)
-    return Place(series_of(model), step_of(model))
 
 
 def _headlines(run: RunDirectory, plan: Sequence[Planned]) -> Mapping[str, Key]:
