@@ -20,7 +20,7 @@ LOWEST := $(VENV)/lowest
 LOWEST_TESTS ?= $(addprefix tests/unit/,cli config results exporters matrix harnesses)
 LOWEST_TOOLS := pytest|pytest-xdist|hypothesis|cryptography|snakemake-executor-plugin-cluster-generic
 
-.PHONY: demo test tests lowest campaigns lint english format profiles constraints clean
+.PHONY: demo test tests lowest campaigns engines lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -42,6 +42,10 @@ campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns ha
 	@$(BIN)/python tests/campaigns/edges.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/budgets.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/series.py --seconds $(CAMPAIGN_SECONDS)
+
+engines: $(VENV)/ready  ## engine starts and scores of a series on a real vLLM: an hour, 3.5 GB
+	@PYTHON=$(PYTHON) bash tests/testbed/vllm.sh
+	@$(BIN)/python tests/campaigns/engines.py --append
 
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .

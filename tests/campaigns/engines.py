@@ -199,10 +199,8 @@ def main() -> int:
     given = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="snakeval-engines-"))
     given.series = place / "series"
-    maker = HERE.parent / "testbed/tiny_series.py"
-    subprocess.run(
-        [f"{given.vllm}/bin/python", maker, given.series, str(given.checkpoints)], check=True
-    )
+    maker = [f"{given.vllm}/bin/python", str(HERE.parent / "testbed/tiny_series.py")]
+    subprocess.run([*maker, str(given.series), str(given.checkpoints)], check=True)
     results = {}
     for way in given.ways.split(","):
         results[way] = Played(given, way, place / way).play()

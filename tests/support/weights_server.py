@@ -103,7 +103,10 @@ class Engine:
             "tokens": [str(token) for token in tokens[begin:]],
             "token_logprobs": logprobs[begin:],
             "top_logprobs": [
-                {f"{token}-{rank}": (logprob or 0) - rank for rank in range(asked["logprobs"])}
+                {
+                    f"{token}-{rank}" if rank else str(token): (logprob or 0) - rank
+                    for rank in range(asked["logprobs"])
+                }
                 for token, logprob in zip(tokens[begin:], logprobs[begin:], strict=True)
             ],
         }

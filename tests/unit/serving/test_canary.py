@@ -88,9 +88,12 @@ def test_an_equal_cached_answer_is_no_other_weights() -> None:
 
 
 def test_tokens_may_differ_at_a_near_tie() -> None:
-    first = Answer(("a", "b"), (-1.0, -1.0))
-    assert first.agrees(Answer(("a", "c"), (-1.0, -1.1)))
-    assert not first.agrees(Answer(("a", "c"), (-1.0, -2.0)))
+    first = Answer(("a", "b"), (-1.0, -1.0), ({"a": -1.0}, {"b": -1.0, "c": -1.1, "d": -3.0}))
+    near = ({"a": -1.0}, {"b": -1.1, "c": -1.05})
+    assert first.agrees(Answer(("a", "c"), (-1.0, -1.05), near))
+    assert not first.agrees(Answer(("a", "d"), (-1.0, -1.0), ({}, {"d": -1.0, "b": -1.0})))
+    assert not first.agrees(Answer(("a", "x"), (-1.0, -1.0), ({}, {"x": -1.0})))
+    assert not first.agrees(Answer(("a", "b"), (-1.0, -2.0)))
     assert not Answer((), ()).agrees(Answer((), ()))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -54,17 +55,28 @@ class Answer:
 
     tokens: tuple[str, ...]
     logprobs: tuple[float, ...]
+    likeliest: tuple[Mapping[str, float], ...] = ()
 
     def agrees(self, other: Answer, limit: float = _ANSWER_NOISE) -> bool:
         """Whether two answers are of the same weights. At a near tie, tokens may differ."""
-        for mine, theirs, a, b in zip(
-            self.tokens, other.tokens, self.logprobs, other.logprobs, strict=False
-        ):
-            if abs(a - b) > limit:
+        for place in range(min(len(self.tokens), len(other.tokens))):
+            if not self._agrees_at(place, other, limit):
                 return False
-            if mine != theirs:
+            if self.tokens[place] != other.tokens[place]:
                 break  # what follows is another text
         return bool(self.tokens) and len(self.tokens) == len(other.tokens)
+
+    def _agrees_at(self, place: int, other: Answer, limit: float) -> bool:
+        """Whether each of the two tokens is nearly as likely in the other answer."""
+        return all(
+            abs(here._logprob_of(there.tokens[place], place) - there.logprobs[place]) <= limit
+            for here, there in ((self, other), (other, self))
+        )
+
+    def _logprob_of(self, token: str, place: int) -> float:
+        if token == self.tokens[place]:
+            return self.logprobs[place]
+        return self.likeliest[place].get(token, -math.inf) if self.likeliest else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,8 @@ def is_busy(base: str) -> bool:
 def _of_prompt(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float, ...], Answer]:
     """Return the log-probabilities of a prompt, and the answer, both without the cache."""
     both, ends = _complete(base, model, prompt, echo=True), len(prompt)
-    return both.logprobs[:ends], Answer(both.tokens[ends:], both.logprobs[ends:])
+    answer = Answer(both.tokens[ends:], both.logprobs[ends:], both.likeliest[ends:])
+    return both.logprobs[:ends], answer
 
 
 def _of_next(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float, ...], Answer]:
@@ -161,15 +174,18 @@ def _of_next(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float,
 
 def _complete(base: str, model: str, prompt: Sequence[int], **more: Any) -> Answer:
     """Return a completion, with the prompt if it is echoed, whose first token has the number 0."""
-    asked = {"prompt": list(prompt), "max_tokens": _ANSWER, "logprobs": 1, **more}
+    asked = {"prompt": list(prompt), "max_tokens": _ANSWER, "logprobs": _LIKELIEST, **more}
     answer = _ask(base, model, asked)[0]["logprobs"]
     logprobs = [0.0 if number is None else float(number) for number in answer["token_logprobs"]]
-    return Answer(tuple(map(str, answer["tokens"])), tuple(logprobs))
+    likeliest = tuple(each or {} for each in answer["top_logprobs"])
+    return Answer(tuple(map(str, answer["tokens"])), tuple(logprobs), likeliest)
 
 
 def _ask(base: str, model: str, asked: Mapping[str, Any]) -> list[Any]:
     """Return the choices of a greedy completion."""
-    body = json.dumps({"model": model, "temperature": 0, **asked}).encode()
+    # Texts of tokens may be equal, as of parts of a character. vLLM returns their numbers instead.
+    how = {"model": model, "temperature": 0, "return_tokens_as_token_ids": True}
+    body = json.dumps({**how, **asked}).encode()
     choices: list[Any] = json_value(get(f"{base}/v1/completions", _SECONDS, body))["choices"]
     return choices
 
