@@ -113,7 +113,7 @@ def test_a_row_of_two_definitions_is_marked_with_their_difference(
         definitions.add(model, "b", record)
     definitions.add("a", "other", of(params={"temperature": 1.0}))
     assert definitions.mixed() == {
-        ("c", "b"): "defined differently than a: image_digest",
+        ("c", "b"): "defined differently than a: image",
         ("d", "b"): "defined differently than a: params.temperature",
     }
 

@@ -113,7 +113,7 @@ class Definitions:
         known = before["image_digest"] and after["image_digest"]
         for data in (before, after):
             del data["image" if known else "image_digest"]
-        names = [line.partition(":")[0] for line in changes(before, after)]
+        names = [line.partition(":")[0].removesuffix(" changed") for line in changes(before, after)]
         return ", ".join(names[:3])
 
 
