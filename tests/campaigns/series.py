@@ -52,8 +52,10 @@ RESULTS = HERE / "series.jsonl"
 KINDS = ("follower", "head", "job", "everything")
 #: Questions of a benchmark.
 ITEMS = 4
-#: The longest time of a follower without an end, in seconds, and how many may end with a failure.
-_LONGEST, _MOST = 900.0, 40
+#: The longest time of a seed and of each of its checkpoints, in seconds.
+_LONGEST, _LONGEST_EACH = 600.0, 60.0
+#: How many followers may end with a failure.
+_MOST = 40
 
 
 class Played:
@@ -90,7 +92,7 @@ class Played:
         words = [sys.executable, str(HERE / "series_training.py"), str(self.place)]
         words += [str(self.seed), str(self.given.checkpoints)]
         training = subprocess.Popen(words, cwd=self.place)
-        until = time.monotonic() + _LONGEST
+        until = time.monotonic() + _LONGEST + _LONGEST_EACH * self.given.checkpoints
         try:
             self.start()
             due = self.moment()
