@@ -47,6 +47,9 @@ EXPORTERS = TESTBED / "exporters"
 VLLM = TESTBED / "vllm"
 #: Beds that CI does not have: vLLM takes minutes and gigabytes.
 NOT_IN_CI = ("vllm",)
+#: A file system in memory: files on a disk are a tenth of what tests cost. CI has them on its
+#: disk, which users have, and which containers see.
+MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
 
 
 @cache
@@ -178,6 +181,17 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if address := getattr(config, "workerinput", {}).get("forks"):
         forks.use(address)
+    if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") != "1" and _has_room_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+
+
+def _has_room_in_memory() -> bool:
+    with contextlib.suppress(OSError):
+        memory = os.statvfs(MEMORY)
+        return (
+            not memory.f_flag & os.ST_NOEXEC and memory.f_bavail * memory.f_frsize > MEMORY_NEEDED
+        )
+    return False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
