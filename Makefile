@@ -20,7 +20,7 @@ LOWEST := $(VENV)/lowest
 LOWEST_TESTS ?= $(addprefix tests/unit/,cli config results exporters matrix harnesses)
 LOWEST_TOOLS := pytest|pytest-xdist|hypothesis|cryptography|snakemake-executor-plugin-cluster-generic
 
-.PHONY: demo test tests lowest campaigns engines lint english format profiles constraints clean
+.PHONY: demo test tests lowest campaigns engines docs lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -46,6 +46,11 @@ campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns ha
 engines: $(VENV)/ready  ## engine starts and scores of a series on a real vLLM: an hour, 3.5 GB
 	@PYTHON=$(PYTHON) bash tests/testbed/vllm.sh
 	@$(BIN)/python tests/campaigns/engines.py --append
+
+# A warning fails the build: a link or an anchor that does not exist, a page without a place.
+docs: $(VENV)/docs  ## the docs site in build/docs, which needs no other host
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The docs site is build/docs/index.html"
 
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .
@@ -79,6 +84,12 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Not in `dev`, so that `make test` installs nothing for it.
+$(VENV)/docs: $(VENV)/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 # pip has no lowest resolution.
 $(LOWEST)/ready: pyproject.toml constraints.txt
 	@echo "Creating $(LOWEST) with the lowest dependencies (once, some minutes)"
@@ -91,7 +102,7 @@ $(LOWEST)/ready: pyproject.toml constraints.txt
 
 constraints:
 	@rm -rf $(VENV)/fresh && $(PYTHON) -m venv $(VENV)/fresh
-	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/fresh/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	@$(VENV)/fresh/bin/pip freeze --exclude-editable > constraints.txt
 	@rm -rf $(VENV)/fresh
 
