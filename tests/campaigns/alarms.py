@@ -80,7 +80,7 @@ def dropping(random: np.random.Generator) -> list[Point]:
     score = random.uniform(0.4, 0.9)
     kept = 1 - LOST / score
     while True:
-        disagree = random.uniform(0.01, 0.2)
+        disagree = random.uniform(0.01, min(0.2, 1.9 * score * (1 - score)))
         chances = sampled(random, score, disagree)
         expected = float(np.mean(chances + kept * chances - 2 * kept * chances**2))
         if expected <= DISAGREE and abs(chances.mean() - score) < 0.02:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from snakeval.run import alarms
+from snakeval.run.alarms import Decision
 from support.made import snakeval
 from support.sampled import Sampled
 
@@ -107,3 +109,12 @@ def test_a_report_draws_baselines_of_other_runs(run: Sampled, place: Path, capsy
     said = snakeval(capsys, "report", "aaaa", "--baseline", "bbbb")
     assert said.exit_code == 0
     assert "base (bbbb0001)" in run.directory.curves.read_text()
+
+
+def test_the_last_alarms_follow_the_plots_and_no_data(run: Sampled, capsys: Capture) -> None:
+    found = Decision("drop", "run7", "b", "acc", "1000", alarm={"text": "it dropped"}, at="t1")
+    alarms.decide(run.directory.alarms, lambda known: [found])
+    assert snakeval(capsys, "curve", "run7").out.splitlines()[-1] == "Alarm t1: it dropped"
+    assert "it dropped" not in snakeval(capsys, "curve", "run7", "--csv").out
+    status = json.loads(snakeval(capsys, "status", "aaaa", "--json").out)
+    assert status[0]["notices"] == ["Alarm t1: it dropped"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,8 @@ from snakeval.dag import on_end
 from snakeval.dag.on_end import End, spent, warnings
 from snakeval.executors.base import Job, JobState
 from support.allocations import Opened, content, learned
+from support.configs import MODEL, config
+from support.sampled import BENCHMARK, Sampled
 
 
 def test_the_time_of_jobs_is_compared_with_the_packing(
@@ -65,3 +68,30 @@ def test_a_terminal_also_shows_the_scores_at_a_glance(monkeypatch: pytest.Monkey
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\na  0.5000  0.5000\nb  1.0000  0.0000\n" in end._text(rows)
     assert end._next.startswith("Next:    snakeval report 8b --open")
+
+
+def test_the_end_of_a_command_decides_and_delivers_alarms_and_none_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HOOK", raising=False)
+    scores = {"r@1": {"b": [1] * 100}, "r@2": {"b": [0] * 100}}
+    run, out = Sampled(tmp_path, scores), tmp_path / "out"
+    alert = {"drop": True, "command": f"cat >> '{out}'", "webhook": "HOOK"}
+    data = {"models": {"m": MODEL}, "benchmarks": {"b": {**BENCHMARK, "alert": alert}}}
+    invocation = SimpleNamespace(
+        directory=run.directory, config=config(tmp_path, data), selected=run.evaluations
+    )
+    end = End(cast(Any, invocation), cast(Any, None), cast(Any, None))
+    end._alarm()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("Alarm: r@2 dropped on b: acc is 0.000")
+    assert second == "alarm not delivered: $HOOK is not set. The next look tries again"
+    message = json.loads(out.read_text())
+    assert (message["kind"], message["model"]) == ("drop", "r@2")
+    end._alarm()
+    assert json.loads(out.read_text()) == message
+    run.directory.alarms.unlink()
+    run.directory.alarms.mkdir()
+    end._alarm()
+    assert "alarms failed: " in capsys.readouterr().out

@@ -188,6 +188,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "health.*": ("health", {"cut": "fail", "refused": {"warn": "2 %"}}),
     "models.*.health.*": ("models.e.health", {"cut": "fail"}),
     "models.*.endpoint.answers_as": ("models.e.endpoint.answers_as", "e-2026-11-01"),
+    "benchmarks.*.alert.*": ("benchmarks.b.alert", {"drop": True, "webhook": "SLACK_URL"}),
     "benchmarks.*.health.*": ("benchmarks.b.health", {"empty": "ignore"}),
     "models.*.prices.*": ("models.e.prices", {"input": 2, "output": 3, "currency": "EUR"}),
     "budget.*": ("budget", {"tokens": 1000, "wall": "4h"}),

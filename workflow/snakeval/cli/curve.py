@@ -14,7 +14,8 @@ from snakeval.cli.baseline_option import baseline, baseline_option
 from snakeval.cli.output import json_switch, page, show, wants_json
 from snakeval.config.member_names import series_of
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.run import index, target
+from snakeval.run import alarms, index, target
+from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def command(
     """
     if as_csv and wants_json():
         raise ConfigError("--csv and --json: give one")
-    sources = _sources(names)
+    sources, runs = _sources(names)
     sources += [baseline(name) for name in dict.fromkeys(baselines)]
     figures = _chosen(sources, benchmarks, metric)
     from snakeval.results.curves import rows
@@ -66,6 +67,8 @@ def command(
         click.echo(to_csv(frame.astype({"n": "Int64"})), nl=False)
     else:
         _draw(figures, by_time)
+        for line in (line for run in runs for line in alarms.recent(run.alarms)):
+            click.echo(line)
 
 
 def _draw(figures: Sequence[Figure], by_time: bool) -> None:
@@ -119,8 +122,10 @@ def _chosen(
     return found
 
 
-def _sources(names: Sequence[str]) -> list[Source]:
+def _sources(names: Sequence[str]) -> tuple[list[Source], list[RunDirectory]]:
     """Return the results of each run that *names* point at, with all or some of its series.
+
+    The runs themselves come second.
 
     Raises:
         ConfigError: there is no such series or run.
@@ -140,10 +145,11 @@ def _sources(names: Sequence[str]) -> list[Source]:
             hint = did_you_mean(rest[0], known) or f"; it has {', '.join(sorted(known)[:10])}"
             raise ConfigError(f"{name}: run {entry.id} has no series '{rest[0]}'{hint}")
         wanted.setdefault(entry.directory, set()).update(rest[:1] or known)
-    return [
+    sources = [
         load.source(entry.run, entry.id, covers=_covers(wanted[directory]))
         for directory, entry in entries.items()
     ]
+    return sources, [entry.run for entry in entries.values()]
 
 
 def _covers(series: set[str]) -> Callable[[str, str], bool]:

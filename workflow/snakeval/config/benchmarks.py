@@ -10,6 +10,7 @@ import jmespath
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator
 from pydantic_core import PydanticCustomError
 
+from snakeval.config.alert import Alert
 from snakeval.config.endpoints import EndpointType
 from snakeval.config.execution import Execution
 from snakeval.config.health import Health
@@ -202,6 +203,9 @@ class Benchmark(Strict):
         default=None, description="null = as the model or the run; the stricter one counts"
     )
     health: Health = Field(default=Health(), description="rules that differ from the run's")
+    alert: Alert | None = Field(
+        default=None, description="which events of a series are reported, and how"
+    )
     execution: Execution = Field(
         default=Execution(), description="for evaluations of endpoints, each of which is a job"
     )

@@ -13,10 +13,11 @@ from typing import Any
 
 from snakeval import executors
 from snakeval.dag.invocation import Invocation
-from snakeval.errors import ConfigError
+from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import requests
 from snakeval.evaluation.duration_text import duration_text, estimate_text
 from snakeval.executors.base import Executor, Job
+from snakeval.files import DAMAGE
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.usage import Usages
@@ -83,6 +84,7 @@ class End:
         self._report_cost()
         if self.invocation.exports:
             self._report_exports()
+        self._alarm()
         for line in warnings(rows):
             print(line, flush=True)
         if columns():  # a person reads it
@@ -149,6 +151,21 @@ class End:
 
         return results.records(results.table(self.invocation.directory, planned))
 
+    def _alarm(self) -> None:
+        """Decide and deliver alarms of this command's results; no problem ends the command."""
+        from snakeval.results.alarms.look import Alarms
+
+        alarms = Alarms(self.invocation.directory, self.invocation.config, say)
+        if not alarms.is_wanted:
+            return
+        own = {evaluation.model for evaluation in self.invocation.selected.values()}
+        try:
+            for each in alarms.decide(lambda model: model not in own):
+                say(f"Alarm: {each.alarm['text']}")
+            alarms.deliver()
+        except (OSError, ConfigError, EvaluationError, *DAMAGE) as error:
+            say(f"alarms failed: {error}. The next command tries again")
+
     def _report_cost(self) -> None:
         """Print the cost of the run if models have prices."""
         from snakeval.results.money import Costs
@@ -214,6 +231,11 @@ class End:
             return all(part.stat().st_mtime <= made for part in parts)
         except FileNotFoundError:
             return False
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def warnings(rows: Iterable[Mapping[str, Any]]) -> list[str]:

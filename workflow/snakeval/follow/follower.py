@@ -13,7 +13,7 @@ from enum import Enum
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.duration_text import duration_text
-from snakeval.follow.parts import Child, Sights, Work
+from snakeval.follow.parts import Alarms, Child, NoAlarms, Sights, Work
 from snakeval.follow.schedule import Failure, Step, next_steps
 from snakeval.follow.sight import Seen
 from snakeval.follow.until import Until
@@ -48,6 +48,7 @@ class Follower:
         say: prints a line.
         is_mine: whether this follower still holds the lease.
         clock: of looks and pauses; ``wall`` is the time of day.
+        alarms: the alarms of the run.
     """
 
     sights: Sights
@@ -59,6 +60,7 @@ class Follower:
     is_mine: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    alarms: Alarms = field(default_factory=NoAlarms)
     stopped: Stop = Stop.NO
     _seen: Seen = field(default_factory=lambda: Seen(None))
     _heads: dict[tuple[Step, ...], Child] = field(default_factory=dict)
@@ -83,6 +85,7 @@ class Follower:
             if now >= next_look or (due is not None and now >= due):
                 changed = False
                 self._look()
+                self.alarms.saw(self._seen.steps)
                 cost = self.clock() - now
                 gap = max(_GAP_SECONDS, _GAP_SHARE * cost)
                 earliest, next_look = now + gap, now + max(gap, self.sights.look_seconds)
@@ -91,6 +94,7 @@ class Follower:
                 next_others = now + OTHERS_SECONDS
             self._collect()
             self._start()
+            self.alarms.look(self._busy)
             if self._has_ended():
                 break
             changed |= self.sights.wait(self._pause(next_look))
@@ -98,6 +102,12 @@ class Follower:
                 next_look = min(next_look, max(earliest, self.clock()))
         self._finish()
         return not self._failed and self.stopped is Stop.NO and self.is_mine()
+
+    @property
+    def _busy(self) -> set[str]:
+        """The models that heads work at."""
+        mine = {step.model for steps in self._heads for step in steps}
+        return mine.union(*self._others)
 
     def _pause(self, next_look: float) -> float:
         """Return how long nothing happens that no event reports."""
@@ -260,6 +270,7 @@ class Follower:
         while self._heads and not self._leaves_heads():
             self._collect()
             time.sleep(0.05)
+        self.alarms.close()
         if self._failed:
             names = ", ".join(step.model for step in self._failed)
             self.say(f"not done: {names}; the same command tries again")

@@ -9,6 +9,7 @@ from collections.abc import Collection, Container, Sequence
 from typing import Protocol
 
 from snakeval.config.config import Config
+from snakeval.follow.schedule import Step
 from snakeval.follow.sight import Seen
 
 
@@ -70,3 +71,29 @@ class Work(Protocol):
         Raises:
             ConfigError, OSError: it cannot start.
         """
+
+
+class Alarms(Protocol):
+    """The alarms of the run."""
+
+    def saw(self, steps: Sequence[Step]) -> None:
+        """Learn which steps are ready."""
+
+    def look(self, busy: Collection[str]) -> None:
+        """Decide and deliver alarms, soon and elsewhere. The models in *busy* have heads."""
+
+    def close(self) -> None:
+        """Wait for deliveries, not for long."""
+
+
+class NoAlarms:
+    """The alarms of a run without any."""
+
+    def saw(self, steps: Sequence[Step]) -> None:
+        """Learn nothing."""
+
+    def look(self, busy: Collection[str]) -> None:
+        """Decide nothing."""
+
+    def close(self) -> None:
+        """Wait for nothing."""

@@ -498,6 +498,11 @@ class RunDirectory(Directory):
         with locked(self.series.with_name("series.lock")):
             yield
 
+    @property
+    def alarms(self) -> Path:
+        """The decisions on alarms and their deliveries; see :mod:`snakeval.run.alarms`."""
+        return Path(f"{self._place}/.snakeval/alarms.jsonl")
+
     # --- deployments ----------------------------------------------------------------------
 
     def deployment_plan(self, name: str) -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 
 from snakeval.evaluation.amounts import rates_text
 from snakeval.executors.base import Endpoint
+from snakeval.run import alarms, index
 from snakeval.run import heads as index_heads
-from snakeval.run import index
 from snakeval.run.heads import Head
 from snakeval.run.target import Target
 from snakeval.watch.spending import Part, as_data, spending
@@ -134,6 +134,7 @@ def look(which: Target, before: View | None = None) -> View:
         if which.model in ("", endpoint.model)
     ]
     notices = tuple(line for each in jobs.values() for line in each.notices())
+    notices += tuple(alarms.recent(which.run.alarms))
     return View(which, heads, found, served, notices, tuple(spending(which.run)))
 
 

@@ -27,6 +27,7 @@ from snakeval.dag.preflight import check
 from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.files import repair_damaged_state
+from snakeval.follow.alarms import FollowedAlarms
 from snakeval.follow.follower import Follower, Stop
 from snakeval.follow.looks import Looks
 from snakeval.follow.sight import Series
@@ -35,7 +36,9 @@ from snakeval.follow.watch import Watch
 from snakeval.follow.watched import WatchedSeries
 from snakeval.follow.work import RunWork, open_run
 from snakeval.lease import Lease
+from snakeval.results.alarms.look import Alarms
 from snakeval.run import heads, index
+from snakeval.run.directory import RunDirectory
 
 _DONE, _FAILED = 0, 1
 #: The effect of each signal: Ctrl-C ends the heads, and the restart of a service does not.
@@ -138,6 +141,7 @@ class Following:
         sights = WatchedSeries(Series(config, looks, listed), looks, watch)
         retry = config.follow.retry
         follower = Follower(sights, work, self.slots, retry, self.until, say)
+        self._add_alarms(follower, run.directory)
         lease = Lease(
             run.directory.follow_lease,
             done=lambda: follower.stopped is not Stop.NO,
@@ -160,6 +164,14 @@ class Following:
         code = code if follower.stopped is Stop.NO else processes.INTERRUPTED
         outcome.report(run, code)
         return code
+
+    def _add_alarms(self, follower: Follower, run: RunDirectory) -> None:
+        """Let a follower report alarms, if the configuration has some."""
+        config = self.prepared.config
+        alarms = Alarms(run, config, say)
+        if alarms.is_wanted:
+            series = [name for name, model in config.models.items() if model.checkpoints]
+            follower.alarms = FollowedAlarms(alarms, series, say, ended=lambda: self.until.has_file)
 
     @property
     def _patterns(self) -> str:

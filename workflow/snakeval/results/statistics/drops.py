@@ -70,6 +70,12 @@ def level(decisions: int, candidates: int) -> float:
     return FALSE_ALARMS / (decisions * (decisions + 1)) / candidates
 
 
+def best_of(points: Sequence[Point], higher_is_better: bool = True) -> tuple[Point, ...]:
+    """Return the best :data:`BEST` of *points*, best first; of equal ones the first."""
+    sign = 1.0 if higher_is_better else -1.0
+    return tuple(sorted(points, key=lambda point: -sign * point.value)[:BEST])
+
+
 def drop(
     point: Point, earlier: Sequence[Point], decisions: int, higher_is_better: bool = True
 ) -> Drop | None:
@@ -84,7 +90,7 @@ def drop(
     if not earlier:
         return None
     sign = 1.0 if higher_is_better else -1.0
-    best = tuple(sorted(earlier, key=lambda other: -sign * other.value)[:BEST])
+    best = best_of(earlier, higher_is_better)
     value = sign * (math.fsum(other.value for other in best) / len(best) - point.value)
     limit = level(decisions, len(earlier))
     found = [_compared(other, point) for other in best]

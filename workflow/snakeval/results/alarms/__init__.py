@@ -1,0 +1,1 @@
+"""Alarms of a training: decides them from the points of curves, words and delivers them."""
