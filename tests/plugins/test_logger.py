@@ -14,6 +14,7 @@ import textwrap
 import time
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -535,3 +536,27 @@ def test_a_failure_of_any_other_rule_is_reported_in_snakemake_s_words(
 ) -> None:
     said = handled(capsys, (None, started(tmp_path)), died(tmp_path, "failed", "y/evaluation"))
     assert said[1] == "RuleException:"
+
+
+def test_advice_on_snakemake_s_metadata_is_not_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    advice = (
+        "10 jobs have missing provenance/metadata so that it in part cannot be used to trigger "
+        "re-runs.\nRules with missing metadata: evaluate"
+    )
+    assert handled(capsys, (advice, {}), ("Disk is full", {})) == ["Disk is full"]
+
+
+def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_no_note(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = SimpleNamespace(shown=lambda: "the table")
+    matrix = SimpleNamespace(opened=SimpleNamespace(end=end))
+    monkeypatch.setitem(sys.modules, "snakeval.dag.open", matrix)
+    settings = SimpleNamespace(quiet={"all"}, dryrun=False, nocolor=True, printshellcmds=False)
+    handler = LogHandler(settings, None)  # type: ignore[arg-type]
+    text = "Nothing to be done (all requested files are present and up to date)."
+    handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
+    handler.close()
+    assert capsys.readouterr() == ("\nthe table\n", "")

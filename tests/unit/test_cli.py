@@ -9,6 +9,7 @@ import click
 import pytest
 
 from snakeval import cli
+from snakeval.run import target
 from support.made import snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -34,6 +35,19 @@ def test_with_json_a_wrong_option_is_one_object(capsys: Capture) -> None:
     assert (said.exit_code, said.err) == (2, "")
     assert "--sinse" in data["problem"]
     assert data["hint"] == "see `snakeval ls runs --help`"
+
+
+def test_with_json_an_interrupt_is_one_object(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, "find", interrupt)
+    said = snakeval(capsys, "verify", "8b1a", "--json")
+    assert (said.exit_code, json.loads(said.out)["exit_code"]) == (130, 130)
+    said = snakeval(capsys, "verify", "8b1a")
+    assert (said.exit_code, said.out) == (130, "")
 
 
 def test_an_option_of_snakemake_does_not_ask_for_json(capsys: Capture) -> None:

@@ -72,10 +72,13 @@ _NOISE = (
     "Shutting down, this might take some time",
     "Some jobs were triggered by provenance information",
     "Rules with provenance triggered jobs",
+    "Rules with missing metadata",
 )
 
 
 _NOTHING = "Nothing to be done"
+#: Follows a number of jobs. Fingerprints decide, and not Snakemake's metadata.
+_NO_METADATA = " have missing provenance/metadata so that it in part cannot be used"
 #: The name of Snakemake's logger.
 _SNAKEMAKE = "snakemake.logging"
 
@@ -173,11 +176,12 @@ class LogHandler(LogHandlerBase):
             # Python's words after the command: "died with <Signals.SIGKILL: 9>."
             how = text.rstrip().rpartition("' ")[2]
             return "" if job.reported else f"{job.id} failed: its job {how}"
+        if text.startswith(_NOTHING) and not self.common_settings.dryrun:
+            text = self._table(text)
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
-        if text.startswith(_NOTHING) and not self.common_settings.dryrun:
-            return self._table(text)
-        return "" if text.strip().startswith(_NOISE) else text
+        is_noise = text.strip().startswith(_NOISE) or _NO_METADATA in text
+        return "" if is_noise else text
 
     def _table(self, text: str) -> str:
         """Print the table of a run with nothing to do, for which Snakemake calls no hook."""

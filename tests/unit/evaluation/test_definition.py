@@ -18,6 +18,7 @@ from snakeval.evaluation.definition import (
     Identity,
     Transport,
     canonical_json,
+    changes,
     fingerprint_of,
     reading_of,
 )
@@ -109,6 +110,22 @@ def test_a_fingerprint_is_the_same_in_every_process_and_every_release() -> None:
             assert done.stdout.strip() == fingerprint
     made = Evaluation("m", "b", IDENTITY, Transport())
     assert (made.fingerprint, made.older) == (FINGERPRINT, (OLDER,))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"prompt": "a"}, {"prompt": "b"}, ["prompt: 'a' → 'b'"]),
+        ({"prompt": f"{'a' * 50}b"}, {"prompt": f"{'a' * 50}c"}, ["prompt changed"]),
+        ({"files_digest": "12"}, {"files_digest": "34"}, ["files changed"]),
+        ({"files_digest": ""}, {"files_digest": "34"}, ["files_digest: '' → '34'"]),
+        ({"prompt": "a"}, {"prompt": "a"}, []),
+    ],
+)
+def test_a_change_is_reported_in_words_if_its_values_say_nothing(
+    before: dict[str, str], after: dict[str, str], said: list[str]
+) -> None:
+    assert changes(before, after) == said
 
 
 def test_later_additions_to_an_identity_change_a_fingerprint_only_if_they_have_a_value() -> None:

@@ -111,6 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         return _fail(words, error.problems)
     except (KeyboardInterrupt, click.Abort, Interrupted):
+        if _asks_json(words):
+            return _fail_as_json([Problem("interrupted")], INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Nothing may be flushed to it at the end.
@@ -133,7 +135,7 @@ def _fail(words: Sequence[str], problems: Sequence[Problem]) -> int:
     return BAD_INPUT
 
 
-def _fail_as_json(problems: Sequence[Problem]) -> int:
+def _fail_as_json(problems: Sequence[Problem], code: int = BAD_INPUT) -> int:
     from snakeval.cli.output import emit
 
     first, *others = [
@@ -144,5 +146,5 @@ def _fail_as_json(problems: Sequence[Problem]) -> int:
         }
         for each in problems or [Problem("")]
     ]
-    emit({**first, "exit_code": BAD_INPUT, "others": others})
-    return BAD_INPUT
+    emit({**first, "exit_code": code, "others": others})
+    return code

@@ -23,6 +23,7 @@ from snakeval.jobs.container import container, installable
 from snakeval.lease import LeaseLost
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
+from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import reserve
 from snakeval.run.heads import enter, leave
@@ -186,7 +187,7 @@ class Start:
             if key not in runtimes:
                 runtimes[key], why = self._runtime(*key, installable(evaluation))
                 if why not in whys:
-                    print(why, file=sys.stderr)
+                    say(why)
                 whys.add(why)
             runtime = runtimes[key]
             spec = container(evaluation, directory, runtime, run.name, by_hand)

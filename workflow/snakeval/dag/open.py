@@ -28,6 +28,7 @@ from snakeval.dag.read_only import plan_without_writing
 from snakeval.dag.shared_metadata import tolerate_another_snakemake
 from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
+from snakeval.progress_lines import QUIET, say
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
 from snakeval.series.load import Expansion
@@ -52,6 +53,8 @@ def open_matrix(workflow: Any) -> Matrix:
     if not files:
         files = [usual() or Path(workflow.basedir) / SHARED]
     use_cores_of_job(workflow, os.environ)
+    if any(each.name == "ALL" for each in workflow.output_settings.quiet or ()):
+        os.environ[QUIET] = "1"  # the jobs on this machine inherit it
     if (gpus := workflow.global_resources.get("gpu").value) is not None:
         os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
     # In the rules, `python` is the interpreter that runs Snakemake, active or not.
@@ -94,7 +97,7 @@ def open_matrix(workflow: Any) -> Matrix:
         # collector, which looks at them again and again, took a sixth of the time.
         gc.set_threshold(100_000, 20, 20)
         for line in matrix.notes():
-            print(line, file=sys.stderr)
+            say(line)
     global opened
     opened = matrix
     return matrix
@@ -104,9 +107,6 @@ def _expansion(workflow: Any, values: Mapping[str, Any]) -> Expansion:
     """Return how this process makes models of series. Only a start looks twice at checkpoints."""
     if not workflow.is_main_process:
         return Expansion(waits=False)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
 
     looks = only_looks(workflow, sys.argv)
     if looks and not (os.environ.get(CHECK) or str(values.get("check", "")).lower() == "true"):
@@ -198,7 +198,7 @@ def _preflight(workflow: Any, matrix: Matrix, files: Sequence[Path]) -> None:
         print(f"snakeval: nothing has started; {skip}", file=sys.stderr)
         raise SystemExit(2) from None
     if looks and count:
-        print(f"Endpoints: {count} asked", file=sys.stderr)
+        say(f"Endpoints: {count} asked")
     _warn(matrix, until - time.monotonic(), starts=starts and not remote)
 
 

@@ -128,16 +128,16 @@ def _shown(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes(before: object, after: object, key: str = "") -> list[str]:
-    """Say what differs between two identities as records have them, or between parts of them."""
+    """Say what differs between identities of records, or parts; digests and long texts by name."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return [
             change
             for name in sorted({*before, *after})
             for change in changes(before.get(name), after.get(name), f"{key}.{name}".lstrip("."))
         ]
-    name = key.removesuffix("_digest")  # a digest says nothing to a person
-    text = f"{name} changed" if before and after and name != key else ""
-    return [] if before == after else [text or f"{key}: {before!r:.40} → {after!r:.40}"]
+    old, new, name = f"{before!r:.40}", f"{after!r:.40}", key.removesuffix("_digest")
+    text = f"{name} changed" if before and after and (name != key or old == new) else ""
+    return [] if before == after else [text or f"{key}: {old} → {new}"]
 
 
 def identity_of(data: Mapping[str, Any]) -> Identity:

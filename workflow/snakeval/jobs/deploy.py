@@ -27,6 +27,7 @@ from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.jobs import budget, publication, run_job
+from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def report(event: events.Event) -> None:
         journal.add(event)
-        print(f"{name}: {event.detail}", file=sys.stderr, flush=True)
+        say(f"{name}: {event.detail}")
         directory.add_to_log(event.detail)
 
     def work(stop: Event) -> int:

@@ -37,6 +37,7 @@ from snakeval.jobs.publication import attempts_at, completion, finish, publish_f
 from snakeval.jobs.run_harness import Ran, require_few, run_harness
 from snakeval.jobs.unanswered import how_to_resume, why_unanswered
 from snakeval.lease import Lease, LeaseLost
+from snakeval.progress_lines import say
 from snakeval.runtimes import choose
 
 #: The runtimes whose containers have the name that snakeval gives them.
@@ -99,7 +100,7 @@ def _complete(
 
 def _adopted(evaluation: Evaluation, journal: Journal, done: Completion) -> int:
     journal.add(events.Event("adopted", detail=f"complete since {done.finished}"))
-    print(f"{evaluation.id}: adopted, complete since {done.finished}", file=sys.stderr)
+    say(f"{evaluation.id}: adopted, complete since {done.finished}")
     return 0
 
 
@@ -114,7 +115,7 @@ def _hold(
 
     def wait(holder: str) -> None:
         journal.add(events.Event("waiting", detail=f"waits for {holder}"))
-        print(f"{evaluation.id}: waits for {holder}", file=sys.stderr)
+        say(f"{evaluation.id}: waits for {holder}")
 
     with (
         _ending(stop) as ending,

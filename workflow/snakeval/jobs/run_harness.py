@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
 from snakeval.jobs.stored_answers import note_stale
 from snakeval.matrix.benchmark_files import private_copy, require_snapshot
+from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
 from snakeval.runtimes.secrets_in_logs import blotting
@@ -163,7 +163,7 @@ def _prepares(log: AttemptLog, text: str) -> None:
     """Note the progress of an image or an environment; also print what takes minutes."""
     log.tell(events.Event("preparing", detail=text))
     if text.startswith(_SLOW):
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 def _require_answers(

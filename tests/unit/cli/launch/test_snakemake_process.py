@@ -113,6 +113,15 @@ def test_snakemake_prints_no_colours_if_no_color_is_set(monkeypatch: pytest.Monk
     assert snakemake_process.command(Path("c"), "p", ["--nocolor"]).count("--nocolor") == 1
 
 
+@pytest.mark.parametrize(("given", "added"), [([], 1), (["--quiet", "rules"], 0), (["-q"], 0)])
+def test_a_quiet_command_silences_snakemake_unless_the_user_says_how(
+    given: list[str], added: int
+) -> None:
+    made = snakemake_process.command(Path("c.yaml"), "p", given, is_quiet=True)
+    assert made.count("all") == added
+    assert "all" not in snakemake_process.command(Path("c.yaml"), "p", given)
+
+
 def test_verbose_also_prints_the_commands_of_snakemake() -> None:
     @click.command()
     def command() -> list[str]:

@@ -120,7 +120,12 @@ def start(prepared: Prepared, where: Place) -> tuple[int, RunDirectory]:
         # The job may start several times, and the run is new only once.
         options = snakemake_options.with_config(options, "run", run.directory.name)
     argv = snakemake_process.command(
-        configfile, prepared.profile, options, snakefile=prepared.snakefile
+        configfile,
+        prepared.profile,
+        options,
+        snakefile=prepared.snakefile,
+        # The plan of a dry run is its result, and the log of a run elsewhere has everything.
+        is_quiet=is_quiet() and where is Place.HERE and not prepared.dry_run,
     )
     place = f"cd {shlex.quote(str(prepared.cd))} && " if prepared.cd else ""
     note(f"{place}{shlex.join(argv)}")

@@ -34,7 +34,12 @@ SAME = "run the same command"
 
 
 def command(
-    configfile: Path, profile: str, options: Sequence[str], *, snakefile: str = ""
+    configfile: Path,
+    profile: str,
+    options: Sequence[str],
+    *,
+    snakefile: str = "",
+    is_quiet: bool = False,
 ) -> list[str]:
     """Return Snakemake's command line; people can paste it into a shell."""
     return [
@@ -44,8 +49,13 @@ def command(
         *("--configfile", str(configfile)),
         *(["--nocolor"] if os.environ.get("NO_COLOR") and "--nocolor" not in options else []),
         *(["--printshellcmds"] if is_verbose() else []),
+        *(["--quiet", "all"] if is_quiet and not _has_quiet(options) else []),
         *options,
     ]
+
+
+def _has_quiet(options: Sequence[str]) -> bool:
+    return any(option in ("-q", "--quiet") or option.startswith("--quiet=") for option in options)
 
 
 def _snakemake() -> list[str]:
