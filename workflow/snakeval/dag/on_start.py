@@ -16,6 +16,7 @@ from snakeval.dag.invocation import Invocation
 from snakeval.dag.one_head import refuse_second_head
 from snakeval.dag.preflight import refuse_other_definitions
 from snakeval.errors import ConfigError, EvaluationError
+from snakeval.evaluation.progress_lines import say
 from snakeval.evaluation.takeover import take_over
 from snakeval.executors.base import Executor, Intent
 from snakeval.files import home, repair_damaged_state, write_if_changed
@@ -23,7 +24,6 @@ from snakeval.jobs.container import container, installable
 from snakeval.lease import LeaseLost
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.benchmark_files import take_snapshot
-from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import reserve
 from snakeval.run.heads import enter, leave

@@ -28,7 +28,7 @@ from snakeval.dag.read_only import plan_without_writing
 from snakeval.dag.shared_metadata import tolerate_another_snakemake
 from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
-from snakeval.progress_lines import QUIET, say
+from snakeval.evaluation.progress_lines import QUIET, say
 from snakeval.run.find import OtherDefinitionError
 from snakeval.run.saved import SavedInvocation
 from snakeval.series.load import Expansion
@@ -52,13 +52,7 @@ def open_matrix(workflow: Any) -> Matrix:
     files = [_shown(Path(path)) for path in settings.configfiles]
     if not files:
         files = [usual() or Path(workflow.basedir) / SHARED]
-    use_cores_of_job(workflow, os.environ)
-    if any(each.name == "ALL" for each in workflow.output_settings.quiet or ()):
-        os.environ[QUIET] = "1"  # the jobs on this machine inherit it
-    if (gpus := workflow.global_resources.get("gpu").value) is not None:
-        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
-    # In the rules, `python` is the interpreter that runs Snakemake, active or not.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    _set_environment(workflow)
     try:
         _check_workplace(workflow)
         values = as_written(settings.config or {}, settings.config_args or ())
@@ -101,6 +95,17 @@ def open_matrix(workflow: Any) -> Matrix:
     global opened
     opened = matrix
     return matrix
+
+
+def _set_environment(workflow: Any) -> None:
+    """Set what the jobs on this machine inherit."""
+    use_cores_of_job(workflow, os.environ)
+    if any(each.name == "ALL" for each in workflow.output_settings.quiet or ()):
+        os.environ[QUIET] = "1"
+    if (gpus := workflow.global_resources.get("gpu").value) is not None:
+        os.environ["SNAKEVAL_GPUS"] = str(gpus)  # for the pool, which allots them
+    # In the rules, `python` is the interpreter that runs Snakemake, active or not.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def _expansion(workflow: Any, values: Mapping[str, Any]) -> Expansion:

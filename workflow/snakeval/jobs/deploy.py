@@ -26,8 +26,8 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation import events
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
+from snakeval.evaluation.progress_lines import say
 from snakeval.jobs import budget, publication, run_job
-from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory

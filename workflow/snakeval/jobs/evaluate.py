@@ -28,6 +28,7 @@ from snakeval.evaluation.attempts import AttemptDirectory, Attempts, Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory, Kind
 from snakeval.evaluation.events import Journal
+from snakeval.evaluation.progress_lines import say
 from snakeval.evaluation.record import Completion
 from snakeval.harnesses import adapter
 from snakeval.jobs import budget, publication, run_job
@@ -37,7 +38,6 @@ from snakeval.jobs.publication import attempts_at, completion, finish, publish_f
 from snakeval.jobs.run_harness import Ran, require_few, run_harness
 from snakeval.jobs.unanswered import how_to_resume, why_unanswered
 from snakeval.lease import Lease, LeaseLost
-from snakeval.progress_lines import say
 from snakeval.runtimes import choose
 
 #: The runtimes whose containers have the name that snakeval gives them.

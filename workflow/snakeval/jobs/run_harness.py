@@ -15,6 +15,7 @@ from snakeval.evaluation import events, timings
 from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.progress_lines import say
 from snakeval.evaluation.record import now
 from snakeval.evaluation.requests import given_up_in_pause, unanswered, was_paused
 from snakeval.jobs.attempt_log import AttemptLog
@@ -24,7 +25,6 @@ from snakeval.jobs.probe import require_reachable
 from snakeval.jobs.served_models import Serving, serve_models
 from snakeval.jobs.stored_answers import note_stale
 from snakeval.matrix.benchmark_files import private_copy, require_snapshot
-from snakeval.progress_lines import say
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome, Runtime
 from snakeval.runtimes.secrets_in_logs import blotting

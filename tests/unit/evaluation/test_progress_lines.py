@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.progress_lines import QUIET, say
+from snakeval.evaluation.progress_lines import QUIET, say
 
 
 def test_a_quiet_command_prints_no_progress(
