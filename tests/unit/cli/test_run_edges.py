@@ -17,11 +17,12 @@ from support.configs import COMMAND, MODEL, VALID, write
 
 pytestmark = pytest.mark.usefixtures("place")
 NAMES = ["3.1", "70", "1e3", "1_2", "2024", "2e237893", "07913067", "true", "0x1F"]
+OTHER = "5.0"
 C = ("--config", "c.yaml")
 
 
 def chosen(place: Path, *pairs: str) -> Selection:
-    named: dict[str, Any] = dict.fromkeys(NAMES, MODEL)
+    named: dict[str, Any] = dict.fromkeys([*NAMES, OTHER], MODEL)
     file = write(place, {"models": named, "benchmarks": dict.fromkeys(NAMES, COMMAND)})
     return load([file], parsed(pairs))[1]
 
@@ -31,7 +32,7 @@ def test_a_name_is_a_text_whatever_it_looks_like(place: Path, name: str) -> None
     assert chosen(place, f"models={name}").models == (name,)
     assert chosen(place, f"benchmarks={name}").benchmarks == (name,)
     assert chosen(place, f"models=['{name}']").models == (name,)
-    assert chosen(place, f"models={name},3.1").models == (name, "3.1")
+    assert chosen(place, f"models={name},{OTHER}").models == (name, OTHER)
     assert chosen(place, f"run={name}").run == name
 
 

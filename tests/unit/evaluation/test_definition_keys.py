@@ -81,6 +81,8 @@ BASE: dict[str, Any] = {
         "l": {"harness": "lm-eval", "task": "t"},
     },
 }
+SERIES = {"deployment": {"kind": "vllm"}, "checkpoints": {"pattern": "step-{step}"}}
+MEMBER = BASE["models"]["w"] | {"member": {"series": "w", "values": {"step": "7"}, "axis": "step"}}
 #: For each row, keys with values that differ from those of BASE.
 CHANGES: dict[str, tuple[str, Any]] = {
     "name": ("name", "other"),
@@ -145,6 +147,8 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "models.*.deployment.lepton.*": (
         "models.d.deployment.lepton", {"max_replicas": 5, "target_qpm": 5},
     ),
+    "models.*.checkpoints.*": ("models", {"s": SERIES}),
+    "models.*.member.*": ("models", {"w@7": MEMBER}),
     "models.*.execution.*": ("models.d.execution", {"slurm": {"partition": "p"}}),
     "benchmarks.*.task": ("benchmarks.l.task", "other"),
     "benchmarks.*.harness": ("benchmarks.l.harness", "lm-evaluation-harness"),
@@ -180,6 +184,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "inherit": ("inherit", ["*", "GITHUB_TOKEN"]),
     "resources.*": ("resources", {"cpus": 2, "mem_mb": 5, "shm_mb": 5, "gpus": 1, "runtime": 5}),
     "execution.*": ("execution", {"slurm": {"partition": "p"}}),
+    "follow.*": ("follow", {"slots": 2, "retry": 5}),
     "lease.*": ("lease", {"heartbeat": 1, "stale": 9}),
     "ledger": ("ledger", "memory"),
     "models.*.ledger": ("models.e.ledger", "off"),

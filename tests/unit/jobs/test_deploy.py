@@ -13,7 +13,8 @@ from snakeval.errors import EvaluationError
 from snakeval.jobs import deploy, run_job
 from snakeval.ledger.budget import BudgetFile
 from snakeval.serving import client
-from snakeval.serving.directory import DeploymentDirectory, Plan
+from snakeval.serving.directory import DeploymentDirectory
+from snakeval.serving.plan import Plan
 from support.invocations import invocation, serving
 
 
