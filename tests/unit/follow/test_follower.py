@@ -81,9 +81,14 @@ class World:
         return list(self.elsewhere)
 
     shared: frozenset[str] = frozenset()
+    noted: list[str] = field(default_factory=list)
 
     def lost(self, models: Collection[str]) -> Sequence[str]:
         return sorted(self.deleted - {*models})
+
+    def note_waiting(self, config: Config, models: Sequence[str], done: Collection[str]) -> None:
+        assert not {*models} & {*done}
+        self.noted = list(models)
 
     def start(self, config: Config, models: Sequence[str]) -> Head:
         if self.refused.intersection(models):
@@ -188,6 +193,13 @@ def test_gone_step_is_reported_and_is_no_failure() -> None:
     followed(world)
     assert world.started == ["run7@200"]
     assert "run7@100 is gone before it started" in world.lines
+    assert world.noted == []
+
+
+def test_step_that_waits_is_noted_for_the_next_follower() -> None:
+    world = World([writes(100, 200, 300), passes(1), ends(300), passes(5)])
+    followed(world)
+    assert world.noted == ["run7@200", "run7@100"]
 
 
 def test_checkpoint_that_disappeared_before_this_follower_is_reported() -> None:

@@ -13,7 +13,7 @@ from snakeval.config.config import Config
 from snakeval.errors import ConfigError
 from snakeval.follow.looks import Looks
 from snakeval.follow.sight import Series, folders_of
-from support.checkpoints import checkpoint
+from support.checkpoints import adapter, checkpoint, safetensors
 
 BENCHMARK = {
     "harness": "generic",
@@ -108,6 +108,21 @@ def test_endpoint_lists_the_checkpoints_also_while_it_is_silent(later: Any) -> N
     silent = series.look()
     assert [step.model for step in silent.steps] == ["run7@2", "run7@1"]
     assert silent.problems == ("it does not answer",)
+
+
+def test_overwritten_adapter_is_another_step(tmp_path: Path, later: Any) -> None:
+    looks, wait = later
+    adapter(tmp_path / "step-1")
+    model = trained(tmp_path) | {"deployment": {"kind": "vllm", "hf_model_handle": "org/base"}}
+    series = Series(config({"run7": model}), looks, no_models)
+    found = []
+    for content in (b"a", b"b"):
+        (tmp_path / "step-1/adapter_model.safetensors").write_bytes(safetensors({"x": content}))
+        series.look()
+        wait()
+        found += series.look().steps
+    assert [step.model for step in found] == ["run7@1", "run7@1"]
+    assert len({step.content for step in found} - {""}) == 2
 
 
 def test_folders_of_a_pattern(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 
 from snakeval.config.config import Config
-from snakeval.config.load import load
+from snakeval.config.load import Selection, load
 from snakeval.errors import ConfigError
 from snakeval.follow.work import RunWork, open_run
 from snakeval.run.heads import announce, enter, followers, heads, leave
 from support.configs import MODEL, write
 from support.stored import finish
+from support.training import Training
 
 BENCHMARK = {
     "harness": "generic",
@@ -119,3 +121,22 @@ def test_follower_is_no_head(place: Path) -> None:
     announce(work.run.directory, os.getpid(), ["snakemake"], ["m"])
     assert followers(work.run.directory) == []
     assert [each.models for each in heads(work.run.directory)] == [("m",)]
+
+
+def test_checkpoint_that_disappears_while_it_waits_is_lost_for_the_next_follower(
+    place: Path,
+) -> None:
+    train = Training(place)
+    train.write(s100="a", s200="b")
+    config = train.config()
+    run = open_run(config, None, [])
+    work = RunWork(run, place / "c.yaml", [], Selection(), lambda run, models: ([], {}))
+    work.note_waiting(config, ["run7@100", "run7@200", "m"], ())
+    assert work.lost([]) == []
+    work.note_waiting(config, ["run7@100"], ["run7@200"])
+    shutil.rmtree(train.step(100))
+    shutil.rmtree(train.step(200))
+    assert work.lost([]) == ["run7@100"]
+    assert work.lost(["run7@100"]) == []
+    work.note_waiting(config, [], ())
+    assert work.lost([]) == []

@@ -68,7 +68,6 @@ class Follower:
     _done: set[Step] = field(default_factory=set)
     _checked: set[Step] = field(default_factory=set)
     _failed: dict[Step, Failure] = field(default_factory=dict)
-    _is_new: bool = True
     _said: dict[str, str] = field(default_factory=dict)
 
     def stop(self, how: Stop) -> None:
@@ -124,16 +123,23 @@ class Follower:
             self._say_once(f"problem {problem}", f"error: {problem}")
         contents = {step.model: step.content for step in before.steps}
         now_there = {step.model for step in seen.steps} | seen.waiting.keys()
-        for model in self.work.lost(now_there) if self._is_new else ():
-            self.say(f"{model} is gone; finished results stay")
-        self._is_new = False
         for step in before.steps:
             if step.model not in now_there:
-                self.say(f"{step.model} is gone{self._note_of(step)}")
+                self._say_once(
+                    f"gone {step.model}", f"{step.model} is gone{self._note_of(step)}", "gone"
+                )
+        for model in self.work.lost(now_there):
+            self._say_once(f"gone {model}", f"{model} is gone; finished results stay", "gone")
+        if config := seen.config or before.config:
+            done = {step.model for step in self._done if step in seen.steps}
+            self.work.note_waiting(
+                config, [s.model for s in seen.steps if s.model not in done], done
+            )
         for step in seen.steps:
             if contents.get(step.model, step.content) != step.content:
                 self.say(f"{step.model} was overwritten")
             elif step.model not in contents:
+                self._said.pop(f"gone {step.model}", None)
                 self._say_once(f"ready {step}", f"{step.model} is ready")
         for model, why in seen.waiting.items():
             self._say_once(f"waits {model}", f"{model}: {why}", why.partition(":")[0])

@@ -63,7 +63,10 @@ class Work(Protocol):
         """Return the models of each living head whose process is none of *mine*."""
 
     def lost(self, models: Collection[str]) -> Sequence[str]:
-        """Return checkpoints that heads have seen, are none of *models*, and are gone."""
+        """Return checkpoints that were ready or had a head, are none of *models*, and are gone."""
+
+    def note_waiting(self, config: Config, models: Sequence[str], done: Collection[str]) -> None:
+        """Note the models that wait for a head, for the next follower; *done* wait no more."""
 
     def start(self, config: Config, models: Sequence[str]) -> Child:
         """Start the head of some models.

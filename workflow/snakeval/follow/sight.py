@@ -104,7 +104,7 @@ class Series:
             newest = members if of_series.order == "newest" else members[::-1]
             for member in newest:
                 served = made.config.models[member].deployment
-                path = (served.checkpoint_path or "") if served else ""
+                path = (served.adapter_path or served.checkpoint_path or "") if served else ""
                 steps.append(Step(member, content.get(path, "")))
         # A model without series is there from the beginning, and is older than all checkpoints.
         steps.sort(key=lambda step: MARK not in step.model)

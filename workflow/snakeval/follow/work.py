@@ -112,9 +112,21 @@ class RunWork:
         }
 
     def lost(self, models: Collection[str]) -> Sequence[str]:
-        """Return checkpoints that heads have seen, are none of *models*, and are gone."""
+        """Return checkpoints that were ready or had a head, are none of *models*, and are gone."""
         seen = self.run.directory.read_series()
-        return [n for n, e in seen.items() if n not in models and e.stat and not is_there(e.path)]
+        paths = {name: each.path for name, each in seen.items() if each.stat and not each.gone}
+        paths |= self.run.directory.read_waiting()
+        return [n for n, path in paths.items() if n not in models and not is_there(path)]
+
+    def note_waiting(self, config: Config, models: Sequence[str], done: Collection[str]) -> None:
+        """Note the models that wait for a head, for the next follower; *done* wait no more."""
+        before = self.run.directory.read_waiting().items()
+        paths = {name: path for name, path in before if name not in done and is_there(path)}
+        served = {name: config.models[name].deployment for name in models}
+        found = {n: each.adapter_path or each.checkpoint_path for n, each in served.items() if each}
+        paths |= {name: path for name, path in found.items() if path}
+        with contextlib.suppress(OSError):  # a full disk; only a report is lost
+            self.run.directory.write_waiting(paths)
 
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         """Return the models of each living head whose process is none of *mine*."""

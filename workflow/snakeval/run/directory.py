@@ -541,6 +541,24 @@ class RunDirectory(Directory):
         """The lease of the follower that works; see :mod:`snakeval.follow`."""
         return Path(f"{self._place}/.snakeval/follow.lease")
 
+    @property
+    def _waiting(self) -> Path:
+        return Path(f"{self._place}/.snakeval/waiting.json")
+
+    def read_waiting(self) -> dict[str, str]:
+        """Return the paths of checkpoints that wait for a head, by the names of their models."""
+        with contextlib.suppress(OSError, *DAMAGE):
+            return {str(n): str(path) for n, path in (read_json(str(self._waiting)) or {}).items()}
+        return {}
+
+    def write_waiting(self, paths: Mapping[str, str]) -> None:
+        """Note the checkpoints that wait, so that the next follower reports those that are gone.
+
+        Raises:
+            OSError: the note cannot be written.
+        """
+        write_if_changed(self._waiting, json.dumps(paths))
+
     def head_log(self, model: str) -> Path:
         """The output of the heads that followers start for a model."""
         return Path(f"{self._place}/.snakeval/heads/logs/{model}.log")
