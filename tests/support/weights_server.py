@@ -37,18 +37,18 @@ class Engine:
         asked: the paths of all requests, in order.
     """
 
-    def __init__(self, weights: str = "", *faults: str) -> None:
+    def __init__(self, weights: str = "", *faults: str, base: str = BASE) -> None:
         self.faults = set(faults)
         self.noise = 0.0
         self.asked: list[str] = []
-        self.names = {BASE: weights}
+        self.base, self.names = base, {base: weights}
         self.cache: dict[tuple[str, tuple[int, ...]], str] = {}
         self._requests = self._hits = 0
         self._lock = threading.Lock()
 
     def replace(self, path: str) -> None:
         if "stale" not in self.faults:
-            self.names[BASE] = content(path) + ("mixed" if "mixed" in self.faults else "")
+            self.names[self.base] = content(path) + ("mixed" if "mixed" in self.faults else "")
 
     def empty(self) -> bool:
         if "cache" not in self.faults:
@@ -60,7 +60,7 @@ class Engine:
             return 404, {"error": {"message": f"Loading lora {name} failed: No adapter found"}}
         if name in self.names:
             return 400, {"error": {"message": f"'{name}' has already been loaded"}}
-        self.names[name] = self.names[BASE] + ("" if "stale" in self.faults else content(path))
+        self.names[name] = self.names[self.base] + ("" if "stale" in self.faults else content(path))
         return 200, f"Success: LoRA adapter '{name}' added successfully."
 
     def complete(self, asked: Any) -> tuple[int, Any]:
@@ -189,8 +189,7 @@ def main() -> None:
     import sys
 
     host, port, name, path, *faults = sys.argv[1:]
-    engine = Engine(content(path), *faults)
-    engine.names[name] = engine.names.pop(BASE)
+    engine = Engine(content(path), *faults, base=name)
     server = ThreadingHTTPServer((host, int(port)), type("Bound", (Handler,), {"engine": engine}))
     server.daemon_threads = True
     server.serve_forever()

@@ -15,7 +15,9 @@ from snakeval.ledger.budget import BudgetFile
 from snakeval.serving import client
 from snakeval.serving.directory import DeploymentDirectory
 from snakeval.serving.plan import Plan
+from support.checkpoints import checkpoint
 from support.invocations import invocation, serving
+from support.shared import swapped
 
 
 @pytest.fixture
@@ -58,6 +60,19 @@ def test_an_offline_run_starts_no_server_except_of_models_that_it_asks(
         assert state == "not needed: the journals answer its evaluations"
     else:
         assert (code, started) == (1, ["m"])
+
+
+def test_other_checkpoints_do_not_fail_with_the_one_that_stands_for_their_server(
+    tmp_path: Path, started: list[str]
+) -> None:
+    opened = invocation(tmp_path, serving())
+    (mine, *_) = (each for each in opened.everything if each.model == "m")
+    opened.directory.evaluation(mine.id).define(mine)
+    directory = DeploymentDirectory.of(opened.directory, "m")
+    shared = swapped(checkpoint(tmp_path / "step-1"))
+    directory.define(Plan("m", 0, shared, ((mine.id, mine.fingerprint),)))
+    assert (deploy.main([directory.output]), started) == (0, ["m"])
+    assert json.loads(directory.record.read_text())["state"].startswith("not started: ")
 
 
 @pytest.mark.parametrize("used", [4, 5])

@@ -65,33 +65,20 @@ def series(place: Path, **slurm: Any) -> dict[str, Any]:
     return content(slurm, models=models)
 
 
-def test_checkpoints_that_share_a_server_are_one_allocation(tmp_path: Path) -> None:
-    data = series(tmp_path, cpus_per_task=9, account="a")
-    allocations = Opened(tmp_path, data)
-    groups = {allocations.group(each) for each in allocations.by_id.values()}
-    assert groups == {"run7@200"} == {allocations.group_of("run7@100", 1)}
-    assert allocations.servers(allocations["run7@100/b0"]) == [("run7@100", 1)]
-    first, second = ("run7@200", 1), ("run7@100", 1)
-    assert (allocations.gpus(*first), allocations.gpus(*second)) == (2, 0)
-    assert (allocations.mem_mb(*first), allocations.mem_mb(*second)) == (4000, 0)
-    texts = {"slurm_account": "a"}
-    assert allocations.site_of_server(*first) == texts | {"cpus_per_task": 9}
-    assert allocations.site_of_server(*second) == texts
-    assert texts in allocations.sites_of_servers()
-    here = Opened(tmp_path, data, remote=False)
-    assert here.gpus(*second) == 2
-
-
-def test_the_first_checkpoint_with_a_missing_evaluation_requests_the_allocation(
+def test_checkpoints_that_share_a_server_wait_for_one_job_of_one_allocation(
     tmp_path: Path,
 ) -> None:
-    allocations = Opened(tmp_path, series(tmp_path), missing=lambda each: each.model == "run7@100")
-    assert (allocations.gpus("run7@200", 1), allocations.gpus("run7@100", 1)) == (0, 2)
-    assert allocations.group_of("run7@100", 1) == "run7@200"
+    allocations = Opened(tmp_path, series(tmp_path))
     chosen = {(e.model, e.benchmark): e for e in allocations.by_id.values()}
-    (job,) = planned(allocations, chosen, {}, lambda each: each.model == "run7@100")
-    assert (job.name, job.loading, job.resources["gpu"]) == ("run7@200", "run7@100", 2)
-    assert job.members == tuple(SIX)
+    groups = {allocations.group(each) for each in chosen.values()}
+    assert groups == {"run7@100"} == {allocations.group_of("run7@200", 1)}
+    assert allocations.servers(allocations["run7@200/b0"]) == [("run7@100", 1)]
+    assert (allocations.gpus("run7@100", 1), allocations.mem_mb("run7@100", 1)) == (2, 4000)
+    (job,) = planned(allocations, chosen, {}, lambda each: each.model == "run7@200")
+    assert (job.name, job.loading, job.resources["gpu"]) == ("run7@100", "run7@100", 2)
+    assert job.members == tuple(f"run7@200/{name}" for name in SIX)
+    here = Opened(tmp_path, series(tmp_path / "here"), remote=False)
+    assert here.servers(here["run7@100/b0"]) == [("run7@100", 1)]
 
 
 def test_gres_replaces_the_request_for_gpus(tmp_path: Path) -> None:

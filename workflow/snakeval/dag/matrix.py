@@ -115,7 +115,7 @@ class Matrix:
     def mem_mb(self, wildcards: DeploymentWildcards) -> int:
         """How much memory the job that deploys a model requires, in MiB."""
         asked = self.allocations.mem_mb(wildcards.model, _number(wildcards.deployment))
-        return 0 if asked == 0 else asked or self._default("mem_mb")
+        return asked or self._default("mem_mb")
 
     def runtime(self, wildcards: DeploymentWildcards) -> int:
         """How long the job that deploys a model may last with all that follows, in minutes."""
@@ -140,8 +140,9 @@ class Matrix:
     @property
     def site_of_deployments(self) -> dict[str, Any]:
         """The resources that ``execution`` requests for the jobs that deploy."""
-        of, every = self.allocations.site_of_server, self.allocations.sites_of_servers
-        return self._site(every, lambda w: of(w.model, _number(w.deployment)))
+        of = self.allocations.requests.site_of_model
+        deployed = self.invocation.deployed
+        return self._site(lambda: map(of, deployed), lambda wildcards: of(wildcards.model))
 
     def _site(
         self, everything: Callable[[], Iterable[Mapping[str, Any]]], asked: Lookup

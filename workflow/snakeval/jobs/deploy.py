@@ -92,6 +92,12 @@ def _deploy(
         text = f"{busy}; its first evaluation will start it"
         report(events.Event("waiting", detail=text, model=name))
         return {"state": f"not started: it {busy}"}
+    except EvaluationError as error:
+        if plan.deployment.serving.loading is None:
+            raise
+        # Other checkpoints wait for this job. The evaluations of this one fail with the reason.
+        report(events.Event("waiting", detail=str(error), model=name))
+        return {"state": f"not started: {error}"}
 
 
 def _asks(model: str, directory: EvaluationDirectory, fingerprint: str) -> bool:

@@ -8,8 +8,8 @@ separate jobs. On one machine nothing is grouped: the pool of servers shares it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,19 @@ class Allocations:
     # --- which job is in which allocation --------------------------------------------------
 
     def servers(self, evaluation: Evaluation) -> list[tuple[str, int]]:
-        """The deployments whose jobs come before *evaluation*'s: name and allocation."""
+        """The deployments whose jobs come before *evaluation*'s: name and allocation.
+
+        Snakemake joins only connected jobs in a group. The evaluations of checkpoints that share
+        a server wait for one job there, which requests the allocation.
+        """
         servers = evaluation.transport.servers
         if not self._remote:
             return [(name, 1) for name in servers]
-        return [(name, self._number(name, evaluation)) for name in servers[:1]]
+        return [(self.lead(name), self._number(name, evaluation)) for name in servers[:1]]
+
+    def lead(self, name: str) -> str:
+        """The deployment whose job requests the allocations of *name*."""
+        return self._hosting.lead(name)
 
     def group(self, evaluation: Evaluation) -> str | None:
         """The group of *evaluation*'s job."""
@@ -87,59 +95,20 @@ class Allocations:
         hosted = self._hosting.hosted.get(self._hosting.lead(name), ())
         return [e for e in hosted if self._number(name, e) == number]
 
-    def asker(self, name: str, number: int) -> str:
-        """The deployment whose job requests the allocation *number* of *name*.
-
-        Of checkpoints that share a server, it is the first one that an evaluation is missing of.
-        Snakemake adds up the numbers of a group, so the jobs of the others request none.
-        """
-        return self._askers(self._hosting.lead(name), number)
-
-    @cached_property
-    def _askers(self) -> Callable[[str, int], str]:
-        @cache
-        def asker(lead: str, number: int) -> str:
-            members = self._members(lead, number)
-            missing = next((e for e in members if self._missing(e)), None)
-            return (host(missing) if missing else None) or lead
-
-        return asker
-
-    def _asks(self, name: str, number: int) -> bool:
-        shared = self._deployed[name].serving.loading is not None
-        return not shared or self.asker(name, number) == name
-
-    def site_of_server(self, name: str, number: int) -> dict[str, str | int]:
-        """The scheduler's resources for the job that deploys *name*."""
-        asked = self.requests.site_of_model(name)
-        return asked if not self._remote or self._asks(name, number) else _texts(asked)
-
-    def sites_of_servers(self) -> Iterator[dict[str, str | int]]:
-        """Yield all results that :meth:`site_of_server` can have, without a look at the run."""
-        for name, made in self._deployed.items():
-            yield (asked := self.requests.site_of_model(name))
-            if made.serving.loading and self._remote:
-                yield _texts(asked)
-
     # --- requirements of a job --------------------------------------------------------------
 
     def gpus(self, name: str, number: int) -> int:
         """The GPUs of the job that deploys *name*: of all servers that its evaluations ask."""
         if not self._remote:
             return self._deployed[name].serving.gpus_on_host
-        if "gres" in self.requests.site_of_model(name) or not self._asks(name, number):
-            return 0  # `gres` or another job of the group requests them
+        if "gres" in self.requests.site_of_model(name):
+            return 0  # `gres` requests them
         return self._hosting.total_gpus(name, self._members(name, number))
 
     def mem_mb(self, name: str, number: int) -> int | None:
-        """The memory of the job that deploys *name*: the servers' and the evaluations'.
-
-        It is 0 if another job of its group requests it.
-        """
+        """The memory of the job that deploys *name*: the servers' and the evaluations'."""
         if not self._remote:
             return self._deployed[name].serving.mem_mb
-        if not self._asks(name, number):
-            return 0
         asked = self.requests.of_model(name).mem_mb
         members = self._members(name, number)
         servers = {self._hosting.lead(s) for e in members for s in e.transport.servers}
@@ -211,8 +180,3 @@ class Allocations:
         for file in (self.saved, self._newest):
             if self.packed or file.exists():
                 packing.write(file, self.packed)
-
-
-def _texts(asked: Mapping[str, str | int]) -> dict[str, str | int]:
-    """Return the resources that Snakemake does not add up in a group."""
-    return {key: value for key, value in asked.items() if isinstance(value, str)}

@@ -45,14 +45,19 @@ class Hosting:
         return found
 
     def lead(self, name: str) -> str:
-        """Return the first deployment that has the server of *name*: mostly *name* itself."""
+        """Return the deployment that stands for the server of *name*: mostly *name* itself.
+
+        A job may know the deployments in another order than its head.
+        """
         return self._leads.get(name, name)
 
     @cached_property
     def _leads(self) -> dict[str, str]:
         shared = {n: made.server_id for n, made in self._deployed.items() if made.serving.loading}
         first: dict[str, str] = {}
-        return {name: first.setdefault(server, name) for name, server in shared.items()}
+        for name, server in sorted(shared.items()):
+            first.setdefault(server, name)
+        return {name: first[server] for name, server in shared.items()}
 
     def total_gpus(self, name: str, members: Sequence[Evaluation]) -> int:
         """The GPUs of an allocation of *name*: its servers' and its evaluations'."""

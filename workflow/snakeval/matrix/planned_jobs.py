@@ -42,7 +42,7 @@ def planned(
     for evaluation in filter(missing, selected.values()):
         if name := host(evaluation):
             number = allocations.servers(evaluation)[0][1]
-            name = allocations.asker(name, number)
+            name = allocations.lead(name)
             own = evaluation.id.removeprefix(f"{name}/")
             hosted.setdefault((name, number), []).append(own)
             continue

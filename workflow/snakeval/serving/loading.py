@@ -73,6 +73,8 @@ class Loading:
     def doubt(self, deployment: Deployment, why: Doubt) -> None:
         """Note that a cold start must decide about the weights of *deployment*."""
         self._loaded.pop(deployment.weights, None)
+        if self.doubted is not None:
+            return  # a cold start decides about other weights first
         self.doubted = Doubted(deployment.weights, str(why), why.sight)
         if str(why) != self.why_cold:
             self.say(f"the server starts again with these weights: {why}")
