@@ -42,6 +42,7 @@ campaigns: $(VENV)/ready  ## the next seeds of each campaign; tests/campaigns ha
 	@$(BIN)/python tests/campaigns/edges.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/budgets.py --seconds $(CAMPAIGN_SECONDS)
 	@$(BIN)/python tests/campaigns/series.py --seconds $(CAMPAIGN_SECONDS)
+	@$(BIN)/python tests/campaigns/alarms.py --seconds 10
 
 engines: $(VENV)/ready  ## engine starts and scores of a series on a real vLLM: an hour, 3.5 GB
 	@PYTHON=$(PYTHON) bash tests/testbed/vllm.sh

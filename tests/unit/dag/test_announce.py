@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.dag.announce import dropped_budget, packing, prediction
+from snakeval.dag.announce import dropped_budget, packing, prediction, undeliverable
 from snakeval.ledger.budget import BudgetFile
 from support.allocations import Opened, content, learned
 from support.invocations import TWO, invocation, matrix, reruns
@@ -58,3 +58,15 @@ def test_a_command_without_the_former_budget_of_its_run_says_so(tmp_path: Path) 
         "Budget: this command drops the run's limit of 2 h 00 min; keep it with --budget wall=120m"
     ]
     assert lines({"tokens": 20, "wall": "1h"}) == []
+
+
+def test_a_webhook_without_its_url_has_a_line_for_each_variable(tmp_path: Path) -> None:
+    alert = {"failures": True, "webhook": "HOOK"}
+    benchmarks = {name: {**spec, "alert": alert} for name, spec in TWO["benchmarks"].items()}
+    opened = invocation(tmp_path, {**TWO, "benchmarks": benchmarks})
+    assert undeliverable(opened, {}) == [
+        f"Alarms: $HOOK is not set (benchmarks.{min(benchmarks)}.alert.webhook); alarms wait "
+        "until a command has it"
+    ]
+    assert undeliverable(opened, {"HOOK": "https://host/secret"}) == []
+    assert undeliverable(invocation(tmp_path, TWO), {}) == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from snakeval.config.member_names import series_of
 from snakeval.dag.invocation import Invocation
@@ -44,6 +45,7 @@ def notes(invocation: Invocation, reruns: Reruns, allocations: Allocations) -> l
     lines += packing(allocations)
     lines += prediction(invocation, reruns)
     lines += dropped_budget(invocation, reruns)
+    lines += undeliverable(invocation)
     lines += [f"Changed: {e.id} ({reruns.why_stale(e)})" for e in reruns.changed[:_MOST]]
     return lines
 
@@ -127,6 +129,23 @@ def dropped_budget(invocation: Invocation, reruns: Reruns) -> list[str]:
     limits = " and ".join(amount_text(part.kind, part.limit, part.currency) for part in parts)
     option = " ".join(f"--budget {option_text(part.kind, part.limit)}" for part in parts)
     return [f"Budget: this command drops the run's limit of {limits}; keep it with {option}"]
+
+
+def undeliverable(invocation: Invocation, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Name the variables of webhooks that are not set. Alarms then wait, and end no run."""
+    config = invocation.config
+    names = {config.base(evaluation.benchmark) for evaluation in invocation.selected.values()}
+    lacking = {
+        alert.webhook: name
+        for name in sorted(names, reverse=True)
+        if (alert := config.benchmarks[name].alert) and alert.webhook
+        if not environment.get(alert.webhook)
+    }
+    return [
+        f"Alarms: ${variable} is not set (benchmarks.{name}.alert.webhook); "
+        "alarms wait until a command has it"
+        for variable, name in sorted(lacking.items())
+    ]
 
 
 def _asks(evaluation: Evaluation) -> bool:
