@@ -20,7 +20,7 @@ LOWEST := $(VENV)/lowest
 LOWEST_TESTS ?= $(addprefix tests/unit/,cli config results exporters matrix harnesses)
 LOWEST_TOOLS := pytest|pytest-xdist|hypothesis|cryptography|snakemake-executor-plugin-cluster-generic
 
-.PHONY: demo test tests lowest campaigns engines docs lint english format profiles constraints clean
+.PHONY: demo test tests lowest campaigns engines docs reference lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -52,6 +52,9 @@ engines: $(VENV)/ready  ## engine starts and scores of a series on a real vLLM: 
 docs: $(VENV)/docs  ## the docs site in build/docs, which needs no other host
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The docs site is build/docs/index.html"
+
+reference: $(VENV)/ready  ## the pages of docs/reference, from the code; a test compares them
+	@PYTHONPATH=docs $(BIN)/python -m hooks.reference
 
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .
