@@ -60,12 +60,11 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
 def test_plots_and_differences_are_there(tmp_path: Path, chromium: Browser) -> None:
     scores = {"a": {"one": answers(99, 0.9, 1)}, "b": {"one": answers(99, 0.3, 2)}}
     chromium.open(report.write(Sampled(tmp_path, scores).directory))
-    chromium.texts("#ranking-0 .point", 2)
-    chromium.run("document.getElementById('benchmark-0').scrollIntoView()")
-    chromium.texts("#plot-benchmark-0 .point", 2)
+    chromium.texts("#ranking-0 svg.row circle", 2)
+    chromium.texts("#plot-benchmark-0 svg.row circle", 2)
     assert chromium.texts("#benchmark-0 summary") == ["1 difference, 1 significant"]
     chromium.click("#benchmark-0 summary")
-    assert chromium.texts("#benchmark-0 tbody th") == ["a − b"]
+    assert chromium.texts("#benchmark-0 .differences tbody th") == ["a − b"]
 
 
 def test_nothing_that_a_model_wrote_runs(tmp_path: Path, chromium: Browser) -> None:

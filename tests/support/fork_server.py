@@ -44,7 +44,7 @@ from typing import Any, NoReturn
 _IMPORTS = (
     "snakemake.cli", "snakemake_logger_plugin_snakeval", "snakemake.executors.local",
     "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open",
-    "nbformat", "pandas.io.formats.csvs", "pandas.core.methods.to_dict", "plotly", "jinja2",
+    "nbformat", "pandas.io.formats.csvs", "pandas.core.methods.to_dict", "jinja2",
     "rich.live", "rich.progress", "omegaconf", "snakemake_executor_plugin_lepton.executor",
     "scipy.stats", "platformdirs", "pyarrow.pandas_compat", "google.protobuf.struct_pb2",
 )  # fmt: skip
@@ -196,7 +196,7 @@ def prepare() -> None:
     for kind in plugins.BUILT_IN:
         plugins.installed(kind)
     for name in ("catalogue:_by_name", "catalogue:harnesses", "results.report:page",
-                 "results.report:_scripts"):  # fmt: skip
+                 "results.report:_script"):  # fmt: skip
         pkgutil.resolve_name(f"snakeval.{name}")()
     for name in ("run.sh.j2", "run_all.sh.j2"):
         pkgutil.resolve_name("snakeval.shell:template")(name)

@@ -138,7 +138,6 @@ PATTERNS = {
     "dag/endpoint_words.py": "messages of endpoints about what they refuse",
     "dag/open.py": "options of Snakemake",
     "results/comparison.py": "names of repeats",
-    "results/report/__init__.py": "control characters in plotly.js",
     "run/directory.py": "names of runs",
     "run/pins.py": "answers of registries",
     "watch/display/terminal.py": "escape sequences of a terminal",

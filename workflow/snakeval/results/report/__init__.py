@@ -1,17 +1,17 @@
 """Writes the report of a run: one HTML file, and its samples in scripts next to it.
 
 :mod:`snakeval.results.report.content` has the content; ``page.html.j2``, ``page.css`` and
-``page.js`` have the design. The file includes them and plotly.js, so it opens anywhere. All text
-from a model, a data set or a harness is hostile. jinja2 escapes it, and the page's script inserts
-it as text only. A content security policy allows only the page's own scripts.
+``page.js`` have the design. The file includes them, so it opens anywhere. Plots are inline SVG, and
+only the samples and the choices of a reader require JavaScript. All text from a model, a data set
+or a harness is hostile. jinja2 escapes it, and the page's script inserts it as text only. A content
+security policy allows only the page's own script.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -25,19 +25,18 @@ from snakeval.evaluation.duration_text import duration_text
 from snakeval.evaluation.record import now
 from snakeval.files import write_atomically
 from snakeval.ledger.plain_text import visible
-from snakeval.results.comparison import Compared, Measured, goodness
+from snakeval.results.comparison import Compared, Measured
 from snakeval.results.curves import page as curves_page
 from snakeval.results.curves.points import Source
 from snakeval.results.readable import score_text
+from snakeval.results.report import boards
+from snakeval.results.report.boards import Board
 from snakeval.results.report.content import Cell, Facts, collect
 from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
+from snakeval.results.svg.scale import Scale
 from snakeval.run.directory import RunDirectory
-
-#: Control characters that a line of a text does not have, and those of two bytes in UTF-8.
-_CONTROL = [bytes([n]) for n in (*range(0x20), 0x7F) if chr(n) not in "\t\n\r"]
-_CONTROL_OF_TWO_BYTES = re.compile(rb"\xc2([\x80-\x9f])")
 
 
 def write(run: RunDirectory, baselines: Sequence[Source] = ()) -> Path:
@@ -61,10 +60,11 @@ def write(run: RunDirectory, baselines: Sequence[Source] = ()) -> Path:
 
 
 def render(facts: Facts, *, summary: bool = False) -> str:
-    """Return the page, or a *summary*, which requires neither plotly.js nor files next to it."""
+    """Return the page, or a *summary*, which requires neither a script nor files next to it."""
     data = script_json({} if summary else _visible(_for_the_script(facts)))
-    own, plotly, policy = ("", "", _policy("", "")) if summary else _scripts()
+    own, policy = ("", _policy()) if summary else _script()
     total, shown = facts.samples
+    axes = boards.shared_axes(_measured(facts), facts.overall)
     return page().render(
         facts=facts,
         summary=summary,
@@ -72,7 +72,6 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         made=now(),
         css=Markup(_resource("page.css")),
         data=Markup(data),
-        plotly=Markup(plotly),
         script=Markup(own),
         policy=policy,
         confidence=f"{statistics.CONFIDENCE:.0%}".replace("%", " %"),
@@ -80,6 +79,8 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         shown=shown,
         provenance=_provenance(facts),
         failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
+        rankings=list(boards.of_rankings(facts.overall, axes)),
+        benchmarks={} if summary else _benchmarks(facts, axes),
     )
 
 
@@ -99,6 +100,8 @@ def page() -> jinja2.Template:
         "duration": duration_text,
         "count": _count,
         "small": _small,
+        "signed": _signed,
+        "chance": _chance,
         "total": _total,
     }
     environment.globals |= {"count": _count, "duration": duration_text, "hours": _hours}
@@ -110,25 +113,14 @@ def _finalize(value: object) -> object:
 
 
 @cache
-def _scripts() -> tuple[str, str, str]:
-    """Return the page's script, plotly.js and their policy; they are read once in a process."""
-    own, plotly = _resource("page.js"), _plotly()
-    return own, plotly, _policy(own, plotly)
+def _script() -> tuple[str, str]:
+    """Return the page's script and its policy; it is read once in a process."""
+    own = _resource("page.js")
+    return own, _policy(own)
 
 
 def _resource(name: str) -> str:
     return resources.files("snakeval.results.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    """Return plotly.js from its package's files, because the import of the package is slow."""
-    found = resources.files("plotly").joinpath("package_data", "plotly.min.js")
-    # Its few raw control characters are in texts, where an escape is the same. Pagers and checks
-    # of a page find none then. Bytes, because a search in its 5 MB of text is 20 times as slow.
-    data = found.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    for character in _CONTROL:
-        data = data.replace(character, b"\\x%02x" % character[0])
-    return _CONTROL_OF_TWO_BYTES.sub(lambda found: b"\\x%02x" % found[1][0], data).decode()
 
 
 def _policy(*scripts: str) -> str:
@@ -156,34 +148,8 @@ def _for_the_script(facts: Facts) -> dict[str, Any]:
         "directory": facts.samples_folder,
         "chunk": CHUNK,
         "samples": samples,
-        "plots": [*_ranking_plots(facts), *_benchmark_plots(facts)],
         "differences": _differences(facts.compared),
     }
-
-
-def _ranking_plots(facts: Facts) -> Iterator[dict[str, Any]]:
-    for number, ranking in enumerate(facts.rankings):
-        yield {
-            "id": f"ranking-{number}",
-            "axis": ranking.metric,
-            "rows": [[m, a.value, a.low, a.high, a.note] for m, a in ranking.rows],
-        }
-
-
-def _benchmark_plots(facts: Facts) -> Iterator[dict[str, Any]]:
-    for number, benchmark in enumerate(facts.benchmarks):
-        cells = [facts.cells.get((model, benchmark)) for model in facts.models]
-        found = [cell.measured for cell in cells if cell and cell.measured]
-        if found:
-            found.sort(key=goodness, reverse=True)
-            yield {
-                "id": f"benchmark-{number}",
-                "axis": " ".join(filter(None, found[0].key)),
-                "rows": [
-                    [m.model, m.metric.value, m.interval.low, m.interval.high, m.interval.note]
-                    for m in found
-                ],
-            }
 
 
 def _differences(compared: tuple[Compared, ...]) -> dict[str, list[list[Any]]]:
@@ -241,6 +207,32 @@ def _total(total: Total, shown: Callable[[Any], str]) -> str:
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f}" if not 0 < hours < 0.01 else f"{hours:.2g}"
+
+
+def _signed(value: float | None) -> str:
+    text = score_text(value)
+    if not any(digit in text for digit in "123456789"):
+        return text.removeprefix("-")  # also what rounds to 0
+    return ("+" if value and value > 0 else "") + text.replace("-", "−")
+
+
+def _chance(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _measured(facts: Facts) -> list[Measured]:
+    return [cell.measured for cell in facts.cells.values() if cell.measured]
+
+
+def _benchmarks(facts: Facts, axes: Mapping[str, Scale]) -> dict[str, Board | None]:
+    compared = {(c.a.benchmark, c.a.model, c.b.model): c for c in facts.compared}
+    found: dict[str, list[Measured]] = {name: [] for name in facts.benchmarks}
+    for one in _measured(facts):
+        found[one.benchmark].append(one)
+    return {
+        name: boards.of_benchmark(name, measured, compared, axes)
+        for name, measured in found.items()
+    }
 
 
 def _provenance(facts: Facts) -> list[tuple[Cell, Measured]]:

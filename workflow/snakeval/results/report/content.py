@@ -18,10 +18,11 @@ from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.curves import grouping, load
 from snakeval.results.curves.points import Figure, Source
 from snakeval.results.money import Costs, Money
-from snakeval.results.report.costs import Cost, costs
+from snakeval.results.report import answer
+from snakeval.results.report.answer import Overall, Winner
+from snakeval.results.report.costs import Cost, Spent, costs, spent
+from snakeval.results.report.ranking import Ranking, rankings
 from snakeval.results.report.samples import Kept, Shelf, Shelves
-from snakeval.results.statistics import averages as statistics
-from snakeval.results.statistics.averages import Average
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
@@ -45,18 +46,10 @@ class Cell:
     marks: str = ""
     verdict: Verdict | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Models by their average over the benchmarks of one metric, the best first.
-
-    ``left_out``: the models without a result for each benchmark, and the missing benchmarks.
-    """
-
-    metric: str
-    benchmarks: tuple[str, ...]
-    rows: tuple[tuple[str, Average], ...]
-    left_out: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """Its model and benchmark, as commands take them."""
+        return f"{self.model}/{self.benchmark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +71,8 @@ class Facts:
     rankings: tuple[Ranking, ...]
     repeats: tuple[Repeated, ...]
     compared: tuple[Compared, ...]
+    overall: tuple[Overall, ...]
+    winners: tuple[Winner, ...]
     costs: tuple[Cost, ...]
     configuration: str
     samples_folder: str
@@ -112,6 +107,20 @@ class Facts:
         return sum(s.total for s in shelves), sum(s.shown for s in shelves)
 
     @property
+    def spent(self) -> Spent:
+        """The cost of all models together."""
+        return spent(self.costs)
+
+    @property
+    def failed(self) -> dict[str, list[Cell]]:
+        """The failed evaluations by their reason, the most frequent one first."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells.values():
+            if cell.status == "failed":
+                found.setdefault(cell.reason or "no reason is recorded", []).append(cell)
+        return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
+
+    @property
     def unread(self) -> dict[str, str]:
         """Why samples are missing, for each evaluation whose samples cannot all be read."""
         cells = self.cells.values()
@@ -140,6 +149,8 @@ def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = (
             shelved[key] = shelves.put(kept, one.metric, one.scale)
     everything = list(found.values())
     repeats = comparison.repeated(everything)
+    ranked = tuple(rankings(repeats, plan))
+    compared = tuple(comparison.compare(comparison.pairs(everything)))
     origin, name = _origin(run), run.path.resolve().name
     return Facts(
         run=name,
@@ -151,9 +162,11 @@ def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = (
         benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
         cells=dict(_cells(run, plan, frame, found, shelved)),
         frame=frame,
-        rankings=tuple(_rankings(repeats, plan)),
+        rankings=ranked,
         repeats=tuple(each for each in repeats if len(each.runs) > 1),
-        compared=tuple(comparison.compare(comparison.pairs(everything))),
+        compared=compared,
+        overall=tuple(answer.overall(ranked)),
+        winners=tuple(answer.winners(everything, compared)),
         costs=tuple(costs(run, plan, everything)),
         configuration=without_tokens(_text(run.config)),  # an earlier version saved them
         samples_folder=run.report_samples.name,
@@ -223,36 +236,6 @@ def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
         return None
     share = (one.metric.value - low) / (high - low)
     return 1 - share if one.metric.higher_is_better is False else share
-
-
-def _rankings(repeats: Sequence[Repeated], plan: Sequence[Planned]) -> Iterator[Ranking]:
-    """Return a ranking for each metric: snakeval does not average different metrics.
-
-    A repeated benchmark counts as one, with the mean of its runs.
-    """
-    by_metric: dict[str, dict[str, dict[str, Repeated]]] = {}
-    for one in repeats:
-        first = one.runs[0]
-        by_model = by_metric.setdefault(first.metric.metric, {})
-        by_model.setdefault(first.model, {})[first.benchmark] = one
-    wanted = dict.fromkeys(item.benchmark for item in plan)
-    for metric, models in by_metric.items():
-        names = tuple(b for b in wanted if any(b in found for found in models.values()))
-        left_out: dict[str, str] = {}
-        rows: list[tuple[str, Average]] = []
-        for model, found in models.items():
-            if lacks := [name for name in names if name not in found]:
-                left_out[model] = ", ".join(lacks)
-                continue
-            scores = {n: (metric, found[n].value, found[n].interval) for n in names}
-            rows.append((model, statistics.macro_average(scores)))
-        lower = all(
-            one.runs[0].metric.higher_is_better is False
-            for found in models.values()
-            for one in found.values()
-        )
-        rows.sort(key=lambda row: (row[1].value or 0) * (1 if lower else -1))
-        yield Ranking(metric, names, tuple(rows), left_out)
 
 
 def _origin(run: RunDirectory) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from snakeval.evaluation import timings
 from snakeval.evaluation.directory import EvaluationDirectory
@@ -29,6 +30,11 @@ class Total:
         given = list(numbers)
         known = [number for number in given if number is not None]
         return cls(sum(known) if known else None, len(known) < len(given))
+
+    def __add__(self, other: Total) -> Total:
+        known = [each.value for each in (self, other) if each.value is not None]
+        partial = self.partial or other.partial or len(known) == 1
+        return Total(sum(known) if known else None, partial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,34 @@ class Cost:
     loads: int | None
     deployed: bool
     money: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The cost of all models together; ``gpu_hours`` is None if no server was deployed."""
+
+    requests: Total
+    tokens: Total
+    seconds: Total
+    unfinished: Total
+    gpu_hours: Total | None
+
+
+def spent(found: Sequence[Cost]) -> Spent:
+    """Add up the costs of the models."""
+    served_here = [cost.gpu_hours for cost in found if cost.deployed]
+    return Spent(
+        _added(cost.requests for cost in found),
+        _added(cost.prompt_tokens + cost.completion_tokens for cost in found),
+        _added(cost.seconds for cost in found),
+        _added(cost.unfinished for cost in found),
+        Total.of(served_here) if served_here else None,
+    )
+
+
+def _added(totals: Iterable[Total]) -> Total:
+    first, *rest = [*totals] or [Total(None)]
+    return reduce(Total.__add__, rest, first)
 
 
 def costs(

@@ -18,84 +18,6 @@
   };
   const chance = (p) => (p === null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
 
-  // --- plots, drawn when they come into view ------------------------------------------------
-
-  const drawn = new Set();
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  // plotly.js takes a second to start. It starts when there is something to draw, after the page is
-  // readable.
-  function ready() {
-    if (window.Plotly) return;
-    document.head.append(make("script", { textContent: document.getElementById("plotly").textContent }));
-  }
-
-  function draw(place, plot) {
-    ready();
-    const ink = colour("--ink"), soft = colour("--soft"), line = colour("--line");
-    const accent = colour("--accent");
-    const rows = [...plot.rows].reverse().filter((row) => row[1] !== null);
-    const about = rows.map(([model, value, low, high, note]) =>
-      `${model}: ${number(value)}` +
-      (low === null ? "" : ` [${number(low)}, ${number(high)}]`) + ` · ${note}`);
-    const trace = {
-      type: "scatter", mode: "markers", hoverinfo: "text",
-      // As text: Plotly reads a part of HTML in labels.
-      text: about.map(escaped),
-      x: rows.map((row) => row[1]),
-      y: rows.map((_, index) => index),
-      marker: { size: 9, color: accent },
-      error_x: {
-        type: "data", symmetric: false, thickness: 2.5, width: 0, color: accent,
-        array: rows.map((row) => (row[3] === null ? 0 : row[3] - row[1])),
-        arrayminus: rows.map((row) => (row[2] === null ? 0 : row[1] - row[2])),
-      },
-    };
-    const narrow = place.clientWidth < 420 ? 14 : 26;
-    const layout = {
-      height: 62 + 30 * rows.length,
-      margin: { l: 10, r: 14, t: 6, b: 44 },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: ink },
-      xaxis: {
-        title: { text: escaped(plot.axis), font: { size: 12, color: soft } }, gridcolor: line,
-        zeroline: false, tickfont: { size: 12, color: soft }, fixedrange: true, nticks: 6,
-      },
-      yaxis: {
-        tickmode: "array", tickvals: rows.map((_, index) => index),
-        ticktext: rows.map((row) => escaped(short(row[0], narrow))), automargin: true,
-        showgrid: false, zeroline: false, fixedrange: true, range: [-0.6, rows.length - 0.4],
-        ticks: "outside", tickcolor: "rgba(0,0,0,0)", ticklen: 6,
-      },
-      hoverlabel: { bgcolor: colour("--card"), bordercolor: line, font: { color: ink, size: 12 } },
-      showlegend: false, dragmode: false,
-    };
-    Plotly.react(place, [trace], layout, { displayModeBar: false, responsive: true });
-    drawn.add(plot);
-  }
-
-  const escaped = (text) => String(text)
-    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const short = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
-  const placeOf = (plot) =>
-    document.getElementById(plot.id.startsWith("benchmark") ? `plot-${plot.id}` : plot.id);
-
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries.filter((each) => each.isIntersecting)) {
-      seen.unobserve(entry.target);
-      const plot = data.plots.find((each) => placeOf(each) === entry.target);
-      setTimeout(() => draw(entry.target, plot), 50);
-    }
-  }, { rootMargin: "300px" });
-  for (const plot of data.plots) {
-    const place = placeOf(plot);
-    place.style.minHeight = `${62 + 30 * plot.rows.length}px`;
-    seen.observe(place);
-  }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const plot of drawn) draw(placeOf(plot), plot);
-  });
-
   // --- differences -------------------------------------------------------------------------
 
   for (const place of document.querySelectorAll("[data-differences]")) {
@@ -108,8 +30,6 @@
     place.addEventListener("toggle", () => {
       const inside = place.querySelector(".scroll");
       if (place.open && !inside.firstChild) inside.append(differences(rows));
-      const plot = place.parentElement.querySelector(".js-plotly-plot");
-      if (plot) Plotly.Plots.resize(plot); // an open plot has the width of the page
     });
   }
 
