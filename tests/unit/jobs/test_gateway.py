@@ -1,8 +1,7 @@
-"""The gateway beside a harness: replays, keys, its own death, and its switch."""
+"""The gateway beside a harness: replays, keys and its switch."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.evaluation import requests
-from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.jobs import gateway
 from snakeval.matrix.expand import expand
 from support.asking import KEY, Asking
@@ -97,42 +95,6 @@ def test_off_asks_the_endpoint_directly(tmp_path: Path, locked: DemoServer) -> N
     assert job() == (0, "")
     assert job.environ["API_KEY"] == KEY
     assert not job.directory.requests.exists()
-
-
-def test_an_attempt_repeats_after_its_gateway_died(tmp_path: Path, server: DemoServer) -> None:
-    job = Asking(tmp_path, server.url)
-    (tmp_path / "kills").write_text("2")
-    assert job() == (0, "")
-    assert asked(server) == 3
-    assert (tmp_path / "kills").read_text() == "0"
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_attempt_repeats_after_its_gateway_died_of_a_full_disk(
-    tmp_path: Path, server: DemoServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused: list[str] = []
-
-    def fail(attempt: AttemptDirectory, failure: Failure) -> None:
-        refused.append(failure.reason)
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(AttemptDirectory, "fail", fail)
-    job = Asking(tmp_path, server.url)
-    (tmp_path / "kills").write_text("1")
-    assert job() == (0, "")
-    assert (asked(server), refused) == (3, ["lost its gateway"])
-
-
-def test_an_evaluation_fails_if_its_gateway_dies_three_times_in_a_row(
-    tmp_path: Path, server: DemoServer
-) -> None:
-    job = Asking(tmp_path, server.url)
-    (tmp_path / "kills").write_text("9")
-    code, reason = job()
-    assert code == 1
-    assert reason.startswith("its gateway ended 3 times in a row")
-    assert (tmp_path / "kills").read_text() == "6"
 
 
 @pytest.mark.parametrize(("which", "again"), [("all", 3), ("unhealthy", 1), ("last", 3)])

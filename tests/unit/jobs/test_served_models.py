@@ -111,6 +111,8 @@ def test_the_end_of_an_attempt_is_no_loss(attempt: Attempt) -> None:
         raise ZeroDivisionError
     assert not losses
     assert not served.lost.is_set()
+    assert served.over.is_set()
+    assert not served.halt.is_set(), "a gateway that died before the harness would not be reported"
     with pytest.raises(EOFError):
         served.servers.channel.receive()
 

@@ -24,7 +24,9 @@ class Serving:
 
     Attributes:
         servers: the servers by name, and the harness's own GPUs; None without either.
-        halt: ends the harness: the job stops, or a server is lost for good.
+        halt: ends the harness: the job stops, or a server is lost for good. It stays unset if the
+            harness ends by itself, because a gateway that ended before it is then reported.
+        over: ends each wait for a server: set with ``halt``, and when the harness has ended.
         lost: is set if a server is lost for good.
         losses: how often servers were lost while the harness waited at its gateway.
         move: takes the name and the new URL of a model whose server started again. While it is
@@ -35,7 +37,7 @@ class Serving:
         self, stop: Event, log: AttemptLog, on_loss: Callable[[], None] = lambda: None
     ) -> None:
         self.servers: client.Servers | None = None
-        self.halt, self.lost = Event(), Event()
+        self.halt, self.over, self.lost = Event(), Event(), Event()
         self.losses = 0
         self.move: Callable[[str, str], None] | None = None
         self._stop, self._log, self._on_loss = stop, log, on_loss
@@ -52,7 +54,12 @@ class Serving:
                     self._tell(reason)
                 finally:  # also if the disk is full
                     self.lost.set()
-                    self.halt.set()
+                    self.end()
+
+    def end(self) -> None:
+        """End the harness, and each wait for a server."""
+        self.halt.set()
+        self.over.set()
 
     def _tell(self, reason: str) -> None:
         self._log.tell(events.Event("lost", detail=f"lost its model server: {reason}"))
@@ -98,7 +105,7 @@ class Serving:
         def pass_on() -> None:
             while not self._left.wait(0.1):
                 if self._stop.is_set():
-                    self.halt.set()
+                    self.end()
 
         threading.Thread(target=pass_on, daemon=True).start()
         try:
@@ -109,7 +116,7 @@ class Serving:
     def leave(self) -> None:
         """Note that the harness has ended, so that no loss matters any more."""
         self._left.set()
-        self.halt.set()
+        self.over.set()
 
     @property
     def has_left(self) -> bool:
@@ -151,7 +158,7 @@ def serve_models(
                     names,
                     who=evaluation.id,
                     head=client.head_of(head),
-                    stop=serving.halt,
+                    stop=serving.over,
                     report=log.tell,
                     lost=lambda reason: serving.replace(reason, serve),
                     gpus=gpus,
