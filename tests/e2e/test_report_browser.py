@@ -136,3 +136,122 @@ def test_curves_are_there_without_a_script_and_a_screen_reader_reads_them(
     chromium.size(1280, 1000)
     chromium.click("details summary")
     assert len(chromium.texts(".points tbody tr")) == 14
+
+
+def matrix(chromium: Browser) -> list[list[str]]:
+    """Return the rows of the matrix: the name and the numbers."""
+    script = """
+        return [...document.querySelectorAll(".matrix tbody tr:not(.suites)")].map((row) =>
+            [...row.cells].map((cell) => (cell.querySelector("b") || cell).textContent.trim()))
+    """
+    found: list[list[str]] = chromium.run(script)
+    return found
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    """The page of three models, of which one lacks a benchmark of a suite."""
+    rights = {"low": (0.2, 0.9, 0.5), "mid": (0.5, 0.6, 0.5), "top": (0.9, 0.3, None)}
+    names = ("mmlu_law", "gsm8k", "mmlu_math")
+    scores = {
+        model: {
+            b: answers(100, r, n) for n, (b, r) in enumerate(zip(names, each, strict=True)) if r
+        }
+        for model, each in rights.items()
+    }
+    return report.write(Sampled(tmp_path, scores).directory)
+
+
+def test_the_matrix_sorts_filters_transposes_and_groups(compared: Path, chromium: Browser) -> None:
+    chromium.open(compared)
+    configured = matrix(chromium)
+    assert [row[0] for row in configured] == ["low", "mid", "top"]
+    chromium.click(".matrix button[title='Sort by mmlu_law']")
+    assert [row[0] for row in matrix(chromium)] == ["top", "mid", "low"]
+    sort = "return document.querySelector('.matrix [aria-sort]').title"
+    assert chromium.run(sort) == "mmlu_law"
+    chromium.click(".matrix button[title='Sort by mmlu_math']")
+    assert matrix(chromium)[-1][0] == "top", "a model without a score is not the last"
+
+    chromium.click("#matrix-bar [name=turned]")
+    turned = matrix(chromium)
+    assert [row[0] for row in turned] == ["mmlu_law", "gsm8k", "mmlu_math"]
+    assert [row[1:] for row in turned] == [list(c) for c in zip(*(r[1:] for r in configured))]
+    chromium.click("#matrix-bar [name=grouped]")
+    assert chromium.texts(".matrix .suites th") == ["mmlu", "others"]
+    assert [row[0] for row in matrix(chromium)] == ["mmlu_law", "mmlu_math", "gsm8k"]
+
+    chromium.run("""
+        const field = document.querySelector("#matrix-bar [name=benchmarks]");
+        field.value = "LAW";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+    """)
+    assert [row[0] for row in matrix(chromium)] == ["mmlu_law"]
+    assert chromium.texts("#matrix-bar output") == ["3 models, 1 benchmarks"]
+
+
+def test_a_baseline_shows_differences_to_it_only(compared: Path, chromium: Browser) -> None:
+    chromium.open(compared)
+    before = matrix(chromium)
+    chromium.run("""
+        const field = document.querySelector("#matrix-bar [name=baseline]");
+        field.value = "mid";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+    """)
+    low, mid, top = matrix(chromium)
+    assert mid == before[1]
+    gap = float(before[0][1]) - float(before[1][1])
+    assert low[1] == f"−{-gap:.3f}"
+    assert top[1].startswith("+")
+    assert chromium.texts("#plot-benchmark-0 th.gap") == ["to mid"]
+    assert "baseline" in chromium.texts("#plot-benchmark-0 td.gap")
+    assert chromium.texts("#benchmark-0 summary") == ["2 differences, 2 significant"]
+
+
+def test_one_axis_for_all_plots_needs_no_script(compared: Path, chromium: Browser) -> None:
+    chromium.open(compared)
+    shown = """
+        return ["own", "shared"].map((kind) => getComputedStyle(
+            document.querySelector(`#plot-benchmark-1 svg.row .${kind}`)).display)
+    """
+    assert chromium.run(shown) == ["inline", "none"]
+    chromium.run("document.getElementById('axis-shared').click()")
+    assert chromium.run(shown) == ["none", "inline"]
+
+
+def test_a_keyboard_reaches_the_answer_the_matrix_and_its_sorting(
+    compared: Path, chromium: Browser
+) -> None:
+    chromium.open(compared)
+    walk = []
+    for _ in range(60):
+        chromium.key("Tab")
+        walk.append(
+            chromium.run("""
+                const at = document.activeElement;
+                return at.getAttribute("aria-label") || at.getAttribute("href") || at.name || at.tagName
+            """)
+        )
+        if walk[-1] == "Sort by gsm8k":
+            break
+    wanted = ["#missing", "#matrix", "models", "baseline", "Matrix", "Sort by gsm8k"]
+    assert [each for each in walk if each in wanted] == wanted
+    chromium.key("Enter")
+    assert [row[0] for row in matrix(chromium)] == ["low", "mid", "top"]
+    assert chromium.run("return document.activeElement.title") == "Sort by gsm8k"
+
+
+def test_a_screen_reader_reads_names_of_all_that_it_finds(
+    compared: Path, chromium: Browser
+) -> None:
+    chromium.open(compared)
+    nodes = chromium.accessibility()
+    roles: dict[str, list[str]] = {}
+    for node in nodes:
+        roles.setdefault(node["role"], []).append(node["name"])
+    for role in ("button", "link", "combobox", "searchbox", "checkbox", "radio", "image", "region"):
+        assert roles.get(role), f"there is no {role}"
+        assert all(roles[role]), f"a {role} has no name"
+    assert [name for name in roles["heading"] if name][:2] == ["named", "Answer"]
+    assert sum(name.startswith("top: 0.") for name in roles["image"]) == 3
+    assert roles["main"] == [""]

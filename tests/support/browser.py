@@ -74,6 +74,30 @@ class Browser:
             time.sleep(0.05)
         raise AssertionError(f"{css}: {found}")
 
+    def key(self, name: str) -> None:
+        """Press a key, such as Tab, at the element that has the focus."""
+        codes = {"Tab": (9, ""), "Enter": (13, "\r")}
+        code, text = codes[name]
+        event = {"key": name, "code": name, "windowsVirtualKeyCode": code, "text": text}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self._send(
+                "POST",
+                "/goog/cdp/execute",
+                cmd="Input.dispatchKeyEvent",
+                params=event | {"type": kind},
+            )
+
+    def accessibility(self) -> list[dict[str, str]]:
+        """The role and the name of each node that a screen reader finds, in their order."""
+        answer = self._send(
+            "POST", "/goog/cdp/execute", cmd="Accessibility.getFullAXTree", params={}
+        )
+        return [
+            {name: str(node.get(name, {}).get("value", "")) for name in ("role", "name")}
+            for node in answer["nodes"]
+            if not node.get("ignored")
+        ]
+
     def picture(self, width: int, height: int, *, dark: bool = False, at: str = "html") -> bytes:
         """A PNG of what such a screen shows of the page, from an element on."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

@@ -1,10 +1,11 @@
 """Writes the report of a run: one HTML file, and its samples in scripts next to it.
 
 :mod:`snakeval.results.report.content` has the content; ``page.html.j2``, ``page.css`` and
-``page.js`` have the design. The file includes them, so it opens anywhere. Plots are inline SVG, and
-only the samples and the choices of a reader require JavaScript. All text from a model, a data set
-or a harness is hostile. jinja2 escapes it, and the page's script inserts it as text only. A content
-security policy allows only the page's own script.
+``page.js`` have the design. ``matrix.js`` and ``samples.js`` are the scripts of these two parts.
+The file includes them, so it opens anywhere. Plots are inline SVG, and only the samples and the
+choices of a reader require JavaScript. All text from a model, a data set or a harness is hostile.
+jinja2 escapes it, and the scripts insert it as text only. A content security policy allows only
+the page's own script.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from snakeval.results.report import boards
 from snakeval.results.report.boards import Board
 from snakeval.results.report.content import Cell, Facts, collect
 from snakeval.results.report.costs import Total
+from snakeval.results.report.matrix import suites
 from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.results.svg.scale import Scale
@@ -79,6 +81,9 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         shown=shown,
         provenance=_provenance(facts),
         failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
+        suites=suites(facts.benchmarks),
+        lower={one.benchmark for one in _measured(facts) if one.metric.higher_is_better is False},
+        averages=_averages(facts),
         rankings=list(boards.of_rankings(facts.overall, axes)),
         benchmarks={} if summary else _benchmarks(facts, axes),
     )
@@ -115,7 +120,7 @@ def _finalize(value: object) -> object:
 @cache
 def _script() -> tuple[str, str]:
     """Return the page's script and its policy; it is read once in a process."""
-    own = _resource("page.js")
+    own = "".join(_resource(f"{name}.js") for name in ("page", "matrix", "samples"))
     return own, _policy(own)
 
 
@@ -222,6 +227,14 @@ def _chance(p: float | None) -> str:
 
 def _measured(facts: Facts) -> list[Measured]:
     return [cell.measured for cell in facts.cells.values() if cell.measured]
+
+
+def _averages(facts: Facts) -> dict[str, float]:
+    """Return the averages of the models that have a place in the only ranking, or nothing."""
+    if len(facts.rankings) != 1:
+        return {}
+    complete = facts.rankings[0].complete
+    return {row.model: row.average.value for row in complete if row.average.value is not None}
 
 
 def _benchmarks(facts: Facts, axes: Mapping[str, Scale]) -> dict[str, Board | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -34,7 +35,12 @@ MAX_CONFIG_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of the matrix. ``shade``: the score's rank on its benchmark, 0 to 1, or None."""
+    """A cell of the matrix.
+
+    Attributes:
+        shade: the score's rank on its benchmark, 0 to 1, or None.
+        links: the addresses of its files, from the page.
+    """
 
     model: str
     benchmark: str
@@ -45,6 +51,7 @@ class Cell:
     shelf: Shelf | None = None
     marks: str = ""
     verdict: Verdict | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -222,8 +229,18 @@ def _cells(
                 shelved.get(key),
                 str(marks[key]),
                 one_of.verdict if one_of else health.of_failure(run.evaluation(item.source)),
+                _links(run, item),
             ),
         )
+
+
+def _links(run: RunDirectory, item: Planned) -> dict[str, str]:
+    """Return the addresses of the files of an evaluation that exist."""
+    place = run.evaluation(item.source)
+    files = {"log": place.log, "logs": place.logs, "artifacts": place.artifacts}
+    files["run.sh"] = place.script
+    found = {text: path for text, path in files.items() if path.exists()}
+    return {text: quote(path.relative_to(run.path).as_posix()) for text, path in found.items()}
 
 
 def _shade(one: Measured, column: Sequence[Measured]) -> float | None:

@@ -1,200 +1,139 @@
 "use strict";
-// The script of the report page. Text from a model becomes a text node, never markup.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const PAGE = 10;
+// The helpers of the page's scripts, and what has no part of its own. Text from a model becomes a
+// text node, never markup.
+const data = JSON.parse(document.getElementById("data").textContent);
 
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children.filter((child) => child !== null));
-    return element;
-  };
-  const number = (value, sign = false) => {
-    if (value === null) return "–";
-    const size = Math.abs(value);
-    const text = size === 0 || (size >= 1e-3 && size < 100) ? value.toFixed(3)
-      : size >= 100 && size < 1e5 ? value.toFixed(1) : value.toPrecision(3);
-    return (sign && value > 0 ? "+" : "") + text.replace("-", "−");
-  };
-  const chance = (p) => (p === null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+};
+const number = (value, sign = false) => {
+  if (value === null) return "–";
+  const size = Math.abs(value);
+  const text = size === 0 || (size >= 1e-3 && size < 100) ? value.toFixed(3)
+    : size >= 100 && size < 1e5 ? value.toFixed(1) : value.toPrecision(3);
+  return (sign && value > 0 ? "+" : "") + text.replace("-", "−");
+};
+const chance = (p) => (p === null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
 
-  // --- differences -------------------------------------------------------------------------
+// A difference between two models on a benchmark, as *model* − *base*; undefined without one.
+const FIELDS = ["a", "b", "value", "low", "high", "p", "n", "left", "right", "higher", "lower",
+  "detectable", "note", "sure"];
+const named = (row) => Object.fromEntries(FIELDS.map((name, index) => [name, row[index]]));
+const minus = (value) => (value === null ? null : -value);
+const turned = (d) => ({ ...d, a: d.b, b: d.a, value: minus(d.value), low: minus(d.high),
+  high: minus(d.low), left: d.right, right: d.left, higher: d.lower, lower: d.higher });
+const pairs = new Map();
+for (const [benchmark, rows] of Object.entries(data.differences)) {
+  for (const row of rows) {
+    const found = named(row);
+    for (const each of [found, turned(found)]) {
+      pairs.set(JSON.stringify([benchmark, each.a, each.b]), each);
+    }
+  }
+}
+const difference = (benchmark, model, base) => pairs.get(JSON.stringify([benchmark, model, base]));
 
-  for (const place of document.querySelectorAll("[data-differences]")) {
-    const rows = data.differences[place.dataset.differences];
-    if (!rows) continue;
-    place.hidden = false;
-    const sure = rows.filter((row) => row.at(-1)).length;
+// The model to which the page shows differences, or nothing.
+const baseline = { model: "", listeners: [] };
+baseline.choose = (model) => {
+  baseline.model = model;
+  for (const listener of baseline.listeners) listener(model);
+};
+
+// --- differences of a benchmark ---------------------------------------------------------------
+
+for (const place of document.querySelectorAll("[data-differences]")) {
+  const rows = (data.differences[place.dataset.differences] || []).map(named);
+  if (!rows.length) continue;
+  const inside = place.querySelector(".scroll");
+  const update = () => {
+    const base = baseline.model;
+    const found = base ? rows.filter((d) => d.a === base || d.b === base)
+      .map((d) => (d.b === base ? d : turned(d))) : rows;
+    place.hidden = !found.length;
+    const sure = found.filter((d) => d.sure).length;
     place.querySelector("summary").textContent =
-      `${rows.length} ${rows.length === 1 ? "difference" : "differences"}, ${sure} significant`;
-    place.addEventListener("toggle", () => {
-      const inside = place.querySelector(".scroll");
-      if (place.open && !inside.firstChild) inside.append(differences(rows));
-    });
-  }
+      `${found.length} ${found.length === 1 ? "difference" : "differences"}, ${sure} significant`;
+    inside.replaceChildren(...(place.open ? [differences(found)] : []));
+  };
+  place.addEventListener("toggle", update);
+  baseline.listeners.push(update);
+  update();
+}
 
-  function differences(rows) {
-    const head = ["models", "difference", "95 % interval", "p", "detectable", "samples"];
-    const body = rows.map((row) => {
-      const [a, b, value, low, high, p, n, left, right, , , detectable, note, sure] = row;
-      const samples = n === left && n === right ? `${n}` : `${n} of ${left} and ${right}`;
-      return make("tr", { title: note, className: sure ? "sure" : "" },
-        make("th", { scope: "row", textContent: `${a} − ${b}` }),
-        ...[number(value, true), low === null ? note : `${number(low, true)} to ${number(high, true)}`,
-          chance(p), number(detectable), n ? samples : "–"].map((text) =>
-          make("td", { className: "number", textContent: text })));
-    });
-    return make("table", { className: "plain differences" },
-      make("thead", {}, make("tr", {}, ...head.map((text, index) =>
-        make("th", { scope: "col", textContent: text, className: index ? "number" : "" })))),
-      make("tbody", {}, ...body));
-  }
-
-  // --- samples -----------------------------------------------------------------------------
-
-  const form = document.getElementById("choose");
-  if (!form) return;
-  const loaded = new Map();
-  window.snakeval = (name, content) => loaded.get(name)?.resolve(content);
-
-  function load(name) {
-    if (!loaded.has(name)) {
-      const waits = {};
-      waits.promise = new Promise((resolve, reject) => Object.assign(waits, { resolve, reject }));
-      loaded.set(name, waits);
-      const script = make("script", { src: `${data.directory}/${name}.js` });
-      script.onerror = () => {
-        loaded.delete(name);
-        waits.reject(new Error(`The directory ${data.directory} next to this page is missing, ` +
-          "or belongs to another report. Open the page in the run's directory."));
-      };
-      document.head.append(script);
-    }
-    return loaded.get(name).promise;
-  }
-
-  const SHOW = { all: "all samples", wrong: "wrong", right: "right" };
-  const BOTH = { lost: "right here, wrong there", won: "wrong here, right there" };
-
-  // The address holds the choice, so that links and the "back" button work.
-  function chosen() {
-    const [, ...parts] = location.hash.slice(1).split("/").map(decodeURIComponent);
-    const [first] = Object.keys(data.samples);
-    const benchmark = parts[0] in data.samples ? parts[0] : first;
-    const models = data.samples[benchmark];
-    const model = parts[1] in models ? parts[1] : Object.keys(models)[0];
-    const other = parts[3] in models && parts[3] !== model ? parts[3] : "";
-    const show = parts[2] in SHOW || (other && parts[2] in BOTH) ? parts[2] : "all";
-    return { benchmark, model, show, other, page: Math.max(0, parseInt(parts[4] || "1", 10) - 1 || 0) };
-  }
-
-  function go(choice) {
-    const { benchmark, model, show, other, page } = choice;
-    const parts = [benchmark, model, show, other, page + 1];
-    location.hash = `samples/${parts.map(encodeURIComponent).join("/")}`;
-  }
-
-  function options(select, names, value) {
-    select.replaceChildren(...names.map(([name, text]) =>
-      make("option", { value: name, textContent: text, selected: name === value })));
-  }
-
-  let turn = 0;
-  async function show() {
-    const mine = ++turn;
-    const choice = chosen();
-    const models = data.samples[choice.benchmark];
-    options(form.benchmark, Object.keys(data.samples).map((name) => [name, name]), choice.benchmark);
-    options(form.model, Object.keys(models).map((name) => [name, name]), choice.model);
-    options(form.other, [["", "nothing"], ...Object.keys(models)
-      .filter((name) => name !== choice.model).map((name) => [name, name])], choice.other);
-    options(form.show, Object.entries(choice.other ? { ...SHOW, ...BOTH } : SHOW), choice.show);
-    const count = document.getElementById("count");
-    try {
-      const here = await load(models[choice.model][0]);
-      const beside = choice.other ? await load(models[choice.other][0]) : null;
-      const partner = new Map((beside ? beside.ids : []).map((id, index) => [id, index]));
-      const fits = {
-        all: () => true,
-        wrong: (index) => here.right[index] === 0,
-        right: (index) => here.right[index] === 1,
-        lost: (index) => here.right[index] === 1 && beside.right[partner.get(here.ids[index])] === 0,
-        won: (index) => here.right[index] === 0 && beside.right[partner.get(here.ids[index])] === 1,
-      }[choice.show];
-      const found = [...here.ids.keys()].filter(fits);
-      const pages = Math.max(1, Math.ceil(found.length / PAGE));
-      const page = Math.min(choice.page, pages - 1);
-      const part = found.slice(page * PAGE, (page + 1) * PAGE);
-      const items = await Promise.all(part.map(async (index) => {
-        const other = beside ? partner.get(here.ids[index]) : undefined;
-        return item(choice, here.ids[index],
-          await sample(here, index), other === undefined ? null : await sample(beside, other));
-      }));
-      if (mine !== turn) return;
-      document.getElementById("items").replaceChildren(...items);
-      const [, total, shown] = models[choice.model];
-      count.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
-        (shown < total ? ` (of ${total.toLocaleString("en")} in all)` : "") +
-        (here.right.every((right) => right === null)
-          ? ". Their scores are not from 0 to 1, so none is right or wrong." : "");
-      const pager = document.getElementById("pager");
-      pager.hidden = pages === 1;
-      pager.querySelector("span").textContent = `${page + 1} of ${pages}`;
-      for (const button of pager.querySelectorAll("button")) {
-        const next = page + Number(button.dataset.step);
-        button.disabled = next < 0 || next >= pages;
-        button.onclick = () => go({ ...choice, page: next });
-      }
-    } catch (error) {
-      if (mine === turn) {
-        document.getElementById("items").replaceChildren();
-        count.textContent = error.message;
-      }
-    }
-  }
-
-  async function sample(index, position) {
-    const chunk = await load(index.chunks[Math.floor(position / data.chunk)]);
-    const [question, answer, reference, group, scores] = chunk[position % data.chunk];
-    return { question, answer, reference, group, scores, right: index.right[position] };
-  }
-
-  const text = (content) => make("div", { className: "text", dir: "auto", textContent: content, tabIndex: -1 });
-
-  function item(choice, id, here, beside) {
-    const answer = (model, one) => make("div",
-      { className: one === null || one.right === null ? "" : one.right ? "right" : "wrong" },
-      make("h4", {}, `${model} `, make("span", { className: "mark", textContent: one === null
-        ? "did not answer this one"
-        : Object.entries(one.scores).map(([name, score]) => `${name} ${score}`).join(", ") })),
-      one === null ? null : text(one.answer));
-    return make("article", { className: "item" },
-      make("h4", { textContent: here.group ? `${id} · group ${here.group}` : id }),
-      text(here.question),
-      make("h4", { textContent: "reference" }), text(here.reference),
-      make("div", { className: "answers" }, answer(choice.model, here),
-        choice.other ? answer(choice.other, beside) : null));
-  }
-
-  form.addEventListener("change", () => go({
-    benchmark: form.benchmark.value, model: form.model.value, show: form.show.value,
-    other: form.other.value, page: 0,
-  }));
-  window.addEventListener("hashchange", () => {
-    if (!location.hash.startsWith("#samples")) return;
-    show();
-    document.getElementById("samples").scrollIntoView();
+function differences(rows) {
+  const head = ["models", "difference", "95 % interval", "p", "detectable", "samples"];
+  const body = rows.map((d) => {
+    const samples = d.n === d.left && d.n === d.right ? `${d.n}` : `${d.n} of ${d.left} and ${d.right}`;
+    const ends = d.low === null ? d.note : `${number(d.low, true)} to ${number(d.high, true)}`;
+    return make("tr", { title: d.note, className: d.sure ? "sure" : "" },
+      make("th", { scope: "row", textContent: `${d.a} − ${d.b}` }),
+      ...[number(d.value, true), ends, chance(d.p), number(d.detectable), d.n ? samples : "–"]
+        .map((text) => make("td", { className: "number", textContent: text })));
   });
-  if (location.hash.startsWith("#samples/")) {
-    show();
-    document.getElementById("samples").scrollIntoView();
-  } else {
-    const near = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) {
-        near.disconnect();
-        show();
+  return make("table", { className: "plain differences" },
+    make("thead", {}, make("tr", {}, ...head.map((text, index) =>
+      make("th", { scope: "col", textContent: text, className: index ? "number" : "" })))),
+    make("tbody", {}, ...body));
+}
+
+// --- tables of scores: the column of gaps follows the baseline ---------------------------------
+
+for (const table of document.querySelectorAll(".forest")) {
+  const rows = [...table.tBodies[0].rows].filter((row) => row.querySelector("td.gap"));
+  const title = table.querySelector("th.gap");
+  if (!title) continue;
+  const before = rows.map((row) => {
+    const gap = row.querySelector("td.gap");
+    return [gap.textContent, gap.className];
+  });
+  baseline.listeners.push((base) => {
+    const own = rows.find((row) => row.dataset.model === base);
+    title.textContent = own ? `to ${base}` : "to best";
+    rows.forEach((row, index) => {
+      const gap = row.querySelector("td.gap");
+      const p = row.querySelector("td.p");
+      if (p) p.hidden = Boolean(own); // it is that of the difference to the best model
+      if (!own) {
+        [gap.textContent, gap.className] = before[index];
+        return;
       }
-    }, { rootMargin: "300px" });
-    near.observe(document.getElementById("samples"));
-  }
-})();
+      const benchmark = table.dataset.benchmark;
+      const found = benchmark && difference(benchmark, row.dataset.model, base);
+      const comparable = benchmark || !(row.classList.contains("partial") || own.classList.contains("partial"));
+      const value = found ? found.value : row.dataset.value - own.dataset.value;
+      gap.textContent = row === own ? "baseline" : comparable ? number(value, true) : "";
+      gap.className = `number gap${found && found.sure ? " sure" : ""}`;
+    });
+    if (title.parentElement.querySelector("th.p")) title.parentElement.querySelector("th.p").hidden = Boolean(own);
+  });
+}
+
+// --- commands to copy -------------------------------------------------------------------------
+
+function copies(text, label = "Copy") {
+  const button = make("button", { type: "button", className: "small", textContent: label });
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+    } catch { // a page from a disk may lack the permission
+      const area = make("textarea", { value: text() });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; }, 1500);
+  });
+  return button;
+}
+for (const place of document.querySelectorAll(".copy")) {
+  const code = place.querySelector("code");
+  const button = copies(() => code.textContent);
+  button.setAttribute("aria-label", `Copy ${code.textContent}`);
+  place.append(button);
+}
