@@ -176,7 +176,7 @@ def test_the_matrix_sorts_filters_transposes_and_groups(compared: Path, chromium
     chromium.click("#matrix-bar [name=turned]")
     turned = matrix(chromium)
     assert [row[0] for row in turned] == ["mmlu_law", "gsm8k", "mmlu_math"]
-    assert [row[1:] for row in turned] == [list(c) for c in zip(*(r[1:] for r in configured))]
+    assert [row[1:] for row in turned] == [[row[n] for row in configured] for n in (1, 2, 3)]
     chromium.click("#matrix-bar [name=grouped]")
     assert chromium.texts(".matrix .suites th") == ["mmlu", "others"]
     assert [row[0] for row in matrix(chromium)] == ["mmlu_law", "mmlu_math", "gsm8k"]
@@ -229,13 +229,13 @@ def test_a_keyboard_reaches_the_answer_the_matrix_and_its_sorting(
         walk.append(
             chromium.run("""
                 const at = document.activeElement;
-                return at.getAttribute("aria-label") || at.getAttribute("href") || at.name || at.tagName
+                return at.ariaLabel || at.getAttribute("href") || at.name || at.tagName;
             """)
         )
         if walk[-1] == "Sort by gsm8k":
             break
     wanted = ["#missing", "#matrix", "models", "baseline", "Matrix", "Sort by gsm8k"]
-    assert [each for each in walk if each in wanted] == wanted
+    assert [each for each in dict.fromkeys(walk) if each in wanted] == wanted
     chromium.key("Enter")
     assert [row[0] for row in matrix(chromium)] == ["low", "mid", "top"]
     assert chromium.run("return document.activeElement.title") == "Sort by gsm8k"
