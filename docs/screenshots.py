@@ -64,6 +64,7 @@ with tempfile.TemporaryDirectory() as directory, browser() as chromium:
     chromium.open(report.write(RunDirectory(sys.argv[1])))
     (HERE / "report.png").write_bytes(chromium.picture(1440, 900))
     chromium.run("location.hash = 'samples/letters/sloppy/wrong/careful'")
+    chromium.click("#items .opens")
     chromium.texts("#items .answers > div")
     (HERE / "report-phone.png").write_bytes(chromium.picture(390, 844, dark=True, at="#told"))
     chromium.open(report.write(twenty_by_twenty(Path(directory))))

@@ -34,27 +34,53 @@ def test_a_cell_leads_to_its_wrong_samples_and_to_another_models_beside_them(
     chromium.open(report.write(run.directory))
 
     chromium.click(".matrix a[href='#samples/two/b']")
-    assert len(chromium.texts("#items .item")) == 10
+    assert len(chromium.texts("#items .item")) == 25
     assert chromium.texts("#count") == ["300 of 300 samples"]
 
     chromium.choose("show", "wrong")
-    chromium.texts("#items .wrong", 10)
+    chromium.texts("#items .item .wrong", 25)
     assert chromium.texts("#count") == [f"{b.count(0)} of 300 samples"]
-    first = chromium.texts("#items .item > h4:first-child")[0]
-    assert first == f"q{b.index(0)}"
+    assert chromium.texts("#items .item th")[0] == f"q{b.index(0)}"
 
     chromium.choose("other", "a")
-    chromium.texts("#items .answers > div", 20)
+    chromium.texts("#items .item .number", 50)
     chromium.choose("show", "won")
     lost = [n for n in range(300) if a[n] and not b[n]]
-    assert chromium.texts("#items .right", 10)
+    assert chromium.texts("#items .item .right", 25)
     assert chromium.texts("#count") == [f"{len(lost)} of 300 samples"]
     chromium.click("#pager button[data-step='1']")
     for _ in range(100):
-        named = chromium.texts("#items .item > h4:first-child")
-        if named[0] == f"q{lost[10]}":
+        named = chromium.texts("#items .item th")
+        if named[0] == f"q{lost[25]}":
             break
-    assert named == [f"q{number}" for number in lost[10:20]]
+    assert named == [f"q{number}" for number in lost[25:50]]
+    chromium.click("#items .item .opens")
+    assert len(chromium.texts("#items .answers > div")) == 2
+
+
+def test_samples_are_searched_and_sorted_and_a_link_opens_one(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    run = Sampled(tmp_path, {"m": {"b": [0.25, 1, 0.5, 0.75] + [0] * 150}})
+    page = report.write(run.directory)
+    chromium.open(page)
+    chromium.click(".matrix a[href='#samples/b/m']")
+    chromium.choose("order", "high")
+    for _ in range(100):
+        named = chromium.texts("#items .item th")
+        if named[0] == "q1":
+            break
+    assert named[:4] == ["q1", "q3", "q2", "q0"]
+    chromium.run("""
+        const form = document.getElementById("choose");
+        form.elements.query.value = "question 149?";
+        form.requestSubmit();
+    """)
+    assert chromium.texts("#items .item th", 1) == ["q149"]
+    chromium.run("location.hash = 'samples/b/m/all//1///q3'")
+    chromium.texts("#items .detail .text")
+    assert "Question 3?" in chromium.texts("#items .detail .text")
+    assert chromium.texts("#items .detail button") == ["Copy link"]
 
 
 def test_plots_and_differences_are_there(tmp_path: Path, chromium: Browser) -> None:
@@ -77,6 +103,8 @@ def test_nothing_that_a_model_wrote_runs(tmp_path: Path, chromium: Browser) -> N
     chromium.open(report.write(run.directory))
     chromium.click(".matrix a[href='#samples/b/m']")
     chromium.choose("other", "n")
+    chromium.texts("#items .item .number", 4)
+    chromium.run("for (const each of document.querySelectorAll('.opens')) each.click()")
     chromium.texts("#items .answers > div", 4)
     shown = chromium.texts("#items .text")
     assert evil.replace("\u202e", "‹U+202E›").replace("\u2028", "‹U+2028›") in shown
@@ -107,7 +135,7 @@ def test_the_page_is_there_at_once_though_there_are_100_000_samples(
     assert page.stat().st_size < report.write(small.directory).stat().st_size + 1000
     chromium.open(page)
     chromium.click(".matrix a[href='#samples/b/one']")
-    assert len(chromium.texts("#items .item")) == 10
+    assert len(chromium.texts("#items .item")) == 25
 
 
 def test_curves_are_there_without_a_script_and_a_screen_reader_reads_them(

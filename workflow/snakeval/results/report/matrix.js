@@ -36,7 +36,7 @@
     if (column) {
       return order(rows, (row) => (state.turned ? goodness(column, row) : goodness(row, column)));
     }
-    const by = bar.elements.order.value;
+    const by = bar.elements.rows.value;
     if (by === "name") return [...rows].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
     if (by === "average" && !state.turned) return order(rows, (row) => row.average);
     return rows;
@@ -138,7 +138,7 @@
   bar.addEventListener("submit", (event) => event.preventDefault());
   bar.addEventListener("input", (event) => {
     if (event.target.name === "baseline") baseline.choose(event.target.value);
-    if (event.target.name === "order") Object.assign(state, { by: "", down: false });
+    if (event.target.name === "rows") Object.assign(state, { by: "", down: false });
     if (event.target.name === "turned") {
       Object.assign(state, { by: "", down: false, turned: event.target.checked });
     }

@@ -1,6 +1,6 @@
 // The samples of the page.
 (() => {
-  const PAGE = 10;
+  const PAGE = 25;
 
   // --- samples -----------------------------------------------------------------------------
 
@@ -25,8 +25,11 @@
     return loaded.get(name).promise;
   }
 
-  const SHOW = { all: "all samples", wrong: "wrong", right: "right" };
+  const SHOW = { all: "all samples", wrong: "wrong", right: "right", unscored: "without a score" };
   const BOTH = { lost: "right here, wrong there", won: "wrong here, right there" };
+  const HEALTH = { unhealthy: "unhealthy answers", cut: "cut answers" };
+  const ORDER = { "": "as the harness", id: "name", low: "lowest score", high: "highest score",
+    long: "longest answer" };
 
   // The address holds the choice, so that links and the "back" button work.
   function chosen() {
@@ -36,54 +39,97 @@
     const models = data.samples[benchmark];
     const model = parts[1] in models ? parts[1] : Object.keys(models)[0];
     const other = parts[3] in models && parts[3] !== model ? parts[3] : "";
-    const show = parts[2] in SHOW || (other && parts[2] in BOTH) ? parts[2] : "all";
-    return { benchmark, model, show, other, page: Math.max(0, parseInt(parts[4] || "1", 10) - 1 || 0) };
+    const known = parts[2] in SHOW || parts[2] in HEALTH || (other && parts[2] in BOTH);
+    return { benchmark, model, show: known ? parts[2] : "all", other,
+      page: Math.max(0, parseInt(parts[4] || "1", 10) - 1 || 0),
+      order: parts[5] in ORDER ? parts[5] : "", query: parts[6] || "", open: parts[7] || "" };
   }
 
-  function go(choice) {
-    const { benchmark, model, show, other, page } = choice;
-    const parts = [benchmark, model, show, other, page + 1];
-    location.hash = `samples/${parts.map(encodeURIComponent).join("/")}`;
+  function address({ benchmark, model, show, other, page, order, query, open }) {
+    const parts = [benchmark, model, show, other, page + 1, order, query, open];
+    while (parts.length > 5 && !parts.at(-1)) parts.pop();
+    return `#samples/${parts.map(encodeURIComponent).join("/")}`;
   }
+  const go = (choice) => { location.hash = address(choice); };
 
   function options(select, names, value) {
     select.replaceChildren(...names.map(([name, text]) =>
       make("option", { value: name, textContent: text, selected: name === value })));
   }
 
+  function offer(choice, models, here) {
+    const names = Object.keys(models);
+    options(form.benchmark, Object.keys(data.samples).map((name) => [name, name]), choice.benchmark);
+    options(form.model, names.map((name) => [name, name]), choice.model);
+    options(form.other, [["", "nothing"], ...names.filter((name) => name !== choice.model)
+      .map((name) => [name, name])], choice.other);
+    const health = here && here.health ? HEALTH : {};
+    options(form.show, Object.entries({ ...SHOW, ...(choice.other ? BOTH : {}), ...health }), choice.show);
+    options(form.order, Object.entries(ORDER), choice.order);
+    if (document.activeElement !== form.query) form.query.value = choice.query;
+  }
+
+  const FITS = {
+    all: () => true,
+    wrong: (right) => right === 0,
+    right: (right) => right === 1,
+    unscored: (right, there, score) => score === null,
+    lost: (right, there) => right === 1 && there === 0,
+    won: (right, there) => right === 0 && there === 1,
+    cut: (right, there, score, health) => health.includes("c"),
+    unhealthy: (right, there, score, health) => health.includes("u"),
+  };
+
+  async function select(choice, here, beside, partner) {
+    const fits = FITS[choice.show];
+    let found = [...here.ids.keys()].filter((index) => fits(here.right[index],
+      beside ? beside.right[partner.get(here.ids[index])] : undefined, here.scores[index],
+      (here.health && here.health[index]) || ""));
+    const words = choice.query.toLowerCase().split(/\s+/).filter(Boolean);
+    if (words.length) {
+      const kept = [];
+      for (const index of found) {
+        const one = await sample(here, index);
+        const all = [here.ids[index], one.question, one.answer, one.reference].join("\n").toLowerCase();
+        if (words.every((word) => all.includes(word))) kept.push(index);
+      }
+      found = kept;
+    }
+    const by = { id: (a, b) => here.ids[a].localeCompare(here.ids[b], "en", { numeric: true }),
+      low: (a, b) => here.scores[a] - here.scores[b], high: (a, b) => here.scores[b] - here.scores[a] };
+    if (choice.order === "long") {
+      const length = new Map();
+      for (const index of found) length.set(index, size(await sample(here, index)));
+      found.sort((a, b) => length.get(b) - length.get(a));
+    } else if (choice.order) found.sort(by[choice.order]);
+    return found;
+  }
+  const size = (one) => (one.request ? one.request.tokens[1] ?? 0 : one.answer.length);
+
   let turn = 0;
   async function show() {
     const mine = ++turn;
     const choice = chosen();
     const models = data.samples[choice.benchmark];
-    options(form.benchmark, Object.keys(data.samples).map((name) => [name, name]), choice.benchmark);
-    options(form.model, Object.keys(models).map((name) => [name, name]), choice.model);
-    options(form.other, [["", "nothing"], ...Object.keys(models)
-      .filter((name) => name !== choice.model).map((name) => [name, name])], choice.other);
-    options(form.show, Object.entries(choice.other ? { ...SHOW, ...BOTH } : SHOW), choice.show);
+    offer(choice, models, null);
     const count = document.getElementById("count");
     try {
       const here = await load(models[choice.model][0]);
       const beside = choice.other ? await load(models[choice.other][0]) : null;
       const partner = new Map((beside ? beside.ids : []).map((id, index) => [id, index]));
-      const fits = {
-        all: () => true,
-        wrong: (index) => here.right[index] === 0,
-        right: (index) => here.right[index] === 1,
-        lost: (index) => here.right[index] === 1 && beside.right[partner.get(here.ids[index])] === 0,
-        won: (index) => here.right[index] === 0 && beside.right[partner.get(here.ids[index])] === 1,
-      }[choice.show];
-      const found = [...here.ids.keys()].filter(fits);
+      if (mine !== turn) return;
+      offer(choice, models, here);
+      const found = await select(choice, here, beside, partner);
       const pages = Math.max(1, Math.ceil(found.length / PAGE));
       const page = Math.min(choice.page, pages - 1);
       const part = found.slice(page * PAGE, (page + 1) * PAGE);
-      const items = await Promise.all(part.map(async (index) => {
+      const rows = await Promise.all(part.map(async (index) => {
         const other = beside ? partner.get(here.ids[index]) : undefined;
-        return item(choice, here.ids[index],
+        return row(choice, here.ids[index],
           await sample(here, index), other === undefined ? null : await sample(beside, other));
       }));
       if (mine !== turn) return;
-      document.getElementById("items").replaceChildren(...items);
+      document.getElementById("items").replaceChildren(list(choice, rows));
       const [, total, shown] = models[choice.model];
       count.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
         (shown < total ? ` (of ${total.toLocaleString("en")} in all)` : "") +
@@ -95,7 +141,7 @@
       for (const button of pager.querySelectorAll("button")) {
         const next = page + Number(button.dataset.step);
         button.disabled = next < 0 || next >= pages;
-        button.onclick = () => go({ ...choice, page: next });
+        button.onclick = () => go({ ...choice, page: next, open: "" });
       }
     } catch (error) {
       if (mine === turn) {
@@ -107,35 +153,90 @@
 
   async function sample(index, position) {
     const chunk = await load(index.chunks[Math.floor(position / data.chunk)]);
-    const [question, answer, reference, group, scores] = chunk[position % data.chunk];
-    return { question, answer, reference, group, scores, right: index.right[position] };
+    const [question, answer, reference, group, scores, request] = chunk[position % data.chunk];
+    return { question, answer, reference, group, scores, request, right: index.right[position] };
   }
 
-  const text = (content) => make("div", { className: "text", dir: "auto", textContent: content, tabIndex: -1 });
+  // --- the table, whose rows open --------------------------------------------------------------
 
-  function item(choice, id, here, beside) {
-    const answer = (model, one) => make("div",
-      { className: one === null || one.right === null ? "" : one.right ? "right" : "wrong" },
-      make("h4", {}, `${model} `, make("span", { className: "mark", textContent: one === null
-        ? "did not answer this one"
-        : Object.entries(one.scores).map(([name, score]) => `${name} ${score}`).join(", ") })),
+  const text = (content) => make("div", { className: "text", dir: "auto", textContent: content, tabIndex: -1 });
+  const excerpt = (content) => make("td", { className: "excerpt", dir: "auto",
+    textContent: content.slice(0, 240).replace(/\s+/g, " ").trim() });
+  const kind = (one) => (one === null || one.right === null ? "" : one.right ? "right" : "wrong");
+  const scored = (one) => (one === null ? "no answer"
+    : Object.entries(one.scores).map(([name, score]) => `${name} ${score}`).join(", "));
+  const score = (one) => make("td", { className: `number ${kind(one)}` },
+    make("span", { className: "mark", textContent: scored(one) }));
+
+  function list(choice, rows) {
+    const models = [choice.model, ...(choice.other ? [choice.other] : [])];
+    const head = ["sample", "question", ...models.flatMap((name) => [name, "score"]),
+      ...(rows.some((each) => each.one.request) ? ["tokens"] : [])];
+    const table = make("table", { className: "plain samples" },
+      make("thead", {}, make("tr", {}, ...head.map((name) =>
+        make("th", { scope: "col", textContent: name, className: name === "score" || name === "tokens" ? "number" : "" })))),
+      make("tbody", {}, ...rows.flatMap((each) => each.rows(head.length))));
+    return make("div", { className: "scroll" }, table);
+  }
+
+  function row(choice, id, here, beside) {
+    const button = make("button", { type: "button", className: "opens", textContent: id });
+    button.setAttribute("aria-expanded", "false");
+    const line = make("tr", { className: "item" }, make("th", { scope: "row" }, button),
+      excerpt(here.question), excerpt(here.answer), score(here),
+      ...(choice.other ? [excerpt(beside ? beside.answer : ""), score(beside)] : []));
+    const all = make("tr", { className: "detail", hidden: true });
+    const toggle = (open) => {
+      all.hidden = !open;
+      button.setAttribute("aria-expanded", String(open));
+      if (open && !all.firstChild) {
+        all.append(make("td", { colSpan: line.cells.length }, detail(choice, id, here, beside)));
+      }
+    };
+    button.addEventListener("click", () => toggle(all.hidden));
+    line.addEventListener("click", (event) => {
+      if (!event.target.closest("button") && !getSelection().toString()) toggle(all.hidden);
+    });
+    const rows = (columns) => {
+      if (columns > line.cells.length) {
+        const tokens = here.request ? here.request.tokens.map((n) => n ?? "–").join(" + ") : "–";
+        line.append(make("td", { className: "number", textContent: tokens }));
+      }
+      if (choice.open === id) toggle(true);
+      return [line, all];
+    };
+    return { one: here, rows };
+  }
+
+  function detail(choice, id, here, beside) {
+    const answer = (model, one) => make("div", { className: kind(one) },
+      make("h4", {}, `${model} `, make("span", { className: "mark",
+        textContent: one === null ? "did not answer this one" : scored(one) }),
+      one && one.request ? ` · ${facts(one.request)}` : ""),
       one === null ? null : text(one.answer));
-    return make("article", { className: "item" },
-      make("h4", { textContent: here.group ? `${id} · group ${here.group}` : id }),
-      text(here.question),
-      make("h4", { textContent: "reference" }), text(here.reference),
+    const link = () => location.href.split("#")[0] + address({ ...choice, open: id });
+    const asked = here.request ? here.request.messages.flatMap(([role, content]) =>
+      [make("h4", { textContent: role }), text(content)]) : [make("h4", { textContent: "question" }), text(here.question)];
+    return make("div", { className: "inside" },
+      make("p", { className: "quiet" }, here.group ? `group ${here.group} ` : "", copies(link, "Copy link")),
+      ...asked,
+      ...(here.reference ? [make("h4", { textContent: "reference" }), text(here.reference)] : []),
       make("div", { className: "answers" }, answer(choice.model, here),
         choice.other ? answer(choice.other, beside) : null));
   }
+  const facts = (request) => [`request ${request.id}`,
+    `${request.tokens[0] ?? "–"} + ${request.tokens[1] ?? "–"} tokens`, ...request.marks].join(", ");
 
-  form.addEventListener("change", () => go({
+  const change = () => go({
     benchmark: form.benchmark.value, model: form.model.value, show: form.show.value,
-    other: form.other.value, page: 0,
-  }));
+    other: form.other.value, page: 0, order: form.order.value, query: form.query.value.trim(), open: "",
+  });
+  form.addEventListener("change", change);
+  form.addEventListener("submit", (event) => { event.preventDefault(); change(); });
   window.addEventListener("hashchange", () => {
     if (!location.hash.startsWith("#samples")) return;
     show();
-    document.getElementById("samples").scrollIntoView();
+    if (!form.contains(document.activeElement)) document.getElementById("samples").scrollIntoView();
   });
   if (location.hash.startsWith("#samples/")) {
     show();
