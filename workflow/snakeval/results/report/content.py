@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.curves import grouping, load
 from snakeval.results.curves.points import Figure, Source
 from snakeval.results.money import Costs, Money
-from snakeval.results.report import answer
+from snakeval.results.report import answer, replies
 from snakeval.results.report.answer import Overall, Winner
 from snakeval.results.report.costs import Cost, Spent, costs, spent
 from snakeval.results.report.ranking import Ranking, rankings
@@ -153,7 +154,8 @@ def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = (
         key = (item.model, item.benchmark)
         found[key] = one
         if kept.total:
-            shelved[key] = shelves.put(kept, one.metric, one.scale)
+            find = partial(replies.of_samples, one.directory, one.record)
+            shelved[key] = shelves.put(kept, one.metric, one.scale, find)
     everything = list(found.values())
     repeats = comparison.repeated(everything)
     ranked = tuple(rankings(repeats, plan))

@@ -134,7 +134,9 @@
       count.textContent = `${found.length.toLocaleString("en")} of ${shown.toLocaleString("en")} samples` +
         (shown < total ? ` (of ${total.toLocaleString("en")} in all)` : "") +
         (here.right.every((right) => right === null)
-          ? ". Their scores are not from 0 to 1, so none is right or wrong." : "");
+          ? ". Their scores are not from 0 to 1, so none is right or wrong." : "") +
+        (choice.show in HEALTH && here.health
+          ? `. The requests of ${here.health.filter((each) => each !== null).length.toLocaleString("en")} samples are known.` : "");
       const pager = document.getElementById("pager");
       pager.hidden = pages === 1;
       pager.querySelector("span").textContent = `${page + 1} of ${pages}`;
@@ -160,7 +162,7 @@
   // --- the table, whose rows open --------------------------------------------------------------
 
   const text = (content) => make("div", { className: "text", dir: "auto", textContent: content, tabIndex: -1 });
-  const excerpt = (content) => make("td", { className: "excerpt", dir: "auto",
+  const excerpt = (content, kind = "") => make("td", { className: `excerpt ${kind}`, dir: "auto",
     textContent: content.slice(0, 240).replace(/\s+/g, " ").trim() });
   const kind = (one) => (one === null || one.right === null ? "" : one.right ? "right" : "wrong");
   const scored = (one) => (one === null ? "no answer"
@@ -170,11 +172,12 @@
 
   function list(choice, rows) {
     const models = [choice.model, ...(choice.other ? [choice.other] : [])];
-    const head = ["sample", "question", ...models.flatMap((name) => [name, "score"]),
-      ...(rows.some((each) => each.one.request) ? ["tokens"] : [])];
+    const head = [["sample", ""], ["question", ""],
+      ...models.flatMap((name) => [[name, "answer"], ["score", "number"]]),
+      ...(rows.some((each) => each.one.request) ? [["tokens", "number tokens"]] : [])];
     const table = make("table", { className: "plain samples" },
-      make("thead", {}, make("tr", {}, ...head.map((name) =>
-        make("th", { scope: "col", textContent: name, className: name === "score" || name === "tokens" ? "number" : "" })))),
+      make("thead", {}, make("tr", {}, ...head.map(([textContent, className]) =>
+        make("th", { scope: "col", textContent, className })))),
       make("tbody", {}, ...rows.flatMap((each) => each.rows(head.length))));
     return make("div", { className: "scroll" }, table);
   }
@@ -183,8 +186,8 @@
     const button = make("button", { type: "button", className: "opens", textContent: id });
     button.setAttribute("aria-expanded", "false");
     const line = make("tr", { className: "item" }, make("th", { scope: "row" }, button),
-      excerpt(here.question), excerpt(here.answer), score(here),
-      ...(choice.other ? [excerpt(beside ? beside.answer : ""), score(beside)] : []));
+      excerpt(here.question), excerpt(here.answer, "answer"), score(here),
+      ...(choice.other ? [excerpt(beside ? beside.answer : "", "answer"), score(beside)] : []));
     const all = make("tr", { className: "detail", hidden: true });
     const toggle = (open) => {
       all.hidden = !open;
@@ -200,7 +203,7 @@
     const rows = (columns) => {
       if (columns > line.cells.length) {
         const tokens = here.request ? here.request.tokens.map((n) => n ?? "–").join(" + ") : "–";
-        line.append(make("td", { className: "number", textContent: tokens }));
+        line.append(make("td", { className: "number tokens", textContent: tokens }));
       }
       if (choice.open === id) toggle(true);
       return [line, all];

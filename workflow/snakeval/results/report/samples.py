@@ -12,7 +12,7 @@ import heapq
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from snakeval.evaluation.record import Metric
 from snakeval.files import write_if_changed
 from snakeval.harnesses.adapter import Sample
 from snakeval.ledger.plain_text import visible
+from snakeval.results.report.replies import Reply
 
 #: Samples per chunk: the page loads one chunk to show a page of samples.
 CHUNK = 100
@@ -75,6 +76,14 @@ class Shelf:
     shown: int
 
 
+#: Returns the request of each sample, or None.
+Find = Callable[[Sequence[Sample]], Sequence[Reply | None]]
+
+
+def _unknown(samples: Sequence[Sample]) -> Sequence[Reply | None]:
+    return [None] * len(samples)
+
+
 class Shelves:
     """The directory of chunks. A new report deletes the chunks that it does not use."""
 
@@ -82,14 +91,18 @@ class Shelves:
         self._directory = directory
         self._used: set[str] = set()
 
-    def put(self, kept: Kept, metric: Metric, scale: float) -> Shelf:
-        """Write an evaluation's samples: those with a score of *metric*, or else all."""
+    def put(self, kept: Kept, metric: Metric, scale: float, find: Find = _unknown) -> Shelf:
+        """Write an evaluation's samples: those with a score of *metric*, or else all.
+
+        *find* returns the request of each of them.
+        """
         samples = kept.samples
         own = [s for s in samples if metric.metric in s.scores and s.filter == metric.filter]
         samples = own or samples
+        replies = find(samples)
+        shown = [_shown(*pair) for pair in zip(samples, replies, strict=True)]
         chunks = [
-            self._write([_shown(sample) for sample in samples[start : start + CHUNK]])
-            for start in range(0, len(samples), CHUNK)
+            self._write(shown[start : start + CHUNK]) for start in range(0, len(shown), CHUNK)
         ]
         scores = [_score(sample, metric.metric) for sample in samples]
         index = {
@@ -98,6 +111,8 @@ class Shelves:
             "right": _right(scores, metric.higher_is_better is False),
             "chunks": chunks,
         }
+        if any(replies):
+            index["health"] = [each and "".join(mark[0] for mark in each.marks) for each in replies]
         share = len(own) / len(kept.samples) if own else 1.0
         total = len(samples) if kept.total <= kept.limit else round(kept.total * share)
         return Shelf(self._write(index), total, len(samples))
@@ -144,10 +159,20 @@ def _right(scores: Sequence[float | None], lower_is_better: bool) -> list[int | 
     return [None if score is None else int(score == best) for score in scores]
 
 
-def _shown(sample: Sample) -> Sequence[Any]:
+def _shown(sample: Sample, reply: Reply | None = None) -> Sequence[Any]:
     texts = (sample.question, sample.answer, sample.reference, sample.group)
     scores = {name: visible(f"{score:g}") for name, score in sample.scores.items()}
-    return [*map(_cut, texts), {visible(name): score for name, score in scores.items()}]
+    shown = [*map(_cut, texts), {visible(name): score for name, score in scores.items()}]
+    return shown if reply is None else [*shown, _asked(reply)]
+
+
+def _asked(reply: Reply) -> dict[str, Any]:
+    return {
+        "id": reply.id,
+        "messages": [[visible(role), _cut(text)] for role, text in reply.messages],
+        "tokens": [reply.prompt_tokens, reply.completion_tokens],
+        "marks": reply.marks,
+    }
 
 
 def _cut(text: str) -> str:
