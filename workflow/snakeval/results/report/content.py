@@ -240,7 +240,7 @@ def _links(run: RunDirectory, item: Planned) -> dict[str, str]:
     """Return the addresses of the files of an evaluation that exist."""
     place = run.evaluation(item.source)
     files = {"log": place.log, "logs": place.logs, "artifacts": place.artifacts}
-    files["run.sh"] = place.script
+    files[place.script.name] = place.script
     found = {text: path for text, path in files.items() if path.exists()}
     return {text: quote(path.relative_to(run.path).as_posix()) for text, path in found.items()}
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-
-_END = re.compile(r"[^0-9A-Za-z]")
+from itertools import takewhile
 
 
 def suites(benchmarks: Iterable[str]) -> dict[str, str]:
@@ -15,6 +13,6 @@ def suites(benchmarks: Iterable[str]) -> dict[str, str]:
     >>> suites(["mmlu_law", "mmlu_math", "gsm8k"])
     {'mmlu_law': 'mmlu', 'mmlu_math': 'mmlu', 'gsm8k': ''}
     """
-    words = {name: _END.split(name, maxsplit=1)[0] for name in benchmarks}
+    words = {name: "".join(takewhile(str.isalnum, name)) for name in benchmarks}
     shared = Counter(words.values())
     return {name: word if shared[word] > 1 else "" for name, word in words.items()}

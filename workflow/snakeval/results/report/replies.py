@@ -23,7 +23,7 @@ from snakeval.ledger.parts import parts_of
 from snakeval.ledger.reading import Stored, used
 from snakeval.ledger.summary import folder_of
 
-#: So many answers of an evaluation are read at most.
+#: The most answers of an evaluation that are read.
 MAX_ANSWERS = 50_000
 
 
@@ -46,7 +46,7 @@ class Reply:
 
     @property
     def marks(self) -> list[str]:
-        """What is wrong with the answer, in words."""
+        """The problems of the answer, in words."""
         return ["cut"] * self.is_cut + ["unhealthy"] * (not self.is_healthy)
 
 
