@@ -173,7 +173,7 @@
   function list(choice, rows) {
     const models = [choice.model, ...(choice.other ? [choice.other] : [])];
     const head = [["sample", ""], ["question", ""],
-      ...models.flatMap((name) => [[name, "answer"], ["score", "number"]]),
+      ...models.flatMap((name) => [[name, "reply"], ["score", "number"]]),
       ...(rows.some((each) => each.one.request) ? [["tokens", "number tokens"]] : [])];
     const table = make("table", { className: "plain samples" },
       make("thead", {}, make("tr", {}, ...head.map(([textContent, className]) =>
@@ -182,26 +182,36 @@
     return make("div", { className: "scroll" }, table);
   }
 
+  // A narrow screen has no columns of replies and tokens.
+  const narrow = matchMedia("(max-width: 40rem)");
+  const columns = (line) => [...line.cells]
+    .filter((cell) => !narrow.matches || !cell.matches(".reply, .tokens")).length;
+  narrow.addEventListener("change", () => {
+    for (const cell of document.querySelectorAll(".samples .detail > td")) {
+      cell.colSpan = columns(cell.parentElement.previousElementSibling);
+    }
+  });
+
   function row(choice, id, here, beside) {
     const button = make("button", { type: "button", className: "opens", textContent: id });
     button.setAttribute("aria-expanded", "false");
     const line = make("tr", { className: "item" }, make("th", { scope: "row" }, button),
-      excerpt(here.question), excerpt(here.answer, "answer"), score(here),
-      ...(choice.other ? [excerpt(beside ? beside.answer : "", "answer"), score(beside)] : []));
+      excerpt(here.question), excerpt(here.answer, "reply"), score(here),
+      ...(choice.other ? [excerpt(beside ? beside.answer : "", "reply"), score(beside)] : []));
     const all = make("tr", { className: "detail", hidden: true });
     const toggle = (open) => {
       all.hidden = !open;
       button.setAttribute("aria-expanded", String(open));
       if (open && !all.firstChild) {
-        all.append(make("td", { colSpan: line.cells.length }, detail(choice, id, here, beside)));
+        all.append(make("td", { colSpan: columns(line) }, detail(choice, id, here, beside)));
       }
     };
     button.addEventListener("click", () => toggle(all.hidden));
     line.addEventListener("click", (event) => {
       if (!event.target.closest("button") && !getSelection().toString()) toggle(all.hidden);
     });
-    const rows = (columns) => {
-      if (columns > line.cells.length) {
+    const rows = (wanted) => {
+      if (wanted > line.cells.length) {
         const tokens = here.request ? here.request.tokens.map((n) => n ?? "–").join(" + ") : "–";
         line.append(make("td", { className: "number tokens", textContent: tokens }));
       }
