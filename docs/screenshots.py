@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from small_png import small
+
 from snakeval.results import report
 from snakeval.run.directory import RunDirectory
 from support.browser import browser
@@ -60,12 +62,14 @@ with tempfile.TemporaryDirectory() as directory, browser() as chromium:
     run = training(Path(directory))
     report.write(run)
     chromium.open(run.curves)
-    (HERE / "curves.png").write_bytes(chromium.picture(1280, 1000))
+    (HERE / "curves.png").write_bytes(small(chromium.picture(1280, 1000)))
     chromium.open(report.write(RunDirectory(sys.argv[1])))
-    (HERE / "report.png").write_bytes(chromium.picture(1440, 900))
+    (HERE / "report.png").write_bytes(small(chromium.picture(1440, 900)))
     chromium.run("location.hash = 'samples/letters/sloppy/wrong/careful'")
     chromium.click("#items .opens")
     chromium.texts("#items .answers > div")
-    (HERE / "report-phone.png").write_bytes(chromium.picture(390, 844, dark=True, at="#told"))
+    (HERE / "report-phone.png").write_bytes(
+        small(chromium.picture(390, 844, dark=True, at="#samples"))
+    )
     chromium.open(report.write(twenty_by_twenty(Path(directory))))
-    (HERE / "report-20x20.png").write_bytes(chromium.picture(1440, 900, at="#matrix"))
+    (HERE / "report-20x20.png").write_bytes(small(chromium.picture(1440, 900, at="#matrix")))

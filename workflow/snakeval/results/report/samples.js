@@ -167,8 +167,11 @@
   const kind = (one) => (one === null || one.right === null ? "" : one.right ? "right" : "wrong");
   const scored = (one) => (one === null ? "no answer"
     : Object.entries(one.scores).map(([name, score]) => `${name} ${score}`).join(", "));
-  const score = (one) => make("td", { className: `number ${kind(one)}` },
-    make("span", { className: "mark", textContent: scored(one) }));
+  const score = (one) => {
+    const values = one ? Object.values(one.scores) : [];
+    return make("td", { className: `number ${kind(one)}`, title: scored(one) }, make("span",
+      { className: "mark", textContent: values.length === 1 ? values[0] : scored(one) }));
+  };
 
   function list(choice, rows) {
     const models = [choice.model, ...(choice.other ? [choice.other] : [])];
