@@ -108,3 +108,10 @@ def test_the_page_has_the_health_of_samples_and_their_roles(run: Sampled, done: 
     texts = [path.read_text() for path in (run.path / "report").glob("*.js")]
     assert sum('"health":["","c"]' in text for text in texts) == 1
     assert sum('["system","Be short."]' in text for text in texts) == 1
+
+
+def test_the_answers_read_have_a_limit(run: Sampled, done: Completion) -> None:
+    keep(run["m/b"], done, ("one?", "A", "stop"), ("two?", "A", "stop"))
+    samples = [sample("one?", "A"), sample("two?", "A")]
+    found = of_samples(run["m/b"], done, samples, limit=1)
+    assert sum(each is not None for each in found) == 1

@@ -154,7 +154,7 @@ def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = (
         key = (item.model, item.benchmark)
         found[key] = one
         if kept.total:
-            find = partial(replies.of_samples, one.directory, one.record)
+            find = partial(replies.of_samples, one.directory, one.record, limit=limit)
             shelved[key] = shelves.put(kept, one.metric, one.scale, find)
     everything = list(found.values())
     repeats = comparison.repeated(everything)

@@ -24,7 +24,9 @@ from snakeval.ledger.reading import Stored, used
 from snakeval.ledger.summary import folder_of
 
 #: The most answers of an evaluation that are read.
-MAX_ANSWERS = 50_000
+MAX_ANSWERS = 10_000
+#: Characters at both ends of a question that find it, and how many samples with them are compared.
+_END, _TRIED = 80, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +53,26 @@ class Reply:
 
 
 def of_samples(
-    directory: EvaluationDirectory, done: Completion, samples: Sequence[Sample]
+    directory: EvaluationDirectory,
+    done: Completion,
+    samples: Sequence[Sample],
+    limit: int = MAX_ANSWERS,
 ) -> list[Reply | None]:
-    """Return the request of each of *samples*, or None; each request is that of one sample."""
+    """Return the request of each of *samples*, or None; each request is that of one sample.
+
+    It reads *limit* answers at most.
+    """
     found: list[Reply | None] = [None] * len(samples)
     if LEDGER not in done.versions:
         return found
-    waiting: dict[str, list[int]] = {}
-    for number, sample in enumerate(samples):
-        waiting.setdefault(sample.answer.strip(), []).append(number)
+    waiting = _Waiting(samples)
     # A damaged journal costs the rest of the requests, and no report.
     with contextlib.suppress(OSError, ValueError):
-        for one in islice(_stored(directory, done), MAX_ANSWERS):
+        for one in islice(_stored(directory, done), min(limit, MAX_ANSWERS)):
             messages = _messages(one.request())
             for text in _texts(one):
-                match = _match(waiting.get(text, []), messages, samples)
+                match = waiting.take(text, messages)
                 if match is not None:
-                    waiting[text].remove(match)
                     found[match] = _reply(one, messages)
                     break
     return found
@@ -90,17 +95,36 @@ def _texts(one: Stored) -> Iterator[str]:
         yield from dict.fromkeys((whole.strip(), without_reasoning(whole)[0].strip()))
 
 
-def _match(
-    candidates: Sequence[int], messages: Sequence[tuple[str, str]], samples: Sequence[Sample]
-) -> int | None:
-    """Return the first of the candidates whose question is that of the messages."""
-    prompt = "\n".join(text for _, text in messages)
-    last = messages[-1][1].strip() if messages else ""
-    for number in candidates:
-        question = samples[number].question.strip()
-        if question and (question in prompt or (last and last in question)):
-            return number
-    return None
+class _Waiting:
+    """The samples without a request, by their answers and by both ends of their questions."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._questions = [sample.question.strip() for sample in samples]
+        self._taken: set[int] = set()
+        self._found: dict[tuple[str, str], list[int]] = {}
+        for number, sample in enumerate(samples):
+            question = self._questions[number]
+            for end in {"", question[:_END], question[-_END:]} if question else ():
+                self._found.setdefault((sample.answer.strip(), end), []).append(number)
+
+    def take(self, answer: str, messages: Sequence[tuple[str, str]]) -> int | None:
+        """Return the first sample with this answer whose question is that of the messages."""
+        prompt = "\n".join(text for _, text in messages)
+        last = messages[-1][1].strip() if messages else ""
+        for end in dict.fromkeys((last[:_END], last[-_END:], "")):
+            for number in self._first(answer, end):
+                question = self._questions[number]
+                if question in prompt or (last and last in question):
+                    self._taken.add(number)
+                    return number
+        return None
+
+    def _first(self, answer: str, end: str) -> list[int]:
+        """Return the first samples that wait, so that many equal answers cost little time."""
+        found = self._found.get((answer, end), [])
+        while found and found[0] in self._taken:
+            found.pop(0)
+        return list(islice((each for each in found if each not in self._taken), _TRIED))
 
 
 def _messages(request: Any) -> tuple[tuple[str, str], ...]:
