@@ -20,7 +20,7 @@ LOWEST := $(VENV)/lowest
 LOWEST_TESTS ?= $(addprefix tests/unit/,cli config results exporters matrix harnesses)
 LOWEST_TOOLS := pytest|pytest-xdist|hypothesis|cryptography|snakemake-executor-plugin-cluster-generic
 
-.PHONY: demo test tests lowest campaigns engines docs reference lint english format profiles constraints clean
+.PHONY: demo test tests lowest campaigns engines docs reference tutorials lint english format profiles constraints clean
 
 demo: $(VENV)/ready  ## two models on three benchmarks, and the table
 	@$(BIN)/snakemake --profile profiles/local
@@ -55,6 +55,9 @@ docs: $(VENV)/docs  ## the docs site in build/docs, which needs no other host
 
 reference: $(VENV)/ready  ## the pages of docs/reference, from the code; a test compares them
 	@PYTHONPATH=docs $(BIN)/python -m hooks.reference
+
+tutorials: $(VENV)/ready  ## each command of the tutorials, typed; it takes minutes
+	@$(BIN)/pytest $(PYTEST) tests/tutorials/typed.py
 
 lint: $(VENV)/ready english
 	@$(BIN)/ruff check --quiet .
