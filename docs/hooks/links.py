@@ -107,3 +107,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri.startswith("source/"):
         return markdown
     return rewritten(page.file.src_uri, markdown)
+
+
+#: The theme asks another host for this script; ``reference/worker.js`` does the same.
+_SHIM = re.compile(r'<script src="https://unpkg\.com/iframe-worker/shim"></script>')
+
+
+def without_shim(page: str, html: str) -> str:
+    """Return a page with snakeval's script in place of the theme's; *page* is its path."""
+    script = os.path.relpath("reference/worker.js", Path(page).parent)
+    return _SHIM.sub(f'<script src="{script}"></script>', html)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Keep the only script of another host out of a page; the search works offline."""
+    return without_shim(page.file.dest_uri, output)
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Keep the script out of pages without Markdown, such as 404.html."""
+    return without_shim(template_name, output_content)

@@ -44,3 +44,10 @@ def test_a_page_shows_a_file_and_counts_the_lines_that_it_omits(tmp_path: Path) 
 
 def test_a_page_lists_the_files_of_a_folder() -> None:
     assert "\n- `profiles/slurm/config.yaml`\n" in links.shown("profiles/slurm")
+
+
+def test_no_page_has_the_script_of_another_host() -> None:
+    html = '<p></p><script src="https://unpkg.com/iframe-worker/shim"></script>'
+    assert links.without_shim("how/a.html", html) == (
+        '<p></p><script src="../reference/worker.js"></script>'
+    )
