@@ -128,6 +128,15 @@ def test_a_new_directory_has_what_plain_snakemake_reads(place: Path) -> None:
     assert settings["keep-incomplete"] is True
 
 
+def test_in_the_current_directory_no_other_is_entered(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["init", "."]) == 0
+    assert "  cd " not in capsys.readouterr().out
+    assert cli.main(["init", "first"]) == 0
+    assert "  cd first\n" in capsys.readouterr().out
+
+
 def test_a_new_directory_without_benchmarks_has_the_quizzes_for_the_users_endpoint(
     place: Path,
 ) -> None:

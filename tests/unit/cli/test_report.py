@@ -25,6 +25,11 @@ def test_it_says_where_the_page_is(run: Sampled, capsys: Capture) -> None:
     assert (run.path / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_without_an_id_it_is_of_the_run_that_started_last(run: Sampled, capsys: Capture) -> None:
+    said = snakeval(capsys, "report")
+    assert (said.exit_code, said.out) == (0, f"{run.path}/report.html\n")
+
+
 def test_it_opens_the_page_on_request(
     run: Sampled, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,21 @@ def test_the_table_has_what_is_done_failed_and_missing(one: Made, capsys: Captur
     assert rows[3][1].strip() == "pending"
 
 
+def test_without_an_id_they_are_of_the_run_that_started_last(
+    one: Made, two: Made, capsys: Capture
+) -> None:
+    assert snakeval(capsys, "results").out == snakeval(capsys, "results", "feed").out
+
+
+def test_without_any_run_it_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    said = snakeval(capsys, "results")
+    assert (said.exit_code, said.err.count("\n")) == (2, 1)
+    assert "no run was started on this machine yet" in said.err
+
+
 def test_it_needs_no_table_that_the_run_wrote(one: Made, capsys: Capture) -> None:
     assert not (one.path / "results.csv").exists()
     one.done("to_do")

@@ -77,6 +77,9 @@ class World:
     def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
         return [name for name in models if (name, self.ready[name]) not in self.finished]
 
+    def why_failed(self, model: str) -> str:
+        return "b: HTTP 401"
+
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         return list(self.elsewhere)
 
@@ -231,13 +234,12 @@ def test_failed_step_waits_and_the_pause_doubles() -> None:
             starts.append(world.now)
             head.code = 1
 
-    script = [writes(100), *[fails] * 600]
-    world = World(script)
+    world = World([writes(100), *[fails] * 600])
     followed(world)
-    gaps = [b - a for a, b in pairwise(starts)]
-    assert len(gaps) >= 2
-    for gap, pause in zip(gaps, (60, 120, 240), strict=False):
-        assert pause <= gap <= pause + 5
+    assert any("@100 failed (exit code 1; b: HTTP 401); it starts" in each for each in world.lines)
+    assert len(starts) >= 3
+    for (before, after), pause in zip(pairwise(starts), (60, 120, 240), strict=False):
+        assert pause <= after - before <= pause + 5
 
 
 def test_start_that_fails_its_checks_pauses_and_another_starts() -> None:

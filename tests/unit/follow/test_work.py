@@ -18,6 +18,7 @@ from snakeval.errors import ConfigError
 from snakeval.follow.work import RunWork, open_run
 from snakeval.run.heads import announce, enter, followers, heads, leave
 from support.configs import MODEL, write
+from support.made import begin
 from support.stored import finish
 from support.training import Training
 
@@ -66,6 +67,17 @@ def test_model_is_unfinished_until_each_evaluation_has_a_record(place: Path) -> 
     assert set(work.unfinished(config, ["m", "n"])) == {"m", "n"}, "the plan has no model yet"
     work.run.directory.write_plan(invocation.planned)
     assert set(work.unfinished(config, ["m", "n"])) == {"n"}
+
+
+def test_reason_of_a_failed_evaluation_is_known(place: Path) -> None:
+    work, config = opened(place)
+    invocation = work._invocation(config, ["m"])
+    work.run.directory.write_plan(invocation.planned)
+    assert work.why_failed("m") == ""
+    directory = work.run.directory.evaluation("m/b")
+    begin(directory, invocation.selected["m", "b"].fingerprint)
+    directory.fail("HTTP 401")
+    assert (work.why_failed("m"), work.why_failed("n")) == ("b: HTTP 401", "")
 
 
 def test_problem_of_one_model_hides_no_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def write(directory: Path, answers: Answers | None, *, force: bool) -> None:
             raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
     lines = [
         *([f"export {answers.api_key_name}=…"] if answers and answers.api_key_name else []),
-        f"cd {shlex.quote(str(directory))}",
+        *([f"cd {shlex.quote(str(directory))}"] if directory.resolve() != Path.cwd() else []),
         "snakeval run --dry-run    # or snakemake -n",
         "snakeval run              # or snakemake --profile local, see `snakeval profiles`",
     ]

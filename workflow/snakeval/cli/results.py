@@ -24,13 +24,14 @@ _KEYS = ["model", "benchmark", "task", "metric", "filter"]
 @click.command(
     "results", short_help="Print the results table of one run, or of several side by side"
 )
-@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=target.complete)
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=target.complete)
 @strict_option
 @format_option
 @json_switch
 def command(ids: Sequence[str], form: str) -> int:
     """Print the results of a run, whatever is finished, failed or missing.
 
+    Without an ID, they are those of the run that was started or resumed last.
     With several runs, each metric is a row, and each run is a column with the run's name and id.
     ID/MODEL and ID/MODEL/BENCHMARK show a part.
 
@@ -39,7 +40,7 @@ def command(ids: Sequence[str], form: str) -> int:
     snakeval results 8b1a 77fe --format csv > both.csv
     """
     form = "json" if wants_json() else form
-    targets = list(dict.fromkeys(map(target.find, ids)))
+    targets = list(dict.fromkeys(map(target.find, ids))) or [target.last()]
     frames = [api.frame(each) for each in targets]
     if len(frames) == 1:
         _print_one(frames[0], form)

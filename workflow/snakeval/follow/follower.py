@@ -190,7 +190,8 @@ class Follower:
                     self.say(f"{step.model} ended ({_ended(code)}): {end}")
                 elif step.model in left:
                     again = self._note_failure(step)
-                    self.say(f"{step.model} failed ({_ended(code)}); it starts again in {again}")
+                    why = "; ".join(filter(None, (_ended(code), self.work.why_failed(step.model))))
+                    self.say(f"{step.model} failed ({why}); it starts again in {again}")
                 else:
                     self._done.add(step)
                     self._failed.pop(step, None)

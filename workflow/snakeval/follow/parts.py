@@ -59,6 +59,9 @@ class Work(Protocol):
     def unfinished(self, config: Config, models: Sequence[str]) -> Collection[str]:
         """Return those of *models* that have evaluations to run."""
 
+    def why_failed(self, model: str) -> str:
+        """Return why an evaluation of *model* failed; empty if none did."""
+
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         """Return the models of each living head whose process is none of *mine*."""
 

@@ -20,6 +20,8 @@ from snakeval.errors import ConfigError
 from snakeval.files import make_directory
 from snakeval.run import heads
 from snakeval.run.find import Run, find, reserve
+from snakeval.watch.state import State
+from snakeval.watch.states import states
 
 
 def open_run(config: Config, choice: str | None, files: Sequence[Path]) -> Run:
@@ -127,6 +129,16 @@ class RunWork:
         paths |= {name: path for name, path in found.items() if path}
         with contextlib.suppress(OSError):  # a full disk; only a report is lost
             self.run.directory.write_waiting(paths)
+
+    def why_failed(self, model: str) -> str:
+        """Return why the first failed evaluation of *model* failed; empty if none did."""
+        found: Sequence[State] = ()
+        with contextlib.suppress(ConfigError):  # the head ended before it had a plan
+            found = states(self.run.directory, only=lambda each, benchmark: each == model)
+        failed = [
+            f"{state.benchmark}: {state.reason}" for state in found if state.state == "failed"
+        ]
+        return next(iter(failed), "")
 
     def others(self, mine: Collection[int]) -> Sequence[frozenset[str]]:
         """Return the models of each living head whose process is none of *mine*."""

@@ -56,6 +56,17 @@ def find(text: str) -> Target:
     return target
 
 
+def last() -> Target:
+    """Return the run that was started or resumed last on this machine.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not (known := index.entries()):
+        raise ConfigError("no run was started on this machine yet; give the directory of a run")
+    return Target(index.last_started(known))
+
+
 def split(text: str) -> tuple[Entry, tuple[str, ...]]:
     """Return the run that *text* begins with, and the names after it, which may not exist.
 
