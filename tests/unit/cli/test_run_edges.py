@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from snakeval import cli
-from snakeval.cli.launch import snakemake_process
 from snakeval.cli.launch.snakemake_options import parsed
 from snakeval.config.load import Selection, load
+from snakeval.dag import handover
 from snakeval.errors import ConfigError
 from support.configs import COMMAND, MODEL, VALID, write
 
@@ -111,7 +111,7 @@ def test_all_that_a_run_keeps_in_the_home_is_private(place: Path, ran: list[list
     home = place / "home"
     home.mkdir(mode=0o755)
     assert cli.main(["run", *C]) == 0
-    snakemake_process.detach(["true"], home / "logs" / "x.log").wait()
+    handover.detach(["true"], home / "logs" / "x.log").wait()
     found = [home, *home.rglob("*")]
     assert len(found) > 3
     assert [path for path in found if path.stat().st_mode & 0o077] == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from snakeval.config.load import load
 from snakeval.dag.handover import Checked, Offer, offered, take
 from support.configs import VALID, write
+from support.served import wait_for
 
 TAKE = """
 import os, sys
@@ -88,3 +91,21 @@ def test_the_configuration_is_the_same_on_both_sides(checked: Checked, tmp_path:
             check=False,
         )
     assert done.returncode == 0
+
+
+def test_a_detached_child_holds_no_pipe_and_has_its_own_session(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from snakeval.dag import handover; "
+        "print(handover.detach(['sh', '-c', 'echo said; exec sleep 600'], Path('logs/log')).pid)"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    pid = int(done.stdout)
+    try:
+        assert time.monotonic() - started < 300
+        assert os.getsid(pid) == pid
+        wait_for(lambda: (tmp_path / "logs" / "log").read_text() == "said\n", "no log")
+    finally:
+        os.kill(pid, signal.SIGKILL)

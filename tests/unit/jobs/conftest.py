@@ -21,6 +21,13 @@ def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def server() -> Iterator[DemoServer]:
+    """An endpoint without a key."""
+    with serve() as each:
+        yield each
+
+
+@pytest.fixture
 def locked() -> Iterator[DemoServer]:
     """An endpoint that requires the key."""
     with serve(api_key=KEY) as each:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from support.asking import KEY, Asking
 from support.configs import COMMAND, config
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
-
-
-@pytest.fixture
-def server() -> Iterator[DemoServer]:
-    with serve() as each:
-        yield each
 
 
 def asked(server: DemoServer) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from snakeval.demo.server import DemoServer, serve
+from snakeval.demo.server import DemoServer
 from snakeval.evaluation.attempts import AttemptDirectory, Failure
 from snakeval.jobs.served_models import Serving
 from snakeval.ledger.beside import Gateway
@@ -18,22 +18,11 @@ from support.asking import Asking
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
-@pytest.fixture
-def server() -> Iterator[DemoServer]:
-    with serve() as each:
-        yield each
-
-
-def asked(server: DemoServer) -> int:
-    found: int = server.stats()["requests"]
-    return found
-
-
 def test_an_attempt_repeats_after_its_gateway_died(tmp_path: Path, server: DemoServer) -> None:
     job = Asking(tmp_path, server.url)
     (tmp_path / "kills").write_text("2")
     assert job() == (0, "")
-    assert asked(server) == 3
+    assert server.stats()["requests"] == 3
     assert (tmp_path / "kills").read_text() == "0"
 
 
@@ -51,7 +40,7 @@ def test_an_attempt_repeats_after_its_gateway_died_of_a_full_disk(
     job = Asking(tmp_path, server.url)
     (tmp_path / "kills").write_text("1")
     assert job() == (0, "")
-    assert (asked(server), refused) == (3, ["lost its gateway"])
+    assert (server.stats()["requests"], refused) == (3, ["lost its gateway"])
 
 
 def test_an_evaluation_fails_if_its_gateway_dies_three_times_in_a_row(

@@ -13,7 +13,7 @@ from snakeval.cli.first_config import TYPES, Answers, source_of, task_option
 from snakeval.cli.output import json_switch, note, wants_json
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
-from snakeval.cli.run import profile_names
+from snakeval.cli.profile_option import profile_names
 from snakeval.cli.selection import Choice
 from snakeval.cli.strict_option import strict_option
 

@@ -11,9 +11,10 @@ import click
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.output import json_switch
-from snakeval.cli.override_option import override_option
+from snakeval.cli.override_option import changes_option
 from snakeval.cli.preflight_option import preflight_option
-from snakeval.cli.run import named, positional, profile_names
+from snakeval.cli.profile_option import profile_option
+from snakeval.cli.run import named, positional
 from snakeval.cli.selection import Choice, selection_options
 from snakeval.errors import ConfigError
 
@@ -25,15 +26,8 @@ from snakeval.errors import ConfigError
     type=click.Path(path_type=Path),
     help="Read this configuration.  [default: evaluation.yaml, or another of this directory]",
 )
-@override_option(
-    "Change a value, or add one that a configuration may have; +KEY=VALUE adds one, ++KEY=VALUE "
-    "adds or changes one, ~KEY removes one."
-)
-@click.option(
-    "--profile",
-    shell_complete=profile_names,
-    help="Run with this profile: local, slurm, lepton, or a path.  [default: local]",
-)
+@changes_option
+@profile_option
 @click.option(
     "--slots",
     type=click.IntRange(min=1),

@@ -15,3 +15,10 @@ def override_option(help: str) -> Callable[[Command], Command]:
     return click.option(
         "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help=help
     )
+
+
+#: The option of commands that run a configuration.
+changes_option = override_option(
+    "Change a value, or add one that a configuration may have; +KEY=VALUE adds one, ++KEY=VALUE "
+    "adds or changes one, ~KEY removes one."
+)

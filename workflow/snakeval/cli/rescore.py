@@ -15,8 +15,8 @@ from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.output import json_switch
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
+from snakeval.cli.profile_option import profile_names
 from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
-from snakeval.cli.run import profile_names
 from snakeval.cli.strict_option import strict_option
 from snakeval.run import target
 

@@ -16,7 +16,7 @@ from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.output import json_switch
 from snakeval.cli.preflight_option import preflight_option
-from snakeval.cli.run import profile_names
+from snakeval.cli.profile_option import profile_names
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
 from snakeval.files import DAMAGE

@@ -13,18 +13,12 @@ from snakeval.cli.budget_option import budget_option, budget_pair
 from snakeval.cli.env_file import env_file_option
 from snakeval.cli.launch.mode import place_of, place_options
 from snakeval.cli.output import json_switch, note, wants_json
-from snakeval.cli.override_option import override_option
+from snakeval.cli.override_option import changes_option
 from snakeval.cli.preflight_option import preflight_option
+from snakeval.cli.profile_option import profile_option
 from snakeval.cli.selection import Choice, selection_options
 from snakeval.cli.strict_option import strict_option
 from snakeval.errors import ConfigError
-
-
-def profile_names(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """Complete the names of profiles in a shell."""
-    from snakeval.cli.launch.installation import profile_names
-
-    return [name for name in profile_names() if name.startswith(typed)]
 
 
 @click.command(
@@ -42,15 +36,8 @@ def profile_names(context: click.Context, parameter: click.Parameter, typed: str
     help="Read the configuration from this directory.",
 )
 @click.option("--config-name", help="Read the configuration of this name, without .yaml.")
-@override_option(
-    "Change a value, or add one that a configuration may have; +KEY=VALUE adds one, ++KEY=VALUE "
-    "adds or changes one, ~KEY removes one."
-)
-@click.option(
-    "--profile",
-    shell_complete=profile_names,
-    help="Run with this profile: local, slurm, lepton, or a path.  [default: local]",
-)
+@changes_option
+@profile_option
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Print the whole configuration and the plan; run nothing."
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
+from snakeval.files import make_directory
 
 #: The file's descriptor and the process that opened it: ``<descriptor>:<pid>``.
 _VARIABLE = "SNAKEVAL_CHECKED"
@@ -85,3 +87,21 @@ def take(files: Sequence[Path], overrides: Mapping[str, Any]) -> Checked | None:
     with os.fdopen(int(number), "rb") as file:
         checked: Checked = pickle.load(file)
     return checked if checked.is_of(files, overrides) else None
+
+
+def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess.Popen[bytes]:
+    """Start a command, such as Snakemake, in its own session, with its output in *log*.
+
+    Its processes hold no terminal and no pipe of this process.
+    """
+    make_directory(log.parent)
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=offer.descriptors,
+            env=offer.environment,
+        )

@@ -13,11 +13,10 @@ from typing import Any
 
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
-from snakeval.dag.handover import Checked, offered
+from snakeval.dag.handover import Checked, detach, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.reruns import Reruns
 from snakeval.errors import ConfigError
-from snakeval.files import make_directory
 from snakeval.run import heads
 from snakeval.run.find import Run, find, reserve
 from snakeval.watch.state import State
@@ -164,21 +163,9 @@ class RunWork:
         self.check(self._invocation(config, models))
         argv, values = self.command(self.run.directory.name, ",".join(models))
         log = self.run.directory.head_log(models[0])
-        make_directory(log.parent)
         checked = Checked((self.configfile,), values, config, self._selected(models))
-        with (
-            offered(checked) as offer,
-            open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output,
-        ):
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=offer.descriptors,
-                env=offer.environment,
-            )
+        with offered(checked) as offer:
+            process = detach(argv, log, offer)
         # If this process dies before the head notes itself, the next follower finds it.
         with contextlib.suppress(OSError):
             heads.announce(self.run.directory, process.pid, argv, models)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from snakeval.cli.launch import snakemake_process
 from snakeval.cli.output import add_global_options, json_switch
+from snakeval.dag import handover
 from support.served import wait_for
 
 
@@ -50,27 +50,9 @@ def test_a_signal_reaches_the_child_once_and_the_parent_waits(tmp_path: Path, nu
     assert signal.getsignal(number) is before
 
 
-def test_a_detached_child_holds_no_pipe_and_has_its_own_session(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from snakeval.cli.launch import snakemake_process as head; "
-        "print(head.detach(['sh', '-c', 'echo said; exec sleep 600'], Path('logs/log')).pid)"
-    )
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    pid = int(done.stdout)
-    try:
-        assert time.monotonic() - started < 300
-        assert os.getsid(pid) == pid
-        wait_for(lambda: (tmp_path / "logs" / "log").read_text() == "said\n", "no log")
-    finally:
-        os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 1), ("kill -TERM $$", 130)])
 def test_a_child_that_ends_early_has_its_exit_code(tmp_path: Path, script: str, code: int) -> None:
-    child = snakemake_process.detach(["sh", "-c", script], tmp_path / "log")
+    child = handover.detach(["sh", "-c", script], tmp_path / "log")
     assert snakemake_process.settle(child, ready=lambda: False) == code
 
 
@@ -79,7 +61,7 @@ def test_a_child_that_is_ready_or_slow_continues(
     tmp_path: Path, ready: bool, seconds: float
 ) -> None:
     started = time.monotonic()
-    child = snakemake_process.detach(["sleep", "600"], tmp_path / "log")
+    child = handover.detach(["sleep", "600"], tmp_path / "log")
     try:
         assert snakemake_process.settle(child, lambda: ready, seconds) is None
         assert time.monotonic() - started < 300

@@ -20,7 +20,7 @@ from snakeval.cli.output import is_quiet, note, wants_json
 from snakeval.config.composed import composed_of, names
 from snakeval.config.config import Config
 from snakeval.config.load import Selection
-from snakeval.dag.handover import NOTHING, Checked, Offer, offered
+from snakeval.dag.handover import NOTHING, Checked, Offer, detach, offered
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.preflight import check
 from snakeval.dag.workplace import require_workplace
@@ -156,7 +156,7 @@ def in_background(argv: Sequence[str], run: Run, offer: Offer = NOTHING) -> int:
     """
     run_id = run.id
     log = home() / "logs" / f"{run_id}-{datetime.now():%Y-%m-%d-%H-%M-%S}.log"
-    child = snakemake_process.detach(argv, log, offer)
+    child = detach(argv, log, offer)
 
     def has_a_head() -> bool:
         runs = (entry.run for entry in index.entries() if entry.id == run_id)

@@ -18,7 +18,6 @@ import click
 from snakeval.cli.launch import installation
 from snakeval.cli.output import is_verbose, wants_json
 from snakeval.dag.handover import NOTHING, Offer
-from snakeval.files import make_directory
 
 #: Snakemake's exit codes: done, failed, and unknown options.
 _DONE, _FAILED, _BAD_INPUT = 0, 1, 2
@@ -128,24 +127,6 @@ def _signal(child: subprocess.Popen[bytes] | None, number: int) -> None:
     if child is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
-
-
-def detach(argv: Sequence[str], log: Path, offer: Offer = NOTHING) -> subprocess.Popen[bytes]:
-    """Start Snakemake in its own session, with its output in *log*.
-
-    Its processes hold no terminal and no pipe of this process.
-    """
-    make_directory(log.parent)
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=offer.descriptors,
-            env=offer.environment,
-        )
 
 
 def settle(
