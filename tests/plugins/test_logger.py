@@ -548,10 +548,10 @@ def test_advice_on_snakemake_s_metadata_is_not_printed(
     assert handled(capsys, (advice, {}), ("Disk is full", {})) == ["Disk is full"]
 
 
-def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_no_note(
+def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_alarms_and_no_note(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end = SimpleNamespace(shown=lambda: "the table")
+    end = SimpleNamespace(shown=lambda: "the table", alarm=lambda: print("an alarm"))
     matrix = SimpleNamespace(opened=SimpleNamespace(end=end))
     monkeypatch.setitem(sys.modules, "snakeval.dag.open", matrix)
     settings = SimpleNamespace(quiet={"all"}, dryrun=False, nocolor=True, printshellcmds=False)
@@ -559,4 +559,4 @@ def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_no_note(
     text = "Nothing to be done (all requested files are present and up to date)."
     handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
     handler.close()
-    assert capsys.readouterr() == ("\nthe table\n", "")
+    assert capsys.readouterr() == ("\nthe table\nan alarm\n", "")

@@ -184,12 +184,16 @@ class LogHandler(LogHandlerBase):
         return "" if is_noise else text
 
     def _table(self, text: str) -> str:
-        """Print the table of a run with nothing to do, for which Snakemake calls no hook."""
+        """Print the table of a run with nothing to do, for which Snakemake calls no hook.
+
+        Also deliver alarms that an earlier command could not deliver.
+        """
         matrix = getattr(sys.modules.get("snakeval.dag.open"), "opened", None)
-        shown = matrix.end.shown() if matrix is not None else ""
-        if shown:
-            print(f"\n{shown}", flush=True)
-        return f"{_NOTHING}: all evaluations are done" if shown else text
+        if matrix is None or not (shown := matrix.end.shown()):
+            return text
+        print(f"\n{shown}", flush=True)
+        matrix.end.alarm()
+        return f"{_NOTHING}: all evaluations are done"
 
     def _job(self, event: LogEvent, data: dict[str, Any], quiet: bool) -> str:
         """Return a job's line, or nothing if a display shows the job."""

@@ -83,15 +83,15 @@ def test_the_end_of_a_command_decides_and_delivers_alarms_and_none_ends_it(
         directory=run.directory, config=config(tmp_path, data), selected=run.evaluations
     )
     end = End(cast(Any, invocation), cast(Any, None), cast(Any, None))
-    end._alarm()
+    end.alarm()
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("Alarm: r@2 dropped on b: acc is 0.000")
     assert second == "alarm not delivered: $HOOK is not set. The next look tries again"
     message = json.loads(out.read_text())
     assert (message["kind"], message["model"]) == ("drop", "r@2")
-    end._alarm()
+    end.alarm()
     assert json.loads(out.read_text()) == message
     run.directory.alarms.unlink()
     run.directory.alarms.mkdir()
-    end._alarm()
+    end.alarm()
     assert "alarms failed: " in capsys.readouterr().out

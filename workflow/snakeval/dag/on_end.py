@@ -84,7 +84,7 @@ class End:
         self._report_cost()
         if self.invocation.exports:
             self._report_exports()
-        self._alarm()
+        self.alarm()
         for line in warnings(rows):
             print(line, flush=True)
         if columns():  # a person reads it
@@ -151,8 +151,11 @@ class End:
 
         return results.records(results.table(self.invocation.directory, planned))
 
-    def _alarm(self) -> None:
-        """Decide and deliver alarms of this command's results; no problem ends the command."""
+    def alarm(self) -> None:
+        """Decide alarms of this command's results, and deliver what an earlier one could not.
+
+        No problem ends the command.
+        """
         from snakeval.results.alarms.look import Alarms
 
         alarms = Alarms(self.invocation.directory, self.invocation.config, say)
