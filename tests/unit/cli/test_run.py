@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from snakeval import cli
+from snakeval.cli import launch
 from snakeval.cli.launch import snakemake_process
 from snakeval.config.config import Config
 from snakeval.config.load import load
@@ -194,9 +195,7 @@ def test_a_head_on_another_host_is_a_warning(
 def test_a_detached_run_prints_its_process_and_how_to_follow_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        snakemake_process, "detach", lambda argv, log, offer: SimpleNamespace(pid=1234)
-    )
+    monkeypatch.setattr(launch, "detach", lambda argv, log, offer: SimpleNamespace(pid=1234))
     monkeypatch.setattr(snakemake_process, "settle", lambda child, ready: None)
     assert cli.main(["run", *C, "--detach"]) == 0
     out = capsys.readouterr().out
