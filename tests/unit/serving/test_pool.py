@@ -219,11 +219,18 @@ def waits_until(machine: Machine, stop: Event) -> None:
 def test_a_gpu_is_free_only_after_its_server_has_ended(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It notes the signal, and the server does not obey it.
+    # It notes the signal, and the server ignores it. The demo's command would wait for it.
+    (tmp_path / "serve.py").write_text(
+        "import sys, time\n"
+        "from snakeval.demo.server import serve\n"
+        "with serve(sys.argv[3:], sys.argv[1], int(sys.argv[2])):\n"
+        "    time.sleep(600)\n"
+    )
+    serve = f"python3 {tmp_path}/serve.py {{{{ host }}}} {{{{ port }}}} {{{{ served_model_name }}}}"
     ready, told = tmp_path / "ready", tmp_path / "told"
     notes = f"(trap 'touch {told}' TERM; touch {ready}; while :; do sleep 0.1; done) &"
     ready_first = f"while [ ! -e {ready} ]; do sleep 0.05; done"
-    stubborn = f"{notes} {ready_first}; trap '' TERM; {SERVE} & while :; do sleep 0.1; done"
+    stubborn = f"{notes} {ready_first}; trap '' TERM; {serve} & while :; do sleep 0.1; done"
     machine.deploys("careful", "careful/a", gpus=1, command=stubborn)
     names = gpus.physical(["0"], os.environ).values()
     with machine.serve("careful") as servers:
