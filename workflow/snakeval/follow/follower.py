@@ -105,8 +105,12 @@ class Follower:
     @property
     def _busy(self) -> set[str]:
         """The models that heads work at."""
-        mine = {step.model for steps in self._heads for step in steps}
-        return mine.union(*self._others)
+        return {step.model for step in self._working()} | self._elsewhere
+
+    @property
+    def _elsewhere(self) -> set[str]:
+        """The models that heads of an earlier follower work at."""
+        return set().union(*self._others)
 
     def _pause(self, next_look: float) -> float:
         """Return how long nothing happens that no event reports."""
@@ -155,10 +159,9 @@ class Follower:
     def _check(self) -> None:
         """Find out which steps are finished by the records of the run."""
         config = self._seen.config
-        working = {model for models in self._others for model in models}
-        new = [s for s in self._seen.steps if s not in self._checked and s.model not in working]
-        busy = self._working() | self._done
-        new = [step for step in new if step not in busy]
+        skip = self._checked | self._working() | self._done
+        elsewhere = self._elsewhere
+        new = [s for s in self._seen.steps if s not in skip and s.model not in elsewhere]
         if config is None or not new:
             return
         left = self.work.unfinished(config, [step.model for step in new])
@@ -167,10 +170,9 @@ class Follower:
 
     def _look_at_others(self) -> None:
         """Look at the heads of an earlier follower. The records have their finished evaluations."""
-        before = {model for models in self._others for model in models}
+        before = self._elsewhere
         self._others = self.work.others([child.pid for child in self._heads.values()])
-        ended = before - {model for models in self._others for model in models}
-        if ended:
+        if ended := before - self._elsewhere:
             self._checked = {step for step in self._checked if step.model not in ended}
             self._check()
 

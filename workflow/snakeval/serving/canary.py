@@ -11,6 +11,7 @@ as there are requests.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
@@ -148,10 +149,7 @@ def look(base: str, model: str, *, adapter: bool = False) -> Sight:
 
 def is_busy(base: str) -> bool:
     """Whether the server still answers requests; False if it does not count them."""
-    try:
-        return any(float(number) for number in _BUSY.findall(_metrics(base)))
-    except _ERRORS:
-        return False
+    return any(_metric(base, _BUSY))
 
 
 def _of_prompt(base: str, model: str, prompt: Sequence[int]) -> tuple[tuple[float, ...], Answer]:
@@ -192,22 +190,20 @@ def _ask(base: str, model: str, asked: Mapping[str, Any]) -> list[Any]:
 
 def _prompt(base: str) -> tuple[int, ...]:
     """Return the prompt, which is longer than a block of the server's cache."""
-    count = _TOKENS
-    try:
-        if block := _BLOCK.search(_metrics(base)):
-            count = max(count, int(block[1]) + _TOKENS - 256)
-    except _ERRORS:
-        pass  # it has no such page; most blocks are shorter than the prompt
+    # Without such a page: most blocks are shorter than the prompt.
+    block = next(iter(_metric(base, _BLOCK)), 0)
+    count = max(_TOKENS, int(block) + _TOKENS - 256)
     return tuple(_FIRST + (7919 * place) % _RANGE for place in range(count))
 
 
 def _counted(base: str) -> float | None:
-    try:
-        found = _HITS.findall(_metrics(base))
-        return sum(map(float, found)) if found else None
-    except _ERRORS:
-        return None
+    found = _metric(base, _HITS)
+    return sum(found) if found else None
 
 
-def _metrics(base: str) -> str:
-    return get(f"{base}/metrics", _SECONDS).decode()
+def _metric(base: str, pattern: re.Pattern[str]) -> list[float]:
+    """Return the numbers that *pattern* finds in the server's metrics; none without such a page."""
+    with contextlib.suppress(*_ERRORS):
+        page = get(f"{base}/metrics", _SECONDS).decode()
+        return [float(number) for number in pattern.findall(page)]
+    return []
