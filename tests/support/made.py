@@ -23,8 +23,8 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Event, Journal
 from snakeval.evaluation.health import HEALTH_VERSION
 from snakeval.evaluation.record import Completion, Metric, now
+from snakeval.ledger.start_time import start_time
 from snakeval.matrix.expand import expand
-from snakeval.processes import start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, remember
 from snakeval.run.plan import Planned

@@ -15,19 +15,7 @@ from threading import Event
 from typing import IO
 
 from snakeval.errors import EvaluationError
-
-
-def start_time(pid: int) -> str | None:
-    """Return field 22 of /proc/PID/stat (proc(5)), which with the pid identifies a process.
-
-    The result is empty on systems without /proc, and None for a zombie, which has ended.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
+from snakeval.ledger.start_time import start_time
 
 
 def process_lives(pid: int, started: str = "") -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.processes import start_time
+from snakeval.ledger.start_time import start_time
 from snakeval.run.heads import Head
 from snakeval.watch.stop import Patience, stop
 from support.made import Made, gone, snakeval

@@ -18,7 +18,7 @@ from snakeval.config.config import Config
 from snakeval.config.load import load
 from snakeval.dag.planning import CHECK
 from snakeval.files import home
-from snakeval.processes import start_time
+from snakeval.ledger.start_time import start_time
 from snakeval.run import heads
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import find

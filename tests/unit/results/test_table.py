@@ -20,8 +20,8 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, Metric, now
 from snakeval.files import sealed, without_seal
 from snakeval.harnesses import generic
+from snakeval.ledger.start_time import start_time
 from snakeval.matrix.expand import expand
-from snakeval.processes import start_time
 from snakeval.results.table import COLUMNS, table, to_markdown, write
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned

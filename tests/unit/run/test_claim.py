@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.errors import ConfigError
-from snakeval.processes import start_time
+from snakeval.ledger.start_time import start_time
 from snakeval.run import claim
 from snakeval.run.find import Run, find, reserve
 from snakeval.run.plan import Planned

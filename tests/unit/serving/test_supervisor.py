@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.processes import start_time
+from snakeval.ledger.start_time import start_time
 from snakeval.serving import supervisor, wire
 from snakeval.serving.pool import Pool
 

@@ -21,8 +21,9 @@ from snakeval.evaluation.events import last, read
 from snakeval.executors.base import Executor, Jobs, Remain, Report, Stage, Stopping
 from snakeval.executors.engines import containers
 from snakeval.executors.job_processes import job_processes
+from snakeval.ledger.start_time import start_time
 from snakeval.ledger.summary import lives_here
-from snakeval.processes import process_lives, start_time
+from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, followers, heads
 from snakeval.runtimes.marked import marked

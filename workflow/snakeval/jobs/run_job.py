@@ -19,7 +19,8 @@ from snakeval.evaluation import events
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.files import repair_damaged_state
-from snakeval.processes import process_lives, start_time
+from snakeval.ledger.start_time import start_time
+from snakeval.processes import process_lives
 from snakeval.runtimes import blocking
 
 INTERRUPTED = 130

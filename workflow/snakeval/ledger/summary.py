@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 
+from snakeval.ledger.start_time import start_time
+
 #: Seconds between two beats, and without one after which a gateway counts as dead.
 BEAT, STALE = 1.0, 15.0
 #: The length of a beat, which stays the same: the next one overwrites it.
@@ -76,7 +78,7 @@ class Heartbeat:
         """Write the next beat in place: a new file would have no lock."""
         self._beats += 1
         owner = {"beat": self._beats, "pid": os.getpid(), "host": socket.gethostname()}
-        process = {"start": _start(os.getpid()), "namespace": _namespace(), "boot": boot()}
+        process = {"start": start_time(os.getpid()), "namespace": _namespace(), "boot": boot()}
         text = json.dumps({**owner, **process, "time": round(time.time(), 1)})
         os.pwrite(self._file, text.ljust(_LENGTH - 1).encode() + b"\n", 0)
 
@@ -161,17 +163,7 @@ def _is_seen(text: bytes) -> bool | None:
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
     # Another process may have the number of one that ended; a hidden one has no start.
-    return _start(pid) in (start, "")
-
-
-def _start(pid: int) -> str | None:
-    """Return field 22 of /proc/PID/stat (proc(5)); None for a zombie, which has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
+    return start_time(pid) in (start, "")
 
 
 def _namespace() -> str:

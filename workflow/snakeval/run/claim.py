@@ -24,7 +24,8 @@ from pathlib import Path
 
 from snakeval.errors import ConfigError
 from snakeval.files import DAMAGE, create_exclusively, read_json, read_text
-from snakeval.processes import process_lives, start_time
+from snakeval.ledger.start_time import start_time
+from snakeval.processes import process_lives
 from snakeval.run.directory import RunDirectory
 
 #: After this many seconds, a claim counts only if its process lives.

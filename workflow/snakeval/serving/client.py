@@ -22,7 +22,7 @@ from threading import Event
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import events
-from snakeval.processes import start_time
+from snakeval.ledger.start_time import start_time
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import gone
