@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import files, processes
+from snakeval import processes
+from snakeval.files import reading
 from snakeval.lease import Holder, Lease, LeaseLost
 from snakeval.processes import ProcessIdentity, process_lives
 
@@ -318,7 +319,7 @@ def test_a_lease_whose_file_the_server_replaced_is_opened_again(
         return real(path, *arguments, **options)  # type: ignore[arg-type]
 
     with Lease(tmp_path / "lease", heartbeat=10, stale=30) as lease:
-        monkeypatch.setattr(files.os, "open", stale)
+        monkeypatch.setattr(reading.os, "open", stale)
         lease.check()
         assert left == [0]
 

@@ -69,7 +69,7 @@ def strangers(module: str, source: str) -> list[str]:
 
 def test_three_files_hold_the_private_folders_name() -> None:
     found = {module for module, source in modules() if PRIVATE.search(source)}
-    assert found == {"evaluation/directory.py", "run/directory.py", "files.py"}
+    assert found == {"evaluation/directory.py", "run/directory.py", "files/places.py"}
 
 
 def test_only_owners_know_the_names_of_a_runs_files() -> None:
@@ -208,7 +208,7 @@ def test_a_parsed_sentence_is_found(source: str) -> None:
 
 #: Modules that parse JSON or YAML themselves, with the reason.
 PARSERS = {
-    "files.py": "the owner",
+    "files/parsing.py": "the owner",
     "config/yaml_file.py": "its own loader, with lines and columns",
     "demo/api.py": "a server for demonstrations, with files of its own",
     "demo/quiz.py": "an example that requires only the standard library",
@@ -235,5 +235,5 @@ PARSING = re.compile(
 
 def test_only_files_parses_json_and_yaml() -> None:
     found = {module for module, source in modules() if PARSING.search(source)}
-    assert found - PARSERS.keys() == set(), "use json_value, json_object or yaml_value of files.py"
+    assert found - PARSERS.keys() == set(), "use json_value, json_object or yaml_value of files"
     assert PARSERS.keys() - found == set(), "an exception that no module needs"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -57,11 +56,6 @@ class Entry:
     def started(self) -> datetime:
         """When the run was started first, by its directory's name."""
         return self.run.started
-
-    @property
-    def shell_command(self) -> str:
-        """The command line as a person would type it."""
-        return shlex.join(self.command)
 
 
 def _index() -> Path:
