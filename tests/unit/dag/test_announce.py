@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from snakeval.dag.announce import dropped_budget, packing, prediction, undeliverable
-from snakeval.ledger.budget import BudgetFile
 from support.allocations import Opened, content, learned
 from support.invocations import TWO, invocation, matrix, reruns
 
@@ -48,8 +47,7 @@ def test_a_command_without_the_former_budget_of_its_run_says_so(tmp_path: Path) 
     opened = invocation(tmp_path, TWO)
     opened.run.start()
     assert lines({}) == []
-    file = BudgetFile(opened.directory.budget, {"tokens": 9000, "wall": 7200.0})
-    file.open("m/a", is_kept=True)
+    opened.directory.write_config("budget: {tokens: 9000, wall: 2h}", "0")
     assert lines({}) == [
         "Budget: this command drops the run's limit of 9,000 tokens and 2 h 00 min; keep it with "
         "--budget tokens=9000 --budget wall=120m"

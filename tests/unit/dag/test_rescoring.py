@@ -13,13 +13,14 @@ import pytest
 from snakeval.dag.invocation import Invocation
 from snakeval.dag.rescoring import Rescoring, differences
 from snakeval.errors import ConfigError
+from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.record import Metric
 from snakeval.matrix.ledger import idle_keys
 from snakeval.run.directory import RunDirectory
 from snakeval.run.pins import Pin, Pins
 from support.configs import COMMAND
 from support.invocations import invocation
-from support.made import completion
+from support.made import begin, completion
 from support.stored import STORED as CONTENT
 from support.stored import finish
 
@@ -180,13 +181,45 @@ def test_a_damaged_note_is_an_error_and_never_an_ordinary_run(tmp_path: Path) ->
         invocation(tmp_path, CONTENT, run=made.run.id)
 
 
-def test_a_run_whose_answers_are_gone_says_so(tmp_path: Path) -> None:
+def test_a_run_whose_answers_are_gone_before_it_started_says_so(tmp_path: Path) -> None:
+    origin = finished(tmp_path)
+    made = again(origin)
+    assert made.rescoring is not None
+    made.rescoring.note(made.directory)
+    origin.directory.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="has no journal of requests|was not part of this"):
+        invocation(tmp_path, CONTENT, run=made.run.id)
+
+
+def test_it_continues_with_its_own_links_if_the_first_run_is_gone(tmp_path: Path) -> None:
     origin = finished(tmp_path)
     made = again(origin)
     started(made)
+    for each in made.everything:
+        made.directory.evaluation(each.id).define(each)
     origin.directory.path.rename(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="is gone, and with it the answers"):
-        invocation(tmp_path, CONTENT, run=made.run.id)
+    later = invocation(tmp_path, CONTENT, run=made.run.id)
+    assert later.rescoring is not None
+    assert [e.fingerprint for e in later.everything] == [e.fingerprint for e in made.everything]
+    assert {e.transport.asks(name) for e in later.everything for name in "mj"} == {False}
+    later.rescoring.bring(later.directory, later.everything)
+    journal = later.directory.evaluation("m/b").requests / "m/0001.journal"
+    assert journal.read_text() == "answers of m"
+    assert {later.rescoring.outcome(later.directory, e) for e in later.everything} == {
+        "is not done"
+    }
+    for each in later.everything:
+        finish_scores(later, each)
+    assert {later.rescoring.outcome(later.directory, e) for e in later.everything} == {
+        f"is gone from run {origin.run.id}"
+    }
+
+
+def finish_scores(made: Invocation, evaluation: Evaluation) -> None:
+    """Complete an evaluation whose journals are there."""
+    place = made.directory.evaluation(evaluation.id)
+    begin(place, evaluation.fingerprint)
+    place.complete(completion(evaluation, place))
 
 
 def test_the_configuration_continues_its_own_run(tmp_path: Path) -> None:

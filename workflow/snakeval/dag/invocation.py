@@ -83,7 +83,7 @@ class Invocation:
             starts=starts,
             update_images=selection.update_images,
             local=digest_here,
-            origin=self.rescoring.run if self.rescoring is not None else None,
+            origin=self.rescoring.source if self.rescoring is not None else None,
             looked=self.checkpoints.weights,
         )
         everything, self.left_out = split(config, self.facts)

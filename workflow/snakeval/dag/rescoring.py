@@ -8,7 +8,7 @@ asked. The other run does not change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,13 @@ class Rescoring:
         origin: the absolute path of the run that has the answers.
         judges: the auxiliary models that are asked again.
         ask: whether models are asked for answers that the journals lack.
+        own: the run itself, if it has started; its links keep the answers of a deleted run.
     """
 
     origin: str
     judges: tuple[str, ...] = ()
     ask: bool = False
+    own: RunDirectory | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, run: RunDirectory, selection: Selection) -> Rescoring | None:
@@ -59,7 +61,7 @@ class Rescoring:
                 raise ConfigError(f"{run.rescore}: cannot be read ({error}); check it") from None
         if known is not None:
             known._refuse_other(run, selection)
-            return replace(known, ask=known.ask or selection.ask)
+            return replace(known, ask=known.ask or selection.ask, own=run)
         if not selection.rescore:
             for key in ("judge", "ask"):
                 if getattr(selection, key):
@@ -86,14 +88,24 @@ class Rescoring:
 
     @property
     def run(self) -> RunDirectory:
-        """The run that has the answers."""
+        """The run that had the answers first."""
         return RunDirectory(self.origin)
+
+    @property
+    def source(self) -> RunDirectory:
+        """The run with answers and definitions: its own directory if the other run is gone."""
+        return self.own if self.own is not None and self.is_gone else self.run
+
+    @cached_property
+    def is_gone(self) -> bool:
+        """Whether the other run was deleted, and this one has links to its journals."""
+        return self.own is not None and not self.run.exists
 
     def note(self, run: RunDirectory) -> None:
         """Note in *run*, before anything else, that it is a re-score."""
         run.make()
         run.rescore.parent.mkdir(exist_ok=True)
-        run.write_rescore(asdict(self))
+        run.write_rescore({"origin": self.origin, "judges": self.judges, "ask": self.ask})
 
     # --- evaluations ------------------------------------------------------------------------
 
@@ -105,7 +117,7 @@ class Rescoring:
         Raises:
             ConfigError: none can, or no evaluation asks a judge.
         """
-        if not self.run.exists:
+        if not self.source.exists:
             raise ConfigError(f"run {self.run.id}: {self.run} is gone, and with it the answers")
         auxiliary = {name for each in evaluations for name in each.identity.auxiliary}
         for judge in self.judges:
@@ -128,14 +140,18 @@ class Rescoring:
         """Return why an evaluation cannot be scored again, or nothing."""
         if self.judges and not {*self.judges} & {*evaluation.identity.auxiliary}:
             return f"does not ask {' or '.join(self.judges)}"
-        if (done := self._before(evaluation)) is None:
-            return f"is not finished in run {self.run.id}"
-        mode = done.versions.get(LEDGER, "off")
-        if mode != "on":
-            return f"stored no answers in run {self.run.id}, since its ledger was {mode}"
-        directory = self.run.evaluation(evaluation.id)
+        source = self.source
+        if not self.is_gone:
+            if (done := self._before(evaluation)) is None:
+                return f"is not finished in run {source.id}"
+            mode = done.versions.get(LEDGER, "off")
+            if mode != "on":
+                return f"stored no answers in run {source.id}, since its ledger was {mode}"
+        elif not self._identity(evaluation):
+            return f"was not part of this re-score of run {self.run.id}, which is gone"
+        directory = source.evaluation(evaluation.id)
         if not asks_nothing(evaluation) and not _files(directory, evaluation.model):
-            return f"has no journal of requests in run {self.run.id} any more"
+            return f"has no journal of requests in run {source.id} any more"
         return ""
 
     def _over_answers(self, evaluation: Evaluation) -> Evaluation:
@@ -170,6 +186,8 @@ class Rescoring:
         return self.run.evaluation(evaluation.id).completion(fingerprint) if fingerprint else None
 
     def _identity(self, evaluation: Evaluation) -> Mapping[str, Any]:
+        if self.is_gone:
+            return self.source.evaluation(evaluation.id).read_identity()
         before = self._before(evaluation)
         return before.identity if before is not None else {}
 

@@ -86,8 +86,6 @@ class BudgetFile:
         self.path, self.limits = path, dict(limits)
         self._now, self._lock = now, lock
         self.accounts: dict[str, Account] = {}
-        #: The limits of the gateway that started last, for readers that know none.
-        self.stated: dict[str, float] = {}
         #: Seconds, and what they cost, by the name of a clock.
         self.clocks: dict[str, Amounts] = {}
         self._read_to = 0
@@ -173,7 +171,6 @@ class BudgetFile:
                 clock[name] = clock.get(name, 0.0) + amount
             return
         account = self.accounts.setdefault(entry["account"], Account(entry["account"]))
-        self.stated = entry.get("limits", self.stated)
         if account.has_ended:
             return
         account.place = entry.get("place", account.place)
@@ -193,8 +190,7 @@ class BudgetFile:
         """
         name = uuid.uuid4().hex
         with self._writing() as entries:
-            own = {"account": name, "place": place, "is_kept": is_kept}
-            entries.append({**own, "limits": self.limits})
+            entries.append({"account": name, "place": place, "is_kept": is_kept})
         return self.accounts[name]
 
     def take(self, id: str, used: Amounts, unkept: Amounts, wanted: Mapping[str, float]) -> Amounts:

@@ -176,13 +176,26 @@ class RunDirectory(Directory):
 
     def prices(self) -> dict[str, dict[str, Any]]:
         """Return the prices of the models that have some, by the saved configuration."""
-        with contextlib.suppress(OSError, *DAMAGE):
-            text = read_text(self.config)
-            if "prices" not in text:
-                return {}
-            saved = yaml_value(text)
+        with contextlib.suppress(*DAMAGE):
+            saved = self._saved_with("prices")
             models = {**(saved.get("auxiliary") or {}), **(saved.get("models") or {})}
             return {name: found for name, model in models.items() if (found := model.get("prices"))}
+        return {}
+
+    def limits(self) -> dict[str, float]:
+        """Return the budget of the run's last command by kind, time in seconds."""
+        with contextlib.suppress(*DAMAGE):
+            if budget := self._saved_with("budget").get("budget"):
+                from snakeval.config.ledger import Budget  # hardly any run has a budget
+
+                return Budget.model_validate(budget).limits
+        return {}
+
+    def _saved_with(self, word: str) -> dict[str, Any]:
+        """Return the saved configuration if it has *word*, else nothing: YAML takes a while."""
+        with contextlib.suppress(OSError, *DAMAGE):
+            text = read_text(self.config)
+            return dict(yaml_value(text)) if word in text else {}
         return {}
 
     def members(self) -> Iterator[dict[str, dict[str, Any] | None]]:

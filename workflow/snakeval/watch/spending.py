@@ -27,13 +27,13 @@ class Part:
 
 
 def spending(run: RunDirectory) -> list[Part]:
-    """Return what is spent of each kind; nothing if no gateway of the run had a budget."""
-    file = BudgetFile(run.budget, {})
+    """Return what all gateways of the run spent of each kind that its last command limits."""
+    limits = run.limits()
+    file = BudgetFile(run.budget, limits)
     try:
         file.refresh()
     except OSError:
         return []
-    limits = file.stated
     currency = currency_of(run.prices().values()) if MONEY in limits else ""
     return [Part(kind, file.spent(kind), limit, currency) for kind, limit in limits.items()]
 
