@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from snakeval.evaluation.definition import Evaluation, Identity, Transport
 from snakeval.evaluation.requests import Counts
-from snakeval.matrix.usage import Usage, Usages, predicted
+from snakeval.matrix.usage import Begun, Usage, Usages, predicted
+from snakeval.run.directory import RunDirectory
+from support.made import begin
 
 PRICES = {"m": {"input": 2.0, "output": 4.0, "currency": "EUR"}, "judge": {"input": 1.0}}
 
@@ -68,6 +71,7 @@ def test_what_is_known_is_not_read_again() -> None:
         ("ifeval", 10, 10, None, 54.1),
         ("ifeval", 10, 10, 9999, 54.1),
         ("mine", 10, None, 30, None),
+        ("mine", 10, 8, None, 1),  # it has no more than 8
     ],
 )
 def test_another_number_of_samples_uses_more_or_less(
@@ -107,6 +111,50 @@ def test_the_line_has_tokens_requests_and_money_and_says_what_is_unknown() -> No
     silent = learned(evaluation(), 10, m=counts(20, None, None))
     assert predicted([paid], silent) == "Predicted: unknown tokens, 20 requests, an unknown cost"
     assert predicted([paid], Usages({})).startswith("Predicted: unknown, since no earlier run")
+
+
+def test_a_run_of_few_samples_is_a_sample_of_a_benchmark_of_unknown_size() -> None:
+    usages = learned(evaluation(limit=10), 10, m=counts(20, 1000, 500))
+    assert usages.expect(evaluation(prices=PRICES)) is None
+    assert predicted([evaluation(prices=PRICES)], usages) == (
+        "Predicted: unknown, since the number of samples is unknown; "
+        "m/b: about 150 tokens, 2 requests, 0.000400 EUR for each sample"
+    )
+    assert predicted([evaluation(limit=1000, prices=PRICES)], usages) == (
+        "Predicted: about 150,000 tokens, 2,000 requests, 0.400 EUR"
+    )
+
+
+def test_the_first_requests_of_an_interrupted_evaluation_predict_its_rest() -> None:
+    one = evaluation(prices=PRICES)
+    begun = {"m/b": Begun({"m": Usage(10, 1000, 500)}, 0.25)}
+    line = "Predicted: about 4,500 tokens, 30 requests, 0.0120 EUR"
+    assert predicted([one], Usages({}), begun) == f"{line}; 1 of 1 by first requests"
+    usages = learned(one, 10, m=counts(20, 1500, 600))
+    begun = {"m/b": Begun({"m": Usage(10, 1000, 500)})}  # the harness counts no requests
+    line = "Predicted: about 600 tokens, 10 requests, 0.00140 EUR"
+    assert predicted([one], usages, begun) == line
+
+
+def test_the_first_requests_are_those_of_the_log_and_the_gateway(tmp_path: Path) -> None:
+    one = evaluation()
+    place = RunDirectory(tmp_path / "run").evaluation("m/b")
+    assert Begun.of(one, place) is None
+    place.define(one)
+    begin(place, one.fingerprint)
+    assert Begun.of(one, place) is None, "no request"
+    part = {
+        "requests": 10, "failed": 0, "not_asked_again": 0, "latency": {},
+        "answers": {"asked": 10, "journal": 0}, "tokens": {"prompt": 1000, "completion": 500},
+    }  # fmt: skip
+    place.requests.mkdir()
+    (place.requests / "summary.json").write_text(json.dumps({"upstreams": {"m": part}}))
+    assert Begun.of(one, place) == Begun({"m": Usage(10, 1000, 500)})
+    place.newest_log().write_text("Requesting API:  25%|██▌       | 10/40 [00:03<00:09,  3.3it/s]")
+    found = Begun.of(one, place)
+    assert found is not None
+    assert found.whole == {"m": Usage(40, 4000, 2000)}
+    assert Begun.of(evaluation("changed"), place) is None
 
 
 def test_a_damaged_file_knows_nothing(file: Path) -> None:

@@ -14,7 +14,7 @@ from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.duration_text import estimate_text
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.facts import NOT_HASHED
-from snakeval.matrix.usage import Usages, predicted
+from snakeval.matrix.usage import Begun, Usages, predicted
 from snakeval.run.directory import RunDirectory
 from snakeval.watch.spending import spending
 
@@ -114,7 +114,9 @@ def prediction(invocation: Invocation, reruns: Reruns) -> list[str]:
     if not any(each.transport.prices or each.transport.budget for each in chosen):
         return []
     to_do = [each for each in chosen if reruns.is_missing(each)]
-    return [predicted(to_do, Usages.load())] if to_do else []
+    started = {each.id: Begun.of(each, invocation.directory.evaluation(each.id)) for each in to_do}
+    begun = {name: one for name, one in started.items() if one is not None}
+    return [predicted(to_do, Usages.load(), begun)] if to_do else []
 
 
 def dropped_budget(invocation: Invocation, reruns: Reruns) -> list[str]:

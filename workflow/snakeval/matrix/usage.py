@@ -2,19 +2,25 @@
 
 Kept in ``$SNAKEVAL_HOME/usage.json``: digest of a benchmark's definition, without its number of
 samples -> model -> what its last evaluation used. A hint only; nothing depends on it.
+
+A run of few samples is a sample of the requests of all. So are the first requests of an evaluation
+that was interrupted, if its harness reported how many there are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from snakeval import catalogue
+from snakeval.evaluation import progress, requests
 from snakeval.evaluation.amounts import amount_text, currency_of, money_text
 from snakeval.evaluation.definition import Evaluation, digest
+from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import Counts
 from snakeval.files import DAMAGE, home, read_json, write_if_changed
 from snakeval.ledger import pricing
@@ -28,6 +34,24 @@ class Usage:
     prompt: float | None
     completion: float | None
     cached: float | None = None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Usage:
+        """Return what the requests of an evaluation used."""
+        tokens = (counts.prompt_tokens, counts.completion_tokens, counts.cached_tokens)
+        return cls(counts.requests, *tokens)
+
+    def less(self, used: Usage | None) -> Usage:
+        """Return what is left of it when *used* is done."""
+
+        def left(whole: float | None, part: float | None) -> float | None:
+            return None if whole is None else max(0.0, whole - (part or 0))
+
+        if used is None:
+            return self
+        names = ("prompt", "completion", "cached")
+        tokens = [left(getattr(self, name), getattr(used, name)) for name in names]
+        return Usage(max(0.0, self.requests - used.requests), *tokens)
 
     def times(self, factor: float) -> Usage:
         """Return it for another number of samples."""
@@ -73,9 +97,7 @@ class Usages:
         if not (found := counts()):
             return
         used = {
-            "" if model == evaluation.model else model: asdict(
-                Usage(each.requests, each.prompt_tokens, each.completion_tokens, each.cached_tokens)
-            )
+            "" if model == evaluation.model else model: asdict(Usage.of(each))
             for model, each in found.items()
         }
         limit = evaluation.identity.params.get("limit_samples")
@@ -87,10 +109,21 @@ class Usages:
         A model whose stored answers are scored again is not asked, and uses nothing.
         It is what the same benchmark used before, on this model or else on another one.
         """
+        return self._scaled(evaluation, _factor)
+
+    def of_a_sample(self, evaluation: Evaluation) -> dict[str, Usage] | None:
+        """Return what each model uses for one sample; None if that is unknown."""
+        return self._scaled(evaluation, lambda _, entry: 1 / entry["samples"])
+
+    def _scaled(
+        self,
+        evaluation: Evaluation,
+        factor_of: Callable[[Evaluation, Mapping[str, Any]], float | None],
+    ) -> dict[str, Usage] | None:
         models = self._known.get(_key(evaluation)) or {}
         try:
             entry = models.get(evaluation.identity.model_id) or next(iter(models.values()))
-            factor = _factor(evaluation, entry)
+            factor = factor_of(evaluation, entry)
             if factor is None:
                 return None
             uses = {name or evaluation.model: use for name, use in entry["models"].items()}
@@ -98,6 +131,40 @@ class Usages:
             return {n: Usage(**use).times(factor) for n, use in uses.items() if asks(n)}
         except (StopIteration, *DAMAGE):
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first requests of an evaluation that was interrupted.
+
+    Attributes:
+        used: what each model used for them, by name.
+        share: of all requests of the evaluation; None if unknown.
+    """
+
+    used: Mapping[str, Usage]
+    share: float | None = None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, directory: EvaluationDirectory) -> Begun | None:
+        """Return what the newest attempt used; None if there is none of this definition."""
+        try:
+            if directory.attempted != evaluation.fingerprint:
+                return None
+        except OSError:
+            return None
+        used = {name: Usage.of(each) for name, each in requests.read(directory).items()}
+        if not used:
+            return None
+        done, total = progress.requests(directory) or (0, None)
+        return cls(used, done / total if total and done else None)
+
+    @property
+    def whole(self) -> dict[str, Usage] | None:
+        """What the whole evaluation uses; None if unknown."""
+        if self.share is None:
+            return None
+        return {name: use.times(1 / self.share) for name, use in self.used.items()}
 
 
 def _factor(evaluation: Evaluation, entry: Mapping[str, Any]) -> float | None:
@@ -108,25 +175,52 @@ def _factor(evaluation: Evaluation, entry: Mapping[str, Any]) -> float | None:
         return 1.0
     size = catalogue.samples(params.get("task") or evaluation.identity.task)
     size = size or (known if entry["limit"] is None else None)
+    if size is None and known and entry["limit"] and known < entry["limit"]:
+        size = known  # the benchmark has no more samples than that
     wanted = min(filter(None, (limit, size)), default=None)
     return wanted / known if wanted and known else None
 
 
-def predicted(evaluations: Iterable[Evaluation], usages: Usages) -> str:
-    """Return a line with what *evaluations* will use and cost, as far as earlier runs know it."""
-    found = [(each, usages.expect(each)) for each in evaluations]
-    known = [(each, used) for each, used in found if used is not None]
+def predicted(
+    evaluations: Iterable[Evaluation],
+    usages: Usages,
+    begun: Mapping[str, Begun] = MappingProxyType({}),
+) -> str:
+    """Return a line with what *evaluations* will use and cost, as far as that is known.
+
+    *begun* has the first requests of those that were interrupted, by id. Their rest counts.
+    """
+    known, samples, lacking, first = [], [], 0, 0
+    for each in evaluations:
+        start, used = begun.get(each.id), usages.expect(each)
+        if start is not None and start.whole is not None:
+            used, first = start.whole, first + 1
+        if used is not None:
+            done = start.used if start is not None else {}
+            known.append((each, {name: use.less(done.get(name)) for name, use in used.items()}))
+            continue
+        lacking += 1
+        if (one := usages.of_a_sample(each)) is not None:
+            samples.append((each, one))
+    total = len(known) + lacking
+    notes = [f"{first} of {total} by first requests"] * bool(first)
+    notes += [f"{each.id}: {_amounts([(each, one)])} for each sample" for each, one in samples]
     if not known:
-        return "Predicted: unknown, since no earlier run of these benchmarks has counts"
+        why = "no earlier run of these benchmarks has counts; a run with --limit 10 is a sample"
+        if samples:
+            why = "the number of samples is unknown"
+        return "; ".join([f"Predicted: unknown, since {why}", *notes])
+    notes += [f"unknown for {lacking} of {total} evaluations"] * bool(lacking)
+    return "; ".join([f"Predicted: {_amounts(known)}", *notes])
+
+
+def _amounts(known: Sequence[tuple[Evaluation, Mapping[str, Usage]]]) -> str:
+    """Return tokens, requests and money in words."""
     used = [use for _, models in known for use in models.values()]
-    requests = sum(use.requests for use in used)
     tokens = [n for use in used for n in (use.prompt, use.completion) if n is not None]
     parts = [f"about {amount_text('tokens', round(sum(tokens)))}" if tokens else "unknown tokens"]
-    parts.append(amount_text("requests", round(requests)))
-    parts += _money(known)
-    lacking = len(found) - len(known)
-    more = f"; unknown for {lacking} of {len(found)} evaluations" if lacking else ""
-    return f"Predicted: {', '.join(parts)}{more}"
+    parts.append(amount_text("requests", round(sum(use.requests for use in used))))
+    return ", ".join([*parts, *_money(known)])
 
 
 def _money(known: Iterable[tuple[Evaluation, Mapping[str, Usage]]]) -> list[str]:
