@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from standin import StandIn
 from snakeval.executors.base import Intent
 from snakeval.executors.lepton.checks import _LIBRARY
 from snakeval.executors.lepton.checks import checks as of_start
+from snakeval.executors.lepton.executor import Lepton
 from support.configs import COMMAND, MODEL, VALID, config, write
 from support.lepton import standin
 from support.made import snakeval
@@ -137,3 +139,11 @@ def test_a_budget_fails_a_start_since_jobs_do_not_count_requests(tmp_path: Path)
 
     assert wrong(budget={"tokens": 100}) == [("budget", "remove the budget")]
     assert wrong(budget={}) == wrong() == []
+
+
+def test_a_missing_library_is_a_sentence_for_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Lepton().lacks("lepton") == ""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    sentence = "requires leptonai, which is not installed: pip install 'snakeval[lepton]'"
+    assert Lepton().lacks("lepton") == f"The executor lepton {sentence}"
+    assert Lepton().lacks("other") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +40,15 @@ class Lepton(Executor):
         from snakeval.executors.lepton.checks import checks
 
         return checks(intent)
+
+    def lacks(self, plugin: str) -> str:
+        """Look for the platform's library, which the plugin imports when it starts."""
+        from snakemake_executor_plugin_lepton import libraries
+
+        if plugin not in self.plugins or importlib.util.find_spec("leptonai") is not None:
+            return ""
+        absent = ModuleNotFoundError(name="leptonai")
+        return libraries.cannot_import("The executor lepton", libraries.LEPTONAI, absent)
 
     def runtime(self) -> Runtime:
         """Jobs are containers of the platform."""
