@@ -89,7 +89,7 @@ def test_switches_are_values_of_config(
     config, words = after(ran[0][1])
     assert config["include"] == [{"model": "m", "benchmark": "c"}]
     switches = [f"rescore={origin.directory.path}", "judge=j", "ask=true"]
-    assert words == ["--cores", "1", "--dry-run", "--config", *switches]
+    assert words == ["--cores", "1", "--config", *switches, "--dry-run"]
 
 
 def test_chosen_evaluations_have_another_image_and_other_values(

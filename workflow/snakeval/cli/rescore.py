@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,14 +16,14 @@ from snakeval.cli.output import json_switch
 from snakeval.cli.override_option import override_option
 from snakeval.cli.preflight_option import preflight_option
 from snakeval.cli.profile_option import profile_names
-from snakeval.cli.resume import ONCE, own_snakefile, saved_configuration, working_directory
+from snakeval.cli.resume import saved_configuration
 from snakeval.cli.strict_option import strict_option
 from snakeval.run import target
 
 if TYPE_CHECKING:
-    from snakeval.cli.launch import Prepared
+    from snakeval.config.config import Config
+    from snakeval.config.load import Selection
     from snakeval.config.source import Source
-    from snakeval.run.index import Entry
 
 
 @click.command(
@@ -88,6 +88,7 @@ def command(
     chosen = [target.find(f"{wanted}/{name}") for name in names] or [target.find(wanted)]
     saved = saved_configuration(chosen[0].run, "`rescore` cannot read")
     from snakeval.cli.launch import launch
+    from snakeval.cli.launch.again import prepare_again
     from snakeval.cli.launch.rescored import narrow
     from snakeval.config.compose import compose
 
@@ -98,48 +99,25 @@ def command(
         *([f"judge={','.join(judges)}"] if judges else []),
         *(["ask=true"] if ask else []),
     ]
-    options = [*words[len(names) :], *(["--dry-run"] if dry_run else [])]
-    return launch(_prepared(chosen[0].entry, source, profile, switches, options), where)
+    prepared = prepare_again(
+        chosen[0].entry,
+        partial(_configured, source),
+        profile=profile,
+        switches=switches,
+        options=words[len(names) :],
+        dry_run=dry_run,
+    )
+    return launch(prepared, where)
 
 
-def _prepared(
-    entry: Entry,
-    source: Source,
-    profile: str | None,
-    switches: Sequence[str],
-    options: Sequence[str],
-) -> Prepared:
-    """Return the command of a new run beside that of *entry*, with its former options.
-
-    *switches* are values of ``--config``, and *options* are Snakemake's.
-    """
-    from snakeval.cli.launch import Prepared, refuse_own_options
-    from snakeval.cli.launch import snakemake_options as snakemake
-    from snakeval.cli.launch.installation import find_profile, is_profile
+def _configured(
+    source: Source, values: Mapping[str, Any], place: Path, plans: bool
+) -> tuple[Config, Selection, Path]:
+    """Return the configuration of a new run in *place*, what it selects, and its file."""
     from snakeval.config.compose import save
     from snakeval.config.load import choose
 
-    refuse_own_options(given := snakemake.split(options))
-    started_in, here = working_directory(entry), Path.cwd()
-    if profile and is_profile(here / Path(profile).expanduser()):
-        profile = str((here / Path(profile).expanduser()).absolute())
-    os.chdir(started_in)
-    former = snakemake.split(entry.command[1:])
-    pairs = [*switches, *snakemake.values(given, "config")]
-    values = snakemake.parsed(pairs)
     config, selection = choose(source, values)
     if "output_dir" not in values:
-        config = config.model_copy(update={"output_dir": str(entry.path.resolve().parent)})
-    kept = snakemake.without(former, ONCE | {option.name for option in given})
-    plans = any(option.name == "dryrun" for option in given)
-    return Prepared(
-        config,
-        selection,
-        save(config, source.files, dry_run=plans),
-        values,
-        find_profile(profile or (snakemake.values(former, "profile") or ["local"])[-1]),
-        [*kept, *snakemake.without(given, {"config"}), "--config", *pairs],
-        plans,
-        own_snakefile(snakemake.values(former, "snakefile")),
-        started_in if started_in != here else None,
-    )
+        config = config.model_copy(update={"output_dir": str(place)})
+    return config, selection, save(config, source.files, dry_run=plans)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,17 +24,12 @@ from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry, entries, find
 from snakeval.watch import old_runs
 
+if TYPE_CHECKING:
+    from snakeval.config.config import Config
+    from snakeval.config.load import Selection
+
 #: The values of ``--ask-again``. Their module imports too much for ``--help``.
 ASK_AGAIN = ("all", "unhealthy", "last")
-#: Options for one start only. A resume runs all that is missing, and nothing else.
-ONCE = frozenset(
-    {
-        "targets", "config", "configfile", "dryrun", "snakefile", "profile", "directory", "until",
-        "omit_from", "force", "forceall", "forcerun", "touch", "batch", "allowed_rules", "unlock",
-        "cleanup_metadata", "drop_metadata", "delete_all_output", "delete_temp_output",
-        "ignore_incomplete", "replace_workflow_config", "nocolor", "printshellcmds",
-    }
-)  # fmt: skip
 
 
 def _ids(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -89,41 +84,28 @@ def command(
     where = place_of(dry_run, detach, head_on_cluster)
     entry = find(wanted)
     saved = saved_configuration(entry.run)
-    from snakeval.cli.launch import Prepared, launch, refuse_own_options
-    from snakeval.cli.launch import snakemake_options as snakemake
-    from snakeval.cli.launch.installation import find_profile, is_profile
+    from snakeval.cli.launch import launch
+    from snakeval.cli.launch.again import prepare_again
     from snakeval.config.compose import save
     from snakeval.config.load import load
 
-    started_in, here = working_directory(entry), Path.cwd()
-    if profile and is_profile(here / Path(profile).expanduser()):
-        profile = str((here / Path(profile).expanduser()).absolute())
-    os.chdir(started_in)
-    former = snakemake.split(entry.command[1:])
-    given = snakemake.split(options)
-    refuse_own_options(given)
-    kept = snakemake.without(former, ONCE | {option.name for option in given})
-    chosen = [*_chosen(entry, ask_again, offline, budget), *snakemake.values(given, "config")]
-    values = snakemake.parsed(chosen)
-    config, selection, _ = load([saved], values)
-    place = entry.path.resolve().parent
-    if "output_dir" not in values and Path(config.output_dir).expanduser().resolve() != place:
+    def configure(
+        values: Mapping[str, Any], place: Path, plans: bool
+    ) -> tuple[Config, Selection, Path]:
+        config, selection, _ = load([saved], values)
+        if "output_dir" in values or Path(config.output_dir).expanduser().resolve() == place:
+            return config, selection, saved
         # In a file, since --config would read some paths as YAML.
         config = config.model_copy(update={"output_dir": str(place)})
-        saved = save(config, [saved])
-    words = [*kept, *snakemake.without(given, {"config"}), "--config", *chosen]
-    words += ["--dry-run"] if dry_run else []
-    profiles = snakemake.values(former, "profile") or ["local"]
-    prepared = Prepared(
-        config,
-        selection,
-        saved,
-        values,
-        find_profile(profile or profiles[-1]),
-        words,
-        dry_run or any(option.name == "dryrun" for option in given),
-        own_snakefile(snakemake.values(former, "snakefile")),
-        started_in if started_in != here else None,
+        return config, selection, save(config, [saved])
+
+    prepared = prepare_again(
+        entry,
+        configure,
+        profile=profile,
+        switches=_chosen(entry, ask_again, offline, budget),
+        options=options,
+        dry_run=dry_run,
     )
     return launch(prepared, where)
 
@@ -170,20 +152,3 @@ def saved_configuration(run: RunDirectory, verb: str = "`resume` cannot continue
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-
-
-def working_directory(entry: Entry) -> Path:
-    """Return the working directory of the run's command, or a new one if it is gone."""
-    former = Path(entry.cwd)
-    if entry.command and former.is_dir() and os.access(former, os.W_OK | os.X_OK):
-        return former
-    from snakeval.files import home, make_directory
-
-    fresh = home().absolute() / "work" / entry.path.name
-    make_directory(fresh)
-    return fresh
-
-
-def own_snakefile(given: Sequence[str]) -> str:
-    """Return the user's own Snakefile, which may include snakeval's; empty for snakeval's."""
-    return given[-1] if given and Path(given[-1]).is_file() else ""
