@@ -67,7 +67,7 @@ def test_no_route_at_all_is_a_wrong_url() -> None:
 def test_a_key_that_a_400_refuses() -> None:
     message = "API key not valid. Please pass a valid API key."
     words, stops = said({POST: (400, {"error": {"message": message}})})
-    assert words.startswith("api_key_name: the endpoint refuses the request (HTTP 400): API key")
+    assert words.startswith("api_key_name: the endpoint requires a key (HTTP 400): API key")
     assert stops
 
 

@@ -154,7 +154,11 @@ def test_a_served_model_has_hints_of_its_own() -> None:
         ),
         (404, "Not Found", "check endpoint.url, or write endpoint.type: completions"),
         (413, "", "allow larger requests at the endpoint or its proxy"),
-        (400, "bad", ""),
+        (400, "bad", "change its requests with endpoint.request"),
+        (400, "", "see the endpoint's log"),
+        (415, "Unsupported media type", "check endpoint.url and endpoint.type"),
+        (403, "Just a moment...", "allow this machine there, or add the host to NO_PROXY"),
+        (400, "API key not valid.", "export MY_KEY, which is empty"),
     ],
 )
 def test_a_refusal_has_a_hint(status: int, message: str, advice: str) -> None:

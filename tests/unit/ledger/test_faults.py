@@ -100,6 +100,22 @@ def test_only_the_beginning_of_a_long_body_is_read() -> None:
     assert plain("a " * 3000 + "sk-" * 20_000, 1 << 14) == ("a " * 2048)
 
 
+def test_the_message_of_a_traceback_is_its_last_line() -> None:
+    lines = '  File "<string>", line 1, in f\n    call()\n' * 2000
+    text = f"Traceback (most recent call last):\n{lines}RuntimeError: out of memory\n"
+    for body in (text.encode(), json.dumps({"error": {"message": text}}).encode()):
+        assert said([], body)[0] == "RuntimeError: out of memory"
+    page = f"<html><head><title>Server Error</title></head><pre>{text[:400]}</pre></html>"
+    assert said([], page.encode())[0] == "Server Error"
+
+
+def test_a_message_of_another_encoding_is_readable() -> None:
+    assert said([], "ungültige Größe".encode("latin-1"))[0] == "ungültige Größe"
+    assert said([], "ungültige Größe".encode())[0] == "ungültige Größe"
+    torn = ("a" + "ü" * 20000).encode()  # the end of what is read is inside of a letter
+    assert "ü" in said([], torn)[0]
+
+
 def test_the_message_of_a_stream_is_that_of_its_error() -> None:
     body = b'data: {"choices": []}\n\ndata: {"error": {"message": "full"}}\n\ndata: [DONE]\n\n'
     assert said([("Content-Type", "text/event-stream")], body)[0] == "full"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from snakeval.config.endpoints import Endpoint
 from snakeval.errors import Problem
-from snakeval.jobs.fault_words import Asked, words_of
+from snakeval.jobs.fault_words import BAD_KEY, Asked, words_of
 from snakeval.jobs.refused_parameter import refused_parameters
 from snakeval.ledger import answers
 from snakeval.ledger.faults import PAGE, REDIRECT, Fault
@@ -33,10 +33,6 @@ _NO_MODEL = re.compile(
     r"model(?:[^.]|\.\S){0,100}(?:does not exist|not found|not exist|is not (?:available|a valid)"
     r"|not served|unknown)|model:? ?[`'\"]?[\w./:@-]+[`'\"]? is not supported"
     r"|(?:no such|unknown|invalid|unsupported) model|model_not_found|not a valid model",
-    re.IGNORECASE,
-)
-_BAD_KEY = re.compile(
-    r"api.?key[^.]{0,30}(?:not valid|invalid|incorrect|expired)|(?:invalid|incorrect) api.?key",
     re.IGNORECASE,
 )
 _OTHER_TYPE = re.compile(
@@ -106,7 +102,7 @@ def is_of_type(fault: Fault) -> bool:
 
 def is_of_key(fault: Fault) -> bool:
     """Whether the endpoint refuses the key."""
-    return fault.status in (401, 403) or bool(_BAD_KEY.search(fault.message))
+    return fault.status in (401, 403) or bool(BAD_KEY.search(fault.message))
 
 
 def asked_of(target: Target, request: Mapping[str, object], seconds: float) -> Asked:

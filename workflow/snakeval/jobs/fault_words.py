@@ -41,6 +41,14 @@ _USE_CHAT = re.compile(
 )
 _PLAIN_TO_TLS = re.compile(r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS", re.I)
 _QUOTA = re.compile(r"insufficient.?quota|exceeded your current quota|insufficient (?:credits|bal)")
+BAD_KEY = re.compile(
+    r"api.?key[^.]{0,30}(?:not valid|invalid|incorrect|expired)|(?:invalid|incorrect) api.?key",
+    re.IGNORECASE,
+)
+#: Pages of firewalls in front of an endpoint.
+_FIREWALL = re.compile(
+    r"just a moment|attention required|access denied|cloudflare|captcha|firewall|blocked", re.I
+)
 _NO_HOST = re.compile(r"[Nn]ame or service|name resolution|[Nn]o address|nodename|No such host")
 _NO_TLS = re.compile(r"WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST|UNKNOWN_PROTOCOL", re.IGNORECASE)
 _PROXY_ANSWER = re.compile(r"proxy answered (?P<status>\d+)")
@@ -172,7 +180,8 @@ def _of_limit(fault: Fault, asked: Asked) -> Words:
     patience = asked.limits.get("patience", 3600)
     if fault.wait > patience and not asked.is_served:
         what = (
-            f"the endpoint asks to wait {fault.wait:g} s, longer than its patience ({patience:g} s)"
+            f"the endpoint asks to wait {fault.wait:.0f} s, longer than its patience "
+            f"({patience:g} s)"
         )
     elif fault.kind == answers.LIMITED:
         what = "the endpoint limits requests"
@@ -195,7 +204,10 @@ def _refused(fault: Fault, asked: Asked) -> Words:
         hint = f"write {line_for(refused, asked.request)}"
         if asked.is_served:
             hint = f"let the harness send no {names}"
-    elif fault.status in (401, 403):
+    elif fault.status == 403 and _FIREWALL.search(message):
+        what = "a firewall or proxy forbids the request"
+        hint = "allow this machine there, or add the host to NO_PROXY"
+    elif fault.status in (401, 403) or BAD_KEY.search(message):
         what, hint = _of_key(asked)
     elif fault.status == 407:
         hint = "write user and password of the proxy in HTTP_PROXY"
@@ -214,7 +226,11 @@ def _refused(fault: Fault, asked: Asked) -> Words:
         hint = _of_route(asked)
     elif fault.status == 413:
         hint = "allow larger requests at the endpoint or its proxy"
-    return Words(what, message, hint or (_SEE if fault.kind != faults.REFUSED else ""))
+    elif fault.status == 415:
+        hint = "check endpoint.url and endpoint.type"
+    elif fault.kind == faults.REFUSED and message and not asked.is_served:
+        hint = "change its requests with endpoint.request"
+    return Words(what, message, hint or ("see the log of its server" if asked.is_served else _SEE))
 
 
 def _of_key(asked: Asked) -> tuple[str, str]:

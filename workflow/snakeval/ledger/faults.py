@@ -35,6 +35,8 @@ _IDS = re.compile(r"\b[0-9a-fA-F-]*\d[0-9a-fA-F-]*\b|\d+")
 #: Elements that say what a page is, and those whose text no person sees.
 _TITLES = [re.compile(rf"<{name}\b", re.IGNORECASE) for name in ("title", "h1")]
 _UNSEEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
+#: The first line of an error of Python, whose last line is the cause.
+_TRACEBACK = "Traceback (most recent call last)"
 _EVENT = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 #: The members of JSON that hold a message, the most usual one first.
 _MEMBERS = ("error", "message", "msg", "detail", "errors", "error_description", "reason", "title")
@@ -193,7 +195,9 @@ def said(headers: Headers, body: bytes) -> tuple[str, str, str]:
         text = next((e for e in reversed(_EVENT.findall(text[-_READ:])) if b'"error"' in e), b"")
     data = answers.parsed(text) if text[:64].lstrip()[:1] in (b"{", b"[", b'"') else None
     if data is None:
-        return plain(readable(text[:_READ].decode("utf-8", "replace"))), "", ""
+        if _TRACEBACK.encode() in text[:_READ]:
+            text = _last_line(text.decode("utf-8", "replace")).encode()
+        return plain(readable(_text(text))), "", ""
     error = data.get("error") if isinstance(data, dict) else None
     error = error if isinstance(error, dict) else data if isinstance(data, dict) else {}
     param, code = (
@@ -201,6 +205,24 @@ def said(headers: Headers, body: bytes) -> tuple[str, str, str]:
         for name in ("param", "code")
     )
     return plain(message_of(data)), param, code
+
+
+def _text(body: bytes) -> str:
+    """Return the text that a message is read from; what is no UTF-8 is read as Latin-1."""
+    part = body[:_READ]
+    try:
+        return part.decode()
+    except UnicodeDecodeError as error:
+        is_cut = len(body) > _READ and error.start >= _READ - 4
+        return part.decode("utf-8", "replace") if is_cut else part.decode("latin-1")
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of a traceback, which is the cause; other text does not change."""
+    begins = text[:_READ].lstrip()
+    if _TRACEBACK not in begins or begins.startswith("<"):
+        return text
+    return text[-_READ:].rstrip().rpartition("\n")[2]
 
 
 def readable(text: str) -> str:
@@ -246,7 +268,7 @@ def message_of(data: Any, depth: int = 0) -> str:
     if depth > 5:
         return ""
     if isinstance(data, str):
-        return readable(data[:_READ])
+        return readable(_last_line(data)[:_READ])
     if isinstance(data, list):
         return "; ".join(filter(None, (message_of(item, depth + 1) for item in data[:3])))
     if not isinstance(data, dict):
