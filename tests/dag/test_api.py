@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import snakeval
+from snakeval.cli.launch import snakemake_process
+from support import forks
 from support.configs import MODEL
 
 SAMPLES = {"file": "s.jsonl", "id": "id", "scores": {"acc": "acc"}}
@@ -24,6 +26,7 @@ echo '{"id": "q", "acc": 1}' > {{ results }}/s.jsonl""",
 
 def test_a_program_runs_and_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(snakemake_process, "subprocess", forks.module())
     monkeypatch.chdir(tmp_path)
     fails = {**GOOD, "command": "exit 3"}
     keys = {"models": {"m": MODEL}, "benchmarks": {"good": GOOD, "fails": fails}}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from snakeval.config.config import Config
+from snakeval.config.load import Selection, load
+from snakeval.dag.invocation import Invocation
+from snakeval.dag.preflight import check
+from snakeval.errors import ConfigError
 from support.configs import MODEL, VALID, changed, write
 from support.workspace import Workspace
 
@@ -143,6 +150,14 @@ def test_a_full_disk_is_an_error_before_anything_runs(tmp_path: Path) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
+def error_for_nobody(config: Config, selection: Selection) -> str:
+    Invocation(config, selection)  # nobody may not read what Python imports late
+    os.setuid(65534)
+    with pytest.raises(ConfigError) as error:
+        check(Invocation(config, selection), {})
+    return str(error.value)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("mode", [0o555, 0o000], ids=["not written", "not even listed"])
 def test_missing_rights_to_the_output_directory_are_an_error(tmp_path: Path, mode: int) -> None:
@@ -151,23 +166,11 @@ def test_missing_rights_to_the_output_directory_are_an_error(tmp_path: Path, mod
         place = Path(name)
         place.chmod(0o755)
         (place / "closed").mkdir(mode=mode)
-        write(place, VALID | {"output_dir": "closed"})
-        code = (
-            "import os; from pathlib import Path; from snakeval.config.load import load;"
-            "from snakeval.dag.invocation import Invocation;"
-            "from snakeval.dag.preflight import check;"
-            "config, selection, _ = load([Path('c.yaml')]);"
-            # Before the change of user, who may not read what Python imports late.
-            "Invocation(config, selection);"
-            "os.setuid(65534);"
-            "check(Invocation(config, selection), {})"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
-        )
-        last = done.stderr.splitlines()[-1]
-        assert last.startswith("snakeval.errors.ConfigError: output_dir: ")
-        assert "correct its permissions" in last
+        config, selection, _ = load([write(place, VALID | {"output_dir": str(place / "closed")})])
+        with ProcessPoolExecutor(1, get_context("fork")) as other:
+            error = other.submit(error_for_nobody, config, selection).result()
+    assert error.startswith("output_dir: ")
+    assert "correct its permissions" in error
 
 
 def test_a_read_only_output_directory_is_an_error_with_its_name(tmp_path: Path) -> None:

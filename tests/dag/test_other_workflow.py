@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from snakeval.cli.launch.installation import profiles
+from support import forks
 from support.made import snakeval
 
 #: Changes how Snakemake reruns, keeps or locks files; only a workflow may choose these.
@@ -36,11 +36,7 @@ def other(
 
 
 def snakemake(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
-    )  # fmt: skip
+    return forks.finished([sys.executable, "-m", "snakemake", *words], timeout=60)
 
 
 @pytest.mark.parametrize("name", ["local", "slurm", "lepton"])

@@ -33,9 +33,14 @@ class Queue:
 
     def __init__(self, work: Workspace) -> None:
         self.work = work
-        # What a fork must share with the process that it comes from (support/fork_server.py).
-        shared = [name for name in os.environ if fork_server.READ_AT_START.match(name)]
-        variables = {"SNAKEVAL_HOME": str(work.home)} | {name: os.environ[name] for name in shared}
+        # What a fork must share with the process that it comes from (support/fork_server.py). A
+        # process of pytest-xdist has the size of a terminal, which readline sets.
+        shared = {
+            name: text
+            for name, text in os.environ.items()
+            if fork_server.READ_AT_START.match(name) or name in ("COLUMNS", "LINES")
+        }
+        variables = {"SNAKEVAL_HOME": str(work.home)} | shared
         passed = " ".join(shlex.quote(f"{name}={text}") for name, text in variables.items())
         submit = SUBMIT.format(place=work.directory, passed=passed)
         self.options = ("--profile", str(profile(work.directory, submit)))

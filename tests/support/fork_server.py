@@ -63,9 +63,12 @@ FIRST_VARIABLE = "SNAKEVAL_FORKS_FIRST"
 READ_AT_START = re.compile(
     r"PYTHON|LC_|LANG|LD_|MALLOC_|OMP_|OPENBLAS_|MKL_|COVERAGE_|LEPTON_DEPLOYMENT_NAME"
 )
-#: Read by imports that read them again when it matters (solvers), or only where another is set
-#: (leptonai, on the platform itself).
-_READ_IN_VAIN = {"PATH", "TMPDIR", "TMP", "TEMP", "LEPTON_WORKSPACE_ID"}
+#: Read by imports that read them again when it matters (solvers, Snakemake's parser), or only where
+#: another is set (leptonai, on the platform itself).
+_READ_IN_VAIN = {
+    *("PATH", "TMPDIR", "TMP", "TEMP", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME"),
+    "LEPTON_WORKSPACE_ID",
+}
 #: How Snakemake begins the shell command of a rule.
 _BY_SHELL = "set -euo pipefail;  "
 #: Of the words that a shell only passes on: neither quotes nor spaces, nor what it replaces.

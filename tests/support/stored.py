@@ -11,8 +11,10 @@ from snakeval.dag.invocation import Invocation
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import LEDGER, Metric
+from snakeval.run.index import Entry, remember
 from support.asking import complete
 from support.configs import COMMAND
+from support.invocations import invocation
 from support.made import begin, completion
 
 JUDGED = COMMAND | {"auxiliary": ["j"], "command": "ask {{ url }}"}
@@ -38,6 +40,20 @@ def finish(
         folder = place.requests / model
         folder.mkdir(parents=True)
         (folder / "0001.journal").write_text(f"answers of {model}")
+
+
+def stored_run(work: Path) -> Invocation:
+    """Make a finished run with stored answers that was started in *work*."""
+    work.mkdir()
+    made = invocation(work, STORED)
+    made.run.start()
+    made.directory.write_plan(made.planned)
+    made.directory.write_config(text(made.config), "0.1.0")
+    for each in made.everything:
+        finish(each, made.directory.evaluation(each.id))
+    words = ("/bin/snakemake", "--cores", "3", "--config", "models=m", "--forceall")
+    remember(Entry(made.run.id, "r", str(made.directory.path), str(work), words, "0.1.0"))
+    return made
 
 
 #: Asks a model some questions, and a judge about each answer; the score is what both said.

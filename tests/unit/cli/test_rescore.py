@@ -13,10 +13,9 @@ from snakeval.cli.launch import snakemake_process
 from snakeval.config.compose import text
 from snakeval.dag.handover import Offer
 from snakeval.dag.invocation import Invocation
-from snakeval.run.index import Entry, remember
 from support.invocations import invocation
 from support.made import snakeval
-from support.stored import STORED, finish
+from support.stored import STORED, stored_run
 
 Ran = list[tuple[Path, list[str]]]
 
@@ -28,16 +27,7 @@ def origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invocation:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     for name in ("MODEL_KEY", "JUDGE_KEY"):
         monkeypatch.delenv(name, raising=False)
-    work = tmp_path / "work"
-    work.mkdir()
-    made = invocation(work, STORED)
-    made.run.start()
-    made.directory.write_plan(made.planned)
-    made.directory.write_config(text(made.config), "0.1.0")
-    for each in made.everything:
-        finish(each, made.directory.evaluation(each.id))
-    words = ("/bin/snakemake", "--cores", "3", "--config", "models=m", "--forceall")
-    remember(Entry(made.run.id, "r", str(made.directory.path), str(work), words, "0.1.0"))
+    made = stored_run(tmp_path / "work")
     monkeypatch.chdir(tmp_path)
     return made
 

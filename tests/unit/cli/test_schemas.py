@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-import jsonschema
 import pytest
+from jsonschema import Draft202012Validator
 
 from snakeval import cli
 from snakeval.cli import schemas
-from snakeval.config.compose import text
 from snakeval.evaluation.record import Metric
 from snakeval.files import home
 from snakeval.ledger.journal import Journal
 from snakeval.ledger.records import Answer
-from snakeval.run.index import Entry, remember
 from support.configs import COMMAND, write
-from support.invocations import invocation
 from support.made import Made, snakeval
 from support.sampled import Sampled
-from support.stored import STORED, finish
+from support.stored import stored_run
 
 Capture = pytest.CaptureFixture[str]
 PUBLISHED = Path(__file__).parents[3] / "docs/json.schema.json"
@@ -87,9 +84,9 @@ def commands(group: click.Group, above: str = "") -> dict[str, click.Command]:
 
 def validate(name: str, data: object) -> None:
     """Check *data* against the published schema, which a new key violates here."""
-    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    wanted = {"$defs": closed(published["$defs"]), **closed(published["properties"][name])}
-    jsonschema.validate(data, wanted, jsonschema.Draft202012Validator)
+    published = closed(json.loads(PUBLISHED.read_text(encoding="utf-8")))
+    wanted = {"$defs": published["$defs"], **published["properties"][name]}
+    Draft202012Validator(wanted).validate(data)
 
 
 def closed(schema: Any) -> Any:
@@ -105,6 +102,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == schemas.text(), (
         "python -m snakeval.cli.schemas > docs/json.schema.json"
     )
+    Draft202012Validator.check_schema(closed(json.loads(schemas.text())))
 
 
 def test_each_command_has_json_and_a_schema() -> None:
@@ -132,22 +130,13 @@ def runs(place: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> 
         asyncio.run(keep(run["b"].requests / "m"))
     (home() / "envs/lm-eval-1/half").mkdir(parents=True)
     write(place, TRAINED, "trained.yaml")
-    work = place / "work"
-    work.mkdir()
-    made = invocation(work, STORED)
-    made.run.start()
-    made.directory.write_plan(made.planned)
-    made.directory.write_config(text(made.config), "0.1.0")
-    for each in made.everything:
-        finish(each, made.directory.evaluation(each.id))
-    words = ("/bin/snakemake", "--cores", "3")
-    remember(Entry(made.run.id, "r", str(made.directory.path), str(work), words, "0.1.0"))
+    stored = stored_run(place / "work")
     series = Sampled(place, {"r@1": {"b": [1, 0]}, "r@2": {"b": None}, "base": {"b": [1, 1]}})
     return {
         "SERIES": series.directory.id,
         "RUN": "30000000",
         "OTHER": "40000000",
-        "STORED": made.run.id,
+        "STORED": stored.run.id,
     }
 
 
