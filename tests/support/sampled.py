@@ -14,6 +14,8 @@ from snakeval.evaluation.definition import Evaluation, digest
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Metric
 from snakeval.matrix.expand import expand
+from snakeval.results.report.content import Facts, collect
+from snakeval.results.report.samples import Shelves
 from snakeval.run.directory import RunDirectory
 from snakeval.run.find import identity
 from snakeval.run.index import Entry, remember
@@ -52,6 +54,8 @@ class Sampled:
         scores: Mapping[str, Mapping[str, Sequence[Any] | None]],
         id: str = "",
         name: str = "named",
+        started: str = "2026-01-02-03-04-05",
+        url: str = "http://host/v1",
         **benchmark: Any,
     ) -> None:
         names = (name for found in scores.values() for name in found if "-r" not in name)
@@ -59,12 +63,12 @@ class Sampled:
             samples = SAMPLES | {"group": "group"}
             benchmark["metrics"] = BENCHMARK["metrics"] | {"samples": samples}
         rows = dict.fromkeys(names, BENCHMARK | benchmark)
-        models = {m: _model(m) for m in scores}
+        models = {m: _model(m, url) for m in scores}
         content = {"name": name, "models": models, "benchmarks": rows}
         made = config(directory, content)
         self.evaluations = {e.id: e for e in expand(made)}
         id = id or digest(identity(made))[:8]
-        self.path = directory / f"2026-01-02-03-04-05-{id}"
+        self.path = directory / f"{started}-{id}"
         self.directory = RunDirectory(self.path)
         plan = [Planned(e.model, e.benchmark, e.fingerprint) for e in self.evaluations.values()]
         self.directory.write_plan(plan)
@@ -110,11 +114,16 @@ class Sampled:
         place.complete(replace(record, manifest=place.manifest(), host=host))
 
 
-def _model(name: str) -> dict[str, Any]:
+def facts_of(run: Sampled) -> Facts:
+    """Return the content of the run's report."""
+    return collect([run.directory], Shelves(run.directory.report_samples), run.directory.report)
+
+
+def _model(name: str, url: str) -> dict[str, Any]:
     """Return a model; the name of a checkpoint, such as `run@200`, has its place in its series."""
     series, mark, step = name.partition("@")
     member = {"series": series, "values": {"step": step}, "axis": "step"}
-    endpoint = {"url": "http://host/v1", "model_id": name}
+    endpoint = {"url": url, "model_id": name}
     return {"endpoint": endpoint, **({"member": member} if mark else {})}
 
 

@@ -111,7 +111,7 @@ def test_without_a_ledger_health_is_unknown(made: Made) -> None:
 def test_the_report_lists_findings_with_their_requests(made: Made, tmp_path: Path) -> None:
     made.judged("one", cut=7, examples={"cut": ["3f9a6c01d2e4"]}, fingerprints={"a": 59, "b": 1})
     made.judged("two", given_up=1)
-    found = collect(made.directory, Shelves(tmp_path / "samples")).health
+    found = collect([made.directory], Shelves(tmp_path / "samples"), made.directory.report).health
     assert [(c.benchmark, f.level, f.rule) for c, f in found] == [
         ("two", "fail", "given_up"), ("one", "warn", "cut"), ("one", "note", "fingerprint"),
     ]  # fmt: skip
@@ -121,7 +121,7 @@ def test_the_report_lists_findings_with_their_requests(made: Made, tmp_path: Pat
 def test_the_report_says_why_health_is_unknown_once_for_all_evaluations(made: Made) -> None:
     for name in ("one", "two"):
         made.judged(name, unended=60)
-    found = collect(made.directory, Shelves(made.path / "samples"))
+    found = collect([made.directory], Shelves(made.path / "samples"), made.directory.report)
     ((why, whose),) = found.unknown_health.items()
     assert "60 of 60 answers of m have no known finish_reason" in why
     assert whose == "m/one and 1 more"

@@ -15,18 +15,16 @@ from snakeval.evaluation import timings
 from snakeval.evaluation.events import Event, Journal
 from snakeval.harnesses.adapter import Sample
 from snakeval.results import report
-from snakeval.results.report.content import collect
 from snakeval.results.report.costs import Total
 from snakeval.results.report.samples import (
     CHUNK,
     MAX_CHARACTERS,
     Kept,
-    Shelves,
     script_json,
     visible,
 )
 from snakeval.serving.directory import DeploymentDirectory
-from support.sampled import Sampled, answers
+from support.sampled import Sampled, answers, facts_of
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +87,7 @@ def test_the_matrix_has_scores_intervals_and_missing_evaluations(run: Sampled) -
     text = " ".join(page_of(run).text.split())
     assert "3 of 4 evaluations done" in text
     assert "Partial: 0 failed, 1 not evaluated." in text
-    facts = collect(run.directory, Shelves(run.directory.report_samples))
+    facts = facts_of(run)
     one = facts.cells["good", "one"].measured
     assert one is not None
     assert f"{one.metric.value:.3f} {one.interval.low:.3f} – {one.interval.high:.3f}" in text
@@ -119,7 +117,7 @@ def test_repeats_are_one_benchmark_in_the_ranking_and_vary_within_and_between(
     text = " ".join(page_of(run).text.split())
     assert "acc mean over 1: b" in text
     assert "m/b 3 0." in text
-    facts = collect(run.directory, Shelves(run.directory.report_samples))
+    facts = facts_of(run)
     (found,) = facts.repeats
     scores = [sum(scores) / 100 for scores in runs.values()]
     assert found.value == pytest.approx(sum(scores) / 3)
@@ -168,7 +166,7 @@ def test_cost_includes_unfinished_attempts_and_marks_unknown_values(run: Sampled
     servers = DeploymentDirectory.of(run.directory, "bad")
     servers.new_server_log()
     Journal(servers.events).add(Event("ended", use="a", gpus=2, seconds=3600))
-    good, bad = collect(run.directory, Shelves(run.directory.report_samples)).costs
+    good, bad = facts_of(run).costs
     assert (bad.done, bad.samples.value, bad.requests.value) == (1, 100, None)
     assert (bad.seconds.value, bad.unfinished) == (120, Total(30))
     assert (bad.gpu_hours, bad.loads) == (2, 1)

@@ -188,9 +188,10 @@ class Compared(TypedDict):
 
 
 class Report(TypedDict):
-    """The page of a run."""
+    """The page of a run, or of several; ``id`` is the first one."""
 
     id: str
+    runs: list[str]
     page: str
 
 

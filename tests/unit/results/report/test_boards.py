@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from snakeval.results.report import boards
-from snakeval.results.report.content import Facts, collect
-from snakeval.results.report.samples import Shelves
-from support.sampled import Sampled, answers
+from snakeval.results.report.content import Facts
+from support.sampled import Sampled, answers, facts_of
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +21,7 @@ def facts(tmp_path: Path) -> Facts:
     low, high = answers(100, 0.3, 1), answers(100, 0.9, 2)
     scores = {"low": {"one": low}, "high": {"one": high, "two": low}, "also": {"one": high}}
     run = Sampled(tmp_path, scores)
-    return collect(run.directory, Shelves(run.directory.report_samples))
+    return facts_of(run)
 
 
 def test_a_benchmark_has_places_and_gaps_to_the_best(facts: Facts) -> None:

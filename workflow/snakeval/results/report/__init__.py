@@ -1,4 +1,4 @@
-"""Writes the report of a run: one HTML file, and its samples in scripts next to it.
+"""Writes the report of a run, or of several: one HTML file, and its samples in scripts next to it.
 
 :mod:`snakeval.results.report.content` has the content; ``page.html.j2``, ``page.css`` and
 ``page.js`` have the design. ``matrix.js`` and ``samples.js`` are the scripts of these two parts.
@@ -32,13 +32,17 @@ from snakeval.results.curves.points import Source
 from snakeval.results.readable import score_text
 from snakeval.results.report import boards
 from snakeval.results.report.boards import Board
-from snakeval.results.report.content import Cell, Facts, collect
+from snakeval.results.report.content import Facts, collect
 from snakeval.results.report.costs import Total
 from snakeval.results.report.matrix import suites
+from snakeval.results.report.parts import Cell
 from snakeval.results.report.samples import CHUNK, Shelves, script_json
 from snakeval.results.statistics import intervals as statistics
 from snakeval.results.svg.scale import Scale
 from snakeval.run.directory import RunDirectory
+
+#: The page of curves, in the folder of samples.
+CURVES = "curves.html"
 
 
 def write(run: RunDirectory, baselines: Sequence[Source] = ()) -> Path:
@@ -46,19 +50,34 @@ def write(run: RunDirectory, baselines: Sequence[Source] = ()) -> Path:
 
     The curves of a series of checkpoints are a page of their own, with *baselines* of other runs.
     """
-    shelves = Shelves(run.report_samples)
-    facts = collect(run, shelves, baselines)
-    if facts.curves:
-        page = curves_page.render(
-            facts.name or facts.id, _about(facts), facts.curves, back=f"../{run.report.name}"
-        )
-        write_atomically(run.curves, page)
-    else:
+    facts = _write([run], run.report, run.report_samples, baselines)
+    if not facts.curves:
         run.curves.unlink(missing_ok=True)
-    write_atomically(run.report, render(facts))
     write_atomically(run.report_summary, render(facts, summary=True))
-    shelves.tidy()  # last, so that the page always has its samples
     return run.report
+
+
+def write_several(
+    runs: Sequence[RunDirectory], page: Path, baselines: Sequence[Source] = ()
+) -> Path:
+    """Write one report of several *runs* to *page*, with its samples in a folder next to it."""
+    _write(runs, page, page.with_suffix(""), baselines)
+    return page
+
+
+def _write(
+    runs: Sequence[RunDirectory], page: Path, folder: Path, baselines: Sequence[Source]
+) -> Facts:
+    shelves = Shelves(folder)
+    facts = collect(runs, shelves, page, baselines)
+    if facts.curves:
+        curves = curves_page.render(
+            facts.title, _about(facts), facts.curves, back=f"../{page.name}"
+        )
+        write_atomically(folder / CURVES, curves)
+    write_atomically(page, render(facts))
+    shelves.tidy()  # last, so that the page always has its samples
+    return facts
 
 
 def render(facts: Facts, *, summary: bool = False) -> str:
@@ -72,6 +91,8 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         summary=summary,
         version=__version__,
         made=now(),
+        runs=_runs(facts),
+        curves_address=f"{facts.samples_folder}/{CURVES}",
         css=Markup(_resource("page.css")),
         data=Markup(data),
         script=Markup(own),
@@ -190,7 +211,12 @@ def _about(facts: Facts) -> str:
     models = {p.model for figure in facts.curves for curve in figure.curves for p in curve.points}
     counts = [(len(names), "series"), (len(models), "checkpoint"), (len(facts.curves), "benchmark")]
     parts = [f"{n} {what}{'s' * (n != 1 and what != 'series')}" for n, what in counts]
-    return " · ".join([f"Run {facts.run}", *parts])
+    return " · ".join([_runs(facts), *parts])
+
+
+def _runs(facts: Facts) -> str:
+    names = ", ".join(each.run for each in facts.origins)
+    return f"Run{'s' * (len(facts.origins) > 1)} {names}"
 
 
 # --- texts ------------------------------------------------------------------------------------

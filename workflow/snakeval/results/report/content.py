@@ -2,92 +2,72 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
-
-import pandas as pd
 
 from snakeval.config.health_rules import LEVELS
 from snakeval.evaluation.verdict import Finding, Verdict
-from snakeval.files import read_bytes
-from snakeval.ledger.plain_text import without_tokens
-from snakeval.results import comparison, health, table
+from snakeval.results import comparison
 from snakeval.results.comparison import Compared, Measured, Repeated
 from snakeval.results.curves import grouping, load
 from snakeval.results.curves.points import Figure, Source
-from snakeval.results.money import Costs, Money
-from snakeval.results.report import answer, replies
+from snakeval.results.money import Money
+from snakeval.results.report import answer
 from snakeval.results.report.answer import Overall, Winner
-from snakeval.results.report.costs import Cost, Spent, costs, spent
+from snakeval.results.report.costs import Cost, Spent, spent
+from snakeval.results.report.join import Rows
+from snakeval.results.report.parts import Cell, Origin, Part, gather
 from snakeval.results.report.ranking import Ranking, rankings
-from snakeval.results.report.samples import Kept, Shelf, Shelves
+from snakeval.results.report.samples import Shelves
 from snakeval.run.directory import RunDirectory
-from snakeval.run.plan import Planned
 
 #: The limit for all evaluations together; each one has an equal share.
 MAX_SAMPLES = 200_000
 MIN_SAMPLES = 200
-MAX_CONFIG_CHARACTERS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of the matrix.
-
-    Attributes:
-        shade: the score's rank on its benchmark, 0 to 1, or None.
-        links: the addresses of its files, from the page.
-    """
-
-    model: str
-    benchmark: str
-    status: str
-    reason: str = ""
-    measured: Measured | None = None
-    shade: float | None = None
-    shelf: Shelf | None = None
-    marks: str = ""
-    verdict: Verdict | None = None
-    links: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Its model and benchmark, as commands take them."""
-        return f"{self.model}/{self.benchmark}"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The content of a run's report.
+    """The content of a report of one run, or of several.
 
-    ``samples_folder`` and ``curves_page`` are next to the page.
+    Attributes:
+        sources: the runs of a model's row; empty for one run.
+        samples_folder: the folder of samples next to the page.
     """
 
-    run: str
-    name: str
-    id: str
-    started: str
-    made_by: str
+    origins: tuple[Origin, ...]
     models: tuple[str, ...]
+    sources: Mapping[str, str]
     benchmarks: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]
-    frame: pd.DataFrame
     rankings: tuple[Ranking, ...]
     repeats: tuple[Repeated, ...]
     compared: tuple[Compared, ...]
     overall: tuple[Overall, ...]
     winners: tuple[Winner, ...]
     costs: tuple[Cost, ...]
-    configuration: str
     samples_folder: str
     counts: Mapping[str, int] = field(default_factory=dict)
     money: Money | None = None
     curves: tuple[Figure, ...] = ()
-    curves_page: str = ""
+
+    @property
+    def title(self) -> str:
+        """The names of the runs, or their ids."""
+        return " + ".join(dict.fromkeys(each.name or each.id for each in self.origins))
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the runs."""
+        return [each.id for each in self.origins]
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The ids of the runs that can resume."""
+        cells = [c for c in self.cells.values() if c.status in ("failed", "pending")]
+        return list(dict.fromkeys(cell.target.partition("/")[0] for cell in cells))
 
     @property
     def health(self) -> list[tuple[Cell, Finding]]:
@@ -136,113 +116,60 @@ class Facts:
         return {f"{cell.model}/{cell.benchmark}": problem for cell, problem in found if problem}
 
 
-def collect(run: RunDirectory, shelves: Shelves, baselines: Sequence[Source] = ()) -> Facts:
-    """Collect the report's content of *run*, and write its samples to *shelves*.
+def collect(
+    runs: Sequence[RunDirectory], shelves: Shelves, page: Path, baselines: Sequence[Source] = ()
+) -> Facts:
+    """Collect the content of the report of *runs* at *page*, and write its samples to *shelves*.
 
     *baselines* are results of other runs, for the curves.
     """
-    plan = run.plan()
-    frame = table.table(run)
-    limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, len(plan)))
-    found: dict[tuple[str, str], Measured] = {}
-    shelved: dict[tuple[str, str], Shelf] = {}
-    for item in plan:
-        kept = Kept(limit)
-        one = comparison.measure(run, item, kept)
-        if one is None:
-            continue
-        key = (item.model, item.benchmark)
-        found[key] = one
-        if kept.total:
-            find = partial(replies.of_samples, one.directory, one.record, limit=limit)
-            shelved[key] = shelves.put(kept, one.metric, one.scale, find)
-    everything = list(found.values())
+    limit = max(MIN_SAMPLES, MAX_SAMPLES // max(1, sum(len(run.plan()) for run in runs)))
+    parts = [gather(run, shelves, limit, page.parent) for run in runs]
+    rows = Rows(parts)
+    cells = rows.cells()
+    everything = [cell.measured for cell in cells.values() if cell.measured]
     repeats = comparison.repeated(everything)
+    plan = [item for part in parts for item in part.plan]
     ranked = tuple(rankings(repeats, plan))
     compared = tuple(comparison.compare(comparison.pairs(everything)))
-    origin, name = _origin(run), run.path.resolve().name
     return Facts(
-        run=name,
-        name=str((origin.get("identity") or {}).get("name") or ""),
-        id=str(origin.get("id") or name[-8:]),
-        started=name[:16],
-        made_by=str(origin.get("snakeval") or ""),
-        models=tuple(dict.fromkeys(item.model for item in plan)),
+        origins=tuple(part.origin for part in parts),
+        models=tuple(dict.fromkeys(model for model, _ in cells)),
+        sources=rows.sources(),
         benchmarks=tuple(dict.fromkeys(item.benchmark for item in plan)),
-        cells=dict(_cells(run, plan, frame, found, shelved)),
-        frame=frame,
+        cells=dict(_shaded(cells, everything)),
         rankings=ranked,
         repeats=tuple(each for each in repeats if len(each.runs) > 1),
         compared=compared,
         overall=tuple(answer.overall(ranked)),
         winners=tuple(answer.winners(everything, compared)),
-        costs=tuple(costs(run, plan, everything)),
-        configuration=without_tokens(_text(run.config)),  # an earlier version saved them
-        samples_folder=run.report_samples.name,
-        counts=_counts(frame),
-        money=Costs(run, plan).total(),
-        curves=tuple(_curves(run, plan, frame, baselines)),
-        curves_page=run.curves.relative_to(run.path).as_posix(),
+        costs=tuple(rows.costs()),
+        samples_folder=shelves.directory.name,
+        counts=Counter(cell.status for cell in cells.values()),
+        money=rows.money(),
+        curves=tuple(_curves(parts, baselines)),
     )
 
 
-def _curves(
-    run: RunDirectory, plan: Sequence[Planned], frame: pd.DataFrame, baselines: Sequence[Source]
-) -> list[Figure]:
-    """Return the curves of a run that has a series of checkpoints."""
-    if not load.has_series(run, plan):
+def _curves(parts: Sequence[Part], baselines: Sequence[Source]) -> list[Figure]:
+    """Return the curves of runs of which one has a series of checkpoints."""
+    if not any(load.has_series(part.run, part.plan) for part in parts):
         return []
-    return grouping.figures([load.source(run, frame=frame), *baselines])
+    names = [part.origin.id if len(parts) > 1 else "" for part in parts]
+    own = [load.source(p.run, name, frame=p.frame) for p, name in zip(parts, names, strict=True)]
+    return grouping.figures([*own, *baselines])
 
 
-def _counts(frame: pd.DataFrame) -> dict[str, int]:
-    status = frame.drop_duplicates(["model", "benchmark"])["status"].value_counts()
-    return {state: int(status.get(state, 0)) for state in ("done", "failed", "pending", "skipped")}
-
-
-def _cells(
-    run: RunDirectory,
-    plan: Sequence[Planned],
-    frame: pd.DataFrame,
-    found: Mapping[tuple[str, str], Measured],
-    shelved: Mapping[tuple[str, str], Shelf],
+def _shaded(
+    cells: Mapping[tuple[str, str], Cell], everything: Sequence[Measured]
 ) -> Iterator[tuple[tuple[str, str], Cell]]:
-    said = frame.drop_duplicates(["model", "benchmark"]).set_index(["model", "benchmark"])
-    status = said["status"].to_dict()
-    reasons, marks = (
-        said[name].astype(object).where(said[name].notna(), "").to_dict()
-        for name in ("reason", "marks")
-    )
     columns: dict[str, list[Measured]] = {}
-    for one in found.values():
+    for one in everything:
         columns.setdefault(one.benchmark, []).append(one)
-    for item in plan:
-        key = (item.model, item.benchmark)
-        one_of = found.get(key)
-        shade = _shade(one_of, columns[item.benchmark]) if one_of else None
-        yield (
-            key,
-            Cell(
-                *key,
-                str(status[key]),
-                str(reasons[key]),
-                one_of,
-                shade,
-                shelved.get(key),
-                str(marks[key]),
-                one_of.verdict if one_of else health.of_failure(run.evaluation(item.source)),
-                _links(run, item),
-            ),
-        )
-
-
-def _links(run: RunDirectory, item: Planned) -> dict[str, str]:
-    """Return the addresses of the files of an evaluation that exist."""
-    place = run.evaluation(item.source)
-    files = {"log": place.log, "logs": place.logs, "artifacts": place.artifacts}
-    files[place.script.name] = place.script
-    found = {text: path for text, path in files.items() if path.exists()}
-    return {text: quote(path.relative_to(run.path).as_posix()) for text, path in found.items()}
+    for key, cell in cells.items():
+        one_of = cell.measured
+        shade = _shade(one_of, columns[cell.benchmark]) if one_of else None
+        yield key, replace(cell, shade=shade)
 
 
 def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
@@ -255,19 +182,3 @@ def _shade(one: Measured, column: Sequence[Measured]) -> float | None:
         return None
     share = (one.metric.value - low) / (high - low)
     return 1 - share if one.metric.higher_is_better is False else share
-
-
-def _origin(run: RunDirectory) -> dict[str, Any]:
-    try:
-        return run.read_origin()
-    except (OSError, ValueError):
-        return {}  # the rest of the report is still useful
-
-
-def _text(path: Path) -> str:
-    try:
-        text = (read_bytes(path) or b"").decode("utf-8", "replace")
-    except OSError:
-        return ""
-    cut = len(text) - MAX_CONFIG_CHARACTERS
-    return text if cut <= 0 else f"{text[:MAX_CONFIG_CHARACTERS]}\n… and {cut:,} more characters"

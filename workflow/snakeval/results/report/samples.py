@@ -12,6 +12,7 @@ import heapq
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from snakeval.results.report.replies import Reply
 CHUNK = 100
 #: Longer texts are cut; the artifacts have the whole texts.
 MAX_CHARACTERS = 6000
+#: Other files in the directory are those of a user.
+_CHUNK_NAME = re.compile(r"[0-9a-f]{16}\.js")
 
 
 def script_json(data: object) -> str:
@@ -88,7 +91,7 @@ class Shelves:
     """The directory of chunks. A new report deletes the chunks that it does not use."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._used: set[str] = set()
 
     def put(self, kept: Kept, metric: Metric, scale: float, find: Find = _unknown) -> Shelf:
@@ -122,7 +125,7 @@ class Shelves:
         text = script_json(data)
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._used.add(f"{name}.js")
-        write_if_changed(self._directory / f"{name}.js", f'snakeval("{name}",{text})\n')
+        write_if_changed(self.directory / f"{name}.js", f'snakeval("{name}",{text})\n')
         return name
 
     def tidy(self) -> None:
@@ -131,8 +134,9 @@ class Shelves:
             path.unlink(missing_ok=True)
 
     def _stale(self) -> Iterator[Path]:
-        if self._directory.is_dir():
-            yield from (p for p in self._directory.glob("*.js") if p.name not in self._used)
+        if self.directory.is_dir():
+            found = (p for p in self.directory.glob("*.js") if _CHUNK_NAME.fullmatch(p.name))
+            yield from (path for path in found if path.name not in self._used)
 
 
 def _names(samples: Sequence[Sample]) -> list[str]:
