@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from hooks import keys, schema
+from hooks import keys, messages, schema
 from hooks.tables import GENERATED, row
 
 from snakeval import catalogue, cli
@@ -111,6 +111,7 @@ PAGES = {
     "reference/configuration.md": keys.page,
     "reference/commands.md": commands,
     "reference/tasks.md": tasks,
+    "reference/messages.md": messages.page,
     "reference/configuration.schema.json": schema.as_text,
 }
 
