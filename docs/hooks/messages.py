@@ -28,7 +28,7 @@ _PLACES = {"problem": (0, 2), "Words": (0, 2), "Rule": (3, 4)}
 #: Programs of their own, whose texts no user of snakeval reads.
 _OTHER = ("demo/", "lepton/")
 _REST = "…"
-#: The most texts of one place in the code; more of them are told apart by their words alone.
+#: The most texts of one place in the code; a place with more of them counts as unknown.
 _MOST = 12
 
 
@@ -42,7 +42,7 @@ class Message:
 
     @property
     def action(self) -> str:
-        """What to do by its own words, or nothing."""
+        """Its own words on how to proceed, or nothing."""
         own = self.hint or self.text.partition("; ")[2]
         return own if re.search("[a-z]", own) else ""
 

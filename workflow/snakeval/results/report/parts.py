@@ -89,7 +89,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one run brings to a report."""
+    """The material of one run for a report."""
 
     run: RunDirectory
     origin: Origin
