@@ -1,4 +1,4 @@
-"""The tutorials work as they are printed: each command of a `console` block, and its output.
+"""The tutorials and the README work as printed: each command of a `console` block, and its output.
 
 `make tutorials` runs this file. `make test` does not: it takes minutes, and each case of it has a
 quicker test.
@@ -31,7 +31,12 @@ def follow(page: Path, directory: Path) -> None:
 def test_each_page_with_a_console_is_followed() -> None:
     pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
     found = {page for page in pages if any(block.kind == "console" for block in blocks(page))}
-    assert found == {page for page in TUTORIALS.glob("*.md") if page.name not in WITHOUT}
+    tutorials = {page for page in TUTORIALS.glob("*.md") if page.name not in WITHOUT}
+    assert found == {REPOSITORY / "README.md", *tutorials}
+
+
+def test_the_readme_works_as_it_is_printed(tmp_path: Path) -> None:
+    follow(REPOSITORY / "README.md", tmp_path)
 
 
 @pytest.mark.parametrize(
