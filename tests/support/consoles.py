@@ -118,7 +118,7 @@ class Reader:
                     stderr=subprocess.PIPE if target else subprocess.STDOUT,
                     text=True,
                 )
-            out, error = process.communicate(timeout=120)
+            out, error = process.communicate(timeout=600)
         finally:
             if beside:
                 beside.communicate(timeout=60)
