@@ -97,9 +97,9 @@ class _Module:
         if name == _PYDANTIC:
             texts: Iterable[str] = self._pydantic(call, scope)
         elif name in _PLACES and len(call.args) > _PLACES[name][0]:
-            text, place = _PLACES[name]
-            texts = self._texts(call.args[text], scope)
-            hint = call.args[place] if len(call.args) > place else hint
+            own, its_hint = _PLACES[name]
+            texts = self._texts(call.args[own], scope)
+            hint = call.args[its_hint] if len(call.args) > its_hint else hint
         elif name in self._classes and call.args:
             texts = self._texts(call.args[0], scope)
         else:
@@ -146,8 +146,8 @@ class _Module:
                     yield from self._all(value, scope, depth)
             case ast.Name(id=name) if depth:
                 place = self._tree if name.isupper() else scope
-                for value in [*_assigned(name, place)] or [ast.Constant(_REST)]:
-                    yield from self._all(value, place, depth - 1)
+                for assigned in [*_assigned(name, place)] or [ast.Constant(_REST)]:
+                    yield from self._all(assigned, place, depth - 1)
             case ast.Call(func=ast.Name(id=name)) if depth and name in self._functions:
                 function = self._functions[name]
                 for inner in _own(function):
