@@ -12,7 +12,6 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from snakeval.ledger import beside
 from support import forks, workers
 from support.engine import engine
 from support.servers import mlflow_server
+from support.slurm import cluster
 
 # A shell ignores Ctrl-C for what it starts in the background, and each child would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -120,9 +120,12 @@ BEDS = {
 
 
 #: Tests that share a bed or what is dear to make, the first that fits. Slurm's wait most of the
-#: time.
+#: time, so several of them run at the same time.
 _BED = {
-    "slurm": re.compile(r"e2e/test_(slurm|nodes)|serving/test_nodes|runtimes/test_pyxis|\[pyxis"),
+    "slurm resume": re.compile(r"e2e/test_slurm_(resume|policies)"),
+    "slurm command": re.compile(r"e2e/test_slurm_"),
+    "slurm": re.compile(r"e2e/test_slurm"),
+    "slurm nodes": re.compile(r"e2e/test_nodes|serving/test_nodes|runtimes/test_pyxis|\[pyxis"),
     "lepton": re.compile(r"e2e/test_lepton"),
     "mlflow": re.compile(r"exporters/test_mlflow|e2e/test_export.*mlflow"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
@@ -210,7 +213,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Look for what the test's markers say that it needs, before its fixtures need it."""
-    with _engine_of(item):
+    with _shared(item):
         for marker, probe in BEDS.items():
             if item.get_closest_marker(marker) and (problem := probe()):
                 required = os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1"
@@ -221,15 +224,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def test_bed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have the engine to oneself and to others of its users while the test lasts."""
-    with _engine_of(request.node):
+    """Share the beds while the test lasts; a test that changes Slurm has Slurm alone."""
+    alone = request.node.get_closest_marker("changes_slurm") is not None
+    with _shared(request.node, slurm_alone=alone):
         yield
 
 
-def _engine_of(item: pytest.Item) -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def _shared(item: pytest.Item, *, slurm_alone: bool = False) -> Iterator[None]:
     marked = {mark.name for mark in item.iter_markers()}
-    uses_engine = marked & {"docker", "images"} and "restarts_engine" not in marked
-    return engine() if uses_engine else contextlib.nullcontext()
+    with contextlib.ExitStack() as stack:
+        # Always in this order: two tests with both beds never wait for each other.
+        if "slurm" in marked:
+            stack.enter_context(cluster(alone=slurm_alone))
+        if marked & {"docker", "images"} and "restarts_engine" not in marked:
+            stack.enter_context(engine())
+        yield
 
 
 @pytest.fixture(autouse=True)

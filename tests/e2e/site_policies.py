@@ -4,8 +4,8 @@
 
 Each policy is set with Slurm's own commands, a run is started, and the policy is undone. A run ends
 ``done``, ``waits`` with its reason from the head and from `status`, or ``fails`` with Slurm's own
-words in the table. The table of a whole session is in site_policies.md. Nothing else may use the
-cluster meanwhile: some policies change slurm.conf or restart the controller.
+words in the table. The table of a whole session is in site_policies.md. No test uses the cluster
+meanwhile: some policies change slurm.conf or restart the controller.
 
 Long because each policy is a few lines of data, and all are in one list.
 """
@@ -33,8 +33,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import forks
+from support.bed_lock import BedLock
 from support.command import says, snakeval
-from support.slurm import CONFIG, mend, queue, slurm, stop_controller
+from support.slurm import CONFIG, cluster, mend, queue, slurm, stop_controller
 from support.workspace import REPOSITORY, Workspace
 
 PROFILE = str(REPOSITORY / "profiles" / "slurm")
@@ -42,13 +43,17 @@ PROFILE = str(REPOSITORY / "profiles" / "slurm")
 PARTITION = "site"
 #: The account and the QOS that policies limit. No other job uses them.
 OWN = "policies"
+#: Held by who limits them.
+own = BedLock("slurm-policies")
 _SECONDS = 120
 _NEVER = re.compile(r"^.*(cannot start \(|although none of this run's jobs runs).*$", re.MULTILINE)
 
 
 # --- how a policy is set and undone -------------------------------------------------------------
 
-Policy = Callable[[], AbstractContextManager[None]]
+#: What is requested under it in addition, if that is not known before.
+Request = dict[str, Any]
+Policy = Callable[[], AbstractContextManager[Request | None]]
 
 
 def _run(*command: str) -> None:
@@ -69,9 +74,13 @@ def prepare() -> None:
             f"modify account {OWN} set qos=normal,{OWN}",
         ):
             _run("sacctmgr", "-i", *line.split())
-    limits = "maxsubmitjobsperuser maxjobsperuser maxwall flags maxtresperjob=cpu grptres=cpu"
+    limits = (
+        "maxsubmitjobsperuser maxjobsperuser maxwall flags maxtresperjob=cpu grptres=cpu "
+        "maxtresperuser=cpu mintresperjob=cpu grptresmins=cpu grpjobs"
+    )
     _run(*f"sacctmgr -i modify qos {OWN} set".split(), *(f"{each}=-1" for each in limits.split()))
-    _run(*f"sacctmgr -i modify user root where account={OWN} set maxsubmitjobs=-1".split())
+    limits = "maxsubmitjobs=-1 maxwall=-1"
+    _run(*f"sacctmgr -i modify user root where account={OWN} set {limits}".split())
     _run(*f"sacctmgr -i modify account {OWN} set grpsubmitjobs=-1".split())
     if f"PartitionName={PARTITION} " in slurm("scontrol", "-o", "show", "partition"):
         _run("scontrol", "delete", f"partition={PARTITION}")
@@ -139,7 +148,10 @@ function slurm_job_submit(job_desc, part_list, submit_uid)
     slurm.log_user("The partition closed is closed for maintenance. Use site.")
     return slurm.ERROR
   end
-  if job_desc.partition == "old" then
+  if job_desc.partition == "old" or job_desc.partition == "checked" then
+    if job_desc.partition == "checked" then
+      job_desc.priority = 0
+    end
     job_desc.partition = "{PARTITION}"
   end
   return slurm.SUCCESS
@@ -150,7 +162,7 @@ end
 """
 
 
-def lua() -> AbstractContextManager[None]:
+def lua() -> AbstractContextManager[Request | None]:
     """Reject and rewrite jobs with a job_submit.lua, which the controller then no longer reads."""
 
     CONFIG.with_name("job_submit.lua").write_text(LUA)
@@ -159,11 +171,50 @@ def lua() -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def both(*policies: Policy) -> Iterator[None]:
-    """Set several policies at once."""
+    """Set several policies at once, each with a known request."""
     with ExitStack() as stack:
         for policy in policies:
             stack.enter_context(policy())
         yield
+
+
+SUBMIT_FILTER = """\
+function slurm_cli_setup_defaults(options, early)
+  return slurm.SUCCESS
+end
+function slurm_cli_pre_submit(options, offset)
+  if options["partition"] == "gpu" then
+    slurm.log_error("Jobs for gpu need a project code. See wiki/projects.")
+    return slurm.ERROR
+  end
+  return slurm.SUCCESS
+end
+function slurm_cli_post_submit(offset, job, step)
+  return slurm.SUCCESS
+end
+"""
+
+
+def submit_filter() -> AbstractContextManager[Request | None]:
+    """Reject jobs in sbatch itself, with a cli_filter.lua."""
+    CONFIG.with_name("cli_filter.lua").write_text(SUBMIT_FILTER)
+    return configured("CliFilterPlugins=lua")()
+
+
+@contextlib.contextmanager
+def failed_job() -> Iterator[Request]:
+    """Run a job that fails; another job requires its success."""
+    words = f"sbatch --parsable --account={OWN} --nodes=1 --time=1 --output=/dev/null --wrap=false"
+    number = slurm(*words.split()).strip()
+    while "FAILED" not in slurm("scontrol", "show", "job", number):
+        time.sleep(0.3)
+    yield {"extra_flags": f"--dependency=afterok:{number}"}
+
+
+def reservation(settings: str) -> Policy:
+    """Reserve the node n4 as `site`."""
+    create = f"scontrol create reservation reservationname=site nodes=n4 {settings}"
+    return commands((create, "scontrol delete reservation=site"))
 
 
 @contextlib.contextmanager
@@ -185,7 +236,8 @@ class Case:
         outcome: done, waits or fails.
         words: what the head prints and, of a failure, the table has.
         request: ``execution.slurm`` beside the account.
-        gpus: for each evaluation.
+        gpus: of the model's server, which an endpoint lacks.
+        nodes: of the same server.
         count: how many evaluations.
         after: of a run that waits, what happens to its jobs before the policy is undone.
         ends: whether a run that waits ends done once the policy is undone.
@@ -197,6 +249,7 @@ class Case:
     words: str = ""
     request: dict[str, Any] = field(default_factory=dict)
     gpus: int = 0
+    nodes: int = 1
     count: int = 2
     after: Callable[[Path], object] = lambda directory: None
     ends: bool = False
@@ -303,8 +356,58 @@ CASES = [
          {"extra_flags": "--licenses=matlab:1"}),
     Case("feature missing", "fails", none, "Invalid feature specification",
          {"constraint": "infiniband"}),
+    Case("QOS MaxTRESPerUser smaller than a job", "waits",
+         qos("maxtresperuser=cpu=1", "maxtresperuser=cpu=-1"),
+         "(QOSMaxCpuPerUserLimit)", LIMITED | {"cpus_per_task": 2}, ends=True),
+    Case("QOS MinTRESPerJob", "waits",
+         qos("mintresperjob=cpu=4", "mintresperjob=cpu=-1"), "(QOSMinCpuNotSatisfied)", LIMITED),
+    Case("QOS GrpTRESMins used up", "waits",
+         qos("grptresmins=cpu=0", "grptresmins=cpu=-1"), "(QOSGrpCPUMinutesLimit)", LIMITED),
+    Case("QOS GrpJobs=0", "waits",
+         qos("grpjobs=0", "grpjobs=-1"), "(QOSGrpJobsLimit)", LIMITED, ends=True),
+    Case("association MaxWall", "waits",
+         association("maxwall=1", "maxwall=-1"), "(AssocMaxWallDurationPerJobLimit)"),
+    Case("QOS of another account", "fails", none, "Invalid qos specification", {"qos": "urgent"}),
+    Case("QOS of the partition, MaxWall", "waits",
+         lambda: both(qos("maxwall=1", "maxwall=-1"), partition(f"qos={OWN}")),
+         "(QOSMaxWallDurationPerJobLimit)", SITE),
+    Case("partition MaxNodes", "waits", partition("maxnodes=1"), "(PartitionNodeLimit)",
+         SITE, gpus=1, nodes=2),
+    Case("partition inactive", "fails", partition("state=inactive"),
+         "Required partition not available (inactive or drain)", SITE),
+    Case("partition AllocNodes elsewhere", "fails", partition("allocnodes=n9"),
+         "Access/permission denied", SITE),
+    Case("node down, then resumed", "waits",
+         lambda: both(partition(), commands(
+             ("scontrol update nodename=n4 state=down reason=site",
+              "scontrol update nodename=n4 state=resume"))),
+         "(Nodes required for job are DOWN, DRAINED", SITE),
+    Case("node reserved for maintenance", "waits",
+         lambda: both(partition(), reservation("users=root starttime=now duration=60 flags=maint")),
+         "(ReqNodeNotAvail, Reserved for maintenance)", SITE),
+    Case("reservation that begins later", "waits",
+         reservation("users=root starttime=now+1hour duration=60"), "(Reservation)",
+         {"extra_flags": "--reservation=site"}),
+    Case("reservation of another user", "fails",
+         reservation("accounts=other starttime=now duration=60"), "",
+         {"extra_flags": "--reservation=site"}),
+    Case("dependency that never succeeds", "waits", failed_job, "(DependencyNeverSatisfied)"),
+    Case("unknown node", "fails", none, "Invalid node name specified",
+         {"extra_flags": "--nodelist=n99"}),
+    Case("every node excluded", "fails", partition(),
+         "Requested node configuration is not available", SITE | {"extra_flags": "--exclude=n4"}),
+    Case("unknown type of GPU", "fails", none,
+         "Requested node configuration is not available", {"gres": "gpu:h100:1", "partition": "gpu"}, gpus=1),
+    Case("one licence for two jobs", "done", configured("Licenses=matlab:1"), "",
+         {"extra_flags": "--licenses=matlab:1"}),
+    Case("more licences than the site has", "fails", configured("Licenses=matlab:1"),
+         "Invalid license specification", {"extra_flags": "--licenses=matlab:2"}),
+    Case("cli_filter.lua rejects with a text", "fails", submit_filter,
+         "Jobs for gpu need a project code. See wiki/projects.", {"partition": "gpu"}),
     Case("job_submit.lua rejects with a text", "fails", lua,
          "The partition closed is closed for maintenance. Use site.", {"partition": "closed"}),
+    Case("job_submit.lua holds for a person", "waits", lua, "(JobHeld",
+         {"partition": "checked"}),
     Case("job_submit.lua rewrites the partition", "done", lua, "", {"partition": "old"}),
     Case("MaxJobCount=2, four evaluations", "done",
          configured("MaxJobCount=2", "MinJobAge=2", restarts=True), "", count=4),
@@ -328,9 +431,10 @@ class Outcome:
 class Run:
     """A run of one case in a directory of its own."""
 
-    def __init__(self, case: Case, directory: Path) -> None:
+    def __init__(self, case: Case, directory: Path, more: Request) -> None:
         self.case = case
         deployment = {"kind": "generic", "command": "exec sleep 100", "gpus": case.gpus}
+        deployment |= {"nodes": case.nodes} if case.nodes > 1 else {}
         endpoint = {"url": "http://127.0.0.1:9/v1", "model_id": "m"}
         self.work = Workspace.below(
             directory,
@@ -338,7 +442,7 @@ class Run:
             runtime="process",
             models={"m": {"deployment": deployment} if case.gpus else {"endpoint": endpoint}},
             benchmarks={f"b{number}": says(number) for number in range(case.count)},
-            execution={"slurm": {"account": OWN, "walltime": "00:05:00"} | case.request},
+            execution={"slurm": {"account": OWN, "walltime": "00:05:00"} | case.request | more},
         )
         self.work.command()  # writes the configuration
         self._log = directory / "head.log"
@@ -404,8 +508,8 @@ def play(case: Case, directory: Path) -> Outcome:
     began = time.monotonic()
     prepare()
     with ExitStack() as policy:
-        policy.enter_context(case.policy())
-        run = Run(case, directory)
+        more = policy.enter_context(case.policy()) or {}
+        run = Run(case, directory, more)
         try:
             outcome = run.until_known()
             words, problem = _judged(case, run, outcome)
@@ -460,25 +564,30 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="Play policies with this text.")
     parser.add_argument("--table", type=Path, help="Write the table to this file.")
     options = parser.parse_args()
-    outcomes = []
-    for case in CASES:
-        if options.only and not any(text in case.name for text in options.only):
-            continue
-        with tempfile.TemporaryDirectory(prefix="snakeval-site-") as directory:
-            try:
-                outcomes.append(play(case, Path(directory)))
-            except Exception:
-                # The session goes to its end: the other policies are independent.
-                outcomes.append(Outcome(case, "broken", "", 0, traceback.format_exc()))
-        last = outcomes[-1]
-        print(f"{last.seconds:4.0f} s  {case.name}: {last.outcome}", flush=True)
-        if last.problem:
-            print(f"  WRONG: {last.problem}", flush=True)
-    prepare()
+    with cluster(alone=True), own(alone=True):
+        outcomes = list(played(options.only))
+        prepare()
     print("\n" + table(outcomes))
     if options.table:
         options.table.write_text(table(outcomes))
     return int(any(each.problem for each in outcomes))
+
+
+def played(only: Sequence[str]) -> Iterator[Outcome]:
+    """Play the cases with one of the texts, or all, and print the outcome of each."""
+    for case in CASES:
+        if only and not any(text in case.name for text in only):
+            continue
+        with tempfile.TemporaryDirectory(prefix="snakeval-site-") as directory:
+            try:
+                last = play(case, Path(directory))
+            except Exception:
+                # The session goes to its end: the other policies are independent.
+                last = Outcome(case, "broken", "", 0, traceback.format_exc())
+        print(f"{last.seconds:4.0f} s  {case.name}: {last.outcome}", flush=True)
+        if last.problem:
+            print(f"  WRONG: {last.problem}", flush=True)
+        yield last
 
 
 if __name__ == "__main__":

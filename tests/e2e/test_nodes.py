@@ -24,8 +24,9 @@ def served(
     request: pytest.FixtureRequest, test_bed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Served]:
     """A model of two nodes with a GPU each; its harness is a process."""
+    # Exclusive nodes: the GPU of each is 0, whatever jobs other tests have.
     options = ("--partition=gpu", "--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=1")
-    with standins.allocation(*options) as job:
+    with standins.allocation("--exclusive", *options) as job:
         yield _served(request.param, job, tmp_path, monkeypatch)
 
 

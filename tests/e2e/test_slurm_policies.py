@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.site_policies import CASES, OWN, PROFILE, play, prepare, qos
+from e2e.site_policies import CASES, OWN, PROFILE, own, play, prepare, qos
 from support.command import says, started
 from support.served import wait_for
 from support.slurm import queue, slurm
 from support.workspace import Workspace
 
 pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(autouse=True)
+def policies() -> Iterator[None]:
+    """Limit an account, a QOS and a partition that no other test uses."""
+    with own(alone=True):
+        yield
 
 
 @pytest.mark.parametrize(

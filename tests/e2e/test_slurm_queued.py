@@ -42,7 +42,7 @@ def test_an_allocation_evaluates_what_its_command_planned(served: Served) -> Non
     del content["benchmarks"]["d"]
     content["benchmarks"]["b"]["params"] = {"temperature": 0.5}
     file.write_text(yaml.safe_dump(content))
-    output, _ = head.communicate(timeout=150)
+    output, _ = head.communicate(timeout=300)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/b": 1, "careful/d": 1}
     assert served.recorded.loads == {"careful": 1}

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
+from support.bed_lock import BedLock
 
-_LOCK = Path(tempfile.gettempdir()) / "snakeval-testbed-engine.lock"
-#: Whoever waits to be alone keeps others from coming.
-_GATE = _LOCK.with_suffix(".gate")
-
-
-@contextlib.contextmanager
-def engine(*, alone: bool = False) -> Iterator[None]:
-    """Keep the engine as it is; *alone*: do with it what one wants. Several may run the tests."""
-    with _LOCK.open("w") as lock:
-        with _GATE.open("w") as gate:
-            fcntl.flock(gate, fcntl.LOCK_EX)
-            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
+#: Only a test that is alone restarts the engine.
+engine = BedLock("engine")
 
 
 def containers_of(run: Path) -> list[str]:

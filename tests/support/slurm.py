@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import psutil
 
+from support.bed_lock import BedLock
 from support.served import wait_for
 
 SCRIPT = Path(__file__).parents[1] / "testbed" / "slurm.sh"
 _STATE = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed") / "slurm"
 
 CONFIG = _STATE / "etc" / "slurm.conf"
+#: Only a test that is alone stops a part of Slurm, or changes what all jobs obey.
+cluster = BedLock("slurm")
 
 
 class Job(NamedTuple):
@@ -77,9 +80,17 @@ def kill_node(node: str, number: str) -> None:
 
 
 def stop_controller() -> None:
-    controller = psutil.Process(int((_STATE / "run" / "slurmctld.pid").read_text()))
-    controller.terminate()
-    controller.wait(120)
+    _stop("slurmctld")
+
+
+def stop_accounting() -> None:
+    _stop("slurmdbd")
+
+
+def _stop(daemon: str) -> None:
+    process = psutil.Process(int((_STATE / "run" / f"{daemon}.pid").read_text()))
+    process.terminate()
+    process.wait(120)
 
 
 def mend() -> None:

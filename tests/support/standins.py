@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.slurm import cluster
+
 PLACE = Path(__file__).parents[1] / "testbed/standins"
 
 
@@ -25,7 +27,15 @@ def recorded(file: Path) -> list[list[str]]:
 
 @contextmanager
 def allocation(*options: str) -> Iterator[dict[str, str]]:
-    """A Slurm job of its own, without a shell; yields what a shell in it would have set."""
+    """A Slurm job of its own, without a shell; yields what a shell in it would have set.
+
+    The job may last for several tests, and no other test changes the cluster meanwhile.
+    """
+    with cluster():
+        yield from _allocated(*options)
+
+
+def _allocated(*options: str) -> Iterator[dict[str, str]]:
     words = ["salloc", "--no-shell", "--account=evals", "--job-name=snakeval-test", *options]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     number = next(w for w in done.stderr.split() if w.isdigit())

@@ -147,7 +147,8 @@ AccountingStoragePass=$state/run/munge.socket
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations,limits,qos
 AccountingStoreFlags=job_comment,job_script
-NodeName=n[1-4] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17004] CPUs=8 RealMemory=16000 Gres=gpu:8
+# Room for the jobs of several tests at the same time.
+NodeName=n[1-4] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17004] CPUs=16 RealMemory=32000 Gres=gpu:8
 PartitionName=cpu Nodes=n[1-4] Default=YES DefaultTime=00:10:00 MaxTime=INFINITE
 PartitionName=gpu Nodes=n[1-4] DefaultTime=00:10:00 MaxTime=02:00:00
 CONF

@@ -28,7 +28,7 @@ def commands(converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path / "commands"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def job() -> Iterator[dict[str, str]]:
     with standins.allocation("--nodes=2", "--ntasks-per-node=1") as job:
         yield job
