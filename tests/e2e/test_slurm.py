@@ -28,7 +28,17 @@ from snakeval.demo.server import DemoServer, serve
 from support.faulty import faulty
 from support.journals import said
 from support.served import Served, wait_for
-from support.slurm import Job, ended, kill_node, mend, node_of, queue, slurm, stop_controller
+from support.slurm import (
+    Job,
+    ended,
+    kill_node,
+    mend,
+    node_of,
+    queue,
+    slurm,
+    stop_accounting,
+    stop_controller,
+)
 from support.workspace import REPOSITORY, Workspace
 
 pytestmark = pytest.mark.slurm
@@ -109,6 +119,11 @@ class Cluster(Workspace):
 def states(jobs: list[Job]) -> Counter[tuple[str, str]]:
     """How often a job for what ended how; the comment says what for."""
     return Counter((job.comment.removeprefix("rule_"), job.state) for job in jobs)
+
+
+def lives(number: str) -> list[str]:
+    """The states of a job that was requeued, the last one last."""
+    return slurm("sacct", "-D", "-X", "-n", "-P", "-j", number, "-o", "State").split()
 
 
 def waits_for(work: Workspace, head: subprocess.Popen[str]) -> int:
@@ -303,6 +318,7 @@ def test_a_time_limit_is_no_failure_and_no_evaluation_is_computed_twice(
     assert sum(job.state == "COMPLETED" for job in jobs) == len(work.config["models"])
 
 
+@pytest.mark.changes_slurm
 def test_a_job_whose_node_dies_resumes_on_another(endpoint: Served, server: DemoServer) -> None:
     work = clustered(endpoint)
     endpoint.asks("b", seed=1, count=8, stays_at=3)
@@ -322,6 +338,7 @@ def test_a_job_whose_node_dies_resumes_on_another(endpoint: Served, server: Demo
     assert slurm("sacct", "-X", "-n", "-j", number, "-o", "NodeList").strip() != node
 
 
+@pytest.mark.changes_slurm
 def test_a_controller_that_restarts_is_waited_for(endpoint: Served, server: DemoServer) -> None:
     work = clustered(endpoint)
     endpoint.asks("b", seed=1, count=10, pause=1)
@@ -337,6 +354,57 @@ def test_a_controller_that_restarts_is_waited_for(endpoint: Served, server: Demo
     assert output.count("Slurm does not answer") <= 2
     assert (server.stats()["answered"], server.stats()["repeated"]) == (10, 0)
     assert states(work.jobs(1)) == {("evaluate_wildcards_m_b", "COMPLETED"): 1}
+
+
+@pytest.mark.changes_slurm
+def test_without_the_accounting_a_run_begins_resumes_and_ends(
+    endpoint: Served, server: DemoServer
+) -> None:
+    work = clustered(endpoint)
+    for name in ("adopted", "cancelled"):
+        endpoint.asks(name, seed=len(name), count=6, stays_at=3)
+    try:
+        stop_accounting()
+        head = work.start()
+        wait_for(lambda: server.stats()["answered"] == 6, "nothing is asked")
+        os.kill(head.pid, signal.SIGKILL)
+        output, _ = head.communicate(timeout=120)
+        assert output.count("The accounting does not answer") == 1
+        assert "account evals is not checked" in output
+        again = work.start()
+        wait_for(lambda: waits_for(work, again) == 2, "not all are adopted")
+        slurm("scancel", *queue(work.directory, "m_cancelled"))
+        endpoint.go()
+        output, _ = again.communicate(timeout=180)
+    finally:
+        mend()
+    assert again.returncode == 0, output
+    # Slurm says of a failed job why, if it can.
+    assert output.count("Slurm does not answer (sacct: ") == 1
+    assert output.count("Adopting it") == 2
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (12, 0)
+    # The accounting has all jobs in the end, without the comments of those that began meanwhile.
+    assert Counter(job.state for job in work.jobs(3)) == {"COMPLETED": 2, "CANCELLED": 1}
+
+
+def test_a_preempted_job_is_requeued_and_resumes(endpoint: Served, server: DemoServer) -> None:
+    work = clustered(endpoint)
+    endpoint.asks("b", seed=1, count=6, stays_at=3)
+    # A node of its own: the urgent job takes the node from this job, and from no other test's.
+    asked = {"account": "evals", "partition": "cpu", "qos": "scavenger", "exclusive": True}
+    work.config["execution"] = {"slurm": asked}
+    head = work.start("--retries", "0")
+    wait_for(lambda: server.stats()["answered"] == 3, "nothing is asked")
+    (number,) = work.queue
+    urgent = ("--account=evals", "--qos=urgent", "--exclusive", f"--nodelist={node_of(number)}")
+    slurm("sbatch", *urgent, "--time=1", "--output=/dev/null", "--wrap=true")
+    wait_for(lambda: "PREEMPTED" in lives(number), "it is not preempted")
+    endpoint.go()
+    output, _ = head.communicate(timeout=180)
+    assert head.returncode == 0, output
+    assert lives(number) == ["PREEMPTED", "COMPLETED"]
+    assert (server.stats()["answered"], server.stats()["repeated"]) == (6, 0)
+    assert set(work.table()["status"]) == {"done"}
 
 
 def test_a_deployed_model_and_its_evaluations_are_one_job_which_a_failing_one_does_not_stop(

@@ -339,7 +339,13 @@ class Executor(official.Executor):
         wanted = str(job.resources.get("slurm_account") or "")
         with self._lock:
             if wanted not in self._accounts:  # each check is a call of sacctmgr
-                self._accounts[wanted] = next(super().get_account_arg(job))
+                silent = slurm.why_no_accounting()
+                if silent:
+                    what = f"account {wanted} is not checked" if wanted else "no account is guessed"
+                    self.logger.warning(f"The accounting does not answer ({silent}): {what}.")
+                    self._accounts[wanted] = f" -A {shlex.quote(wanted)}" if wanted else ""
+                else:
+                    self._accounts[wanted] = next(super().get_account_arg(job))
         yield self._accounts[wanted]
 
     def get_account_arg(self, job: Any) -> Iterator[str]:

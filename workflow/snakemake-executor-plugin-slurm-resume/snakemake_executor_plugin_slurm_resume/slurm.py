@@ -144,6 +144,18 @@ def manager(what: str, fields: str, *names: str) -> list[list[str]]:
     return list(_rows(command, columns))
 
 
+def why_no_accounting() -> str:
+    """Return why the accounting does not answer; empty if it does.
+
+    The controller knows the accounts without it, and rejects those that do not exist.
+    """
+    try:
+        manager("cluster", "Cluster")
+    except (UnansweredError, NoAccountingError) as error:
+        return str(error).rpartition("error: ")[2]
+    return ""
+
+
 def partition_qos(name: str) -> set[str]:
     """Return the QOS whose limits hold in a partition, if it has one.
 

@@ -20,6 +20,7 @@ from snakemake_executor_plugin_slurm_resume.waits import Waits, lines, to_do
         ("AssocMaxWallDurationPerJobLimit", "less time"),
         ("QOSMaxCpuPerJobLimit", "amounts of nodes"),
         ("QOSMaxGRESPerNode", "amounts of nodes"),
+        ("QOSMinCpuNotSatisfied", "amounts of nodes"),
         ("PartitionNodeLimit", "amounts of nodes"),
         ("PartitionConfig", "amounts of nodes"),
         ("MaxMemPerLimit", "amounts of nodes"),

@@ -167,6 +167,23 @@ def test_a_slurm_that_does_not_answer_is_reported_and_no_job_counts_as_ended(
     assert queue.silent == "there is no squeue on this machine"
 
 
+def test_a_job_that_only_a_silent_accounting_could_know_is_unknown(
+    run: RunDirectory, says: Says
+) -> None:
+    note(run, "m/b", jobs=[job(1)])
+    says("squeue", error="slurm_load_jobs error: Invalid job id specified", code=1)
+    says("sacct", error="sacct: error: Problem talking to the database", code=1)
+    found = Slurm().jobs(run).of("m/b")
+    assert found is not None
+    assert found.state is JobState.UNKNOWN
+    assert found.text.endswith("1 cannot be asked for: sacct: error: Problem talking to "
+                               "the database")  # fmt: skip
+    says("sacct", error="Slurm accounting storage is disabled", code=1)
+    found = Slurm().jobs(run).of("m/b")
+    assert found is not None
+    assert found.text == "Slurm job 1 runs on n1"
+
+
 def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: RunDirectory) -> None:
     path = run.slurm_notes / "other.json"
     other = {"outputs": [f"{run.path.parent}/other/m/b/evaluation.json"], "jobs": [job(1)]}

@@ -197,9 +197,10 @@ class Queue:
         except subprocess.TimeoutExpired:
             self.silent = self.silent or service.silent
             return {}
-        if program == "squeue" and refuses(done):
+        if refuses(done) and "accounting storage is disabled" not in done.stderr:
             said = done.stderr.strip()
-            self.silent = f"{program}: {said.splitlines()[-1] if said else 'failed'}"
+            last = said.splitlines()[-1].removeprefix(f"{program}: ") if said else "failed"
+            self.silent = self.silent or f"{program}: {last}"
         found = {}
         for line in done.stdout.splitlines():
             id, state, reason, start, node = (line.split("|") + [""] * 5)[:5]
