@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,7 +16,7 @@ from snakeval.errors import Problem
 
 def problems(error: ValidationError, source: Source) -> list[Problem]:
     """Return a printable problem for each error, except those that follow from another one."""
-    errors = error.errors(include_url=False)
+    errors = _merged(error.errors(include_url=False), source)
     wrong = {e["loc"][:length] for e in errors for length in range(len(e["loc"]))}
     found = [
         _problem(item, source)
@@ -27,10 +29,47 @@ def problems(error: ValidationError, source: Source) -> list[Problem]:
     ]
 
 
+def _merged(errors: Iterable[ErrorDetails], source: Source) -> list[ErrorDetails]:
+    """Return errors with places that the user wrote, one for each value.
+
+    A value that may have several types has an error for each of them, at a place with a name of
+    pydantic for the type. The types whose own values are wrong are closest to what was meant.
+    """
+    found: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for item in errors:
+        found.setdefault(_written(item["loc"], source.data), []).append(item)
+    merged: list[ErrorDetails] = []
+    for place, items in found.items():
+        has_types = any(item["loc"] != place for item in items)
+        if has_types and any(place == other[: len(place)] != other for other in found):
+            continue
+        merged += [{**item, "loc": place} for item in (items[:1] if has_types else items)]
+        wanted = dict.fromkeys(item["msg"].removeprefix("Input should be ") for item in items)
+        if has_types and len(wanted) > 1:
+            text = ", or ".join(wanted).replace("a valid tuple", "a list")
+            merged[-1] = {**merged[-1], "type": "union", "msg": f"must be {text}"}
+    return merged
+
+
+def _written(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:
+    """Return a place without pydantic's names of the types that a value may have."""
+    found: list[int | str] = []
+    for part in loc:
+        has_part = part in data if isinstance(data, Mapping) else not isinstance(part, str)
+        if not has_part and _TYPE.fullmatch(str(part)):
+            continue
+        found.append(part)
+        is_there = has_part and isinstance(data, (Mapping, list))
+        data = data[part] if is_there else None  # type: ignore[index]
+    return tuple(found)
+
+
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+#: How pydantic calls a type in the place of an error.
+_TYPE = re.compile(r"(str|bool|int|float|none)|(dict|list|tuple)\[.*\]|(constrained|function)-.*")
 #: The most characters of a key, and a word of a message that is longer than any word of snakeval.
 _KEY_LENGTH = 80
 _LONG = re.compile(r"[^\s'\"]{200,}")
