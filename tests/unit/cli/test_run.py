@@ -49,6 +49,11 @@ C = ("--config", "c.yaml")
         ((*C, "-o", "+params.top_p=2"), "-o: params.top_p: input should be less than or equal"),
         ((*C, "-o", "+config.parms=1"), "-o: config.parms: unknown key 'parms'; did you mean"),
         ((*C, "--profile", "locl"), "--profile locl: no such profile; did you mean 'local'?"),
+        (("..",), "..: is a directory, and a configuration is a file; name the file"),
+        (
+            ("--config", "."),
+            ".: is a directory, and a configuration is a file; name its",
+        ),
         ((*C, "-n", "--detach"), "--dry-run prints the plan here; remove it or --detach"),
         ((*C, "--", "--configfile", "x"), "-- --configfile x: name the file with --config"),
         ((*C, "--", "--profile", "x"), "-- --profile x: write --profile before the --"),

@@ -139,11 +139,20 @@ def positional(file: Path | None, words: tuple[str, ...]) -> tuple[Path | None, 
     first = words[0] if words else ""
     if "=" in first and not first.startswith("-"):
         raise ConfigError(f"{first}: write -o {first}")
+    if Path(first or "-").is_dir():
+        raise _directory(Path(first))
     if not first.endswith((".yaml", ".yml")):
         return file, words
     if file is not None:
         raise ConfigError(f"{first}: --config {file} is the configuration; remove one")
     return Path(first), words[1:]
+
+
+def _directory(path: Path) -> ConfigError:
+    """Return the error of a directory that was given as a configuration."""
+    there = sorted(file.name for file in path.glob("*.y*ml"))
+    hint = f"name its file, such as {path / there[0]}" if there else "name the file"
+    return ConfigError("is a directory, and a configuration is a file", where=str(path), hint=hint)
 
 
 def named(file: Path | None, directory: Path | None, name: str | None) -> tuple[Path, str]:
@@ -152,6 +161,8 @@ def named(file: Path | None, directory: Path | None, name: str | None) -> tuple[
 
     if file is not None and (directory or name):
         raise ConfigError("--config and --config-dir each choose a configuration; remove one")
+    if file is not None and file.is_dir():
+        raise _directory(file)
     if file is not None:
         return file.parent, file.name
     if name:
