@@ -52,8 +52,8 @@ RESULTS = HERE / "series.jsonl"
 KINDS = ("follower", "head", "job", "everything")
 #: Questions of a benchmark.
 ITEMS = 4
-#: The longest time of a seed and of each of its checkpoints, in seconds.
-_LONGEST, _LONGEST_EACH = 600.0, 60.0
+#: The longest time of a seed, in seconds, besides that of its checkpoints.
+_LONGEST = 600.0
 #: How many followers may end with a failure.
 _MOST = 40
 
@@ -67,7 +67,7 @@ class Played:
         self.problems: list[str] = []
         self.kills: Counter[str] = Counter()
         self.follower: subprocess.Popen[bytes] | None = None
-        self.starts = 0
+        self.starts = self.before = 0
         self.ledger = place / "served.jsonl"
         self.output = place / "follow.log"
         self.environment = {**os.environ, "SNAKEVAL_HOME": str(place / "home")}
@@ -92,7 +92,8 @@ class Played:
         words = [sys.executable, str(HERE / "series_training.py"), str(self.place)]
         words += [str(self.seed), str(self.given.checkpoints)]
         training = subprocess.Popen(words, cwd=self.place)
-        until = time.monotonic() + _LONGEST + _LONGEST_EACH * self.given.checkpoints
+        each = self.given.longest * self.given.checkpoints
+        until = time.monotonic() + _LONGEST + each
         try:
             self.start()
             due = self.moment()
@@ -103,6 +104,8 @@ class Played:
                     break
                 if code is not None:
                     self.start()
+                if not self.has_begun:
+                    due = max(due, time.monotonic() + self.random.uniform(0, 2))
                 if self.kills.total() < self.given.kills and time.monotonic() >= due:
                     self.kill(self.random.choice(KINDS))
                     due = self.moment()
@@ -113,6 +116,14 @@ class Played:
             self.stop()
         self.judge()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the follower works; on a busy machine, kills would only meet its start."""
+        with contextlib.suppress(FileNotFoundError), self.output.open("rb") as log:
+            log.seek(self.before)
+            return b" follows " in log.read()
+        return False
+
     def moment(self) -> float:
         """Return when the next kill is due."""
         return time.monotonic() + self.random.uniform(1, 12)
@@ -120,6 +131,7 @@ class Played:
     def start(self) -> None:
         """Start the follower, always with the same command."""
         self.starts += 1
+        self.before = self.output.stat().st_size if self.output.exists() else 0
         words = [sys.executable, "-m", "snakeval", "follow", "evaluation.yaml"]
         words += ["--until-file", str(self.place / "END")]
         if self.given.slurm:
@@ -277,6 +289,9 @@ def main() -> int:
     parser.add_argument("--checkpoints", type=int, default=4, help="how many are written")
     parser.add_argument("--benchmarks", type=int, default=2, help="of each checkpoint")
     parser.add_argument("--kills", type=int, default=3, help="how many kills")
+    parser.add_argument(
+        "--longest", type=float, default=60.0, help="the longest time of a checkpoint, in seconds"
+    )
     parser.add_argument("--slurm", action="store_true", help="run the jobs in Slurm")
     given = parser.parse_args()
 
