@@ -14,6 +14,7 @@ import pytest
 from snakeval import cli
 from snakeval.cli.ls.runs import command as ls_runs
 from snakeval.executors.slurm.queue import link_notes
+from snakeval.lease import Lease
 from snakeval.run import index
 from snakeval.run.heads import enter
 from snakeval.run.index import remember
@@ -77,6 +78,15 @@ def test_jobs_that_cannot_start_are_one_line_above_the_rows(
     assert "expected" not in said.out
     (found,) = json.loads(snakeval(capsys, "status", "--json").out)
     assert [line.rpartition("Jobs: ")[2] for line in found["notices"]] == ["7, 8"]
+
+
+def test_a_follower_that_waits_for_another_one_does_not_work(run: Made, capsys: Capture) -> None:
+    enter(run.directory, ["snakeval", "follow"], follows=True)
+    assert f"a follower works (process {os.getpid()})" in snakeval(capsys, "status").out
+    with Lease(run.directory.follow_lease):
+        text = run.directory.follow_lease.read_text()
+        run.directory.follow_lease.write_text(text.replace(f'"pid": {os.getpid()}', '"pid": 1'))
+        assert "a follower waits for the other one (process" in snakeval(capsys, "status").out
 
 
 def test_the_process_that_works_on_the_run_is_reported_or_what_to_do(

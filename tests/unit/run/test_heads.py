@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from snakeval.lease import Lease
 from snakeval.run.directory import RunDirectory
-from snakeval.run.heads import Head, enter, heads, leave
+from snakeval.run.heads import Head, enter, heads, is_waiting, leave, workers
 from support.made import gone
 
 HOUR = 3600.0
@@ -86,3 +88,12 @@ def test_a_damaged_note_is_reported_and_is_no_head(
 def test_a_later_version_may_note_more(run: RunDirectory) -> None:
     note(run, more=1)
     assert heads(run) == [Head("elsewhere", 1, "1", "snakemake")]
+
+
+def test_a_follower_without_the_lease_waits(run: RunDirectory) -> None:
+    enter(run, ["snakeval", "follow"], follows=True)
+    (first,) = workers(run)
+    with Lease(run.follow_lease):
+        assert not is_waiting(run, first)
+        assert is_waiting(run, replace(first, pid=first.pid + 1))
+    assert not is_waiting(run, first)

@@ -15,7 +15,8 @@ from typing import Any
 
 from snakeval.catalogue import plugins
 from snakeval.evaluation.plain import build_known
-from snakeval.files import read_state, write_if_changed
+from snakeval.files import read_bytes, read_state, write_if_changed
+from snakeval.lease import Holder
 from snakeval.processes import ProcessIdentity, pid_namespace
 from snakeval.run.directory import RunDirectory
 
@@ -160,6 +161,17 @@ def leave(run: RunDirectory) -> None:
 def followers(run: RunDirectory) -> list[Head]:
     """Return the followers of *run* that live or wait, and those that this process cannot see."""
     return [each for each in workers(run) if each.follows]
+
+
+def is_waiting(run: RunDirectory, head: Head) -> bool:
+    """Whether a head is a follower that waits for the end of another one."""
+    if not head.follows:
+        return False
+    try:
+        holder = Holder.read(read_bytes(run.follow_lease) or b"")
+    except (OSError, ValueError):
+        return False  # it begins or ends just now
+    return (holder.host, holder.pid, holder.start) != (head.host, head.pid, head.start)
 
 
 def heads(run: RunDirectory, *, writes: bool = True) -> list[Head]:

@@ -64,10 +64,7 @@ class View:
     def who(self) -> str:
         """Who works at it."""
         here = [head for head in self.heads if head.lives]
-        parts = [
-            f"{'a follower works' if head.follows else 'Snakemake runs'} (process {head.pid})"
-            for head in here
-        ]
+        parts = [f"{self._what(head)} (process {head.pid})" for head in here]
         parts += [
             f"started on {head.host} (process {head.pid}), of which nothing is known here"
             for head in self.heads
@@ -79,6 +76,12 @@ class View:
         elif not parts and to_do:
             parts = [f"nothing runs; `snakeval resume {self.target.entry.id}` does the rest"]
         return "; ".join(parts)
+
+    def _what(self, head: Head) -> str:
+        if not head.follows:
+            return "Snakemake runs"
+        waits = index_heads.is_waiting(self.target.run, head)
+        return f"a follower {'waits for the other one' if waits else 'works'}"
 
     @property
     def served(self) -> list[str]:
