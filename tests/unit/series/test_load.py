@@ -76,12 +76,33 @@ def test_a_command_chooses_a_series_or_one_checkpoint(tmp_path: Path) -> None:
     assert chosen("run7@2") == ("run7@2",)
     for models, why in (
         ("run7@3", "'run7@3' is left out: not settled yet: config.json is missing"),
-        ("empty", "'empty' is left out: no checkpoint is ready"),
+        (
+            "empty",
+            f"'empty' is left out: no directory matches {tmp_path}/none/{{step}}: {tmp_path} has no",
+        ),
         ("run7@4", "no 'run7@4' in the configuration; did you mean 'run7@"),
     ):
         with pytest.raises(ConfigError) as error:
             chosen(models)
         assert str(error.value).startswith(f"--config models: {why}")
+
+
+def test_a_pattern_without_a_match_says_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    file, pattern = written(tmp_path, run7=series()), f"{tmp_path}/train/step-{{step}}"
+    with pytest.raises(ConfigError) as error:
+        load([file], {}, Expansion(True))
+    assert str(error.value) == (
+        f"{file}: models.run7.checkpoints.pattern: no directory matches {pattern}: "
+        f"{tmp_path}/train has no step-{{step}}; correct the pattern, or start `snakeval follow`, "
+        "which waits for a checkpoint"
+    )
+    said: list[str] = []
+    load([written(tmp_path, run7=series(), m=MODEL)], {}, Expansion(True, said.append))
+    assert said == [
+        "Series run7: 0 checkpoints",
+        f"  no directory matches {pattern}: {tmp_path}/train has no step-{{step}}",
+    ]
 
 
 def test_only_who_may_ask_an_endpoint_finds_its_models(tmp_path: Path) -> None:

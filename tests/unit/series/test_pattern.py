@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval.series.pattern import find, match
+from snakeval.series.pattern import find, match, why_nothing
 
 
 def made(place: Path, *names: str) -> None:
@@ -85,3 +85,15 @@ def test_model_ids_may_have_slashes_which_no_value_has() -> None:
         ("org/run7-1", "1"),
         ("org/run7-2", "2"),
     ]
+
+
+def test_pattern_that_describes_nothing_says_what_there_is(tmp_path: Path) -> None:
+    made(tmp_path, "lr-1/step-2")
+    for pattern, lacks in (
+        ("lr-{lr}/step-{step}/hf", f"{tmp_path}/lr-1/step-2 has no hf"),
+        ("lr-{lr}/Step-{step}", f"{tmp_path}/lr-1 has no Step-{{step}}"),
+        ("runs/x/step-{step}", f"{tmp_path} has no runs"),
+    ):
+        text = f"{tmp_path}/{pattern}"
+        assert why_nothing(text) == f"no directory matches {text}: {lacks}"
+    assert why_nothing("/no-such/{step}").endswith(": there is no /no-such")

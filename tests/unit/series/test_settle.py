@@ -167,7 +167,10 @@ def test_finished_results_of_a_checkpoint_that_is_gone_stay(
     shutil.rmtree(train.step(100))
     found, plan = train.start()
     assert found.gone == ("run7@100",)
-    assert train.run.read_series()["run7@100"].gone
+    seen = train.run.read_series()["run7@100"]
+    assert (seen.gone, seen.missed > 0) == (True, True)
+    train.start()
+    assert train.run.read_series()["run7@100"].missed == seen.missed
     assert plan["run7@100/b"].fingerprint
     assert plan["run7@100/c"].left_out == LEFT_OUT_AS_GONE
     train.write(s100="a")

@@ -49,12 +49,13 @@ class Selection(Strict):
     check: bool = False
 
 
-#: Returns a configuration without series, and why it leaves out names of models.
-Expand = Callable[[Config], tuple[Config, Mapping[str, str]]]
+#: Returns a configuration without series, and a function that says why a name is none of its
+#: models, or nothing.
+Expand = Callable[[Config], tuple[Config, Callable[[str], str]]]
 
 
-def _as_it_is(config: Config) -> tuple[Config, Mapping[str, str]]:
-    return config, {}
+def _as_it_is(config: Config) -> tuple[Config, Callable[[str], str]]:
+    return config, lambda name: ""
 
 
 def load(
@@ -110,17 +111,21 @@ def choose(
     """
     selection, rest = _split(overrides)
     override(source, rest)
-    config, left_out = expand(check(source, serves=not selection.rescore))
+    written = check(source, serves=not selection.rescore)
+    try:
+        config, why_not = expand(written)
+    except ConfigError as error:
+        found = error.problems
+        placed = [each.within(source.origin(each.where.split("."))) for each in found]
+        raise ConfigError.of(placed) from None
     selection = _with_members(selection, config)
     for kind, chosen, known in (
         ("models", selection.models, config.models),
         ("benchmarks", selection.benchmarks, config.benchmarks),
     ):
         for name in chosen or ():
-            if name not in known and name in left_out:
-                raise ConfigError(
-                    f"'{name}' is left out: {left_out[name]}", where=f"--config {kind}"
-                )
+            if name not in known and (why := why_not(name)):
+                raise ConfigError(f"'{name}' is left out: {why}", where=f"--config {kind}")
             if name not in known:
                 hint = nearest(name, list(known)) or f"choose one of {', '.join(known)}"
                 raise ConfigError(

@@ -26,7 +26,7 @@ class Seen:
         stat: digest of its files' names, sizes and times, by which they are recognised.
         seen: when a head has seen this content first, in seconds since 1970.
         same_as: the step whose evaluations have its results, since its weights are equal.
-        gone: whether a head has missed it.
+        gone: whether a head has missed it; ``missed`` is when, in seconds since 1970.
         former: the digests of earlier contents whose results are in its evaluations' attempts.
     """
 
@@ -38,6 +38,7 @@ class Seen:
     same_as: str = ""
     gone: bool = False
     former: tuple[str, ...] = ()
+    missed: float = 0.0
 
 
 def seen_text(seen: Mapping[str, Seen]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from snakeval.config.checkpoints import AUTO, Checkpoints
 from snakeval.config.config import Config
 from snakeval.config.endpoints import Endpoint
-from snakeval.series import pattern
+from snakeval.errors import ConfigError, Problem
+from snakeval.series import gone, pattern
 from snakeval.series.expand import Candidate, Expanded, expand, is_wanted
 from snakeval.series.ready import Judged, judge
 
@@ -43,8 +44,8 @@ class Expansion:
     clock: Callable[[], float] = time.time
     written: Config | None = None
 
-    def __call__(self, config: Config) -> tuple[Config, Mapping[str, str]]:
-        """Return the configuration with plain models, and why names are left out.
+    def __call__(self, config: Config) -> tuple[Config, Callable[[str], str]]:
+        """Return the configuration with plain models, and a function that says why one is absent.
 
         Raises:
             ConfigError: a checkpoint cannot be a model, or no model is left.
@@ -52,11 +53,24 @@ class Expansion:
         self.written = config
         series = {name: m.checkpoints for name, m in config.models.items() if m.checkpoints}
         if not series:
-            return config, {}
-        made = expand(config, self._candidates(config, series))
-        for line in notes(made):
+            return config, lambda name: ""
+        candidates = self._candidates(config, series)
+        absent = {
+            name: pattern.why_nothing(each.pattern)
+            for name, each in series.items()
+            if config.models[name].deployment and not candidates[name]
+        }
+        if absent.keys() == config.models.keys():
+            hint = "correct the pattern, or start `snakeval follow`, which waits for a checkpoint"
+            raise ConfigError.of(
+                Problem(why, f"models.{name}.checkpoints.pattern", hint)
+                for name, why in absent.items()
+            )
+        made = expand(config, candidates)
+        for line in notes(made, absent):
             self.say(line)
-        return made.config, made.why_left_out()
+        reasons = {**made.why_left_out(), **absent}
+        return made.config, lambda name: reasons.get(name) or gone.why_gone(config, name)
 
     def _candidates(
         self, config: Config, series: Mapping[str, Checkpoints]
@@ -93,13 +107,17 @@ class Expansion:
         return judge(each, ready, waits=self.waits, sleep=self.sleep, clock=self.clock)
 
 
-def notes(made: Expanded) -> list[str]:
-    """Return lines for a person: how many models each series is, and which are left out."""
+def notes(made: Expanded, absent: Mapping[str, str]) -> list[str]:
+    """Return lines for a person: how many models each series is, and which are left out.
+
+    *absent* says what there is of the patterns that describe nothing.
+    """
     lines = []
     for name, models in made.models.items():
         left_out = [item for item in made.left_out if item.series == name]
         less = f", {len(left_out)} left out" if left_out else ""
         lines.append(f"Series {name}: {_count(len(models))}{less}")
+        lines += [f"  {absent[name]}"] if name in absent else []
         lines += [f"  {item.model}: {item.reason}" for item in left_out[:_LISTED]]
         if len(left_out) > _LISTED:
             lines.append(f"  and {len(left_out) - _LISTED} more")

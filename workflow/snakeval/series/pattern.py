@@ -34,6 +34,15 @@ def find(pattern: str) -> list[Found]:
     return sorted(_below("", parts, {}), key=lambda found: found.path)
 
 
+def why_nothing(pattern: str) -> str:
+    """Return a sentence for an absolute *pattern* that describes no directory: what there is."""
+    parts = pattern.split("/")
+    for end in range(len(parts) - 1, 1, -1):
+        if there := find("/".join(parts[:end])):
+            return f"no directory matches {pattern}: {there[0].path} has no {parts[end]}"
+    return f"no directory matches {pattern}: there is no /{parts[1]}"
+
+
 def match(pattern: str, names: Iterable[str]) -> list[Found]:
     """Return the *names*, such as the model ids of an endpoint, that *pattern* describes."""
     fits = _compiled(pattern, ())

@@ -215,7 +215,7 @@ def settle(
     seen = {n: each for n, each in before.items() if each != there[n]}
     seen |= {n: _seen(wanted[n], each, before.get(n), now) for n, each in looked.items()}
     seen |= {n: replace(seen[n], same_as=step_of(other)) for n, other in same_as.items()}
-    seen |= {n: replace(before[n], gone=True) for n in gone}
+    seen |= {n: replace(before[n], gone=True, missed=before[n].missed or now) for n in gone}
     stand_ins = {other: n for n, other in same_as.items() if other not in looked}
     models, weights = with_stand_ins(config.models, members, stand_ins, before, looked)
     if stand_ins:
