@@ -86,6 +86,15 @@ class Sampled:
         """Finish an evaluation, or evaluate it again."""
         self._complete(self.evaluations[id], scores)
 
+    def bare(self, id: str, value: float) -> None:
+        """Finish an evaluation whose harness logged a score alone."""
+        place, evaluation = self[id], self.evaluations[id]
+        begin(place, evaluation.fingerprint)
+        place.spec.write_text(evaluation.to_json())
+        (place.artifacts / "f.json").write_text(json.dumps({"acc": value}))
+        metric = Metric(evaluation.identity.task, "acc", value, higher_is_better=True)
+        place.complete(completion(evaluation, place, (metric,)))
+
     def logged(self, id: str, more: bytes, stderr: float | None = None) -> None:
         """Let the harness of an evaluation have logged *more* bytes after its samples."""
         place, evaluation = self[id], self.evaluations[id]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from snakeval.config.alert import Alert
+from snakeval.errors import ConfigError
+from support.configs import MODEL, config
+from support.sampled import BENCHMARK
 
 
 def test_a_drop_is_true_or_a_size() -> None:
@@ -43,3 +47,39 @@ def test_targets_are_those_that_are_written() -> None:
 def test_a_wrong_alert_has_a_sentence(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         Alert.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"drop": "yes"}, "drop: must be a valid boolean, or a valid number"),
+        ({"drop": 0}, "drop: must be a valid boolean, or greater than 0 (it is 0)"),
+        ({"command": 3}, "command: must be a valid string, or a list (it is 3)"),
+        ({"command": ["mail", 3]}, "command.1: input should be a valid string (it is 3)"),
+        ({"command": []}, "command: is empty; add at least one"),
+    ],
+)
+def test_a_value_of_several_types_has_one_problem_at_its_own_key(
+    tmp_path: Path, given: dict[str, Any], problem: str
+) -> None:
+    alert = {"failures": True, **given}
+    content = {"models": {"m": MODEL}, "benchmarks": {"b": {**BENCHMARK, "alert": alert}}}
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, content)
+    assert str(error.value).startswith(f"{tmp_path}/c.yaml: benchmarks.b.alert.{problem}")
+    assert len(error.value.problems) == 1
+
+
+def test_bare_scores_cannot_alarm_for_a_drop(tmp_path: Path) -> None:
+    def is_blind(drop: bool, samples: bool, value: Any) -> bool:
+        metrics = {**BENCHMARK["metrics"], "values": {"acc": value}}
+        metrics = metrics if samples else {k: v for k, v in metrics.items() if k != "samples"}
+        alert = {"drop": drop, "failures": True}
+        benchmark = {**BENCHMARK, "metrics": metrics, "alert": alert}
+        made = config(tmp_path, {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}})
+        return made.benchmarks["b"].is_blind
+
+    assert is_blind(True, False, "acc")
+    assert not is_blind(False, False, "acc")
+    assert not is_blind(True, True, "acc")
+    assert not is_blind(True, False, {"value": "acc", "n": "n"})

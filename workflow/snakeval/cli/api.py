@@ -127,6 +127,11 @@ def prepare(
     else:
         written, selection = choose(translated.source, values)
         config = written
+    for each in (n for n, benchmark in written.benchmarks.items() if benchmark.is_blind):
+        note(
+            f"note: benchmarks.{each}.alert.drop: a bare score cannot alarm, since no drop can be "
+            "told from chance; add metrics.samples, or n or stderr to its values"
+        )
     prepared = Prepared(
         config,
         selection,

@@ -211,3 +211,11 @@ class Benchmark(Strict):
     )
 
     _list_of_names = field_validator("env", mode="before")(env_names)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether its alert waits for drops that a generic command's bare scores cannot show."""
+        metrics = self.metrics
+        if not (self.alert and self.alert.drop and metrics) or metrics.samples:
+            return False
+        return not any(each.n or each.stderr for each in metrics.values.values())

@@ -21,6 +21,8 @@ from snakeval.ledger.locked import locked
 
 #: The kinds of alarms.
 DROP, REACHED, NO_CHECKPOINT, FAILURE = "drop", "reached", "no_checkpoint", "failure"
+#: No drop of a curve can be seen, since its scores have neither samples nor intervals.
+UNSEEN = "unseen"
 
 
 @dataclass(frozen=True, slots=True)

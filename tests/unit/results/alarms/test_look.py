@@ -11,7 +11,7 @@ import pytest
 
 from snakeval.config.alert import Alert
 from snakeval.config.config import Config
-from snakeval.results.alarms.deliver import DeliveryError
+from snakeval.results.alarms.deliver import DeliveryError, Pauses
 from snakeval.results.alarms.look import Alarms
 from snakeval.run import alarms
 from support.configs import VALID, config
@@ -49,6 +49,7 @@ class Bed:
     alarms: Alarms
     sent: Sent
     lines: list[str]
+    now: float = 0.0
 
     @property
     def kinds(self) -> list[tuple[Any, ...]]:
@@ -62,7 +63,10 @@ class Bed:
 def bed(place: Path, scores: Mapping[str, Any], **alert: Any) -> Bed:
     run = Sampled(place, {model: {"b": found} for model, found in scores.items()})
     sent, lines = Sent(), list[str]()
-    return Bed(run, Alarms(run.directory, alerts(place, alert), lines.append, sent), sent, lines)
+    pauses = Pauses(lambda: found.now)
+    made = Alarms(run.directory, alerts(place, alert), lines.append, sent, pauses)
+    found = Bed(run, made, sent, lines)
+    return found
 
 
 def alerts(place: Path, alert: Mapping[str, Any]) -> Config:
@@ -83,6 +87,18 @@ def test_a_drop_is_delivered_once(tmp_path: Path) -> None:
     assert len(alarms.read(found.run.directory.alarms).decisions) == 2
 
 
+def test_a_benchmark_with_bare_scores_alarms_once_that_it_shows_no_drop(tmp_path: Path) -> None:
+    found = bed(tmp_path, {"r@1": None, "r@2": None, "s@1": None}, drop=True)
+    found.look()
+    assert found.sent.asked == 0
+    for id in ("r@1/b", "r@2/b"):
+        found.run.bare(id, 0.5)
+        found.look()
+        found.look()
+    assert found.kinds == [("unseen", "r@1")]
+    assert found.sent.got[0][1]["text"].startswith("b cannot alarm for a drop of r: acc has")
+
+
 def test_checkpoints_that_finish_out_of_order_have_decisions_of_their_own(tmp_path: Path) -> None:
     found = bed(tmp_path, {"r@1": None, "r@2": None, "r@3": BAD}, drop=True)
     found.look()
@@ -101,14 +117,27 @@ def test_the_next_look_tries_a_failed_delivery_again(tmp_path: Path) -> None:
     found = bed(tmp_path, {"r@1": GOOD, "r@2": BAD, "r@3": BAD}, drop=True, command=["mail"])
     found.sent.broken = {"webhook"}
     found.look()
-    assert found.lines == ["alarm not delivered: $HOOK does not answer. The next look tries again"]
+    assert found.lines == [
+        "alarm not delivered: $HOOK does not answer. snakeval tries again, less and less often"
+    ]
     assert found.sent.asked == 3  # the second alarm does not wait for a webhook that is gone
     assert [target for target, _ in found.sent.got] == ["command", "command"]
+    pauses = []
+    for _ in range(9):
+        began = found.now
+        while found.sent.asked == 3 + len(pauses):
+            found.now += 30
+            found.look()
+        pauses.append(found.now - began)
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert len(found.lines) == 1
     found.sent.broken = set()
+    found.now += 3600
     found.look()
     assert [target for target, _ in found.sent.got[2:]] == ["webhook", "webhook"]
+    assert found.lines[1:] == ["alarms are delivered again by the webhook"]
     found.look()
-    assert found.sent.asked == 5
+    assert found.sent.asked == 3 + 9 + 2
 
 
 def test_an_alarm_survives_a_kill_between_decision_and_delivery(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval import __version__
@@ -31,6 +32,36 @@ _SHOWN = 200
 
 class DeliveryError(Exception):
     """An alarm was not delivered; its text says why."""
+
+
+@dataclass(slots=True)
+class Pauses:
+    """The targets that failed, and when each is tried again by *clock*.
+
+    Attributes:
+        first, longest: the pause after the first failure of a target, in seconds, and the longest
+            one. Each further pause is twice as long.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    first: float = 60.0
+    longest: float = 3600.0
+    _failed: dict[object, tuple[float, float]] = field(default_factory=dict)
+
+    def waits(self, target: object) -> bool:
+        """Whether a target is not tried now."""
+        return target in self._failed and self.clock() < self._failed[target][0]
+
+    def failed(self, target: object) -> bool:
+        """Note a failure; return whether it is the first since the target worked."""
+        before = self._failed.get(target)
+        pause = min(2 * before[1], self.longest) if before else self.first
+        self._failed[target] = self.clock() + pause, pause
+        return before is None
+
+    def worked(self, target: object) -> bool:
+        """Note a success; return whether the target had failed before."""
+        return self._failed.pop(target, None) is not None
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from snakeval.config.alert import Alert
@@ -13,13 +13,13 @@ from snakeval.ledger.locked import locked
 from snakeval.results import comparison
 from snakeval.results.alarms import decide, deliver, words
 from snakeval.results.alarms.decide import Spot
-from snakeval.results.alarms.deliver import DeliveryError
+from snakeval.results.alarms.deliver import DeliveryError, Pauses
 from snakeval.results.curves import load
 from snakeval.results.curves.grouping import figures
 from snakeval.results.curves.points import FAILED, Curve, Figure, Source
 from snakeval.results.statistics import drops
 from snakeval.run import alarms
-from snakeval.run.alarms import DROP, FAILURE, NO_CHECKPOINT, REACHED, Decision, Remembered
+from snakeval.run.alarms import DROP, FAILURE, NO_CHECKPOINT, REACHED, UNSEEN, Decision, Remembered
 from snakeval.run.directory import RunDirectory
 from snakeval.run.plan import Planned
 
@@ -46,12 +46,14 @@ class Alarms:
     Attributes:
         config: its benchmarks have the alerts.
         say: prints a line.
+        pauses: of the targets that do not work.
     """
 
     run: RunDirectory
     config: Config
     say: Callable[[str], None]
     send: Send = send
+    pauses: Pauses = field(default_factory=Pauses)
 
     @property
     def is_wanted(self) -> bool:
@@ -135,6 +137,11 @@ class Alarms:
         if not alert.drop:
             return
         curve_key = (DROP, curve.name, figure.benchmark, _metric(figure))
+        blind = (UNSEEN, *curve_key[1:], "", "")
+        if found and blind not in known.decisions and all(s.point.low is None for s in found):
+            yield self._decision(
+                blind, alert, words.of_unseen(self.run.id, figure, curve, found[0])
+            )
         decided = {(key[4], key[5]) for key in known.decisions if key[:4] == curve_key}
         number = known.count(*curve_key)
 
@@ -190,22 +197,25 @@ class Alarms:
         if not alarms.read(self.run.alarms).waiting:
             return
         with locked(self.run.alarms.with_name("alarms.lock")):
-            failed: set[object] = set()
             for decision, target in alarms.read(self.run.alarms).waiting:
                 alert = self.alert(decision.benchmark)
-                if alert is None or target not in alert.targets:
-                    continue
-                # A target that does not answer must not cost its patience for each alarm.
-                place = alert.command if target == "command" else alert.webhook
-                if (target, place) in failed:
-                    continue
-                try:
-                    self.send(target, alert, decision.alarm)
-                except DeliveryError as error:
-                    failed.add((target, place))
-                    self.say(f"alarm not delivered: {error}. The next look tries again")
-                else:
-                    alarms.note_delivery(self.run.alarms, decision, target, now())
+                if alert is not None and target in alert.targets:
+                    self._deliver(decision, target, alert)
+
+    def _deliver(self, decision: Decision, target: str, alert: Alert) -> None:
+        """Send an alarm to a target, unless it failed just now. Report a problem and its end."""
+        name = str(alert.command) if target == "command" else f"${alert.webhook}"
+        if self.pauses.waits((target, name)):
+            return
+        try:
+            self.send(target, alert, decision.alarm)
+        except DeliveryError as error:
+            if self.pauses.failed((target, name)):
+                self.say(f"alarm not delivered: {error}. snakeval tries again, less and less often")
+        else:
+            alarms.note_delivery(self.run.alarms, decision, target, now())
+            if self.pauses.worked((target, name)):
+                self.say(f"alarms are delivered again by the {target}")
 
 
 def _metric(figure: Figure) -> str:

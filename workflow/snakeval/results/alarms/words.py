@@ -56,6 +56,17 @@ def _detects(drop: Drop, n: int | None) -> str:
     )
 
 
+def of_unseen(run: str, figure: Figure, curve: Curve, spot: Spot) -> dict[str, Any]:
+    """Return the message that no drop of a curve can be seen."""
+    text = (
+        f"{figure.benchmark} cannot alarm for a drop of {curve.name}: {figure.title} has neither "
+        "samples nor an interval, so no drop can be told from chance. "
+        f"Next: log samples (`metrics.samples`), or remove `drop` from the alert of "
+        f"{figure.benchmark}"
+    )
+    return {"text": visible(text, ""), **_about(run, "unseen", figure, curve, spot)}
+
+
 def of_reached(
     run: str, figure: Figure, curve: Curve, spot: Spot, threshold: float
 ) -> dict[str, Any]:
