@@ -11,10 +11,10 @@ import pytest
 
 from snakeval.config.config import Config
 from snakeval.errors import ConfigError
-from snakeval.follow.follower import REST_SECONDS, Follower, Stop
+from snakeval.follow.follower import REST_SECONDS, Follower
 from snakeval.follow.schedule import Step
 from snakeval.follow.sight import Seen
-from snakeval.follow.until import Until
+from snakeval.follow.until import Stop, Until
 
 MODEL = {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}}
 BENCHMARK = {"harness": "generic", "command": "true"}
@@ -164,6 +164,7 @@ def test_finished_steps_are_known_by_the_run_alone() -> None:
     world.finished = {("run7@300", "c"), ("run7@100", "c")}
     followed(world)
     assert world.started == ["run7@200"]
+    assert [line for line in world.lines if "ready" in line] == ["run7@200 is ready"]
 
 
 def test_head_of_an_earlier_follower_holds_its_slot() -> None:
@@ -292,6 +293,14 @@ def test_interrupt_ends_the_heads_and_termination_leaves_them(how: Stop) -> None
     world.script = [writes(100), passes(1), lambda world: follower.stop(how)]
     assert not follower.run()
     assert world.heads["run7@100"].asked == (how is Stop.WITH_HEADS)
+    assert (
+        world.lines[-1]
+        == {
+            Stop.WITH_HEADS: "run7@100 is interrupted",
+            Stop.WITHOUT_HEADS: "run7@100 continues as process 1",
+        }[how]
+    )
+    assert not any("failed" in line or "starts again" in line for line in world.lines)
 
 
 def test_follower_that_lost_its_lease_starts_nothing() -> None:

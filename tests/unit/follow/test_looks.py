@@ -9,6 +9,7 @@ import pytest
 
 from snakeval.follow.looks import Looks, is_gone
 from snakeval.series.ready import APART
+from snakeval.serving.weights import by_stat, files_of
 from support.checkpoints import checkpoint, safetensors
 
 
@@ -27,7 +28,7 @@ def clock() -> Clock:
 def test_second_look_after_five_seconds_makes_it_ready(tmp_path: Path, clock: Clock) -> None:
     looks, path = Looks(clock), str(checkpoint(tmp_path / "1"))
     assert looks.due is None
-    assert looks.look([path])[path].judged.why_not == "not settled yet: it changed 0 s ago"
+    assert looks.look([path])[path].judged.why_not == "not settled yet: at rest for 0 of 5 s"
     assert looks.due == clock.now + APART
     clock.now += APART - 0.1
     assert looks.look([path])[path].judged.why_not
@@ -85,6 +86,21 @@ def test_settled_checkpoint_is_listed_and_not_judged_again(
     looks.look([path])
     monkeypatch.setattr("snakeval.follow.looks.judge", None)
     assert not looks.look([path])[path].judged.why_not
+
+
+def test_unchanged_checkpoint_of_an_earlier_head_is_ready_at_the_first_look(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = checkpoint(tmp_path / "1")
+    settled = {str(path): by_stat(files_of(path))}
+    (first,) = Looks(clock, settled=settled).look([str(path)]).values()
+    assert not first.judged.why_not
+    (path / "model.safetensors").write_bytes(safetensors({"a": b"other weights"}))
+    (changed,) = Looks(clock, settled=settled).look([str(path)]).values()
+    assert changed.judged.why_not
+    (path / "model.safetensors").write_bytes(b"half")
+    (half,) = Looks(clock, settled={str(path): ""}).look([str(path)]).values()
+    assert half.judged.why_not
 
 
 def test_deleted_checkpoint_is_gone_and_starts_again(tmp_path: Path, clock: Clock) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.duration_text import duration_text
 from snakeval.follow.parts import Alarms, Child, NoAlarms, Sights, Work
 from snakeval.follow.schedule import Failure, Step, next_steps
 from snakeval.follow.sight import Seen
-from snakeval.follow.until import Until
+from snakeval.follow.until import Stop, Until
 
 #: Seconds between two looks at the heads, and at heads that another follower started.
 TICK_SECONDS, OTHERS_SECONDS = 0.5, 2.0
@@ -26,16 +25,6 @@ REST_SECONDS = 10.0
 _GAP_SECONDS, _GAP_SHARE = 0.2, 10
 #: How many times a step may fail once the follower is to end.
 _LAST_TRIES = 2
-
-
-class Stop(Enum):
-    """Why a follower ends before its end."""
-
-    NO = 0
-    #: It asks its heads to end, and waits for them.
-    WITH_HEADS = 1
-    #: Its heads continue, and the next follower waits for them.
-    WITHOUT_HEADS = 2
 
 
 @dataclass
@@ -144,12 +133,14 @@ class Follower:
                 self.say(f"{step.model} was overwritten")
             elif step.model not in contents:
                 self._said.pop(f"gone {step.model}", None)
-                self._say_once(f"ready {step}", f"{step.model} is ready")
         for model, why in seen.waiting.items():
             self._say_once(f"waits {model}", f"{model}: {why}", why.partition(":")[0])
         kept = {*seen.steps}
         self._failed = {step: failure for step, failure in self._failed.items() if step in kept}
         self._check()
+        for step in seen.steps:  # a finished one is no news of a follower that starts again
+            if step.model not in contents and step not in self._done:
+                self._say_once(f"ready {step}", f"{step.model} is ready")
 
     def _note_of(self, step: Step) -> str:
         if step in self._done:
@@ -190,6 +181,8 @@ class Follower:
                 if step not in there:
                     end = "its checkpoint was changed or deleted"
                     self.say(f"{step.model} ended ({_ended(code)}): {end}")
+                elif step.model in left and self.stopped is Stop.WITH_HEADS:
+                    self.say(f"{step.model} is interrupted")
                 elif step.model in left:
                     again = self._note_failure(step)
                     why = "; ".join(filter(None, (_ended(code), self.work.why_failed(step.model))))
@@ -274,7 +267,9 @@ class Follower:
                 names = ", ".join(step.model for step in steps)
                 self.say(f"{names} continues as process {child.pid}")
             return
-        for child in self._heads.values():
+        for steps, child in self._heads.items():
+            names = ", ".join(step.model for step in steps)
+            self.say(f"interrupts {names} (process {child.pid}), and waits for its end")
             child.interrupt()
         while self._heads and not self._leaves_heads():
             self._collect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,20 @@ class _Memory:
 
 
 class Looks:
-    """The looks at all checkpoints of a follower."""
+    """The looks at all checkpoints of a follower.
+
+    *settled* are paths of checkpoints with the state of their files that an earlier head has judged
+    and read. If its files are unchanged, such a checkpoint is ready at the first look.
+    """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         content: Callable[[str], str] | None = None,
+        settled: Mapping[str, str] | None = None,
     ) -> None:
         self._clock = clock
+        self._settled = settled or {}
         self._content = content or _content
         self._seen: dict[str, _Memory] = {}
 
@@ -79,7 +85,9 @@ class Looks:
         seen = self._seen.get(path)
         if seen is None or seen.content != content:
             was_ready = seen is not None and (seen.is_ready or seen.was_ready)
+            known = self._settled.get(path) if seen is None else None
             seen = self._seen[path] = _Memory(content, now, _once(path, ready), was_ready=was_ready)
+            seen.is_ready = bool(known) and known == seen.judged.stat
         elif not seen.is_ready:
             # Also if it was whole: no event reports a file that is written through a mapping.
             seen.judged = _once(path, ready)
@@ -89,7 +97,7 @@ class Looks:
             seen.is_ready = True
         if seen.is_ready:
             return Sight(seen.judged, content)
-        why = f"{NOT_SETTLED}: it changed {now - seen.since:.0f} s ago"
+        why = f"{NOT_SETTLED}: at rest for {now - seen.since:.0f} of {APART:.0f} s"
         return Sight(Judged(why, seen.judged.is_adapter), content)
 
 

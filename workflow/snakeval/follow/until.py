@@ -1,4 +1,4 @@
-"""Decides when a follower ends: at a time, with a step, or once a file exists."""
+"""Decides when a follower ends: at a time, with a step, once a file exists, or by a signal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,16 @@ from snakeval.errors import ConfigError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+class Stop(Enum):
+    """Why a follower ends before its end."""
+
+    NO = 0
+    #: It asks its heads to end, and waits for them.
+    WITH_HEADS = 1
+    #: Its heads continue, and the next follower waits for them.
+    WITHOUT_HEADS = 2
 
 
 @dataclass(frozen=True, slots=True)

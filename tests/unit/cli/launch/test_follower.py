@@ -96,7 +96,11 @@ def test_signal_ends_it(
 
     monkeypatch.setattr("snakeval.follow.watched.WatchedSeries.wait", wait)
     before = signal.getsignal(number)
-    assert follow(capsys).exit_code == 130
+    said = follow(capsys)
+    assert said.exit_code == 130
+    (last,) = said.out.splitlines()[-1:]
+    assert "the follower has ended, and nothing works at run" in last
+    assert last.endswith("Run the same command to continue")
     assert signal.getsignal(number) is before
 
 

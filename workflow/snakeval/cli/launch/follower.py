@@ -28,10 +28,10 @@ from snakeval.dag.workplace import require_workplace
 from snakeval.errors import ConfigError
 from snakeval.files import repair_damaged_state
 from snakeval.follow.alarms import FollowedAlarms
-from snakeval.follow.follower import Follower, Stop
+from snakeval.follow.follower import Follower
 from snakeval.follow.looks import Looks
 from snakeval.follow.sight import Series
-from snakeval.follow.until import Until
+from snakeval.follow.until import Stop, Until
 from snakeval.follow.watch import Watch
 from snakeval.follow.watched import WatchedSeries
 from snakeval.follow.work import RunWork, open_run
@@ -39,6 +39,8 @@ from snakeval.lease import Lease
 from snakeval.results.alarms.look import Alarms
 from snakeval.run import heads, index
 from snakeval.run.directory import RunDirectory
+from snakeval.run.find import Run
+from snakeval.watch.states import states
 
 _DONE, _FAILED = 0, 1
 #: The effect of each signal: Ctrl-C ends the heads, and the restart of a service does not.
@@ -137,7 +139,8 @@ class Following:
         # Snakemake's parser takes seconds to load, for which no checkpoint must wait.
         self._head(run.directory.name, "")
         heads.enter(run.directory, sys.argv, follows=True)
-        looks, watch = Looks(), Watch()
+        seen = run.directory.read_series().values()
+        looks, watch = Looks(settled={each.path: each.stat for each in seen}), Watch()
         sights = WatchedSeries(Series(config, looks, listed), looks, watch)
         retry = config.follow.retry
         follower = Follower(sights, work, self.slots, retry, self.until, say)
@@ -160,6 +163,8 @@ class Following:
         finally:
             watch.close()
             heads.leave(run.directory)
+        if follower.stopped is not Stop.NO:
+            say(_last_words(run))
         code = _DONE if is_done else _FAILED
         code = code if follower.stopped is Stop.NO else processes.INTERRUPTED
         outcome.report(run, code)
@@ -181,6 +186,21 @@ class Following:
 
 def _check(invocation: Invocation, plugin: Plugin) -> None:
     check(invocation, reads_variables=plugin.reads_variables, starts=True)
+
+
+def _last_words(run: Run) -> str:
+    """Return what still works at a run after a signal has ended its follower, and what to do."""
+    pids = [str(head.pid) for head in heads.heads(run.directory)]
+    active = sum(state.active for state in states(run.directory))
+    again = "Run the same command to continue"
+    if not pids and not active:
+        return f"the follower has ended, and nothing works at run {run.id}. {again}"
+    works = [f"process {', '.join(pids)}"] if pids else []
+    works += [f"{active} evaluation{'' if active == 1 else 's'}"] if active else []
+    return (
+        f"the follower has ended; {' with '.join(works)} continues. {again}. "
+        f"`snakeval status {run.id}` shows it, and `snakeval kill {run.id}` ends it"
+    )
 
 
 def say(line: str) -> None:
