@@ -129,8 +129,8 @@ def prepare(
         config = written
     for each in (n for n, benchmark in written.benchmarks.items() if benchmark.is_blind):
         note(
-            f"note: benchmarks.{each}.alert.drop: a bare score cannot alarm, since no drop can be "
-            "told from chance; add metrics.samples, or n or stderr to its values"
+            f"note: benchmarks.{each}.alert.drop: a bare score cannot alarm, since every drop may "
+            "be chance; add metrics.samples, or n or stderr to its values"
         )
     prepared = Prepared(
         config,

@@ -60,7 +60,7 @@ def _written(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:
             continue
         found.append(part)
         is_there = has_part and isinstance(data, (Mapping, list))
-        data = data[part] if is_there else None  # type: ignore[index]
+        data = data[part] if is_there else None
     return tuple(found)
 
 

@@ -60,7 +60,7 @@ def of_unseen(run: str, figure: Figure, curve: Curve, spot: Spot) -> dict[str, A
     """Return the message that no drop of a curve can be seen."""
     text = (
         f"{figure.benchmark} cannot alarm for a drop of {curve.name}: {figure.title} has neither "
-        "samples nor an interval, so no drop can be told from chance. "
+        "samples nor an interval, so every drop may be chance. "
         f"Next: log samples (`metrics.samples`), or remove `drop` from the alert of "
         f"{figure.benchmark}"
     )
