@@ -16,6 +16,8 @@ digest of the weights that it loaded, and it notes what it loads and answers. A 
 ``python tests/campaigns/series.py --seconds 45`` plays the next seeds of ``series.jsonl`` and
 appends their results; ``--seed N`` plays one again. ``--checkpoints``, ``--benchmarks`` and
 ``--kills`` choose the size, ``--slurm`` runs the jobs in Slurm.
+
+Long because the kills and the verdict on what followers and servers noted are read together.
 """
 
 from __future__ import annotations

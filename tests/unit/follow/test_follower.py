@@ -1,4 +1,7 @@
-"""The follower starts the newest ready step, and continues from the run alone."""
+"""The follower starts the newest ready step, and continues from the run alone.
+
+Long because the world of a follower and all that happens in it are read together.
+"""
 
 from __future__ import annotations
 
