@@ -3,8 +3,8 @@
 Kept in ``$SNAKEVAL_HOME/usage.json``: digest of a benchmark's definition, without its number of
 samples -> model -> what its last evaluation used. A hint only; nothing depends on it.
 
-A run of few samples is a sample of the requests of all. So are the first requests of an evaluation
-that was interrupted, if its harness reported how many there are.
+A run of few samples is a sample of all requests. The first requests of an interrupted evaluation are
+one also, if its harness reported how many there are.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Begun:
 
     @property
     def whole(self) -> dict[str, Usage] | None:
-        """What the whole evaluation uses; None if unknown."""
+        """The use of the whole evaluation; None if unknown."""
         if self.share is None:
             return None
         return {name: use.times(1 / self.share) for name, use in self.used.items()}
