@@ -187,7 +187,7 @@ def test_a_run_whose_answers_are_gone_before_it_started_says_so(tmp_path: Path) 
     assert made.rescoring is not None
     made.rescoring.note(made.directory)
     origin.directory.path.rename(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="has no journal of requests|was not part of this"):
+    with pytest.raises(ConfigError, match=r"has no journal of requests|was not part of this"):
         invocation(tmp_path, CONTENT, run=made.run.id)
 
 

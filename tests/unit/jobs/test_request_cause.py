@@ -71,7 +71,10 @@ def test_refusals_that_come_from_the_journal_alone_name_the_way_to_the_endpoint(
     for again, named in ((11, False), (12, True)):
         cause = cause_of(made, noted(tmp_path, fault | TIMES, again=again))
         assert cause is not None
-        hint = "too long; change its requests with endpoint.request; if the endpoint has changed, resume with --ask-again unhealthy (HTTP 400"
+        hint = (
+            "too long; change its requests with endpoint.request; if the endpoint has changed,"
+            " resume with --ask-again unhealthy (HTTP 400"
+        )
         assert (hint in cause.text) is named
         assert cause.is_whole, "a refusal is no sound answer"
     other = fault | {"status": 404}

@@ -3,8 +3,8 @@
 Kept in ``$SNAKEVAL_HOME/usage.json``: digest of a benchmark's definition, without its number of
 samples -> model -> what its last evaluation used. A hint only; nothing depends on it.
 
-A run of few samples is a sample of all requests. The first requests of an interrupted evaluation are
-one also, if its harness reported how many there are.
+A run of few samples is a sample of all requests. The first requests of an interrupted evaluation
+are a sample also, if its harness reported how many there are.
 """
 
 from __future__ import annotations
