@@ -5,6 +5,7 @@ Code reads these fields and never parses the text of an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -18,7 +19,7 @@ def holds_token(text: str) -> bool:
     >>> [holds_token(text) for text in ("my hf_token", "Bearer hf_AbCdEf123456AbCdEf")]
     [False, True]
     """
-    return TOKEN.search(text) is not None
+    return re.search(TOKEN, text) is not None
 
 
 def holds_password(text: str) -> bool:
@@ -27,7 +28,7 @@ def holds_password(text: str) -> bool:
     >>> [holds_password(text) for text in ("http://me:$PASSWORD@host", "http://me:word@host")]
     [False, True]
     """
-    return "://" in text and PASSWORD.search(text) is not None
+    return "://" in text and re.search(PASSWORD, text) is not None
 
 
 def secret_in_query(text: str) -> str:
@@ -36,7 +37,7 @@ def secret_in_query(text: str) -> str:
     >>> [secret_in_query(f"http://host/v1?{query}") for query in ("api-version=1", "api-key=word")]
     ['', 'api-key']
     """
-    found = QUERY_SECRET.search(text) if "://" in text else None
+    found = re.search(QUERY_SECRET, text) if "://" in text else None
     return found["name"] if found else ""
 
 

@@ -7,9 +7,10 @@ import unicodedata
 
 #: Characters that are invisible, change the direction of a text, or control a terminal.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+# The patterns are texts, which `re` compiles at their first use: `snakeval --version` has none.
 #: A token: the prefix of its service, then so much that no word or name of a model looks like it.
-TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?P<token>"
+TOKEN = (
+    r"(?a)(?<![A-Za-z0-9])(?P<token>"
     r"(?:hf_|gsk_|r8_|pplx-|gh[opsur]_|[prs]k_(?:live|test)_)[A-Za-z0-9]{16,}"
     r"|github_pat_\w{20,}"
     r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{16})[\w-]{20,}"
@@ -19,19 +20,17 @@ TOKEN = re.compile(
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
     r"|AIza[\w-]{30,}"
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
-    r")",
-    re.ASCII,
+    r")"
 )
 #: A password in a URL, except one that a template or a shell fills in later.
-PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@")
+PASSWORD = r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@"
 
 #: A key in the query of a URL, except one that a template or a shell fills in later. Its name says
 #: what it is: api-key, access_token, X-Amz-Signature.
-QUERY_SECRET = re.compile(
-    r"(?<=[?&])(?P<name>[\w.~-]*(?:key|token|secret|password|passwd|passphrase|pwd|sig|signature"
+QUERY_SECRET = (
+    r"(?ai)(?<=[?&])(?P<name>[\w.~-]*(?:key|token|secret|password|passwd|passphrase|pwd|sig|signature"
     r"|auth|authorization|credentials?|jwt|sas)|code)="
-    r"(?P<secret>(?![${<*(]|%[(sd])[^\s&#'\"<>]+)",
-    re.IGNORECASE | re.ASCII,
+    r"(?P<secret>(?![${<*(]|%[(sd])[^\s&#'\"<>]+)"
 )
 
 
@@ -54,9 +53,9 @@ def visible(text: str, plain: str = "\n\t") -> str:
 def without_tokens(text: str) -> str:
     """Return *text* with ``***`` for each token, and for each password or key in a URL."""
     if "://" in text:
-        text = PASSWORD.sub(r"\g<user>:***@", text)
-        text = QUERY_SECRET.sub(r"\g<name>=***", text)
-    return TOKEN.sub("***", text)
+        text = re.sub(PASSWORD, r"\g<user>:***@", text)
+        text = re.sub(QUERY_SECRET, r"\g<name>=***", text)
+    return re.sub(TOKEN, "***", text)
 
 
 def shortened(text: str, limit: int) -> str:
