@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 
 import pytest
 
+from support import forks
 from support.workspace import REPOSITORY
 
 
@@ -20,9 +20,7 @@ from support.workspace import REPOSITORY
     ],
 )
 def test_an_old_module_name_runs_the_new_module(old: str, new: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", old, "--help"], capture_output=True, text=True, check=False
-    )
+    done = forks.finished([sys.executable, "-m", old, "--help"], timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:4] == ["usage:", "python", "-m", new]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from snakeval.cli.launch.installation import profiles
+from support import forks
 from support.configs import VALID
 from support.made import snakeval
 from support.workspace import REPOSITORY, Workspace
@@ -80,11 +80,10 @@ def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: 
     snakeval(capsys, "profiles", "install")
     work = Workspace.below(tmp_path, **VALID)
     work.command()  # writes the configuration
-    done = subprocess.run(
+    done = forks.finished(
         [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"),
          "--profile", "local", "--configfile", "config.yaml", "-n"],
-        cwd=work.directory, env=work.environment, capture_output=True, text=True, timeout=60,
-        check=False,
+        cwd=work.directory, env=work.environment, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "evaluate  m/b" in done.stderr
