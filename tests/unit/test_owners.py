@@ -217,6 +217,7 @@ PARSERS = {
         f"ledger/{name}.py": "it also runs in containers, with the standard library alone"
         for name in (
             "__main__",
+            "around",
             "asked",
             "beside",
             "budget",

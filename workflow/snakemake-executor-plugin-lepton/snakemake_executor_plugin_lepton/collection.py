@@ -11,30 +11,32 @@ from snakemake_executor_plugin_lepton import archive, failure, here
 from snakemake_executor_plugin_lepton.errors import LeptonError, ServiceError, TransportError
 from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.service import Service
+from snakemake_executor_plugin_lepton.settings import ExecutorSettings
 from snakemake_executor_plugin_lepton.states import Reading
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
-from snakemake_executor_plugin_lepton.transport import Transport
+from snakemake_executor_plugin_lepton.transport import Transport, told
 
 #: The exit code by which a command on this machine reports that the outputs exist.
 DONE_ALREADY = 100
 
 
 class Collection:
-    """Collects jobs into this machine's directory *private*, waiting *patience* seconds."""
+    """Collects jobs into this machine's directory *private*."""
 
     def __init__(
         self,
         service: Service,
         transport: Transport,
         private: Path,
-        patience: float,
+        settings: ExecutorSettings,
         logger: Logger,
     ) -> None:
         self._service = service
         self._transport = transport
         self._private = private
-        self._patience = patience
+        self._patience = settings.patience
         self._logger = logger
+        self._told = told(settings)
 
     def log(self, rule: str, name: str) -> Path:
         """Return the path of a job's log on this machine."""
@@ -59,9 +61,9 @@ class Collection:
             problem = f"{error}"
             log = None
         problem = self._then(item, receipt, problem, log)
-        told = None
+        text = None
         if problem is not None:
-            told = failure.text(
+            text = failure.text(
                 job=item.place.job,
                 state=item.state,
                 problem=problem,
@@ -70,7 +72,7 @@ class Collection:
                 console=self._service.job_page(item.place.job),
             )
         self.remove(item)
-        return Outcome(told, (str(log),) if log else (), problem or "" if final else "")
+        return Outcome(text, (str(log),) if log else (), problem or "" if final else "")
 
     def _publish(self, item: Tracked, receipt: Receipt | None) -> str | None:
         """Publish the files; return the job's problem, or None."""
@@ -129,14 +131,15 @@ class Collection:
         """Run the rule's command on this machine; return the job's problem, or None."""
         if item.task.then is None:
             return problem
-        told = {
+        variables = {
+            **self._told,
             "LEPTON_JOB": item.place.job,
             "LEPTON_PROBLEM": problem or "",
             "LEPTON_EXIT_CODE": str(receipt.exit) if receipt else "",
             "LEPTON_SECONDS": str(receipt.seconds) if receipt else "",
             "LEPTON_LOG": str(log or ""),
         }
-        code, tail = here.run(item.task.then, told)
+        code, tail = here.run(item.task.then, variables)
         if code == DONE_ALREADY:
             return None
         if problem:

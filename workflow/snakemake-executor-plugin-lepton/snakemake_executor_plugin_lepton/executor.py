@@ -32,7 +32,7 @@ from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.submission import Submission
 from snakemake_executor_plugin_lepton.task import Tasks
 from snakemake_executor_plugin_lepton.tracked import Outcome, Tracked
-from snakemake_executor_plugin_lepton.transport import choose
+from snakemake_executor_plugin_lepton.transport import choose, told
 from snakemake_executor_plugin_lepton.watch import Watch
 
 #: Snakemake's own directory. A run's working directory is its identity.
@@ -74,7 +74,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self._run = identity.run_id(self._private)
             self._heads = Heads(self._private / "heads")
             self._collection = Collection(
-                self._service, self._transport, self._private, settings.patience, self.logger
+                self._service, self._transport, self._private, settings, self.logger
             )
             self._submission = Submission(
                 self._service,
@@ -94,6 +94,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self._told = {
             "LEPTON_INPUT_CAP": str(self._transport.input_cap),
             "LEPTON_NODE_GROUP": settings.node_group or "",
+            **told(settings),
         }
         if limits := self._transport.limits:
             self.logger.warning(f"Lepton: {limits}.")

@@ -206,8 +206,8 @@ class Start:
         replays = self.invocation.rescoring is not None or self.invocation.selection.offline
         if replays and not self.executor.has_gateways:
             raise ConfigError(
-                f"{self.executor.title} jobs ask their models themselves, so no stored answer "
-                "reaches them; add --profile local"
+                f"{self.executor.title} jobs may run without a gateway, so stored answers alone "
+                "cannot answer; add --profile local"
             )
 
     def _check_images(self) -> None:

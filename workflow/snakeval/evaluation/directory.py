@@ -329,6 +329,10 @@ class EvaluationDirectory(JobDirectory):
         """
         return Path(f"{self._place}/.snakeval/arrived-{fingerprint[:16]}")
 
+    def arrived_requests(self, fingerprint: str) -> Path:
+        """Journals and counts that came back with :meth:`arrived`."""
+        return Path(f"{self._place}/.snakeval/arrived-requests-{fingerprint[:16]}")
+
     def record(self, fingerprint: str) -> Path:
         """The undeclared completion record of *fingerprint*."""
         return Path(self._record(fingerprint))

@@ -203,7 +203,7 @@ class Executor:
         groups: whether a deployed model and its evaluations are one job. If not, each evaluation
             is a job, and the deployed model is something of its own.
         reads_variables: whether its jobs get their secrets from this machine's variables.
-        has_gateways: whether a gateway runs beside the harnesses of its jobs.
+        has_gateways: whether a gateway always runs beside the harnesses of its jobs.
         one_head: whether a second Snakemake at the same evaluations fails, since the jobs of both
             are the same.
     """

@@ -156,7 +156,7 @@ def beside(
     base = f"http://{_bracketed(address)}:{port}"
     urls = {
         # A harness sends no key to an endpoint without one, so the token is in the path.
-        name: f"{base}{'' if upstream.get('key') else '/' + token}/{name}{_path_of(upstream)}"
+        name: f"{base}{'' if upstream.get('key') else '/' + token}/{name}{path_of(upstream)}"
         for name, upstream in upstreams.items()
     }
     gateway = Gateway(process, port, urls, token)
@@ -211,7 +211,8 @@ def _port_of(process: subprocess.Popen[str]) -> int:
     return port
 
 
-def _path_of(upstream: Mapping[str, Any]) -> str:
+def path_of(upstream: Mapping[str, Any]) -> str:
+    """Return the path of an upstream's URL, with its query."""
     parts = urlsplit(str(upstream["url"]))
     return parts.path + (f"?{parts.query}" if parts.query else "")
 

@@ -1,23 +1,22 @@
-"""Jobs of Lepton ask endpoints themselves, so nothing changes their requests."""
+"""Changes to requests require the gateway of a job, and that requires Python in the image."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from snakeval.errors import EvaluationError
 from snakeval.executors.lepton import jobs
 from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
 from support.configs import COMMAND, MODEL, config
 
 
-def test_changes_to_requests_require_a_gateway_which_jobs_of_lepton_lack(tmp_path: Path) -> None:
+def test_a_job_with_changes_to_requests_fails_in_an_image_without_python(tmp_path: Path) -> None:
     endpoint = MODEL["endpoint"] | {"request": {"drop": ["stop"]}}
-    benchmark = COMMAND | {"image": "busybox"}
+    benchmark = COMMAND | {"image": "busybox", "command": "ask {{ url }} > {{ results }}/f"}
     settings = {"models": {"m": {"endpoint": endpoint}}, "benchmarks": {"b": benchmark}}
     (evaluation,) = expand(config(tmp_path, settings))
     directory = RunDirectory(tmp_path / "run").evaluation(evaluation.id)
-    with pytest.raises(EvaluationError, match="requires the ledger's gateway"):
-        jobs.job(evaluation, directory, "run", {}, {})
+    command = str(jobs.job(evaluation, directory, "run", {}, {})["command"])
+    _, without = command.split("; else ")
+    assert "endpoint.request requires the ledger" in without
+    assert without.endswith("exit 1; fi")

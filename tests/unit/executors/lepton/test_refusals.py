@@ -48,7 +48,7 @@ def test_inputs_over_the_cap_are_found_before_an_endpoint(tmp_path: Path) -> Non
     files = tmp_path / "files"
     files.mkdir()
     (files / "data").write_bytes(os.urandom(5000))
-    run, plan = planned(tmp_path, a={"files": str(files)})
+    run, plan = planned(tmp_path, a={"files": str(files), "ledger": "off"})
     with pytest.raises(EvaluationError, match=r"the input files of a have 5\d\d\d bytes packed"):
         refuse_if_all_are(run, plan, set(), {INPUT_CAP: "4000"})
     refuse_if_all_are(run, plan, set(), {INPUT_CAP: "0"})

@@ -73,6 +73,17 @@ def kind_of(settings: ExecutorSettings) -> str:
     return "s3" if settings.s3_prefix else "mount" if settings.mount else "log"
 
 
+def told(settings: ExecutorSettings) -> dict[str, str]:
+    """Return the variables in which commands on this machine read how files travel."""
+    kind = kind_of(settings)
+    found = {"LEPTON_TRANSPORT": kind}
+    if kind == "mount" and settings.mount and settings.mount_local:
+        (mount,) = mounts(settings.mount, "--lepton-mount")
+        local = str(Path(settings.mount_local).absolute())
+        found |= {"LEPTON_MOUNT": mount.mount_path, "LEPTON_MOUNT_LOCAL": local}
+    return found
+
+
 def choose(settings: ExecutorSettings, service: Service) -> Transport:
     """Return the transport that the settings select.
 

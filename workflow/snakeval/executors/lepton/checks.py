@@ -32,7 +32,8 @@ _SECONDS = 120
 def checks(intent: Intent) -> Iterator[Check]:
     """Check what is installed first, then the login, then what the workspace has."""
     if intent.starting and intent.config and intent.config.budget and intent.config.budget.limits:
-        # Its jobs have no gateway, so they would exceed the budget without a notice.
+        # Its gateways do not share the file of the run, so they would exceed the budget without a
+        # notice.
         yield Check("budget", "wrong", "jobs on Lepton do not count requests", "remove the budget")
     logged_in = _has_login()
     if importlib.util.find_spec("leptonai") is None:

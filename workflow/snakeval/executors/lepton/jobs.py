@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from snakeval.catalogue import gated
 from snakeval.errors import EvaluationError, Interrupted
@@ -22,9 +23,11 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal
 from snakeval.evaluation.record import Completion
 from snakeval.executors.lepton import EVALUATION, RUN, need_library, stopped_by_hand
+from snakeval.executors.lepton.journeys import bring_answers, journey, send_answers
 from snakeval.executors.lepton.live_logs import take_back
 from snakeval.executors.lepton.notes import Noted, Notes
 from snakeval.executors.lepton.runtime import LeptonRuntime
+from snakeval.executors.lepton.travelling import through_gateway, wrapped
 from snakeval.files import write_atomically
 from snakeval.harnesses import adapter, caches_of
 from snakeval.jobs.container import container
@@ -72,8 +75,10 @@ def prepare(directory: EvaluationDirectory, fingerprint: str, stop: Event | None
         endpoint = None if resumes else Notes(run).find_ready(name)
         endpoint = endpoint or _serve(run, name, stop or Event())
         urls[name], keys[name] = endpoint.url, endpoint.name
-    start = _resume_point(directory, fingerprint)
     there = _secrets_there() if gated.data_set(evaluation.identity.task) else frozenset()
+    has_answers = send_answers(evaluation, directory, stop or Event())
+    # A harness that starts again counts no answer twice.
+    start = None if has_answers else _resume_point(directory, fingerprint)
     made = job(evaluation, directory, run.name, urls, keys, start, there)
     write_atomically(directory.remote_job, json.dumps(made, indent=1))
     return 0
@@ -131,12 +136,14 @@ def job(
     keys: Mapping[str, str],
     start: Path | None = None,
     there: Container[str] = (),
+    environment: Mapping[str, str] = os.environ,
 ) -> dict[str, object]:
     """Return the job as the executor reads it.
 
     *urls* and *keys* belong to the models that snakeval serves for it: the URL of the route, and
     the secret of the workspace that holds the key. The job resumes from the artifacts in *start*.
-    Of the workspace's secrets *there*, the harness of a gated task gets the token.
+    Of the workspace's secrets *there*, the harness of a gated task gets the token. The variables of
+    the plugin in *environment* say how files travel.
     """
     transport = evaluation.transport
     if evaluation.model in keys:
@@ -144,22 +151,12 @@ def job(
     asked = {n: _variable(n) for n in keys if n in evaluation.identity.auxiliary}
     transport = replace(transport, auxiliary_keys={**transport.auxiliary_keys, **asked})
     has_token = gated.data_set(evaluation.identity.task) and gated.VARIABLE in there
-    spec = container(
-        replace(evaluation, transport=transport),
-        directory,
-        LeptonRuntime(),
-        run,
-        urls,
-        variables={gated.VARIABLE: ""} if has_token else {},
-    )
+    variables = {gated.VARIABLE: ""} if has_token else {}
+    evaluation = replace(evaluation, transport=transport)
+    through = through_gateway(evaluation, directory, run, urls, variables)
+    spec = container(evaluation, directory, LeptonRuntime(), run, urls, variables=variables)
     if not spec.image:
         raise EvaluationError("Lepton runs containers; add `image`")
-    asked_here = [{"request": evaluation.identity.request}, *evaluation.identity.auxiliary.values()]
-    if any(model.get("request") for model in asked_here):
-        raise EvaluationError(
-            "endpoint.request requires the ledger's gateway, which jobs of Lepton lack",
-            hint="remove it, or evaluate this model with another profile",
-        )
     secrets_here = {_variable(name): secret for name, secret in keys.items()}
     # Data sets that several jobs share need a volume of the platform, mounted at /cache.
     mounts = [mount for mount in spec.mounts if mount.target not in (_RESULTS, "/cache")]
@@ -168,7 +165,7 @@ def job(
         inputs[str(start.resolve())] = _RESULTS
     steps = [f"mkdir -p {_RESULTS}", f"cd {shlex.quote(spec.workdir)}"]
     caches = caches_of(evaluation.identity.adapter)
-    return {
+    made: dict[str, Any] = {
         "image": spec.image,
         "command": " && ".join([*steps, f"exec {shlex.join(spec.argv)}"]),
         "env": {**spec.env, RUN: run, EVALUATION: evaluation.id},
@@ -179,6 +176,10 @@ def job(
         "first": [f"{_RESULTS}/{pattern}" for pattern in scores(evaluation)],
         "never": [f"{_RESULTS}/{pattern}" for pattern in caches],
     }
+    if through is None:
+        return made
+    way = journey(evaluation, directory, environment)
+    return wrapped(made, evaluation, directory, urls, through, spec, way)
 
 
 def scores(evaluation: Evaluation) -> list[str]:
@@ -238,6 +239,7 @@ def _collect(
     told: Mapping[str, str],
 ) -> int:
     back = directory.arrived(evaluation.fingerprint)
+    ledger = bring_answers(evaluation, directory, told)
     if not back.exists() and not told.get("LEPTON_PROBLEM"):
         raise EvaluationError("its job completed, but its files did not come back")
     take_back(directory, told.get("LEPTON_JOB", ""))
@@ -254,7 +256,8 @@ def _collect(
     timings.add(journal, seconds)
     if problem := told.get("LEPTON_PROBLEM"):
         _refuse_killed(directory)
-        raise EvaluationError(_reason(evaluation, told, problem, log))
+        asked = None if ledger == "off" else directory
+        raise EvaluationError(_reason(evaluation, told, problem, log, asked))
     finish(
         evaluation,
         attempts,
@@ -265,16 +268,23 @@ def _collect(
         image=evaluation.identity.image,
         image_digest="",
         servers={},
+        ledger=ledger,
     )
     directory.remote_job.unlink(missing_ok=True)
     journal.add(events.Event("published"))
     return 0
 
 
-def _reason(evaluation: Evaluation, told: Mapping[str, str], problem: str, log: Path) -> str:
+def _reason(
+    evaluation: Evaluation,
+    told: Mapping[str, str],
+    problem: str,
+    log: Path,
+    asked: EvaluationDirectory | None,
+) -> str:
     code = int(told.get("LEPTON_EXIT_CODE") or 0)
     if code in (0, 124) or not log.exists():
         return problem  # the platform's, not the harness's
-    from snakeval.jobs.failure import failure_reason
+    from snakeval.jobs.failure import failure_of
 
-    return failure_reason(evaluation, Outcome(code), log)
+    return failure_of(evaluation, Outcome(code), log, directory=asked).reason
