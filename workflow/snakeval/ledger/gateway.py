@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import parse_qsl, urlencode
 
+from snakeval.ledger import answers
 from snakeval.ledger.accounts import spending_of
 from snakeval.ledger.flights import HELPERS
 from snakeval.ledger.http import Headers
@@ -96,6 +97,7 @@ class Gateway:
                 self.spending.end()
 
     async def _serve(self, request: Request, reply: Reply) -> None:
+        request = plain(request)
         name, slash, rest = request.target.lstrip("/").partition("/")
         # Harnesses send no key to an endpoint without one; they have the token in their URL.
         known = bool(self._token) and same(name, self._token)
@@ -135,6 +137,23 @@ class Gateway:
             target = f"{path}?{rest}" if rest else path
         secret = [pair for pair in secret if pair[1]]
         return replace(request, target=target, headers=headers, secret=tuple(secret))
+
+
+def plain(request: Request) -> Request:
+    """Return a request with its path alone and its body as it was before a compression.
+
+    A target may be a whole URL (RFC 9112, 3.2.2). A compressed body may hold its time, and equal
+    requests would differ.
+    """
+    target, headers, body = request.target, request.headers, request.body
+    if target.lower().startswith(("http://", "https://")):
+        target = "/" + target.split("/", 3)[-1] if target.count("/") > 2 else "/"
+    if any(name.lower() == "content-encoding" for name, _ in headers):
+        found = answers.decoded(headers, body)
+        if found is not None:
+            headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
+            body = found
+    return replace(request, target=target, headers=headers, body=body)
 
 
 def with_key(
