@@ -127,3 +127,29 @@ def test_the_harness_decides_about_tasks_that_no_file_defines(tmp_path: Path) ->
     assert lacks("zzz") == "benchmarks.b: lm-eval has no task 'zzz'"
     assert asked == ["my_sum,words_ar", "words_*", "words_a,gsm8k", "zzz"]
     assert lacks("zzz", None, ()) == lacks("words_*", "mine", ()) == "", "nothing is known of them"
+
+
+def test_a_task_that_an_image_of_the_catalogue_does_not_have(tmp_path: Path) -> None:
+    wrong = {"harness": "simple_evals", "task": "mgms"}
+    (line,) = found(tmp_path, wrong, {})
+    image = "nvcr.io/nvidia/eval-factory/simple-evals:"
+    assert line.startswith(f"benchmarks.b: simple_evals has no task 'mgms' in {image}")
+    assert "; did you mean 'mgsm'" in line
+    assert found(tmp_path, {"harness": "simple_evals", "task": "mgsm"}, {}) == []
+    assert found(tmp_path, wrong | {"image": "own:1"}, {}) == [], "nothing is known of its tasks"
+
+
+def test_a_served_completions_model_without_a_tokenizer(tmp_path: Path) -> None:
+    def lacks(**more: str) -> list[str]:
+        server = {"kind": "generic", "type": "completions", "runtime": "process", **more}
+        models = {"m": {"deployment": server}}
+        content = {"models": models, "benchmarks": {"b": {"task": "lm-eval.ifeval"}}}
+        return [str(problem) for problem in lacking(expand(config(tmp_path, content)), {})]
+
+    assert lacks(command="serve {{ port }}") == [
+        "benchmarks.b: lm-eval looks for a tokenizer under the model id 'm', and finds none if its "
+        "server does not answer /tokenizer_info; set params.extra.model_args.tokenizer to a name "
+        "on the hub or a path"
+    ]
+    assert lacks(command="serve {{ port }} --enable-tokenizer-info-endpoint") == []
+    assert lacks(command="serve {{ port }}", served_model_name="org/model") == []

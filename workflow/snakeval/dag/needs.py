@@ -10,8 +10,9 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from snakeval.catalogue import gated, task_of
+from snakeval.catalogue import gated, harnesses, server_kinds, task_of, tasks
 from snakeval.errors import Problem, nearest
 from snakeval.evaluation.definition import Evaluation
 from snakeval.files import home
@@ -88,13 +89,24 @@ def _tokenizer(
     given = isinstance(arguments, Mapping) and arguments.keys() & {"tokenizer", "tokenizer_backend"}
     is_offline = environment.get(gated.OFFLINE, "") not in ("", "0")
     has_one = "/" in name and (not is_offline or _is_cached(name, environment, "models"))
-    if given or identity.deployment or has_one or Path(name).is_dir():
+    if given or evaluation.transport.tokenizer or has_one or Path(name).is_dir():
         return
-    if tokenizes(evaluation):
+    if identity.deployment and _answers_about_tokens(identity.deployment):
+        return
+    if not identity.deployment and tokenizes(evaluation):
         return
     what = f"lm-eval looks for a tokenizer under the model id '{name}', and finds none"
+    if identity.deployment:
+        what += " if its server does not answer /tokenizer_info"
     hint = "set params.extra.model_args.tokenizer to a name on the hub or a path"
     yield Problem(what, f"benchmarks.{evaluation.benchmark}", hint)
+
+
+def _answers_about_tokens(deployment: Mapping[str, Any]) -> bool:
+    """Whether snakeval, or the user, starts a server with the route ``/tokenizer_info``."""
+    kind = server_kinds().get(str(deployment.get("kind")))
+    option = "tokenizer-info"
+    return bool(kind and kind.tokenizer_option) or option in str(dict(deployment))
 
 
 def _tasks(
@@ -102,6 +114,8 @@ def _tasks(
 ) -> Iterator[Problem]:
     """Report a task that neither lm-eval nor the benchmark's files have."""
     identity, place = evaluation.identity, evaluation.transport.files
+    if identity.adapter == "nemo":
+        yield from _of_catalogue(evaluation)
     if identity.adapter != "lm-eval":
         return
     wanted = str(identity.params.get("task") or identity.task).rpartition("lm-eval.")[2]
@@ -122,6 +136,17 @@ def _tasks(
         what = f"no file in {place} defines the task '{absent[0]}'"
         hint = nearest(absent[0], sorted(defined)) or f"it defines {', '.join(sorted(defined)[:5])}"
         yield Problem(what, where, hint)
+
+
+def _of_catalogue(evaluation: Evaluation) -> Iterator[Problem]:
+    """Report a task that an eval-factory image of the catalogue does not have."""
+    identity = evaluation.identity
+    harness = harnesses().get(identity.harness)
+    if harness is None or identity.image != harness.image or task_of(harness.name, identity.task):
+        return  # nothing is known of another image
+    known = [task.name for task in tasks() if task.harness == harness.name]
+    what = f"{harness.name} has no task '{identity.task}' in {identity.image}"
+    yield Problem(what, f"benchmarks.{evaluation.benchmark}", nearest(identity.task, known))
 
 
 def _is_file(name: str) -> bool:
