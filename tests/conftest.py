@@ -122,10 +122,12 @@ BEDS = {
 #: Tests that share a bed or what is dear to make, the first that fits. Slurm's wait most of the
 #: time, so several of them run at the same time.
 _BED = {
-    "slurm resume": re.compile(r"e2e/test_slurm_(resume|policies)"),
-    "slurm command": re.compile(r"e2e/test_slurm_"),
-    "slurm": re.compile(r"e2e/test_slurm"),
-    "slurm nodes": re.compile(r"e2e/test_nodes|serving/test_nodes|runtimes/test_pyxis|\[pyxis"),
+    "slurm": re.compile(r"e2e/test_slurm\."),
+    "slurm resume": re.compile(r"e2e/test_slurm_resume"),
+    "slurm command": re.compile(r"e2e/test_slurm_(command|queued)"),
+    "slurm policies": re.compile(
+        r"e2e/test_(slurm_policies|nodes)|serving/test_nodes|runtimes/test_pyxis|\[pyxis"
+    ),
     "lepton": re.compile(r"e2e/test_lepton"),
     "mlflow": re.compile(r"exporters/test_mlflow|e2e/test_export.*mlflow"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
@@ -198,9 +200,14 @@ def _has_room_in_memory() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let several processes begin with the tests that take longest."""
+    """Let several processes begin with the tests that take longest, Slurm's before all others."""
+
+    def order(item: pytest.Item) -> list[bool]:
+        later = [not pattern.search(item.nodeid) for pattern in (_FIRST, _NEXT)]
+        return [item.get_closest_marker("slurm") is None, *later]
+
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: [not p.search(item.nodeid) for p in (_FIRST, _NEXT)])
+        items.sort(key=order)
 
 
 @pytest.hookimpl(trylast=True)

@@ -246,8 +246,8 @@ ACCOUNTS
     await - 10 "the accounts are there" has_accounts
 }
 
-idle() { # nodes that answer, busy or not
-    [ "$(timeout 5 sinfo -h -N -p cpu -o %t | grep -cxE 'idle|mix|alloc')" = ${#nodes[@]} ]
+up() { # all nodes answer, busy or not; `*` is one that does not
+    [ "$(timeout 5 sinfo -h -N -p cpu -o %t | grep -cvE '[*]|down|drain|drng|fail|unk')" = ${#nodes[@]} ]
 }
 
 start_cluster() {
@@ -265,7 +265,7 @@ start_cluster() {
         down* | drain*) timeout 5 scontrol update "nodename=$node" state=resume 2>/dev/null || true ;;
         esac
     done
-    await - 60 "all of ${nodes[*]} are up" idle
+    await - 60 "all of ${nodes[*]} are up" up
 }
 
 start() {
@@ -318,7 +318,7 @@ status() {
     done
     [ "$bad" = 0 ] || return 1
     timeout 10 sinfo || return 1
-    idle || return 1
+    up || return 1
 }
 
 case ${1:-} in

@@ -41,6 +41,13 @@ _CAUSES = tuple(
 _HELD_TO_DO = "correct the cause, then `scontrol release {ids}`"
 #: Reasons of a queue that moves, or of a start that is known.
 _USUAL = re.compile(r"|None|Priority|Resources|BeginTime|Dependency|Cleaning|Prolog")
+#: Each unusual reason with what makes its jobs start. The first match counts.
+_STARTS = (
+    (re.compile("Reservation"), "the reservation begins"),
+    (re.compile("Licenses"), "licenses are free"),
+    (re.compile(r"Grp(?!\w*Run)\w*Minutes"), "the site frees minutes of the account or QOS"),
+)
+_OTHERS_END = "other jobs end, or never if a limit is smaller than a job"
 
 #: Seconds after which a reason is reported even if more jobs with it arrive.
 _LONGEST_COUNT = 30
@@ -127,8 +134,11 @@ class Waits:
 
 
 def _idle_line(reason: str, ids: Sequence[str]) -> str:
-    jobs = f"Slurm job {ids[0]} waits" if len(ids) == 1 else f"{len(ids)} Slurm jobs wait"
+    jobs, start = f"{len(ids)} Slurm jobs wait", "They start"
+    if len(ids) == 1:
+        jobs, start = f"Slurm job {ids[0]} waits", "It starts"
+    when = next((when for pattern, when in _STARTS if pattern.search(reason)), _OTHERS_END)
     return (
-        f"{jobs} although none of this run's jobs runs ({reason}). They start when other jobs end, "
-        f"or never if a limit is smaller than a job. Jobs: {', '.join(ids)}"
+        f"{jobs} although none of this run's jobs runs ({reason}). {start} when {when}. "
+        f"Jobs: {', '.join(ids)}"
     )

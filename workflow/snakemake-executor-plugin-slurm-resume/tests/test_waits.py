@@ -119,3 +119,18 @@ def test_a_limit_is_reported_only_if_no_job_of_the_run_runs() -> None:
     assert [looks.look(50, "QOSGrpCpuLimit", "Priority") for _ in range(4)] == [0, 0, 1, 0]
     assert looks.reports[0].startswith("Slurm job 0 waits although none of this run's jobs runs")
     assert [looks.look(50, "Priority", "Resources") for _ in range(4)] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "when"),
+    [
+        ("Reservation", "the reservation begins"),
+        ("Licenses", "licenses are free"),
+        ("QOSGrpCPUMinutesLimit", "the site frees minutes of the account or QOS"),
+        ("QOSGrpCPURunMinutesLimit", "other jobs end, or never if a limit is smaller than a job"),
+    ],
+)
+def test_a_person_reads_what_a_job_waits_for(reason: str, when: str) -> None:
+    looks = Looks()
+    assert [looks.look(50, reason) for _ in range(3)] == [0, 0, 1]
+    assert f"({reason}). It starts when {when}. Jobs: 0" in looks.reports[0]
