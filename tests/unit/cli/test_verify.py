@@ -56,6 +56,21 @@ def forged(run: Sampled, old: str, new: str) -> None:
         path.write_text(sealed(data))
 
 
+def remove_records(run: Sampled) -> None:
+    place = run["m/a"]
+    place.published.unlink()
+    place.record(run.evaluations["m/a"].fingerprint).unlink()
+
+
+def leave_an_attempt(run: Sampled) -> None:
+    """What a job leaves that was killed between two renames; the artifacts are equal."""
+    place = run["m/a"]
+    number = json.loads(place.published.read_text())["attempt"]
+    own = place.attempts / str(number)
+    (own / "artifacts").mkdir(parents=True)
+    (own / "attempt.json").write_text(json.dumps({"number": number, "token": "t"}))
+
+
 CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
     (
         lambda run: replaced(run["m/a"].artifacts / "samples.jsonl", "0.0", "1.0"),
@@ -90,6 +105,8 @@ CHANGES: list[tuple[Callable[[Sampled], object], str]] = [
         "is damaged",
     ),
     (lambda run: run["m/a"].published.unlink(), "m/a changed evaluation.json is gone"),
+    (remove_records, "results.csv changed m/a: has a score, and no record"),
+    (leave_an_attempt, "m/a changed artifacts/ are of another attempt"),
     (
         lambda run: replaced(run.path / "results.json", '"value": 0.5', '"value": 0.9'),
         "results.json changed m/a: acc is 0.9, and 0.5 in the record",

@@ -15,7 +15,7 @@ import json
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -76,10 +76,14 @@ _WEIGHTS = {kind: weight for weight, kind in enumerate(Kind)}
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """Why an evaluation is not finished, as a kind for code and a sentence for people."""
+    """Why an evaluation is not finished, as a kind for code and a sentence for people.
+
+    ``record`` is the plain data of a sound record whose artifacts are not as they were.
+    """
 
     kind: Kind
     reason: str
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,6 +461,16 @@ class EvaluationDirectory(JobDirectory):
     ) -> Mapping[str, Any] | Incomplete:
         """Return the plain data of the completion of *fingerprint*, or why there is none."""
         reasons = []
+        for found in self.copies(fingerprint, older):
+            if not isinstance(found, Incomplete):
+                return found
+            reasons.append(found)
+        return max(reasons, key=lambda reason: reason.kind.weight)
+
+    def copies(
+        self, fingerprint: str, older: Sequence[str] = ()
+    ) -> Iterator[Mapping[str, Any] | Incomplete]:
+        """Yield the plain data of each copy of the record, or why the copy does not count."""
         for wanted in (fingerprint, *older):
             for path in (self._record(wanted), self.output):
                 found = self._read_record(path, wanted)
@@ -464,23 +478,10 @@ class EvaluationDirectory(JobDirectory):
                     try:
                         lost = self._lost_artifact(found)
                     except OSError as error:
-                        reasons.append(_unreadable(error, path))
-                        continue
-                    if not lost:
-                        return found
-                    found = Incomplete(Kind.ARTIFACTS, lost)
-                reasons.append(found)
-        return max(reasons, key=lambda reason: reason.kind.weight)
-
-    def recorded(self, fingerprint: str) -> tuple[Completion | None, list[str]]:
-        """Return the record of *fingerprint*, whole or not, and what is wrong with its copies."""
-        copies = [
-            self._read_record(p, fingerprint) for p in (self._record(fingerprint), self.output)
-        ]
-        records = [Completion.from_dict(c) for c in copies if not isinstance(c, Incomplete)]
-        wrong = (Kind.DAMAGED, Kind.UNREADABLE)
-        damage = [c.reason for c in copies if isinstance(c, Incomplete) and c.kind in wrong]
-        return records[0] if records else None, damage
+                        found = _unreadable(error, path)
+                    else:
+                        found = Incomplete(Kind.ARTIFACTS, lost, found) if lost else found
+                yield found
 
     def _read_record(self, path: str, fingerprint: str) -> Mapping[str, Any] | Incomplete:
         """Return the record in *path* if it is of *fingerprint*."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation, Transport, fingerprint_of, identity_of
-from snakeval.evaluation.directory import EvaluationDirectory
+from snakeval.evaluation.directory import EvaluationDirectory, Incomplete, Kind
 from snakeval.evaluation.record import Completion
 from snakeval.files import DAMAGE, json_value, read_text
 from snakeval.harnesses import adapter, caches_of
@@ -65,7 +65,8 @@ def verify(run: RunDirectory, plan: tuple[Planned, ...]) -> tuple[list[Finding],
             records[name] = record
             sound += not said
     findings += _configuration(run, plan, records)
-    findings += _table(run, records)
+    unrecorded = [item.id for item in plan if _has_no_record(run, item)]
+    findings += _table(run, records, unrecorded)
     return findings, sound
 
 
@@ -75,14 +76,38 @@ def is_of_earlier_format(run: RunDirectory, item: Planned) -> bool:
     return done is not None and done.identity.get("format") == 1
 
 
+def _has_no_record(run: RunDirectory, item: Planned) -> bool:
+    """Whether *item* has no record, and no attempt at it runs or failed."""
+    directory = run.evaluation(item.id)
+    if item.left_out or item.same_as or directory.has_failure():
+        return False
+    why = directory.why_incomplete(item.fingerprint)
+    with contextlib.suppress(OSError, ValueError):  # a damaged lease is one
+        return why is not None and why.kind is Kind.ABSENT and directory.holder() is None
+    return False
+
+
 def _evaluation(
     directory: EvaluationDirectory, fingerprint: str
 ) -> tuple[Completion | None, list[tuple[str, str]]]:
-    record, damage = directory.recorded(fingerprint)
-    said = [(CHANGED, f"its record {what}") for what in damage]
-    if record is not None:
-        return record, said + list(_of_record(directory, record, fingerprint))
-    return None, said
+    """Return the record, whole or not, and what is wrong with it and its artifacts.
+
+    The copies of the record are those of :meth:`EvaluationDirectory.why_incomplete`. For each
+    reason of a finished evaluation to run again, there is a change.
+    """
+    copies = list(directory.copies(fingerprint))
+    whys = [copy for copy in copies if isinstance(copy, Incomplete)]
+    said = [(CHANGED, f"its record {why.reason}") for why in whys if why.kind is Kind.DAMAGED]
+    said += [(CHANGED, why.reason) for why in whys if why.kind is Kind.UNREADABLE]
+    whole = [copy for copy in copies if not isinstance(copy, Incomplete)]
+    found = [*whole, *(why.record for why in whys if why.record is not None)]
+    if not found:
+        return None, list(dict.fromkeys(said))
+    record = Completion.from_dict(found[0])
+    said += _of_record(directory, record, fingerprint)
+    if not whole and not said:
+        said = [(CHANGED, why.reason) for why in whys if why.kind is Kind.ARTIFACTS]
+    return record, list(dict.fromkeys(said))
 
 
 def _of_record(
@@ -198,8 +223,13 @@ def _configuration(
             yield Finding(name, CHANGED, f"different definition: {said}")
 
 
-def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Finding]:
-    """Compare the scores in the run's tables with the records, if the records have any."""
+def _table(
+    run: RunDirectory, records: Mapping[str, Completion], unrecorded: Sequence[str]
+) -> Iterator[Finding]:
+    """Compare the scores in the run's tables with the records.
+
+    *unrecorded* are evaluations without a record; the tables must not have scores of these.
+    """
     for path, read in ((run.table_json, json_value), (run.table, _csv)):
         try:
             rows = read(read_text(path))
@@ -217,6 +247,9 @@ def _table(run: RunDirectory, records: Mapping[str, Completion]) -> Iterator[Fin
             continue
         for said in _other_scores(told, records):
             yield Finding(path.name, CHANGED, said)
+        for name in unrecorded:
+            if any(key[:2] == _key(*name.split("/")) for key in told):
+                yield Finding(path.name, CHANGED, f"{name}: has a score, and no record")
 
 
 def _key(*names: str) -> tuple[str, ...]:
