@@ -38,13 +38,14 @@ def campaign(
     play: Callable[[int], tuple[str, list[str]]],
     noun: str,
     sum_up: Callable[[Counter[str]], tuple[dict[str, Any], list[str]]] | None = None,
+    kind: str = "",
 ) -> int:
     """Play seeds as *given*, and append a line to *results*; return 1 if one was not sound.
 
     *play* returns what a seed is counted as, and what was not sound. *sum_up* returns fields of the
-    line from all counts, and what is not sound of the seeds together.
+    line from all counts, and what is not sound of the seeds together. *kind* is that of the line.
     """
-    kind = "by command" if given.commands else "in process"
+    kind = kind or ("by command" if given.commands else "in process")
     first = seed = _next_seed(results, kind) if given.first is None else given.first
     unsound: list[str] = []
     counted: Counter[str] = Counter()
