@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 
+from snakeval.config import yaml_file
 from snakeval.config.compose import save, text
 from snakeval.config.load import load, load_saved
 from snakeval.errors import ConfigError
@@ -85,3 +87,39 @@ def test_a_file_that_an_earlier_version_saved_keeps_its_texts(tmp_path: Path) ->
     file = write(tmp_path, EXPONENTS.replace("VALUE", "1e-1"))
     config, _ = load_saved(file, {})
     assert config.benchmarks["b"].params.extra == {"list": [{"a": "1e-1"}]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1, 1.5, 4:00:00, 1e3, 0x10, 0o17, yes, ~, 2026-11-30, .inf, 1_000]",
+        "a: &x {b: c, 'd': \"\\u00e9\"}\nb: {<<: *x, b: 2}\nc: |\n  two\n  lines\nd: >-\n  x\n  y",
+        "\ufeffa: '\U0001f40d' # a comment\n",
+        "a: {x: 1, x: 2}",
+        "a: \tb\n\tc: d",
+        "a: *nowhere",
+        "a: !!timestamp foo",
+        "a: !unknown b",
+        "a: &a [*a]",
+        "a: \x01",
+        "a: 1\n---\nb: 2\n",
+        "a: '",
+    ],
+)
+def test_the_parser_in_c_reads_as_the_one_in_python(text: str, tmp_path: Path) -> None:
+    """The one in Python has the words and the place of an error; the one in C the speed."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+
+    def found(loader: type) -> object:
+        with mock.patch.object(yaml_file, "_QuickLoader", loader):
+            try:
+                return yaml_file.read(file)
+            except ConfigError as error:
+                return str(error)
+
+    assert found(yaml_file._QuickLoader) == found(yaml_file.Loader)
+
+
+def test_yaml_is_read_by_the_parser_in_c() -> None:
+    assert issubclass(yaml_file._QuickLoader, yaml.CSafeLoader)

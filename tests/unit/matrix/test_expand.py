@@ -5,8 +5,11 @@ Long because the tests of one module are in one file, and this module has many c
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -70,6 +73,41 @@ def test_repeats_count_from_a_seed_that_is_configured(tmp_path: Path) -> None:
     content = {"models": {"m": MODEL, "n": MODEL}, "benchmarks": {"b": own}}
     found = expand(config(tmp_path, content))
     assert [e.identity.params["seed"] for e in found] == [7, 8, 20, 21]
+
+
+def calls(function: Callable[[], object]) -> int:
+    """Count the calls in a function: its work, on whatever machine."""
+    count = 0
+
+    def called(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_many_patterns_cost_little_for_each_pair(tmp_path: Path) -> None:
+    """With every pattern compared to every pair, twice the names were sixteen times the work."""
+
+    def work(size: int) -> int:
+        content = {
+            "models": {f"m{i}": MODEL for i in range(size)},
+            "benchmarks": {f"b{i}": COMMAND for i in range(size)},
+            "include": [f"?{i}/?{j}" for i in range(size) for j in range(size)],
+        }
+        loaded = config(tmp_path, content)
+        return calls(lambda: split(loaded)) - calls(
+            lambda: split(loaded.model_copy(update={"include": ()}))
+        )
+
+    work(1)
+    assert work(16) < 10 * work(8)
 
 
 def test_repeats_are_included_and_excluded_together(tmp_path: Path) -> None:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snakeval.config.composed import composed_of
-from snakeval.config.yaml_file import Loader, as_mapping, read
+from snakeval.config.yaml_file import read
 
 Key = tuple[str, ...]
 
@@ -50,9 +48,6 @@ class Source:
         while path and path not in self.bases:
             path = path[:-1]
         return self.bases.get(path, Path())
-
-
-Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mapping)
 
 
 def merge(

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -27,8 +27,14 @@ MAX_DEPTH = 50
 _SEXAGESIMAL = re.compile(r"\d+(:[0-5]?\d)+")
 
 
-class Loader(yaml.SafeLoader):
-    """YAML's safe loader, in which a duplicate key of a mapping is an error.
+if TYPE_CHECKING:
+    _Constructor = yaml.SafeLoader
+else:
+    _Constructor = yaml.constructor.SafeConstructor
+
+
+class _Strict(_Constructor):
+    """Builds the values of YAML's safe loaders; a duplicate key of a mapping is an error.
 
     Attributes:
         doubtful: the texts that YAML 1.2 reads as numbers and that no type of snakeval checks.
@@ -61,6 +67,14 @@ class Loader(yaml.SafeLoader):
         return value
 
 
+class Loader(_Strict, yaml.SafeLoader):
+    """Reads YAML and finds the words and the place of an error."""
+
+
+class _QuickLoader(_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads YAML ten times as fast, with a parser in C if PyYAML has one."""
+
+
 class _Dumper(yaml.SafeDumper):
     """YAML's safe dumper, which quotes the texts that YAML 1.2 would read as numbers.
 
@@ -90,7 +104,7 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.012
 _UNTYPED = "extra"
 
 
-def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def as_mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
     """Build a mapping and reject duplicate keys."""
     seen: dict[Any, yaml.Mark] = {}
     for key_node, value_node in node.value:
@@ -116,13 +130,16 @@ def as_mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
+_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, as_mapping)
+
+
 def _exponents(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]:
     """Yield the scalars below *node*, without quotes, that are numbers in YAML 1.2 only."""
     if id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
-        is_text = node.style is None and node.tag == yaml.resolver.Resolver.DEFAULT_SCALAR_TAG
+        is_text = not node.style and node.tag == yaml.resolver.Resolver.DEFAULT_SCALAR_TAG
         if is_text and _EXPONENT.match(node.value):
             yield node
     elif isinstance(node, yaml.CollectionNode):
@@ -136,7 +153,13 @@ def _loaded(text: str, *, checked: bool = True) -> Any:
     Raises:
         YAMLError, RecursionError: it is no YAML, or *checked* finds a text that may be a number.
     """
-    loader = Loader(text)
+    try:
+        return _loaded_by(_QuickLoader(text), checked=checked)
+    except yaml.YAMLError:
+        return _loaded_by(Loader(text), checked=checked)
+
+
+def _loaded_by(loader: _Strict, *, checked: bool) -> Any:
     try:
         data = loader.get_single_data()
         composed_by_hydra = isinstance(data, dict) and "defaults" in data

@@ -5,11 +5,12 @@ Pure: the same configuration gives the same evaluations in the same order. Write
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from functools import partial
+from fnmatch import translate
+from functools import cache
 from urllib.parse import urlsplit
 
 from snakeval.config.config import Config, Pair
@@ -103,7 +104,7 @@ def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:
         for number in range(1, spec.repeats + 1)
     ]
     _refuse_unknown_pairs(config)
-    include, exclude = _Chosen(config.include), _Chosen(config.exclude)
+    include, exclude = (_Chosen(pairs, config.models) for pairs in (config.include, config.exclude))
     for model_name, model in config.models.items():
         for row in rows:
             name = row.benchmark  # repeats are included and excluded together
@@ -128,23 +129,41 @@ def _pairs(config: Config, facts: Facts) -> Iterator[Evaluation | LeftOut]:
 
 
 class _Chosen:
-    """The pairs of a list, which may have tens of thousands. Most have no patterns."""
+    """The pairs of a list, which may have tens of thousands, of *models* and benchmarks."""
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], models: Collection[str]) -> None:
         self.explicit = {(pair.model, pair.benchmark) for pair in pairs if pair.explicit}
-        patterns = {(pair.model, pair.benchmark) for pair in pairs if not pair.explicit}
-        self._patterns = [(_fits(model), _fits(benchmark)) for model, benchmark in patterns]
+        patterns: dict[str, set[str]] = {}
+        for pair in pairs:
+            if not pair.explicit:
+                patterns.setdefault(pair.model, set()).add(pair.benchmark)
+        self._benchmarks: dict[str, set[str]] = {}
+        for pattern, benchmarks in patterns.items():
+            for name in _fitting(pattern, models):
+                self._benchmarks.setdefault(name, set()).update(benchmarks)
 
     def has(self, model: str, benchmark: str) -> bool:
         """Whether a pair is in the list."""
-        return (model, benchmark) in self.explicit or any(
-            fits_model(model) and fits_benchmark(benchmark)
-            for fits_model, fits_benchmark in self._patterns
+        patterns = self._benchmarks.get(model, ())
+        return (
+            (model, benchmark) in self.explicit
+            or benchmark in patterns
+            or any(_expression(pattern).match(benchmark) for pattern in patterns)
         )
 
 
-def _fits(pattern: str) -> Callable[[str], object]:
-    return partial(fnmatchcase, pat=pattern)
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Compile a shell pattern once; ``fnmatch`` forgets it after some others."""
+    return re.compile(translate(pattern))
+
+
+def _fitting(pattern: str, names: Collection[str]) -> Iterator[str]:
+    """Yield the names that fit a pattern. No name has the characters of one."""
+    if pattern in names:
+        yield pattern
+    else:
+        yield from filter(_expression(pattern).match, names)
 
 
 def _refuse_unknown_pairs(config: Config) -> None:
@@ -154,7 +173,7 @@ def _refuse_unknown_pairs(config: Config) -> None:
                 ("model", pair.model, config.models),
                 ("benchmark", pair.benchmark, config.benchmarks),
             ):
-                if pattern not in names and not any(map(_fits(pattern), names)):
+                if not any(_fitting(pattern, names)):
                     raise ConfigError(
                         f"{field} {pair.model}/{pair.benchmark}: no {kind} '{pattern}'"
                         f"{did_you_mean(pattern, names) or '; correct or remove it'}"
