@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,9 @@ def test_a_configuration_changes_levels_and_thresholds() -> None:
 def test_kept_answers_are_not_asked_again_by_the_same_command() -> None:
     found = verdict({"cut": {"fail": 0.01}}, cut=7)
     assert not found.asks_again
-    assert "--ask-again unhealthy" in found.reason
+    assert "`snakeval resume ID --ask-again unhealthy`" in found.reason
+    known = replace(found, run="0123abcd").reason
+    assert "`snakeval resume 0123abcd --ask-again unhealthy`" in known
     assert "run the same command" not in found.reason
     both = verdict({"cut": {"fail": 0.01}}, cut=7, given_up=2)
     assert not both.asks_again

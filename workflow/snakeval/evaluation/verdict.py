@@ -82,11 +82,13 @@ class Verdict:
     Attributes:
         unknown: why nothing, or not all, is known of the answers, or an empty text.
         undecided: the findings of which it is unknown, as in a cell: ``cut``.
+        run: the id of the run, for the commands of a reason.
     """
 
     findings: tuple[Finding, ...] = ()
     unknown: str = ""
     undecided: str = ""
+    run: str = ""
 
     def _of(self, level: str) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.level == level)
@@ -146,7 +148,7 @@ class Verdict:
             advice = again
         else:
             which = "unhealthy" if first.rule in SELECTED else "all"
-            drops = f"`snakeval resume ID --ask-again {which}` requests them again"
+            drops = f"`snakeval resume {self.run or 'ID'} --ask-again {which}` requests them again"
             advice = drops if asks or not advice else f"{advice}, or {drops}"
         parts.append(advice)
         text = "; ".join(part for part in parts if part)

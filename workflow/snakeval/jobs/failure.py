@@ -19,6 +19,7 @@ from snakeval.jobs.request_cause import LEAST, LONGEST, cause_of
 from snakeval.ledger.plain_text import shortened
 from snakeval.ledger.routes import BadRoute, origin_of, proxy_for
 from snakeval.logs import last_error, refused, without_shell
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Outcome
 
 
@@ -43,9 +44,10 @@ def with_requests(
     if not seen and not reaches:
         hint = "its gateway received no request; if it cannot connect, set ledger: off"
     elif replayed and failure.poison:
+        run = RunDirectory.of(directory).id or "ID"
         hint = (
-            "all answers came from the journal; `snakeval resume ID --ask-again last` requests the "
-            "last ones again"
+            f"all answers came from the journal; `snakeval resume {run} --ask-again last` requests "
+            "the last ones again"
         )
     else:
         return failure

@@ -20,6 +20,7 @@ from snakeval.harnesses.reading import read_scores, require_unchanged
 from snakeval.harnesses.values import NoSuchFile, WrongPlace
 from snakeval.jobs.stored_answers import asks_again
 from snakeval.jobs.unanswered import how_again
+from snakeval.run.directory import RunDirectory
 from snakeval.runtimes.spec import CONTAINER_RESULTS, WRITABLE_ROOT
 
 
@@ -113,6 +114,7 @@ def publish(evaluation: Evaluation, attempts: Attempts, result: Result) -> Compl
         if result.artifacts == attempts.directory.artifacts:
             attempts.directory.retract()
         model = verdict.fails[0].model
+        verdict = replace(verdict, run=RunDirectory.of(attempts.directory).id)
         reason = verdict.reason_with(how_again(evaluation, attempts.directory, model))
         if verdict.asks_again:
             from snakeval.jobs.request_cause import with_message  # only a failure needs it

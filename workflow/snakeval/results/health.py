@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from snakeval.evaluation.attempts import AttemptDirectory
@@ -13,6 +14,7 @@ from snakeval.evaluation.record import LEDGER, Completion
 from snakeval.evaluation.verdict import Verdict, judge
 from snakeval.files import DAMAGE, has_seal, read_json, sealed, write_if_changed
 from snakeval.ledger.summary import folder_of
+from snakeval.run.directory import RunDirectory
 
 
 def current(directory: EvaluationDirectory, done: Completion) -> Health:
@@ -93,7 +95,7 @@ def of_failure(directory: EvaluationDirectory) -> Verdict | None:
 def _judged(directory: EvaluationDirectory, health: Health) -> Verdict:
     rules, names = _rules(directory)
     try:
-        return judge(health, rules, names)
+        return replace(judge(health, rules, names), run=RunDirectory.of(directory).id)
     except DAMAGE as error:
         return Verdict(unknown=f"its rules are damaged ({error})")
 
