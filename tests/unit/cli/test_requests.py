@@ -68,6 +68,18 @@ def test_requests_are_filtered(
     assert [json.loads(line)["id"] for line in said.out.splitlines()] == found
 
 
+def test_a_run_lists_the_evaluations_of_which_one_is_meant(
+    which: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = snakeval(capsys, "requests", which.removesuffix("/m/b"))
+    assert said.exit_code == 2
+    run = "0123abcd"
+    assert said.err == (
+        f"snakeval: {run}: choose one evaluation; write `snakeval requests {run}/m/b`, or another "
+        "of its evaluations (it has m/b)\n"
+    )
+
+
 @pytest.mark.parametrize("options", [[], ["--jsonl"], ["0202"]])
 def test_an_evaluation_without_a_request_is_an_error_with_its_state(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
@@ -106,11 +118,6 @@ def test_the_counts_of_a_finished_evaluation_have_its_rates(
     assert ", 2 requests/s, 500 tokens/s\n" in said.err
     run.begun("b")
     assert "requests/s" not in snakeval(capsys, "requests", f"{run.path}/m/b").err
-
-
-def test_a_run_is_no_evaluation(which: str, capsys: pytest.CaptureFixture[str]) -> None:
-    said = snakeval(capsys, "requests", which.rpartition("/")[0])
-    assert "write ID/MODEL/BENCHMARK" in said.err
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\u202eb\x9b2J", "é 🐍"])

@@ -64,7 +64,7 @@ def command(
     """
     found = target.find(which)
     if not found.benchmark:
-        raise ConfigError(f"{which}: choose one evaluation; write ID/MODEL/BENCHMARK")
+        raise _several(found)
     directory = found.run.evaluation(f"{found.model}/{found.benchmark}")
     _refuse_unasked(found, directory)
     chosen = (
@@ -84,6 +84,15 @@ def command(
         emit([_whole(one) for one in islice(chosen, lines or None)])
     else:
         _list(directory, chosen, lines)
+
+
+def _several(which: Target) -> ConfigError:
+    """Return the error of a run or a model, of which one evaluation must be chosen."""
+    there = [each.id for each in which.run.plan() if which.covers(each.model, each.benchmark)]
+    first = f"`snakeval requests {which.entry.id}/{there[0]}`" if there else "ID/MODEL/BENCHMARK"
+    more = f" (it has {', '.join(there[:5])}{', …' if len(there) > 5 else ''})" if there else ""
+    hint = f"write {first}, or another of its evaluations{more}"
+    return ConfigError("choose one evaluation", where=which.name, hint=hint)
 
 
 def _refuse_unasked(which: Target, directory: EvaluationDirectory) -> None:
