@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from snakeval.config.checkpoints import Checkpoints, Member, number, wildcards
 from snakeval.config.config import Config
@@ -137,6 +138,9 @@ def test_only_a_checkpoint_has_an_at_sign_in_its_name() -> None:
         "models: 'run7@200' has '@', which is in names of checkpoints only; rename it, or write a "
         "model 'run7' with `checkpoints`"
     )
+    two = {"run7": of_series(), "run7@200": ENDPOINT}
+    with pytest.raises(ValidationError, match="remove it, since 'run7' makes a model of each"):
+        Config.model_validate({"models": two, "benchmarks": {"b": COMMAND}})
     assert "is of the model 'run7@200'; remove `member`" in problem(model, "run7@300")
     for name in ("run7@", "@200", "run7@a@b", "run7@a b", f"r@{'9' * 64}"):
         assert "is not a valid name" in problem(ENDPOINT, name)

@@ -187,6 +187,7 @@ def test_only_a_composed_file_resolves_an_interpolation_of_an_override(place: Pa
         ("plain", ["+name.x=1"], "name is 'plain', which has no keys"),
         ("plain", ["params"], "-o params: is not an override; write key=value"),
         ("plain", ["=1"], "-o =1: is not an override"),
+        ("plain", ["a.url=http://h/v1?api-key=k"], "-o a.url: holds a URL with a secret in its"),
         ("plain", ["name=[1"], "-o name=[1: is not an override"),
         ("plain", ["name=a,b"], "-o name=a,b: has several values"),
         ("composed", ["models=lama"], "composed.yaml: defaults: no lama in models; did you mean"),

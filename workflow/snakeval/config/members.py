@@ -32,11 +32,18 @@ def check_members(models: Mapping[str, Model], auxiliary: Mapping[str, Model]) -
                 {"name": name, "made": made},
             )
         if MARK in name and not made:
+            series = name.partition(MARK)[0]
+            is_series = series in models and models[series].checkpoints is not None
             raise PydanticCustomError(
                 "name",
-                "models: '{name}' has '@', which is in names of checkpoints only; rename it, or "
-                "write a model '{series}' with `checkpoints`",
-                {"name": name, "series": name.partition(MARK)[0]},
+                "models: '{name}' has '@', which is in names of checkpoints only; {what}",
+                {
+                    "name": name,
+                    "what": f"remove it, since '{series}' makes a model of each checkpoint; choose "
+                    f"one with --config models={name}"
+                    if is_series
+                    else f"rename it, or write a model '{series}' with `checkpoints`",
+                },
             )
     for name, model in auxiliary.items():
         if model.checkpoints or model.member:

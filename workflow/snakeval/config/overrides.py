@@ -15,8 +15,9 @@ from typing import Any
 
 from snakeval.config.places import is_known, suggestion
 from snakeval.config.source import Key, Source
+from snakeval.config.tokens import IN_A_HEADER
 from snakeval.config.yaml_file import MAX_DEPTH
-from snakeval.errors import ConfigError, did_you_mean
+from snakeval.errors import ConfigError, did_you_mean, secret_in_query
 
 #: The origin of a value that an override set.
 OPTION = "-o"
@@ -72,6 +73,12 @@ def parse(text: str) -> Change:
     except (HydraException, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
+        if parameter := secret_in_query(text):
+            raise ConfigError(
+                f"holds a URL with a secret in its parameter '{parameter}'",
+                where=f"{OPTION} {text.partition('=')[0]}",
+                hint=IN_A_HEADER,
+            ) from None
         raise ConfigError(
             f"{OPTION} {text}: is not an override; write key=value, +key=value, ++key=value or "
             "~key, and quote spaces and brackets, as \"key='some text'\""

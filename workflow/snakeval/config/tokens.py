@@ -13,7 +13,7 @@ _URLS = (("endpoint", "url"), ("api_endpoint", "url"))
 _HINT = "export it as a variable, and write the name of the variable that holds it"
 #: The place of a password whose program reads variables of its own.
 _HINTS = {"tracking_uri": "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"}
-_IN_A_HEADER = (
+IN_A_HEADER = (
     "export it as a variable, and write the name of the variable as api_key_name, which sends it "
     "in the header Authorization"
 )
@@ -37,7 +37,7 @@ def refuse_tokens(source: Source) -> None:
             continue
         place = ".".join("***" if holds_token(part) else part for part in key)
         where = f"{source.origin(key)}: {place}" if key else source.origin(key)
-        hint = _IN_A_HEADER if key[-2:] in _URLS else _HINTS.get(key[-1] if key else "", _HINT)
+        hint = IN_A_HEADER if key[-2:] in _URLS else _HINTS.get(key[-1] if key else "", _HINT)
         found.append(Problem(what, where, hint))
     if found:
         raise ConfigError.of(found)

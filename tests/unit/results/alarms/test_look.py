@@ -122,7 +122,7 @@ def test_the_next_look_tries_a_failed_delivery_again(tmp_path: Path) -> None:
     ]
     assert found.sent.asked == 3  # the second alarm does not wait for a webhook that is gone
     assert [target for target, _ in found.sent.got] == ["command", "command"]
-    pauses = []
+    pauses = list[float]()
     for _ in range(9):
         began = found.now
         while found.sent.asked == 3 + len(pauses):
