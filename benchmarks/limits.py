@@ -61,6 +61,8 @@ class Connection:
 class Client:
     """The connections to a simulated endpoint; it takes the place of the ledger's client."""
 
+    base = "http://simulated.invalid"
+
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
@@ -84,6 +86,9 @@ class Client:
         result = await self.endpoint.answer(int(call.body))
         if not answer.done():
             answer.set_result(result)
+
+    def redirected(self, call: Call, head: Head) -> str:
+        return ""
 
     def keep(self, connection: Connection) -> None:
         pass

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from snakeval.ledger.limit import Bounds, Limit
+from support.workspace import REPOSITORY
 
 
 class Play:
@@ -206,3 +208,14 @@ def test_less_than_one_request_a_minute_is_one_in_a_longer_time() -> None:
     assert limit.wait(0.0) == pytest.approx(300)
     assert limit.wait(299.0) == pytest.approx(1)
     assert limit.wait(300.0) == 0
+
+
+def test_the_benchmark_plays_an_endpoint_that_answers_one_request_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    benchmark, simulated = map(importlib.import_module, ("limits", "simulated"))
+    (case,) = (case for case in simulated.CASES if case.name == "one slot")
+    found = benchmark.simulate(case, benchmark.AUTO, 0)
+    assert found.seconds == pytest.approx(case.requests * 2)
+    assert (found.failed, found.twice) == (0, 0)
