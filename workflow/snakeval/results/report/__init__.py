@@ -102,7 +102,7 @@ def render(facts: Facts, *, summary: bool = False) -> str:
         shown=shown,
         provenance=_provenance(facts),
         failures=[c for c in facts.cells.values() if c.status in ("failed", "pending", "skipped")],
-        suites=suites(facts.benchmarks),
+        suites=suites(_tasks(facts)),
         lower={one.benchmark for one in _measured(facts) if one.metric.higher_is_better is False},
         averages=_averages(facts),
         rankings=list(boards.of_rankings(facts.overall, axes)),
@@ -253,6 +253,12 @@ def _chance(p: float | None) -> str:
 
 def _measured(facts: Facts) -> list[Measured]:
     return [cell.measured for cell in facts.cells.values() if cell.measured]
+
+
+def _tasks(facts: Facts) -> dict[str, str]:
+    """Return the task of each benchmark; its name until an evaluation of it has finished."""
+    known = {one.benchmark: str(one.record.identity.get("task") or "") for one in _measured(facts)}
+    return {name: known.get(name) or name for name in facts.benchmarks}
 
 
 def _averages(facts: Facts) -> dict[str, float]:

@@ -1,6 +1,8 @@
 // The samples of the page.
 (() => {
   const PAGE = 25;
+  // A search loads so many chunks at once.
+  const BATCH = 40;
 
   // --- samples -----------------------------------------------------------------------------
 
@@ -20,6 +22,7 @@
         waits.reject(new Error(`The directory ${data.directory} next to this page is missing, ` +
           "or belongs to another report. Open the page in the run's directory."));
       };
+      script.onload = () => script.remove();
       document.head.append(script);
     }
     return loaded.get(name).promise;
@@ -80,7 +83,25 @@
     unhealthy: (right, there, score, health) => health.includes("u"),
   };
 
-  async function select(choice, here, beside, partner) {
+  // Reads the samples at *indexes* by their chunks, and ends if the reader chooses something else.
+  async function read(here, indexes, mine, visit) {
+    const chunks = [...Map.groupBy(indexes, (index) => Math.floor(index / data.chunk))];
+    let done = 0;
+    for (let start = 0; start < chunks.length; start += BATCH) {
+      const part = chunks.slice(start, start + BATCH);
+      await Promise.all(part.map(([number]) => load(here.chunks[number])));
+      for (const [number, members] of part) {
+        const chunk = await load(here.chunks[number]);
+        if (mine !== turn) return;
+        for (const index of members) visit(index, opened(here, chunk, index));
+        done += members.length;
+      }
+      document.getElementById("count").textContent =
+        `${done.toLocaleString("en")} of ${indexes.length.toLocaleString("en")} samples read …`;
+    }
+  }
+
+  async function select(choice, here, beside, partner, mine) {
     const fits = FITS[choice.show];
     let found = [...here.ids.keys()].filter((index) => fits(here.right[index],
       beside ? beside.right[partner.get(here.ids[index])] : undefined, here.scores[index],
@@ -88,18 +109,17 @@
     const words = choice.query.toLowerCase().split(/\s+/).filter(Boolean);
     if (words.length) {
       const kept = [];
-      for (const index of found) {
-        const one = await sample(here, index);
+      await read(here, found, mine, (index, one) => {
         const all = [here.ids[index], one.question, one.answer, one.reference].join("\n").toLowerCase();
         if (words.every((word) => all.includes(word))) kept.push(index);
-      }
+      });
       found = kept;
     }
     const by = { id: (a, b) => here.ids[a].localeCompare(here.ids[b], "en", { numeric: true }),
       low: (a, b) => here.scores[a] - here.scores[b], high: (a, b) => here.scores[b] - here.scores[a] };
     if (choice.order === "long") {
       const length = new Map();
-      for (const index of found) length.set(index, size(await sample(here, index)));
+      await read(here, found, mine, (index, one) => length.set(index, size(one)));
       found.sort((a, b) => length.get(b) - length.get(a));
     } else if (choice.order) found.sort(by[choice.order]);
     return found;
@@ -119,7 +139,8 @@
       const partner = new Map((beside ? beside.ids : []).map((id, index) => [id, index]));
       if (mine !== turn) return;
       offer(choice, models, here);
-      const found = await select(choice, here, beside, partner);
+      const found = await select(choice, here, beside, partner, mine);
+      if (mine !== turn) return;
       const pages = Math.max(1, Math.ceil(found.length / PAGE));
       const page = Math.min(choice.page, pages - 1);
       const part = found.slice(page * PAGE, (page + 1) * PAGE);
@@ -154,7 +175,10 @@
   }
 
   async function sample(index, position) {
-    const chunk = await load(index.chunks[Math.floor(position / data.chunk)]);
+    return opened(index, await load(index.chunks[Math.floor(position / data.chunk)]), position);
+  }
+
+  function opened(index, chunk, position) {
     const [question, answer, reference, group, scores, request] = chunk[position % data.chunk];
     return { question, answer, reference, group, scores, request, right: index.right[position] };
   }
