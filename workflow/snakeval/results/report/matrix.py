@@ -10,8 +10,8 @@ from itertools import takewhile
 def suites(tasks: Mapping[str, str]) -> dict[str, str]:
     """Return the suite of each benchmark: the first word of its task, if several tasks share it.
 
-    A benchmark may have any name. The harness gives the parts of a suite one first word. *tasks* has
-    the task of each benchmark.
+    A benchmark may have any name. The harness gives the parts of a suite one first word. *tasks*
+    has the task of each benchmark.
 
     >>> suites({"law": "mmlu_law", "math": "mmlu_math", "gsm8k": "gsm8k"})
     {'law': 'mmlu', 'math': 'mmlu', 'gsm8k': ''}
