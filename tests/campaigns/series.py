@@ -13,6 +13,9 @@ digest of the weights that it loaded, and it notes what it loads and answers. A 
 * a checkpoint that disappeared after it was ready is reported, or its results stay,
 * no process is left.
 
+With ``--shared swap`` or ``--shared adapters``, one server holds all checkpoints of a head, and is
+killed too.
+
 ``python tests/campaigns/series.py --seconds 45`` plays the next seeds of ``series.jsonl`` and
 appends their results; ``--seed N`` plays one again. ``--checkpoints``, ``--benchmarks`` and
 ``--kills`` choose the size, ``--slurm`` runs the jobs in Slurm.
@@ -46,14 +49,13 @@ if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
 from campaigns import seeds  # noqa: E402
+from campaigns.series_configuration import ITEMS, command, configuration  # noqa: E402
 from snakeval.run.directory import RunDirectory  # noqa: E402
 from snakeval.run.heads import followers, heads  # noqa: E402
-from support import digest_server  # noqa: E402
+from support import digest_server, weights_server  # noqa: E402
 
 RESULTS = HERE / "series.jsonl"
 KINDS = ("follower", "head", "job", "everything")
-#: Questions of a benchmark.
-ITEMS = 4
 #: The longest time of a seed, in seconds, besides that of its checkpoints.
 _LONGEST = 600.0
 #: How many followers may end with a failure.
@@ -73,18 +75,9 @@ class Played:
         self.ledger = place / "served.jsonl"
         self.output = place / "follow.log"
         self.environment = {**os.environ, "SNAKEVAL_HOME": str(place / "home")}
-        names = [f"b{number}" for number in range(given.benchmarks)]
-        benches = {n: digest_server.benchmark(place / f"bench-{n}", n, ITEMS) for n in names}
-        self.names = names
-        served = digest_server.deployment(self.ledger, idle_timeout=5)
-        pattern = str(place / "train/step-{step}")
-        data = {
-            "runtime": "process",
-            "lease": {"heartbeat": 0.2, "stale": 2},
-            "follow": {"retry": 1, "slots": 2},
-            "models": {"run7": {"checkpoints": {"pattern": pattern}, "deployment": served}},
-            "benchmarks": benches,
-        }
+        self.kinds = (*KINDS, "server") if given.shared else KINDS
+        self.names = [f"b{number}" for number in range(given.benchmarks)]
+        data = configuration(place, self.ledger, self.names, given.shared)
         (place / "evaluation.yaml").write_text(yaml.safe_dump(data))
 
     # --- the play ---------------------------------------------------------------------------
@@ -93,6 +86,7 @@ class Played:
         """Train, follow and kill."""
         words = [sys.executable, str(HERE / "series_training.py"), str(self.place)]
         words += [str(self.seed), str(self.given.checkpoints)]
+        words += ["adapters"] if self.given.shared == "adapters" else []
         training = subprocess.Popen(words, cwd=self.place)
         each = self.given.longest * self.given.checkpoints
         until = time.monotonic() + _LONGEST + each
@@ -109,7 +103,7 @@ class Played:
                 if not self.has_begun:
                     due = max(due, time.monotonic() + self.random.uniform(0, 2))
                 if self.kills.total() < self.given.kills and time.monotonic() >= due:
-                    self.kill(self.random.choice(KINDS))
+                    self.kill(self.random.choice(self.kinds))
                     due = self.moment()
             else:
                 self.problems.append(f"no end after {self.starts} starts: {self.said()[-600:]}")
@@ -134,14 +128,7 @@ class Played:
         """Start the follower, always with the same command."""
         self.starts += 1
         self.before = self.output.stat().st_size if self.output.exists() else 0
-        words = [sys.executable, "-m", "snakeval", "follow", "evaluation.yaml"]
-        words += ["--until-file", str(self.place / "END")]
-        if self.given.slurm:
-            words += ["--profile", "slurm", "--", "--default-resources", "slurm_account=evals"]
-            words += ["slurm_partition=cpu", "--slurm-resume-max-seconds-between-status-checks"]
-            words += ["2"]
-        else:
-            words += ["--", "--cores", "2"]
+        words = command(self.place, slurm=self.given.slurm)
         with self.output.open("ab") as log:
             self.follower = subprocess.Popen(
                 words,
@@ -164,6 +151,9 @@ class Played:
         if run is not None and kind in ("job", "everything"):
             holders = [holder.pid for each in run.evaluations() if (holder := each.holder())]
             victims += self.some(holders, kind)
+        if self.given.shared and kind in ("server", "everything"):
+            servers = [p.pid for p in self.living() if weights_server.__file__ in p.cmdline()]
+            victims += self.some(servers, kind)
         for pid in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -262,6 +252,11 @@ class Played:
                 if is_mine and process.status() != psutil.STATUS_ZOMBIE:
                     yield process
 
+    def shared(self) -> dict[str, Any]:
+        """Return how the server was shared, and how often it started."""
+        engines = len(list(self.place.glob("results/*/*/deployment/server-*.log")))
+        return {"shared": self.given.shared, "engines": engines}
+
     def result(self) -> dict[str, Any]:
         """Return the line of the results."""
         written = digest_server.read(self.ledger)
@@ -269,6 +264,7 @@ class Played:
         return {
             "seed": self.seed,
             **({"executor": "slurm"} if self.given.slurm else {}),
+            **(self.shared() if self.given.shared else {}),
             "checkpoints": self.given.checkpoints,
             "benchmarks": self.given.benchmarks,
             "kills": dict(self.kills),
@@ -294,6 +290,7 @@ def main() -> int:
     parser.add_argument(
         "--longest", type=float, default=60.0, help="the longest time of a checkpoint, in seconds"
     )
+    parser.add_argument("--shared", choices=("swap", "adapters"), help="one server for all")
     parser.add_argument("--slurm", action="store_true", help="run the jobs in Slurm")
     given = parser.parse_args()
 

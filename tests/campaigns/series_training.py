@@ -1,10 +1,11 @@
 """A process that pretends to train: it writes tiny checkpoints, and disturbs some of them.
 
-``python series_training.py PLACE SEED COUNT`` writes COUNT checkpoints to ``PLACE/train/step-N``,
-not in their order. By the seed, some appear whole, some file by file, some as the first half of a
-file and later the rest, some never whole. Some are overwritten, deleted, written again, or have the
-weights of an earlier one. The last act is ``PLACE/END``. Each act is a line of
-``PLACE/training.jsonl``: its time, the step, and the content, or null if the step is deleted.
+``python series_training.py PLACE SEED COUNT [adapters]`` writes COUNT checkpoints, or adapters, to
+``PLACE/train/step-N``, not in their order. By the seed, some appear whole, some file by file, some
+as the first half of a file and later the rest, some never whole. Some are overwritten, deleted,
+written again, or have the weights of an earlier one. The last act is ``PLACE/END``. Each act is a
+line of ``PLACE/training.jsonl``: its time, the step, and the content, or null if the step is
+deleted.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ _HALF_SECONDS = 7.0
 class Training:
     """The acts of one seed."""
 
-    def __init__(self, place: Path, seed: int, count: int) -> None:
+    def __init__(self, place: Path, seed: int, count: int, prefix: str = "") -> None:
         self.place, self.random, self.count = place, random.Random(seed), count
+        self.config, self.weights = f"{prefix}config.json", f"{prefix}model.safetensors"
         self.log = place / "training.jsonl"
         self.whole: dict[int, str] = {}
 
@@ -59,14 +61,16 @@ class Training:
         data = safetensors({"a": content.encode()})
         if manner in ("whole", "equal"):
             draft = self.place / f"draft-{step}"
-            fill(draft, data)
+            draft.mkdir()
+            (draft / self.config).write_text("{}")
+            (draft / self.weights).write_bytes(data)
             path.parent.mkdir(exist_ok=True)
             draft.rename(path)
         else:
             path.mkdir(parents=True)
-            (path / "config.json").write_text("{}")
+            (path / self.config).write_text("{}")
             for part in self.parts(data, manner):
-                with (path / "model.safetensors").open("ab") as file:
+                with (path / self.weights).open("ab") as file:
                     file.write(part)
         if manner != "never":
             self.whole[step] = content
@@ -100,7 +104,7 @@ class Training:
         self.note(step, content, "overwritten")
         data = safetensors({"a": content.encode()})
         half = self.random.randint(1, len(data) - 1)
-        with (path / "model.safetensors").open("wb") as file:
+        with (path / self.weights).open("wb") as file:
             file.write(data[:half])
             file.flush()
             time.sleep(self.random.uniform(0, 1.0))
@@ -115,12 +119,6 @@ class Training:
             file.write(json.dumps(line) + "\n")
 
 
-def fill(path: Path, data: bytes) -> None:
-    """Write a whole checkpoint."""
-    path.mkdir()
-    (path / "config.json").write_text("{}")
-    (path / "model.safetensors").write_bytes(data)
-
-
 if __name__ == "__main__":
-    Training(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])).run()
+    place, seed, count, *kind = sys.argv[1:]
+    Training(Path(place), int(seed), int(count), "adapter_" if kind else "").run()

@@ -129,13 +129,24 @@ def _lines(ledger: Path) -> Iterator[dict[str, str]]:
             yield json.loads(line)
 
 
-def _note(ledger: Path, **what: str) -> None:
-    """Append a line at once, so that lines of several servers do not mix."""
+def note(ledger: Path, **what: str) -> None:
+    """Append a line to a ledger at once, so that lines of several servers do not mix."""
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(descriptor, (json.dumps(what) + "\n").encode())
     finally:
         os.close(descriptor)
+
+
+def reply(digest: str, name: str, prompt: str, ledger: Path | None) -> dict[str, Any]:
+    """Return what the model *name* with weights replies, and note the request in the *ledger*."""
+    said = answer(digest, prompt)
+    if ledger:
+        note(ledger, digest=digest, asked=prompt)
+    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "text": said}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    choices = [{**choice, "finish_reason": "stop"}]
+    return {"id": "1", "model": name, "choices": choices, "usage": usage}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -153,12 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        said = answer(self._digest, prompt)
-        _note(self._ledger, digest=self._digest, asked=prompt)
-        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "text": said}
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        choices = [{**choice, "finish_reason": "stop"}]
-        self._reply({"id": "1", "model": self._name, "choices": choices, "usage": usage})
+        self._reply(reply(self._digest, self._name, prompt, self._ledger))
 
     def _reply(self, said: Mapping[str, Any]) -> None:
         text = json.dumps(said).encode()
@@ -183,14 +189,14 @@ def main() -> int:
     try:
         digest = digest_of(options.model)
     except FileNotFoundError as error:
-        _note(options.ledger, gone=str(options.model))
+        note(options.ledger, gone=str(options.model))
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
-        _note(options.ledger, half=str(options.model))
+        note(options.ledger, half=str(options.model))
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    _note(options.ledger, load=str(options.model), digest=digest)
+    note(options.ledger, load=str(options.model), digest=digest)
     handler = partial(_Handler, digest=digest, name=options.name, ledger=options.ledger)
     ThreadingHTTPServer(("127.0.0.1", options.port), handler).serve_forever()
     return 0

@@ -2,13 +2,16 @@
 
 Each number of its answers depends on the weights that it has and on the tokens before. As in vLLM,
 an answer from cached blocks depends on the weights that filled the cache, and a request that
-returns the log-probabilities of its prompt does not read the cache.
+returns the log-probabilities of its prompt does not read the cache. Chat requests are those of
+:mod:`support.digest_server`: with a ledger, it notes what it loads and what it answers.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +19,35 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from support import digest_server
+
 BLOCK = 16
 BASE = "base"
+#: How long a digest is. The weights of an adapter are the digest of its base and its own.
+_DIGEST = 64
 
 
-def content(path: str | Path) -> str:
-    """Return the weights of a checkpoint: the digest of its files."""
-    files = sorted(each for each in Path(path).iterdir() if each.suffix == ".safetensors")
-    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
+def deployment(ledger: Path, **keys: Any) -> dict[str, Any]:
+    """Return the ``deployment`` of a series whose checkpoints share this server."""
+    command = f"exec {sys.executable} -S {Path(__file__)} {{{{ host }}}} {{{{ port }}}}"
+    command += f" {{{{ served_model_name }}}} {{{{ model }}}} --ledger {ledger}"
+    return {"kind": "vllm", "gpus": 0, "runtime": "process", "command": command, **keys}
+
+
+def content(path: str | Path, ledger: Path | None = None) -> str:
+    """Return the weights of a checkpoint: the digest of its files; note it in the *ledger*."""
+    try:
+        found = digest_server.digest_of(Path(path))
+    except ValueError:
+        if ledger:
+            digest_server.note(ledger, half=str(path))
+        raise
+    if ledger:
+        digest_server.note(ledger, load=str(path), digest=found)
+    return found
 
 
 class Engine:
@@ -37,8 +61,10 @@ class Engine:
         asked: the paths of all requests, in order.
     """
 
-    def __init__(self, weights: str = "", *faults: str, base: str = BASE) -> None:
-        self.faults = set(faults)
+    def __init__(
+        self, weights: str = "", *faults: str, base: str = BASE, ledger: Path | None = None
+    ) -> None:
+        self.faults, self.ledger = set(faults), ledger
         self.noise = 0.0
         self.asked: list[str] = []
         self.base, self.names = base, {base: weights}
@@ -48,7 +74,9 @@ class Engine:
 
     def replace(self, path: str) -> None:
         if "stale" not in self.faults:
-            self.names[self.base] = content(path) + ("mixed" if "mixed" in self.faults else "")
+            self.names[self.base] = content(path, self.ledger) + (
+                "mixed" if "mixed" in self.faults else ""
+            )
 
     def empty(self) -> bool:
         if "cache" not in self.faults:
@@ -60,8 +88,17 @@ class Engine:
             return 404, {"error": {"message": f"Loading lora {name} failed: No adapter found"}}
         if name in self.names:
             return 400, {"error": {"message": f"'{name}' has already been loaded"}}
-        self.names[name] = self.names[self.base] + ("" if "stale" in self.faults else content(path))
+        self.names[name] = self.names[self.base] + (
+            "" if "stale" in self.faults else content(path, self.ledger)
+        )
         return 200, f"Success: LoRA adapter '{name}' added successfully."
+
+    def chat(self, asked: Any) -> tuple[int, Any]:
+        """Answer a question as the weights of the digest server do, and note it."""
+        model, prompt = asked["model"], asked["messages"][-1]["content"]
+        if model not in self.names:
+            return 404, {"error": {"message": f"The model `{model}` does not exist."}}
+        return 200, digest_server.reply(self.names[model][-_DIGEST:], model, prompt, self.ledger)
 
     def complete(self, asked: Any) -> tuple[int, Any]:
         with self._lock:
@@ -155,6 +192,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._say(200, {"results": [None]})
             case "/reset_prefix_cache":
                 self._say(200, {"success": engine.empty()})
+            case "/v1/chat/completions":
+                self._say(*engine.chat(asked))
             case "/v1/completions":
                 self._say(*engine.complete(asked))
             case _:
@@ -185,12 +224,17 @@ def serving(engine: Engine) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve: ``weights_server.py HOST PORT NAME PATH FAULT...``, as a deployment's command."""
-    import sys
-
-    host, port, name, path, *faults = sys.argv[1:]
-    engine = Engine(content(path), *faults, base=name)
-    server = ThreadingHTTPServer((host, int(port)), type("Bound", (Handler,), {"engine": engine}))
+    """Serve, as the command of a deployment."""
+    parser = argparse.ArgumentParser()
+    for name in ("host", "port", "name", "path"):
+        parser.add_argument(name)
+    parser.add_argument("faults", nargs="*")
+    parser.add_argument("--ledger", type=Path)
+    given = parser.parse_args()
+    weights = content(given.path, given.ledger)
+    engine = Engine(weights, *given.faults, base=given.name, ledger=given.ledger)
+    bound = type("Bound", (Handler,), {"engine": engine})
+    server = ThreadingHTTPServer((given.host, int(given.port)), bound)
     server.daemon_threads = True
     server.serve_forever()
 
