@@ -45,8 +45,6 @@ TESTBED = Path(os.environ.get("SNAKEVAL_TESTBED") or "/tmp/snakeval-testbed")
 TINY = TESTBED / "tiny"
 EXPORTERS = TESTBED / "exporters"
 VLLM = TESTBED / "vllm"
-#: Beds that CI does not have: vLLM takes minutes and gigabytes.
-NOT_IN_CI = ("vllm",)
 #: A file system in memory: files on a disk are a tenth of what tests cost. CI has them on its
 #: disk, which users have, and which containers see.
 MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
@@ -128,6 +126,7 @@ _BED = {
     "slurm policies": re.compile(
         r"e2e/test_(slurm_policies|nodes)|serving/test_nodes|runtimes/test_pyxis|\[pyxis"
     ),
+    "vllm": re.compile(r"e2e/test_vllm"),
     "lepton": re.compile(r"e2e/test_lepton"),
     "mlflow": re.compile(r"exporters/test_mlflow|e2e/test_export.*mlflow"),
     "images": re.compile(r"e2e/test_(campaign|demo|deployed_images|harness_images)"),
@@ -223,8 +222,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     with _shared(item):
         for marker, probe in BEDS.items():
             if item.get_closest_marker(marker) and (problem := probe()):
-                required = os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1"
-                if required and marker not in NOT_IN_CI:
+                if os.environ.get("SNAKEVAL_REQUIRE_TESTBEDS") == "1":
                     pytest.fail(f"{marker}: {problem}")
                 raise pytest.skip.Exception(f"{marker}: {problem}", _use_item_location=True)
 

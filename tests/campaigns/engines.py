@@ -32,15 +32,17 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parent))
+
+from support.small_vllm import ARGUMENTS, variables  # noqa: E402
+
 RESULTS = HERE / "engines.jsonl"
 BENCHMARKS = ("letters", "sums", "words", "names")
 WAYS = ("cold", "swap", "cold-adapters", "adapters", "stale", "cache")
 #: The prompts of all benchmarks begin alike, with more than a block of the prefix cache.
 PREFIX = "Answer in one word. " * 16
 QUESTIONS, TOKENS = 4, 12
-#: What a CPU's vLLM requires, and what keeps it small.
-ARGUMENTS = "--max-model-len 1024 --dtype bfloat16 --enforce-eager"
-VARIABLES = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
 def harness(url: str, model: str, benchmark: str, out: str) -> None:
@@ -85,7 +87,7 @@ class Played:
             "type": "completions",
             "gpus": 0,
             "extra_args": ARGUMENTS,
-            "set_env": VARIABLES,
+            "set_env": variables(Path(self.given.vllm).parent),
         }
         if self.adds:
             deployment["checkpoint_path"] = f"{series}/full/step-100"

@@ -12,15 +12,10 @@ from snakeval.serving.deployment import Deployment
 from snakeval.serving.loading import Loading, brought
 from support.servers import served
 from support.shared import added, swapped
+from support.small_vllm import ARGUMENTS, variables
 
-ARGUMENTS = "--max-model-len 1024 --dtype bfloat16 --enforce-eager --enable-lora --max-lora-rank 8"
-VARIABLES = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_SERVER_DEV_MODE": "1",
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
-}
+LORA = ("--enable-lora", "--max-lora-rank", "8")
+LOADS = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 
 
 def checkpoints(series: Path, kind: str) -> list[Deployment]:
@@ -38,9 +33,9 @@ def test_one_server_loads_an_adapter_and_swaps_its_weights(
         checkpoints(vllm / "series", kind) for kind in ("full", "lora")
     )
     command = [f"{vllm}/venv/bin/vllm", "serve", first.weights_path, "--port", "{port}"]
-    command += ["--host", "127.0.0.1", "--served-model-name", "base", *ARGUMENTS.split()]
-    path = f"{vllm}/venv/bin:{os.environ['PATH']}"
-    with served(command, "/health", tmp_path, VARIABLES | {"PATH": path}) as url:
+    command += ["--host", "127.0.0.1", "--served-model-name", "base", *ARGUMENTS.split(), *LORA]
+    path = {"PATH": f"{vllm}/venv/bin:{os.environ['PATH']}"}
+    with served(command, "/health", tmp_path, variables(vllm) | LOADS | path) as url:
         loras = Loading()
         loras.start(adapter, cold=False)
         assert brought(loras, url, adapter) is None

@@ -37,7 +37,7 @@ def served(
             env={**os.environ, **variables},
         )  # fmt: skip
     try:
-        until = time.monotonic() + 300
+        until = time.monotonic() + 600
         while not _answers(url + path):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
