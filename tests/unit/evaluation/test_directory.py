@@ -201,7 +201,10 @@ def test_whatever_is_tried_in_turn_nothing_finished_is_lost_or_mixed_up(
         assert kept >= set(finished.values())
 
 
-def test_a_definition_without_a_fingerprint_is_damaged(tmp_path: Path) -> None:
+def test_a_definition_without_a_fingerprint_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     place = Made(tmp_path, "b")["b"]
     definition = json.loads(place.spec.read_text())
     assert place.read_evaluation().fingerprint == definition["fingerprint"]

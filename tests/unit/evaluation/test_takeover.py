@@ -17,7 +17,8 @@ from support.made import Made
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Made:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     return Made(tmp_path, "b")
 
 

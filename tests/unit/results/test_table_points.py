@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from snakeval.results.table import table
 from support.made import Made
 
 
-def test_a_point_has_the_scores_of_the_evaluation_with_equal_weights(tmp_path: Path) -> None:
+def test_a_point_has_the_scores_of_the_evaluation_with_equal_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
     run = Made(tmp_path, "done", "failed")
     run.done("done")
     run.failed("failed", "out of coffee")
