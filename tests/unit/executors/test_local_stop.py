@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from snakeval.evaluation.directory import EvaluationDirectory
-from snakeval.executors.local import end_left_processes
+from snakeval.executors.local_stop import end_left_processes
 from snakeval.lease import Lease
 from snakeval.matrix.expand import expand
 from snakeval.run.directory import RunDirectory
