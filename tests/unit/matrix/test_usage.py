@@ -144,7 +144,7 @@ def test_the_first_requests_are_those_of_the_log_and_the_gateway(tmp_path: Path)
     begin(place, one.fingerprint)
     assert Begun.of(one, place) is None, "no request"
     part = {
-        "requests": 10, "failed": 0, "not_asked_again": 0, "latency": {},
+        "requests": 11, "failed": 1, "not_asked_again": 0, "latency": {},
         "answers": {"asked": 10, "journal": 0}, "tokens": {"prompt": 1000, "completion": 500},
     }  # fmt: skip
     place.requests.mkdir()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -153,7 +153,10 @@ class Begun:
                 return None
         except OSError:
             return None
-        used = {name: Usage.of(each) for name, each in requests.read(directory).items()}
+        used = {
+            name: replace(Usage.of(each), requests=each.answered)
+            for name, each in requests.read(directory).items()
+        }
         if not used:
             return None
         done, total = progress.requests(directory) or (0, None)
