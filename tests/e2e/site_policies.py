@@ -183,8 +183,8 @@ function slurm_cli_setup_defaults(options, early)
   return slurm.SUCCESS
 end
 function slurm_cli_pre_submit(options, offset)
-  if options["partition"] == "gpu" then
-    slurm.log_error("Jobs for gpu need a project code. See wiki/projects.")
+  if options["account"] == "policies" then
+    slurm.log_error("Jobs of policies need a project code. See wiki/projects.")
     return slurm.ERROR
   end
   return slurm.SUCCESS
@@ -405,7 +405,7 @@ CASES = [
     Case("more licences than the site has", "fails", configured("Licenses=matlab:1"),
          "Invalid license specification", {"extra_flags": "--licenses=matlab:2"}),
     Case("cli_filter.lua rejects with a text", "fails", submit_filter,
-         "Jobs for gpu need a project code. See wiki/projects.", {"partition": "gpu"}),
+         "Jobs of policies need a project code. See wiki/projects."),
     Case("job_submit.lua rejects with a text", "fails", lua,
          "The partition closed is closed for maintenance. Use site.", {"partition": "closed"}),
     Case("job_submit.lua holds for a person", "waits", lua, "(JobHeld",
