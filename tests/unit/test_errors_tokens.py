@@ -22,7 +22,9 @@ TOKENS = [
     "pplx-aB3dE6hI9kL2aB3dE6hI9kL2",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dBjftJeZ4CVP-mB92K27uhbU",
 ]
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----"
 PLAIN = [
+    "-----BEGIN CERTIFICATE-----",
     "hf_token",
     "HF_TOKEN",
     "meta-llama/Llama-3.1-8B-Instruct",
@@ -42,6 +44,13 @@ def test_a_token_is_found_anywhere_and_hidden(token: str, text: str) -> None:
     whole = text.format(token)
     assert holds_token(whole)
     assert without_tokens(whole) == text.format("***")
+
+
+def test_a_private_key_is_found_and_hidden_with_its_lines() -> None:
+    for key in (KEY, KEY.replace("OPENSSH ", ""), KEY.replace("OPENSSH", "RSA")):
+        assert holds_token(f"a {key} b")
+        assert without_tokens(f"a {key} b") == "a *** b"
+    assert without_tokens(f"a {KEY[:50]}") == "a ***", "a message was cut within the key"
 
 
 @pytest.mark.parametrize("text", PLAIN)

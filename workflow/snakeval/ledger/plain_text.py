@@ -21,6 +21,8 @@ TOKEN = (
     r"|AIza[\w-]{30,}"
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?"
     r")"
+    # A key of SSH or TLS has lines; of a cut one, all to the end of the text is hidden.
+    r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?s:.*?)(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\Z)"
 )
 #: A password in a URL, except one that a template or a shell fills in later.
 PASSWORD = r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<password>[^\s/@'\"${<%*][^\s/@'\"]*)@"
