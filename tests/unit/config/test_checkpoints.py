@@ -108,6 +108,12 @@ def test_which_steps_a_series_wants() -> None:
         "",
     ]
     assert Checkpoints(pattern="/t/{step}").left_out({"step": "final"}) == ""
+    every = Checkpoints(pattern="/t/{step}", every=500)
+    assert [every.left_out({"step": step}) for step in ("1e9999", "1" + 40 * "0", "1e-9999")] == [
+        "",
+        "",
+        "every is 500",
+    ]
 
 
 def test_the_axis_is_the_step_or_the_last_wildcard() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -140,7 +141,8 @@ class Checkpoints(Strict):
             return (
                 f"its {self.axis} {values[self.axis]} is no number, as every, since and until are"
             )
-        if self.every is not None and step % self.every:
+        # A remainder of decimals fails if their quotient has more than 28 digits.
+        if self.every is not None and Fraction(step) % self.every:
             return f"every is {self.every}"
         if self.since is not None and step < Decimal(str(self.since)):
             return f"since is {self.since}"
