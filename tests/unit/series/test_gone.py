@@ -5,32 +5,26 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from snakeval.config.load import load
 from snakeval.errors import ConfigError
-from snakeval.series import gone
 from snakeval.series.load import Expansion
 from support.training import Training
 
 
-def test_a_name_of_a_deleted_checkpoint_has_the_time_and_its_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_of_a_deleted_checkpoint_has_the_time_and_its_results(tmp_path: Path) -> None:
     train = Training(tmp_path)
     train.write(s100="a", s200="b")
     train.start()
-    found = SimpleNamespace(id=train.run.id, directory=train.run)
-    monkeypatch.setattr(gone, "find", lambda config: found)
     shutil.rmtree(train.step(100))
 
     def error() -> str:
         with pytest.raises(ConfigError) as raised:
             load(
                 [tmp_path / "c.yaml"],
-                {"models": "run7@100"},
+                {"models": "run7@100", "output_dir": str(tmp_path)},
                 Expansion(False, clock=(4e9).__float__),
             )
         return str(raised.value)

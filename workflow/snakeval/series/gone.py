@@ -8,28 +8,31 @@ from pathlib import Path
 
 from snakeval.config.config import Config
 from snakeval.config.member_names import series_of
-from snakeval.errors import ConfigError
-from snakeval.run.find import find
+from snakeval.run.directory import RunDirectory
+from snakeval.series import pattern
 
 
 def why_gone(config: Config, name: str) -> str:
     """Return since when a checkpoint is gone, and where its results are; nothing of another name.
 
-    *config* has its series as the user wrote them; the newest run of it knows the checkpoint.
+    *config* has its series as the user wrote them. The newest run that saw the checkpoint counts.
     """
-    series = config.models.get(series_of(name))
-    if series is None or not series.checkpoints:
+    model = config.models.get(series_of(name))
+    if model is None or model.checkpoints is None:
         return ""
-    with suppress(ConfigError, OSError):
-        run = find(config)
-        seen = run.directory.read_series().get(name) if run.directory.exists else None
-        if seen is None or (seen.stat and Path(seen.path).is_dir()):
-            return ""
-        since = (
-            f" since {datetime.fromtimestamp(seen.missed):%Y-%m-%d %H:%M}" if seen.missed else ""
-        )
-        return (
-            f"its checkpoint {seen.path} is gone{since}; "
-            f"`snakeval results {run.id}/{name}` shows its finished results"
-        )
+    with suppress(OSError):
+        root = Path(config.output_dir).expanduser()
+        for path in sorted(root.iterdir(), reverse=True):
+            run = RunDirectory(path)
+            seen = run.read_series().get(name) if run.id else None
+            if seen is None or not pattern.match(model.checkpoints.pattern, [seen.path]):
+                continue
+            if seen.stat and Path(seen.path).is_dir():
+                return ""
+            when = datetime.fromtimestamp(seen.missed)
+            since = f" since {when:%Y-%m-%d %H:%M}" if seen.missed else ""
+            return (
+                f"its checkpoint {seen.path} is gone{since}; "
+                f"`snakeval results {run.id}/{name}` shows its finished results"
+            )
     return ""
