@@ -146,7 +146,8 @@ def test_a_refusal_of_the_endpoint_is_no_answer_from_the_journal(tmp_path: Path)
             jobs.append(Asking(tmp_path / name, server.url, count=1)())
     (_, (code, reason)) = jobs
     assert code == 1
-    assert "Failing on purpose (HTTP 400, 1 of 1 requests, POST http" in reason
+    assert "Failing on purpose; change its requests with endpoint.request (HTTP 400" in reason
+    assert "1 of 1 requests, POST http" in reason
     assert "journal" not in reason
 
 
