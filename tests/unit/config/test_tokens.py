@@ -87,7 +87,7 @@ def test_a_token_is_an_error_in_every_place(
         (["eval", "--base-url", PASSWORD], "these options: models.m.endpoint.url"),
         (
             ["eval", "--base-url", "http://h/v1", "-o", f"models.m.endpoint.url={QUERY}"],
-            "-o models.m.endpoint.url=",
+            "-o models.m.endpoint.url: holds a URL with a secret",
         ),
     ],
 )
