@@ -174,6 +174,8 @@ def play(case: Case, requests: int, number: int) -> bool:
             home.mkdir()
             file = config(home, case, f"http://{host}:{port}/v1/chat/completions", own, requests)
             words = [sys.executable, "-m", "snakeval", "run", "--config", str(file)]
+            # The endpoint knows the requests of the parties alone.
+            words.append("--no-preflight")
             started.append(
                 subprocess.Popen(
                     [*prefix, *words],
