@@ -94,6 +94,7 @@ class Server:
         self._end = threading.Event()
         self._gone = threading.Event()
         self._examining = threading.Lock()
+        self._telling = threading.Lock()
         self._thread = threading.Thread(target=self._live, daemon=True)
 
     def start(self) -> None:
@@ -159,8 +160,10 @@ class Server:
         return probe.examine(self.deployment, self.port, self.address, seconds=seconds)
 
     def _tell(self, **changes: str) -> None:
-        for name, value in changes.items():
-            setattr(self, name, value)
+        with self._telling:
+            if self.state != "ended":  # the last word, also if a check finds it unhealthy meanwhile
+                for name, value in changes.items():
+                    setattr(self, name, value)
         self._changed()
 
     def _live(self) -> None:
