@@ -188,7 +188,7 @@ def test_ctrl_c_ends_jobs_and_endpoints(work: Work) -> None:
 
 
 def test_kill_ends_what_a_killed_head_left(work: Work) -> None:
-    paused(work, 60)
+    paused(work, 600)
     head = work.start()
     running(work, 4)
     end(head, signal.SIGKILL)

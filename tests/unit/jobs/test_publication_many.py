@@ -14,7 +14,8 @@ from snakeval.evaluation import trees
 from snakeval.evaluation.attempts import Attempts
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.record import Completion, now
-from snakeval.files import _Damage, read_bytes
+from snakeval.files import read_bytes
+from snakeval.files.damage import _Damage
 from snakeval.jobs.publication import finish, reuse
 from snakeval.matrix.expand import expand
 from snakeval.results.verify import verify

@@ -14,7 +14,7 @@ import pytest
 from snakeval.errors import EvaluationError, GoneError
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal, read
-from snakeval.files import _Damage
+from snakeval.files.damage import _Damage
 from snakeval.jobs import run_job
 from support.served import wait_for
 

@@ -37,7 +37,7 @@ from snakemake_executor_plugin_slurm_resume.notes import Note, Notes, SlurmJob, 
 from snakemake_executor_plugin_slurm_resume.outage import Outage
 from snakemake_executor_plugin_slurm_resume.pace import Pace
 from snakemake_executor_plugin_slurm_resume.queries import Queries
-from snakemake_executor_plugin_slurm_resume.refusals import is_busy, submit_limit, words
+from snakemake_executor_plugin_slurm_resume.refusals import SILENT, is_busy, submit_limit, words
 from snakemake_executor_plugin_slurm_resume.script import (
     batch_script,
     can_be_direct,
@@ -68,6 +68,8 @@ from snakemake_executor_plugin_slurm_resume.waits import Waits
 _SBATCHES, _WAITING_JOBS = 2, 10_000
 #: A look at the queue is valid for so many seconds while another Snakemake submits jobs.
 _QUEUE_SECONDS = 2.0
+#: How much later than its sbatch a Snakemake may notice a Ctrl-C, in seconds.
+_CTRL_C_SECONDS = 3.0
 #: The notes of a working directory's jobs.
 _NOTES = Path(".snakemake") / "slurm_resume"
 #: Seconds that Slurm may take after a Ctrl-C, and after a signal that leaves the jobs.
@@ -309,6 +311,9 @@ class Executor(official.Executor):
                 super().run_job(job)
             finally:
                 self._submitting.discard(job)
+            if self._refused.get(job) == SILENT:
+                # Ctrl-C also ends sbatch, perhaps before this process has noticed it.
+                self._stopping.wait(_CTRL_C_SECONDS)
             if len(self._notes[job].jobs) > before or not self._stopping.is_set():
                 self._unanswered.discard(job)
         return self._refused.pop(job, "")

@@ -13,6 +13,8 @@ _BUSY = re.compile(
 #: Slurm's codes of limits on the number of submitted jobs. Not its sentence "Job violates
 #: accounting/QOS policy", which it also uses for sizes and times that it never accepts.
 _SUBMIT_LIMIT = re.compile(r"\b(QOS|Assoc)(Max|Grp)SubmitJobs?(Per(User|Account))?Limit\b")
+#: sbatch prints a message whenever Slurm rejects a job, so this is the end of an sbatch by a signal.
+SILENT = "sbatch failed without a message"
 #: The message of the official plugin.
 _MESSAGE = re.compile(r"The error message was '(.*?)'\.\n", re.DOTALL)
 
@@ -22,7 +24,7 @@ def words(message: str) -> str:
     found = _MESSAGE.search(message)
     text = found[1] if found else message
     said = " ".join(text.replace("sbatch: error:", "").split())
-    return said or "sbatch failed without a message"
+    return said or SILENT
 
 
 def is_busy(said: str) -> bool:
