@@ -86,7 +86,7 @@ def test_the_end_of_a_command_decides_and_delivers_alarms_and_none_ends_it(
     end.alarm()
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("Alarm: r@2 dropped on b: acc is 0.000")
-    assert second == "alarm not delivered: $HOOK is not set. snakeval tries again, less and less often"
+    assert second.startswith("alarm not delivered: $HOOK is not set. snakeval tries again, less")
     message = json.loads(out.read_text())
     assert (message["kind"], message["model"]) == ("drop", "r@2")
     end.alarm()

@@ -13,7 +13,7 @@ _BUSY = re.compile(
 #: Slurm's codes of limits on the number of submitted jobs. Not its sentence "Job violates
 #: accounting/QOS policy", which it also uses for sizes and times that it never accepts.
 _SUBMIT_LIMIT = re.compile(r"\b(QOS|Assoc)(Max|Grp)SubmitJobs?(Per(User|Account))?Limit\b")
-#: sbatch prints a message whenever Slurm rejects a job, so this is the end of an sbatch by a signal.
+#: sbatch prints a message whenever Slurm rejects a job. Without one, a signal ended it.
 SILENT = "sbatch failed without a message"
 #: The message of the official plugin.
 _MESSAGE = re.compile(r"The error message was '(.*?)'\.\n", re.DOTALL)
