@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hooks.tables import GENERATED, row
@@ -169,13 +170,16 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 def _assigned(name: str, scope: ast.AST) -> Iterator[ast.AST]:
     for node in _own(scope):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign | ast.NamedExpr):
+        targets: list[ast.expr]
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
             targets = [node.target]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            value = node.value  # type: ignore[attr-defined]
-            if value is not None:
-                yield value
+        else:
+            continue
+        is_named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        if is_named and node.value is not None:
+            yield node.value
 
 
 def _plain(text: str) -> str:
@@ -191,9 +195,9 @@ def _plain(text: str) -> str:
 
 
 @cache
-def stations() -> dict[str, dict[str, object]]:
+def stations() -> dict[str, dict[str, Any]]:
     """Return what is written by hand: the stations, their modules and the actions."""
-    found: dict[str, dict[str, object]] = yaml.safe_load(BY_HAND.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = yaml.safe_load(BY_HAND.read_text(encoding="utf-8"))
     return found
 
 
@@ -202,7 +206,7 @@ def station_of(message: Message) -> str:
     fits = [
         (len(prefix), name)
         for name, station in stations().items()
-        for prefix in station["modules"]  # type: ignore[attr-defined]
+        for prefix in station["modules"]
         if message.module.startswith(prefix)
     ]
     return max(fits)[1] if fits else ""

@@ -102,8 +102,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send({"error": {"message": "the model broke", "code": 500}})
         else:
             reason = "length" if self.server.way == "cut" else "stop"
-            choice = {"index": 0, "finish_reason": reason}
-            choice["message"] = {"role": "assistant", "content": text}  # type: ignore[assignment]
+            message = {"role": "assistant", "content": text}
+            choice = {"index": 0, "finish_reason": reason, "message": message}
             usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
             head = {"id": "x", "object": "chat.completion", "created": 1, "model": body["model"]}
             self._send({**head, "choices": [choice], "usage": usage})

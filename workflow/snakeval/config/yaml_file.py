@@ -71,6 +71,7 @@ class Loader(_Strict, yaml.SafeLoader):
     """Reads YAML and finds the words and the place of an error."""
 
 
+# mypy takes no class as a base that is chosen as the module loads.
 class _QuickLoader(_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Reads YAML ten times as fast, with a parser in C if PyYAML has one."""
 
