@@ -28,9 +28,14 @@ def test_waiting_for_a_node_is_no_failure(
     event = {"type": "Warning", "reason": "FailedScheduling", "regarding": {}, "count": 99}
     event["last_observed_time"] = "2026-01-01T00:00:00Z"
     queued = json.dumps([event])
-    lepton.faults.add(Fault("GET .*/events", status=200, body=queued, times=10**6))
-    serve(endpoints, served(tmp_path, port))
-    assert lepton.asked("GET .*/events")
+    # The second look at the events finds a node: until then, the server does not start.
+    found = tmp_path / "node"
+    lepton.faults.add(Fault("GET .*/events", status=200, body=queued))
+    lepton.faults.add(Fault("GET .*/events", befalls=lambda _: found.touch(), times=10**6))
+    asked = served(tmp_path, port)
+    start = f"until [ -e {found} ]; do sleep 0.1; done; {asked.deployment.definition.command}"
+    serve(endpoints, served(tmp_path, port, command=start))
+    assert found.exists()
     endpoints.end(lambda text: None)
 
 
