@@ -57,6 +57,15 @@ def test_of_many_models_the_nearest_are_listed() -> None:
     assert alone.hint == "correct it"
 
 
+def test_hostile_ids_of_a_server_make_a_short_visible_hint() -> None:
+    served = ["\x1b[31mllama", "\u202ex", "\ud800", "y" * 1_000_000, "z\nw", "hf_" + "Ab1" * 12]
+    problem = of_model_id(Target(("models.m",), ENDPOINT), served).problem
+    assert problem is not None
+    assert str(problem).isprintable()
+    assert len(str(problem)) < 400
+    assert "Ab1Ab1" not in str(problem)
+
+
 def test_models_with_one_endpoint_are_one_line_and_a_long_message_is_cut() -> None:
     target = Target(("models.m", "models.n"), ENDPOINT)
     finding = of_fault(target, fault(500, "word " * 200, "5xx"), asked_of(target, {}, 8))

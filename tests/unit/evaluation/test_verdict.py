@@ -92,6 +92,15 @@ def test_a_changed_model_fails_and_one_constant_other_name_is_a_note() -> None:
     assert levels(verdict(names={})) == {}
 
 
+def test_names_that_a_server_chose_are_visible_and_short() -> None:
+    hostile = "\x1b]0;x\x07\n\u202e\ud800" + "m" * 200
+    for names in ({"m-1": 50, hostile: 10}, {hostile: 60}, {hostile: 30, f"b{hostile}": 30}):
+        (finding,) = verdict(names=names).findings
+        assert finding.sentence.isprintable()
+        assert len(finding.sentence) < 400
+        assert "‹U+001B›]0;x‹U+0007›" in finding.sentence
+
+
 def test_answers_as_names_the_model_that_counts() -> None:
     other = verdict(expected={"m": "m-2"}, names={"m-1": 50, "m-2": 10})
     assert other.findings[0].count == 50

@@ -174,6 +174,13 @@ def test_a_file_with_a_token_that_an_earlier_version_saved_is_not_sent(run: Made
             {"gsheets": {"spreadsheet_id": "x", "artifacts": ["*"]}},
             "export.gsheets.artifacts: a sheet takes no files; remove the patterns",
         ),
+        *(
+            (
+                {"mlflow": {"tracking_uri": "http://m", "tags": {name: "x"}}},
+                "export.mlflow.tags: has a name that MLflow rejects; write up to 250 letters",
+            )
+            for name in ("=1", "+1", "a\r", "..", "a//b", "", "x" * 251)
+        ),
         ({"local": {"formats": ["xml"]}}, "export.local.formats.0: input should be 'json', 'csv'"),
     ],
 )

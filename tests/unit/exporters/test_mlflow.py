@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -102,6 +103,20 @@ def test_a_series_is_a_run_with_the_steps_of_the_training(training: Sampled, ser
     assert histories() == {
         key: [(200, 0.0), (1000, 1.0), (3000, 0.0)], "": [(200, 0.5), (1000, 1.0), (3000, 0.0)],
     }  # fmt: skip
+
+
+def test_hostile_names_of_metrics_and_parameters_arrive(run: Made, server: str) -> None:
+    names = ["=cmd|' /C calc'!A0", "../../x", "a//b", ".", "/abs", "b/", "a\n=1", "\ud800"]
+    run.done("good", *(Metric("good", name, 0.5) for name in names))
+    record = run["good"].published
+    data = json.loads(record.read_text())
+    data["identity"]["params"] = {"extra": {"=1 (x)": 1, "..": 2}}
+    for path in (record, run["good"].record(data["fingerprint"])):
+        path.write_text(json.dumps(data))
+    assert not sent(run, server).undelivered
+    good = runs(run, server)["m/good"]
+    assert len(good.data.metrics) == len(names)
+    assert {"1", "2"} <= {*good.data.params.values()}
 
 
 def test_a_failed_or_missing_evaluation_is_marked(run: Made, server: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 import pytest
@@ -27,3 +28,19 @@ def test_names_that_differ_in_other_characters_stay_different() -> None:
     found = scores_of([row(model="a@1"), row(model="a:1")], ["model"])
     assert len(found) == 2
     assert all(name.startswith("a_1/t/acc_") for name in found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=cmd|' /C calc'!A0", "@SUM(1)", "+1", "a\r=1", "../../x", "..", ".", "", "a//b", "/abs", "b/",
+     "a/./b", "..b", "x" * 60_000, "x" * 189 + "/../y"],
+)  # fmt: skip
+def test_a_hostile_name_becomes_one_that_mlflow_takes_for_a_path(name: str) -> None:
+    (found,) = scores_of([row(task=name, metric="")], [])
+    assert posixpath.normpath(found) == found
+    assert found.isascii()
+    assert found.isprintable()
+    assert not found.startswith(("..", "/", "=", "+", "@"))
+    assert len(found) < 250
+    (other,) = scores_of([row(task=f"{name} ", metric="")], [])
+    assert other != found

@@ -16,7 +16,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.jobs.failure import failure_of
 from snakeval.jobs.request_cause import cause_of, is_about_requests
 from snakeval.ledger.counts import Counts
-from snakeval.ledger.faults import plain
+from snakeval.ledger.plain_text import one_line
 from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
 from support.configs import changed, config
@@ -215,11 +215,11 @@ def test_any_fault_is_one_line_of_at_most_300_characters(
     own: str,
     sound: bool,
 ) -> None:
-    fault = {"kind": kind, "status": status, "asked": plain(f"POST {url}", 200)}
-    fault |= {"message": plain(message), "ended": 3, "tries": 5}
+    fault = {"kind": kind, "status": status, "asked": one_line(f"POST {url}", 200)}
+    fault |= {"message": one_line(message), "ended": 3, "tries": 5}
     cause = cause_of(made, noted(tmp_path, fault, sound=9 * sound))
     assert cause is not None
-    for text in (cause.text, cause.beside("the harness exited with 1", plain(own))):
+    for text in (cause.text, cause.beside("the harness exited with 1", one_line(own))):
         assert len(text) <= 300
         assert text.isprintable()
 

@@ -12,8 +12,9 @@ import pytest
 
 from snakeval.ledger import answers
 from snakeval.ledger.client import Call
-from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, plain, readable, said
+from snakeval.ledger.faults import MOST, Faults, kind_of, message_of, oddity, readable, said
 from snakeval.ledger.outcome import Outcome, problem
+from snakeval.ledger.plain_text import one_line
 from support.ledger import CHAT, KEY, answer, bed, completion, raw, run, says
 
 JSON = [("Content-Type", "application/json")]
@@ -97,7 +98,7 @@ def test_no_body_takes_long_to_read(piece: str) -> None:
 def test_only_the_beginning_of_a_long_body_is_read() -> None:
     late = "<p>" + " " * (1 << 14) + "<title>late</title>"
     assert said(HTML, late.encode())[0] == said(JSON, json.dumps(late).encode())[0] == ""
-    assert plain("a " * 3000 + "sk-" * 20_000, 1 << 14) == ("a " * 2048)
+    assert one_line("a " * 3000 + "sk-" * 20_000, 1 << 14) == ("a " * 2048)
 
 
 def test_the_message_of_a_traceback_is_its_last_line() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snakeval.ledger.plain_text import shortened, visible, without_tokens
+from snakeval.ledger.plain_text import listed, one_line, shortened, visible, without_tokens
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,19 @@ def test_hidden_characters_and_tokens_are_replaced() -> None:
     assert visible("a\u202eb") == "a‹U+202E›b"
     assert without_tokens("key hf_AbCdEf123456AbCdEf") == "key ***"
     assert without_tokens("http://me:word@host") == "http://me:***@host"
+
+
+def test_a_line_of_a_server_is_short_visible_and_without_tokens() -> None:
+    assert one_line("a\n\x1b]0;x\x07 \ud800") == "a ‹U+001B›]0;x‹U+0007› ‹U+D800›"
+    assert one_line("of hf_AbCdEf123456AbCdEf") == "of ***"
+    assert len(one_line("x" * 1_000_000)) == 300
+
+
+def test_names_of_a_server_are_a_short_list() -> None:
+    assert listed([]) == ""
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(["\u202ea", "b\rc", "d"], 2) == "‹U+202E›a, b c and 1 more"
+    assert len(listed(["x" * 10_000] * 10_000)) < 600
 
 
 @pytest.mark.parametrize(

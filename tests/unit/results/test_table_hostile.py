@@ -68,6 +68,28 @@ def test_status_and_its_json_are_visible(run: Made, capsys: pytest.CaptureFixtur
     assert all(map(is_visible, reasons))
 
 
+def test_names_that_a_server_chose_are_visible_everywhere(
+    run: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = {f"{ESCAPE}\ud800\r\nm": 50, FORMULA: 10}
+    run.judged("d", names=chosen, fingerprints=chosen, asked_name="m-1")
+    results.write(run.directory)
+    page = report.write(run.directory)
+    for path in (*run.directory.tables, page, *page.with_suffix("").glob("*.js")):
+        text = path.read_bytes().decode()
+        assert is_visible(text.replace("\r\n", "\n")), path
+    for words in (
+        ("results", "01"),
+        ("status", "01"),
+        ("status", "01", "--json"),
+        ("verify", "01"),
+    ):
+        said = snakeval(capsys, *words)
+        assert is_visible(said.out + said.err), words
+    row = next(row for row in run.directory.read_table() or () if row["benchmark"] == "d")
+    assert row["health"] == "10 of another model"
+
+
 def test_no_cell_of_a_spreadsheet_is_a_formula(
     run: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -17,12 +17,10 @@ from snakeval.jobs.fault_words import BAD_KEY, Asked, words_of
 from snakeval.jobs.refused_parameter import refused_parameters
 from snakeval.ledger import answers
 from snakeval.ledger.faults import PAGE, REDIRECT, Fault
-from snakeval.ledger.plain_text import shortened
+from snakeval.ledger.plain_text import listed, shortened
 
 #: The longest message of an endpoint, in characters.
 _LONGEST = 160
-#: How many of the models that an endpoint serves are listed.
-_MOST = 5
 #: Messages of endpoints that are well and refuse a request for one token.
 _ALIVE = re.compile(
     r"max_(?:completion_|new_|output_)?tokens|\btokens?\b|(?:un|not )supported|unrecognized"
@@ -152,9 +150,7 @@ def of_model_id(target: Target, served: Sequence[str], hint: str = "correct it")
     """
     wanted = target.endpoint.model_id
     if served:
-        listed = nearest_first(wanted, served)
-        more = f" and {len(listed) - _MOST} more" if len(listed) > _MOST else ""
-        hint = f"it serves {', '.join(listed[:_MOST])}{more}"
+        hint = f"it serves {listed(nearest_first(wanted, served))}"
     what = f"the endpoint does not serve '{wanted}'"
     return Finding(target, target.problem(what, "model_id", hint), stops=True, served=served)
 
@@ -167,7 +163,7 @@ def nearest_first(wanted: str, served: Sequence[str]) -> list[str]:
     """
 
     def likeness(name: str) -> float:
-        return difflib.SequenceMatcher(None, wanted.lower(), name.lower()).ratio()
+        return difflib.SequenceMatcher(None, wanted.lower(), name[:255].lower()).ratio()
 
     return sorted(dict.fromkeys(served), key=likeness, reverse=True)
 

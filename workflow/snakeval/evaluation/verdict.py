@@ -20,6 +20,7 @@ from snakeval.config.health_rules import (
 )
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.health import Answers, Health
+from snakeval.ledger.plain_text import listed
 
 #: The longest reason of a failure.
 _LONGEST = 300
@@ -225,7 +226,7 @@ def _of_model(
     yield from _found("model", others, sum(answers.names.values()), rules, model, answers, detail)
     if not others and not expected and answers.asked_name not in ("", *answers.names):
         named = sum(answers.names.values())
-        detail = f"{', '.join(answers.names)} for {answers.asked_name}"
+        detail = f"{listed(answers.names, 3)} for {listed([answers.asked_name])}"
         yield from _found("name", named, named, rules, model, detail=detail)
     for name in ("cut", "empty", "reasoning_only", "refused", "form"):
         # A refusal of the endpoint is no choice, and one of its filter is.
@@ -265,8 +266,8 @@ def other_names(answers: Answers, expected: str) -> tuple[int, str]:
     """Return how many answers name another model than the one that counts, and which."""
     kept = name_to_keep(answers, expected)
     others = {name: number for name, number in answers.names.items() if name != kept}
-    named = ", ".join(sorted(others)[:3])
-    return sum(others.values()), f"{named} besides {kept}" if others else ""
+    named = f"{listed(sorted(others), 3)} besides {listed([kept])}" if others else ""
+    return sum(others.values()), named
 
 
 def _minority(counts: Mapping[str, int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from snakeval.errors import ConfigError
 from snakeval.exporters import ExportError, Options, require, unreachable
 from snakeval.exporters.package import Package, Step
+from snakeval.exporters.scores import accepted
 from snakeval.files import write_atomically
 from snakeval.results.readable import to_csv
 
@@ -32,6 +34,12 @@ _ARTIFACTS = "snakeval.artifacts"
 _History = Mapping[tuple[str, int], float]
 #: MLflow's limits on the lengths of params and tags.
 _PARAM, _TAG = 6000, 5000
+
+
+def _is_tag(name: str) -> bool:
+    """Whether MLflow takes *name* for a tag: as the path of a file, which leads nowhere else."""
+    is_path = posixpath.normpath(name) == name and not name.startswith(("..", "/"))
+    return is_path and name != "." and bool(re.fullmatch(r"[/\w.\- :]{1,250}", name))
 
 
 class MlflowOptions(Options):
@@ -51,6 +59,17 @@ class MlflowOptions(Options):
                 "url",
                 "holds a user name or password; export MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD",
+            )
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _named(cls, value: dict[str, str]) -> dict[str, str]:
+        if not all(map(_is_tag, value)):
+            raise PydanticCustomError(
+                "tags",
+                "has a name that MLflow rejects; write up to 250 letters, digits, spaces and "
+                "_ - . : /, and no part '..' or ''",
             )
         return value
 
@@ -99,7 +118,7 @@ class Mlflow:
 
     def _send(self, package: Package) -> Sequence[str]:
         tags = self._tags(package)
-        params = {name: _cut(value, _PARAM) for name, value in package.facts.items()}
+        params = {accepted(name): _cut(value, _PARAM) for name, value in package.facts.items()}
         run = self._find(package.key, params)
         known = self._history(run) if run is not None and package.steps else {}
         if run is not None and _contradicts(known, package.steps):

@@ -19,7 +19,7 @@ def scores_of(rows: Iterable[Mapping[Any, Any]], above: Iterable[str]) -> dict[s
     for row in rows:
         if _is_missing(row.get("value")):
             continue
-        name = _named("/".join(str(row[column]) for column in columns if row[column]))
+        name = accepted("/".join(str(row[column]) for column in columns if row[column]))
         for column, ending in _SCORES.items():
             value = row.get(column)
             if value is not None and not _is_missing(value):
@@ -31,9 +31,16 @@ def _is_missing(value: Any) -> bool:
     return value is None or math.isnan(value)
 
 
-def _named(name: str) -> str:
-    """Return a name that every destination accepts; a changed name ends with a digest."""
+def accepted(name: str) -> str:
+    """Return a name that every destination accepts; a changed name ends with a digest.
+
+    MLflow takes a name for a path, and rejects the parts ``..``, ``.`` and an empty one.
+
+    >>> accepted("gsm8k/exact_match"), accepted("a//b")
+    ('gsm8k/exact_match', 'a/_/b_7a9acf33')
+    """
     fitting = re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)
+    fitting = re.sub(r"(?<![^/])(?=\.\.|\.?(?:/|$))", "_", fitting)
     if fitting == name and len(name) <= 200:
         return name
     return f"{fitting[:190]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

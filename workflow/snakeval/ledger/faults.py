@@ -17,7 +17,7 @@ from snakeval.ledger import answers, http
 from snakeval.ledger.client import Call
 from snakeval.ledger.http import Headers
 from snakeval.ledger.outcome import Outcome
-from snakeval.ledger.plain_text import shortened, visible, without_tokens
+from snakeval.ledger.plain_text import one_line
 
 #: Kinds of faults besides the verdicts of ``answers``: a 3xx, a 4xx, a page with a 200, an answer
 #: without choices, one that claims to be JSON, one without a body, a stream without an end.
@@ -28,9 +28,8 @@ NO_JSON, NOTHING, CUT = "no JSON", "nothing", "cut"
 MISTYPED, NO_INDEX = "mistyped", "no index"
 #: How many notes are kept; further faults are counted with the last one of their kind.
 MOST = 16
-#: The longest message, in characters, how much of a body it is read from, and of its text. No body
-#: may hold up the other requests: the search for tokens takes seconds in a text of 64 KiB.
-_LONGEST, _READ, _SEARCHED = 300, 1 << 14, 1 << 12
+#: How much of a body is read for its message. No body may hold up the other requests.
+_READ = 1 << 14
 _IDS = re.compile(r"\b[0-9a-fA-F-]*\d[0-9a-fA-F-]*\b|\d+")
 #: Elements that say what a page is, and those whose text no person sees.
 _TITLES = [re.compile(rf"<{name}\b", re.IGNORECASE) for name in ("title", "h1")]
@@ -114,7 +113,7 @@ class Faults:
         message, param, code = said(outcome.headers, outcome.body)
         if kind == REDIRECT:
             # A query may hold a key, or a token of a login.
-            message = plain(http.value(outcome.headers, "location").partition("?")[0])
+            message = one_line(http.value(outcome.headers, "location").partition("?")[0])
         # An answer that never came has the gateway's own status.
         came = kind not in (answers.BROKEN, answers.LATE)
         found = self._find(
@@ -154,7 +153,7 @@ class Faults:
 
 def _asked(origin: str, method: str, target: str) -> str:
     # A query may hold a key.
-    return plain(f"{method} {origin}{target.partition('?')[0]}", 200)
+    return one_line(f"{method} {origin}{target.partition('?')[0]}", 200)
 
 
 def kind_of(outcome: Outcome) -> str:
@@ -197,14 +196,14 @@ def said(headers: Headers, body: bytes) -> tuple[str, str, str]:
     if data is None:
         if _TRACEBACK.encode() in text[:_READ]:
             text = _last_line(text.decode("utf-8", "replace")).encode()
-        return plain(readable(_text(text))), "", ""
+        return one_line(readable(_text(text))), "", ""
     error = data.get("error") if isinstance(data, dict) else None
     error = error if isinstance(error, dict) else data if isinstance(data, dict) else {}
     param, code = (
-        plain(value, 80) if isinstance(value := error.get(name), str) else ""
+        one_line(value, 80) if isinstance(value := error.get(name), str) else ""
         for name in ("param", "code")
     )
-    return plain(message_of(data)), param, code
+    return one_line(message_of(data)), param, code
 
 
 def _text(body: bytes) -> str:
@@ -286,8 +285,3 @@ def message_of(data: Any, depth: int = 0) -> str:
         inner = answers.parsed(raw.encode())
         message = f"{message}: {message_of(raw if inner is None else inner, depth + 1)}"
     return message
-
-
-def plain(text: str, limit: int = _LONGEST) -> str:
-    """Return *text* in one visible line without tokens, in at most *limit* characters."""
-    return shortened(without_tokens(visible(" ".join(text[:_READ].split())[:_SEARCHED])), limit)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
+from collections.abc import Collection
 
 #: Characters that are invisible, change the direction of a text, or control a terminal.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -35,6 +37,10 @@ QUERY_SECRET = (
     r"(?P<secret>(?![${<*(]|%[(sd])[^\s&#'\"<>]+)"
 )
 
+#: How much of a text is read for a line, and how much of that is searched for tokens, which takes
+#: seconds in a text of 64 KiB.
+_READ, _SEARCHED = 1 << 14, 1 << 12
+
 
 def visible(text: str, plain: str = "\n\t") -> str:
     """Return *text* with control, format and direction characters shown as ``‹U+202E›``.
@@ -58,6 +64,24 @@ def without_tokens(text: str) -> str:
         text = re.sub(PASSWORD, r"\g<user>:***@", text)
         text = re.sub(QUERY_SECRET, r"\g<name>=***", text)
     return re.sub(TOKEN, "***", text)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return *text* in one visible line without tokens, in at most *limit* characters.
+
+    Only the beginning of a text of any length is read.
+    """
+    return shortened(without_tokens(visible(" ".join(text[:_READ].split())[:_SEARCHED])), limit)
+
+
+def listed(names: Collection[str], most: int = 5) -> str:
+    """Return the first *most* of names that a server chose, fit for a line.
+
+    >>> listed(["gpt-4o", "qwen", "phi"], 2)
+    'gpt-4o, qwen and 1 more'
+    """
+    first = ", ".join(one_line(name, 100) for name in itertools.islice(names, most))
+    return f"{first} and {len(names) - most} more" if len(names) > most else first
 
 
 def shortened(text: str, limit: int) -> str:

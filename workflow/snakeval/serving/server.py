@@ -13,6 +13,7 @@ from typing import IO, Any
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation import timings
 from snakeval.evaluation.events import Journal
+from snakeval.ledger.plain_text import listed
 from snakeval.logs import last_error, tail_lines
 from snakeval.processes import run_child
 from snakeval.runtimes import Outcome, Runtime, blocking, choose, srun
@@ -279,7 +280,7 @@ class Server:
             if unlisted_since and now - unlisted_since > _UNLISTED_SECONDS:
                 self._give_up(
                     f"/v1/models does not list '{self.deployment.listed_name}', "
-                    f"but {', '.join(health.listed)}; correct served_model_name"
+                    f"but {listed(health.listed)}; correct served_model_name"
                 )
                 return
             if now - started > limit:

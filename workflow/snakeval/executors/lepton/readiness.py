@@ -17,6 +17,7 @@ from snakeval.executors.lepton.notes import Noted
 from snakeval.executors.lepton.platform_states import state_of
 from snakeval.executors.lepton.spec import options
 from snakeval.files import DAMAGE, json_value
+from snakeval.ledger.plain_text import listed
 from snakeval.serving.deployment import Deployment
 
 Report = Callable[[str], None]
@@ -89,7 +90,7 @@ class Wait:
                 raise EvaluationError(
                     f"deployment failed: /v1/models does not list "
                     f"'{self.deployment.definition.served_model_name}', but "
-                    f"{', '.join(answer.models)}; correct served_model_name"
+                    f"{listed(answer.models)}; correct served_model_name"
                 )
             if state == "Stopped":  # it took longer to load than it is kept without requests
                 wake()
