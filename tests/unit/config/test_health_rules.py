@@ -30,7 +30,24 @@ def test_a_threshold_is_a_count_or_a_share(written: object, meant: float) -> Non
 
 @pytest.mark.parametrize(
     "written",
-    [0, -1, 1.5, "x", "", True, None, [1], "nan", "inf", 1e300, "100 %", "200 %"],
+    [
+        0,
+        -1,
+        1.5,
+        "x",
+        "",
+        True,
+        None,
+        [1],
+        "nan",
+        "inf",
+        1e300,
+        "100 %",
+        "200 %",
+        "１ %",
+        "1_0",
+        "٣",
+    ],
 )
 def test_what_is_neither_is_an_error(written: object) -> None:
     with pytest.raises(ValueError, match=r"\w"):

@@ -138,6 +138,34 @@ def test_a_configuration_changes_levels_and_thresholds() -> None:
     assert levels(verdict({"name": {"fail": 1}}, names={"m-2": 60})) == {"name": "fail"}
 
 
+#: What a rule finds in 6 of 60 answers, or of as many of whatever it counts.
+TENTH: dict[str, dict[str, Any]] = {
+    **{rule: {rule: 6} for rule in ("given_up", "error", "truncated", "html")},
+    **{rule: {rule: 6} for rule in ("cut", "empty", "reasoning_only", "form")},
+    "model": {"names": {"m-1": 54, "m-2": 6}},
+    "refused": {"refused": 6, "filtered": 6},
+    "equal": {"items": 60, "equal": 6},
+    "fingerprint": {"fingerprints": {"a": 54, "b": 6}},
+    "seed": {"seeds": {"equal": 54, "different": 6}},
+}
+
+
+@pytest.mark.parametrize("level", ["fail", "warn"])
+@pytest.mark.parametrize("rule", [*TENTH, "name", "unparsed"])
+def test_each_rule_has_each_level_from_its_threshold_on(rule: str, level: str) -> None:
+    def found(at: float) -> dict[str, str]:
+        rules = {rule: {level: at}}
+        if rule == "unparsed":
+            return levels(judge(Health(samples=60, unparsed=6), rules, {}))
+        counts = {"names": {"m-2": 6}} if rule == "name" else TENTH[rule]
+        return levels(verdict(rules, **counts))
+
+    assert found(6) == found(0.09) == {rule: level}
+    assert found(7) == {}
+    assert found(0.11) == ({rule: level} if rule == "name" else {}), "all answers have the name"
+    assert found(0.1) == ({} if rule == "equal" else {rule: level})
+
+
 def test_kept_answers_are_not_asked_again_by_the_same_command() -> None:
     found = verdict({"cut": {"fail": 0.01}}, cut=7)
     assert not found.asks_again

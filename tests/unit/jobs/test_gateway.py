@@ -184,6 +184,15 @@ def test_evaluations_share_the_rates_that_their_endpoint_states(tmp_path: Path) 
     assert (options["requests_per_minute"], options["tokens_per_minute"]) == (30, 500)
 
 
+def test_the_gateway_knows_which_harness_reads_only_the_exact_form(tmp_path: Path) -> None:
+    rows = {
+        "models": {"m": {"endpoint": {"url": "http://host/v1", "model_id": "m"}}},
+        "benchmarks": {"any": COMMAND, "exact": {"task": "lm-eval.ifeval"}},
+    }
+    found = {e.benchmark: gateway.upstreams(e, {})["m"] for e in expand(config(tmp_path, rows))}
+    assert {name: each["exact"] for name, each in found.items()} == {"any": False, "exact": True}
+
+
 @pytest.mark.parametrize(
     ("limits", "window"),
     [({}, (8, 64)), ({"concurrency": 2}, (2, 2)), ({"concurrency": 20}, (8, 20))],

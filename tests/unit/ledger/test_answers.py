@@ -62,8 +62,9 @@ def test_only_routes_of_choices_require_them(target: str, verdict: str) -> None:
     assert judge(200, JSON, b'{"detail": "the model loads"}', target)[0] == verdict
     for body in (b"no healthy upstream", b"[1]", b'"four"'):
         assert judge(200, [("Content-Type", "text/plain")], body, target)[0] == verdict
+    said = b'{"choices": [{"text": "4", "message": {"content": "4"}}]}'
     for headers in (JSON, [("Content-Type", "text/plain")]):
-        assert judge(200, headers, b'{"choices": [{"text": "4"}]}', target)[0] == SOUND
+        assert judge(200, headers, said, target)[0] == SOUND
 
 
 @pytest.mark.parametrize(

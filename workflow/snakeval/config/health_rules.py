@@ -107,6 +107,8 @@ def threshold(value: object) -> float:
     """
     if isinstance(value, str):
         text = value.strip()
+        if not text.isascii() or "_" in text:
+            raise ValueError("no plain digits")  # `float` reads those of any script
         found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
         if text.endswith("%") and found >= 1:
             raise ValueError("all of them is no share, since 1 is a count")

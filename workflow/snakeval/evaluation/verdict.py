@@ -234,8 +234,9 @@ def _of_model(
         total = choices + apart if name == "refused" else choices
         yield from _found(name, getattr(answers, name), total, rules, model, answers)
     yield from _found("equal", answers.equal, answers.items or 0, rules, model, answers)
-    yield from _found("fingerprint", _minority(answers.fingerprints), 0, rules, model)
-    yield from _found("seed", answers.seeds.get("different"), 0, rules, model)
+    prints, seeds = answers.fingerprints, answers.seeds
+    yield from _found("fingerprint", _minority(prints), sum(prints.values()), rules, model)
+    yield from _found("seed", seeds.get("different"), sum(seeds.values()), rules, model)
 
 
 def _found(

@@ -88,6 +88,8 @@ class Adapter(Protocol):
             no ledger keeps its answers. Without it, the harness starts again.
         SCORES: optional; patterns of the artifacts from which ``metrics`` reads. They return first
             from an executor that cannot return all. Without it, all have to return.
+        EXACT: optional; whether the harness reads each choice of an answer at its ``index``, and no
+            parts of a content. The gateway then takes other answers for failures of the endpoint.
         unparsed: optional; ``unparsed(evaluation, artifacts)`` returns in how many samples no
             filter of the harness found an answer, and of how many it can say so; or None.
     """

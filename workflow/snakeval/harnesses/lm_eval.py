@@ -41,6 +41,9 @@ from snakeval.harnesses.values import (
 
 PARSER_VERSION = 1
 SCORES = ("*results_*.json",)
+#: ``LocalChatCompletion.parse_generations`` (lm_eval/models/openai_completions.py) takes an empty
+#: text for whatever else it receives.
+EXACT = True
 
 #: Key of ``extra`` -> option of the command.
 _OPTIONS = {

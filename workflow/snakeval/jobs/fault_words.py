@@ -139,6 +139,10 @@ def words_of(fault: Fault, asked: Asked) -> Words:
 
 _SEE = "see the endpoint's log"
 _OF_KIND = {
+    answers.MALFORMED: (
+        "an answer that the harness cannot read",
+        "let the endpoint answer in the form of OpenAI's API",
+    ),
     faults.PAGE: (
         "the endpoint answers text/html, no JSON",
         "check endpoint.url, and whether a login page or a proxy answers",

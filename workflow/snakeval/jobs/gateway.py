@@ -19,6 +19,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.evaluation.definition import Evaluation, Transport
 from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.requests import answer_identity, models_of
+from snakeval.harnesses import adapter
 from snakeval.harnesses.generic import asks_nothing
 from snakeval.jobs import budget
 from snakeval.jobs.stored_answers import prepare_answers
@@ -218,6 +219,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
     transport = evaluation.transport
     asked = models_of(evaluation)
     keys = {evaluation.model: transport.api_key_name, **transport.auxiliary_keys}
+    exact = bool(getattr(adapter(evaluation.identity.adapter), "EXACT", False))
     found = {}
     for name, what in asked.items():
         limits = transport.limits.get(name) or {}
@@ -231,6 +233,7 @@ def upstreams(evaluation: Evaluation, served: Mapping[str, str]) -> dict[str, di
             "timeout": transport.request_timeout,
             "tries": transport.max_retries + 1,
             "served": name in served,
+            "exact": exact,
             "request": what.get("request") or {},
             "offline": not transport.asks(name),
             "start": start,

@@ -11,7 +11,7 @@ command line or in an environment::
      "upstreams": {"model": {"url": "https://…/v1/chat/completions", "identity": "…", "key": "…",
        "auth": "api-key", "timeout": 300, "deadline": 3600, "tries": 4, "served": false,
        "offline": false,
-       "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
+       "exact": false, "start": 8, "ceiling": 64, "requests_per_minute": 0, "tokens_per_minute": 0,
        "request": {"rename": {}, "drop": [], "add": {}}, "headers": {}, "query": {},
        "prices": {"input": 0.15, "output": 0.6, "cached": 0.075},
        "verify": true, "cert": null, "proxy": null}}}

@@ -1,7 +1,7 @@
 """The verdict on an answer, and its facts.
 
-Only a whole and sane 2xx is sound. A 200 with an ``error`` is a failure of the endpoint, like a
-5xx: harnesses read it as an empty answer and score it.
+Only a whole and sane 2xx is sound. A 200 with an ``error``, or with choices that no client can
+read, is a failure of the endpoint, like a 5xx: harnesses read it as an empty answer and score it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snakeval.ledger import http
@@ -18,6 +18,7 @@ from snakeval.ledger.asked import parsed as parsed
 from snakeval.ledger.choices import choices_of
 from snakeval.ledger.endings import DIED, UNKNOWN, died
 from snakeval.ledger.events import Events
+from snakeval.ledger.forms import defect, member_at, stream_defect
 from snakeval.ledger.http import Headers
 
 #: The journal keeps the answer.
@@ -32,6 +33,8 @@ FAILED = "5xx"
 AWAY = "502"
 #: A 200 whose body reports an error.
 ERROR = "error"
+#: A 200 whose choices the harness cannot read.
+MALFORMED = "malformed"
 #: No whole answer came, or none in time.
 BROKEN, LATE = "broken", "timeout"
 #: Statuses of requests that an endpoint refuses whatever its load.
@@ -42,8 +45,6 @@ _PASSING = re.compile(
     rb"|time.?out|timed.out|unavailable|auth|permission|expired|load|(key|ready|try again)\b)",
     re.IGNORECASE,
 )
-#: The routes whose answers have choices, whatever the endpoint. Others may have any form.
-_WITH_CHOICES = ("/chat/completions", "/v1/completions")
 #: Content codings that the gateway can read.
 CODINGS = ("gzip", "deflate", "identity")
 
@@ -55,6 +56,8 @@ class Facts:
     tokens: dict[str, int] = field(default_factory=dict)
     finish: list[str] = field(default_factory=list)
     empty: int = 0
+    #: The defect that keeps the harness from reading the answer, or an empty text.
+    defect: str = ""
 
     def data(self) -> dict[str, Any]:
         """Return the facts as JSON data, without those that are missing."""
@@ -63,11 +66,16 @@ class Facts:
 
 
 def judge(
-    status: int, headers: Headers, body: bytes, target: str = "", request: bytes = b""
+    status: int,
+    headers: Headers,
+    body: bytes,
+    target: str = "",
+    request: bytes = b"",
+    exact: bool = False,
 ) -> tuple[str, Facts]:
     """Return the verdict on a whole answer that was no stream, and its facts.
 
-    It is the answer to the body *request*, sent to *target*.
+    It is the answer to the body *request*, sent to *target*. *exact* is as in :func:`forms.defect`.
     """
     if status == 429:
         return LIMITED, Facts()
@@ -84,7 +92,8 @@ def judge(
     if plain is None or kind == "text/html":
         return PASSED, Facts()
     data = parsed(plain)
-    has_choices = target.partition("?")[0].endswith(_WITH_CHOICES)
+    # Answers of other routes may have any form.
+    has_choices = bool(member_at(target))
     if isinstance(data, dict) and data.get("error"):
         return ERROR, Facts()
     if has_choices and not (isinstance(data, dict) and data.get("choices")):
@@ -95,7 +104,9 @@ def judge(
         return (PASSED if page or "json" in kind else SOUND), Facts()
     if isinstance(data, dict) and data.get("choices", True) in ([], None):
         return PASSED, Facts()
-    return _of(facts([data] if isinstance(data, dict) else [], request))
+    if not isinstance(data, dict):
+        return SOUND, Facts()
+    return _of(facts([data], request), defect(data, target, exact))
 
 
 def is_refusal(status: int, headers: Headers, body: bytes) -> bool:
@@ -109,17 +120,21 @@ def is_refusal(status: int, headers: Headers, body: bytes) -> bool:
     return not plain.lstrip().startswith(b"<") and media_type(headers) != "text/html"
 
 
-def judge_stream(events: Events, request: bytes = b"") -> tuple[str, Facts]:
+def judge_stream(events: Events, request: bytes = b"", target: str = "") -> tuple[str, Facts]:
     """Return the verdict on a stream that ended without breaking, and its facts."""
     if events.error is not None:
         return ERROR, Facts()
     if not events.ended:
         return PASSED, Facts()
-    return _of(facts(events.chunks, request))
+    wrong = stream_defect(events.chunks, target) if events.chunks else ""
+    return _of(facts(events.chunks, request), wrong)
 
 
-def _of(found: Facts) -> tuple[str, Facts]:
-    return (ERROR, Facts()) if any(map(died, found.finish)) else (SOUND, found)
+def _of(found: Facts, wrong: str = "") -> tuple[str, Facts]:
+    if any(map(died, found.finish)):
+        return ERROR, Facts()
+    # The tokens of an answer cost money, also if no client can read it.
+    return (MALFORMED, replace(found, defect=wrong)) if wrong else (SOUND, found)
 
 
 def media_type(headers: Headers) -> str:

@@ -19,6 +19,8 @@ from snakeval.ledger.spending import FREE, Paid
 
 #: How many redirects are followed.
 _REDIRECTS = 5
+#: Verdicts on answers of an endpoint that fails.
+_WRONG = (answers.FAILED, answers.AWAY, answers.ERROR, answers.MALFORMED)
 #: A shorter key may be a word of an answer.
 _SHORTEST = 8
 
@@ -33,6 +35,7 @@ class Asker:
         faults: receives what the endpoint said in each of these.
         key: of the endpoint. Harnesses never see it, also if the endpoint repeats it in an error.
         paid: counts what the requests cost of the run's budget.
+        exact: whether the harness reads only answers of the exact form; see ``forms.defect``.
     """
 
     def __init__(
@@ -45,12 +48,13 @@ class Asker:
         key: str = "",
         faults: Faults | None = None,
         paid: Paid = FREE,
+        exact: bool = False,
     ) -> None:
         self.client, self.gate = client, gate
         self._patience, self._timeout, self._note = patience, timeout, note
         self.faults = faults or Faults()
         self.pauses = Pauses()
-        self._paid = paid
+        self._paid, self._exact = paid, exact
         self._key = key if len(key) >= _SHORTEST else ""
         self._closing: asyncio.Event | None = None
         self._woken: asyncio.Event | None = None
@@ -168,7 +172,7 @@ class Asker:
                     began,
                     failed=outcome.verdict in (answers.BUSY, answers.LATE, answers.BROKEN),
                     limited=outcome.verdict == answers.LIMITED,
-                    wrong=outcome.verdict in (answers.FAILED, answers.AWAY, answers.ERROR),
+                    wrong=outcome.verdict in _WRONG,
                     # A wait beyond the patience is no pause: no request waits for its end.
                     retry_after=outcome.retry_after * (outcome.retry_after <= patience),
                     tokens=sum(outcome.facts.tokens.get(n, 0) for n in ("prompt", "completion")),
@@ -243,7 +247,7 @@ class Asker:
             pieces.append(piece)
         outcome.body = b"".join(pieces)
         outcome.verdict, outcome.facts = answers.judge(
-            status, headers, outcome.body, call.target, call.body
+            status, headers, outcome.body, call.target, call.body, self._exact
         )
         hide(outcome, self._key)
         return outcome
@@ -285,6 +289,6 @@ class Asker:
                 waiting = []
         events.close()
         outcome.body = b"".join(pieces)
-        outcome.verdict, outcome.facts = answers.judge_stream(events, call.body)
+        outcome.verdict, outcome.facts = answers.judge_stream(events, call.body, call.target)
         if not (passing.started and answers.coding(outcome.headers)):
             hide(outcome, self._key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from snakeval.ledger.endings import is_filtered, without_reasoning
+from snakeval.ledger.forms import has_indexes
 
 if TYPE_CHECKING:
     from snakeval.ledger.asked import Asked
@@ -58,7 +59,6 @@ class Choice:
         self.reasoning |= any(_has_any(message.get(name)) for name in _REASONING)
         self.reasoning |= _has_any(choice.get("reasoning"))
         self.refusal |= bool(message.get("refusal"))
-        self.is_odd |= "index" not in choice
         self.is_error |= bool(choice.get("error"))
 
     def add_part(self, part: Any) -> None:
@@ -96,13 +96,16 @@ def _has_any(value: Any) -> bool:
 def choices_of(parts: list[dict[str, Any]]) -> Iterator[Choice]:
     """Yield the choices of an answer, also of OpenAI's Responses route."""
     found: dict[Any, Choice] = {}
+    is_whole = len(parts) == 1
     for part in parts:
         choices = part.get("choices")
+        is_odd = isinstance(choices, list) and not has_indexes(choices, is_whole=is_whole)
         for place, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
                 number = choice.get("index", place)
                 number = number if isinstance(number, (int, str)) else place
                 found.setdefault(number, Choice()).add(choice)
+                found[number].is_odd |= is_odd
         response = part["response"] if isinstance(part.get("response"), dict) else part
         if response.get("object") == "response" and response.get("output") is not None:
             found["response"] = _response(response)

@@ -111,6 +111,8 @@ class Faults:
         """Note a try that did not succeed; *ended* says that it was the last one."""
         kind = kind_of(outcome)
         message, param, code = said(outcome.headers, outcome.body)
+        if kind == answers.MALFORMED:
+            message = outcome.facts.defect
         if kind == REDIRECT:
             # A query may hold a key, or a token of a login.
             message = one_line(http.value(outcome.headers, "location").partition("?")[0])

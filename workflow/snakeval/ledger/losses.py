@@ -25,7 +25,7 @@ def cause_of(outcome: Outcome | None) -> str:
     """Return why a harness did not receive a sound answer; None means that it hung up."""
     if outcome is None or outcome.verdict == answers.SOUND:
         return GIVEN_UP
-    if outcome.verdict == answers.ERROR:
+    if outcome.verdict in (answers.ERROR, answers.MALFORMED):
         return ERROR
     if outcome.cut:
         return TRUNCATED

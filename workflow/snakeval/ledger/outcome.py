@@ -99,8 +99,12 @@ def told(outcome: Outcome) -> Outcome:
     """Return what the harness receives after the last try.
 
     Harnesses read a 200 with an ``error`` as an empty answer and score it, so it becomes a 502 with
-    the same body.
+    the same body. One that they cannot read becomes a 502 that says why.
     """
+    if outcome.verdict == answers.MALFORMED:
+        own = problem(502, f"the endpoint's answer cannot be read: {outcome.facts.defect}")
+        outcome.headers, outcome.body = own.headers, own.body
+        outcome.status, outcome.reason = own.status, own.reason
     if outcome.verdict == answers.ERROR:
         outcome.status, outcome.reason = 502, "Bad Gateway"
     return outcome

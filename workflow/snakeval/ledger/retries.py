@@ -17,13 +17,13 @@ from datetime import timezone
 from typing import Any
 
 from snakeval.ledger import http
-from snakeval.ledger.answers import AWAY, BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED
+from snakeval.ledger.answers import AWAY, BROKEN, BUSY, ERROR, FAILED, LATE, LIMITED, MALFORMED
 from snakeval.ledger.http import Headers
 
 #: The first pause, in seconds; each is twice the one before.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-_FEW = frozenset({FAILED, AWAY, ERROR, BROKEN, LATE})
+_FEW = frozenset({FAILED, AWAY, ERROR, MALFORMED, BROKEN, LATE})
 _WAITED_OUT = frozenset({LIMITED, BUSY})
 
 

@@ -22,7 +22,9 @@ from snakeval.ledger.outcome import Outcome
 #: Verdicts on tries that an endpoint refused before it did any work.
 _REFUSED = frozenset({answers.LIMITED, answers.BUSY})
 #: Verdicts on tries that reached the endpoint, and whose tokens it may have counted.
-_UNKNOWN = frozenset({answers.SOUND, answers.ERROR, answers.BROKEN, answers.LATE})
+_UNKNOWN = frozenset(
+    {answers.SOUND, answers.ERROR, answers.MALFORMED, answers.BROKEN, answers.LATE}
+)
 #: Seconds between two looks at the clocks of a run.
 TICK = 5.0
 

@@ -142,7 +142,10 @@ class Upstream:
         timeout = float(self.options.get("timeout") or TIMEOUT)
         patience = patience_of(self.options)
         gate, paid = Gate(self.limit), Paid(spending, self.options.get("prices") or {})
-        return Asker(client, gate, patience, timeout, self.counts.cause, self.key, paid=paid)
+        exact = bool(self.options.get("exact"))
+        return Asker(
+            client, gate, patience, timeout, self.counts.cause, self.key, paid=paid, exact=exact
+        )
 
     def _route(self, url: str) -> Any:
         options = dict(self.options)
