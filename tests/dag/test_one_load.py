@@ -34,7 +34,7 @@ def steps(directory: Path, *command: str) -> list[str]:
     notes.write_text("")
     variables = {"NOTES": str(notes), "SNAKEVAL_HOME": str(directory / "home")}
     environment = forks.with_first(os.environ | variables, directory / "python", NOTES_CHECKS)
-    done = forks.finished(command, cwd=directory, env=environment, timeout=120)
+    done = forks.finished(command, cwd=directory, env=environment, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 evaluate" in done.stdout + done.stderr
     return notes.read_text().splitlines()

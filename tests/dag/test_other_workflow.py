@@ -36,7 +36,7 @@ def other(
 
 
 def snakemake(*words: str) -> subprocess.CompletedProcess[str]:
-    return forks.finished([sys.executable, "-m", "snakemake", *words], timeout=60)
+    return forks.finished([sys.executable, "-m", "snakemake", *words], timeout=300)
 
 
 @pytest.mark.parametrize("name", ["local", "slurm", "lepton"])

@@ -68,7 +68,7 @@ class Queue:
             edit(self.work.directory / "config.yaml")
             (self.work.directory / f"go-{number}").touch()
             until(partial(self._has_done, before + number), f"job {number} does not finish")
-        output, _ = head.communicate(timeout=200)
+        output, _ = head.communicate(timeout=600)
         logs = [
             log.read_text()[-3000:] for log in self.work.directory.glob(".snakemake/tmp*/*.log")
         ]

@@ -62,7 +62,7 @@ class Place:
 
     def runs(self, *words: str) -> tuple[int, str]:
         process = self.starts(*words)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
         assert "Traceback" not in output, output
         return process.returncode, output
 
@@ -121,7 +121,7 @@ def test_another_configuration_with_the_same_name_sees_no_score_of_the_first(
     assert code == 0, output
     assert "0.9" in output
     go.touch()
-    output, _ = running.communicate(timeout=120)
+    output, _ = running.communicate(timeout=600)
     assert running.returncode == 0, output
     assert "0.1" in output
     assert "0.9000" not in output  # the elapsed time may have 0.9
@@ -173,7 +173,7 @@ def test_two_commands_at_one_run_share_its_work_and_print_the_tables_of_their_ow
     run = RunDirectory(place.work.run)
     assert [item.benchmark for item in run.plan()] == ["b", "old", "new"], "both work at it"
     go.touch()
-    outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=600)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], outputs
     tables = [
         {line.split("|")[2].strip() for line in output.splitlines() if line.startswith("| m ")}
@@ -195,7 +195,7 @@ def test_the_same_command_twice_in_its_first_second_joins_one_run(
     time.sleep(offset)
     started.append(place.starts(*command(file)))
     for process in started:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
         # `snakeval run` may find the other one at work already.
         assert process.returncode == 0 or "already works" in output, output
     assert place.scores(place.work.run) == {"b": 0.5}

@@ -88,7 +88,7 @@ def _kill_container(label: str) -> Callable[[Served, Path, random.Random], Calla
 def _restart_engine(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
     with engine(alone=True):
         for what in ("stop", "start"):
-            subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=120)
+            subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=600)
     return _nothing
 
 
@@ -178,7 +178,7 @@ def test_after_any_fault_the_same_command_completes_the_run_and_reruns_no_finish
         if lasting:
             time.sleep(rng.uniform(0.5, 3))
             undo()
-        output, _ = head.communicate(timeout=200)
+        output, _ = head.communicate(timeout=600)
         before, complete = answers(made), finished(made, disk)
         commands = 1
         again = head.returncode

@@ -49,7 +49,7 @@ def test_a_run_prints_a_command_that_works_when_it_is_pasted(tmp_path: Path) -> 
     assert evaluated(done.stderr) == {"m/one", "m/two"}
     assert "| m       | two         | v        | 2.0000" in done.stdout
     words = printed_command(done.stderr)
-    pasted = forks.finished(words, cwd=work.directory, env=work.environment, timeout=60)
+    pasted = forks.finished(words, cwd=work.directory, env=work.environment, timeout=300)
     assert pasted.returncode == 0, pasted.stderr
     assert "Nothing to be done" in pasted.stderr
 
@@ -198,7 +198,7 @@ def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
         os.killpg(process.pid, signal.SIGINT)
     else:
         process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error
     assert "Traceback" not in error, error
     wait_for(lambda: not work.processes(), "something is left running")
@@ -253,7 +253,7 @@ def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) ->
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended with one that was killed
             if "snakeval.jobs.evaluate" not in " ".join(each.cmdline()):
                 each.kill()
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     record = next(work.directory.glob("results/*/m/quick/evaluation.json"))
     finished = record.read_bytes()
     go.touch()

@@ -59,7 +59,7 @@ class Installed:
     def snakeval(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.python), "-m", "snakeval", *words], cwd=self.directory, text=True,
-            env=self.environment, capture_output=True, timeout=240, check=False,
+            env=self.environment, capture_output=True, timeout=600, check=False,
         )  # fmt: skip
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -89,7 +89,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps",
          "--no-build-isolation", "--no-index", str(source)],
-        capture_output=True, text=True, timeout=240, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert installed.returncode == 0, installed.stderr
     return python
@@ -138,7 +138,7 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
             assert killed.exit_code == 0, killed.out + killed.err
             assert f"Ends Spool job {sums['job']} runs" in killed.out
             assert "stopped, 1 of 2 done" in killed.out
-            head.communicate(timeout=60)
+            head.communicate(timeout=300)
             assert not process_lives(sums["pid"])
             assert status(capsys, example.run)["parrot/sums"]["state"] == "interrupted"
     finally:

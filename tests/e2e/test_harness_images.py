@@ -131,7 +131,7 @@ def killed_after(work: Workspace, server: DemoServer, answers: int, *, head: boo
     kill = ["docker", "kill", "--signal", "KILL", container]
     # A job whose head is dead also stops its container.
     subprocess.run(kill, capture_output=True, timeout=300, check=not head)
-    output, _ = running.communicate(timeout=120)
+    output, _ = running.communicate(timeout=600)
     return output
 
 

@@ -133,7 +133,7 @@ def states(work: Work) -> dict[str, str]:
 
 def end(process: subprocess.Popen[str], number: int) -> Done:
     os.killpg(process.pid, number)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     return Done(process.returncode, output)
 
 
@@ -212,7 +212,7 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     wait_for(lambda: states(work)["b1"] == "running", "b1 does not run", 120)
     killed = work.snakeval("kill", f"{work.run}/other/b1")
     assert killed.returncode == 0, killed.stdout + killed.stderr
-    output, _ = head.communicate(timeout=120)
+    output, _ = head.communicate(timeout=600)
     assert head.returncode == 1, output
     assert states(work) == {"b0": "done", "b1": "interrupted"}
     assert len(work.standin.jobs) == 2
@@ -247,7 +247,7 @@ def test_no_key_is_in_a_file_or_on_the_terminal(work: Work) -> None:
     head = work.start()
     wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", 60)
     (key,) = work.standin.workspace.secrets.values()
-    output, _ = head.communicate(timeout=180)
+    output, _ = head.communicate(timeout=600)
     assert head.returncode == 0, output
     files = [p for p in work.directory.parent.rglob("*") if p.is_file()]
     told = [output, *(p.read_text(errors="replace") for p in files)]

@@ -72,7 +72,7 @@ def test_a_job_of_a_killed_snakemake_finishes_and_nothing_is_asked_twice(
         events = work.run / "careful/seven/.snakeval/events.jsonl"
         wait_for(lambda: "waits for" in events.read_text(), "the second job does not wait")
         go.touch()
-        output, _ = second.communicate(timeout=120)
+        output, _ = second.communicate(timeout=600)
         assert second.returncode == 0, output
         assert server.stats()["answered"] == 1
     assert set(work.table()["status"]) == {"done"}

@@ -67,11 +67,11 @@ def test_jobs_that_wait_for_a_limit_keep_no_other_job_waiting(tmp_path: Path) ->
             )
             wait_for(lambda: len(queue(work.directory)) == 1, "the limit is not kept")
             go.touch()
-            _, error = head.communicate(timeout=120)
+            _, error = head.communicate(timeout=600)
         finally:
             if head.poll() is None:
                 os.killpg(head.pid, signal.SIGINT)
-                head.communicate(timeout=60)
+                head.communicate(timeout=300)
             if left := queue(work.directory):
                 slurm("scancel", *left)
     assert head.returncode == 0, error

@@ -83,7 +83,7 @@ def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: 
     done = forks.finished(
         [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"),
          "--profile", "local", "--configfile", "config.yaml", "-n"],
-        cwd=work.directory, env=work.environment, timeout=60,
+        cwd=work.directory, env=work.environment, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "evaluate  m/b" in done.stderr

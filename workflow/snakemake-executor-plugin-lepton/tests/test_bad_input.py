@@ -109,7 +109,7 @@ def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> N
     head = workflow.start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     token, workflow.lepton.workspace.token = workflow.lepton.workspace.token, "new"
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=300)
     assert head.returncode == 1
     assert "Run the same command to continue with them" in output
     workflow.lepton.workspace.token = token

@@ -28,7 +28,7 @@ def python(program: str, path: Path | None = None) -> subprocess.CompletedProces
     extra = {"PYTHONPATH": str(path)} if path else {}
     return subprocess.run(
         [sys.executable, "-c", program],
-        capture_output=True, text=True, timeout=120, env={**os.environ, **extra},
+        capture_output=True, text=True, timeout=600, env={**os.environ, **extra},
     )  # fmt: skip
 
 

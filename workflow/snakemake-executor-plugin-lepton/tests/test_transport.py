@@ -195,7 +195,7 @@ def test_a_lost_log_is_reported(workflow: Workflow) -> None:
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].log_lost = True
     go.touch()
-    output, _ = head.communicate(timeout=120)
+    output, _ = head.communicate(timeout=600)
     assert head.returncode == 1
     assert "it completed, but its files did not come back" in output
     assert "Traceback" not in output

@@ -58,7 +58,7 @@ def _has_images() -> bool:
     if not shutil.which("docker"):
         return False
     asked = ["docker", "image", "inspect", BUSYBOX, PYTHON]
-    return subprocess.run(asked, capture_output=True, timeout=60, check=False).returncode == 0
+    return subprocess.run(asked, capture_output=True, timeout=300, check=False).returncode == 0
 
 
 pytestmark = [

@@ -29,7 +29,7 @@ def lep(directory: Path, env: Mapping[str, str], *commands: Sequence[str]) -> li
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, json.dumps(commands)],
         env={**os.environ, **env, "COLUMNS": "300", "LEPTON_CACHE_DIR": str(directory)},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     *printed, rest = done.stdout.split("\0")

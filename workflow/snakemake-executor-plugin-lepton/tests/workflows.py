@@ -69,7 +69,7 @@ class Workflow:
     def unlock(self) -> None:
         words = [sys.executable, "-m", "snakemake", "--unlock"]
         process = Process(words, cwd=self.directory, stdout=subprocess.PIPE, text=True)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
 
     def read(self, path: str) -> str:
@@ -96,9 +96,9 @@ def ctrl_c(head: subprocess.Popen[str]) -> str:
     """Press it, wait for the end, and return what the head printed."""
     os.killpg(head.pid, signal.SIGINT)
     try:
-        output, _ = head.communicate(timeout=90)
+        output, _ = head.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         # Snakemake 9.27 overlooks one that comes while it writes a line of its log.
         os.killpg(head.pid, signal.SIGINT)
-        output, _ = head.communicate(timeout=120)
+        output, _ = head.communicate(timeout=600)
     return output or ""

@@ -83,7 +83,7 @@ def test_a_head_that_is_ended_leaves_its_jobs_and_the_next_one_adopts_them(
         standin.is_silent()
     began = time.monotonic()
     os.kill(head.pid, number)
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=300)
     assert time.monotonic() - began < 45
     assert head.returncode == 1, output
     line = (
@@ -99,7 +99,7 @@ def test_a_head_that_is_ended_leaves_its_jobs_and_the_next_one_adopts_them(
     again = start(place, standin)
     until_it_waits(place)
     os.kill(again.pid, signal.SIGTERM)
-    output, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=300)
     assert output.count("Adopting it") == 2, output
     assert standin.jobs == ["1", "2"]
 
@@ -137,7 +137,7 @@ def ended_by_two(head: subprocess.Popen[str], standin: Any, asked: str = "scance
     until(lambda: calls.exists() and asked in calls.read_text())
     began = time.monotonic()
     os.killpg(head.pid, signal.SIGINT)
-    output, _ = head.communicate(timeout=60)
+    output, _ = head.communicate(timeout=300)
     assert time.monotonic() - began < 45
     return output
 
@@ -153,9 +153,9 @@ def test_a_second_head_elsewhere_cancels_only_what_the_first_one_lost(
         until_it_waits(second)
         if kill_first:
             head.kill()
-            head.communicate(timeout=60)
+            head.communicate(timeout=300)
         os.killpg(other.pid, signal.SIGINT)
-        output, _ = other.communicate(timeout=60)
+        output, _ = other.communicate(timeout=300)
         assert output.count("Adopting it") == 2, output
         assert ("continues, since process" in output) is not kill_first, output
         assert standin.jobs == ([] if kill_first else ["1", "2"])
