@@ -81,10 +81,10 @@ format: $(VENV)/ready
 profiles: $(VENV)/ready
 	@$(BIN)/snakeval profiles install
 
-# uv installs and compiles in a fraction of pip's time. It does not read pip's configuration: where
-# only that names an index or a proxy, pip does it.
+# uv takes a fraction of pip's time, also because only what is imported gets compiled. It does not
+# read pip's configuration: where only that names an index or a proxy, pip does it.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
-install = { $(PIP) uv && $(BIN)/uv pip install --quiet --compile-bytecode \
+install = { $(PIP) uv && $(BIN)/uv pip install --quiet \
 	  --python $(BIN)/python $(call pinned,$(1)); } || $(PIP) $(call pinned,$(1))
 pinned = --constraint constraints.txt --editable '.[$(1)]'
 
