@@ -38,7 +38,7 @@ def processes_left(work: Workspace) -> list[str]:
 
 def assert_no_process_is_left(work: Workspace) -> None:
     """The supervisor looks once a second whether anybody needs it."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while left := processes_left(work):
         assert time.monotonic() < until, left
         time.sleep(0.1)

@@ -43,7 +43,7 @@ def gated(gate: Path) -> dict[str, Any]:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.05)

@@ -179,7 +179,7 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
         assert before == 40
 
         killed_after(work, server, before + 15, head=True)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while containers_of(work.run):
             assert time.monotonic() < until, "a container is left"
             time.sleep(0.1)

@@ -165,7 +165,7 @@ def test_the_gateway_asks_with_the_key_and_the_harness_has_a_token(mounted: Work
 def test_after_a_kill_no_answered_request_is_asked_again(mounted: Work, how: str) -> None:
     mounted.asked.stops = 7
     head = mounted.start()
-    assert mounted.asked.stopped.wait(120)
+    assert mounted.asked.stopped.wait(300)
     (job,) = mounted.standin.jobs
     if how == "killed":
         job.workload.stop(0)
@@ -182,7 +182,7 @@ def test_after_a_kill_no_answered_request_is_asked_again(mounted: Work, how: str
 def test_after_ctrl_c_the_same_command_asks_no_answered_request_again(mounted: Work) -> None:
     mounted.asked.stops = 7
     head = mounted.start()
-    assert mounted.asked.stopped.wait(120)
+    assert mounted.asked.stopped.wait(300)
     os.killpg(head.pid, signal.SIGINT)
     mounted.asked.go.set()
     assert finish(head).exit_code != 0

@@ -34,7 +34,7 @@ def test_pip_ends_with_a_head_that_is_killed_or_hung_up(tmp_path: Path) -> None:
             below = psutil.Process(head.pid).children(recursive=True)
             assert any("slowthing" in line for line in lines(below))
             os.kill(head.pid, end)
-            _, alive = psutil.wait_procs(below, timeout=60)
+            _, alive = psutil.wait_procs(below, timeout=300)
             assert lines(alive) == []
             eventually(lambda: index.connections == 0, "something is still connected")
             head.communicate(timeout=300)

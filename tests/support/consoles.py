@@ -121,7 +121,7 @@ class Reader:
             out, error = process.communicate(timeout=600)
         finally:
             if beside:
-                beside.communicate(timeout=60)
+                beside.communicate(timeout=300)
         if target is not None:
             (self.directory / words[target + 1]).write_text(out, encoding="utf-8")
             out = error

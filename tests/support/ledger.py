@@ -155,7 +155,7 @@ class Bed:
         return data
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 300) -> None:
     for _ in range(int(seconds / 0.005)):
         if condition():
             return

@@ -135,7 +135,7 @@ def lines(processes: Sequence[psutil.Process]) -> list[str]:
     return found
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+def eventually(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, what

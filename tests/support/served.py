@@ -158,7 +158,7 @@ class Served:
         """The leases of its evaluations; a killed job's stays until the next attempt."""
         return [*self.work.directory.glob("results/*/*/*/.snakeval/lease*")]
 
-    def nothing_is_left(self, seconds: float = 60) -> None:
+    def nothing_is_left(self, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while left := _still(self.left):
             assert time.monotonic() < until, "\n".join(left)
@@ -179,7 +179,7 @@ def _runs(process: psutil.Process, module: str) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, what

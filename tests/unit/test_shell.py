@@ -59,7 +59,7 @@ def test_a_stopped_shell_waits_for_its_command_and_starts_no_other(
     assert shell.stdout is not None
     assert shell.stdout.readline() == "up\n"
     os.killpg(shell.pid, number)
-    assert shell.wait(timeout=30) == 143
+    assert shell.wait(timeout=300) == 143
     # The pipe ends, since no other process holds it, and has the output before the shell's end.
     assert shell.stdout.read() == "closed\n"
     assert not (tmp_path / "went-on").exists()

@@ -64,7 +64,7 @@ class Waits:
     @property
     def told(self) -> list[str]:
         """The signals that it got, once it has ended."""
-        return self.process.communicate(timeout=60)[0].split()
+        return self.process.communicate(timeout=300)[0].split()
 
     @property
     def lives(self) -> bool:

@@ -34,7 +34,7 @@ class Engine:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         self.specs.append(spec)
         if self.text is None:
-            assert stop.wait(30)
+            assert stop.wait(300)
             return Outcome(143)
         log.write(self.text.encode())
         return Outcome(0)

@@ -129,7 +129,7 @@ def test_the_examples_job_lives_as_long_as_any_of_its_processes(tmp_path: Path) 
         assert end is not None
         assert kill is not None
         end()
-        assert shell.wait(60) != 0
+        assert shell.wait(300) != 0
         assert len([*look()]) == 1
         kill()
         wait_for(lambda: not [*look()], "the job is still there")

@@ -113,7 +113,7 @@ def test_the_end_of_a_command_kills_what_a_killed_job_left(
     holder.kill()
     holder.wait()
     end_left_processes(RunDirectory.of(directory))
-    assert left.wait(timeout=60) == -9
+    assert left.wait(timeout=300) == -9
 
 
 def test_the_end_of_a_command_spares_the_harness_of_another_command(
@@ -137,7 +137,7 @@ def test_the_end_of_a_command_spares_other_runs(
     end_left_processes(other)
     assert left.poll() is None
     end_left_processes(RunDirectory.of(directory))
-    assert left.wait(timeout=60) == -9
+    assert left.wait(timeout=300) == -9
 
 
 @pytest.mark.parametrize("drains", [False, True])

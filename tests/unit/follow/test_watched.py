@@ -48,7 +48,7 @@ def test_checkpoint_wakes_the_follower_and_is_ready_after_the_second_look(tmp_pa
     sights.look()
     assert sights.due is None
     checkpoint(tmp_path / "step-1")
-    assert sights.wait(60)
+    assert sights.wait(300)
     assert sights.look().waiting
     assert sights.due == clock.now + APART
     clock.now += APART

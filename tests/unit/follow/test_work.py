@@ -108,7 +108,7 @@ def test_head_is_known_before_it_notes_itself_and_outlives_the_follower(place: P
         assert work.others([]) == [frozenset({"m"})]
         assert head.poll() is None
         head.interrupt()
-        assert head.process.wait(60) == -signal.SIGINT
+        assert head.process.wait(300) == -signal.SIGINT
         assert work.others([]) == []
     finally:
         head.process.kill()

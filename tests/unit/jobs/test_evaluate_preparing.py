@@ -71,7 +71,7 @@ def job(
 
 def living(processes: list[psutil.Process]) -> list[str]:
     """Return the commands of those that are still there after a while."""
-    _, alive = psutil.wait_procs(processes, timeout=60)
+    _, alive = psutil.wait_procs(processes, timeout=300)
     return lines(alive)
 
 

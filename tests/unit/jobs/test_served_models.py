@@ -94,7 +94,7 @@ def test_a_loss_that_is_heard_at_the_end_of_an_attempt_is_noted_before_its_log_i
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:
         with attempt.serve(log, on_loss) as served:
             attempt.loses()
-            assert noticed.wait(20)
+            assert noticed.wait(300)
         assert served.lost.is_set()
     ended.set()
     assert attempt.log.endswith("snakeval: lost its model server: it died\n")
@@ -125,7 +125,7 @@ def test_a_loss_that_cannot_be_noted_fails_the_attempt(attempt: Attempt) -> None
         with attempt.serve(log, on_loss) as served:
             events.append(served.lost)
             attempt.loses()
-            assert served.halt.wait(20)
+            assert served.halt.wait(300)
 
     events: list[Event] = []
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:

@@ -148,7 +148,7 @@ def test_a_copy_that_starts_at_the_same_time_waits_and_joins(
         (made,) = evaluations_of(VALID, tmp_path)
         first.directory.write_plan([Planned(made.model, made.benchmark, made.fingerprint)])
         first.start()
-        assert waits.result(timeout=60)
+        assert waits.result(timeout=300)
     assert "waits for a command that starts a run here" in capsys.readouterr().err
     assert run_of(tmp_path, VALID, file="copy/c.yaml").directory == first.directory
 

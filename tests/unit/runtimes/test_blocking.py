@@ -144,7 +144,7 @@ def test_a_command_dies_with_its_owner_and_its_reaper(tmp_path: Path) -> None:
         reaper.kill()
         owner.kill()
     assert int((tmp_path / "pid").read_text()) in {process.pid for process in left}
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(left, timeout=300)
     assert alive == []
 
 

@@ -44,7 +44,7 @@ def run(what: ContainerSpec) -> str:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.05)

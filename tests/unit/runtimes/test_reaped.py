@@ -153,7 +153,7 @@ def test_nothing_is_left_if_the_owner_is_killed(
     below = psutil.Process(owner.pid).children(recursive=True)
     assert pid in {process.pid for process in below}
     os.kill(owner.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(below, timeout=60)
+    _, alive = psutil.wait_procs(below, timeout=300)
     assert alive == []
 
 
@@ -165,9 +165,9 @@ def test_nothing_is_left_if_the_reaper_is_killed(
     assert "reaper.py" in " ".join(reaper.cmdline())
     below = reaper.children(recursive=True)
     reaper.kill()
-    assert owner.wait(timeout=60) == 0
+    assert owner.wait(timeout=300) == 0
     # The daemon without a mark and without a parent is out of reach after this.
-    _, alive = psutil.wait_procs([p for p in below if p.pid != daemon], timeout=60)
+    _, alive = psutil.wait_procs([p for p in below if p.pid != daemon], timeout=300)
     assert alive == []
     os.kill(daemon, signal.SIGKILL)
 
@@ -192,7 +192,7 @@ def test_nothing_is_left_if_the_owner_and_the_reaper_are_killed_together(
         owner.kill()
     try:
         assert pid_in(tmp_path / "left") in {process.pid for process in below}
-        _, alive = psutil.wait_procs(below, timeout=60)
+        _, alive = psutil.wait_procs(below, timeout=300)
         assert alive == []
     finally:
         kill_leftovers(made.name)
@@ -205,5 +205,5 @@ def test_what_a_killed_attempt_left_is_found_below_its_mark(tmp_path: Path, daem
         eventually(lambda: psutil.Process(left.pid).children(), "no child")
         (child,) = psutil.Process(left.pid).children()
         kill_leftovers(made.name)
-        assert left.wait(timeout=60) == -9
+        assert left.wait(timeout=300) == -9
         child.wait(timeout=60)

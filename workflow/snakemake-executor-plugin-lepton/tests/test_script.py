@@ -115,7 +115,7 @@ def test_a_stopped_job_ends_its_command_and_still_sends_its_files(job: Job) -> N
     while not (job.work / "out.txt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) != 0
+    assert process.wait(300) != 0
     assert job.receipt().exit != 0
     assert job.names() == ["out.txt"]
 

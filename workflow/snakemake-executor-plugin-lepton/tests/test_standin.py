@@ -156,4 +156,4 @@ def test_the_server_runs_alone_and_ends_on_a_signal(tmp_path: Path) -> None:
         assert client.info().workspace_name == "standin"
     finally:
         process.terminate()
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0

@@ -78,7 +78,7 @@ def test_a_head_of_another_directory_continues_with_the_job_of_a_killed_one(
 ) -> None:
     head, log, place = taken_over(workflow)
     (place / "done").touch()
-    assert head.wait(60) == 0, log.read_text()
+    assert head.wait(300) == 0, log.read_text()
     assert [job.starts for job in workflow.lepton.jobs] == [1]
     assert (place / "one.txt").read_text() == "1\n"
     assert workflow.lepton.alive == []
@@ -136,7 +136,7 @@ def test_a_second_head_waits_for_the_job_of_a_live_one(workflow: Workflow) -> No
     assert f"waits for process {first.pid} on" in log.read_text()
     done.touch()
     output_of_first, _ = first.communicate(timeout=300)
-    assert (first.returncode, second.wait(60)) == (0, 0), output_of_first + log.read_text()
+    assert (first.returncode, second.wait(300)) == (0, 0), output_of_first + log.read_text()
     assert len(workflow.lepton.jobs) == 1
     assert workflow.read("one.txt") == "1\n"
 
@@ -153,7 +153,7 @@ def test_a_waiting_head_takes_over_the_job_of_a_killed_one(workflow: Workflow) -
         first.communicate()
         until(lambda: "continues with smk-one-" in log.read_text(), "the takeover")
     done.touch()
-    assert second.wait(60) == 0, log.read_text()
+    assert second.wait(300) == 0, log.read_text()
     assert [job.starts for job in workflow.lepton.jobs] == [1]
     assert workflow.lepton.alive == []
 
@@ -174,7 +174,7 @@ def test_ctrl_c_of_a_waiting_head_leaves_the_job_that_another_took_over(
         until(lambda: f"waits for process {owner.pid}" in more.read_text(), "the wait")
         ctrl_c(waiting)
     done.touch()
-    assert owner.wait(60) == 0, log.read_text()
+    assert owner.wait(300) == 0, log.read_text()
     assert [job.starts for job in workflow.lepton.jobs] == [1]
 
 

@@ -56,7 +56,7 @@ class Workflow:
             stdout=output or subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, *options: str, timeout: float = 150) -> Run:
+    def run(self, *options: str, timeout: float = 600) -> Run:
         head = self.start(*options)
         try:
             output, _ = head.communicate(timeout=timeout)
@@ -84,7 +84,7 @@ class Run:
     output: str
 
 
-def until(holds: Callable[[], bool], what: str, timeout: float = 60) -> None:
+def until(holds: Callable[[], bool], what: str, timeout: float = 300) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout
     while not holds():

@@ -55,7 +55,7 @@ def start(place: Path, standin: Any, files: Path | None = None) -> subprocess.Po
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -219,10 +219,10 @@ def appears(path: Path) -> None:
 
 
 def test_a_script_exits_as_its_command_does(tmp_path: Path) -> None:
-    assert start(tmp_path, 'test "$A" = "b c"').wait(30) == 0
-    assert start(tmp_path, "exit 7").wait(30) == 7
-    assert start(tmp_path, "false | true").wait(30) == 1
-    assert start(tmp_path, 'kill -9 "$BASHPID"').wait(30) == 128 + 9
+    assert start(tmp_path, 'test "$A" = "b c"').wait(300) == 0
+    assert start(tmp_path, "exit 7").wait(300) == 7
+    assert start(tmp_path, "false | true").wait(300) == 1
+    assert start(tmp_path, 'kill -9 "$BASHPID"').wait(300) == 128 + 9
 
 
 def test_the_signal_reaches_every_process_and_all_can_close(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_the_signal_reaches_every_process_and_all_can_close(tmp_path: Path) -> N
     appears(tmp_path / "a")
     appears(tmp_path / "b")
     process.send_signal(signal.SIGTERM)  # to the script alone, as sbatch --signal=B:TERM does
-    assert process.wait(30) == SIGNALLED
+    assert process.wait(300) == SIGNALLED
     assert {p.name for p in tmp_path.iterdir()} >= {"a.closed", "b.closed"}
     assert not (tmp_path / "never").exists()
 
@@ -243,7 +243,7 @@ def test_a_command_that_succeeds_despite_the_signal_has_succeeded(tmp_path: Path
     process = start(tmp_path, "trap : TERM; touch a; sleep 0.5 || true")
     appears(tmp_path / "a")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
 
 
 # --- how often Slurm is asked -----------------------------------------------------------------
