@@ -43,7 +43,7 @@ def test_three_models_on_three_benchmarks_have_a_page_of_at_most_300_kb(run: Sam
 def test_the_answer_precedes_the_matrix_with_the_failure_and_its_command(run: Sampled) -> None:
     top = words(read(run).partition('id="matrix"')[0])
     assert "Best on average good acc 0." in top
-    assert "significant The lead, over fair , is +0." in top
+    assert "significant The lead over fair is +0." in top
     assert "Not compared: bad, without two." in top
     assert "1 failed bad/two : out of memory" in top
     assert f"snakeval resume {run.directory.id}" in top

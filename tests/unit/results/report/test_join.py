@@ -62,6 +62,12 @@ def test_the_same_evaluation_of_two_runs_has_two_rows_with_their_dates(tmp_path:
     assert [cost.model for cost in facts.costs] == [*rows]
 
 
+def test_a_row_of_the_page_shows_its_run_below_its_model(tmp_path: Path) -> None:
+    runs = [run_of(tmp_path, 1, "m", one=0.9), run_of(tmp_path, 2, "m", one=0.2)]
+    text = report.write_several([run.directory for run in runs], tmp_path / "x.html").read_text()
+    assert text.count('>m<small class="run"> 00000001 2026-01-01</small></th>') == 3
+
+
 def test_models_of_one_name_that_differ_have_two_rows(tmp_path: Path) -> None:
     other = Sampled(tmp_path, {"m": {"two": [1, 0]}}, url="http://elsewhere/v1")
     facts = joined(tmp_path, run_of(tmp_path, 1, "m", one=0.9), other)
