@@ -82,7 +82,9 @@ profiles: $(VENV)/ready
 	@$(BIN)/snakeval profiles install
 
 # uv takes a fraction of pip's time, also because only what is imported gets compiled. It does not
-# read pip's configuration: where only that names an index or a proxy, pip does it.
+# read pip's configuration: where only that names an index or a proxy, pip does it. Like pip, it
+# trusts the certificates of the system, such as those of a company's proxy.
+export UV_SYSTEM_CERTS ?= 1
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 install = { $(PIP) uv && $(BIN)/uv pip install --quiet \
 	  --python $(BIN)/python $(call pinned,$(1)); } || $(PIP) $(call pinned,$(1))
