@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,18 @@ def test_a_served_completions_model_without_a_tokenizer(tmp_path: Path) -> None:
     ]
     assert lacks(command="serve {{ port }} --enable-tokenizer-info-endpoint") == []
     assert lacks(command="serve {{ port }}", served_model_name="org/model") == []
+
+
+def test_the_files_of_a_run_that_has_not_started_are_those_of_its_benchmark(
+    tmp_path: Path,
+) -> None:
+    files = tmp_path / "mine"
+    files.mkdir()
+    (files / "sums.yaml").write_text("task: my_sum\n")
+    benchmark = {"harness": "lm-eval", "task": "my_sum", "files": "mine"}
+    content = {"models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
+    (evaluation,) = expand(config(tmp_path, content))
+    snapshot = replace(evaluation.transport, files=str(tmp_path / "run/files/digest"))
+    later = [replace(evaluation, transport=snapshot)]
+    snapshots = {evaluation.identity.files_digest: str(files)}
+    assert lacking(later, {}, tasks_of=lambda _: ("words_ar",), snapshots=snapshots) == []

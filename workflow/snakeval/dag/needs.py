@@ -10,6 +10,7 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from snakeval.catalogue import gated, harnesses, server_kinds, task_of, tasks
@@ -39,15 +40,20 @@ def lacking(
     environment: Mapping[str, str],
     tokenizes: Tokenizes = _asks_no_endpoint,
     tasks_of: TasksOf = _asks_no_harness,
+    snapshots: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Problem]:
-    """Return what the *evaluations* lack, each only once."""
+    """Return what the *evaluations* lack, each only once.
+
+    *snapshots* has the directories of benchmarks' files by digest. A run that has not started has
+    no copy of them.
+    """
     found: dict[Problem, None] = {}
     defined = cache(lm_eval_tasks.defined)  # benchmarks on many models have the same files
     for evaluation in evaluations:
         for problem in (
             *_data(evaluation, environment),
             *_tokenizer(evaluation, environment, tokenizes),
-            *_tasks(evaluation, defined, tasks_of),
+            *_tasks(evaluation, _files(evaluation, snapshots), defined, tasks_of),
         ):
             found[problem] = None
     return list(found)
@@ -109,11 +115,15 @@ def _answers_about_tokens(deployment: Mapping[str, Any]) -> bool:
     return bool(kind and kind.tokenizer_option) or option in str(dict(deployment))
 
 
+def _files(evaluation: Evaluation, snapshots: Mapping[str, str]) -> str:
+    return snapshots.get(evaluation.identity.files_digest, evaluation.transport.files)
+
+
 def _tasks(
-    evaluation: Evaluation, defined_in: Callable[[str], set[str]], tasks_of: TasksOf
+    evaluation: Evaluation, place: str, defined_in: Callable[[str], set[str]], tasks_of: TasksOf
 ) -> Iterator[Problem]:
-    """Report a task that neither lm-eval nor the benchmark's files have."""
-    identity, place = evaluation.identity, evaluation.transport.files
+    """Report a task that neither lm-eval nor the files of the benchmark in *place* have."""
+    identity = evaluation.identity
     if identity.adapter == "nemo":
         yield from _of_catalogue(evaluation)
     if identity.adapter != "lm-eval":

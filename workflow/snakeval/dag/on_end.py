@@ -96,7 +96,8 @@ class End:
         """Return what to do for evaluations of this command that are not done."""
         invocation = self.invocation
         run, many = invocation.run, len(invocation.selected)
-        text = f"{missing} of {many} evaluation{'s' * (many != 1)} are not done. "
+        verb = "is" if missing == 1 else "are"
+        text = f"{missing} of {many} evaluation{'s' * (many != 1)} {verb} not done. "
         budget = invocation.config.budget
         spent = spending(invocation.directory) if budget and budget.limits else []
         if any(part.spent >= part.limit for part in spent):

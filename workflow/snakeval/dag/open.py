@@ -220,7 +220,8 @@ def _warn(matrix: Matrix, seconds: float, *, starts: bool) -> None:
     missing = matrix.missing
     tokenizers = Tokenizers(matrix.invocation.config, seconds)
     tasks = HarnessTasks(seconds if starts else 0)
-    found = lacking(missing, os.environ, tokenizers.answers, tasks.of)
+    snapshots = matrix.invocation.facts.snapshots
+    found = lacking(missing, os.environ, tokenizers.answers, tasks.of, snapshots)
     if starts and any(evaluation.identity.image for evaluation in missing):
         from snakeval.dag.needed_images import lacking_images
 
