@@ -23,6 +23,8 @@ def health_of(
     if asks_nothing(evaluation):
         return Health(unknown="its harness asks no model")
     health = read_health(directory, ledger)
+    if ledger == "off" and evaluation.transport.ledger != "off":
+        health = Health(unknown="its image has no Python 3.9, and so no gateway")
     if (found := read_unparsed(evaluation, artifacts)) is not None:
         health = replace(health, unparsed=found[0], samples=found[1])
     return health
