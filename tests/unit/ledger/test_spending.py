@@ -48,6 +48,30 @@ def test_no_request_is_sent_beyond_a_budget_of_requests(tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 5}, 8),
+        ({"prompt_tokens": 3, "completion_tokens": 0}, 3),
+        ({"prompt_tokens": 3}, 3 + 16),
+        ({"prompt_tokens": 3, "completion_tokens": None}, 3 + 16),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, 16),
+        ({}, 16),
+    ],
+)
+def test_a_text_without_a_count_costs_as_many_tokens_as_it_may_have(
+    tmp_path: Path, usage: dict[str, Any], tokens: int
+) -> None:
+    async def scenario() -> None:
+        own = budget(tmp_path, tokens=1000)
+        said = says(answer({**completion("four"), "usage": usage}))
+        async with bed(tmp_path, said, budget=own) as b:
+            assert await ask(b, 1, max_tokens=16) == [200]
+        assert spent(tmp_path).spent("tokens") == tokens
+
+    run(scenario())
+
+
 def test_a_budget_of_tokens_is_exceeded_by_what_was_in_flight(tmp_path: Path) -> None:
     async def scenario() -> None:
         own = budget(tmp_path, tokens=100)

@@ -85,6 +85,15 @@ def test_what_no_answer_counts_stays_unknown(
     assert found.note == (f"m/a: {lacks} of 4 answers of m count no tokens" if lacks else "")
 
 
+def test_prompts_without_a_count_make_a_cost_a_lower_bound(tmp_path: Path) -> None:
+    run = started(tmp_path, m=PRICES)
+    asked(run, "m/a", m=answered(4, {"completion": 500_000}))
+    found = Costs(run, PLAN[:1]).of(PLAN[0])
+    assert str(found) == "at least 4.00 EUR"
+    assert found is not None
+    assert found.note == "m/a: the answers of m count no tokens of prompts"
+
+
 def test_a_judge_without_a_price_and_requests_without_counts_are_named(tmp_path: Path) -> None:
     run = started(tmp_path, m=PRICES)
     asked(run, "m/a", m=answered(1, {"prompt": 1_000_000}), judge=answered(1, {"prompt": 5}))

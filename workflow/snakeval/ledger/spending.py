@@ -185,8 +185,10 @@ def cost_of(outcome: Outcome, body: bytes, prices: Mapping[str, Any]) -> Amounts
     if not outcome.sent or outcome.verdict in _REFUSED:
         return {}
     tokens: dict[str, int | None] = {**outcome.facts.tokens}
-    # Some servers report zeros in place of a count.
-    if not any(tokens.values()) and (outcome.verdict in _UNKNOWN or 200 <= outcome.status < 300):
+    # Some servers report zeros in place of a count, and some count only the prompt of a text.
+    lacks_text = bool(outcome.facts.finish) and tokens.get("completion") is None
+    is_counted = any(tokens.values()) and not lacks_text
+    if not is_counted and (outcome.verdict in _UNKNOWN or 200 <= outcome.status < 300):
         tokens["completion"] = pricing.most_tokens(body)
     total = (tokens.get("prompt") or 0) + (tokens.get("completion") or 0)
     paid = pricing.money(tokens, prices) or 0.0

@@ -115,6 +115,8 @@ class Costs:
             "cached": each.cached_tokens,
         }
         note = ""
+        if price.get("input") and each.prompt_tokens is None and not each.uncounted:
+            note = f"{item.id}: the answers of {model} count no tokens of prompts"
         if each.uncounted or each.prompt_tokens is each.completion_tokens is None:
             lacking = each.uncounted or each.answered
             note = f"{item.id}: {lacking} of {each.answered} answers of {model} count no tokens"
