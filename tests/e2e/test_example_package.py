@@ -31,7 +31,7 @@ PROFILE = str(EXAMPLE / "profile")
 SEES = """
 import sys
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
-from snakeval.catalogue import plugins
+from snakeval import plugins
 sys.path.append({site!r})
 plugins.installed.cache_clear()
 ExecutorPluginRegistry().collect_plugins()

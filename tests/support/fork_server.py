@@ -195,7 +195,7 @@ def prepare() -> None:
         pkgutil.resolve_name(registry)()
     # What it makes is thrown away, but Python runs code faster that has run before.
     pkgutil.resolve_name("snakemake.cli:get_argument_parser")()
-    plugins = importlib.import_module("snakeval.catalogue.plugins")
+    plugins = importlib.import_module("snakeval.plugins")
     for kind in plugins.BUILT_IN:
         plugins.installed(kind)
     for name in ("catalogue:_by_name", "catalogue:harnesses", "results.report:page",

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from snakeval import executors
-from snakeval.catalogue import plugins
+from snakeval import executors, plugins
 from support.workspace import REPOSITORY
 
 EXAMPLE = REPOSITORY / "docs/examples/snakeval-example"

@@ -191,7 +191,7 @@ def test_no_module_parses_an_error_or_a_reason_of_snakeval() -> None:
         and (parsed := parsed_errors(source))
     }
     # Whether the reason shows the job's id already; nothing is decided by it.
-    assert found == {"cli/status.py": ["state.job in state.reason"]}
+    assert found == {"cli/status_picture.py": ["state.job in state.reason"]}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snakeval import executors
-from snakeval.catalogue import plugins
+from snakeval import executors, plugins
 from snakeval.executors.base import Executor, Fate, Intent, Stage
 from snakeval.run.directory import RunDirectory
 from support.packages import example

@@ -24,8 +24,9 @@ from snakeval.evaluation.record import Metric, headline
 from snakeval.run.heads import enter
 from snakeval.run.plan import Planned
 from snakeval.serving import wire
+from snakeval.watch.counts import counts
 from snakeval.watch.state import State
-from snakeval.watch.states import counts, states
+from snakeval.watch.states import states
 from snakeval.watch.view import said
 from support.made import Made, between_looks, gone, lease_text
 

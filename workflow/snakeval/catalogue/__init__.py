@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import ConfigError, did_you_mean, nearest
 from snakeval.files import json_value, yaml_value
 

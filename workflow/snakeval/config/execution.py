@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.config.sections import Extensible
 from snakeval.config.types import Strict
 

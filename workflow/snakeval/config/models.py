@@ -10,8 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from snakeval import catalogue
-from snakeval.catalogue import plugins
+from snakeval import catalogue, plugins
 from snakeval.config.checkpoints import AUTO, Checkpoints, Member
 from snakeval.config.endpoints import Endpoint, EndpointType
 from snakeval.config.execution import Execution

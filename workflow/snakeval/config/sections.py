@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.config.types import Strict, unknown_key
 from snakeval.errors import ConfigError
 

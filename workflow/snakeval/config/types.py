@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import nearest
 
 

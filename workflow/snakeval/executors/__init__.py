@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import ConfigError
 from snakeval.executors.base import Executor, Report
 from snakeval.files import read_list, write_if_changed
@@ -102,9 +102,9 @@ def _noted(run: RunDirectory) -> list[str]:
 
 
 def _found(name: str) -> Executor:
-    from snakeval.executors.absent import Absent
-
     try:
         return find(name)
     except ConfigError as error:
+        from snakeval.executors.absent import Absent
+
         return Absent(name, str(error))

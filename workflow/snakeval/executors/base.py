@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from snakeval.executors.stopping import Act as Act
 from snakeval.executors.stopping import Fate as Fate
@@ -50,8 +50,7 @@ class Check:
     to_do: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """The evaluations that the user is going to run, as the checks see them.
 
     Attributes:
@@ -93,8 +92,7 @@ class JobState(StrEnum):
         return self in (JobState.WAITING, JobState.RUNNING, JobState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A job that an executor has, or had, for a run.
 
     Attributes:

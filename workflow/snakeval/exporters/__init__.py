@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, c
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.config.types import Strict
 from snakeval.errors import ConfigError, Problem, nearest
 

@@ -6,7 +6,6 @@ verify it, so no changed byte goes unnoticed.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -37,10 +36,12 @@ def json_value(content: bytes | str, *, unique: bool = False) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode()
         if hook is None:
-            with contextlib.suppress(json.JSONDecodeError):  # whose words are those of `loads`
+            try:
                 found, end = _DECODER.raw_decode(text)
-                if end == len(text):
-                    return found
+            except json.JSONDecodeError:
+                end = -1  # `loads` says the same of the whole text
+            if end == len(text):
+                return found
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError:
         raise ValueError("nested too deeply") from None

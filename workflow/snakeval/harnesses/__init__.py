@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.evaluation.directory import EvaluationDirectory as EvaluationDirectory

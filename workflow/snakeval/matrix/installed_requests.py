@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.config.execution import Execution
 
 

@@ -6,7 +6,7 @@ construction reads nothing. It imports nothing heavy, since commands read it bef
 
 Long because one owner holds all files of a run.
 """
-# ruff: noqa: PTH110
+# ruff: noqa: PTH110, PTH208
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from snakeval.errors import ConfigError
 from snakeval.evaluation.canonical import shared_params
@@ -40,9 +40,11 @@ from snakeval.files import (
     yaml_value,
 )
 from snakeval.ledger.locked import locked
-from snakeval.run.checkpoints import Seen, read_seen, seen_text
 from snakeval.run.plan import Planned, plan_text, read_plan
 from snakeval.run.saved import SavedInvocation
+
+if TYPE_CHECKING:
+    from snakeval.run.checkpoints import Seen
 
 #: The number of the PID namespace of a machine's first process (proc_ns.h of Linux).
 _FIRST_NAMESPACE = "4026531836"
@@ -60,6 +62,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _folders(path: str) -> list[str]:
     with contextlib.suppress(OSError), os.scandir(path) as entries:
         return [entry.name for entry in entries if _is_folder(entry)]
+    return []
+
+
+def _names(path: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        return os.listdir(path)
     return []
 
 
@@ -137,9 +145,7 @@ class RunDirectory(Directory):
     def remote_jobs(self, name: str = "") -> list[EvaluationDirectory]:
         """Return the evaluations that were submitted to another machine; or the one of *name*."""
         models = [] if name else _folders(self._place)
-        names = [
-            f"{model}/{each}" for model in models for each in _folders(f"{self._place}/{model}")
-        ]
+        names = [f"{model}/{each}" for model in models for each in _names(f"{self._place}/{model}")]
         found = map(self.evaluation, [name] if name else names)
         return [directory for directory in found if directory.was_submitted]
 
@@ -487,6 +493,8 @@ class RunDirectory(Directory):
 
     def read_series(self) -> dict[str, Seen]:
         """Return these checkpoints by the names of their models; none if the file is damaged."""
+        from snakeval.run.checkpoints import read_seen  # few runs have series
+
         with contextlib.suppress(OSError, *DAMAGE):
             return read_seen(read_bytes(self.series) or b"{}")
         return {}
@@ -497,6 +505,8 @@ class RunDirectory(Directory):
         Raises:
             OSError: they cannot be written.
         """
+        from snakeval.run.checkpoints import seen_text
+
         with self.lock_series():
             write_if_changed(self.series, seen_text(change(self.read_series())))
 

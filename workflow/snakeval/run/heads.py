@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.evaluation.plain import build_known
 from snakeval.files import read_bytes, read_state, write_if_changed
 from snakeval.lease import Holder

@@ -57,25 +57,19 @@ def read_plan(text: str) -> tuple[Planned, ...]:
     """Return the plan in the text of its file.
 
     Raises:
-        ValueError: the text is damaged.
+        ValueError, TypeError: the text is damaged.
     """
     rows = json_value(text)
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError("a plan is a list of lists")
     if not all(_FEWEST <= len(row) <= len(Planned.__slots__) for row in rows):
         raise ValueError("a plan of another version")
-    if not all(isinstance(each, str) for row in rows for each in row):
-        raise ValueError("a plan has texts only")
+    "".join(map("".join, rows)).encode()  # of texts only, and without half a surrogate
     plan = tuple(Planned(*row) for row in rows)
-    if not all(map(_is_name, {name for item in plan for name in _names(item)})):
+    models = {item.model for item in plan} | {item.same_as for item in plan if item.same_as}
+    if not all(map(_is_name, models | {item.benchmark for item in plan})):
         raise ValueError("a name in a plan is no name of a directory")
-    # Half a surrogate raises a ValueError.
-    "".join(f"{item.fingerprint}{item.left_out}" for item in plan).encode()
     return plan
-
-
-def _names(item: Planned) -> tuple[str, ...]:
-    return (item.model, item.benchmark, *([item.same_as] if item.same_as else []))
 
 
 def _is_name(text: str) -> bool:

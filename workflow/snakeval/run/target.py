@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from snakeval.errors import ConfigError, did_you_mean
-from snakeval.run import index
+from snakeval.run import heads, index
 from snakeval.run.directory import RunDirectory
 from snakeval.run.index import Entry
 
@@ -65,6 +65,13 @@ def last() -> Target:
     if not (known := index.entries()):
         raise ConfigError("no run was started on this machine yet; give the directory of a run")
     return Target(index.last_started(known))
+
+
+def current() -> list[Target]:
+    """Return the live runs, or the run that was started last if none is live."""
+    known = index.entries()
+    live = [entry for entry in known if any(head.lives for head in heads.workers(entry.run))]
+    return [Target(entry) for entry in live or (known and [index.last_started(known)])]
 
 
 def split(text: str) -> tuple[Entry, tuple[str, ...]]:

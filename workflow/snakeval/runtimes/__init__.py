@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import IO, Protocol
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import ConfigError, EvaluationError
 from snakeval.runtimes.spec import ContainerSpec
 

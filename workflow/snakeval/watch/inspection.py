@@ -57,11 +57,10 @@ class Inspection:
     def __call__(self, item: Planned) -> State:
         """Return the state of the evaluation *item*, with visible texts."""
         found = self._found(item)
-        texts = found.reason, found.metric, found.warning
-        shown = tuple(visible(text) if text else "" for text in texts)
-        if shown == texts:
+        texts = f"{found.reason}{found.metric}{found.warning}"
+        if visible(texts) == texts:
             return found
-        reason, metric, warning = shown
+        reason, metric, warning = map(visible, (found.reason, found.metric, found.warning))
         return replace(found, reason=reason, metric=metric, warning=warning)
 
     def _found(self, item: Planned) -> State:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from snakeval.evaluation.amounts import amount_text, currency_of
-from snakeval.ledger.budget import MONEY, BudgetFile
 from snakeval.run.directory import RunDirectory
 
+# A run without a budget needs none of the modules that the functions import.
 
-@dataclass(frozen=True, slots=True)
-class Part:
+
+class Part(NamedTuple):
     """One kind of the budget. Gateways that run may have spent a slice more than ``spent``."""
 
     kind: str
@@ -20,6 +18,9 @@ class Part:
     currency: str
 
     def __str__(self) -> str:
+        from snakeval.evaluation.amounts import amount_text
+        from snakeval.ledger.budget import MONEY
+
         spent, limit = (amount_text(self.kind, n, self.currency) for n in (self.spent, self.limit))
         if self.kind not in (MONEY, "wall"):
             spent = spent.rpartition(" ")[0]  # 40 of 100 tokens
@@ -28,7 +29,11 @@ class Part:
 
 def spending(run: RunDirectory) -> list[Part]:
     """Return what all gateways of the run spent of each kind that its last command limits."""
-    limits = run.limits()
+    if not (limits := run.limits()):
+        return []
+    from snakeval.evaluation.amounts import currency_of
+    from snakeval.ledger.budget import MONEY, BudgetFile
+
     file = BudgetFile(run.budget, limits)
     try:
         file.refresh()

@@ -1,4 +1,4 @@
-"""Returns the states of a run's evaluations, or only counts them."""
+"""Returns the states of a run's evaluations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from snakeval import executors
 from snakeval.executors.base import Jobs
 from snakeval.run.directory import RunDirectory
-from snakeval.serving.directory import undeployed
 from snakeval.watch.inspection import Inspection
 from snakeval.watch.state import State
 
@@ -45,23 +44,3 @@ def states(
 def jobs_of(run: RunDirectory) -> dict[str, Jobs]:
     """Return what each executor has of a run, by the executor's title; nothing is asked yet."""
     return {executor.title: executor.jobs(run) for executor in executors.of_run(run)}
-
-
-def counts(run: RunDirectory) -> dict[str, int]:
-    """Return how many evaluations of *run* are done, failed and in all.
-
-    It asks no process and no executor, and is quicker than :func:`states`.
-
-    Raises:
-        ConfigError: the run has no plan that can be read.
-    """
-    plan = [item for item in run.plan() if not item.left_out]
-    without_model = undeployed(run)
-    done = failed = 0
-    for item in plan:
-        directory = run.evaluation(item.source)
-        if directory.why_incomplete(item.fingerprint) is None:
-            done += 1
-        elif item.source in without_model or directory.has_failure():
-            failed += 1
-    return {"done": done, "failed": failed, "total": len(plan)}

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snakeval.evaluation.amounts import rates_text
 from snakeval.executors.base import Endpoint
-from snakeval.run import alarms, index
 from snakeval.run import heads as index_heads
+from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head
 from snakeval.run.target import Target
 from snakeval.watch.spending import Part, as_data, spending
@@ -117,13 +116,6 @@ class View:
         }
 
 
-def current_targets() -> list[Target]:
-    """Return the live runs, or the run that was started last if none is live."""
-    known = index.entries()
-    live = [entry for entry in known if any(head.lives for head in index_heads.workers(entry.run))]
-    return [Target(entry) for entry in live or (known and [index.last_started(known)])]
-
-
 def look(which: Target, before: View | None = None) -> View:
     """Read the state of one target."""
     # Heads first. Otherwise a head that ends in between would make its run look interrupted.
@@ -137,13 +129,23 @@ def look(which: Target, before: View | None = None) -> View:
         if which.model in ("", endpoint.model)
     ]
     notices = tuple(line for each in jobs.values() for line in each.notices())
-    notices += tuple(alarms.recent(which.run.alarms))
+    notices += _alarms(which.run)
     return View(which, heads, found, served, notices, tuple(spending(which.run)))
+
+
+def _alarms(run: RunDirectory) -> tuple[str, ...]:
+    if not run.alarms.exists():
+        return ()
+    from snakeval.run import alarms
+
+    return tuple(alarms.recent(run.alarms))
 
 
 def said(state: State) -> str:
     """Say what to know of an evaluation: its score and warning, its requests, or a reason."""
     if state.value is not None:
+        from snakeval.evaluation.amounts import rates_text
+
         error = "" if state.stderr is None else f" ± {state.stderr:.4f}"
         score = f"{state.metric} {state.value:.4f}{error}"
         rates = rates_text(state.requests_per_second, state.tokens_per_second)

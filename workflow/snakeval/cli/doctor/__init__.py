@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.cli import config_option
 from snakeval.cli.output import json_option, show
 from snakeval.errors import ConfigError, EvaluationError

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakeval.catalogue import plugins
+from snakeval import plugins
 from snakeval.errors import EvaluationError
 from snakeval.processes import first_line
 from snakeval.runtimes import connect

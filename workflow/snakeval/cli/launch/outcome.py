@@ -8,7 +8,7 @@ from pathlib import Path
 from snakeval.cli.output import emit, wants_json
 from snakeval.errors import ConfigError
 from snakeval.run.find import Run
-from snakeval.watch.states import counts
+from snakeval.watch.counts import counts
 
 
 def report(

@@ -13,7 +13,7 @@ from snakeval.ledger.plain_text import shortened
 from snakeval.run import heads as index_heads
 from snakeval.run import index
 from snakeval.run.index import Entry
-from snakeval.watch.states import counts
+from snakeval.watch.counts import counts
 
 _COLUMNS = ("id", "name", "started", "evaluations", "done", "failed", "live")
 #: With -v. A directory alone is often wider than a terminal.

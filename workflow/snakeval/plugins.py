@@ -40,7 +40,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "pyxis": "snakeval.runtimes.pyxis",
         "process": "snakeval.runtimes.process",
     },
-    # Their facts are data: deployments.yaml beside this module.
+    # Their facts are data: catalogue/deployments.yaml.
     DEPLOYMENTS: {},
     EXPORTERS: {
         "local": "snakeval.exporters.local:Local",
