@@ -20,7 +20,7 @@ SERVER = {"kind": "generic", "command": "serve --port {{ port }}", "runtime": "p
 
 
 def invocation(
-    directory: Path, content: dict[str, Any] = TWO, *, starts: bool = False, **overrides: Any
+    directory: Path, content: dict[str, Any] | str = TWO, *, starts: bool = False, **overrides: Any
 ) -> Invocation:
     file = write(directory, content)
     config, selection, _ = load([file], {"output_dir": str(directory / "out")} | overrides)
@@ -44,7 +44,7 @@ class Workflow:
         self.scheduler = SimpleNamespace(job_rate_limiter=None, _handle_error=lambda job: None)
 
 
-def matrix(directory: Path, content: dict[str, Any] = TWO, **overrides: Any) -> Matrix:
+def matrix(directory: Path, content: dict[str, Any] | str = TWO, **overrides: Any) -> Matrix:
     return Matrix(invocation(directory, content, **overrides), Workflow())
 
 

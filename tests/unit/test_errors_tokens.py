@@ -39,7 +39,19 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("token", TOKENS)
-@pytest.mark.parametrize("text", ["{}", "Bearer {}", "--key={}", "https://h/{}/v1", "['{}']"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "Bearer {}",
+        "Bearer{}",
+        "bearer%20{}",
+        r"a\n{}",
+        "--key={}",
+        "https://h/{}/v1",
+        "['{}']",
+    ],
+)
 def test_a_token_is_found_anywhere_and_hidden(token: str, text: str) -> None:
     whole = text.format(token)
     assert holds_token(whole)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from snakeval.config.load import load
 from snakeval.dag import on_start
@@ -17,7 +18,7 @@ from snakeval.errors import ConfigError
 from snakeval.executors import of_plugin
 from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory
-from support.configs import MODEL, changed
+from support.configs import MODEL, VALID, changed
 from support.invocations import invocation, matrix, serving
 
 
@@ -52,6 +53,15 @@ def test_a_start_saves_the_plan_and_scripts_and_no_secret(
     assert {path: path.stat().st_mtime_ns for path in before if path.name != "c.yaml"} == {
         path: time for path, time in before.items() if path.name != "c.yaml"
     }
+
+
+def test_a_token_in_a_comment_stays_in_the_users_own_file(tmp_path: Path, home: Path) -> None:
+    token = "hf_" + "AbCdEf123456" * 2
+    text = f"# {token}\n{yaml.safe_dump(VALID)}name: n  # Bearer{token}\n"
+    matrix(tmp_path, text, runtime="process").save()
+    files = [path for place in (tmp_path, home) for path in place.rglob("*") if path.is_file()]
+    found = [path.name for path in files if token.encode() in path.read_bytes()]
+    assert found == ["c.yaml"]
 
 
 def test_a_harness_by_hand_writes_beside_the_published_artifacts(tmp_path: Path) -> None:

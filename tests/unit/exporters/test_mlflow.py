@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ import pytest
 from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
-from support.made import Made
+from support.made import Made, completion
 from support.sampled import Sampled
 from support.servers import answering
 
@@ -107,12 +106,11 @@ def test_a_series_is_a_run_with_the_steps_of_the_training(training: Sampled, ser
 
 def test_hostile_names_of_metrics_and_parameters_arrive(run: Made, server: str) -> None:
     names = ["=cmd|' /C calc'!A0", "../../x", "a//b", ".", "/abs", "b/", "a\n=1", "\ud800"]
-    run.done("good", *(Metric("good", name, 0.5) for name in names))
-    record = run["good"].published
-    data = json.loads(record.read_text())
-    data["identity"]["params"] = {"extra": {"=1 (x)": 1, "..": 2}}
-    for path in (record, run["good"].record(data["fingerprint"])):
-        path.write_text(json.dumps(data))
+    place = run.done("good")
+    metrics = tuple(Metric("good", name, 0.5) for name in names)
+    record = completion(run.evaluations["good"], place, metrics)
+    extra = {"params": {"extra": {"=1 (x)": 1, "..": 2}}}
+    place.complete(replace(record, identity={**record.identity, **extra}))
     assert not sent(run, server).undelivered
     good = runs(run, server)["m/good"]
     assert len(good.data.metrics) == len(names)

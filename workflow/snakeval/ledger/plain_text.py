@@ -12,7 +12,8 @@ _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 # The patterns are texts, which `re` compiles at their first use: `snakeval --version` has none.
 #: A token: the prefix of its service, then so much that no word or name of a model looks like it.
 TOKEN = (
-    r"(?a)(?<![A-Za-z0-9])(?P<token>"
+    # It begins a word, or follows an escape (%20, \n) or a Bearer that lacks its blank.
+    r"(?a)(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<=(?i:bearer)))(?P<token>"
     r"(?:hf_|gsk_|r8_|pplx-|gh[opsur]_|[prs]k_(?:live|test)_)[A-Za-z0-9]{16,}"
     r"|github_pat_\w{20,}"
     r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Za-z0-9]{16})[\w-]{20,}"
