@@ -38,6 +38,7 @@ def test_a_rule_is_a_word_or_has_thresholds(tmp_path: Path) -> None:
         ({"cut": "error"}, "write fail, warn or ignore"),
         ({"cut": 3}, "write fail, warn or ignore"),
         ({"cut": {}}, "write fail, warn or ignore"),
+        ({"cut": {"ignore": None, "fail": 1}}, "write fail, warn or ignore"),
         ({"cut": {"warn": "１ %"}}, "is no threshold; write a count such as 1"),
         ({"cut": {"fail": "much"}}, "is no threshold; write a count such as 1"),
         ({"cut": {"note": 1}}, "unknown key 'note'"),

@@ -95,6 +95,11 @@ def test_budget_of_the_command_replaces_kinds_of_the_file(tmp_path: Path) -> Non
         ),
         ({"budget": {"money": 9}}, "budget.money: models.m has no prices; add models.m.prices"),
         (
+            {"budget": {"money": 9}, "models": {"m": MODEL | {"prices": {"hour": 2}}}},
+            "budget.money: models.m has no prices; add models.m.prices.input",
+        ),
+        ({"budget": {"wall": "４h"}}, "is not a walltime"),
+        (
             {
                 "models": {"m": PRICED, "n": MODEL | {"prices": {"input": 1, "currency": "EUR"}}},
             },

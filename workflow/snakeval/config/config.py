@@ -281,10 +281,11 @@ def _check_budget(config: Config) -> None:
         )
     if config.budget.money is None:
         return
-    prices = {name: model.prices for name, model in models.items()}
-    if absent := [name for name, price in prices.items() if price is None]:
+    # Only what snakeval serves costs by the hour.
+    absent = [n for n, m in models.items() if not m.prices or (m.endpoint and m.prices.is_hourly)]
+    if absent:
         raise PydanticCustomError(
-            "one", "budget.money: {name} has no prices; add {name}.prices", {"name": absent[0]}
+            "one", "budget.money: {n} has no prices; add {n}.prices.input", {"n": absent[0]}
         )
 
 

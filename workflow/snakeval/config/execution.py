@@ -23,11 +23,11 @@ from snakeval.config.types import Strict
 
 #: The forms of sbatch (https://slurm.schedmd.com/sbatch.html#OPT_time); the last one has days.
 _WALLTIMES = (
-    re.compile(r"(?P<m>\d+)(:(?P<s>[0-5]?\d))?"),
-    re.compile(r"(?P<h>\d+):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d)"),
-    re.compile(r"(?P<d>\d+)-(?P<h>\d+)(:(?P<m>[0-5]?\d)(:(?P<s>[0-5]?\d))?)?"),
+    re.compile(r"(?P<m>\d+)(:(?P<s>[0-5]?\d))?", re.ASCII),
+    re.compile(r"(?P<h>\d+):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d)", re.ASCII),
+    re.compile(r"(?P<d>\d+)-(?P<h>\d+)(:(?P<m>[0-5]?\d)(:(?P<s>[0-5]?\d))?)?", re.ASCII),
     # As people write it: 1d, 4h, 1d12h, 90m.
-    re.compile(r"(?=\d)((?P<d>\d+)d ?)?((?P<h>\d+)h ?)?((?P<m>\d+)m(in)?)?"),
+    re.compile(r"(?=\d)((?P<d>\d+)d ?)?((?P<h>\d+)h ?)?((?P<m>\d+)m(in)?)?", re.ASCII),
 )
 #: A larger number may be 4:00:00, which YAML 1.1 reads as 14400.
 _LARGEST_NUMBER = 3599

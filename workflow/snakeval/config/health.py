@@ -18,7 +18,7 @@ def _rule(value: object) -> object:
     """Return the thresholds of a rule by level: of a word, or of a mapping."""
     if isinstance(value, str) and value in _LEVELS:
         return {value: None}
-    if not isinstance(value, Mapping) or not value:
+    if not isinstance(value, Mapping) or not value or (IGNORE in value and len(value) > 1):
         raise PydanticCustomError(
             "rule",
             "is no rule of health; write fail, warn or ignore, or a mapping such as {example}",

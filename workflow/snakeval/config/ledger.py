@@ -73,9 +73,14 @@ class Prices(Strict):
     )
     currency: str = Field(default="USD", pattern=r"^\S{1,12}$")
 
+    @property
+    def is_hourly(self) -> bool:
+        """Whether no request has a price."""
+        return self.input is None and self.output is None
+
     @model_validator(mode="after")
     def _any(self) -> Self:
-        if self.input is None and self.output is None and self.hour is None:
+        if self.is_hourly and self.hour is None:
             raise PydanticCustomError("one", "has no price; add input and output, or hour")
         return self
 
