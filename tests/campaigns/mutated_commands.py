@@ -88,26 +88,14 @@ class Damaged:
 
 def _ask(log: Path, name: str) -> dict[str, Any]:
     asks = f"{{{{ url }}}} {{{{ results }}}} {log} {name} 3 0 strict"
-    metrics = {"file": "score.json", "values": {"score": "score"}}
-    command = f"{sys.executable} {PARTS} harness {asks}"
-    return {"harness": "generic", "command": command, "metrics": metrics}
+    return mutations.scored(f"{sys.executable} {PARTS} harness {asks}")
 
 
 def corpus(place: Path, port: int, log: Path) -> Damaged:
     """Make the runs: two evaluations finish, and one fails."""
     log.touch()
-    work = Workspace.below(
-        place,
-        name="mutated",
-        runtime="process",
-        output_dir="results",
-        lease={"heartbeat": 0.5, "stale": 5},
-        models={"m": {"endpoint": {"url": f"http://127.0.0.1:{port}/v1", "model_id": "m"}}},
-        benchmarks={
-            **{name: _ask(log, name) for name in ("good", "fine")},
-            "bad": {**_ask(log, "bad"), "command": "exit 3"},
-        },
-    )
+    sound = {name: _ask(log, name) for name in ("good", "fine")}
+    work = mutations.workspace(place, port, {**sound, "bad": mutations.scored("exit 3")})
     done = work.snakemake("--retries", "0")
     (run,) = work.runs
     shutil.copytree(mutations.OLD_RUN / "results", work.directory / "results", dirs_exist_ok=True)

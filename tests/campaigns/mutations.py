@@ -136,29 +136,36 @@ class Corpus:
         return known
 
 
-def corpus(place: Path) -> Corpus:
-    """Make the runs in the empty directory *place*: one of this version, one of 0bdcd8f."""
-    gate = place / "gate"
-    score = "echo '{\"score\": 0.25}' > {{ results }}/score.json"
+def scored(command: str) -> dict[str, Any]:
+    """Return a benchmark whose *command* writes its score."""
+    metrics = {"file": "score.json", "values": {"score": "score"}}
+    return {"harness": "generic", "command": command, "metrics": metrics}
 
-    def benchmark(command: str) -> dict[str, Any]:
-        metrics = {"file": "score.json", "values": {"score": "score"}}
-        return {"harness": "generic", "command": command, "metrics": metrics}
 
-    work = Workspace.below(
+def workspace(place: Path, port: int, benchmarks: Mapping[str, Any]) -> Workspace:
+    """Return a workspace of a model at *port*, whose leases of dead processes end soon."""
+    return Workspace.below(
         place,
         name="mutations",
         runtime="process",
         output_dir="results",
         lease={"heartbeat": 0.5, "stale": 5},
-        models={"m": {"endpoint": {"url": "http://127.0.0.1:1/v1", "model_id": "m"}}},
-        benchmarks={
-            "good": benchmark(score),
-            "fine": benchmark(score),
-            "bad": benchmark("exit 3"),
-            "slow": benchmark(f"touch {gate}.waits; {GATE.format(gate)}"),
-        },
+        models={"m": {"endpoint": {"url": f"http://127.0.0.1:{port}/v1", "model_id": "m"}}},
+        benchmarks=benchmarks,
     )
+
+
+def corpus(place: Path) -> Corpus:
+    """Make the runs in the empty directory *place*: one of this version, one of 0bdcd8f."""
+    gate = place / "gate"
+    score = "echo '{\"score\": 0.25}' > {{ results }}/score.json"
+    benchmarks = {
+        "good": scored(score),
+        "fine": scored(score),
+        "bad": scored("exit 3"),
+        "slow": scored(f"touch {gate}.waits; {GATE.format(gate)}"),
+    }
+    work = workspace(place, 1, benchmarks)
     head = work.start("--retries", "0", "--cores", "4")
     until = time.monotonic() + 120
     done = [f"results/*/m/{name}/evaluation.json" for name in ("good", "fine")]
