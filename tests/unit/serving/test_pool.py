@@ -160,7 +160,7 @@ def test_a_harness_has_gpus_of_its_own(machine: Machine, monkeypatch: pytest.Mon
 def harness(machine: Machine, got: list[tuple[str, ...]]) -> None:
     with machine.serve(gpus=1) as servers:
         got.append(servers.gpus)
-        assert servers.served_without_break()
+        assert not servers.why_broken()
 
 
 def test_a_harness_keeps_its_gpus_if_the_pool_is_killed(machine: Machine) -> None:
@@ -169,7 +169,7 @@ def test_a_harness_keeps_its_gpus_if_the_pool_is_killed(machine: Machine) -> Non
         names = gpus.physical(servers.gpus, os.environ).values()
         time.sleep(0.3)
         assert gpus.locked(names) == set(names)
-        assert servers.served_without_break(), "no server, no break"
+        assert not servers.why_broken(), "no server, no break"
         assert machine.lost == []
     assert gpus.locked(names) == set()
 

@@ -96,8 +96,8 @@ def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
 def test_a_server_that_is_well_served_without_a_break(ward: Ward) -> None:
     ward.deploys()
     with ward.machine.serve("careful") as servers:
-        assert servers.served_without_break()
-        assert servers.served_without_break(), "each question has an answer of its own"
+        assert not servers.why_broken()
+        assert not servers.why_broken(), "each question has an answer of its own"
         assert ward.machine.lost == []
 
 
@@ -109,7 +109,7 @@ def test_a_client_gets_another_server_if_the_first_one_is_sick(ward: Ward) -> No
     with ward.machine.serve("careful") as servers:
         assert port_of(servers["careful"]) != port_of(first)
         assert ward.answers(servers["careful"])
-        assert servers.served_without_break()
+        assert not servers.why_broken()
 
 
 def test_a_sick_server_is_a_break_and_its_users_learn_it(ward: Ward) -> None:
@@ -127,7 +127,7 @@ def test_a_sick_server_restarts_only_within_its_budget(ward: Ward) -> None:
     for _ in range(2):
         with ward.machine.serve("careful") as servers:
             ward.sicken(servers["careful"])
-            assert not servers.served_without_break()
+            assert servers.why_broken()
     with (
         pytest.raises(EvaluationError, match="died 2 times; at last: the server went unhealthy"),
         ward.machine.serve("careful"),
@@ -142,7 +142,7 @@ def test_a_silent_server_may_only_be_busy(ward: Ward) -> None:
     with ward.machine.serve("careful") as servers:
         silent = ward.state / "silent"
         (ward.state / "once").touch()
-        assert servers.served_without_break(), "it answers the second time"
+        assert not servers.why_broken(), "it answers the second time"
         assert not (ward.state / "once").exists()
         silent.touch()
         assert "no whole answer within 1 s" in servers.why_broken()
@@ -154,8 +154,8 @@ def test_a_killed_server_is_a_break_although_the_pool_has_not_noticed(ward: Ward
     for _ in range(3):
         with ward.machine.serve("careful") as servers:
             os.kill(pid_of(servers["careful"]), signal.SIGKILL)
-            assert not servers.served_without_break()
-            assert not servers.served_without_break(), "a break is final"
+            assert servers.why_broken()
+            assert servers.why_broken(), "a break is final"
 
 
 def test_a_server_that_was_restarted_meanwhile_is_a_break(ward: Ward) -> None:
@@ -164,8 +164,8 @@ def test_a_server_that_was_restarted_meanwhile_is_a_break(ward: Ward) -> None:
         os.kill(pid_of(servers["careful"]), signal.SIGKILL)
         eventually(lambda: ward.machine.lost, "no word to the user")
         with ward.machine.serve("careful") as others:
-            assert others.served_without_break()
-            assert not servers.served_without_break()
+            assert not others.why_broken()
+            assert servers.why_broken()
 
 
 @pytest.mark.haproxy
@@ -173,15 +173,15 @@ def test_an_instance_that_is_sick_restarts_and_is_a_break_for_its_users(ward: Wa
     ward.deploys(instances=2)
     with ward.machine.serve("careful") as servers:
         eventually(lambda: instances() == ["ready", "ready"], "not two instances")
-        assert servers.served_without_break()
+        assert not servers.why_broken()
         sick = ward.sicken_one()
         assert servers.why_broken() == "one of its servers was unhealthy"
         sick.unlink()
         eventually(lambda: instances() == ["ready", "ready"], "no new instance")
         assert ward.machine.lost == [], "the other one serves"
         with ward.machine.serve("careful") as others:
-            assert others.served_without_break()
-        assert not servers.served_without_break(), "a break is final"
+            assert not others.why_broken()
+        assert servers.why_broken(), "a break is final"
 
 
 def instances() -> list[str]:
@@ -259,8 +259,8 @@ def test_a_server_that_was_sick_for_a_while_is_a_break(watched: Ward) -> None:
         (watched.state / f"sick-{port_of(servers['careful'])}").unlink()
         with watched.machine.serve("careful") as others:
             assert others == servers, "it serves others"
-            assert others.served_without_break()
-        assert not servers.served_without_break(), "a break is final"
+            assert not others.why_broken()
+        assert servers.why_broken(), "a break is final"
 
 
 def test_a_server_that_was_suspended_is_a_break(watched: Ward) -> None:
@@ -271,7 +271,7 @@ def test_a_server_that_was_suspended_is_a_break(watched: Ward) -> None:
         os.kill(pid_of(servers["careful"]), signal.SIGCONT)
         with watched.machine.serve("careful") as others:
             assert others == servers, "it serves others"
-        assert not servers.served_without_break(), "a break is final"
+        assert servers.why_broken(), "a break is final"
 
 
 @pytest.mark.parametrize("patience", [_QUICK, _WATCHING], ids=["asked", "watched"])
@@ -292,7 +292,7 @@ def test_a_server_that_its_command_starts_again_is_a_break(
                 assert "another process took over its port" in servers.why_broken()
             else:
                 eventually(lambda: machine.lost, "no word to the user")
-            assert not servers.served_without_break()
+            assert servers.why_broken()
 
 
 def listens_anew(server: client.Served, first: int) -> bool:

@@ -90,10 +90,6 @@ class Servers(dict[str, Served]):
         """Return the harness's *spec* with its own GPUs, which stay locked while it runs."""
         return with_gpus(spec, runtime, self.gpus, self.locks, os.environ)
 
-    def served_without_break(self) -> bool:
-        """Whether all servers were well from the start until now; see :meth:`why_broken`."""
-        return not self.why_broken()
-
     def why_broken(self, timeout: float = _CONFIRM_SECONDS) -> str:
         """Return why the servers did not serve without a break; empty if they did.
 
