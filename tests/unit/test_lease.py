@@ -410,6 +410,22 @@ def test_a_stalled_file_server_makes_no_live_holder_stale(
         thread.join()
 
 
+def test_a_look_that_took_long_counts_no_longer_than_two_pauses(tmp_path: Path) -> None:
+    path, looks = tmp_path / "lease", [0.0]
+    path.write_text(holder())
+
+    def clock() -> float:
+        looks.append(looks[-1] + 100)
+        return looks[-1]
+
+    def is_done() -> bool:
+        return len(looks) > 6
+
+    with Lease(path, done=is_done, heartbeat=0.01, stale=10, clock=clock) as waiter:
+        assert not waiter.acquired
+    assert path.read_text() == holder()
+
+
 def test_a_renewal_needs_no_room_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
