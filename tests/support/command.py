@@ -58,7 +58,7 @@ def snakeval(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     process = started(work, *words, cwd=cwd)
-    out, error = process.communicate(timeout=300)
+    out, error = process.communicate(timeout=1800)
     return subprocess.CompletedProcess(words, process.returncode, out, error)
 
 

@@ -102,7 +102,7 @@ class Workspace:
 
     def snakemake(self, *options: str) -> Done:
         process = self.start(*options)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=1800)
         return Done(process.returncode, output)
 
     def start(self, *options: str) -> subprocess.Popen[str]:

@@ -73,8 +73,18 @@ def test_a_gateway_that_a_container_cannot_reach_is_the_reason(
     code, reason = job()
     assert code == 1
     assert reason.startswith(f"containers of {PYTHON} cannot connect to the ledger's gateway")
+    assert "Connection refused); allow" in reason
     assert reason.endswith("or set ledger: off")
     assert locked.stats()["requests"] == probes(job) == 0
+
+
+def test_a_container_that_starts_too_late_to_tell_fails_no_evaluation(
+    tmp_path: Path, locked: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snakeval.jobs.probe._START_SECONDS", 0.0)
+    job = Asking(tmp_path, locked.url, key="MY_KEY", image=PYTHON, runtime="docker")
+    assert job() == (0, "")
+    assert probes(job) == 0
 
 
 def test_an_image_without_a_program_that_connects_is_not_probed(
