@@ -78,7 +78,7 @@ def test_a_gateway_that_a_container_cannot_reach_is_the_reason(
     assert locked.stats()["requests"] == probes(job) == 0
 
 
-def test_a_container_that_starts_too_late_to_tell_fails_no_evaluation(
+def test_a_container_that_starts_too_late_fails_no_evaluation(
     tmp_path: Path, locked: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snakeval.jobs.probe._START_SECONDS", 0.0)
