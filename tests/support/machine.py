@@ -53,9 +53,7 @@ class Machine:
         plan = Plan(name, next(self._ranks), deployment, planned)
         DeploymentDirectory.of(self.directory, name).define(plan)
 
-    def serve(
-        self, *names: str, **options: Any
-    ) -> AbstractContextManager[dict[str, client.Served]]:
+    def serve(self, *names: str, **options: Any) -> AbstractContextManager[client.Servers]:
         defaults: dict[str, Any] = {
             "who": "a test",
             "head": self.head,

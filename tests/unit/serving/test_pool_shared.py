@@ -73,10 +73,10 @@ def test_checkpoints_take_turns_at_one_server(machine: Machine) -> None:
                 machine.serve(second, eager=True).__enter__()
             assert not entered.is_set()
             assert servers[first].version == too[first].version
-            assert not servers.why_broken()  # type: ignore[attr-defined]
+            assert not servers.why_broken()
         assert waiting.result()
     with machine.serve(first) as servers:
-        assert not servers.why_broken()  # type: ignore[attr-defined]
+        assert not servers.why_broken()
     assert starts(machine) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_keeps_old_weights_starts_again(machine: Machine) -> None:
     with machine.serve(first):
         pass
     with machine.serve(second) as servers:
-        assert not servers.why_broken()  # type: ignore[attr-defined]
+        assert not servers.why_broken()
     assert starts(machine) == 2
     assert any("starts again: it answers the canary as with" in said for said in machine.heard)
     events = read(DeploymentDirectory.of(machine.directory, first).events)
@@ -100,10 +100,10 @@ def test_weights_of_another_hand_make_the_attempt_invalid(machine: Machine, tmp_
     other = checkpoint(tmp_path / "other", b"other weights")
     with machine.serve(first) as servers:
         engine.reload(base(servers[first]), str(other))
-        assert servers.why_broken()  # type: ignore[attr-defined]
-        assert servers.is_stale  # type: ignore[attr-defined]
+        assert servers.why_broken()
+        assert servers.is_stale
     with machine.serve(first) as servers:
-        assert not servers.why_broken()  # type: ignore[attr-defined]
+        assert not servers.why_broken()
     assert starts(machine) == 2
 
 
@@ -115,5 +115,5 @@ def test_a_checkpoint_that_is_gone_fails_alone(machine: Machine) -> None:
     with pytest.raises(EvaluationError, match="gone"):
         machine.serve(second).__enter__()
     with machine.serve(first) as servers:
-        assert not servers.why_broken()  # type: ignore[attr-defined]
+        assert not servers.why_broken()
     assert starts(machine) == 1
