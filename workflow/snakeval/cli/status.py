@@ -10,13 +10,16 @@ import click
 from snakeval.cli.output import json_option
 from snakeval.run import target
 
+#: With more evaluations than this there are totals for each model, unless all are asked for.
+MANY = 50
+
 
 @click.command("status", short_help="Show how far runs are")
 @click.argument(
     "ids", nargs=-1, metavar="[ID[/MODEL[/BENCHMARK]]]...", shell_complete=target.complete
 )
 @click.option("-w", "--watch", is_flag=True, help="Look again every 2 s, until all have ended.")
-@click.option("--all", "everything", is_flag=True, help="A row each, also of more than 50.")
+@click.option("--all", "everything", is_flag=True, help=f"A row each, also of more than {MANY}.")
 @json_option
 def command(ids: Sequence[str], watch: bool, everything: bool, as_json: bool) -> None:
     """Show whether each evaluation is done, runs, failed or waits, and where.

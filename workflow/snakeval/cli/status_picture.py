@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snakeval.cli.output import page
+from snakeval.cli.status import MANY
 from snakeval.evaluation.duration_text import duration_text
 from snakeval.run.target import Target
 from snakeval.watch.state import STATES, State
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-#: With more evaluations than this there are totals for each model, unless all are asked for.
-_MANY = 50
 #: How many evaluations are named beside totals.
 _NAMED = 20
 _STYLES = {
@@ -66,7 +65,7 @@ def _picture(views: Sequence[View], everything: bool) -> Group:
 def _tables(view: View, everything: bool) -> Iterator[Any]:
     from rich.text import Text
 
-    if everything or len(view.states) <= _MANY:
+    if everything or len(view.states) <= MANY:
         yield _rows(view.states)
         return
     yield _totals(view.states)
@@ -91,7 +90,7 @@ def _rows(found: Sequence[State]) -> Table | Text:
     from rich.text import Text
 
     rows = [(s.id, s.state, said(s), str(s.attempts or ""), _elapsed(s), _where(s)) for s in found]
-    if len(rows) > _MANY:  # a table that fits itself to the screen takes seconds for thousands
+    if len(rows) > MANY:  # a table that fits itself to the screen takes seconds for thousands
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

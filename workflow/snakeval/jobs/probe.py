@@ -18,7 +18,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.files import write_if_changed
 from snakeval.jobs.attempt_log import AttemptLog
 from snakeval.jobs.gateway import Asked
-from snakeval.ledger.plain_text import visible
+from snakeval.ledger.plain_text import one_line
 from snakeval.run.directory import RunDirectory
 from snakeval.runtimes import Runtime
 from snakeval.runtimes.spec import ContainerSpec
@@ -98,7 +98,7 @@ def require_reachable(
 
 
 def _connect(runtime: Runtime, spec: ContainerSpec, host: str, port: int) -> tuple[int, str]:
-    """Run a container that connects; return its exit code and the last line that it printed.
+    """Run a container that connects; return its exit code and what it printed.
 
     The code is ``_SLOW`` if it did not end in time.
     """
@@ -120,8 +120,7 @@ def _connect(runtime: Runtime, spec: ContainerSpec, host: str, port: int) -> tup
         with tempfile.TemporaryFile() as output:
             code = runtime.run(probing, output, late).exit_code
             output.seek(0)
-            lines = output.read().decode(errors="replace").split("\n")
-            said = next((visible(line)[:200] for line in reversed(lines) if line.strip()), "")
+            said = one_line(output.read().decode(errors="replace"), 200)
             return (_SLOW if late.is_set() else code), said
     finally:
         timer.cancel()
