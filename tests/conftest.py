@@ -24,6 +24,7 @@ from hypothesis import settings
 from snakeval.ledger import beside
 from support import forks, workers
 from support.engine import engine
+from support.limits import HUNG
 from support.servers import mlflow_server
 from support.slurm import cluster
 
@@ -53,7 +54,7 @@ MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
 @cache
 def missing_docker(*images: str) -> str:
     try:
-        client = docker.from_env(timeout=10)
+        client = docker.from_env(timeout=HUNG)
         for image in images:
             client.images.get(image)
     except ImageNotFound:
@@ -68,7 +69,7 @@ def missing_podman() -> str:
     if shutil.which("podman") is None:
         return "no podman"
     command = ["podman", "run", "--rm", "--network", "host", BUSYBOX, "true"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)
     return done.stderr.strip()[-200:] if done.returncode else ""
 
 
@@ -88,7 +89,7 @@ def missing_slurm() -> str:
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         return "no snakemake-executor-plugin-slurm; pip install it"
     command = ["bash", str(SLURM), "status"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)
     said = " ".join(done.stdout.split())[-200:]
     return f"{said}; tests/testbed/slurm.sh start" if done.returncode else ""
 

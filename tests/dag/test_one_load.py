@@ -10,6 +10,7 @@ import yaml
 
 from support import forks
 from support.configs import VALID, write
+from support.limits import HUNG
 
 #: Each process runs it first, and notes that. It then notes that it checks a configuration.
 NOTES_CHECKS = """
@@ -34,7 +35,7 @@ def steps(directory: Path, *command: str) -> list[str]:
     notes.write_text("")
     variables = {"NOTES": str(notes), "SNAKEVAL_HOME": str(directory / "home")}
     environment = forks.with_first(os.environ | variables, directory / "python", NOTES_CHECKS)
-    done = forks.finished(command, cwd=directory, env=environment, timeout=600)
+    done = forks.finished(command, cwd=directory, env=environment, timeout=HUNG)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 evaluate" in done.stdout + done.stderr
     return notes.read_text().splitlines()

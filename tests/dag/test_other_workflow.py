@@ -11,6 +11,7 @@ import yaml
 
 from snakeval.cli.launch.installation import profiles
 from support import forks
+from support.limits import HUNG
 from support.made import snakeval
 
 #: Changes how Snakemake reruns, keeps or locks files; only a workflow may choose these.
@@ -36,7 +37,7 @@ def other(
 
 
 def snakemake(*words: str) -> subprocess.CompletedProcess[str]:
-    return forks.finished([sys.executable, "-m", "snakemake", *words], timeout=300)
+    return forks.finished([sys.executable, "-m", "snakemake", *words], timeout=HUNG)
 
 
 @pytest.mark.parametrize("name", ["local", "slurm", "lepton"])

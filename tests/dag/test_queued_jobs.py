@@ -13,6 +13,7 @@ import yaml
 
 from support import fork_server
 from support.command import says, workspace
+from support.limits import HUNG
 from support.scheduler import profile
 from support.served import Served, wait_for
 from support.workspace import Workspace
@@ -68,7 +69,7 @@ class Queue:
             edit(self.work.directory / "config.yaml")
             (self.work.directory / f"go-{number}").touch()
             until(partial(self._has_done, before + number), f"job {number} does not finish")
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
         logs = [
             log.read_text()[-3000:] for log in self.work.directory.glob(".snakemake/tmp*/*.log")
         ]

@@ -9,6 +9,7 @@ import pytest
 
 from support import forks
 from support.configs import MODEL
+from support.limits import HUNG
 from support.workspace import Done, Workspace
 
 GOOD = {
@@ -66,7 +67,7 @@ def test_a_report_that_fails_costs_no_result(work: Workspace, tmp_path: Path) ->
     page.unlink()
     limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({most}, {most}))"
     environment = forks.with_first(work.environment, tmp_path / "python", limit)
-    done = forks.finished(work.command(), cwd=work.directory, env=environment, timeout=300)
+    done = forks.finished(work.command(), cwd=work.directory, env=environment, timeout=HUNG)
     output = done.stdout + done.stderr
     assert done.returncode == 1, output
     assert "Results: " in output

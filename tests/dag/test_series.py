@@ -10,6 +10,7 @@ import pytest
 from support import forks
 from support.checkpoints import checkpoint
 from support.configs import COMMAND
+from support.limits import HUNG
 from support.workspace import Workspace
 
 SERVED = {"kind": "generic", "command": "serve --port {{ port }}", "runtime": "process"}
@@ -42,7 +43,7 @@ def test_snakemake_plans_a_model_for_each_ready_checkpoint(work: Workspace) -> N
 def test_snakeval_prints_the_series_as_it_is_written_and_its_plan(work: Workspace) -> None:
     work.command()  # which writes config.yaml
     words = (str(Path(sys.executable).with_name("snakeval")), "run", "config.yaml", "--dry-run")
-    done = forks.finished(words, cwd=work.directory, env=work.environment, timeout=600)
+    done = forks.finished(words, cwd=work.directory, env=work.environment, timeout=HUNG)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert output.count(LEFT_OUT) == 1

@@ -20,6 +20,7 @@ from snakeval.run.directory import RunDirectory
 from support import forks
 from support.command import says
 from support.configs import MODEL
+from support.limits import HUNG
 from support.workspace import REPOSITORY, Workspace
 
 SNAKEMAKE = ("snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--cores", "2")
@@ -62,7 +63,7 @@ class Place:
 
     def runs(self, *words: str) -> tuple[int, str]:
         process = self.starts(*words)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=HUNG)
         assert "Traceback" not in output, output
         return process.returncode, output
 
@@ -89,7 +90,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def until(is_so: Callable[[], bool], seconds: float = 300) -> None:
+def until(is_so: Callable[[], bool], seconds: float = HUNG) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it did not happen"
@@ -121,7 +122,7 @@ def test_another_configuration_with_the_same_name_sees_no_score_of_the_first(
     assert code == 0, output
     assert "0.9" in output
     go.touch()
-    output, _ = running.communicate(timeout=600)
+    output, _ = running.communicate(timeout=HUNG)
     assert running.returncode == 0, output
     assert "0.1" in output
     assert "0.9000" not in output  # the elapsed time may have 0.9
@@ -173,7 +174,7 @@ def test_two_commands_at_one_run_share_its_work_and_print_the_tables_of_their_ow
     run = RunDirectory(place.work.run)
     assert [item.benchmark for item in run.plan()] == ["b", "old", "new"], "both work at it"
     go.touch()
-    outputs = [process.communicate(timeout=600)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=HUNG)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], outputs
     tables = [
         {line.split("|")[2].strip() for line in output.splitlines() if line.startswith("| m ")}
@@ -195,7 +196,7 @@ def test_the_same_command_twice_in_its_first_second_joins_one_run(
     time.sleep(offset)
     started.append(place.starts(*command(file)))
     for process in started:
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=HUNG)
         # `snakeval run` may find the other one at work already.
         assert process.returncode == 0 or "already works" in output, output
     assert place.scores(place.work.run) == {"b": 0.5}

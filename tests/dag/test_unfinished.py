@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.command import workspace
+from support.limits import HUNG
 from support.workspace import Workspace
 
 COUNTED = "echo {name} >> {ran}; echo '{\"score\": 0.5}' > {{ results }}/score.json"
@@ -133,7 +134,7 @@ def test_a_job_that_lost_its_lease_publishes_nothing_and_its_command_still_finis
     assert not (place / "evaluation.json").exists()
     assert not ran(tmp_path), "its harness went on"
     lease.unlink()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert ran(tmp_path) == {"b": 1}
     assert json.loads((place / "evaluation.json").read_text())["attempt"] == 2
@@ -146,7 +147,7 @@ def events(place: Path) -> str:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -35,6 +35,7 @@ if __name__ == "__main__":
 from support import forks
 from support.bed_lock import BedLock
 from support.command import says, snakeval
+from support.limits import HUNG
 from support.slurm import CONFIG, cluster, mend, queue, slurm, stop_controller
 from support.workspace import REPOSITORY, Workspace
 
@@ -58,7 +59,7 @@ Policy = Callable[[], AbstractContextManager[Request | None]]
 
 def _run(*command: str) -> None:
     """Run a command of Slurm; sacctmgr exits with 1 if nothing changes."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)
     if done.returncode and "Nothing modified" not in done.stdout + done.stderr:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 

@@ -22,6 +22,7 @@ import pytest
 
 from snakeval.demo.ledger import digest
 from support.engine import engine
+from support.limits import HUNG
 from support.served import Served, kill_9
 from support.workspace import REPOSITORY
 
@@ -88,7 +89,7 @@ def _kill_container(label: str) -> Callable[[Served, Path, random.Random], Calla
 def _restart_engine(made: Served, disk: Path, rng: random.Random) -> Callable[[], None]:
     with engine(alone=True):
         for what in ("stop", "start"):
-            subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=600)
+            subprocess.run(["bash", ENGINE, what], check=True, capture_output=True, timeout=HUNG)
     return _nothing
 
 
@@ -178,7 +179,7 @@ def test_after_any_fault_the_same_command_completes_the_run_and_reruns_no_finish
         if lasting:
             time.sleep(rng.uniform(0.5, 3))
             undo()
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
         before, complete = answers(made), finished(made, disk)
         commands = 1
         again = head.returncode

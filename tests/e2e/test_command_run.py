@@ -22,6 +22,7 @@ from snakeval.demo.server import serve
 from snakeval.matrix.expand import expand
 from support import forks
 from support.command import FAILS, evaluated, printed_command, says, snakeval, started, workspace
+from support.limits import HUNG
 from support.served import wait_for
 from support.workspace import REPOSITORY, Workspace
 
@@ -49,7 +50,7 @@ def test_a_run_prints_a_command_that_works_when_it_is_pasted(tmp_path: Path) -> 
     assert evaluated(done.stderr) == {"m/one", "m/two"}
     assert "| m       | two         | v        | 2.0000" in done.stdout
     words = printed_command(done.stderr)
-    pasted = forks.finished(words, cwd=work.directory, env=work.environment, timeout=300)
+    pasted = forks.finished(words, cwd=work.directory, env=work.environment, timeout=HUNG)
     assert pasted.returncode == 0, pasted.stderr
     assert "Nothing to be done" in pasted.stderr
 
@@ -198,7 +199,7 @@ def test_ctrl_c_ends_all_of_it_with_130_and_the_same_command_resumes(
         os.killpg(process.pid, signal.SIGINT)
     else:
         process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=600)
+    _, error = process.communicate(timeout=HUNG)
     assert process.returncode == 130, error
     assert "Traceback" not in error, error
     wait_for(lambda: not work.processes(), "something is left running")
@@ -253,7 +254,7 @@ def test_resume_after_kill_9_from_another_directory(tmp_path: Path, go: Path) ->
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended with one that was killed
             if "snakeval.jobs.evaluate" not in " ".join(each.cmdline()):
                 each.kill()
-    process.communicate(timeout=600)
+    process.communicate(timeout=HUNG)
     record = next(work.directory.glob("results/*/m/quick/evaluation.json"))
     finished = record.read_bytes()
     go.touch()

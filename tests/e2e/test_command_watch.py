@@ -21,6 +21,7 @@ import pytest
 from snakeval.executors.engines import containers
 from snakeval.processes import process_lives
 from support import forks
+from support.limits import HUNG
 from support.served import Served, kill_9, wait_for
 from support.workspace import Done, Workspace
 
@@ -52,7 +53,7 @@ class Command:
 
     def __call__(self, *arguments: str) -> Done:
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=HUNG)
         assert "Traceback" not in output, output
         return Done(process.returncode, output)
 
@@ -124,7 +125,7 @@ def test_status_reports_each_state_while_it_lasts(work: Workspace, gate: Path) -
     (listed,) = json.loads(snakeval("ls", "runs", "--json").output)
     assert (listed["live"], listed["done"], listed["total"]) == (True, 1, 3)
     gate.touch()
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert snakeval.said("m/slow") == "done"
     said = snakeval("status", work.run.name[20:])
     assert "2 of 3 done, 1 failed; nothing runs" in said.output
@@ -144,7 +145,7 @@ def test_after_kill_9_of_everything_status_reports_nothing_as_running(
         os.kill(job, signal.SIGKILL)
     wait_for(lambda: not process_lives(job), "the job lives")
     assert snakeval.said("m/slow") == "interrupted"
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert "nothing runs; `snakeval resume" in snakeval("status").output
     # Its log is there, and followed into the attempt that resumes it.
     gate.touch()
@@ -166,12 +167,12 @@ def test_logs_are_followed_live_until_the_evaluation_ends(work: Workspace, gate:
     watcher = snakeval.start("status", "--watch", str(work.run))
     told = [until(*wanted) for wanted in ((followers[0], "begins"), (watcher, "m/slow running"))]
     gate.touch()
-    head.communicate(timeout=600)
-    evaluation, run = (follower.communicate(timeout=600)[0] for follower in followers)
+    head.communicate(timeout=HUNG)
+    evaluation, run = (follower.communicate(timeout=HUNG)[0] for follower in followers)
     assert (told[0] + evaluation).count("begins\nends\n") == 1
     assert evaluation.endswith("m/slow: done: score 1.0000\n")
     assert "m/slow" in run
-    assert watcher.communicate(timeout=600)[0].endswith("1 of 1 done\n")
+    assert watcher.communicate(timeout=HUNG)[0].endswith("1 of 1 done\n")
     assert [each.returncode for each in (*followers, watcher)] == [0, 0, 0]
 
 
@@ -209,7 +210,7 @@ def test_a_killed_run_leaves_nothing_and_is_resumed(
     killed = snakeval("kill", work.run.name[20:])
     assert killed.exit_code == 0, killed.output
     assert "stopped, 1 of 2 done; `snakeval resume" in killed.output
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert not process_lives(found["pid"])
     assert not [*containers(work.run, names(found), servers=False, silent=set())]
     assert snakeval.said("m/slow") == "interrupted"
@@ -237,7 +238,7 @@ def test_one_killed_evaluation_is_interrupted_and_the_others_finish(
     assert (found["m/one"]["state"], found["m/other"]["state"]) == ("interrupted", "running")
     assert head.poll() is None
     gate.touch()
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert head.returncode == 1
     found = snakeval.states()
     assert (found["m/one"]["state"], found["m/other"]["state"]) == ("interrupted", "done")
@@ -257,7 +258,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     served.deployment["command"] = loads + served.deployment["command"]
     served.asks("slow", seed=1, stays_at=2)
     head = work.start()
-    wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool", 60)
+    wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool", HUNG)
     wait_for(lambda: snakeval.said("careful/slow") == "deploying", "it is not deployed")
     (tmp_path / "loaded").touch()
     wait_for(lambda: snakeval.said("careful/slow") == "running", "it does not run")
@@ -267,7 +268,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     killed = snakeval("kill", str(work.run))
     assert killed.exit_code == 0, killed.output
     assert not [left for left in served.left() if "supervisor" not in left]
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     served.nothing_is_left()
     assert snakeval.said("careful/slow") == "interrupted"
 
@@ -285,11 +286,11 @@ def test_kill_keeps_a_server_that_another_run_uses(tmp_path: Path) -> None:
     wait_for(lambda: snakeval.said("careful/slow", other) == "running", "it does not run")
     killed = snakeval("kill", str(one))
     assert killed.exit_code == 0, killed.output
-    first.communicate(timeout=600)
+    first.communicate(timeout=HUNG)
     assert snakeval.states(one)["careful/slow"]["state"] == "interrupted"
     assert snakeval.states(other)["careful/slow"]["state"] == "running"
     served.go()
-    output, _ = second.communicate(timeout=600)
+    output, _ = second.communicate(timeout=HUNG)
     assert second.returncode == 0, output
     assert served.recorded.loads == {"careful": 1}
     served.nothing_is_left()
@@ -307,5 +308,5 @@ def test_kill_also_ends_servers_whose_pool_is_gone(tmp_path: Path, runtime: str)
     killed = snakeval("kill", str(served.work.run))
     assert killed.exit_code == 0, killed.output
     assert not [left for left in served.left() if "supervisor" not in left]
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     served.nothing_is_left()  # a job may have started another pool, which ends by itself

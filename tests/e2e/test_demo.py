@@ -13,6 +13,7 @@ import pytest
 from snakeval.demo.behaviour import MODELS
 from snakeval.demo.items import benchmarks, expected_score
 from support.engine import containers_of
+from support.limits import HUNG
 from support.workspace import REPOSITORY
 
 
@@ -25,7 +26,7 @@ def demo(directory: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=1800,
+        timeout=HUNG,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -14,6 +14,7 @@ import pytest
 from snakeval.demo.items import expected_score, generate
 from snakeval.demo.ledger import read_ledger
 from support.engine import containers_of
+from support.limits import HUNG
 from support.workspace import REPOSITORY, Workspace
 
 TASKS = REPOSITORY / "config" / "benchmarks" / "demo"
@@ -38,7 +39,7 @@ def processes_left(work: Workspace) -> list[str]:
 
 def assert_no_process_is_left(work: Workspace) -> None:
     """The supervisor looks once a second whether anybody needs it."""
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while left := processes_left(work):
         assert time.monotonic() < until, left
         time.sleep(0.1)
@@ -119,7 +120,7 @@ def say(tiny: Path, questions: list[str]) -> list[str]:
         input=json.dumps(questions),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HUNG,
         check=False,
     )
     assert done.returncode == 0, done.stderr

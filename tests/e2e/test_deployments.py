@@ -15,6 +15,7 @@ import docker
 import psutil
 import pytest
 
+from support.limits import HUNG
 from support.served import Served, kill_9, wait_for
 
 RUNTIMES = [pytest.param("docker", marks=pytest.mark.images), "process"]
@@ -54,7 +55,7 @@ def test_with_two_gpus_they_run_side_by_side(tmp_path: Path) -> None:
     head = served.work.start("--cores", "4", "--resources", "gpu=2")
     wait_for(lambda: len({m for m, _ in served.recorded.answers}) == 2, "one of them waits")
     served.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert served.recorded.loads == {"careful": 1, "sloppy": 1}
     assert "waits for" not in output
@@ -116,7 +117,7 @@ def test_a_server_that_dies_once_costs_only_time(tmp_path: Path) -> None:
     wait_for(lambda: len(served.recorded.answers) > 3, "no answers")
     kill_9(served.server)
     served.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/long": 1}
     assert served.work.table()["attempt"]["careful/long"] == 1
@@ -156,7 +157,7 @@ def test_whatever_is_killed_nothing_is_left_and_the_same_command_finishes(
         for process in VICTIMS[victim](served):
             kill_9(process)
     served.go()
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     assert "Traceback" not in output
     assert (head.returncode == 0) == (victim in ("server", "supervisor")), output
     served.nothing_is_left()
@@ -226,7 +227,7 @@ def test_two_heads_share_one_server_and_do_each_evaluation_once(tmp_path: Path) 
     second = served.work.start()
     wait_for(lambda: evaluates(second.pid), "the second one does nothing")
     served.go()
-    outputs = [head.communicate(timeout=300)[0] for head in (first, second)]
+    outputs = [head.communicate(timeout=HUNG)[0] for head in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), "\n".join(outputs)
     assert served.recorded.loads == {"careful": 1}
     assert sum(served.recorded.answers.values()) == 30

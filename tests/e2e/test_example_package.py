@@ -21,6 +21,7 @@ import yaml
 from snakeval.processes import process_lives
 from support import forks
 from support.configs import write
+from support.limits import HUNG
 from support.made import snakeval
 from support.packages import EXAMPLE
 from support.packages import example as visible_example
@@ -59,7 +60,7 @@ class Installed:
     def snakeval(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.python), "-m", "snakeval", *words], cwd=self.directory, text=True,
-            env=self.environment, capture_output=True, timeout=600, check=False,
+            env=self.environment, capture_output=True, timeout=HUNG, check=False,
         )  # fmt: skip
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -89,7 +90,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps",
          "--no-build-isolation", "--no-index", str(source)],
-        capture_output=True, text=True, timeout=600, check=False,
+        capture_output=True, text=True, timeout=HUNG, check=False,
     )  # fmt: skip
     assert installed.returncode == 0, installed.stderr
     return python
@@ -138,7 +139,7 @@ def test_its_parts_run_are_watched_killed_resumed_and_exported(
             assert killed.exit_code == 0, killed.out + killed.err
             assert f"Ends Spool job {sums['job']} runs" in killed.out
             assert "stopped, 1 of 2 done" in killed.out
-            head.communicate(timeout=300)
+            head.communicate(timeout=HUNG)
             assert not process_lives(sums["pid"])
             assert status(capsys, example.run)["parrot/sums"]["state"] == "interrupted"
     finally:
@@ -201,7 +202,7 @@ def test_the_launchers_shape_has_the_same_model(
              "--profile", "profile", "-n"],
             cwd=tmp_path,
             env=forks.with_first(os.environ, tmp_path / "first", SEES.format(site=str(site))),
-            timeout=120,
+            timeout=HUNG,
         )  # fmt: skip
         assert plan.returncode == 0, plan.stdout + plan.stderr
         said = yaml.safe_load(plan.stdout.partition("\n\n")[0].partition("\nBuilding DAG")[0])

@@ -12,6 +12,7 @@ import pytest
 
 from support import wandb_files
 from support.command import FAILS, says, snakeval, workspace
+from support.limits import HUNG
 from support.workspace import Workspace
 
 
@@ -91,7 +92,7 @@ def mlflow(url: str, path: str, asked: dict[str, Any]) -> Any:
         json.dumps(asked).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=HUNG) as answer:
         return json.load(answer)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.processes import process_lives
+from support.limits import HUNG
 from support.workspace import Workspace
 
 SCORE = {"file": "score.json", "values": {"score": "score"}}
@@ -43,7 +44,7 @@ def gated(gate: Path) -> dict[str, Any]:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.05)
@@ -74,7 +75,7 @@ def test_kill_9_of_snakemake_ends_its_jobs_and_the_same_command_does_the_rest(
     os.kill(head.pid, signal.SIGKILL)
     for pid in pids:
         wait_for(lambda pid=pid: not process_lives(pid), "a process is left")
-    head.communicate(timeout=300)
+    head.communicate(timeout=HUNG)
     (tmp_path / "gate").touch()
     again = work.snakemake()
     assert (again.exit_code, work.table()["attempt"]["m/good"]) == (0, 1), again.output
@@ -89,7 +90,7 @@ def test_kill_9_of_a_harness_or_of_its_job_fails_that_evaluation_alone(
     head = work.start()
     harness, job = harness_and_job(work, "m/slow")
     os.kill(harness if victim == "harness" else job, signal.SIGKILL)
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1
     assert "m/slow failed: " in output
     assert "SIGKILL" in output
@@ -107,7 +108,7 @@ def test_ctrl_c_leaves_nothing_running_and_nothing_lost(work: Workspace, tmp_pat
     pids = harness_and_job(work, "m/slow")
     wait_for((work.run / "m/good/evaluation.json").exists, "the quick one is not done")
     os.killpg(head.pid, signal.SIGINT)
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode != 0
     assert "Traceback" not in output
     assert not any(process_lives(pid) for pid in pids)

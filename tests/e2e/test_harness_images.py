@@ -21,6 +21,7 @@ from snakeval.demo.behaviour import MODELS
 from snakeval.demo.items import benchmarks, expected_score
 from snakeval.demo.server import DemoServer, serve
 from support.engine import containers_of
+from support.limits import HUNG
 from support.workspace import REPOSITORY, Workspace
 
 TASKS = REPOSITORY / "config" / "benchmarks" / "demo"
@@ -55,7 +56,7 @@ def finished(work: Workspace, *options: str) -> str:
 
 def docker(*arguments: str) -> str:
     done = subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, timeout=300, check=False
+        ["docker", *arguments], capture_output=True, text=True, timeout=HUNG, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -130,8 +131,8 @@ def killed_after(work: Workspace, server: DemoServer, answers: int, *, head: boo
         os.kill(running.pid, signal.SIGKILL)
     kill = ["docker", "kill", "--signal", "KILL", container]
     # A job whose head is dead also stops its container.
-    subprocess.run(kill, capture_output=True, timeout=300, check=not head)
-    output, _ = running.communicate(timeout=600)
+    subprocess.run(kill, capture_output=True, timeout=HUNG, check=not head)
+    output, _ = running.communicate(timeout=HUNG)
     return output
 
 
@@ -179,7 +180,7 @@ def test_after_kill_9_of_snakemake_and_of_the_container_the_rest_is_done_and_not
         assert before == 40
 
         killed_after(work, server, before + 15, head=True)
-        until = time.monotonic() + 300
+        until = time.monotonic() + HUNG
         while containers_of(work.run):
             assert time.monotonic() < until, "a container is left"
             time.sleep(0.1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.limits import HUNG
 from support.served import Served, kill_9, wait_for
 
 pytestmark = pytest.mark.haproxy
@@ -34,7 +35,7 @@ def test_kill_9_of_an_instance_in_the_middle_costs_nothing(served: Served) -> No
     kill_9(servers(served)[0])
     wait_for(lambda: served.recorded.loads == {"careful": 3}, "it does not come back")
     served.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert set(served.scores().values()) == {1}
     table = served.work.table()
@@ -60,5 +61,5 @@ def test_kill_9_of_the_head_leaves_no_instance_and_no_proxy(served: Served) -> N
     wait_for(lambda: len(served.recorded.answers) > 6, "no answers")
     assert served.named("haproxy")
     kill_9(psutil.Process(head.pid))
-    head.communicate(timeout=300)
+    head.communicate(timeout=HUNG)
     served.nothing_is_left()

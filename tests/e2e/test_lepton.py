@@ -17,6 +17,7 @@ from standin import StandIn
 
 from snakeval.demo.server import DemoServer, serve
 from snakeval.evaluation.record import Completion
+from support.limits import HUNG
 from support.on_lepton import OnLepton
 from support.served import wait_for
 from support.workspace import REPOSITORY, Done
@@ -122,7 +123,7 @@ def running(work: Work, number: int) -> None:
             sum(job.starts > 0 and job.state != "Starting" for job in work.standin.jobs) == number
         ),
         f"{number} running jobs",
-        120,
+        HUNG,
     )
 
 
@@ -133,7 +134,7 @@ def states(work: Work) -> dict[str, str]:
 
 def end(process: subprocess.Popen[str], number: int) -> Done:
     os.killpg(process.pid, number)
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=HUNG)
     return Done(process.returncode, output)
 
 
@@ -144,7 +145,7 @@ def test_a_matrix_is_evaluated_and_a_model_is_loaded_once(work: Work) -> None:
     assert dict(table["value"]) == dict.fromkeys(
         ("served/b0", "served/b1", "other/b0", "other/b1"), 1.0
     )
-    assert [job.starts for job in work.standin.jobs] == [1] * 4
+    assert [job.starts for job in work.standin.jobs] == [1] * 4, done.output
     assert list(work.standin.workspace.endpoints.loads.values()) == [1]
     work.nothing_is_left()
     assert work.snakemake().nothing_to_do
@@ -167,11 +168,11 @@ def test_after_a_killed_head_the_same_command_starts_no_job_twice_and_leaves_not
     paused(work, 8)
     head = work.start()
     # A slow machine may not run all of them at one time.
-    wait_for(lambda: sum(job.starts for job in work.standin.jobs) == 4, "four starts", 120)
+    wait_for(lambda: sum(job.starts for job in work.standin.jobs) == 4, "four starts", HUNG)
     end(head, signal.SIGKILL)
     done = work.snakemake()
     assert done.exit_code == 0, done.output
-    assert [job.starts for job in work.standin.jobs] == [1] * 4
+    assert [job.starts for job in work.standin.jobs] == [1] * 4, done.output
     assert list(work.standin.workspace.endpoints.loads.values()) == [1]
     assert set(work.table()["value"]) == {1.0}
     work.nothing_is_left()
@@ -208,11 +209,11 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     del work.config["models"]["served"]
     work.config["benchmarks"]["b1"]["params"] = {"extra": {"pause": 60}}
     head = work.start()
-    wait_for(lambda: len(work.standin.jobs) == 2, "two jobs", 120)
-    wait_for(lambda: states(work)["b1"] == "running", "b1 does not run", 120)
+    wait_for(lambda: len(work.standin.jobs) == 2, "two jobs", HUNG)
+    wait_for(lambda: states(work)["b1"] == "running", "b1 does not run", HUNG)
     killed = work.snakeval("kill", f"{work.run}/other/b1")
     assert killed.returncode == 0, killed.stdout + killed.stderr
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1, output
     assert states(work) == {"b0": "done", "b1": "interrupted"}
     assert len(work.standin.jobs) == 2
@@ -245,9 +246,9 @@ def test_a_model_that_cannot_start_has_its_reason_and_its_endpoint_is_removed(
 def test_no_key_is_in_a_file_or_on_the_terminal(work: Work) -> None:
     paused(work, 3)
     head = work.start()
-    wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", 60)
+    wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", HUNG)
     (key,) = work.standin.workspace.secrets.values()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     files = [p for p in work.directory.parent.rglob("*") if p.is_file()]
     told = [output, *(p.read_text(errors="replace") for p in files)]

@@ -19,6 +19,7 @@ from standin import StandIn
 
 from snakeval.ledger.reading import stored
 from snakeval.run.directory import RunDirectory
+from support.limits import HUNG
 from support.on_lepton import OnLepton
 from support.s3 import bucket
 from support.served import wait_for
@@ -140,7 +141,7 @@ def mounted(work: Work) -> Iterator[Work]:
 
 
 def finish(head: Any) -> Done:
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     return Done(head.returncode, output)
 
 
@@ -165,7 +166,7 @@ def test_the_gateway_asks_with_the_key_and_the_harness_has_a_token(mounted: Work
 def test_after_a_kill_no_answered_request_is_asked_again(mounted: Work, how: str) -> None:
     mounted.asked.stops = 7
     head = mounted.start()
-    assert mounted.asked.stopped.wait(300)
+    assert mounted.asked.stopped.wait(HUNG)
     (job,) = mounted.standin.jobs
     if how == "killed":
         job.workload.stop(0)
@@ -182,7 +183,7 @@ def test_after_a_kill_no_answered_request_is_asked_again(mounted: Work, how: str
 def test_after_ctrl_c_the_same_command_asks_no_answered_request_again(mounted: Work) -> None:
     mounted.asked.stops = 7
     head = mounted.start()
-    assert mounted.asked.stopped.wait(300)
+    assert mounted.asked.stopped.wait(HUNG)
     os.killpg(head.pid, signal.SIGINT)
     mounted.asked.go.set()
     assert finish(head).exit_code != 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import HUNG
 from support.served import Served, kill_9, wait_for
 
 #: Counts a question without an answer as a wrong one, as many harnesses do, and exits with 0.
@@ -58,7 +59,7 @@ def test_no_score_of_a_harness_that_lost_its_server_is_published(
     if harness == "graceful":  # the job tells it to end, before the model is served again
         wait_for(lambda: served.recorded.loads["careful"] == 2, "it is not served again")
     served.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/tolerant": 1}
     assert served.recorded.loads == {"careful": 2}

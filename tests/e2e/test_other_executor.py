@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.demo.server import DemoServer, serve
+from support.limits import HUNG
 from support.scheduler import profile
 from support.served import wait_for
 from support.workspace import Workspace
@@ -72,7 +73,7 @@ def test_a_job_of_a_killed_snakemake_finishes_and_nothing_is_asked_twice(
         events = work.run / "careful/seven/.snakeval/events.jsonl"
         wait_for(lambda: "waits for" in events.read_text(), "the second job does not wait")
         go.touch()
-        output, _ = second.communicate(timeout=600)
+        output, _ = second.communicate(timeout=HUNG)
         assert second.returncode == 0, output
         assert server.stats()["answered"] == 1
     assert set(work.table()["status"]) == {"done"}

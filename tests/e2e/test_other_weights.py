@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import HUNG
 from support.served import Served, wait_for
 
 
@@ -30,7 +31,7 @@ def test_answers_of_other_weights_are_not_replayed(
     head = served.work.start()
     wait_for(lambda: served.recorded.answers.total() == 2, "nothing is asked")
     os.killpg(head.pid, signal.SIGINT)  # as a terminal does
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     if changed:
         (weights / "model.safetensors").write_bytes(b"other")
     served.go()

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from support.drip import drip
+from support.limits import HUNG
 from support.machine import eventually, lines
 from support.workspace import Workspace
 
@@ -30,14 +31,14 @@ def test_pip_ends_with_a_head_that_is_killed_or_hung_up(tmp_path: Path) -> None:
         for end in (signal.SIGKILL, signal.SIGHUP):
             index.asked.clear()
             head = work.start()
-            assert index.asked.wait(600), "pip does not ask"
+            assert index.asked.wait(HUNG), "pip does not ask"
             below = psutil.Process(head.pid).children(recursive=True)
             assert any("slowthing" in line for line in lines(below))
             os.kill(head.pid, end)
-            _, alive = psutil.wait_procs(below, timeout=300)
+            _, alive = psutil.wait_procs(below, timeout=HUNG)
             assert lines(alive) == []
             eventually(lambda: index.connections == 0, "something is still connected")
-            head.communicate(timeout=300)
+            head.communicate(timeout=HUNG)
         index.content = wheel(tmp_path / "slowthing-1.0-py3-none-any.whl")
         again = work.snakemake()
         assert (again.exit_code, again.evaluated) == (0, {"m/b"}), again.output

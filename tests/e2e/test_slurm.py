@@ -27,6 +27,7 @@ import yaml
 from snakeval.demo.server import DemoServer, serve
 from support.faulty import faulty
 from support.journals import said
+from support.limits import HUNG
 from support.served import Served, wait_for
 from support.slurm import (
     Job,
@@ -231,12 +232,12 @@ def test_kill_9_of_the_head_and_the_same_command_again_adopts_the_jobs_that_run(
     head = work.start()
     wait_for(lambda: server.stats()["answered"] == 30, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     running = work.queue
     again = work.start()
     wait_for(lambda: waits_for(work, again) == 3, "not all are adopted")
     endpoint.go()
-    output, _ = again.communicate(timeout=600)
+    output, _ = again.communicate(timeout=HUNG)
     assert again.returncode == 0, output
     assert output.count("Adopting it") == 3
     assert {job.number for job in work.jobs(3)} == set(running)
@@ -255,7 +256,7 @@ def test_who_is_cancelled_uses_a_retry_who_is_requeued_does_not_and_both_resume(
     slurm("scancel", *queue(work.directory, "m_cancelled"))
     slurm("scontrol", "requeue", *queue(work.directory, "m_requeued"))
     endpoint.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert "was cancelled by uid 0" in output
     # What was being answered when a harness was told to end may be asked again.
@@ -279,7 +280,7 @@ def test_a_killed_job_asks_no_request_again_that_was_under_way(
     head = work.start()
     wait_for(lambda: server.stats()["requests"] >= 8, "nothing is asked")
     slurm("scancel", *work.queue)
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert states(work.jobs(2)) == {
         ("evaluate_wildcards_m_b", "CANCELLED"): 1,
@@ -329,7 +330,7 @@ def test_a_job_whose_node_dies_resumes_on_another(endpoint: Served, server: Demo
     try:
         kill_node(node, number)
         endpoint.go()
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
     finally:
         mend()
     assert head.returncode == 0, output
@@ -349,7 +350,7 @@ def test_a_controller_that_restarts_is_waited_for(endpoint: Served, server: Demo
         wait_for(lambda: server.stats()["answered"] >= 7, "the job does not go on")
     finally:
         mend()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert output.count("Slurm does not answer") <= 2
     assert (server.stats()["answered"], server.stats()["repeated"]) == (10, 0)
@@ -368,14 +369,14 @@ def test_without_the_accounting_a_run_begins_resumes_and_ends(
         head = work.start()
         wait_for(lambda: server.stats()["answered"] == 6, "nothing is asked")
         os.kill(head.pid, signal.SIGKILL)
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
         assert output.count("The accounting does not answer") == 1
         assert "account evals is not checked" in output
         again = work.start()
         wait_for(lambda: waits_for(work, again) == 2, "not all are adopted")
         slurm("scancel", *queue(work.directory, "m_cancelled"))
         endpoint.go()
-        output, _ = again.communicate(timeout=600)
+        output, _ = again.communicate(timeout=HUNG)
     finally:
         mend()
     assert again.returncode == 0, output
@@ -400,7 +401,7 @@ def test_a_preempted_job_is_requeued_and_resumes(endpoint: Served, server: DemoS
     slurm("sbatch", *urgent, "--time=1", "--output=/dev/null", "--wrap=true")
     wait_for(lambda: "PREEMPTED" in lives(number), "it is not preempted")
     endpoint.go()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert lives(number) == ["PREEMPTED", "COMPLETED"]
     assert (server.stats()["answered"], server.stats()["repeated"]) == (6, 0)
@@ -450,7 +451,7 @@ def test_kill_9_of_the_head_of_deployed_models_adopts_their_allocations(tmp_path
     head = work.start()
     wait_for(lambda: made.recorded.answers.total() >= 6, "nothing is asked")
     os.kill(head.pid, signal.SIGKILL)
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     running = work.queue
     again = work.snakemake()
     assert again.exit_code == 0, again.output

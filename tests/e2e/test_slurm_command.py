@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.command import says, snakeval, started
+from support.limits import HUNG
 from support.served import Served, wait_for
 from support.slurm import ended, queue, slurm
 from support.workspace import REPOSITORY, Workspace
@@ -137,7 +138,7 @@ def test_by_hand_the_batch_script_of_a_model_gives_the_same_artifacts(tmp_path: 
         checked = subprocess.run(["shellcheck", script], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout
         command = ["sbatch", "--wait", str(script)]
-        subprocess.run(command, check=True, cwd="/", env=environment, timeout=600)
+        subprocess.run(command, check=True, cwd="/", env=environment, timeout=HUNG)
     assert [path.read_text() for path in of_hand] == before
     made.nothing_is_left()
 
@@ -158,7 +159,7 @@ def test_status_names_the_job_and_kill_cancels_it(work: Workspace, go: Path) -> 
 
     killed = snakeval(work, "kill", str(work.run))
     assert killed.returncode == 0, killed.stdout + killed.stderr
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert queue(work.directory) == []
     assert state_of(work, "slow")["state"] == "interrupted"
     assert state_of(work, "quick")["state"] == "done"
@@ -173,7 +174,7 @@ def test_kill_after_a_lost_head_cancels_the_jobs_that_it_left(work: Workspace) -
     ).stdout.split():
         with contextlib.suppress(ProcessLookupError):  # it ended with the command
             os.kill(int(process), signal.SIGKILL)
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     assert state_of(work, "slow")["state"] == "running", "its job is Slurm's"
     killed = snakeval(work, "kill", str(work.run))
     assert killed.returncode == 0, killed.stderr
@@ -222,7 +223,7 @@ def test_a_second_plain_snakemake_fails_and_sigterm_leaves_the_job(
     wait_for(lambda: len(queue(work.directory)) == 1, "the quick job does not end")
     (job,) = queue(work.directory)
     first.terminate()
-    output, _ = first.communicate(timeout=600)
+    output, _ = first.communicate(timeout=HUNG)
     # The head may not know yet that the other job ended.
     (line,) = (line for line in output.splitlines() if "SIGTERM: Slurm job" in line)
     assert job in line.partition(" continue")[0].replace(",", "").split()

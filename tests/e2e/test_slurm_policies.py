@@ -14,6 +14,7 @@ import pytest
 
 from e2e.site_policies import CASES, OWN, PROFILE, own, play, prepare, qos
 from support.command import says, started
+from support.limits import HUNG
 from support.served import wait_for
 from support.slurm import queue, slurm
 from support.workspace import Workspace
@@ -67,11 +68,11 @@ def test_jobs_that_wait_for_a_limit_keep_no_other_job_waiting(tmp_path: Path) ->
             )
             wait_for(lambda: len(queue(work.directory)) == 1, "the limit is not kept")
             go.touch()
-            _, error = head.communicate(timeout=600)
+            _, error = head.communicate(timeout=HUNG)
         finally:
             if head.poll() is None:
                 os.killpg(head.pid, signal.SIGINT)
-                head.communicate(timeout=300)
+                head.communicate(timeout=HUNG)
             if left := queue(work.directory):
                 slurm("scancel", *left)
     assert head.returncode == 0, error

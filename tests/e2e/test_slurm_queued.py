@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.limits import HUNG
 from support.served import Served, wait_for
 from support.slurm import queue, slurm
 from support.workspace import REPOSITORY
@@ -42,7 +43,7 @@ def test_an_allocation_evaluates_what_its_command_planned(served: Served) -> Non
     del content["benchmarks"]["d"]
     content["benchmarks"]["b"]["params"] = {"temperature": 0.5}
     file.write_text(yaml.safe_dump(content))
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert served.scores() == {"careful/b": 1, "careful/d": 1}
     assert served.recorded.loads == {"careful": 1}

@@ -16,6 +16,7 @@ import snakemake.common.tests
 from snakemake.settings.types import ResourceSettings
 
 from snakemake_executor_plugin_slurm_resume import ExecutorSettings
+from support.limits import HUNG
 from support.served import wait_for
 from support.slurm import ended, queue, slurm
 
@@ -99,7 +100,7 @@ class Workflow:
 
     def run(self, *options: str) -> tuple[int, str]:
         process = self.start(*options)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=HUNG)
         return process.returncode, output
 
     @property
@@ -122,7 +123,7 @@ def test_ctrl_c_while_forty_jobs_are_submitted_leaves_none(workflow: Workflow) -
     head = workflow.start()
     wait_for(lambda: len(queue(workflow.directory)) >= 8, "nothing is submitted")
     os.killpg(head.pid, signal.SIGINT)  # as a terminal does: sbatch gets it, too
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode != 0
     assert "Perhaps left" not in output
     wait_for(lambda: not queue(workflow.directory), "jobs are left")
@@ -156,7 +157,7 @@ def test_a_job_of_a_lost_snakemake_that_has_other_params_is_cancelled_not_adopte
     head = workflow.start("--config", "said=old", "seconds=100")
     wait_for((workflow.directory / "old.began").exists, "it does not begin")
     head.kill()
-    head.communicate(timeout=600)
+    head.communicate(timeout=HUNG)
     code, output = workflow.run("--config", "said=new", "seconds=0")
     assert code == 0, output
     assert "with other params. Cancelling it" in output
@@ -216,7 +217,7 @@ def test_two_snakemakes_that_begin_at_the_same_time_submit_each_task_once(
     wait_for(lambda: submitted(workflow) == 4, "not all is submitted")
     (workflow.directory / "go").touch()
     for head in heads:
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
         assert head.returncode == 0, output
     assert submitted(workflow) == 4
     assert len(ended(workflow.directory, 4)) == 4
@@ -237,11 +238,11 @@ def test_the_end_of_one_snakemake_leaves_the_jobs_that_another_waits_for(
     )
     ends, stays = (first, second) if first_ends else (second, first)
     os.killpg(ends.pid, signal.SIGINT)
-    output, _ = ends.communicate(timeout=600)
+    output, _ = ends.communicate(timeout=HUNG)
     assert "continues, since process" in output
     assert len(queue(workflow.directory)) == 4
     (workflow.directory / "go").touch()
-    output, _ = stays.communicate(timeout=600)
+    output, _ = stays.communicate(timeout=HUNG)
     assert stays.returncode == 0, output
     assert submitted(workflow) == 4
     assert not [*heads.glob("*.json")]

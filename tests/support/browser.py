@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.limits import HUNG
+
 _OPTIONS = {
     "args": [
         "--headless=new",
@@ -36,7 +38,7 @@ class Browser:
         data = json.dumps(body).encode() if method == "POST" else None
         request = urllib.request.Request(self._url + path, data, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=HUNG) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from None
@@ -154,7 +156,7 @@ def browser() -> Iterator[Browser]:
             found.close()
     finally:
         driver.terminate()
-        driver.wait(timeout=30)
+        driver.wait(timeout=HUNG)
 
 
 def _started(url: str) -> Browser:

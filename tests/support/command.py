@@ -11,6 +11,7 @@ from typing import Any
 
 from support import forks
 from support.configs import MODEL
+from support.limits import HUNG
 from support.workspace import Workspace
 
 
@@ -58,7 +59,7 @@ def snakeval(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     process = started(work, *words, cwd=cwd)
-    out, error = process.communicate(timeout=1800)
+    out, error = process.communicate(timeout=HUNG)
     return subprocess.CompletedProcess(words, process.returncode, out, error)
 
 

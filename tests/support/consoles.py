@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import forks
+from support.limits import HUNG
 
 _BLOCK = re.compile(
     r"^(?P<in> *)```(?P<kind>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^(?P=in)```$",
@@ -118,10 +119,10 @@ class Reader:
                     stderr=subprocess.PIPE if target else subprocess.STDOUT,
                     text=True,
                 )
-            out, error = process.communicate(timeout=600)
+            out, error = process.communicate(timeout=HUNG)
         finally:
             if beside:
-                beside.communicate(timeout=300)
+                beside.communicate(timeout=HUNG)
         if target is not None:
             (self.directory / words[target + 1]).write_text(out, encoding="utf-8")
             out = error

@@ -29,6 +29,7 @@ from typing import Any
 
 from support import fork_server
 from support.fork_server import ROOM, ROOM_VARIABLE, WITHOUT_THREADS, receive, send
+from support.limits import HUNG
 
 _START = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 _PARAMETERS = inspect.signature(_START)
@@ -108,7 +109,7 @@ class _Server:
 
     def _end(self, channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
         channel.close()
-        process.wait(timeout=60)
+        process.wait(timeout=HUNG)
 
 
 _SERVER = _Server()

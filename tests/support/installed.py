@@ -20,13 +20,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from support.limits import HUNG
+
 REPOSITORY = Path(__file__).parents[2]
 
 
 def build(directory: Path) -> Path:
     """Build the wheel of this repository and return its path."""
     words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, timeout=600)
+    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, timeout=HUNG)
     (wheel,) = directory.glob("*.whl")
     return wheel
 
@@ -51,7 +53,7 @@ class Environment:
         return subprocess.run(
             [str(self.directory / "bin/python"), *words],
             cwd=cwd, env={**inherited, **(env or {})}, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HUNG, check=False,
         )  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def install(wheel: Path, directory: Path) -> Environment:
         ["-m", "venv", "--without-pip", str(directory)],
         [*pip, "--quiet", "--no-deps", "--no-index", str(wheel)],
     ):
-        subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=600)
+        subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=HUNG)
     return _with_libraries(made, ())
 
 

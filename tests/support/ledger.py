@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snakeval.ledger.gateway import Gateway
+from support.limits import HUNG
 
 TOKEN, KEY = "0123456789abcdef0123456789abcdef", "sk-canary-key"
 CHAT = "/v1/chat/completions"
@@ -165,7 +166,7 @@ async def until(condition: Callable[[], bool], seconds: float = 300) -> None:
 
 def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> Received:
     """Ask by Python's own client, which shares no code with the gateway."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HUNG)
     try:
         connection.request(method, path, body or None, headers)
         response = connection.getresponse()

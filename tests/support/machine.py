@@ -27,6 +27,7 @@ from snakeval.serving.resolve import resolve
 from snakeval.serving.vigil import PATIENCE, Patience
 from snakeval.serving.wire import address, listen, peer
 from support import forks
+from support.limits import HUNG
 
 SERVE = (
     "python3 -m snakeval.demo.server --host {{ host }} --port {{ port }} "
@@ -133,7 +134,7 @@ def lines(processes: Sequence[psutil.Process]) -> list[str]:
     return found
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
+def eventually(condition: Callable[[], object], what: str, seconds: float = HUNG) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, what

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from support import forks
+from support.limits import HUNG
 
 _CODE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
@@ -53,7 +54,7 @@ class Screen:
     def text(self) -> str:
         return "\n".join(row.rstrip() for row in self.rows)
 
-    def until(self, what: Callable[[str], object], seconds: float = 300) -> str:
+    def until(self, what: Callable[[str], object], seconds: float = HUNG) -> str:
         """Return what is on the screen as soon as *what* holds of it."""
         until = time.monotonic() + seconds
         while not what(self.text):
@@ -61,7 +62,7 @@ class Screen:
             assert self._read(0.1), self.text
         return self.text
 
-    def end(self, seconds: float = 300) -> int:
+    def end(self, seconds: float = HUNG) -> int:
         """Wait for the command's end; return its exit code."""
         until = time.monotonic() + seconds
         while self._read(0.1):

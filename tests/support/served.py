@@ -12,6 +12,7 @@ import docker
 import psutil
 
 from snakeval.demo.ledger import Recorded, read_ledger
+from support.limits import HUNG
 from support.workspace import REPOSITORY, Workspace
 
 IMAGE = "snakeval/lm-eval:0.4.13"  # any with Python
@@ -158,7 +159,7 @@ class Served:
         """The leases of its evaluations; a killed job's stays until the next attempt."""
         return [*self.work.directory.glob("results/*/*/*/.snakeval/lease*")]
 
-    def nothing_is_left(self, seconds: float = 300) -> None:
+    def nothing_is_left(self, seconds: float = HUNG) -> None:
         until = time.monotonic() + seconds
         while left := _still(self.left):
             assert time.monotonic() < until, "\n".join(left)
@@ -179,7 +180,7 @@ def _runs(process: psutil.Process, module: str) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = HUNG) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, what

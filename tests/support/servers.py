@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 
+from support.limits import HUNG
+
 
 @contextmanager
 def served(
@@ -37,7 +39,7 @@ def served(
             env={**os.environ, **variables},
         )  # fmt: skip
     try:
-        until = time.monotonic() + 600
+        until = time.monotonic() + HUNG
         while not _answers(url + path):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
@@ -45,7 +47,7 @@ def served(
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=HUNG)
 
 
 class JsonHandler(BaseHTTPRequestHandler):
@@ -105,7 +107,7 @@ def mlflow_server(bed: Path, directory: Path) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=HUNG) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

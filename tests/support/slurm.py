@@ -13,6 +13,7 @@ from typing import NamedTuple
 import psutil
 
 from support.bed_lock import BedLock
+from support.limits import HUNG
 from support.served import wait_for
 
 SCRIPT = Path(__file__).parents[1] / "testbed" / "slurm.sh"
@@ -33,7 +34,7 @@ class Job(NamedTuple):
 
 
 def slurm(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=True)
     return done.stdout
 
 
@@ -90,9 +91,9 @@ def stop_accounting() -> None:
 def _stop(daemon: str) -> None:
     process = psutil.Process(int((_STATE / "run" / f"{daemon}.pid").read_text()))
     process.terminate()
-    process.wait(120)
+    process.wait(HUNG)
 
 
 def mend() -> None:
     """Start what was ended."""
-    subprocess.run(["bash", SCRIPT, "start"], check=True, capture_output=True, timeout=120)
+    subprocess.run(["bash", SCRIPT, "start"], check=True, capture_output=True, timeout=HUNG)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.limits import HUNG
 from support.slurm import cluster
 
 PLACE = Path(__file__).parents[1] / "testbed/standins"
@@ -37,12 +38,12 @@ def allocation(*options: str) -> Iterator[dict[str, str]]:
 
 def _allocated(*options: str) -> Iterator[dict[str, str]]:
     words = ["salloc", "--no-shell", "--account=evals", "--job-name=snakeval-test", *options]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HUNG, check=True)
     number = next(w for w in done.stderr.split() if w.isdigit())
     try:
         field = ["squeue", "-h", "-j", number, "-o", "%N"]
         nodes = subprocess.run(
-            field, capture_output=True, text=True, timeout=30, check=True
+            field, capture_output=True, text=True, timeout=HUNG, check=True
         ).stdout.strip()
         show = ["scontrol", "show", "hostnames", nodes]
         names = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
@@ -55,4 +56,4 @@ def _allocated(*options: str) -> Iterator[dict[str, str]]:
             "SLURMD_NODENAME": names[0],
         }
     finally:
-        subprocess.run(["scancel", number], timeout=30, check=True)
+        subprocess.run(["scancel", number], timeout=HUNG, check=True)

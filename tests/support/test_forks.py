@@ -20,6 +20,7 @@ import pytest
 
 from support import fork_server, forks
 from support.command import says, workspace
+from support.limits import HUNG
 from support.screen import Screen
 from support.served import wait_for
 
@@ -114,7 +115,7 @@ def process(place: Path, code: str, *words: str, **options: Any) -> forks.Proces
 
 
 def said(each: forks.Process) -> str:
-    out, error = each.communicate(timeout=300)
+    out, error = each.communicate(timeout=HUNG)
     assert (each.returncode, error) == (0, "")
     return str(out)
 
@@ -176,7 +177,7 @@ def test_forks_do_not_share_what_is_random(place: Path) -> None:
 )  # fmt: skip
 def test_it_ends_as_others_do(place: Path, code: str, exit_code: int, last: str) -> None:
     each = process(place, code)
-    _, error = each.communicate(timeout=300)
+    _, error = each.communicate(timeout=HUNG)
     assert each.refused == ""
     assert each.returncode == exit_code
     assert error.rpartition("\n")[2] == last or error.splitlines()[-1] == last
@@ -187,7 +188,7 @@ def test_all_that_it_printed_arrives_or_it_fails_as_others_do(place: Path) -> No
 
     def fills_the_disk() -> int:
         with Path("/dev/full").open("w") as full:
-            return process(place, "print('x')", stdout=full).wait(timeout=60)
+            return process(place, "print('x')", stdout=full).wait(timeout=HUNG)
 
     failed = fills_the_disk()
     with forks.real_processes():
@@ -216,7 +217,7 @@ def test_it_is_ended_by_signals_as_others_are(place: Path, number: signal.Signal
     with pytest.raises(subprocess.TimeoutExpired):
         each.wait(0.05)
     os.killpg(each.pid, number)
-    _, error = each.communicate(timeout=300)
+    _, error = each.communicate(timeout=HUNG)
     assert each.returncode == -number
     assert ("KeyboardInterrupt" in error) == (number == signal.SIGINT)
 
@@ -232,7 +233,7 @@ def test_its_pid_is_kept_until_it_is_waited_for(place: Path) -> None:
 
 def test_its_input_is_what_it_is_given(place: Path) -> None:
     each = process(place, "print(input()[::-1])", stdin=subprocess.PIPE)
-    assert each.communicate("abc\n", timeout=300)[0] == "cba\n"
+    assert each.communicate("abc\n", timeout=HUNG)[0] == "cba\n"
 
 
 def test_files_are_passed_to_it_under_their_numbers(place: Path) -> None:
@@ -334,7 +335,7 @@ def test_snakemake_is_a_child_of_the_command_that_starts_it(tmp_path: Path, kind
         "words": snakemake.cmdline()[1:3],
     }
     (tmp_path / "go").touch()
-    output, _ = command.communicate(timeout=300)
+    output, _ = command.communicate(timeout=HUNG)
     assert command.returncode == 0, output
     words = [str(Path(sys.executable).with_name("snakemake")), "--snakefile"]
     assert seen == {

@@ -32,6 +32,7 @@ if __name__ == "__main__":
 
 from support import fork_server
 from support.fork_server import WITHOUT_THREADS, receive
+from support.limits import HUNG
 
 if TYPE_CHECKING:
     import pytest
@@ -72,7 +73,7 @@ def share(config: pytest.Config, specs: list[Any]) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     process.stdin.close()
-    process.wait(timeout=60)
+    process.wait(timeout=HUNG)
 
 
 # --- in the process that imports the tests --------------------------------------------------

@@ -17,6 +17,7 @@ import psutil
 import yaml
 
 from support import forks
+from support.limits import HUNG
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -102,7 +103,7 @@ class Workspace:
 
     def snakemake(self, *options: str) -> Done:
         process = self.start(*options)
-        output, _ = process.communicate(timeout=1800)
+        output, _ = process.communicate(timeout=HUNG)
         return Done(process.returncode, output)
 
     def start(self, *options: str) -> subprocess.Popen[str]:

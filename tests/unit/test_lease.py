@@ -22,6 +22,7 @@ from snakeval import processes
 from snakeval.files import reading
 from snakeval.lease import Holder, Lease, LeaseLost
 from snakeval.processes import ProcessIdentity, process_lives
+from support.limits import HUNG
 
 QUICK = {"heartbeat": 0.05, "stale": 0.5}
 
@@ -138,7 +139,7 @@ def test_only_one_of_many_processes_that_take_a_dead_lease_writes_at_a_time(tmp_
     dead.wait()
     (tmp_path / "lease").write_text(holder(host=socket.gethostname(), pid=dead.pid))
     workers = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(6)]
-    assert [worker.wait(300) for worker in workers] == [0] * 6
+    assert [worker.wait(HUNG) for worker in workers] == [0] * 6
 
 
 def test_a_holder_whose_pid_another_process_reuses_is_dead(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_holder_notices_that_another_attempt_took_the_lease(tmp_path: Path) ->
     path, lost = tmp_path / "lease", threading.Event()
     with Lease(path, lost=lost.set, **QUICK):
         path.write_text(holder())
-        assert lost.wait(300)
+        assert lost.wait(HUNG)
     assert path.read_text() == holder(), "the other holder's lease remains"
 
 
@@ -338,7 +339,7 @@ class Clock:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
@@ -348,7 +349,7 @@ def test_a_holder_that_was_suspended_stops_its_work_first(tmp_path: Path) -> Non
     clock, lost = Clock(), threading.Event()
     with Lease(tmp_path / "lease", lost=lost.set, awake=clock, **QUICK) as lease:
         clock.offset = 10
-        assert lost.wait(300)
+        assert lost.wait(HUNG)
         with pytest.raises(LeaseLost):
             lease.check()
 
@@ -399,7 +400,7 @@ def test_a_stalled_file_server_makes_no_live_holder_stale(
 
         thread = threading.Thread(target=wait)
         thread.start()
-        assert waits.wait(300)
+        assert waits.wait(HUNG)
         free.clear()
         time.sleep(1.5)
         free.set()

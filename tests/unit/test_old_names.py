@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from support import forks
+from support.limits import HUNG
 from support.workspace import REPOSITORY
 
 
@@ -20,7 +21,7 @@ from support.workspace import REPOSITORY
     ],
 )
 def test_an_old_module_name_runs_the_new_module(old: str, new: str) -> None:
-    done = forks.finished([sys.executable, "-m", old, "--help"], timeout=300)
+    done = forks.finished([sys.executable, "-m", old, "--help"], timeout=HUNG)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:4] == ["usage:", "python", "-m", new]
 

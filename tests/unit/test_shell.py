@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from snakeval.errors import EvaluationError
 from snakeval.shell import argv, fill, render
+from support.limits import HUNG
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
@@ -59,7 +60,7 @@ def test_a_stopped_shell_waits_for_its_command_and_starts_no_other(
     assert shell.stdout is not None
     assert shell.stdout.readline() == "up\n"
     os.killpg(shell.pid, number)
-    assert shell.wait(timeout=300) == 143
+    assert shell.wait(timeout=HUNG) == 143
     # The pipe ends, since no other process holds it, and has the output before the shell's end.
     assert shell.stdout.read() == "closed\n"
     assert not (tmp_path / "went-on").exists()

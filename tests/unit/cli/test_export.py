@@ -13,6 +13,7 @@ import pytest
 from snakeval.evaluation.record import Metric
 from snakeval.exporters import note
 from support.configs import write
+from support.limits import HUNG
 from support.made import Made, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -182,7 +183,7 @@ def test_without_pyarrow_the_other_formats_are_written_and_the_extra_is_named(
         words = [word for name in formats for word in ("--format", name)]
         return subprocess.run(
             [sys.executable, "-c", WITHOUT, "export", "0123", *words, "--output", tmp_path / "out"],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=HUNG, check=False,
         )  # fmt: skip
 
     failed = export("csv", "parquet")

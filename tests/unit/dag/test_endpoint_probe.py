@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from snakeval.config.endpoints import Endpoint
 from snakeval.dag.endpoint_probe import Probe
 from snakeval.dag.endpoint_words import Target
 from snakeval.demo.server import serve
+from support.limits import HUNG
 from support.probed import MODELS, POST, TEXTS, VECTORS, found, line, said
 from support.standing import CHAT, LIST, PAGE, TEXT, VECTOR, Said, standing
 
@@ -136,7 +136,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out pem"
     subprocess.run(
         ["openssl", *words.split(), "-subj", "/CN=127.0.0.1"],
-        cwd=folder, check=True, capture_output=True, timeout=60,
+        cwd=folder, check=True, capture_output=True, timeout=HUNG,
     )  # fmt: skip
     return folder
 
@@ -187,11 +187,9 @@ def test_a_dead_proxy_and_one_that_refuses() -> None:
         assert finding.stops is stops
 
 
-def test_a_server_that_hangs_is_a_warning_and_named_in_time() -> None:
-    began = time.monotonic()
+def test_a_server_that_hangs_is_a_warning() -> None:
     with listening(None) as place:
         finding = found(f"http://{place}/v1", seconds=0.1)
-    assert time.monotonic() - began < 2
     assert line(finding) == "url: no answer within 0.1 s; see whether the server is busy or loads"
     assert not finding.stops
 

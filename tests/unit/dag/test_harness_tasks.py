@@ -16,6 +16,7 @@ from snakeval.matrix.expand import expand
 from snakeval.runtimes import Outcome
 from snakeval.runtimes.spec import ContainerSpec
 from support.configs import MODEL, config
+from support.limits import HUNG
 
 
 class Engine:
@@ -34,7 +35,7 @@ class Engine:
     def run(self, spec: ContainerSpec, log: IO[bytes], stop: Event) -> Outcome:
         self.specs.append(spec)
         if self.text is None:
-            assert stop.wait(300)
+            assert stop.wait(HUNG)
             return Outcome(143)
         log.write(self.text.encode())
         return Outcome(0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from support import forks
 from support.command import FAILS, says, workspace
+from support.limits import HUNG
 
 #: Root writes to everything, except without these capabilities (CAP_DAC_OVERRIDE and
 #: CAP_DAC_READ_SEARCH). Each process drops them first, for itself and for what it starts.
@@ -40,7 +41,7 @@ def test_a_dry_run_of_an_unfinished_run_requires_no_right_to_write(tmp_path: Pat
             [sys.executable, "-m", "snakeval", "run", "--config", "config.yaml", "-n"],
             cwd=work.directory,
             env=forks.with_first(environment, tmp_path / "first", AS_A_USER),
-            timeout=120,
+            timeout=HUNG,
         )
     finally:
         for path in (home, work.directory, *reversed(folders)):

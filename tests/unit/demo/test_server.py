@@ -11,11 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -26,6 +28,7 @@ from snakeval.demo import items
 from snakeval.demo.behaviour import Behaviour
 from snakeval.demo.ledger import digest, read_ledger
 from snakeval.demo.server import DemoServer, serve
+from support.limits import HUNG
 
 SOURCES = Path(__file__).parents[3] / "workflow"
 SUM = "What is 37 + 58? Answer with the number only."
@@ -36,7 +39,7 @@ def call(url: str, body: object = None, key: str | None = None) -> tuple[int, An
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = Request(url, data, {"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urlopen(request, timeout=60) as response:
+        with urlopen(request, timeout=HUNG) as response:
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)
@@ -223,11 +226,19 @@ class TestMisbehaviour:
             assert call(f"{server.url}/v1/models")[0] == 200
             assert statuses(server, 1) == [500]
 
-    def test_concurrent_requests_share_the_delay(self) -> None:
-        with serve(delay=1.0) as server, ThreadPoolExecutor(8) as pool:
-            start = time.monotonic()
+    def test_requests_are_delayed_side_by_side(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        all_wait = threading.Barrier(8, timeout=HUNG)
+        delayed: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            delayed.append(seconds)
+            all_wait.wait()
+
+        clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+        monkeypatch.setattr("snakeval.demo.server.time", clock)
+        with serve(delay=1.5) as server, ThreadPoolExecutor(8) as pool:
             assert {status for status, _ in pool.map(lambda _: chat(server), range(8))} == {200}
-            assert 1.0 <= time.monotonic() - start < 8.0, "one after the other"
+        assert delayed == [1.5] * 8
 
     def test_death_breaks_all_connections(self) -> None:
         with serve(die_after=2) as server:
@@ -275,10 +286,10 @@ class TestStats:
             url = f"{server.url}/v1/chat/completions"
             check = Request(url, json.dumps(content).encode(), headers)
             with pytest.raises(HTTPError, match="429"):
-                urlopen(check, timeout=30)
+                urlopen(check, timeout=HUNG)
             assert server.stats()["requests"] == 0
             chat(server, "What is 1 + 1?")  # fails
-            with urlopen(check, timeout=30) as answer:
+            with urlopen(check, timeout=HUNG) as answer:
                 assert answer.status == 200
             assert (server.stats()["requests"], server.stats()["answered"]) == (1, 0)
 
@@ -289,7 +300,7 @@ class TestStats:
             impatient.close()
             chat(server)
             # Both requests wait equally long, and any of them may end first.
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + HUNG
             while not (stats := server.stats())["abandoned"] and time.monotonic() < deadline:
                 time.sleep(0.01)
         assert (stats["requests"], stats["answered"], stats["abandoned"]) == (2, 1, 1)
@@ -437,7 +448,7 @@ def announced_url(process: subprocess.Popen[str]) -> str:
 def complaint(arguments: Sequence[str]) -> tuple[int, str]:
     """Run a server that cannot start; return its exit code and the last line of its errors."""
     with command(*arguments) as process:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=HUNG)
         return process.returncode, errors.splitlines()[-1]
 
 
@@ -450,7 +461,7 @@ class TestCommand:
             url = announced_url(process)
             assert call(f"{url}/health")[0] == 200
             process.send_signal(ending)
-            rest, errors = process.communicate(timeout=300)
+            rest, errors = process.communicate(timeout=HUNG)
             assert (process.returncode, rest, errors) == (0, "", "")
 
     def test_reads_the_key_from_the_named_variable(self) -> None:
@@ -464,7 +475,7 @@ class TestCommand:
             url = announced_url(process)
             with pytest.raises(ConnectionError):
                 call(f"{url}/v1/completions", {"model": "careful", "prompt": SUM})
-            assert process.wait(timeout=300) == 70
+            assert process.wait(timeout=HUNG) == 70
 
     def test_fails_while_the_file_exists(self, tmp_path: Path) -> None:
         trouble = tmp_path / "trouble"
@@ -490,7 +501,7 @@ class TestCommand:
             assert process.stdout is not None
             assert process.stdout.readline() == "loading: 0 %\n"
             process.terminate()
-            rest, errors = process.communicate(timeout=300)
+            rest, errors = process.communicate(timeout=HUNG)
             assert (process.returncode, rest, errors) == (0, "", "")
 
     def test_the_ledger_survives_killed_servers(self, tmp_path: Path) -> None:

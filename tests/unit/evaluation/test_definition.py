@@ -23,6 +23,7 @@ from snakeval.evaluation.definition import (
     reading_of,
 )
 from snakeval.files import sealed
+from support.limits import HUNG
 
 IDENTITY = Identity(
     harness="h", adapter="generic", image="i", task="t", model_id="m", endpoint_url="u",
@@ -105,7 +106,7 @@ def test_a_fingerprint_is_the_same_in_every_process_and_every_release() -> None:
                 [sys.executable, "-c", code],
                 input=json.dumps(identity),
                 env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True, text=True, check=True, timeout=60,
+                capture_output=True, text=True, check=True, timeout=HUNG,
             )  # fmt: skip
             assert done.stdout.strip() == fingerprint
     made = Evaluation("m", "b", IDENTITY, Transport())

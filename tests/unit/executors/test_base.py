@@ -13,6 +13,7 @@ import pytest
 from snakeval import executors, plugins
 from snakeval.executors.base import Executor, Fate, Intent, Stage
 from snakeval.run.directory import RunDirectory
+from support.limits import HUNG
 from support.packages import example
 from support.served import wait_for
 from support.workspace import REPOSITORY
@@ -128,7 +129,7 @@ def test_the_examples_job_lives_as_long_as_any_of_its_processes(tmp_path: Path) 
         assert end is not None
         assert kill is not None
         end()
-        assert shell.wait(300) != 0
+        assert shell.wait(HUNG) != 0
         assert len([*look()]) == 1
         kill()
         wait_for(lambda: not [*look()], "the job is still there")

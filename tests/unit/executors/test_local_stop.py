@@ -24,6 +24,7 @@ from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
 from support.gateways import gateway, started
 from support.ledger import counting, run, until
+from support.limits import HUNG
 from support.machine import eventually
 
 PATIENCE = Patience(grace=60, step=1, settle=60)
@@ -113,7 +114,7 @@ def test_the_end_of_a_command_kills_what_a_killed_job_left(
     holder.kill()
     holder.wait()
     end_left_processes(RunDirectory.of(directory))
-    assert left.wait(timeout=300) == -9
+    assert left.wait(timeout=HUNG) == -9
 
 
 def test_the_end_of_a_command_spares_the_harness_of_another_command(
@@ -137,7 +138,7 @@ def test_the_end_of_a_command_spares_other_runs(
     end_left_processes(other)
     assert left.poll() is None
     end_left_processes(RunDirectory.of(directory))
-    assert left.wait(timeout=300) == -9
+    assert left.wait(timeout=HUNG) == -9
 
 
 @pytest.mark.parametrize("drains", [False, True])

@@ -16,6 +16,7 @@ from snakeval.evaluation.record import Metric
 from snakeval.exporters import ExportError, Options, configured, note
 from snakeval.exporters.delivery import Delivery, deliver, deliver_configured
 from snakeval.exporters.package import Package, packages
+from support.limits import HUNG
 from support.made import Made
 
 KEY = "2026-01-02-03-04-05-0123abcd"
@@ -233,7 +234,7 @@ import snakeval.jobs.evaluate
 assert "snakeval.exporters.delivery" not in sys.modules
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HUNG, check=False
     )
     assert done.returncode == 0, done.stderr
 

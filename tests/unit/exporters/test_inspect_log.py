@@ -17,6 +17,7 @@ from snakeval import exporters
 from snakeval.errors import EvaluationError
 from snakeval.exporters.delivery import deliver
 from snakeval.harnesses import reading
+from support.limits import HUNG
 from support.made import Made
 from support.servers import served
 
@@ -62,7 +63,7 @@ def written(run: Made, **options: Any) -> Path:
 def read(directory: Path, bed: Path) -> dict[str, dict[str, Any]]:
     python = bed / "inspect" / "bin" / "python"
     command = [str(python), "-c", READ, str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)
     assert done.returncode == 0, done.stderr
     return {log["task"]: log for log in json.loads(done.stdout)}
 
@@ -102,14 +103,14 @@ def test_the_viewer_opens_the_logs(run: Made, exporters_bed: Path, tmp_path: Pat
         "--log-dir", str(logs), "--host", "127.0.0.1", "--port", "{port}",
     ]  # fmt: skip
     with served(command, "/", tmp_path) as url:
-        with urllib.request.urlopen(f"{url}/api/logs", timeout=30) as answer:
+        with urllib.request.urlopen(f"{url}/api/logs", timeout=HUNG) as answer:
             listed = json.load(answer)["files"]
         assert {Path(each["name"]).name for each in listed} == {p.name for p in logs.iterdir()}
         heads = "&".join(f"file={urllib.parse.quote(each['name'])}" for each in listed)
-        with urllib.request.urlopen(f"{url}/api/log-headers?{heads}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{url}/api/log-headers?{heads}", timeout=HUNG) as answer:
             assert {head["eval"]["task"] for head in json.load(answer)} == {"good", "bad"}
         for each in listed:
-            with urllib.request.urlopen(f"{url}/api/logs/{each['name']}", timeout=30) as answer:
+            with urllib.request.urlopen(f"{url}/api/logs/{each['name']}", timeout=HUNG) as answer:
                 assert json.load(answer)["eval"]["run_id"] == run.path.name
 
 

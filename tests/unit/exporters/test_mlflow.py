@@ -15,6 +15,7 @@ import pytest
 from snakeval import exporters
 from snakeval.evaluation.record import Metric
 from snakeval.exporters.delivery import Delivery, deliver
+from support.limits import HUNG
 from support.made import Made, completion
 from support.sampled import Sampled
 from support.servers import answering
@@ -232,7 +233,7 @@ def losing(server: str, path: str) -> Iterator[tuple[str, list[str]]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
             headers = {"Content-Type": self.headers.get("Content-Type") or "text/plain"}
-            there = HTTPConnection(urlsplit(server).netloc, timeout=30)
+            there = HTTPConnection(urlsplit(server).netloc, timeout=HUNG)
             with closing(there):
                 there.request(self.command, self.path, body, headers)
                 answer = there.getresponse()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from support.limits import HUNG
 from support.made import Made, snakeval
 from support.packages import importable
 from support.workspace import REPOSITORY
@@ -75,7 +76,7 @@ def exported(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "snakeval", "export", "0123", "--dest", "webhook", *words],
         env={**os.environ, "PYTHONPATH": path, "WEBHOOK_TOKEN": TOKEN},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=HUNG, check=False,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from snakeval.evaluation.record import Metric
 from support import forks, wandb_files
+from support.limits import HUNG
 from support.made import Made
 from support.sampled import Sampled
 from support.wandb_api import KEY, Wandb, serve
@@ -36,7 +37,7 @@ def exported(
     return forks.finished(
         [sys.executable, "-m", "snakeval", "export", "0123", "--dest", "wandb", *words],
         env={**clean, **private, "NETRC": str(home / "netrc"), **variables},
-        timeout=120,
+        timeout=HUNG,
     )
 
 

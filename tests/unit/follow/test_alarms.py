@@ -18,6 +18,7 @@ from snakeval.follow.schedule import Step
 from snakeval.results.alarms.look import Alarms
 from snakeval.run.checkpoints import Seen
 from support.configs import MODEL, config
+from support.limits import HUNG
 from support.sampled import BENCHMARK, Sampled
 
 GOOD, BAD = [1] * 90 + [0] * 10, [1] * 20 + [0] * 80
@@ -132,7 +133,7 @@ def test_the_loop_does_not_wait_for_a_delivery(bed: Bed, monkeypatch: pytest.Mon
 
     def once(busy: object, silences: object, now: float) -> None:
         looks.append(now)
-        assert goes_on.wait(300)
+        assert goes_on.wait(HUNG)
 
     monkeypatch.setattr(bed.followed, "once", once)
     bed.followed.look([])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.follow.watch import LOOK_SECONDS, SAFETY_SECONDS, Watch, file_system_of
+from support.limits import HUNG
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
@@ -25,19 +26,19 @@ def test_change_wakes_and_nothing_else_does(tmp_path: Path) -> None:
     assert watch.look_seconds == SAFETY_SECONDS
     assert not watch.wait(0)
     (tmp_path / "a").mkdir()
-    assert watch.wait(300)
+    assert watch.wait(HUNG)
     watch.follow([str(tmp_path), str(tmp_path / "a")])
     (tmp_path / "a/file").write_text("x")
-    assert watch.wait(300)
+    assert watch.wait(HUNG)
     (tmp_path / "a/file").read_text()
     assert not watch.wait(0)
     shutil.rmtree(tmp_path / "a")
-    assert watch.wait(300)
+    assert watch.wait(HUNG)
     (tmp_path / "a").mkdir()
     watch.wait(0)
     assert watch.follow([str(tmp_path), str(tmp_path / "a")]), "a new folder of the same name"
     (tmp_path / "a/file").write_text("x")
-    assert watch.wait(300)
+    assert watch.wait(HUNG)
     watch.close()
 
 

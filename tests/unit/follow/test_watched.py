@@ -16,6 +16,7 @@ from snakeval.follow.watched import ASK_SECONDS, WatchedSeries
 from snakeval.series.ready import APART
 from support.checkpoints import checkpoint
 from support.configs import COMMAND
+from support.limits import HUNG
 
 SERVED = {"kind": "generic", "command": "serve {{ port }}"}
 
@@ -48,7 +49,7 @@ def test_checkpoint_wakes_the_follower_and_is_ready_after_the_second_look(tmp_pa
     sights.look()
     assert sights.due is None
     checkpoint(tmp_path / "step-1")
-    assert sights.wait(300)
+    assert sights.wait(HUNG)
     assert sights.look().waiting
     assert sights.due == clock.now + APART
     clock.now += APART

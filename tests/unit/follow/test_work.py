@@ -18,6 +18,7 @@ from snakeval.errors import ConfigError
 from snakeval.follow.work import RunWork, open_run
 from snakeval.run.heads import announce, enter, followers, heads, leave
 from support.configs import MODEL, write
+from support.limits import HUNG
 from support.made import begin
 from support.stored import finish
 from support.training import Training
@@ -108,7 +109,7 @@ def test_head_is_known_before_it_notes_itself_and_outlives_the_follower(place: P
         assert work.others([]) == [frozenset({"m"})]
         assert head.poll() is None
         head.interrupt()
-        assert head.process.wait(300) == -signal.SIGINT
+        assert head.process.wait(HUNG) == -signal.SIGINT
         assert work.others([]) == []
     finally:
         head.process.kill()

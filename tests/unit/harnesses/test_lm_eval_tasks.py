@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from snakeval.harnesses import lm_eval_tasks
+from support.limits import HUNG
 
 
 @pytest.fixture
@@ -47,5 +48,5 @@ def test_the_program_prints_the_names_after_a_mark(
 def test_the_program_runs_alone_and_says_nothing_without_the_harness() -> None:
     text = Path(lm_eval_tasks.__file__).read_text(encoding="utf-8")
     words = [sys.executable, "-I", "-S", "-c", text]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HUNG, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

@@ -24,6 +24,7 @@ from snakeval.matrix.expand import expand
 from snakeval.runtimes import process
 from support.asking import KEY, complete
 from support.configs import COMMAND, config
+from support.limits import HUNG
 
 #: Asks two questions with the key in the environment, and prints the key as a careless harness.
 ASKS = """
@@ -71,7 +72,7 @@ class ByHand:
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HUNG,
         )
 
     @property
@@ -150,7 +151,7 @@ def test_a_gateway_that_dies_is_a_failure(
 
     def kill(self: process.Process, spec: Any, log: Any, stop: Event) -> Any:
         os.kill(gateways[0].gateway.pid, 9)
-        assert stop.wait(300)
+        assert stop.wait(HUNG)
         return ran(self, spec, log, stop)
 
     gateways: list[Any] = []

@@ -27,6 +27,7 @@ from snakeval.jobs import evaluate, run_harness, run_job
 from snakeval.matrix.benchmark_files import files_digest, is_intact, take_snapshot
 from snakeval.matrix.expand import expand
 from support.configs import COMMAND, MODEL, config
+from support.limits import HUNG
 
 COUNTS = "echo ran >> {{ results }}/../../../../ran"
 WRITES = f"{COUNTS}; echo '{{\"v\": 0.5}}' > {{{{ results }}}}/f"
@@ -311,7 +312,7 @@ def test_a_job_that_loses_its_lease_publishes_nothing_and_waits_for_the_other_on
     assert not job.directory.published.exists()
     go.touch()
     job.directory.lease.unlink()
-    thread.join(120)
+    thread.join(HUNG)
     assert ended == [(0, "")]
     assert job.value == 0.1
     assert (job.ran, job.directory.read_attempt().number) == (2, 2)
@@ -322,7 +323,7 @@ def _says(job: Job, text: str) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)

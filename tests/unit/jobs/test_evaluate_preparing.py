@@ -21,6 +21,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.watch.stop import Patience, stop
 from support.configs import COMMAND, MODEL, config
 from support.hanging import variables
+from support.limits import HUNG
 from support.machine import eventually, lines
 
 PATIENCE = Patience(grace=60, step=1, settle=60)
@@ -71,7 +72,7 @@ def job(
 
 def living(processes: list[psutil.Process]) -> list[str]:
     """Return the commands of those that are still there after a while."""
-    _, alive = psutil.wait_procs(processes, timeout=300)
+    _, alive = psutil.wait_procs(processes, timeout=HUNG)
     return lines(alive)
 
 
@@ -106,7 +107,7 @@ def test_kill_stops_a_job_that_waits_for_its_image(
     stopped = stop(RunDirectory.of(directory), None, said.append, PATIENCE)
     assert stopped.left == []
     assert said == [f"Ends the job of m/b (process {process.pid})"]
-    process.wait(timeout=60)
+    process.wait(timeout=HUNG)
     assert [each.pid for each in below if each.is_running()] == []
 
 

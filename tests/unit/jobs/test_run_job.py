@@ -16,6 +16,7 @@ from snakeval.evaluation.directory import EvaluationDirectory
 from snakeval.evaluation.events import Journal, read
 from snakeval.files.damage import _Damage
 from snakeval.jobs import run_job
+from support.limits import HUNG
 from support.served import wait_for
 
 #: A module that is imported by both jobs, and takes its time.
@@ -35,7 +36,7 @@ def test_ctrl_c_while_a_job_is_importing_is_silent(tmp_path: Path, job: str) -> 
     )
     wait_for((tmp_path / "imports").exists, "it does not start")
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=HUNG)
     assert (process.returncode, output) == (130, "")
 
 
@@ -54,7 +55,7 @@ def test_what_a_stopped_job_lost_is_no_failure(
     def work(stop: Event) -> int:
         if stopped:
             os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.wait(300)
+            assert stop.wait(HUNG)
         raise EvaluationError("the harness cannot reach its gateway")
 
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -94,6 +95,6 @@ def test_what_starts_for_each_evaluation_or_server_imports_no_configuration() ->
         "print(*{'pydantic', 'docker', 'pandas', 'yaml'} & {*sys.modules})"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HUNG, check=True
     )
     assert done.stdout.split() == [], "each of them takes longer to import than a whole job"

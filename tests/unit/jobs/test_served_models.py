@@ -21,6 +21,7 @@ from snakeval.jobs.served_models import serve_models
 from snakeval.serving import client
 from snakeval.serving.wire import Channel
 from support.invocations import SERVER, matrix, serving
+from support.limits import HUNG
 from support.made import begin
 
 
@@ -94,7 +95,7 @@ def test_a_loss_that_is_heard_at_the_end_of_an_attempt_is_noted_before_its_log_i
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:
         with attempt.serve(log, on_loss) as served:
             attempt.loses()
-            assert noticed.wait(300)
+            assert noticed.wait(HUNG)
         assert served.lost.is_set()
     ended.set()
     assert attempt.log.endswith("snakeval: lost its model server: it died\n")
@@ -125,7 +126,7 @@ def test_a_loss_that_cannot_be_noted_fails_the_attempt(attempt: Attempt) -> None
         with attempt.serve(log, on_loss) as served:
             events.append(served.lost)
             attempt.loses()
-            assert served.halt.wait(300)
+            assert served.halt.wait(HUNG)
 
     events: list[Event] = []
     with attempt_log(attempt.directory, "m/b", attempt.journal) as log:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from support.ledger import CHAT, KEY, TOKEN, answer, ask, bed, completion, raw, run, says
+from support.limits import HUNG
 
 JSON = "Content-Type: application/json"
 BODY = json.dumps(completion("four, é, \U0001f40d")).encode()
@@ -201,7 +202,7 @@ def _bytes_of_answer(port: int, body: bytes) -> bytes:
     head = f"POST /model{CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
     head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     found = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as harness:
+    with socket.create_connection(("127.0.0.1", port), timeout=HUNG) as harness:
         harness.sendall(head.encode() + body)
         with contextlib.suppress(ConnectionResetError):
             while piece := harness.recv(65536):

@@ -18,6 +18,7 @@ from snakeval.ledger.client import Call, Client
 from snakeval.ledger.connection import Broken
 from snakeval.ledger.routes import route_to
 from support.ledger import CHAT, Endpoint, answer, completion, raw, run, says
+from support.limits import HUNG
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def openssl(*arguments: str) -> None:
         subprocess.run(
-            ["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60
+            ["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=HUNG
         )
 
     new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

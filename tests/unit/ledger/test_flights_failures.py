@@ -88,7 +88,7 @@ def test_retry_after_is_waited_out(tmp_path: Path) -> None:
         async with bed(tmp_path, says(refused, answer(completion("4")))) as b:
             began = asyncio.get_running_loop().time()
             assert (await b.post(QUESTION)).status == 200
-            assert 1 <= asyncio.get_running_loop().time() - began < 5
+            assert asyncio.get_running_loop().time() - began >= 1
             assert b.counts["waits"]["429"] == 1
 
     run(scenario())

@@ -12,6 +12,7 @@ import pytest
 
 from snakeval.ledger.server import Reply, Request, Server
 from support.ledger import run
+from support.limits import HUNG
 
 
 class Echo:
@@ -96,7 +97,7 @@ def test_curl_sends_two_megabytes() -> None:
             argv = ["curl", "-s", "--data-binary", "@-", f"http://127.0.0.1:{port}/"]
             body = b"x" * 2_000_000
             done = await asyncio.to_thread(
-                subprocess.run, argv, input=body, capture_output=True, timeout=30, check=True
+                subprocess.run, argv, input=body, capture_output=True, timeout=HUNG, check=True
             )
             assert done.stdout == body
 

@@ -17,6 +17,7 @@ from snakeval.run.find import Run, find, reserve
 from snakeval.run.plan import Planned
 from support.configs import VALID, config
 from support.found import NOON, evaluations_of, run_of
+from support.limits import HUNG
 from support.machine import eventually
 from support.made import gone
 
@@ -148,7 +149,7 @@ def test_a_copy_that_starts_at_the_same_time_waits_and_joins(
         (made,) = evaluations_of(VALID, tmp_path)
         first.directory.write_plan([Planned(made.model, made.benchmark, made.fingerprint)])
         first.start()
-        assert waits.result(timeout=300)
+        assert waits.result(timeout=HUNG)
     assert "waits for a command that starts a run here" in capsys.readouterr().err
     assert run_of(tmp_path, VALID, file="copy/c.yaml").directory == first.directory
 

@@ -13,6 +13,7 @@ import pytest
 from snakeval.lease import Lease
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import Head, enter, heads, is_waiting, leave, workers
+from support.limits import HUNG
 from support.made import gone
 
 HOUR = 3600.0
@@ -69,7 +70,7 @@ def test_a_head_shows_that_it_lives(run: RunDirectory) -> None:
     enter(run, ["snakemake"], beats=0.01)
     (file,) = run.head_files()
     os.utime(file, times=(0, 0))
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while file.stat().st_mtime == 0:
         assert time.monotonic() < until
         time.sleep(0.005)

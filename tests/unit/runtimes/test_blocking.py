@@ -18,6 +18,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.processes import process_lives
 from snakeval.runtimes import blocking
 from snakeval.runtimes.marked import MARK
+from support.limits import HUNG
 from support.machine import eventually
 
 
@@ -144,7 +145,7 @@ def test_a_command_dies_with_its_owner_and_its_reaper(tmp_path: Path) -> None:
         reaper.kill()
         owner.kill()
     assert int((tmp_path / "pid").read_text()) in {process.pid for process in left}
-    _, alive = psutil.wait_procs(left, timeout=300)
+    _, alive = psutil.wait_procs(left, timeout=HUNG)
     assert alive == []
 
 

@@ -32,6 +32,7 @@ from snakeval.runtimes import Outcome, Runtime, connect
 from snakeval.runtimes.marked import marked
 from snakeval.runtimes.passed_on import folders, passed_on
 from snakeval.runtimes.spec import ContainerSpec, Mount
+from support.limits import HUNG
 from support.machine import eventually
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
@@ -89,16 +90,16 @@ def containers() -> Callable[[], list[str]]:
 def spec(runtime: Runtime, results: Path, command: str, **more: Any) -> ContainerSpec:
     """Return a spec that runs `command` in a shell; `$R` is the results directory."""
     inside = "/results" if runtime.isolated else str(results)
-    return ContainerSpec(
-        name=f"snakeval-test-{os.getpid()}",
-        image=BUSYBOX,
-        argv=("sh", "-c", command),
-        workdir=inside,
-        env={"R": inside},
-        mounts=(Mount(str(results), "/results", read_only=False),),
-        grace=1,
-        **more,
-    )
+    fields: dict[str, Any] = {
+        "name": f"snakeval-test-{os.getpid()}",
+        "image": BUSYBOX,
+        "argv": ("sh", "-c", command),
+        "workdir": inside,
+        "env": {"R": inside},
+        "mounts": (Mount(str(results), "/results", read_only=False),),
+        "grace": 1,
+    }
+    return ContainerSpec(**fields | more)
 
 
 def run(runtime: Runtime, what: ContainerSpec) -> tuple[Outcome, str]:
@@ -160,7 +161,7 @@ def seeing(results: Path, look: Callable[[], object]) -> Iterator[None]:
 
     def work() -> None:
         try:
-            eventually((results / "up").exists, "the harness does not start", 120)
+            eventually((results / "up").exists, "the harness does not start", HUNG)
             look()
         finally:
             (results / "seen").touch()
@@ -267,7 +268,8 @@ def test_a_stopped_harness_may_end_on_its_own(
     runtime: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
     command = "trap 'echo bye > bye; exit 3' TERM; touch up; while true; do sleep 0.1; done"
-    assert stop_when_up(runtime, spec(runtime, results, command), results).exit_code == 3
+    patient = spec(runtime, results, command, grace=int(HUNG))
+    assert stop_when_up(runtime, patient, results).exit_code == 3
     assert (results / "bye").exists()
     assert containers() == []
 
@@ -323,7 +325,7 @@ def test_the_next_attempt_removes_the_rest_of_a_killed_one(runtime: Runtime, res
     while not (results / "left").exists():  # until then it may have no environment to be known by
         time.sleep(0.02)
     assert run(runtime, spec(runtime, results, "true"))[0].exit_code == 0
-    assert orphan.wait(timeout=300) == -9
+    assert orphan.wait(timeout=HUNG) == -9
 
 
 def test_limits_hold_inside(engine: Runtime, results: Path) -> None:
@@ -410,7 +412,7 @@ def test_kill_9_of_its_owner_leaves_nothing(
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, runtime.name, json.dumps(data), str(tmp_path / "log")]
     )
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     up = results / "up"
     while not (up.exists() and up.read_text().strip()):
         assert owner.poll() is None
@@ -419,7 +421,7 @@ def test_kill_9_of_its_owner_leaves_nothing(
     assert exists(runtime, what.name, int(up.read_text()))
     owner.kill()
     owner.wait()
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     try:
         while exists(runtime, what.name, int(up.read_text())):
             assert time.monotonic() < until, "something is left"

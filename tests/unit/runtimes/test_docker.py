@@ -26,6 +26,7 @@ from snakeval.runtimes import blocking, connect
 from snakeval.runtimes.docker import Docker
 from snakeval.runtimes.spec import ContainerSpec
 from support.drip import SlowRegistry, drip
+from support.limits import HUNG
 
 BUSYBOX = "snakeval-testbed/busybox:latest"
 
@@ -44,7 +45,7 @@ def run(what: ContainerSpec) -> str:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.05)
@@ -72,7 +73,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=HUNG)
 
 
 def answers(port: int) -> bool:
@@ -238,7 +239,7 @@ def test_a_stop_ends_a_pull_also_in_the_engine() -> None:
         host = registry.url.partition("//")[2]
 
         def stop_when_asked() -> None:
-            registry.asked.wait(120)
+            registry.asked.wait(HUNG)
             wait_for(lambda: registry.connections, "the engine does not pull")
             stop.set()
 

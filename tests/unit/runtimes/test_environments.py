@@ -24,6 +24,7 @@ from snakeval.runtimes.marked import marked
 from snakeval.runtimes.process import connect
 from snakeval.runtimes.spec import ContainerSpec
 from support.bare import run, spec
+from support.limits import HUNG
 from support.machine import eventually
 
 
@@ -303,7 +304,7 @@ def test_a_harness_keeps_an_environment_that_another_job_rebuilds(
     (interpreter(pristine).parent / "pip").unlink()
     connect().prepare(built, lambda text: None)
     go.touch()
-    thread.join(timeout=60)
+    thread.join(timeout=HUNG)
     assert outcomes == ["a tool\n"]
 
 

@@ -16,6 +16,7 @@ from snakeval.processes import process_lives
 from snakeval.runtimes.marked import oom_kills
 from snakeval.runtimes.process import connect
 from support.bare import run, spec
+from support.limits import HUNG
 
 
 def test_a_command_without_packages_requires_no_environment(
@@ -100,6 +101,6 @@ def test_a_kill_is_out_of_memory_if_the_kernel_counts_one(
 def test_processes_that_a_harness_leaves_end_with_it(tmp_path: Path) -> None:
     command = "sleep 300 & echo $!"
     pid = int(run(spec(tmp_path, "sh", "-c", command), tmp_path))
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while process_lives(pid):
         assert time.monotonic() < until, "it is left running"

@@ -18,6 +18,7 @@ from snakeval.processes import process_lives
 from snakeval.runtimes.marked import MARK, kill_leftovers
 from snakeval.runtimes.reaped import run_reaped
 from snakeval.runtimes.spec import ContainerSpec
+from support.limits import HUNG
 from support.machine import eventually
 
 #: Starts a daemon that leaves its session, its parent and its environment.
@@ -47,7 +48,7 @@ def pid_in(file: Path) -> int:
     return int(file.read_text())
 
 
-def run(text: str, directory: Path, *, stop: Event | None = None, grace: float = 5) -> int:
+def run(text: str, directory: Path, *, stop: Event | None = None, grace: float = HUNG) -> int:
     with (directory / "log").open("ab") as log:
         return run_reaped(["sh", "-c", text], log, stop or Event(), grace=grace, stdin=b"")
 
@@ -61,7 +62,7 @@ def test_what_waits_to_start_a_command_shows_its_environment_and_no_secret(tmp_p
     shown = 'tr "\\0" "\\n" < /proc/$PPID/environ | grep -E "^(VIRTUAL_ENV|KEY)="'
     env = {"PATH": os.environ["PATH"], "VIRTUAL_ENV": "/envs/1", MARK: "m", "KEY": "secret"}
     with (tmp_path / "log").open("ab") as log:
-        run_reaped(["sh", "-c", shown], log, Event(), grace=5, stdin=b"", env=env)
+        run_reaped(["sh", "-c", shown], log, Event(), grace=HUNG, stdin=b"", env=env)
     assert (tmp_path / "log").read_text() == "VIRTUAL_ENV=/envs/1\n"
 
 
@@ -71,7 +72,7 @@ def test_the_command_has_its_input_output_environment_and_exit_code(tmp_path: Pa
             ["sh", "-c", 'read -r line; echo "$line $WORD"; kill -9 $$'],
             log,
             Event(),
-            grace=5,
+            grace=HUNG,
             stdin=b"hello\n",
             env={"PATH": os.environ["PATH"], "WORD": "it's\nhere"},
         )
@@ -81,7 +82,7 @@ def test_the_command_has_its_input_output_environment_and_exit_code(tmp_path: Pa
 
 def test_a_command_that_cannot_start_is_not_found(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as log:
-        code = run_reaped(["no-such"], log, Event(), grace=5, stdin=b"")
+        code = run_reaped(["no-such"], log, Event(), grace=HUNG, stdin=b"")
     assert code == 127
     assert (tmp_path / "log").read_text() == "no-such: No such file or directory\n"
 
@@ -153,7 +154,7 @@ def test_nothing_is_left_if_the_owner_is_killed(
     below = psutil.Process(owner.pid).children(recursive=True)
     assert pid in {process.pid for process in below}
     os.kill(owner.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(below, timeout=300)
+    _, alive = psutil.wait_procs(below, timeout=HUNG)
     assert alive == []
 
 
@@ -165,9 +166,9 @@ def test_nothing_is_left_if_the_reaper_is_killed(
     assert "reaper.py" in " ".join(reaper.cmdline())
     below = reaper.children(recursive=True)
     reaper.kill()
-    assert owner.wait(timeout=300) == 0
+    assert owner.wait(timeout=HUNG) == 0
     # The daemon without a mark and without a parent is out of reach after this.
-    _, alive = psutil.wait_procs([p for p in below if p.pid != daemon], timeout=300)
+    _, alive = psutil.wait_procs([p for p in below if p.pid != daemon], timeout=HUNG)
     assert alive == []
     os.kill(daemon, signal.SIGKILL)
 
@@ -192,7 +193,7 @@ def test_nothing_is_left_if_the_owner_and_the_reaper_are_killed_together(
         owner.kill()
     try:
         assert pid_in(tmp_path / "left") in {process.pid for process in below}
-        _, alive = psutil.wait_procs(below, timeout=300)
+        _, alive = psutil.wait_procs(below, timeout=HUNG)
         assert alive == []
     finally:
         kill_leftovers(made.name)
@@ -205,5 +206,5 @@ def test_what_a_killed_attempt_left_is_found_below_its_mark(tmp_path: Path, daem
         eventually(lambda: psutil.Process(left.pid).children(), "no child")
         (child,) = psutil.Process(left.pid).children()
         kill_leftovers(made.name)
-        assert left.wait(timeout=300) == -9
-        child.wait(timeout=60)
+        assert left.wait(timeout=HUNG) == -9
+        child.wait(timeout=HUNG)

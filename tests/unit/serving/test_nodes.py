@@ -18,6 +18,7 @@ from snakeval.runtimes.spec import ContainerSpec
 from snakeval.serving import client, node_process
 from snakeval.serving.deployment import Nodes
 from support import standins
+from support.limits import HUNG
 from support.machine import SERVE, Machine, eventually, made
 
 
@@ -118,19 +119,19 @@ def test_kill_9_of_the_pool_leaves_nothing_on_any_node(machine: Machine, tmp_pat
         )
         os.kill(supervisor.pid, signal.SIGKILL)
         eventually(lambda: machine.lost, "nobody says that it is lost")
-        eventually(lambda: not sleepers(tmp_path), "a rank outlives the pool", 60)
+        eventually(lambda: not sleepers(tmp_path), "a rank outlives the pool", HUNG)
         url = servers["careful"].url
 
     def refuses() -> bool:
         try:
-            urllib.request.urlopen(url, timeout=5)
+            urllib.request.urlopen(url, timeout=HUNG)
         except urllib.error.HTTPError:
             return False
         except OSError:
             return True
         return False
 
-    eventually(refuses, "the head outlives the pool", 60)
+    eventually(refuses, "the head outlives the pool", HUNG)
 
 
 @pytest.mark.haproxy

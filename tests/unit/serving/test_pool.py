@@ -29,6 +29,7 @@ from snakeval.errors import EvaluationError, Interrupted
 from snakeval.processes import process_lives
 from snakeval.serving import client, gpus
 from snakeval.serving.wire import directory
+from support.limits import HUNG
 from support.machine import SERVE, Machine, eventually, made, pid_of, pool_here, pool_pid
 
 
@@ -94,7 +95,7 @@ def test_models_that_do_not_fit_together_take_turns(machine: Machine) -> None:
         eventually(lambda: any("waits for GPUs" in text for text in machine.heard), "no word")
         time.sleep(0.2)
         turns.append("careful")
-    thread.join(timeout=120)
+    thread.join(timeout=HUNG)
     assert turns == ["careful", "sloppy"]
     assert not listens(servers["careful"])
 
@@ -304,8 +305,8 @@ def test_users_of_a_server_that_dies_learn_the_reason_and_it_restarts(machine: M
             "the server's command was not found (exit code 127) before it was ready",
         ),
         (
-            {"command": "echo 'half way'; sleep 60", "readiness_timeout": 3},
-            "the server was not ready after 3 s (it does not answer: [Errno 111] Connection "
+            {"command": "echo 'half way'; sleep 600", "readiness_timeout": 15},
+            "the server was not ready after 15 s (it does not answer: [Errno 111] Connection "
             "refused); raise readiness_timeout; its log ends: half way",
         ),
         ({"command": "serve {{ nothing }}"}, "'nothing' is undefined; correct it"),
@@ -438,7 +439,7 @@ def ask(server: client.Served) -> None:
     request = urllib.request.Request(
         server.url, body.encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=HUNG) as answer:
         assert json.load(answer)["model"] == "careful"
 
 
@@ -468,7 +469,7 @@ def all_answer(machine: Machine, server: client.Served) -> bool:
     counts = []
     for process in instances(machine):
         port = process.cmdline()[process.cmdline().index("--port") + 1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=60) as stats:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=HUNG) as stats:
             counts.append(json.load(stats)["answered"])
     return all(counts)
 

@@ -14,6 +14,7 @@ import pytest
 from snakeval.serving import ports
 from snakeval.serving.deployment import MARK
 from snakeval.serving.ports import belongs_to_another, free_port, is_free, listener
+from support.limits import HUNG
 
 LISTEN = (
     "import socket, time; s = socket.create_server(('127.0.0.1', 0));"
@@ -82,7 +83,7 @@ def test_a_mark_of_the_listener_or_only_of_its_parent_identifies_it() -> None:
             assert belongs_to_another(port, "another")
         finally:
             os.killpg(shell.pid, 9)
-    until = time.monotonic() + 300
+    until = time.monotonic() + HUNG
     while listener(port) is not None:
         assert time.monotonic() < until
     assert not belongs_to_another(port, "ours"), "nobody is no other"

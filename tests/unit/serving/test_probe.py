@@ -16,6 +16,7 @@ from snakeval.config import models
 from snakeval.serving.deployment import Deployment
 from snakeval.serving.probe import Health, examine
 from snakeval.serving.resolve import resolve
+from support.limits import HUNG
 
 Answer = Callable[[socket.socket, str], None]
 
@@ -64,7 +65,7 @@ def well(connection: socket.socket, path: str) -> None:
 
 
 def drip(connection: socket.socket, what: bytes) -> None:
-    for _ in range(3000):
+    while True:
         connection.sendall(what)
         time.sleep(0.02)
 
@@ -95,7 +96,7 @@ def redirects_for_ever(connection: socket.socket, path: str) -> None:
 
 
 def says_nothing(connection: socket.socket, path: str) -> None:
-    time.sleep(60)
+    threading.Event().wait(HUNG)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +104,7 @@ def says_nothing(connection: socket.socket, path: str) -> None:
 )
 def test_no_answer_lasts_longer_than_its_deadline(answer: Answer, deployment: Deployment) -> None:
     with server(answer) as port:
-        started = time.monotonic()
         health = examine(deployment, port, seconds=0.3)
-    assert time.monotonic() - started < 30
     assert health == Health("it does not answer: no whole answer within 0.3 s", silent=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import HUNG
 from support.machine import made, pool_here, port_of
 
 #: Takes the options of llama-server that snakeval gives, and fails for others.
@@ -41,5 +42,5 @@ def test_the_llama_server_of_the_path_serves_a_model(
         )  # fmt: skip
         with machine.serve("m") as servers:
             url = f"http://127.0.0.1:{port_of(servers['m'])}/v1/models"
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(url, timeout=HUNG) as answer:
                 assert [model["id"] for model in json.load(answer)["data"]] == ["careful"]

@@ -13,6 +13,7 @@ from snakeval.processes import process_lives
 from snakeval.serving import client
 from snakeval.serving.pool import LINGER
 from support.hanging import installed
+from support.limits import HUNG
 from support.machine import Machine, eventually, made, pool_here
 
 
@@ -31,7 +32,7 @@ def test_the_conversion_of_a_servers_image_ends_with_its_last_client(
         eventually(hangs.exists, "nothing is converted")
         pid = int(hangs.read_text())
         stop.set()
-        asking.join(timeout=120)
+        asking.join(timeout=HUNG)
         client.leave(machine.head)
         eventually(lambda: not process_lives(pid), "the conversion continues")
         eventually(lambda: not pool.status()["servers"], "the server is left")

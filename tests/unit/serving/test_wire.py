@@ -14,6 +14,7 @@ import pytest
 
 from snakeval.errors import EvaluationError
 from snakeval.serving import client, wire
+from support.limits import HUNG
 from support.machine import Machine, made, pool_here
 
 _AS_ANOTHER = """\
@@ -89,7 +90,7 @@ def test_another_user_at_the_address_is_no_pool(machine: Machine) -> None:
 @pytest.mark.root
 def test_the_pool_does_not_answer_another_user(machine: Machine) -> None:
     with pool_here(), as_another("connect") as other:
-        assert other.communicate(timeout=300)[0] == "b''\n"
+        assert other.communicate(timeout=HUNG)[0] == "b''\n"
         assert client.status() is not None
 
 

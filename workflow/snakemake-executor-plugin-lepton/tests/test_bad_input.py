@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from workflows import Workflow, until
+from workflows import HUNG, Workflow, until
 
 ONE = 'rule one:\n    output: "x"\n    @\n'
 SHELL = 'shell: "echo 1 >{output}"'
@@ -15,7 +15,7 @@ SHELL = 'shell: "echo 1 >{output}"'
 def refused(workflow: Workflow, rule: str, *options: str) -> str:
     workflow.write(ONE.replace("@", rule.replace("\n", "\n    ")))
     # The head does not wait for the next poll before it ends.
-    run = workflow.run(*options, "--seconds-between-status-checks", "300", timeout=120)
+    run = workflow.run(*options, "--seconds-between-status-checks", "300")
     assert run.code == 1
     assert "Traceback" not in run.output
     assert workflow.lepton.asked("POST /jobs") == []
@@ -109,7 +109,7 @@ def test_a_token_that_expires_while_jobs_run_loses_none(workflow: Workflow) -> N
     head = workflow.start()
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     token, workflow.lepton.workspace.token = workflow.lepton.workspace.token, "new"
-    output, _ = head.communicate(timeout=300)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1
     assert "Run the same command to continue with them" in output
     workflow.lepton.workspace.token = token
@@ -125,7 +125,9 @@ def test_a_paused_workspace_is_reported(workflow: Workflow) -> None:
 
 
 def test_an_image_that_cannot_be_pulled_is_detected_by_the_events(workflow: Workflow) -> None:
-    run = workflow.write(ONE.replace("@", SHELL)).run("--lepton-image", "missing/image", timeout=90)
+    run = workflow.write(ONE.replace("@", SHELL)).run(
+        "--lepton-image", "missing/image", timeout=HUNG
+    )
     assert run.code == 1
     assert "its image cannot be pulled (ErrImagePull" in run.output
     assert workflow.lepton.alive == []

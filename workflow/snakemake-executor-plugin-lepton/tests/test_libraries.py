@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from snakemake_executor_plugin_lepton import libraries
+from workflows import HUNG
 
 #: As if the library were not installed: Python's own error for the same import.
 HIDE = """
@@ -28,7 +29,7 @@ def python(program: str, path: Path | None = None) -> subprocess.CompletedProces
     extra = {"PYTHONPATH": str(path)} if path else {}
     return subprocess.run(
         [sys.executable, "-c", program],
-        capture_output=True, text=True, timeout=600, env={**os.environ, **extra},
+        capture_output=True, text=True, timeout=HUNG, env={**os.environ, **extra},
     )  # fmt: skip
 
 

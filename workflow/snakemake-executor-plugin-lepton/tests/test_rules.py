@@ -20,7 +20,7 @@ from snakemake_executor_plugin_lepton.errors import ServiceError
 from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace
 from standin import Fault, StandIn
-from workflows import Workflow, until
+from workflows import HUNG, Workflow, until
 
 ONE = """
 rule one:
@@ -107,7 +107,7 @@ def test_rule_2_a_duplicate_of_a_late_request_is_deleted(workflow: Workflow) -> 
     )
     until(lambda: double.archived, "the end of the duplicate")
     (workflow.directory / "done").touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert double.archived
     assert "a duplicate of" in output
@@ -129,7 +129,7 @@ def test_rule_3_the_next_head_continues_with_eight_live_jobs(workflow: Workflow)
     looks = len(workflow.lepton.asked(r"GET /jobs\?"))
     until(lambda: len(workflow.lepton.asked(r"GET /jobs\?")) > looks, "the next head's poll")
     (workflow.directory / "done").touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert output.count("continues with smk-sleeper-") == 8
     assert [job.starts for job in workflow.lepton.jobs] == [1] * 8
@@ -210,7 +210,7 @@ def test_rule_4_an_outage_of_the_service_fails_no_job(workflow: Workflow) -> Non
     workflow.lepton.faults.add(outage := Fault("GET ", status=503, times=2))
     until(lambda: outage.times == 0, "two requests without an answer")
     (workflow.directory / "done").touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
 
 
@@ -224,7 +224,7 @@ def test_rule_4_a_job_in_an_unknown_state_stays_live(workflow: Workflow) -> None
     (workflow.directory / "done").touch()
     until(lambda: job.state == "Completed", "its end")
     job.shown = None
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
 
 
@@ -241,7 +241,7 @@ def test_rule_4_a_state_that_stays_unknown_fails_the_job(workflow: Workflow) -> 
     head = workflow.write(sleepers(1, 60)).start("--lepton-unknown-grace", "1")
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].shown = ""
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1
     assert "a state that this plugin does not know" in output
     assert workflow.lepton.alive == []
@@ -253,7 +253,7 @@ def test_rule_4_a_job_that_one_list_leaves_out_is_looked_up_itself(workflow: Wor
     workflow.lepton.faults.add(Fault(r"GET /jobs\?", status=200, body='{"jobs":[]}', times=2))
     until(lambda: len(workflow.lepton.asked(r"GET /jobs/[^/?]+\?")) == 2, "two looks at the job")
     (workflow.directory / "done").touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert len(workflow.lepton.asked(r"GET /jobs/[^/?]+\?")) == 2
 
@@ -262,7 +262,7 @@ def test_rule_4_a_job_that_is_gone_twice_has_failed(workflow: Workflow) -> None:
     head = workflow.write(sleepers(1, 6)).start("--lepton-patience", "1")
     until(lambda: any(job.starts for job in workflow.lepton.jobs), "a running job")
     workflow.lepton.workspace.jobs.vanish(workflow.lepton.jobs[0])
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1
     assert "Its last state was gone" in output
 
@@ -305,7 +305,7 @@ def test_rule_6_a_preempted_job_has_not_failed(workflow: Workflow) -> None:
     workflow.lepton.workspace.jobs.preempt(workflow.lepton.jobs[0])
     until(lambda: workflow.lepton.jobs[0].starts == 2, "its second start")
     (workflow.directory / "done").touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output
     assert [job.starts for job in workflow.lepton.jobs] == [2]
 

@@ -21,6 +21,7 @@ from snakemake_executor_plugin_lepton.receipt import Receipt
 from snakemake_executor_plugin_lepton.script import render
 from snakemake_executor_plugin_lepton.transport import Place
 from snakemake_executor_plugin_lepton.transport.mount import MountTransport
+from workflows import HUNG
 
 SHELLS = [
     ["sh"],
@@ -77,7 +78,7 @@ def test_a_command_runs_in_a_directory_of_its_own_and_its_files_are_sent(
     job: Job, shell: list[str]
 ) -> None:
     command = "pwd >out.txt; mkdir -p 'sub/dir'; echo \"it's $((1 + 1))\" >sub/dir/2"
-    done = subprocess.run([*shell, "-c", job.script(command)], timeout=120, check=False)
+    done = subprocess.run([*shell, "-c", job.script(command)], timeout=HUNG, check=False)
     assert done.returncode == 0
     assert job.receipt().exit == 0
     assert job.names() == ["out.txt", "sub/dir", "sub/dir/2"]
@@ -104,7 +105,7 @@ def test_a_command_that_outlives_its_runtime_is_ended_and_its_files_are_sent(
     job: Job, shell: list[str]
 ) -> None:
     script = job.script("echo 1 >out.txt; sleep 60", runtime=1)
-    done = subprocess.run([*shell, "-c", script], timeout=120, check=False)
+    done = subprocess.run([*shell, "-c", script], timeout=HUNG, check=False)
     assert done.returncode == 124
     assert job.receipt().exit == 124
     assert job.names() == ["out.txt"]
@@ -132,7 +133,7 @@ def test_inputs_that_cannot_be_unpacked_have_a_receipt_and_the_command_does_not_
     script = job.script("echo 1 >out.txt").replace(
         "unpacked=1", "unpacked=1\nif ! tar -C /proc -xzf /dev/null; then unpacked=0; fi", 1
     )
-    done = subprocess.run(["sh", "-c", script], timeout=30, check=False)
+    done = subprocess.run(["sh", "-c", script], timeout=HUNG, check=False)
     assert done.returncode == 1
     assert (job.receipt().exit, job.receipt().size) == (1, 0)
 
@@ -167,7 +168,7 @@ def test_an_image_without_root_gets_inputs_in_a_writable_place_or_leaves_a_recei
     )
     nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
     user = nobody if os.geteuid() == 0 else {}
-    done = subprocess.run(["sh", "-c", script], timeout=30, check=False, cwd="/", **user)
+    done = subprocess.run(["sh", "-c", script], timeout=HUNG, check=False, cwd="/", **user)
     assert done.returncode == code
     assert job.receipt().exit == code
     if text:

@@ -18,7 +18,7 @@ from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.transport import Place
 from snakemake_executor_plugin_lepton.transport.log import LogTransport
 from standin import Fault, StandIn
-from workflows import Workflow, until
+from workflows import HUNG, Workflow, until
 
 CHAIN = """
 rule all:
@@ -195,7 +195,7 @@ def test_a_lost_log_is_reported(workflow: Workflow) -> None:
     until(lambda: bool(workflow.lepton.jobs), "a job")
     workflow.lepton.jobs[0].log_lost = True
     go.touch()
-    output, _ = head.communicate(timeout=600)
+    output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 1
     assert "it completed, but its files did not come back" in output
     assert "Traceback" not in output

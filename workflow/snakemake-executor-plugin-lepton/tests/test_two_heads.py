@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from snakemake_executor_plugin_lepton.heads import Heads
 from snakemake_executor_plugin_lepton.leases import Leases
 from snakemake_executor_plugin_lepton.resources import output_id
-from workflows import Workflow, ctrl_c, until
+from workflows import HUNG, Workflow, ctrl_c, until
 
 WAITS = """
 rule one:
@@ -135,7 +135,7 @@ def test_a_second_head_waits_for_the_job_of_a_live_one(workflow: Workflow) -> No
         until(lambda: "waits for process" in log.read_text(), "the second head's wait")
     assert f"waits for process {first.pid} on" in log.read_text()
     done.touch()
-    output_of_first, _ = first.communicate(timeout=300)
+    output_of_first, _ = first.communicate(timeout=HUNG)
     assert (first.returncode, second.wait(300)) == (0, 0), output_of_first + log.read_text()
     assert len(workflow.lepton.jobs) == 1
     assert workflow.read("one.txt") == "1\n"

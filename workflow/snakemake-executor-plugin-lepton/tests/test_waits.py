@@ -18,7 +18,7 @@ from snakemake_executor_plugin_lepton.service import Service
 from snakemake_executor_plugin_lepton.spec import Workspace, _fits
 from snakemake_executor_plugin_lepton.task import Needs
 from standin import Fault, StandIn
-from workflows import Workflow
+from workflows import HUNG, Workflow
 
 ONE = 'rule one:\n    output: "x"\n    @\n'
 SHELL = 'shell: "echo 1 >{output}"'
@@ -51,7 +51,9 @@ def test_the_kubelets_events_of_an_image_that_cannot_be_pulled_are_known(
     workflow: Workflow,
 ) -> None:
     workflow.lepton.workspace.vocabulary = "kubelet"
-    run = workflow.write(ONE.replace("@", SHELL)).run("--lepton-image", "missing/image", timeout=90)
+    run = workflow.write(ONE.replace("@", SHELL)).run(
+        "--lepton-image", "missing/image", timeout=HUNG
+    )
     assert run.code == 1
     assert re.search(r"or its container cannot be created \((Failed|BackOff), \d+", run.output)
     assert workflow.lepton.alive == []

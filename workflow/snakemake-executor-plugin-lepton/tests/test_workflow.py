@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from standin import StandIn
-from workflows import Workflow
+from workflows import HUNG, Workflow
 
 #: Any with a shell and tar, and any with Python.
 BUSYBOX = os.environ.get("LEPTON_TEST_BUSYBOX", "snakeval-testbed/busybox:latest")
@@ -58,7 +58,7 @@ def _has_images() -> bool:
     if not shutil.which("docker"):
         return False
     asked = ["docker", "image", "inspect", BUSYBOX, PYTHON]
-    return subprocess.run(asked, capture_output=True, timeout=300, check=False).returncode == 0
+    return subprocess.run(asked, capture_output=True, timeout=HUNG, check=False).returncode == 0
 
 
 pytestmark = [
@@ -103,6 +103,6 @@ def test_a_missing_image_is_reported(workflow: Workflow) -> None:
     rule = (
         'rule one:\n    output: "x"\n    container: "no/such:image"\n    shell: "touch {output}"\n'
     )
-    run = workflow.write(rule).run(timeout=120)
+    run = workflow.write(rule).run()
     assert run.code == 1
     assert re.search(r"its image cannot be pulled \(ErrImagePull, \d+ times\)", run.output)

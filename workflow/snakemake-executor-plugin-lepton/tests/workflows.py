@@ -23,6 +23,8 @@ except ImportError:
     from subprocess import Popen as Process
 
 
+#: Seconds after which a test says that something hangs; no test passes by it.
+HUNG = float(os.environ.get("SNAKEVAL_TESTS_HUNG") or 1800)
 #: Without it, a head waits up to a second for a timer of Snakemake before it ends.
 NO_RATE_LIMIT = """
 onstart:
@@ -56,7 +58,7 @@ class Workflow:
             stdout=output or subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, *options: str, timeout: float = 600) -> Run:
+    def run(self, *options: str, timeout: float = HUNG) -> Run:
         head = self.start(*options)
         try:
             output, _ = head.communicate(timeout=timeout)
@@ -69,7 +71,7 @@ class Workflow:
     def unlock(self) -> None:
         words = [sys.executable, "-m", "snakemake", "--unlock"]
         process = Process(words, cwd=self.directory, stdout=subprocess.PIPE, text=True)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=HUNG)
         assert process.returncode == 0, output
 
     def read(self, path: str) -> str:
@@ -84,7 +86,7 @@ class Run:
     output: str
 
 
-def until(holds: Callable[[], bool], what: str, timeout: float = 300) -> None:
+def until(holds: Callable[[], bool], what: str, timeout: float = HUNG) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout
     while not holds():
@@ -100,5 +102,5 @@ def ctrl_c(head: subprocess.Popen[str]) -> str:
     except subprocess.TimeoutExpired:
         # Snakemake 9.27 overlooks one that comes while it writes a line of its log.
         os.killpg(head.pid, signal.SIGINT)
-        output, _ = head.communicate(timeout=600)
+        output, _ = head.communicate(timeout=HUNG)
     return output or ""

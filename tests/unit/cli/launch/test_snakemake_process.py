@@ -15,6 +15,7 @@ import pytest
 from snakeval.cli.launch import snakemake_process
 from snakeval.cli.output import add_global_options, json_switch
 from snakeval.dag import handover
+from support.limits import HUNG
 from support.served import wait_for
 
 
@@ -64,7 +65,7 @@ def test_a_child_that_is_ready_or_slow_continues(
     child = handover.detach(["sleep", "600"], tmp_path / "log")
     try:
         assert snakemake_process.settle(child, lambda: ready, seconds) is None
-        assert time.monotonic() - started < 300
+        assert time.monotonic() - started < HUNG
     finally:
         child.kill()
         child.wait()

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from snakeval.config.nemo_launcher import ray
 from support.launcher import server
+from support.limits import HUNG
 
 SLURM = {"type": "slurm", "num_nodes": 4, "num_instances": 2}
 HUB = {"hf_model_handle": "org/m", "served_model_name": "m"}
@@ -38,7 +39,7 @@ def run(place: Path, template: str, rank: int, arguments: str = "") -> list[str]
         "SNAKEVAL_NODES": "2",
         "SNAKEVAL_NODE_ADDRESSES": "10.0.0.1,10.0.0.9",
     }
-    subprocess.run(["sh", "-c", f"{text} {arguments}"], check=True, env=variables, timeout=30)
+    subprocess.run(["sh", "-c", f"{text} {arguments}"], check=True, env=variables, timeout=HUNG)
     return (place / "started").read_text().splitlines()
 
 
