@@ -16,7 +16,7 @@ from snakeval.run import claim
 from snakeval.run.find import Run, find, reserve
 from snakeval.run.plan import Planned
 from support.configs import VALID, config
-from support.found import NOON, evaluations_of, run_of
+from support.found import HOT, NOON, evaluations_of, run_of, started
 from support.limits import HUNG
 from support.machine import eventually
 from support.made import gone
@@ -152,6 +152,16 @@ def test_a_copy_that_starts_at_the_same_time_waits_and_joins(
         assert waits.result(timeout=HUNG)
     assert "waits for a command that starts a run here" in capsys.readouterr().err
     assert run_of(tmp_path, VALID, file="copy/c.yaml").directory == first.directory
+
+
+def test_a_copy_joins_a_run_that_started_between_its_search_and_its_claim(tmp_path: Path) -> None:
+    copy = run_of(tmp_path, VALID, file="copy/c.yaml")
+    first = started(reserve(run_of(tmp_path, VALID)), VALID, tmp_path)
+    copy = reserve(copy)
+    assert copy.gives_way()
+    assert not claim_of(copy).exists()
+    assert run_of(tmp_path, VALID, file="copy/c.yaml").directory == first.directory
+    assert not reserve(run_of(tmp_path, HOT, "new", file="hot/c.yaml")).gives_way()
 
 
 def test_the_earlier_one_of_two_copies_waits_for_none(tmp_path: Path) -> None:

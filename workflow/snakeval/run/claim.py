@@ -103,10 +103,18 @@ def release(root: Path, key: str, name: str) -> None:
         _path(root, key).unlink(missing_ok=True)
 
 
-def gives_way(root: Path, key: str, joins: str, *, look: float = _LOOK_SECONDS) -> bool:
+def gives_way(
+    root: Path,
+    key: str,
+    joins: str,
+    *,
+    started: Callable[[], bool] = lambda: False,
+    look: float = _LOOK_SECONDS,
+) -> bool:
     """Withdraw this process's claim of *key* if a claim with the same *joins* is earlier.
 
-    Return whether it did. The other command has started its run by then, or has ended.
+    Return whether it did. The other command has started its run by then, or has ended. Another one
+    may have started its run before this claim, and after the search for runs: *started* says so.
     """
     own = _path(root, key)
     try:
@@ -118,9 +126,11 @@ def gives_way(root: Path, key: str, joins: str, *, look: float = _LOOK_SECONDS) 
         rivals = [path for path in rivals if _is_rival(path, joins) and _time(path) <= mine]
     except (OSError, *DAMAGE):
         return False
-    if not rivals:
+    if not rivals and not started():  # in this order: a start ends its claim last
         return False
     own.unlink(missing_ok=True)
+    if not rivals:
+        return True
     print("snakeval: waits for a command that starts a run here", file=sys.stderr, flush=True)
     while any(_is_rival(path, joins) for path in rivals):
         time.sleep(look)

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Run:
     Attributes:
         files: the configuration files of the command, with absolute paths.
         chosen: whether the command chose the run, or a new one, by ``run=``.
+        others: the runs that had started when the command searched the output directory.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Run:
     identity: dict[str, Any]
     files: tuple[str, ...] = ()
     chosen: bool = False
+    others: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def exists(self) -> bool:
@@ -73,7 +75,12 @@ class Run:
         """
         if self.exists or self.chosen:
             return False
-        return claim.gives_way(self.directory.path.parent, self.keys[0], self.joins)
+        root = self.directory.path.parent
+
+        def started() -> bool:
+            return not _names(_runs(root)) <= self.others
+
+        return claim.gives_way(root, self.keys[0], self.joins, started=started)
 
     def start(self, ids: Iterable[str] = ()) -> None:
         """Make its directory, and note there which configuration, of evaluations *ids*, starts it.
@@ -158,9 +165,10 @@ def find(
     # Before the runs: a start ends its claim last, so this command sees the claim or the run.
     claimed = claim.claimed(root, own[0])
     runs = _runs(root)
+    others = _names(runs)
 
     def run(directory: RunDirectory, *, chosen: bool = False) -> Run:
-        return Run(directory.id, directory, same, paths, chosen)
+        return Run(directory.id, directory, same, paths, chosen, others)
 
     if choice not in (None, "", "new"):
         directory = _chosen(str(choice), runs, root)
@@ -187,6 +195,11 @@ def _runs(root: Path) -> list[RunDirectory]:
             "directory or correct its permissions"
         ) from None
     return [RunDirectory(root / name) for name in names if RunDirectory.id_of(name)]
+
+
+def _names(runs: Sequence[RunDirectory]) -> frozenset[str]:
+    """Return the names of the runs that have started: a start may just make a directory."""
+    return frozenset(run.name for run in runs if run.was_started)
 
 
 def _started(runs: Sequence[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
