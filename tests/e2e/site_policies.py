@@ -436,7 +436,7 @@ class Run:
 
     def __init__(self, case: Case, directory: Path, more: Request) -> None:
         self.case = case
-        deployment = {"kind": "generic", "command": "exec sleep 100", "gpus": case.gpus}
+        deployment = {"kind": "generic", "command": "exec sleep 1800", "gpus": case.gpus}
         deployment |= {"nodes": case.nodes} if case.nodes > 1 else {}
         endpoint = {"url": "http://127.0.0.1:9/v1", "model_id": "m"}
         self.work = Workspace.below(

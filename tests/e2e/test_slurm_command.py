@@ -99,7 +99,7 @@ def test_a_server_of_two_nodes_gets_them_from_its_profile(tmp_path: Path) -> Non
     made = Served(tmp_path, "process", "careful", nodes=2, gpus=1)
     made.deployment["command"] = (
         f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES > {made.shared}/rank-$SNAKEVAL_NODE_RANK; "
-        "[ $SNAKEVAL_NODE_RANK = 0 ] || exec sleep 600; " + made.deployment["command"]
+        "[ $SNAKEVAL_NODE_RANK = 0 ] || exec sleep 1800; " + made.deployment["command"]
     )
     made.asks("b", seed=1)
     made.work.config["execution"] = {"slurm": SLURM}

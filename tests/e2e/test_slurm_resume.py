@@ -28,7 +28,7 @@ rule all:
 rule wait:
     output: "{number}.txt"
     resources: runtime=5, mem_mb=100
-    shell: "sleep 100; touch {output}"
+    shell: "sleep 1800; touch {output}"
 """
 #: What the rules share that can be a Slurm job themselves, and those that cannot.
 MANY = """

@@ -9,7 +9,7 @@ import pytest
 
 _PROGRAM = """#!/bin/sh
 if [ "$1" = exec ]; then echo --no-eval; exit; fi
-setsid sh -c 'echo $$ > "$HANGS.new"; mv "$HANGS.new" "$HANGS"; sleep 600; :' &
+setsid sh -c 'echo $$ > "$HANGS.new"; mv "$HANGS.new" "$HANGS"; sleep 1800; :' &
 wait
 """
 

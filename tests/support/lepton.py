@@ -47,7 +47,7 @@ def standin(monkeypatch: pytest.MonkeyPatch, new_endpoints: bool = False) -> Ite
         yield started
 
 
-def submitted(run: Path, evaluation: str, command: str = "sleep 60", key: str = "") -> str:
+def submitted(run: Path, evaluation: str, command: str = "sleep 1800", key: str = "") -> str:
     """A job as the executor makes it for an evaluation; return its id.
 
     It asks the endpoint whose secret is *key*.

@@ -67,7 +67,7 @@ def test_a_stopped_shell_waits_for_its_command_and_starts_no_other(
 
 
 @pytest.mark.parametrize(
-    "text", ["sleep 60", "env A=1 sleep 60 > /dev/null", "sh -c 'sleep 60; :'"]
+    "text", ["sleep 1800", "env A=1 sleep 1800 > /dev/null", "sh -c 'sleep 1800; :'"]
 )
 def test_a_single_command_replaces_the_shell_and_receives_the_signal(text: str) -> None:
     assert argv(text) == ("sh", "-c", f"exec {text}")

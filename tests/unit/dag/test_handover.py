@@ -97,7 +97,7 @@ def test_the_configuration_is_the_same_on_both_sides(checked: Checked, tmp_path:
 def test_a_detached_child_holds_no_pipe_and_has_its_own_session(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from snakeval.dag import handover; "
-        "print(handover.detach(['sh', '-c', 'echo said; exec sleep 600'], Path('logs/log')).pid)"
+        "print(handover.detach(['sh', '-c', 'echo said; exec sleep 1800'], Path('logs/log')).pid)"
     )
     started = time.monotonic()
     done = subprocess.run(

@@ -32,7 +32,7 @@ PATIENCE = Patience(grace=60, step=1, settle=60)
 
 @pytest.fixture
 def directory(tmp_path: Path) -> EvaluationDirectory:
-    benchmark = {**COMMAND, "command": f"touch {tmp_path}/harness; sleep 600"}
+    benchmark = {**COMMAND, "command": f"touch {tmp_path}/harness; sleep 1800"}
     settings = {"runtime": "process", "models": {"m": MODEL}, "benchmarks": {"b": benchmark}}
     (evaluation,) = expand(config(tmp_path, settings))
     directory = RunDirectory(tmp_path / "run").evaluation("m/b")
@@ -56,7 +56,7 @@ def job(directory: EvaluationDirectory) -> Iterator[psutil.Popen]:
 @pytest.fixture
 def holder(directory: EvaluationDirectory) -> Iterator[subprocess.Popen[bytes]]:
     """Another process, which holds the evaluation's lease."""
-    with subprocess.Popen(["sleep", "600"]) as process:
+    with subprocess.Popen(["sleep", "1800"]) as process:
         with Lease(directory.lease):
             data = json.loads(directory.lease.read_text())
         start = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -101,7 +101,7 @@ def test_a_stop_ends_a_job_whose_lease_is_gone_or_damaged(
 def left(directory: EvaluationDirectory) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the evaluation's harness, without a reaper and without a job."""
     env = {**os.environ, MARK: directory.container_name}
-    with subprocess.Popen(["sleep", "600"], env=env) as process:
+    with subprocess.Popen(["sleep", "1800"], env=env) as process:
         yield process
         process.kill()
 

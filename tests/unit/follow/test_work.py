@@ -98,7 +98,7 @@ def test_problem_of_one_model_hides_no_other(place: Path, monkeypatch: pytest.Mo
 
 
 def test_head_is_known_before_it_notes_itself_and_outlives_the_follower(place: Path) -> None:
-    wait = "import sys, time; print('started', flush=True); time.sleep(600)"
+    wait = "import sys, time; print('started', flush=True); time.sleep(1800)"
     work, config = opened(place, (sys.executable, "-S", "-c", wait))
     head = work.start(config, ["m"])
     try:

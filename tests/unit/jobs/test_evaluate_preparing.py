@@ -30,7 +30,7 @@ PATIENCE = Patience(grace=60, step=1, settle=60)
 @pytest.fixture
 def head() -> Iterator[subprocess.Popen[bytes]]:
     """What counts as the job's Snakemake."""
-    with subprocess.Popen(["sleep", "600"]) as process:
+    with subprocess.Popen(["sleep", "1800"]) as process:
         yield process
         process.kill()
 

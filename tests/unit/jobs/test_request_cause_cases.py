@@ -68,7 +68,7 @@ def by(reply: Callable[[Asked], bytes]) -> Script:
 
 
 async def silent(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(30)
+    await asyncio.sleep(1800)
 
 
 async def closing(asked: Asked, writer: asyncio.StreamWriter) -> None:

@@ -20,7 +20,7 @@ from support.limits import HUNG
 from support.served import wait_for
 
 #: A module that is imported by both jobs, and takes its time.
-SLOW = "import pathlib, time; pathlib.Path('imports').touch(); time.sleep(600)"
+SLOW = "import pathlib, time; pathlib.Path('imports').touch(); time.sleep(1800)"
 
 
 @pytest.mark.parametrize("job", ["snakeval.jobs.evaluate", "snakeval.jobs.deploy"])

@@ -127,7 +127,7 @@ def test_another_process_of_the_user_cannot_read_the_memory_of_the_gateway(prote
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
         f"{'protect()' if protected else ''}\n"
         "print('ready', flush=True)\n"
-        "time.sleep(30)\n"
+        "time.sleep(1800)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     try:

@@ -111,7 +111,7 @@ from pathlib import Path
 from snakeval.ledger.beside import beside
 with beside(Path(sys.argv[1]), json.loads(sys.argv[2]), print) as gateway:
     print(gateway.port, gateway.token, flush=True)
-    time.sleep(60)
+    time.sleep(1800)
 """
 
 

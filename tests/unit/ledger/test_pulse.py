@@ -58,7 +58,7 @@ async def at_once(request: Request, reply: Reply) -> None:
 
 
 async def never(request: Request, reply: Reply) -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(1800)
 
 
 @pytest.mark.parametrize(

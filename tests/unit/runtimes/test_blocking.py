@@ -49,8 +49,8 @@ def stopped_when(begun: Callable[[], object], work: Callable[[], object]) -> Non
 
 def test_a_stop_ends_a_command_that_ignores_it_and_its_daemon(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    daemon = f"setsid sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 600'"
-    text = f"trap '' TERM; {daemon} & sleep 600; :"
+    daemon = f"setsid sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 1800'"
+    text = f"trap '' TERM; {daemon} & sleep 1800; :"
     stopped_when(pid.exists, lambda: blocking.run(["sh", "-c", text]))
     assert not process_lives(int(pid.read_text()))
 
@@ -95,13 +95,13 @@ def test_an_answer_is_apart_from_errors() -> None:
 
 def test_a_command_that_takes_too_long_is_an_error() -> None:
     with pytest.raises(EvaluationError, match=r"^sleep does not end within 1 s$"):
-        blocking.answer(["sleep", "600"], seconds=1)
+        blocking.answer(["sleep", "1800"], seconds=1)
 
 
 def test_a_useless_command_ends() -> None:
     begun = time.monotonic()
     with pytest.raises(Interrupted):
-        blocking.run(["sleep", "600"], unless=lambda: time.monotonic() > begun + 0.5)
+        blocking.run(["sleep", "1800"], unless=lambda: time.monotonic() > begun + 0.5)
 
 
 def test_a_call_that_hangs_delays_no_stop() -> None:
@@ -121,7 +121,7 @@ def test_a_call_returns_or_raises_what_the_function_does() -> None:
 
 @pytest.mark.parametrize("has_daemons", [False, True])
 def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -> None:
-    text = f"sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & wait"
+    text = f"sh -c 'echo $$ > {tmp_path}/pid; sleep 1800' & wait"
     call = f"blocking.run(['sh', '-c', {text!r}], has_daemons={has_daemons})"
     command = [sys.executable, "-c", f"from snakeval.runtimes import blocking; {call}"]
     with subprocess.Popen(command) as owner:
@@ -133,7 +133,7 @@ def test_a_command_dies_with_a_killed_owner(tmp_path: Path, has_daemons: bool) -
 
 
 def test_a_command_dies_with_its_owner_and_its_reaper(tmp_path: Path) -> None:
-    text = f"setsid sh -c 'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 600'"
+    text = f"setsid sh -c 'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 1800'"
     call = f"blocking.run(['sh', '-c', {text + ' & wait'!r}])"
     command = [sys.executable, "-c", f"from snakeval.runtimes import blocking; {call}"]
     with subprocess.Popen(command) as owner:
@@ -152,7 +152,7 @@ def test_a_command_dies_with_its_owner_and_its_reaper(tmp_path: Path) -> None:
 @pytest.mark.parametrize("has_daemons", [False, True])
 def test_only_the_daemons_that_others_use_stay(tmp_path: Path, has_daemons: bool) -> None:
     text = (
-        f"cd {tmp_path}; setsid sh -c 'echo $$ > new; mv new pid; exec sleep 600' &"
+        f"cd {tmp_path}; setsid sh -c 'echo $$ > new; mv new pid; exec sleep 1800' &"
         f"cd {tmp_path}; while [ ! -e pid ]; do sleep 0.05; done; exit 3"
     )
     ended = blocking.run(["sh", "-c", text], has_daemons=has_daemons)

@@ -352,7 +352,7 @@ def test_the_outcome_distinguishes_out_of_memory(engine: Runtime, results: Path)
 def test_a_container_removed_from_outside_has_failed(
     engine: Runtime, results: Path, containers: Callable[[], list[str]]
 ) -> None:
-    what = spec(engine, results, "touch up; sleep 60")
+    what = spec(engine, results, "touch up; sleep 1800")
 
     def remove() -> None:
         while not (results / "up").exists():
@@ -405,7 +405,7 @@ def exists(runtime: Runtime, name: str, pid: int) -> bool:
 def test_kill_9_of_its_owner_leaves_nothing(
     runtime: Runtime, results: Path, tmp_path: Path
 ) -> None:
-    what = spec(runtime, results, "sleep 1000 & echo $! > up; wait")
+    what = spec(runtime, results, "sleep 1800 & echo $! > up; wait")
     what = replace(what, name=f"snakeval-owned-{os.getpid()}")
     data = {field.name: getattr(what, field.name) for field in fields(ContainerSpec)}
     data["mounts"] = [astuple(mount) for mount in what.mounts]

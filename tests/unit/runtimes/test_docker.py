@@ -219,7 +219,7 @@ def test_an_engine_that_stops_is_an_error_of_one_sentence(
     killer = threading.Thread(target=kill_it, daemon=True)
     killer.start()
     with log.open("wb") as file, pytest.raises(EvaluationError) as refused:
-        connect("docker").run(spec("echo up; sleep 60", network="none"), file, Event())
+        connect("docker").run(spec("echo up; sleep 1800", network="none"), file, Event())
     killer.join()
     assert "the Docker engine stopped answering; start it" in str(refused.value)
     with pytest.raises(EvaluationError, match="no Docker engine answers"):

@@ -99,7 +99,7 @@ def test_a_kill_is_out_of_memory_if_the_kernel_counts_one(
 
 
 def test_processes_that_a_harness_leaves_end_with_it(tmp_path: Path) -> None:
-    command = "sleep 300 & echo $!"
+    command = "sleep 1800 & echo $!"
     pid = int(run(spec(tmp_path, "sh", "-c", command), tmp_path))
     until = time.monotonic() + HUNG
     while process_lives(pid):

@@ -29,7 +29,7 @@ _DAEMON = (
     "    if os.fork() == 0:\n"
     "        open(sys.argv[1] + '.draft', 'w').write(str(os.getpid()))\n"
     "        os.rename(sys.argv[1] + '.draft', sys.argv[1])\n"
-    "        os.execve(sys.executable, ['daemon', '-c', 'import time; time.sleep(600)'], {})\n"
+    "        os.execve(sys.executable, ['daemon', '-c', 'import time; time.sleep(1800)'], {})\n"
     "    os._exit(0)\n"
     "while not os.path.exists(sys.argv[1]):\n"
     "    time.sleep(0.01)\n"
@@ -138,7 +138,7 @@ with open(log, "ab") as file:
 @pytest.fixture
 def owner(tmp_path: Path, daemon: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs a command that leaves a daemon and ignores SIGTERM."""
-    text = f"trap '' TERM; {daemon}; sleep 500"
+    text = f"trap '' TERM; {daemon}; sleep 1800"
     made = spec(text)
     command = [sys.executable, "-c", OWNER, made.name, text, str(tmp_path / "log")]
     with subprocess.Popen(command, start_new_session=True) as process:
@@ -180,7 +180,7 @@ def test_nothing_is_left_if_the_owner_and_the_reaper_are_killed_together(
     left = (
         f"setsid sh -c 'echo $$ > {tmp_path}/draft; mv {tmp_path}/draft {tmp_path}/left; sleep 600'"
     )
-    text = f"{at_the_end}{left} & sleep 500"
+    text = f"{at_the_end}{left} & sleep 600"
     made = spec(text)
     command = [sys.executable, "-c", OWNER, made.name, text, str(tmp_path / "log")]
     with subprocess.Popen(command, start_new_session=True) as owner:
@@ -202,7 +202,7 @@ def test_nothing_is_left_if_the_owner_and_the_reaper_are_killed_together(
 def test_what_a_killed_attempt_left_is_found_below_its_mark(tmp_path: Path, daemon: str) -> None:
     made = spec("")
     env = {**os.environ, MARK: made.name}
-    with subprocess.Popen(["sh", "-c", f"env -u {MARK} sleep 500; :"], env=env) as left:
+    with subprocess.Popen(["sh", "-c", f"env -u {MARK} sleep 1800; :"], env=env) as left:
         eventually(lambda: psutil.Process(left.pid).children(), "no child")
         (child,) = psutil.Process(left.pid).children()
         kill_leftovers(made.name)

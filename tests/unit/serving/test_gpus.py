@@ -183,7 +183,7 @@ if len(sys.argv) > 2:
     os.setuid(int(sys.argv[2]))
 held = lock([sys.argv[1]])
 print("held" if held else "taken", flush=True)
-time.sleep(600)
+time.sleep(1800)
 """
 
 
@@ -230,7 +230,7 @@ def test_a_gpu_of_another_user_is_locked_for_all(name: str) -> None:
 def test_a_gpu_stays_locked_as_long_as_a_process_that_uses_it_lives(name: str) -> None:
     locks = lock([name])
     assert locks is not None
-    with subprocess.Popen(["sleep", "600"], pass_fds=locks.files) as user:
+    with subprocess.Popen(["sleep", "1800"], pass_fds=locks.files) as user:
         locks.release()
         assert locked([name]) == {name}
         user.kill()
@@ -246,7 +246,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 locks.release()
 print("released", flush=True)
-time.sleep(600)
+time.sleep(1800)
 """
 
 

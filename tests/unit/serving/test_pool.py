@@ -225,7 +225,7 @@ def test_a_gpu_is_free_only_after_its_server_has_ended(
         "import sys, time\n"
         "from snakeval.demo.server import serve\n"
         "with serve(sys.argv[3:], sys.argv[1], int(sys.argv[2])):\n"
-        "    time.sleep(600)\n"
+        "    time.sleep(1800)\n"
     )
     serve = f"python3 {tmp_path}/serve.py {{{{ host }}}} {{{{ port }}}} {{{{ served_model_name }}}}"
     ready, told = tmp_path / "ready", tmp_path / "told"
@@ -305,7 +305,7 @@ def test_users_of_a_server_that_dies_learn_the_reason_and_it_restarts(machine: M
             "the server's command was not found (exit code 127) before it was ready",
         ),
         (
-            {"command": "echo 'half way'; sleep 600", "readiness_timeout": 15},
+            {"command": "echo 'half way'; sleep 1800", "readiness_timeout": 15},
             "the server was not ready after 15 s (it does not answer: [Errno 111] Connection "
             "refused); raise readiness_timeout; its log ends: half way",
         ),
@@ -396,7 +396,7 @@ def test_a_helper_with_a_session_of_its_own_ends_with_its_server(
     machine: Machine, tmp_path: Path
 ) -> None:
     helper = f"(exec setsid sh -c 'echo $$ > {tmp_path}/draft; mv {tmp_path}/draft {tmp_path}/pid;"
-    helper += " exec sleep 600') > /dev/null & "
+    helper += " exec sleep 1800') > /dev/null & "
     machine.deploys("careful", "careful/a", command=helper + SERVE)
     with machine.serve("careful"):
         eventually((tmp_path / "pid").exists, "no helper")
@@ -407,7 +407,7 @@ def test_a_helper_with_a_session_of_its_own_ends_with_its_server(
 
 
 def test_waiting_for_a_server_can_be_stopped(machine: Machine) -> None:
-    machine.deploys("careful", command="sleep 60")
+    machine.deploys("careful", command="sleep 1800")
     stop = Event()
     threading.Timer(1, stop.set).start()
     with pytest.raises(Interrupted), machine.serve("careful", stop=stop):

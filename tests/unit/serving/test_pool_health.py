@@ -32,7 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if (state / "once").exists():
             (state / "once").unlink()
-            time.sleep(600)
+            time.sleep(1800)
         while (state / "silent").exists():
             time.sleep(0.05)
         body = json.dumps({"data": [{"id": name}]}).encode()

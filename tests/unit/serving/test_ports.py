@@ -18,7 +18,7 @@ from support.limits import HUNG
 
 LISTEN = (
     "import socket, time; s = socket.create_server(('127.0.0.1', 0));"
-    "print(s.getsockname()[1], flush=True); time.sleep(60)"
+    "print(s.getsockname()[1], flush=True); time.sleep(1800)"
 )
 
 

@@ -26,7 +26,7 @@ with socket.socket(socket.AF_UNIX) as made:
         made.bind(address)
         made.listen()
         print("ready", flush=True)
-        time.sleep(600)
+        time.sleep(1800)
     made.connect(address)
     made.settimeout(60)
     try:

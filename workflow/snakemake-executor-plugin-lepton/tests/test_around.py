@@ -77,7 +77,7 @@ def test_a_job_can_run_on_this_machine(workflow: Workflow) -> None:
 
 def test_ctrl_c_ends_a_job_on_this_machine(workflow: Workflow) -> None:
     place = workflow.directory / "pid"
-    head = workflow.write(HERE.replace("@", f"echo $$ >{place}; sleep 60")).start()
+    head = workflow.write(HERE.replace("@", f"echo $$ >{place}; sleep 1800")).start()
     until(lambda: place.exists() and place.read_text() != "", "the command")
     ctrl_c(head)
     assert not os.path.exists(f"/proc/{place.read_text().strip()}")  # noqa: PTH110

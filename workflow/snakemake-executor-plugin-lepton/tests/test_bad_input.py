@@ -136,7 +136,7 @@ def test_an_image_that_cannot_be_pulled_is_detected_by_the_events(workflow: Work
 def test_a_job_that_outlives_its_runtime_without_ending_is_stopped_from_outside(
     workflow: Workflow,
 ) -> None:
-    rule = "resources: runtime=1\n    shell: \"trap '' TERM; sleep 300\""
+    rule = "resources: runtime=1\n    shell: \"trap '' TERM; sleep 1800\""
     workflow.lepton.workspace.stop_grace = 1
     run = workflow.write(ONE.replace("@", rule)).run("--lepton-runtime-grace=-59")
     assert run.code == 1

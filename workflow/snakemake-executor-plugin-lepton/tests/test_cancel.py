@@ -14,7 +14,7 @@ rule all:
     input: expand("{n}.txt", n=range(30))
 rule sleeper:
     output: "{n}.txt"
-    shell: "sleep 60; touch {output}"
+    shell: "sleep 1800; touch {output}"
 """
 
 
@@ -55,6 +55,6 @@ def test_the_same_command_after_ctrl_c_completes_the_run(workflow: Workflow) -> 
     head = workflow.write(few).start()
     until(lambda: sum(job.starts for job in workflow.lepton.jobs) == 3, "three running jobs")
     ctrl_c(head)
-    run = workflow.write(few.replace("sleep 60", "sleep 0")).run()
+    run = workflow.write(few.replace("sleep 1800", "sleep 0")).run()
     assert run.code == 0, run.output
     assert workflow.lepton.alive == []

@@ -26,7 +26,7 @@ def test_a_ctrl_c_during_the_start_loses_no_process(
                 pass  # Python handles the signal between two of these
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    job = LocalJob("exec sleep 60", tmp_path / "log")
+    job = LocalJob("exec sleep 1800", tmp_path / "log")
     with pytest.raises(KeyboardInterrupt):
         job.start()
     assert job.poll() is None

@@ -104,7 +104,7 @@ def test_a_command_is_run_strictly_as_snakemake_does(job: Job, command: str) -> 
 def test_a_command_that_outlives_its_runtime_is_ended_and_its_files_are_sent(
     job: Job, shell: list[str]
 ) -> None:
-    script = job.script("echo 1 >out.txt; sleep 60", runtime=1)
+    script = job.script("echo 1 >out.txt; sleep 1800", runtime=1)
     done = subprocess.run([*shell, "-c", script], timeout=HUNG, check=False)
     assert done.returncode == 124
     assert job.receipt().exit == 124
@@ -112,7 +112,7 @@ def test_a_command_that_outlives_its_runtime_is_ended_and_its_files_are_sent(
 
 
 def test_a_stopped_job_ends_its_command_and_still_sends_its_files(job: Job) -> None:
-    process = subprocess.Popen(["sh", "-c", job.script("echo 1 >out.txt; sleep 60")])
+    process = subprocess.Popen(["sh", "-c", job.script("echo 1 >out.txt; sleep 1800")])
     while not (job.work / "out.txt").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

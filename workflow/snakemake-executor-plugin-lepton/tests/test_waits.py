@@ -70,7 +70,7 @@ def test_a_job_that_does_not_run_is_limited(
     workflow: Workflow, state: str, option: str, says: str
 ) -> None:
     workflow.lepton.workspace.jobs.show(state)
-    run = workflow.write(ONE.replace("@", 'shell: "sleep 300"')).run(option, "1")
+    run = workflow.write(ONE.replace("@", 'shell: "sleep 1800"')).run(option, "1")
     assert run.code == 1
     assert says in run.output
     assert workflow.lepton.alive == []

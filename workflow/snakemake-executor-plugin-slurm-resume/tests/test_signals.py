@@ -30,7 +30,7 @@ rule all:
 rule wait:
     output: "{place}/{{number}}.txt"
     resources: runtime=5, mem_mb=100
-    shell: "sleep 600; touch {{output}}"
+    shell: "sleep 1800; touch {{output}}"
 """
 
 

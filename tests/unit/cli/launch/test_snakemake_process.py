@@ -62,7 +62,7 @@ def test_a_child_that_is_ready_or_slow_continues(
     tmp_path: Path, ready: bool, seconds: float
 ) -> None:
     started = time.monotonic()
-    child = handover.detach(["sleep", "600"], tmp_path / "log")
+    child = handover.detach(["sleep", "1800"], tmp_path / "log")
     try:
         assert snakemake_process.settle(child, lambda: ready, seconds) is None
         assert time.monotonic() - started < HUNG

@@ -60,7 +60,7 @@ def test_the_log_of_a_running_job_is_that_of_the_next_attempt_and_grows(
         run.path,
         "m/b",
         f"echo one; echo '@@smk k 1 AAAA'; until [ -e {more} ]; do sleep 0.1; done; "
-        "echo two; sleep 60",
+        "echo two; sleep 1800",
     )
     update = follower(run, "m/b", told)
 
@@ -81,14 +81,14 @@ def test_the_log_of_a_running_job_is_that_of_the_next_attempt_and_grows(
 def test_logs_prints_what_a_running_job_has_printed(
     run: Made, lepton: StandIn, capsys: Capture
 ) -> None:
-    job = submitted(run.path, "m/b", "echo 12 of 100; sleep 60")
+    job = submitted(run.path, "m/b", "echo 12 of 100; sleep 1800")
     wait_for(lambda: bool(lepton.workspace.jobs.all[job].lines()), "its line")
     told = snakeval(capsys, "logs", "0123abcd/m/b")
     assert (told.exit_code, told.out) == (0, "12 of 100\n")
 
 
 def test_a_collected_job_has_one_log(run: Made, lepton: StandIn, tmp_path: Path) -> None:
-    job = submitted(run.path, "m/b", "echo live; sleep 60")
+    job = submitted(run.path, "m/b", "echo live; sleep 1800")
     directory, evaluation = run["b"], run.evaluations["b"]
     update = follower(run, "m/b", [])
 
@@ -108,7 +108,7 @@ def test_a_collected_job_has_one_log(run: Made, lepton: StandIn, tmp_path: Path)
 
 
 def test_kill_keeps_the_log_of_a_job(run: Made, lepton: StandIn, capsys: Capture) -> None:
-    job = submitted(run.path, "m/b", "echo was here; sleep 60")
+    job = submitted(run.path, "m/b", "echo was here; sleep 1800")
     wait_for(lambda: bool(lepton.workspace.jobs.all[job].lines()), "its line")
     assert snakeval(capsys, "kill", "0123abcd").exit_code == 0
     assert run["b"].attempt_log(1).read_text() == "was here\n"

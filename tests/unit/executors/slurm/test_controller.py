@@ -51,8 +51,8 @@ def test_a_refusal_that_is_no_silence_is_not_remembered(program: Callable[[str],
 def test_after_a_call_without_an_answer_the_next_one_waits_only_briefly(
     program: Callable[[str], None],
 ) -> None:
-    program("exec sleep 60")
-    program("exec sleep 60", name="scancel")
+    program("exec sleep 1800")
+    program("exec sleep 1800", name="scancel")
     controller = Controller(seconds=0.3, brief=0.1)
     with pytest.raises(subprocess.TimeoutExpired) as first:
         controller.call("squeue")
@@ -65,7 +65,7 @@ def test_after_a_call_without_an_answer_the_next_one_waits_only_briefly(
 def test_a_silent_accounting_is_remembered_and_a_hurried_call_is_brief(
     program: Callable[[str], None],
 ) -> None:
-    program("exec sleep 60", name="sacct")
+    program("exec sleep 1800", name="sacct")
     accounting = Controller(seconds=60, brief=0.1, commands=("sacct",))
     with pytest.raises(subprocess.TimeoutExpired):
         accounting.call("sacct", hurried=True)
@@ -97,8 +97,8 @@ def test_another_cluster_is_asked(
 def test_a_stop_waits_for_a_silent_service_for_some_seconds_in_all(
     program: Callable[[str], None],
 ) -> None:
-    program("exec sleep 60")
-    program("exec sleep 60", name="scancel")
+    program("exec sleep 1800")
+    program("exec sleep 1800", name="scancel")
     controller = Controller(seconds=30, brief=0.1)
     controller.within(0.3)
     waited = []

@@ -114,7 +114,7 @@ def test_a_controller_that_is_down_is_asked_by_one_call_and_every_job_is_left(
 def let_them_hang(programs: Path) -> None:
     """Let Slurm's commands note that they were asked, and not answer."""
     for name in ("squeue", "scancel", "sacct"):
-        hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 60\n'
+        hangs = f'#!/bin/sh\necho "$*" >> {programs}/{name}.asked\nexec sleep 1800\n'
         (programs / name).write_text(hangs)
 
 

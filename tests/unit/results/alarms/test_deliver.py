@@ -133,4 +133,4 @@ def test_a_command_that_fails_says_why(command: Any, problem: str) -> None:
 
 def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="took more than 0 s"):
-        deliver.by_command("sleep 600 & cat > /dev/null; wait", ALARM, seconds=0.05)
+        deliver.by_command("sleep 1800 & cat > /dev/null; wait", ALARM, seconds=0.05)
