@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from typing import Any
 
 import pytest
 
-from snakeval.exporters.scores import scores_of
+from snakeval.exporters.scores import is_path, scores_of
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -44,3 +45,14 @@ def test_a_hostile_name_becomes_one_that_mlflow_takes_for_a_path(name: str) -> N
     assert len(found) < 250
     (other,) = scores_of([row(task=f"{name} ", metric="")], [])
     assert other != found
+
+
+def test_a_path_is_what_mlflow_takes_for_one() -> None:
+    names = ["".join(signs) for size in range(6) for signs in itertools.product("a./", repeat=size)]
+    # As mlflow.utils.validation.path_not_unique decides.
+    taken = [
+        name
+        for name in names
+        if posixpath.normpath(name) == name and name != "." and not name.startswith(("..", "/"))
+    ]
+    assert [name for name in names if is_path(name)] == taken

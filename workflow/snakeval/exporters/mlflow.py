@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from snakeval.errors import ConfigError
 from snakeval.exporters import ExportError, Options, require, unreachable
 from snakeval.exporters.package import Package, Step
-from snakeval.exporters.scores import accepted
+from snakeval.exporters.scores import accepted, is_path
 from snakeval.files import write_atomically
 from snakeval.results.readable import to_csv
 
@@ -37,9 +36,8 @@ _PARAM, _TAG = 6000, 5000
 
 
 def _is_tag(name: str) -> bool:
-    """Whether MLflow takes *name* for a tag: as the path of a file, which leads nowhere else."""
-    is_path = posixpath.normpath(name) == name and not name.startswith(("..", "/"))
-    return is_path and name != "." and bool(re.fullmatch(r"[/\w.\- :]{1,250}", name))
+    """Whether MLflow takes *name* for a tag."""
+    return is_path(name) and bool(re.fullmatch(r"[/\w.\- :]{1,250}", name))
 
 
 class MlflowOptions(Options):
