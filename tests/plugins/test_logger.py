@@ -453,7 +453,7 @@ def test_the_use_of_a_server_is_no_word_of_the_job_that_deploys_it(tmp_path: Pat
     place = tmp_path / "a" / "deployment"
     place.mkdir(parents=True)
     told = Journal(place / "events.jsonl")
-    told.add(Event("failed", detail="no GPU", host="elsewhere"))
+    told.add(Event("failed", detail="deployment failed: no GPU", host="elsewhere"))
     told.add(Event("ended", use="u", seconds=1))
     assert reason(job, job.events) == f"a/deployment failed: no GPU [log: {place}/server.log]"
 

@@ -102,7 +102,7 @@ class Job:
         if end is None or end.phase not in ("failed", "refused"):
             return ""
         kind = DeploymentDirectory if self.rule == DEPLOY else EvaluationDirectory
-        return sentence(self.id, end, kind.of_record(self.output))
+        return sentence(end, kind.of_record(self.output))
 
     @property
     def refusal(self) -> str:

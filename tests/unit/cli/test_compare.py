@@ -69,8 +69,10 @@ def test_a_gate_passes_fails_or_lacks_evidence(tmp_path: Path, capsys: Capture) 
     assert "gate: m/w: fail: worse by" in said.err
     assert "gate: m/s: inconclusive: " in said.err
     assert said.err.endswith("gate: fail (of 3 benchmarks: 1 pass, 1 fail, 1 inconclusive)\n")
+    assert {row["gate_overall"] for row in rows.values()} == {"fail"}
     assert compared(capsys, "--fail-if-worse", "0.5")[0].exit_code == 0
-    assert {row["gate_verdict"] for row in compared(capsys)[1].values()} == {None}
+    ungated = compared(capsys)[1].values()
+    assert {(row["gate_verdict"], row["gate_overall"]) for row in ungated} == {(None, None)}
 
 
 def test_ten_samples_do_not_pass_a_gate_of_two_percent(tmp_path: Path, capsys: Capture) -> None:

@@ -88,6 +88,17 @@ def test_the_kind_of_a_failure_is_in_its_note(
     assert (failure["reason"], failure["kind"]) == ("gone: it was deleted", "gone")
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("m/b", "m/b failed: deployment failed: no GPU"),
+        ("m/deployment", "m/deployment failed: no GPU"),
+    ],
+)
+def test_a_deployment_says_once_that_it_failed(name: str, line: str, tmp_path: Path) -> None:
+    assert EvaluationDirectory(tmp_path / name).failed("deployment failed: no GPU") == line
+
+
 def test_what_starts_for_each_evaluation_or_server_imports_no_configuration() -> None:
     program = (
         "import sys, snakeval.jobs.evaluate, snakeval.jobs.deploy, snakeval.serving.supervisor\n"

@@ -165,7 +165,7 @@ def _measured(part: Target, wanted: Mapping[Key, str]) -> dict[Key, Measured]:
 def _print(rows: Sequence[Row], form: str, lists: bool, *, gated: bool) -> None:
     from snakeval.results.gate import as_data
 
-    data = as_data(rows)
+    data = as_data(rows, gated=gated)
     if form == "json":
         click.echo(json.dumps(data, indent=1, allow_nan=False))
         return

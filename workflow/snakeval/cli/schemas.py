@@ -185,6 +185,7 @@ class Compared(TypedDict):
     gate_verdict: str | None
     gate_reason: str
     note: str
+    gate_overall: str | None
 
 
 class Report(TypedDict):

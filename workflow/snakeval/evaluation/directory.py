@@ -146,6 +146,11 @@ class JobDirectory(Directory, ABC):
         """The model's name."""
         return os.path.basename(os.path.dirname(self._place))
 
+    def failed(self, reason: str) -> str:
+        """Return the sentence that the job failed for *reason*, which may already begin like it."""
+        own = f"{os.path.basename(self._place)} failed: "
+        return f"{self.name} failed: {reason.removeprefix(own)}"
+
     @property
     def run_path(self) -> Path:
         """The run's directory. Use :meth:`snakeval.run.directory.RunDirectory.of`."""

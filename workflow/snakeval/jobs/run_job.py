@@ -46,7 +46,7 @@ def run(
         return code
     with contextlib.suppress(OSError):  # the disk is full, which is the reason itself
         directory.fail(reason, **({"kind": kind} if kind else {}))
-    print(f"{directory.name} failed: {reason} [log: {log}]", file=sys.stderr)
+    print(f"{directory.failed(reason)} [log: {log}]", file=sys.stderr)
     # Last: a reader of this event finds the reason in its file and on the terminal.
     journal.add(events.Event("failed", detail=reason, host=socket.gethostname(), head=head))
     return code

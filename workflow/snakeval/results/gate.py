@@ -180,9 +180,10 @@ def outcome(rows: Sequence[Row]) -> tuple[Verdict, str]:
     return Verdict.of(found), f"of {len(found)} benchmarks: {said}"
 
 
-def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the rows as plain data, with every digit."""
-    return [_data(row) for row in rows]
+def as_data(rows: Sequence[Row], *, gated: bool) -> list[dict[str, Any]]:
+    """Return the rows as plain data, with every digit. Each has the verdict of the whole gate."""
+    whole = outcome(rows)[0].value if gated else None
+    return [{**_data(row), "gate_overall": whole} for row in rows]
 
 
 def _data(row: Row) -> dict[str, Any]:

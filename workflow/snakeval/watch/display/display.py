@@ -96,7 +96,7 @@ def reason(job: Job, happened: Sequence[Event]) -> str:
     last = happened[-1] if happened else None
     if last is None or last.phase not in ("failed", "refused") or printed_here(last):
         return ""
-    return sentence(job.id, last, job.directory)
+    return sentence(last, job.directory)
 
 
 def _look(job: Job) -> None:

@@ -20,9 +20,10 @@ def printed_here(end: Event) -> bool:
     return end.phase != "refused" and (end.host, end.head) == (socket.gethostname(), os.getpid())
 
 
-def sentence(id: str, end: Event, place: EvaluationDirectory | DeploymentDirectory) -> str:
-    """Return why the job *id* failed, by the event with which it ended."""
+def sentence(end: Event, place: EvaluationDirectory | DeploymentDirectory) -> str:
+    """Return why the job of *place* failed, by the event with which it ended."""
+    said = place.failed(visible(end.detail))
     if end.phase == "refused":
-        return f"{id} failed: {visible(end.detail)}"
+        return said
     log = place.server_log if isinstance(place, DeploymentDirectory) else place.log
-    return f"{id} failed: {visible(end.detail)} [log: {log}]"
+    return f"{said} [log: {log}]"
