@@ -70,6 +70,12 @@ def test_a_gate_passes_fails_or_lacks_evidence(tmp_path: Path, capsys: Capture) 
     assert "gate: m/s: inconclusive: " in said.err
     assert said.err.endswith("gate: fail (of 3 benchmarks: 1 pass, 1 fail, 1 inconclusive)\n")
     assert {row["gate_overall"] for row in rows.values()} == {"fail"}
+    shown = snakeval(capsys, "compare", "aaaa", "bbbb", "--fail-if-worse", "0.02").out
+    assert [line.split()[-1] for line in shown.splitlines()[1:4]] == [
+        "fail",
+        "inconclusive",
+        "pass",
+    ]
     assert compared(capsys, "--fail-if-worse", "0.5")[0].exit_code == 0
     ungated = compared(capsys)[1].values()
     assert {(row["gate_verdict"], row["gate_overall"]) for row in ungated} == {(None, None)}

@@ -219,7 +219,7 @@ def _shown(judged: Row, row: Mapping[str, Any], gated: bool) -> dict[str, str]:
         else f"{n} of {row['n_baseline']} and {row['n_candidate']}",
         "better/worse": f"{len(row['samples_better'])}/{len(row['samples_worse'])}" if n else "",
         "verdict": row["verdict"] + (f" ({judged.remark})" if judged.remark else ""),
-        **({"gate": row["gate"] or ""} if gated else {}),
+        **({"gate": row["gate_verdict"] or ""} if gated else {}),
     }
 
 
