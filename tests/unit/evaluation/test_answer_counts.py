@@ -100,6 +100,9 @@ def test_likelihoods_and_single_tokens_are_not_cut() -> None:
     assert found_in(Kept(1, probable, request=asks)) == {}
     assert found_in(Kept(1, text("A", "length"), request={"max_tokens": 1})) == {}
     assert found_in(Kept(1, text("A", "length"), request={"max_tokens": 2})) == {"cut": 1}
+    probable["choices"][0]["logprobs"] = {"token_logprobs": [-1.0]}
+    new = {**asks, "max_tokens": 1}
+    assert found_in(Kept(1, probable, request=new)) == {"form": 1}, "the prompt's are missing"
     del probable["choices"][0]["logprobs"]
     assert found_in(Kept(1, probable, request=asks)) == {"form": 1}, "logprobs are missing"
 

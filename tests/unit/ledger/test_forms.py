@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from snakeval.ledger.answers import ERROR, MALFORMED, SOUND, judge
+from snakeval.ledger.asked import Asked
 from snakeval.ledger.forms import defect
 from support.ledger import CHAT, answer, bed, completion, raw, run, says
 
@@ -58,6 +59,38 @@ def test_a_filter_or_a_limit_may_leave_no_message(more: dict[str, Any]) -> None:
 
 def test_the_likelihood_of_a_text_needs_no_text() -> None:
     assert defect({"choices": [{"index": 0, "logprobs": {"tokens": ["a"]}}]}, TEXT) == ""
+
+
+NO_LIKELIHOODS = "its choices have no likelihoods of the prompt"
+#: As lm-evaluation-harness asks for the likelihood of a text.
+LIKELIHOOD = {"prompt": "The sky is blue", "max_tokens": 1, "logprobs": 1, "echo": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "choice", "wrong"),
+    [
+        ({}, {"logprobs": {"token_logprobs": [None, -1, -2, -3, -4]}}, ""),
+        ({}, {"logprobs": {"token_logprobs": [-4]}}, NO_LIKELIHOODS),
+        ({}, {"logprobs": {"token_logprobs": []}}, NO_LIKELIHOODS),
+        ({}, {"logprobs": {"content": [{"logprob": -4}]}}, NO_LIKELIHOODS),
+        ({}, {"logprobs": None}, NO_LIKELIHOODS),
+        ({}, {"logprobs": None, "finish_reason": "content_filter"}, ""),
+        ({"max_tokens": 0}, {"logprobs": {"token_logprobs": [None, -1]}}, ""),
+        ({"max_tokens": 0}, {"logprobs": {"token_logprobs": []}}, NO_LIKELIHOODS),
+        ({"echo": False}, {"logprobs": {"token_logprobs": [-4]}}, ""),
+        ({"logprobs": None}, {"logprobs": None}, ""),
+        ({"max_tokens": 16}, {"logprobs": {"token_logprobs": [-4]}}, ""),
+    ],
+)
+def test_an_endpoint_that_ignores_echo_has_no_likelihood_of_a_text(
+    more: dict[str, Any], choice: dict[str, Any], wrong: str
+) -> None:
+    """The sum of the likelihoods behind the context, which are none, would be 0 for each text."""
+    request = json.dumps({**LIKELIHOOD, **more}).encode()
+    data = {"choices": [{"index": 0, "text": ".", "finish_reason": "length", **choice}]}
+    assert defect(data, TEXT, asked=Asked(request)) == wrong
+    found, _ = judge(200, JSON, json.dumps(data).encode(), TEXT, request)
+    assert found == (MALFORMED if wrong else SOUND)
 
 
 @pytest.mark.parametrize(

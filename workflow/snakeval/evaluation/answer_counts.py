@@ -15,6 +15,7 @@ from snakeval.ledger.choices import Choice, choices_of
 from snakeval.ledger.counts import Histogram
 from snakeval.ledger.endings import is_cut, is_known
 from snakeval.ledger.flights import HELPERS
+from snakeval.ledger.forms import has_likelihoods
 from snakeval.ledger.parts import named, parts_of
 from snakeval.ledger.records import Answer
 
@@ -65,8 +66,10 @@ class AnswerCounts:
                 found[text] += 1
         tokens = meta.get("tokens") or {}
         choices = list(choices_of(parts))
+        is_odd = not all(has_likelihoods(part, request) for part in parts)
         for choice in choices:
             choice.reasoning |= bool(tokens.get("reasoning"))
+            choice.is_odd |= is_odd
             self._choice(choice, request, name)
             if request.wants_text:
                 used = tokens.get("completion") if len(choices) == 1 else None

@@ -15,7 +15,7 @@ from snakeval.evaluation.plain import build_known
 
 #: Raise it when health counts in another way: the health of finished evaluations is then read
 #: again from their journals.
-HEALTH_VERSION = 2
+HEALTH_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

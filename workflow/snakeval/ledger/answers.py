@@ -106,7 +106,7 @@ def judge(
         return PASSED, Facts()
     if not isinstance(data, dict):
         return SOUND, Facts()
-    return _of(facts([data], request), defect(data, target, exact))
+    return _of(facts([data], request), defect(data, target, exact, Asked(request)))
 
 
 def is_refusal(status: int, headers: Headers, body: bytes) -> bool:

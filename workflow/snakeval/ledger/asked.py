@@ -50,6 +50,13 @@ class Asked:
         return b'"logprobs"' in self._body and bool(self.data.get("logprobs"))
 
     @property
+    def wants_likelihood(self) -> bool:
+        """Whether it asks for the likelihoods of its own prompt, and for one token at most."""
+        if b'"echo"' not in self._body or not self.data.get("echo"):
+            return False
+        return self.wants_logprobs and self.most_tokens in (0, 1)
+
+    @property
     def offers_tools(self) -> bool:
         """Whether a call of a tool may be the answer."""
         if b'"tools"' not in self._body and b'"functions"' not in self._body:

@@ -4,14 +4,20 @@ A text is at ``message.content`` on OpenAI's chat route, and at ``text`` on its 
 Some harnesses take an empty text for whatever they cannot read, and score it. An answer without the
 place of its text is therefore a failure of the endpoint, as an error is. Clients differ in what
 else they read: most take the first choice, and lm-evaluation-harness takes each at its ``index``.
+
+A client that asks with ``echo`` for the likelihood of its prompt reads it behind the tokens of the
+context. If an endpoint ignores ``echo``, nothing is there, and the sum of nothing is a score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snakeval.ledger.endings import is_cut, is_filtered
+
+if TYPE_CHECKING:
+    from snakeval.ledger.asked import Asked
 
 #: Route -> the member of a choice that has its text.
 ROUTES = {"/chat/completions": "message", "/v1/completions": "text"}
@@ -23,10 +29,13 @@ def member_at(target: str) -> str:
     return next((member for route, member in ROUTES.items() if path.endswith(route)), "")
 
 
-def defect(data: Mapping[str, Any], target: str, exact: bool = False) -> str:
+def defect(
+    data: Mapping[str, Any], target: str, exact: bool = False, asked: Asked | None = None
+) -> str:
     """Return what a client cannot read in the answer *data* to *target*, or an empty text.
 
-    *exact* is a client that reads each choice at its index, and no parts of a content.
+    *asked* is the request, and *exact* a client that reads each choice at its index, and no parts
+    of a content.
     """
     member, choices = member_at(target), data.get("choices")
     if not member or not choices:
@@ -35,6 +44,8 @@ def defect(data: Mapping[str, Any], target: str, exact: bool = False) -> str:
         return "its choices are no list of objects"
     if not all(_has_place(each, member) for each in choices):
         return f"its choices have no {member}"
+    if asked is not None and not has_likelihoods(data, asked):
+        return "its choices have no likelihoods of the prompt"
     if exact and not has_indexes(choices):
         return "its choices have no valid index"
     if exact and not all(_is_plain(each, member) for each in choices):
@@ -61,6 +72,22 @@ def has_indexes(choices: list[Any], *, is_whole: bool = True) -> bool:
     if len(numbers) < len(found):
         return False
     return not is_whole or sorted(numbers) == list(range(len(choices)))
+
+
+def has_likelihoods(data: Mapping[str, Any], asked: Asked) -> bool:
+    """Whether each choice of an answer has the likelihoods of the prompt, if *asked* wants them."""
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not asked.wants_likelihood:
+        return True
+    return all(_has_likelihoods(each, asked) for each in choices if isinstance(each, dict))
+
+
+def _has_likelihoods(choice: Mapping[str, Any], asked: Asked) -> bool:
+    logprobs = choice.get("logprobs")
+    found = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
+    if isinstance(found, list):
+        return len(found) > (asked.most_tokens or 0)
+    return is_filtered(str(choice.get("finish_reason") or ""))
 
 
 def _has_place(choice: Mapping[str, Any], member: str) -> bool:
