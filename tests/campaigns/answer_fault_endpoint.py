@@ -119,7 +119,10 @@ def _changed(**more: Any) -> Fault:
     def play(answers: Answers, sound: Sound) -> None:
         choice = sound["choices"][0]
         choice |= more.get("choice", {})
-        choice["message"] |= {name: value for name, value in more.items() if name != "choice"}
+        if "message" in choice:
+            choice["message"] |= {name: value for name, value in more.items() if name != "choice"}
+        else:
+            choice |= {"text": more["content"], "logprobs": None}
         answers.send(200, json.dumps(sound).encode())
 
     return play
@@ -127,6 +130,11 @@ def _changed(**more: Any) -> Fault:
 
 def _without_index(answers: Answers, sound: Sound) -> None:
     del sound["choices"][0]["index"]
+    answers.send(200, json.dumps(sound).encode())
+
+
+def _without_message(answers: Answers, sound: Sound) -> None:
+    sound["choices"] = [{"index": 0, "finish_reason": "stop"}]
     answers.send(200, json.dumps(sound).encode())
 
 
@@ -138,6 +146,14 @@ def _as_parts(answers: Answers, sound: Sound) -> None:
 
 def _without_logprobs(answers: Answers, sound: Sound) -> None:
     sound["choices"][0]["logprobs"] = None
+    answers.send(200, json.dumps(sound).encode())
+
+
+def _without_echo(answers: Answers, sound: Sound) -> None:
+    """Play an endpoint that ignores ``echo``: it knows the likelihood of its own token alone."""
+    choice = sound["choices"][0]
+    choice["text"] = "."
+    choice["logprobs"] = {name: each[-1:] for name, each in choice["logprobs"].items()}
     answers.send(200, json.dumps(sound).encode())
 
 
@@ -186,6 +202,7 @@ FAULTS: dict[str, tuple[Fault | None, bool, bool]] = {
     "error-always": (_status(200, "the engine has no room"), False, False),
     "no-choices": (_without_choices, False, False),
     "no-index": (_without_index, False, False),
+    "no-message": (_without_message, False, False),
     "parts": (_as_parts, False, False),
     "5xx": (_status(500, "the engine broke"), False, False),
     "other-model": (_other_model, False, False),
@@ -197,6 +214,7 @@ FAULTS: dict[str, tuple[Fault | None, bool, bool]] = {
     "truncated-stream": (lambda a, sound: a.stream(sound, is_whole=False), False, False),
     "html": (_page, False, False),
     "no-logprobs": (_without_logprobs, False, False),
+    "no-echo": (_without_echo, False, False),
     "429": (_status(429, "too many requests", Retry_After="25"), False, True),
 }
 

@@ -39,13 +39,17 @@ from campaigns.answer_fault_endpoint import FAULTS, FaultyEndpoint, serving  # n
 from support.configs import write  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".jsonl")
-HARNESSES = ("lm-eval", "eval-factory", "generic", "inspect")
+#: ``loglikelihood`` is lm-eval with the probabilities of four choices for each item.
+HARNESSES = ("lm-eval", "loglikelihood", "eval-factory", "generic", "inspect")
 #: Faults that only some requests can have -> the benchmark that makes them.
-SPECIAL = {"no-logprobs": "logprobs", "truncated-stream": "stream"}
+SPECIAL = {"no-logprobs": "logprobs", "no-echo": "echo", "truncated-stream": "stream"}
+#: Faults that the likelihood of a given text cannot have.
+OF_TEXTS = ("cut", "empty", "null-with-reasoning", "parts", "one-answer", "truncated-stream")
 NOT_APPLICABLE = "not applicable"
 #: What each benchmark of a harness is; the rest of the cells are not applicable.
 KINDS: dict[str, dict[str, str]] = {
-    "lm-eval": {"plain": "lm-eval", "logprobs": "loglikelihood"},
+    "lm-eval": {"plain": "lm-eval"},
+    "loglikelihood": {"plain": "loglikelihood"},
     "eval-factory": {"plain": "eval-factory"},
     "generic": {"plain": "generic", "logprobs": "generic", "stream": "generic"},
     "inspect": {"plain": "inspect", "logprobs": "inspect"},
@@ -83,6 +87,14 @@ pathlib.Path(results, "score.json").write_text(json.dumps({"score": score}))
 """
 
 
+def kind_of(harness: str, fault: str) -> str:
+    """Return the benchmark of a harness whose requests can have the fault, or an empty text."""
+    if harness == "loglikelihood":
+        return "" if fault in OF_TEXTS else "plain"
+    kind = SPECIAL.get(fault, "plain")
+    return kind if kind in KINDS[harness] else ""
+
+
 def row(harness: str, kind: str, place: Path) -> dict[str, Any]:
     """Return the benchmark of a harness that makes one kind of requests."""
     place.mkdir(parents=True)
@@ -110,8 +122,8 @@ def configuration(
 ) -> dict[str, Any]:
     """Return the configuration of a run whose models are *faults*."""
     kinds = KINDS[harness]
-    pairs = [(fault, SPECIAL.get(fault, "plain")) for fault in faults]
-    pairs = [("none", kind) for kind in kinds] + [pair for pair in pairs if pair[1] in kinds]
+    pairs = [("none", kind) for kind in kinds]
+    pairs += [(fault, kind) for fault in faults if (kind := kind_of(harness, fault))]
     models = {}
     for fault, kind in pairs:
         is_text = kinds[kind] == "loglikelihood"
@@ -179,9 +191,9 @@ def judged(
     played: int,
 ) -> dict[str, Any]:
     """Return the line of one cell."""
-    kind = SPECIAL.get(fault, "plain")
+    kind = kind_of(harness, fault)
     cell = {"harness": harness, "fault": fault, "played": played, "outcome": NOT_APPLICABLE}
-    if kind not in KINDS[harness]:
+    if not kind:
         return cell
     row, sound = found[f"{fault}-{kind}", kind], found[f"none-{kind}", kind]
     seen = {name: row.get(name) for name in ("status", "scores", "health", "warning", "reason")}
@@ -224,9 +236,8 @@ def table() -> str:
             continue
         words = []
         for harness in HARNESSES:
-            is_possible = SPECIAL.get(fault, "plain") in KINDS[harness]
-            unknown = "not played" if is_possible else NOT_APPLICABLE
-            words.append(cells.get((harness, fault), {}).get("outcome", unknown))
+            played = cells.get((harness, fault), {}).get("outcome", "not played")
+            words.append(played if kind_of(harness, fault) else NOT_APPLICABLE)
         lines.append(f"| {fault} | {' | '.join(words)} |")
     return "\n".join(lines)
 
