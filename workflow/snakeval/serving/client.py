@@ -29,7 +29,8 @@ from snakeval.serving import gone
 from snakeval.serving.gpus import Locks, with_gpus
 from snakeval.serving.wire import Channel, Message, connect, directory, path
 
-_START_SECONDS = 20.0
+#: How long the pool has to start, in seconds; its imports are slow on a busy machine.
+_START_SECONDS = 120.0
 _POOL_TRIES = 5
 #: How long the pool has for its answer whether its servers are well, in seconds.
 _CONFIRM_SECONDS = 120.0

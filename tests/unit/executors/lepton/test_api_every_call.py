@@ -31,7 +31,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "an error before the effect": {"status": 500},
     "an error after the effect": {"status": 503, "when": "after"},
     "a lost answer": {"when": "drop"},
-    "no answer in time": {"when": "after", "delay": 1.5},
+    "no answer in time": {"when": "after", "delay": 8.0},
     "an answer that is not JSON": {"status": 200, "when": "after", "body": "<html>"},
     "an answer of another kind": {"status": 200, "when": "after", "body": "null"},
 }
@@ -52,8 +52,8 @@ class Life:
     def __init__(self, directory: Path, lepton: StandIn, lasts: bool) -> None:
         directory.mkdir()
         # Where a fault passes it shall not be noticed, however slow this machine is.
-        self.patience = {"backoff": (0.02,), "timeout": 0.4} if lasts else {
-            "backoff": (0.02, 0.02), "timeout": 1.2,
+        self.patience = {"backoff": (0.02,), "timeout": 2.0} if lasts else {
+            "backoff": (0.02, 0.02), "timeout": 6.0,
         }  # fmt: skip
         self.run = RunDirectory(directory / "run")
         self.plan = served(directory, free_port(), lepton={"node_group": "h100"})
