@@ -32,6 +32,20 @@ def test_results_exit_with_3_if_an_evaluation_warns(made: Made, capsys: Capture)
     assert "12 % cut" in snakeval(capsys, "results", "0123", "--format", "csv").out
 
 
+@pytest.mark.parametrize("has_failed", [True, False])
+def test_results_exit_with_1_if_an_evaluation_is_not_done(
+    has_failed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "home"))
+    made = Made(tmp_path, "warned", "other")
+    made.judged("warned", cut=7)
+    if has_failed:
+        made.failed("other", "the harness exited with 1")
+    assert snakeval(capsys, "results", "0123").exit_code == 0
+    assert snakeval(capsys, "results", "0123", "--strict").exit_code == 1
+    assert snakeval(capsys, "results", "0123/m/warned", "--strict").exit_code == 3
+
+
 def ended(*arguments: str, **options: Any) -> int:
     """Return the exit code of a strict command."""
 

@@ -33,7 +33,8 @@ def command(ids: Sequence[str], form: str) -> int:
 
     Without an ID, they are those of the run that was started or resumed last.
     With several runs, each metric is a row, and each run is a column with the run's name and id.
-    ID/MODEL and ID/MODEL/BENCHMARK show a part.
+    ID/MODEL and ID/MODEL/BENCHMARK show a part. With --strict, the exit code is 1 if an evaluation
+    is not done.
 
     \b
     snakeval results 8b1a
@@ -46,8 +47,11 @@ def command(ids: Sequence[str], form: str) -> int:
         _print_one(frames[0], form)
     else:
         _print_several(dict(zip(_labels(targets), frames, strict=True)), form)
-    warned = is_strict() and any(frame["warning"].notna().any() for frame in frames)
-    return WARNED if warned else 0
+    if not is_strict():
+        return 0
+    if any(frame["status"].isin(["failed", "pending"]).any() for frame in frames):
+        return 1
+    return WARNED if any(frame["warning"].notna().any() for frame in frames) else 0
 
 
 def _labels(targets: Sequence[Target]) -> list[str]:
