@@ -586,3 +586,17 @@ def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_alarms_and_no_note(
     handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
     handler.close()
     assert capsys.readouterr() == ("\nthe table\nan alarm\n", "")
+
+
+def test_a_cache_of_snakemake_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SystemExit) as ended:
+        LogHandler(Settings(), None)  # type: ignore[arg-type]
+    assert str(ended.value) == (
+        f"snakeval: XDG_CACHE_HOME: {tmp_path}/file/snakemake/snakemake/source-cache/"
+        "snakemake-runtime-cache cannot be written (Not a directory); set another directory or "
+        "correct its permissions"
+    )

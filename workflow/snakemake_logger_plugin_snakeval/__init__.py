@@ -14,6 +14,7 @@ import logging
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -92,8 +93,24 @@ class LogHandler(LogHandlerBase):
         self._done = 0
         self._total: int | None = None
         self._display: Display | None = None
+        self._refuse_unwritable_cache()
         self._refuse_bad_configfiles()
         logging.getLogger(_SNAKEMAKE).addFilter(self._before_jobs)
+
+    def _refuse_unwritable_cache(self) -> None:
+        """Make Snakemake's cache: if Snakemake 9.27 cannot, it ends in a traceback."""
+        from snakemake.common import get_appdirs
+
+        from snakeval.files import unwritable
+
+        cache = Path(get_appdirs().user_cache_dir, "snakemake/source-cache/snakemake-runtime-cache")
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=cache):
+                pass
+        except OSError as error:
+            where = unwritable(error.filename or cache, error, "XDG_CACHE_HOME")
+            raise SystemExit(f"snakeval: {where}") from None
 
     def _refuse_bad_configfiles(self) -> None:
         """Read ``--configfile`` files strictly, before Snakemake does.

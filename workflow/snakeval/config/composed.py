@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snakeval.errors import ConfigError
-from snakeval.files import DAMAGE, home, json_value, write_if_changed
+from snakeval.files import DAMAGE, home, json_value, unwritable, write_if_changed
 
 #: The directory of saved configurations of a dry run that cannot write to snakeval's home.
 _ELSEWHERE = "SNAKEVAL_COMPOSED"
@@ -42,10 +42,7 @@ def save(name: str, text: str, *, dry_run: bool = False) -> Path:
             atexit.register(shutil.rmtree, elsewhere, ignore_errors=True)
             os.environ[_ELSEWHERE] = elsewhere
             return save(name, text)
-        raise ConfigError(
-            f"SNAKEVAL_HOME: {error.filename or path} cannot be written ({error.strerror}); set "
-            "another directory or correct its permissions"
-        ) from None
+        raise ConfigError(unwritable(error.filename or path, error)) from None
     return path
 
 

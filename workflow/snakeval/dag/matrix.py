@@ -22,6 +22,7 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.executors import of_plugin, of_run
 from snakeval.executors.base import Executor
+from snakeval.files import unwritable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.order import Order
@@ -276,10 +277,8 @@ class Matrix:
         except (ConfigError, EvaluationError) as error:
             raise SystemExit(f"snakeval: {error}") from None
         except OSError as error:
-            raise SystemExit(
-                f"snakeval: {error.filename or self.run} cannot be written ({error.strerror}); "
-                "correct output_dir or free some space"
-            ) from None
+            where = error.filename or self.run
+            raise SystemExit(f"snakeval: {unwritable(where, error, 'output_dir')}") from None
         lift_default(scheduler := self._workflow.scheduler)
         spare(scheduler)
         if not self._workflow.local_exec:

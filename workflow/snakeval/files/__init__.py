@@ -19,7 +19,7 @@ from snakeval.files.parsing import (
     without_seal,
     yaml_value,
 )
-from snakeval.files.places import domain, home
+from snakeval.files.places import domain, home, unwritable
 from snakeval.files.reading import (
     NotAFileError,
     read_bytes,
@@ -64,6 +64,7 @@ __all__ = [
     "sealed",
     "set_aside",
     "sha256_of",
+    "unwritable",
     "without_seal",
     "without_waiting",
     "write_atomically",

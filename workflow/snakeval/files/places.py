@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,19 @@ def home() -> Path:
     The directory is ``$SNAKEVAL_HOME``, by default ``~/.snakeval``.
     """
     return Path(os.environ.get("SNAKEVAL_HOME") or "~/.snakeval").expanduser()
+
+
+def unwritable(path: str | Path, error: OSError, name: str = "") -> str:
+    """Return one sentence about a path that cannot be written, with what to do.
+
+    *name* is the setting that chooses the path, unless the path is in snakeval's home.
+    """
+    if Path(path).absolute().is_relative_to(home().absolute()):
+        name = "SNAKEVAL_HOME"
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    to_do = "free some space" if is_full else "correct its permissions"
+    where = f"{name}: {str(path)[:200]}" if name else str(path)[:200]
+    return f"{where} cannot be written ({error.strerror}); set another directory or {to_do}"
 
 
 def domain() -> str:
